@@ -1,0 +1,215 @@
+#include "agent/base/fields.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int wrong(const struct pi_field *f, struct pi_error *err, const char *wanted)
+{
+    return pi_refuse(err, PI_USAGE, "'%s' is not %s", f->key, wanted);
+}
+
+static int read_string(const struct pi_field *f, const json_t *value, char **ret, struct pi_error *err)
+{
+    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+        return wrong(f, err, "a string");
+    char *copy = strdup(json_string_value(value));
+    if (!copy)
+        return pi_fail(err, ENOMEM, "%s", f->key);
+    free(*ret);
+    *ret = copy;
+    return 0;
+}
+
+static int read_u64(const struct pi_field *f, const json_t *value, uint64_t *ret, struct pi_error *err)
+{
+    uint64_t max = f->max ? f->max : INT64_MAX;
+    json_int_t n = json_integer_value(value);
+    if (!json_is_integer(value) || n < 0 || (uint64_t)n < f->min || (uint64_t)n > max)
+        return pi_refuse(err, PI_USAGE, "'%s' is not a whole number from %" PRIu64 " to %" PRIu64, f->key,
+                         f->min, max);
+    *ret = (uint64_t)n;
+    return 0;
+}
+
+static int read_enum(const struct pi_field *f, const json_t *value, int *ret, struct pi_error *err)
+{
+    const char *word = json_string_value(value);
+    for (int i = 0; word && f->names[i]; i++) {
+        if (!strcmp(f->names[i], word)) {
+            *ret = i;
+            return 0;
+        }
+    }
+    return wrong(f, err, "one of the words known here");
+}
+
+static int read_strv(const struct pi_field *f, const json_t *value, struct pi_strv *ret, struct pi_error *err)
+{
+    if (!json_is_array(value) || json_array_size(value) > (f->max ? f->max : 64))
+        return wrong(f, err, "a list of strings");
+    pi_auto_strv struct pi_strv list = {0};
+    size_t i;
+    json_t *item;
+    json_array_foreach(value, i, item)
+    {
+        if (!json_is_string(item))
+            return wrong(f, err, "a list of strings");
+        int r = pi_strv_add(&list, json_string_value(item));
+        if (r < 0)
+            return pi_fail(err, -r, "%s", f->key);
+    }
+    pi_strv_done(ret);
+    *ret = list;
+    list = (struct pi_strv){0};
+    return 0;
+}
+
+static int read_field(const struct pi_field *f, json_t *value, bool lenient, char *at, struct pi_error *err)
+{
+    switch (f->type) {
+    case PI_FIELD_STRING:
+        return read_string(f, value, (char **)at, err);
+    case PI_FIELD_TEXT:
+        if (!json_is_string(value) || strlen(json_string_value(value)) >= f->size)
+            return wrong(f, err, "a string of that length");
+        strcpy(at, json_string_value(value));
+        return 0;
+    case PI_FIELD_U64:
+        return read_u64(f, value, (uint64_t *)at, err);
+    case PI_FIELD_BOOL:
+        if (!json_is_boolean(value))
+            return wrong(f, err, "true or false");
+        *(bool *)at = json_is_true(value);
+        return 0;
+    case PI_FIELD_ENUM:
+        return read_enum(f, value, (int *)at, err);
+    case PI_FIELD_STRV:
+        return read_strv(f, value, (struct pi_strv *)at, err);
+    case PI_FIELD_STRUCT:
+        if (!json_is_object(value))
+            return wrong(f, err, "an object");
+        return pi_fields_read(f->nested, value, lenient, at, err);
+    case PI_FIELD_JSON:
+        json_decref(*(json_t **)at);
+        *(json_t **)at = json_incref(value);
+        return 0;
+    }
+    return wrong(f, err, "of a known type");
+}
+
+int pi_fields_read(const struct pi_field *table, const json_t *object, bool lenient, void *ret,
+                   struct pi_error *err)
+{
+    if (!json_is_object(object))
+        return pi_refuse(err, PI_USAGE, "not a JSON object");
+    size_t known = 0;
+    for (const struct pi_field *f = table; f->key; f++) {
+        json_t *value = json_object_get(object, f->key);
+        known += value != NULL;
+        if ((!value || json_is_null(value)) && f->required)
+            return pi_refuse(err, PI_USAGE, "'%s' is missing", f->key);
+        if (!value || json_is_null(value))
+            continue;
+        int r = read_field(f, value, lenient, (char *)ret + f->offset, err);
+        if (r < 0)
+            return r;
+    }
+    if (lenient || known == json_object_size(object))
+        return 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        const struct pi_field *f = table;
+        while (f->key && strcmp(f->key, key) != 0)
+            f++;
+        if (!f->key)
+            return pi_refuse(err, PI_USAGE, "'%.64s' is not known here", key);
+    }
+    return 0;
+}
+
+static json_t *strv_json(const struct pi_strv *v)
+{
+    json_auto_t *list = json_array();
+    for (size_t i = 0; list && i < v->count; i++)
+        if (json_array_append_new(list, json_string(v->items[i])) < 0)
+            return NULL;
+    return json_incref(list);
+}
+
+/* NULL with *absent set: nothing to write. */
+static json_t *field_json(const struct pi_field *f, const char *at, bool *absent)
+{
+    *absent = false;
+    switch (f->type) {
+    case PI_FIELD_STRING:
+        *absent = *(char *const *)at == NULL;
+        return *absent ? NULL : json_string(*(char *const *)at);
+    case PI_FIELD_TEXT:
+        *absent = *at == '\0';
+        return *absent ? NULL : json_string(at);
+    case PI_FIELD_U64:
+        return json_integer((json_int_t) * (const uint64_t *)at);
+    case PI_FIELD_BOOL:
+        return json_boolean(*(const bool *)at);
+    case PI_FIELD_ENUM:
+        return json_string(f->names[*(const int *)at]);
+    case PI_FIELD_STRV:
+        return strv_json((const struct pi_strv *)at);
+    case PI_FIELD_STRUCT:
+        return pi_fields_write(f->nested, at);
+    case PI_FIELD_JSON:
+        *absent = *(json_t *const *)at == NULL;
+        return json_incref(*(json_t *const *)at);
+    }
+    return NULL;
+}
+
+json_t *pi_fields_write(const struct pi_field *table, const void *from)
+{
+    json_auto_t *object = json_object();
+    for (const struct pi_field *f = table; object && f->key; f++) {
+        bool absent;
+        json_t *value = field_json(f, (const char *)from + f->offset, &absent);
+        if (!absent && json_object_set_new(object, f->key, value) < 0)
+            return NULL;
+    }
+    return json_incref(object);
+}
+
+void pi_fields_done(const struct pi_field *table, void *owner)
+{
+    for (const struct pi_field *f = table; f->key; f++) {
+        char *at = (char *)owner + f->offset;
+        if (f->type == PI_FIELD_STRING) {
+            free(*(char **)at);
+            *(char **)at = NULL;
+        } else if (f->type == PI_FIELD_STRV) {
+            pi_strv_done((struct pi_strv *)at);
+        } else if (f->type == PI_FIELD_STRUCT) {
+            pi_fields_done(f->nested, at);
+        } else if (f->type == PI_FIELD_JSON) {
+            json_decref(*(json_t **)at);
+            *(json_t **)at = NULL;
+        }
+    }
+}
+
+json_t *pi_json_parse(const char *text, size_t size, struct pi_error *err)
+{
+    json_error_t at;
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &at);
+    if (object && json_is_object(object))
+        return object;
+    if (object)
+        pi_refuse(err, PI_USAGE, "not a JSON object");
+    else
+        pi_refuse(err, PI_USAGE, "not JSON: line %d: %s", at.line, at.text);
+    json_decref(object);
+    return NULL;
+}

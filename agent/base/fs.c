@@ -1,0 +1,173 @@
+#include "agent/base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/random.h"
+
+int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return errno == ENOENT ? pi_refuse(err, PI_NOT_FOUND, "%s: no such file", path)
+                               : pi_fail(err, errno, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return pi_refuse(err, PI_USAGE, "%s: not a regular file", path);
+
+    pi_auto_buf struct pi_buf got = {.max = max};
+    char chunk[16384];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return pi_fail(err, errno, "%s", path);
+        if (n == 0)
+            break;
+        int r = pi_buf_add(&got, chunk, (size_t)n);
+        if (r == -E2BIG) {
+            pi_refuse(err, PI_USAGE, "%s: larger than %zu bytes", path, max);
+            return -EFBIG;
+        }
+        if (r < 0)
+            return pi_fail(err, -r, "%s", path);
+    }
+    int r = pi_buf_add(ret, got.data, got.size);
+    return r < 0 ? pi_fail(err, -r, "%s", path) : 0;
+}
+
+int pi_write_all(int fd, const void *data, size_t size)
+{
+    const char *p = data;
+    while (size) {
+        ssize_t n = write(fd, p, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+int pi_dir_sync(int dir_fd, struct pi_error *err)
+{
+    /* O_PATH descriptors and some network file systems cannot be synced; that is not a failure of the write.
+     */
+    if (fsync(dir_fd) < 0 && errno != EINVAL && errno != EBADF)
+        return pi_fail(err, errno, "cannot sync a folder");
+    return 0;
+}
+
+int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                  struct pi_error *err)
+{
+    char temp[PATH_MAX], folder[PATH_MAX], suffix[PI_HEX_MAX + 1];
+    const char *slash = strrchr(path, '/');
+    int head = slash ? (int)(slash - path + 1) : 0;
+    int r = pi_random_hex(8, suffix);
+    if (r < 0)
+        return pi_fail(err, -r, "no random bytes");
+    if (snprintf(temp, sizeof temp, "%.*s.%s.%s", head, path, path + head, suffix) >= (int)sizeof temp)
+        return pi_fail(err, ENAMETOOLONG, "%s", path);
+    snprintf(folder, sizeof folder, "%.*s", head, path);
+
+    pi_auto_close int folder_fd = openat(dir_fd, head ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return pi_fail(err, errno, "cannot write %s", path);
+    pi_auto_close int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return pi_fail(err, errno, "cannot write %s", path);
+    r = pi_write_all(fd, data, size);
+    if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || renameat(dir_fd, temp, dir_fd, path) < 0))
+        r = -errno;
+    if (r < 0) {
+        unlinkat(dir_fd, temp, 0);
+        return pi_fail(err, -r, "cannot write %s", path);
+    }
+    return pi_dir_sync(folder_fd, err);
+}
+
+static int check_owned(int fd, const char *path, struct pi_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return pi_fail(err, errno, "%s", path);
+    if (st.st_uid != geteuid())
+        return pi_refuse(
+            err, PI_HOST,
+            "%s belongs to another user: move it away, or set the XDG variables to a folder of yours", path);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return pi_refuse(err, PI_HOST, "%s can be written by others: chmod go-w it first", path);
+    return 0;
+}
+
+int pi_dir_open(const char *path, struct pi_error *err)
+{
+    char part[PATH_MAX];
+    size_t length = strlen(path);
+    if (length >= sizeof part)
+        return pi_fail(err, ENAMETOOLONG, "%s", path);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
+            return pi_fail(err, errno, "cannot create %s", part);
+    }
+    pi_auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return pi_fail(err, errno, "%s", path);
+    int r = check_owned(fd, path, err);
+    return r < 0 ? r : pi_steal_fd(&fd);
+}
+
+int pi_dir_make(const char *path, struct pi_error *err)
+{
+    pi_auto_close int fd = pi_dir_open(path, err);
+    return fd < 0 ? fd : 0;
+}
+
+int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
+{
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return pi_fail(err, errno, "cannot remove %s", name);
+
+    pi_auto_closedir DIR *dir = NULL;
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || !(dir = fdopendir(fd))) {
+        int errnum = errno;
+        pi_close_p(&fd);
+        return pi_fail(err, errnum, "cannot remove %s", name);
+    }
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        int r = pi_tree_remove(dirfd(dir), entry->d_name, err);
+        if (r < 0)
+            return pi_context(err, r, "%s", name);
+    }
+    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
+        return pi_fail(err, errno, "cannot remove %s", name);
+    return 0;
+}
+
+int pi_space_free(const char *path, uint64_t *ret_bytes, struct pi_error *err)
+{
+    struct statvfs fs;
+    if (statvfs(path, &fs) < 0)
+        return pi_fail(err, errno, "%s", path);
+    *ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return 0;
+}

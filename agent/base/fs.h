@@ -1,0 +1,42 @@
+/*
+ * Files. Durable writes are temp, fsync, rename, fsync of the folder: after a crash there is the old content
+ * or the new, never a part. Everything here is owned by one uid, created 0600 (files) or 0700 (folders)
+ * unless a mode is given.
+ */
+#ifndef PIAGENT_BASE_FS_H
+#define PIAGENT_BASE_FS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+/* Reads a regular file of at most max bytes into ret (appended). Paths are relative to dir_fd as in
+ * openat(2). -EFBIG where larger. */
+int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err);
+
+/* Replaces path durably with the bytes, through a temporary file beside it. */
+int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                  struct pi_error *err);
+
+/* Writes all of it, going on after EINTR and short writes. 0 or -errno. */
+int pi_write_all(int fd, const void *data, size_t size);
+
+/* fsync of the folder that dir_fd is. */
+int pi_dir_sync(int dir_fd, struct pi_error *err);
+
+/* Creates the folder and its missing parents, 0700. Refuses one at the end that is a link, not ours, or open
+ * to others' writes. */
+int pi_dir_make(const char *path, struct pi_error *err);
+
+/* The same, and opens it (O_DIRECTORY | O_CLOEXEC). The descriptor is the caller's; negative on failure. */
+int pi_dir_open(const char *path, struct pi_error *err);
+
+/* Removes name and all in it, never following a link. No error where it is not there. */
+int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err);
+
+/* Bytes that an unprivileged user may still write on the file system that holds path. */
+int pi_space_free(const char *path, uint64_t *ret_bytes, struct pi_error *err);
+
+#endif

@@ -1,0 +1,103 @@
+#include "agent/base/paths.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+
+/* The specification: a relative path in one of the variables is to be ignored. */
+static int xdg(const char *variable, const char *below_home, const char *tail, char **ret,
+               struct pi_error *err)
+{
+    const char *base = getenv(variable), *home = getenv("HOME");
+    int n;
+    if (base && base[0] == '/')
+        n = asprintf(ret, "%s/%s", base, tail);
+    else if (home && home[0] == '/')
+        n = asprintf(ret, "%s/%s/%s", home, below_home, tail);
+    else
+        return pi_refuse(err, PI_HOST, "neither %s nor HOME is set to an absolute path", variable);
+    if (n < 0) {
+        *ret = NULL;
+        return pi_fail(err, ENOMEM, "paths");
+    }
+    return 0;
+}
+
+static int runtime_path(char **ret, struct pi_error *err)
+{
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    int n = base && base[0] == '/' ? asprintf(ret, "%s/piagent", base)
+                                   : asprintf(ret, "/tmp/piagent-%u", (unsigned)geteuid());
+    if (n < 0) {
+        *ret = NULL;
+        return pi_fail(err, ENOMEM, "paths");
+    }
+    return 0;
+}
+
+int pi_paths_find(struct pi_paths *ret, struct pi_error *err)
+{
+    pi_auto_paths struct pi_paths p = {0};
+    int r;
+    if ((r = xdg("XDG_DATA_HOME", ".local/share", "piagent/instances", &p.instances, err)) < 0 ||
+        (r = xdg("XDG_DATA_HOME", ".local/share", "piagent", &p.state, err)) < 0 ||
+        (r = xdg("XDG_CACHE_HOME", ".cache", "piagent/images", &p.images, err)) < 0 ||
+        (r = xdg("XDG_CONFIG_HOME", ".config", "piagent", &p.config, err)) < 0 ||
+        (r = runtime_path(&p.runtime, err)) < 0)
+        return r;
+    *ret = p;
+    p = (struct pi_paths){0};
+    return 0;
+}
+
+void pi_paths_done(struct pi_paths *paths)
+{
+    free(paths->instances);
+    free(paths->state);
+    free(paths->images);
+    free(paths->runtime);
+    free(paths->config);
+}
+
+int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *ret, struct pi_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", folder, name);
+    if (n < 0 || (size_t)n >= sizeof address.sun_path)
+        return pi_refuse(
+            err, PI_HOST,
+            "the socket path %s/%s is longer than the %zu bytes that a unix socket can have: set XDG_RUNTIME_DIR to a shorter folder",
+            folder, name, sizeof address.sun_path - 1);
+    *ret = address;
+    return 0;
+}
+
+int pi_program_find(const char *name, char **ret, struct pi_error *err)
+{
+    char path[PATH_MAX];
+    const char *list = getenv("PATH");
+    if (strchr(name, '/')) {
+        char *real = access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+        if (!real)
+            return pi_refuse(err, PI_HOST, "%s: %s", name, strerror(errno));
+        *ret = real;
+        return 0;
+    }
+    for (const char *s = list ? list : "/usr/bin:/bin"; *s;) {
+        size_t length = strcspn(s, ":");
+        int n = snprintf(path, sizeof path, "%.*s/%s", (int)length, s, name);
+        if (length && n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0) {
+            *ret = strdup(path);
+            return *ret ? 0 : pi_fail(err, ENOMEM, "%s", name);
+        }
+        s += length + (s[length] == ':');
+    }
+    return pi_refuse(err, PI_HOST, "%s is not installed (not found in PATH)", name);
+}

@@ -1,0 +1,29 @@
+/* Where things are (XDG Base Directory Specification), and the agent's own program. */
+#ifndef PIAGENT_BASE_PATHS_H
+#define PIAGENT_BASE_PATHS_H
+
+#include "agent/base/error.h"
+
+struct pi_paths {
+    char *instances; /* $XDG_DATA_HOME/piagent/instances */
+    char *state;     /* $XDG_DATA_HOME/piagent: the agent's own files */
+    char *images;    /* $XDG_CACHE_HOME/piagent/images */
+    char *runtime;   /* $XDG_RUNTIME_DIR/piagent, or /tmp/piagent-UID where that is unset */
+    char *config;    /* $XDG_CONFIG_HOME/piagent */
+};
+
+/* Finds the paths from the environment; creates nothing. HOME is needed where an XDG variable is unset or not
+ * absolute. */
+int pi_paths_find(struct pi_paths *ret, struct pi_error *err);
+void pi_paths_done(struct pi_paths *paths);
+#define pi_auto_paths __attribute__((cleanup(pi_paths_done)))
+
+/* FOLDER/NAME as an address for a unix socket, with an error that says so where it doesn't fit sun_path. */
+struct sockaddr_un;
+int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *ret, struct pi_error *err);
+
+/* The absolute path of a program: as given where it holds a slash, else looked for in PATH. Allocated.
+ * -ENOENT (PI_HOST) where not found. */
+int pi_program_find(const char *name, char **ret, struct pi_error *err);
+
+#endif

@@ -1,0 +1,232 @@
+#include "agent/base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/paths.h"
+#include "agent/base/text.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* Runs in the child between fork and exec: async-signal-safe calls only. Returns only on failure. */
+static void child_exec(const struct pi_spawn *how)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    if (how->new_session)
+        setsid();
+
+    /* First out of the way of the targets, then into place, then nothing else stays open. */
+    int count = (int)how->fd_count, moved[16];
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (count > 16 || null < 0)
+        return;
+    for (int i = 0; i < count; i++)
+        if ((moved[i] = fcntl(how->fds[i] < 0 ? null : how->fds[i], F_DUPFD_CLOEXEC, count)) < 0)
+            return;
+    for (int i = 0; i < count; i++)
+        if (dup2(moved[i], i) < 0)
+            return;
+    if (close_range((unsigned)count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return;
+    execve(how->argv[0], (char *const *)how->argv, how->environ_ ? (char *const *)how->environ_ : environ);
+}
+
+int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err)
+{
+    /* The child's errno comes back through a pipe that a successful exec closes. */
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return pi_fail(err, errno, "cannot start %s", how->argv[0]);
+    pi_auto_close int reader = report[0], writer = report[1];
+
+    pid_t pid = fork();
+    if (pid < 0)
+        return pi_fail(err, errno, "cannot start %s", how->argv[0]);
+    if (pid == 0) {
+        /* Above every target, so that putting descriptors into place does not overwrite it. */
+        int out = fcntl(writer, F_DUPFD_CLOEXEC, 64);
+        child_exec(how);
+        int errnum = errno;
+        if (write(out, &errnum, sizeof errnum) < 0)
+            _exit(126);
+        _exit(127);
+    }
+    close(pi_steal_fd(&writer));
+    pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int errnum = pidfd < 0 ? errno : 0, child_errnum = 0;
+    ssize_t n;
+    do
+        n = read(reader, &child_errnum, sizeof child_errnum);
+    while (n < 0 && errno == EINTR);
+    if (n == (ssize_t)sizeof child_errnum)
+        errnum = child_errnum;
+    if (errnum) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return pi_fail(err, errnum, "cannot start %s", how->argv[0]);
+    }
+    *ret_pid = pid;
+    *ret_pidfd = pi_steal_fd(&pidfd);
+    return 0;
+}
+
+int pi_reap(int pidfd, int *ret_code, char *text, size_t text_size)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
+        return -errno;
+    if (info.si_pid == 0)
+        return -EAGAIN;
+    bool exited = info.si_code == CLD_EXITED;
+    *ret_code = exited ? info.si_status : 128 + info.si_status;
+    if (exited)
+        snprintf(text, text_size, "exit code %d", info.si_status);
+    else
+        snprintf(text, text_size, "killed by SIG%s", sigabbrev_np(info.si_status));
+    return 0;
+}
+
+int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    int r = pi_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, err);
+    if (r < 0)
+        return r;
+    snprintf(ret, PI_BOOT_ID_LENGTH + 1, "%.*s", PI_BOOT_ID_LENGTH, text.data ? text.data : "");
+    return 0;
+}
+
+static int start_ticks(pid_t pid, uint64_t *ret)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    pi_auto_buf struct pi_buf stat = {0};
+    int r = pi_file_read(AT_FDCWD, path, 4096, &stat, NULL);
+    if (r < 0)
+        return r;
+    /* The second field is the program's name in parentheses, which may hold anything, also ')'. */
+    const char *s = stat.data ? strrchr(stat.data, ')') : NULL;
+    for (int field = 2; s && field < 22; field++)
+        s = strchr(s + 1, ' ');
+    if (!s)
+        return -EBADMSG;
+    *ret = strtoull(s, NULL, 10);
+    return 0;
+}
+
+int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err)
+{
+    struct pi_identity id = {.pid = pid};
+    int r = pi_boot_id(id.boot_id, err);
+    if (r < 0)
+        return r;
+    r = start_ticks(pid, &id.start_ticks);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot identify process %d", (int)pid);
+    *ret = id;
+    return 0;
+}
+
+int pi_identity_open(const struct pi_identity *id)
+{
+    struct pi_identity now;
+    if (id->pid <= 0)
+        return -ESRCH;
+    /* The pidfd first: what is then read of the pid is read of a process that cannot be replaced unnoticed.
+     */
+    pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, id->pid, 0);
+    if (pidfd < 0)
+        return -ESRCH;
+    if (pi_identify(id->pid, &now, NULL) < 0 || now.start_ticks != id->start_ticks ||
+        strcmp(now.boot_id, id->boot_id) != 0)
+        return -ESRCH;
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    if (poll(&ended, 1, 0) != 0)
+        return -ESRCH;
+    return pi_steal_fd(&pidfd);
+}
+
+int pi_signal(int pidfd, int signal)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+static void last_line(const struct pi_buf *output, char *text, size_t size)
+{
+    const char *end = output->data ? output->data + output->size : "", *start;
+    while (end > output->data && (end[-1] == '\n' || end[-1] == ' '))
+        end--;
+    for (start = end; start > output->data && start[-1] != '\n'; start--)
+        ;
+    pi_text_clean(start, (size_t)(end - start), text, size);
+}
+
+static int collect(int fd, struct pi_buf *output)
+{
+    char chunk[4096];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        /* What is past the limit is read all the same, so that the program doesn't block on a full pipe. */
+        pi_buf_add(output, chunk, (size_t)n);
+    }
+}
+
+int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return pi_fail(err, errno, "cannot run %s", argv[0]);
+    pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
+    pi_auto_free char *path = NULL;
+    pi_auto_buf struct pi_buf own = {.max = 64 << 10};
+    struct pi_buf *out = output ? output : &own;
+
+    int r = pi_program_find(argv[0], &path, err);
+    if (r < 0)
+        return r;
+    pi_auto_strv struct pi_strv args = {0};
+    for (size_t i = 0; argv[i]; i++)
+        if ((r = pi_strv_add(&args, i ? argv[i] : path)) < 0)
+            return pi_fail(err, -r, "cannot run %s", argv[0]);
+    pid_t pid;
+    struct pi_spawn how = {
+        .argv = (const char *const *)args.items, .fds = (int[]){-1, writer, writer}, .fd_count = 3};
+    if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
+        return r;
+    close(pi_steal_fd(&writer));
+    collect(reader, out);
+
+    int code, status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return pi_fail(err, errno, "cannot wait for %s", argv[0]);
+    code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (ret_code) {
+        *ret_code = code;
+        return 0;
+    }
+    char line[512];
+    last_line(out, line, sizeof line);
+    return code == 0 ? 0
+                     : pi_refuse(err, PI_FAILED, "%s: %s", argv[0], line[0] ? line : "failed without a word");
+}

@@ -1,0 +1,59 @@
+/*
+ * Processes: starting one, holding it by a pidfd, and proving later that it is still the same one.
+ * A pid alone proves nothing, because pids are reused: the identity is pid + start time + boot id.
+ */
+#ifndef PIAGENT_BASE_PROC_H
+#define PIAGENT_BASE_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+#define PI_BOOT_ID_LENGTH 36
+
+struct pi_identity {
+    pid_t pid;            /* 0 = none */
+    uint64_t start_ticks; /* field 22 of /proc/PID/stat (proc_pid_stat(5)) */
+    char boot_id[PI_BOOT_ID_LENGTH + 1];
+};
+
+struct pi_spawn {
+    const char *const *argv;     /* argv[0] is the program's path; NULL-terminated */
+    const int *fds;              /* fds[i] becomes descriptor i of the child; -1 = /dev/null for 0-2 */
+    size_t fd_count;             /* at least 3; no other descriptor reaches the child */
+    const char *const *environ_; /* NULL = this process's */
+    bool new_session;            /* setsid: no terminal's signals reach it */
+};
+
+/* Starts the program. The pidfd (O_CLOEXEC) is the caller's, readable once the process has ended. Reap with
+ * pi_reap(). */
+int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err);
+
+/* Takes the status of a child that has ended: 0 with *ret_status as waitid's CLD_* meanings in text ("exit
+ * code 1", "killed by SIGKILL") and its exit code (128 + signal); -EAGAIN while it runs; -ECHILD where it is
+ * not a child of ours. */
+int pi_reap(int pidfd, int *ret_code, char *text, size_t text_size);
+
+/* This host's boot id (/proc/sys/kernel/random/boot_id). */
+int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err);
+
+/* The identity of a running process. */
+int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err);
+
+/* Opens the process that id names: its pidfd, or -ESRCH where that process is gone (another boot, pid reused,
+ * ended). */
+int pi_identity_open(const struct pi_identity *id);
+
+/* Sends a signal through the pidfd (pidfd_send_signal(2)). 0 or -errno. */
+int pi_signal(int pidfd, int signal);
+
+/* Runs a program to its end, its standard input from /dev/null, its output and errors (at most 64 KiB
+ * together) into output where that is not NULL. Blocking: for the command line and workers, never for the
+ * agent's loop. Refuses with the last line of the output where the program fails; ret_code, where not NULL,
+ * takes the exit code instead. */
+int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
+
+#endif

@@ -1,0 +1,271 @@
+#include "agent/base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int pi_name_check(const char *name, struct pi_error *err)
+{
+    size_t length = strlen(name);
+    bool good = length >= 1 && length <= PI_NAME_MAX && name[0] != '-' && name[length - 1] != '-';
+    for (size_t i = 0; good && i < length; i++)
+        good = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '-';
+    if (good)
+        return 0;
+    char shown[96];
+    return pi_refuse(err, PI_USAGE,
+                     "'%s' is not a usable name: it becomes the host name, so 1 to %d of a-z, 0-9 and '-', "
+                     "without '-' at either end",
+                     pi_text_clean(name, length, shown, sizeof shown), PI_NAME_MAX);
+}
+
+/* digits [ '.' digits ]: strtod would also take signs, exponents, hex and "inf". */
+static const char *scan_decimal(const char *s, double *ret)
+{
+    const char *start = s;
+    double value = 0, scale = 1;
+    for (; isdigit((unsigned char)*s); s++)
+        value = value * 10 + (*s - '0');
+    if (s == start)
+        return NULL;
+    if (*s == '.') {
+        if (!isdigit((unsigned char)s[1]))
+            return NULL;
+        for (s++; isdigit((unsigned char)*s); s++)
+            value += (*s - '0') * (scale /= 10);
+    }
+    *ret = value;
+    return s;
+}
+
+int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err)
+{
+    static const char units[] = "KMGT";
+    double value;
+    const char *s = scan_decimal(text, &value);
+    if (s && *s) {
+        const char *unit = strchr(units, toupper((unsigned char)*s));
+        if (unit) {
+            value = ldexp(value, 10 * (int)(unit - units + 1));
+            s++;
+            if (*s == 'i')
+                s++;
+        }
+        if (*s == 'B' || *s == 'b')
+            s++;
+    }
+    if (!s || *s || value >= ldexp(1, 60))
+        return pi_refuse(err, PI_USAGE, "'%.32s' is not a size: write it as 512M, 1G or 1.5G", text);
+    *ret_bytes = (uint64_t)value;
+    return 0;
+}
+
+static uint64_t duration_unit(const char **s)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (pi_starts_with(*s, units[i].name)) {
+            *s += strlen(units[i].name);
+            return units[i].ms;
+        }
+    }
+    return 0;
+}
+
+int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err)
+{
+    double total = 0, value;
+    const char *s = text;
+    bool good = *s != '\0';
+    while (good && *s) {
+        s = scan_decimal(s, &value);
+        if (!s)
+            break;
+        bool bare = *s == '\0' && total == 0;
+        uint64_t unit = bare ? 1000 : duration_unit(&s);
+        good = unit != 0;
+        total += value * (double)unit;
+    }
+    if (!good || !s || total > 1e12)
+        return pi_refuse(err, PI_USAGE, "'%.32s' is not a duration: write it as 90s, 2m or 1h30m", text);
+    *ret_ms = (uint64_t)total;
+    return 0;
+}
+
+int pi_number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct pi_error *err)
+{
+    uint64_t value = 0;
+    const char *s = text;
+    for (; isdigit((unsigned char)*s); s++)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*s - '0'), &value))
+            break;
+    if (s == text || *s || value < min || value > max)
+        return pi_refuse(err, PI_USAGE, "'%.32s' is not a whole number from %" PRIu64 " to %" PRIu64, text,
+                         min, max);
+    *ret = value;
+    return 0;
+}
+
+char *pi_size_format(uint64_t bytes, char buf[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1024;
+        unit++;
+    }
+    bool whole = unit == 0 || value >= 100 || value == floor(value);
+    snprintf(buf, 32, "%.*f %s", whole ? 0 : 1, value, units[unit]);
+    return buf;
+}
+
+char *pi_duration_format(uint64_t ms, char buf[32])
+{
+    uint64_t s = ms / 1000;
+    if (s < 60)
+        snprintf(buf, 32, "%" PRIu64 ".%" PRIu64 "s", s, ms % 1000 / 100);
+    else if (s < 3600)
+        snprintf(buf, 32, "%" PRIu64 "m%02" PRIu64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(buf, 32, "%" PRIu64 "h%02" PRIu64 "m", s / 3600, s / 60 % 60);
+    else
+        snprintf(buf, 32, "%" PRIu64 "d%02" PRIu64 "h", s / 86400, s / 3600 % 24);
+    return buf;
+}
+
+size_t pi_utf8_length(const char *text, size_t left)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = s[0] < 0x80                   ? 1
+               : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+               : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                             : 0;
+    if (n == 0 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong_or_surrogate = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) ||
+                                 (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90);
+    return overlong_or_surrogate ? 0 : n;
+}
+
+char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
+{
+    size_t used = 0;
+    bool space = true; /* leading white space goes */
+    for (size_t i = 0; i < length;) {
+        size_t n = pi_utf8_length(text + i, length - i);
+        const unsigned char *s = (const unsigned char *)text + i;
+        bool white = n == 1 && (*s == ' ' || (*s >= '\t' && *s <= '\r'));
+        bool control =
+            n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f)) || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+        size_t out = white || control ? 1 : n;
+        if (used + out + 1 > max)
+            break;
+        if (white) {
+            if (!space)
+                buf[used++] = ' ';
+        } else if (control) {
+            buf[used++] = '?';
+        } else {
+            memcpy(buf + used, s, n);
+            used += n;
+        }
+        space = white;
+        i += n ? n : 1;
+    }
+    while (used && buf[used - 1] == ' ')
+        used--;
+    buf[used] = '\0';
+    return buf;
+}
+
+bool pi_starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool pi_ends_with(const char *text, const char *suffix)
+{
+    size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && !strcmp(text + length - tail, suffix);
+}
+
+bool pi_is_hex(const char *text, size_t count)
+{
+    size_t i = 0;
+    while (isxdigit((unsigned char)text[i]))
+        i++;
+    return i == count && text[i] == '\0';
+}
+
+char *pi_shell_quote(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
+    size_t length = strlen(word);
+    if (length && strspn(word, plain) == length)
+        return strdup(word);
+    char *quoted = malloc(4 * length + 3), *out = quoted;
+    if (!quoted)
+        return NULL;
+    *out++ = '\'';
+    for (const char *s = word; *s; s++) {
+        if (*s == '\'')
+            out = stpcpy(out, "'\\''");
+        else
+            *out++ = *s;
+    }
+    strcpy(out, "'");
+    return quoted;
+}
+
+/* Levenshtein's distance with one row; words longer than the row are simply far away. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[65], lb = strlen(b);
+    if (lb >= sizeof row / sizeof row[0])
+        return SIZE_MAX;
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+const char *pi_nearest(const char *word, const char *const *candidates)
+{
+    size_t limit = strlen(word) / 3 > 2 ? strlen(word) / 3 : 2;
+    const char *nearest = NULL;
+    for (; *candidates; candidates++) {
+        size_t d = distance(word, *candidates);
+        if (d <= limit && d < strlen(word)) {
+            nearest = *candidates;
+            limit = d ? d - 1 : 0;
+            if (!d)
+                break;
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,54 @@
+/* Names, sizes, durations and guest text: how people write them, and how they are shown. Pure functions. */
+#ifndef PIAGENT_BASE_TEXT_H
+#define PIAGENT_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/error.h"
+
+/* An instance's name is also its host name (RFC 1123 label): 1 to 63 of a-z, 0-9 and '-', no '-' at either
+ * end. */
+#define PI_NAME_MAX 63
+int pi_name_check(const char *name, struct pi_error *err);
+
+/* "512M", "1G", "1.5GiB", "20g", "4096" (bytes): units are powers of 1024, K M G T, with or without "B" or
+ * "iB". */
+int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err);
+
+/* "90s", "2m", "1m30s", "1h", "500ms", "90" (seconds). */
+int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err);
+
+/* A whole decimal number from min to max, nothing else beside it. */
+int pi_number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct pi_error *err);
+
+/* "1.4 GiB", "512 MiB"; "3.2s", "1m30s", "2h05m". buf holds at least 32 bytes; returns buf. */
+char *pi_size_format(uint64_t bytes, char buf[32]);
+char *pi_duration_format(uint64_t ms, char buf[32]);
+
+/*
+ * A copy of text that is safe on a terminal and on one line: control characters (C0, C1, DEL) and bytes that
+ * are not UTF-8 become '?', a run of white space becomes one space. At most max bytes, cut between
+ * characters. Returns buf. Everything that a guest or QEMU said goes through here before it is shown or
+ * logged.
+ */
+char *pi_text_clean(const char *text, size_t length, char *buf, size_t max);
+
+/* The length of the UTF-8 sequence at s (1 to 4), or 0 where it isn't one (RFC 3629). */
+size_t pi_utf8_length(const char *s, size_t left);
+
+bool pi_starts_with(const char *text, const char *prefix);
+bool pi_ends_with(const char *text, const char *suffix);
+
+/* Whether text is exactly count hexadecimal digits. */
+bool pi_is_hex(const char *text, size_t count);
+
+/* a shell's single word: quoted only where it must be. Allocated; NULL without memory. */
+char *pi_shell_quote(const char *word);
+
+/* The candidate nearest to word (edit distance of at most 2, or a third of its length), or NULL. candidates
+ * ends with NULL. */
+const char *pi_nearest(const char *word, const char *const *candidates);
+
+#endif
