@@ -1,0 +1,134 @@
+/*
+ * The wire of the control API: requests, replies and events as structs, each bound to its JSON object by a
+ * table (agent/base/fields.h). HTTP over a unix socket, see api/server.h; paths:
+ *
+ *   GET    /v1/agent                      struct api_agent
+ *   POST   /v1/agent/stop                 {}: guests run on
+ *   GET    /v1/instances                  {"instances": [struct api_instance...]}
+ *   POST   /v1/instances                  struct api_create -> 202 struct api_instance; follow its events
+ *   GET    /v1/instances/NAME             struct api_instance
+ *   DELETE /v1/instances/NAME             removes a stopped instance with all its files
+ *   POST   /v1/instances/NAME/start       {} -> 202
+ *   POST   /v1/instances/NAME/powerdown   struct api_stop (all optional) -> 202
+ *   POST   /v1/instances/NAME/kill        {} -> 202: quit at once
+ *   POST   /v1/instances/NAME/reset|pause|resume   {} -> 200 when QEMU has answered
+ *   GET    /v1/instances/NAME/events?since=SEQ&follow=1    JSON lines: struct api_event (seq > SEQ), for ever
+ * with follow GET    /v1/instances/NAME/console?tail=BYTES&follow=1  the console's bytes as they are, from
+ * BYTES before the end (absent: all that is kept) POST   /v1/instances/NAME/console     the body's bytes go
+ * to the console's input GET    /v1/instances/NAME/qemu-command   {"argv": [...]}
+ *
+ * A failure is {"error": {"kind": KIND, "message": TEXT}} (struct api_failure), its HTTP status by kind
+ * (api/server.h).
+ */
+#ifndef PIAGENT_API_TYPES_H
+#define PIAGENT_API_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/fields.h"
+#include "agent/base/text.h"
+
+#define API_BODY_MAX ((size_t)2 << 20)
+
+struct api_failure {
+    char *kind; /* pi_kind_name() */
+    char *message;
+};
+extern const struct pi_field api_failure_fields[];
+
+struct api_agent {
+    char *version;
+    uint64_t pid;
+    uint64_t imds_port; /* on 127.0.0.1 */
+    uint64_t instances; /* known */
+    uint64_t running;   /* with a QEMU process */
+    uint64_t started_ms;
+    char *state_folder; /* where the instances and the agent's log are */
+};
+extern const struct pi_field api_agent_fields[];
+
+/* A new instance. Enumerated values go as their words ("x86_64", "auto"); the agent checks all of it. */
+struct api_create {
+    char *name;         /* required */
+    char *image;        /* reference: "fedora", "fedora:44", URL, absolute path. Default "fedora" */
+    char *image_sha256; /* published by other means: 64 hexadecimal digits */
+    bool image_unverified;
+    char *arch;              /* "x86_64", "aarch64"; default: the host's */
+    uint64_t cpus;           /* 0 = default (2) */
+    uint64_t memory_mib;     /* 0 = default (1024) */
+    uint64_t disk_bytes;     /* 0 = default: 10 GiB or the image's own size, whichever is larger */
+    char *accel;             /* "auto", "kvm", "tcg" */
+    char *firmware;          /* "auto", "bios", "uefi" */
+    struct pi_strv forwards; /* "127.0.0.1:8080:80" */
+    char *user;              /* default "fedora" */
+    char *password_hash;     /* crypt(3); absent: no password */
+    struct pi_strv ssh_keys; /* public key lines */
+    char *user_data;         /* the file's text (UTF-8, no NUL) */
+};
+extern const struct pi_field api_create_fields[];
+
+struct api_instance {
+    char *name;
+    char *state;  /* vm_state_names: created starting running ready paused stopping stopped failed lost */
+    char *reason; /* why, where there is something to say */
+    char *arch;
+    char *accel; /* what it runs under: "kvm", "tcg"; absent when it never ran */
+    char *image; /* the image's file name */
+    char *image_sha256;
+    bool image_verified;
+    uint64_t cpus, memory_mib, disk_bytes;
+    char *uuid;
+    uint64_t pid; /* 0 = no QEMU */
+    char *user;
+    uint64_t ssh_port; /* on 127.0.0.1 */
+    struct pi_strv forwards;
+    uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* since 1970; 0 = never */
+    char *cloud_init; /* "pending", "running", "done", "degraded" (WARN), "failed", or absent */
+    char *cloud_init_stage;
+    struct pi_strv failed_modules;
+    char *stopped_by;    /* how the last stop ended: "guest", "powerdown", "quit", "term", "kill" */
+    char *folder;        /* its folder on disk: ssh_key, known_hosts, console.log, qemu.log, journal.jsonl */
+    uint64_t last_event; /* seq of its newest event */
+};
+extern const struct pi_field api_instance_fields[];
+
+struct api_stop {
+    uint64_t timeout_ms; /* for the guest to power itself off; 0 = default (90 s) */
+};
+extern const struct pi_field api_stop_fields[];
+
+enum api_event_kind {
+    API_EVENT_STATE,  /* state changed: state, text */
+    API_EVENT_IMAGE,  /* progress of the image; not kept in the journal (seq 0): phase, done, total, rate */
+    API_EVENT_SEED,   /* a seed document was served: text names it */
+    API_EVENT_REPORT, /* cloud-init's report: stage, module, report ("start"/"finish"), result */
+    API_EVENT_NOTE,  /* something to tell: text (accelerator fallback, powerdown sent again, reset, panic ...)
+                      */
+    API_EVENT_ERROR, /* the request that made the instance failed, and the instance is gone: error_kind, text
+                      */
+};
+extern const char *const api_event_kind_names[];
+
+struct api_event {
+    uint64_t seq;                           /* from 1, without gaps, for the life of the instance */
+    uint64_t realtime_ms;                   /* CLOCK_REALTIME */
+    uint64_t monotonic_ms;                  /* CLOCK_MONOTONIC of this boot of the host */
+    int kind;                               /* enum api_event_kind */
+    char *text;                             /* one clean line for people */
+    char *state;                            /* STATE */
+    char *stage, *module, *report, *result; /* REPORT */
+    uint64_t guest_ms;                      /* REPORT: the guest's clock */
+    char *phase; /* IMAGE: "resolving", "waiting", "downloading", "copying", "checking" */
+    uint64_t done_bytes, total_bytes, rate_bytes_per_s; /* IMAGE */
+    char *error_kind;                                   /* ERROR: pi_kind_name() */
+};
+extern const struct pi_field api_event_fields[];
+
+/* New reference, or NULL without memory. Zero numbers that mean "absent" are written all the same. */
+#define api_write(type, value)         pi_fields_write(api_##type##_fields, (value))
+#define api_read(type, json, ret, err) pi_fields_read(api_##type##_fields, (json), true, (ret), (err))
+#define api_done(type, value)          pi_fields_done(api_##type##_fields, (value))
+
+#endif

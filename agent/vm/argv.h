@@ -1,0 +1,38 @@
+/* QEMU's command line for an instance: a pure function of its spec and of what the host offers. */
+#ifndef PIAGENT_VM_ARGV_H
+#define PIAGENT_VM_ARGV_H
+
+#include "agent/vm/firmware.h"
+#include "agent/vm/spec.h"
+
+struct vm_host {
+    const char *qemu;    /* absolute path of qemu-system-ARCH */
+    const char *folder;  /* the instance's folder, absolute */
+    enum vm_accel accel; /* VM_ACCEL_KVM or VM_ACCEL_TCG */
+    int qmp_fd;          /* listening sockets as QEMU will see them */
+    int console_fd;
+    const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
+};
+
+/* Names of the files in the instance's folder that the argv speaks of. */
+#define VM_DISK_FILE   "disk.qcow2"
+#define VM_VARS_FILE   "vars.qcow2"
+#define VM_SMBIOS_FILE "smbios.bin"
+
+int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
+                  struct pi_error *err);
+
+/* Whether this spec boots through UEFI: aarch64 always, x86_64 when asked for. */
+bool vm_spec_uses_uefi(const struct vm_spec *spec);
+
+/* "qemu-system-x86_64" or "qemu-system-aarch64", and the Debian and Fedora packages that hold it, for
+ * messages. */
+const char *vm_qemu_program(enum vm_arch arch);
+const char *vm_qemu_packages(enum vm_arch arch);
+
+/* Blocking, for workers: makes the overlay (qemu-img, checked against the base's own size and the disk's free
+ * space) and, for UEFI, the variable store as qcow2 in folder. */
+int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err);
+int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err);
+
+#endif

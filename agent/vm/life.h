@@ -1,0 +1,94 @@
+/*
+ * An instance's life as one pure function: (life, event) -> (life, actions). No clock, no I/O: the supervisor
+ * feeds it requests, QMP events, process exits and timers, carries out the actions in the order of their
+ * bits, and writes the record where asked.
+ *
+ * created -> starting -> running -> ready -> stopping -> stopped, with paused, failed (did not start) and
+ * lost (its QEMU is gone without a word) beside them.
+ */
+#ifndef PIAGENT_VM_LIFE_H
+#define PIAGENT_VM_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum vm_state {
+    VM_CREATED,  /* being prepared: image, disk, keys */
+    VM_STARTING, /* QEMU is being started, up to the answer to cont */
+    VM_RUNNING,  /* the guest boots, or runs without having reported ready */
+    VM_READY,    /* cloud-init's modules-final finished */
+    VM_PAUSED,   /* stopped vCPUs: by request, or by QEMU (reason) */
+    VM_STOPPING,
+    VM_STOPPED,
+    VM_FAILED, /* QEMU could not be started, or the accelerator asked for runs no guest */
+    VM_LOST,   /* QEMU ended without having been asked to and without its guest's shutdown */
+    VM_STATES
+};
+extern const char *const vm_state_names[]; /* ends with NULL */
+
+/* How far a stop has gone: each rung is tried when the one before had its time. */
+enum vm_rung { VM_RUNG_NONE, VM_RUNG_POWERDOWN, VM_RUNG_QUIT, VM_RUNG_TERM, VM_RUNG_KILL };
+extern const char *const vm_rung_names[];
+
+enum vm_event_type {
+    VM_EVENT_START,         /* request: everything is in place, start QEMU */
+    VM_EVENT_LAUNCHED,      /* QEMU runs (stopped vCPUs), QMP has negotiated and its uuid is proven */
+    VM_EVENT_CONTINUED,     /* cont was answered, or a RESUME event */
+    VM_EVENT_LAUNCH_FAILED, /* it could not be started at all */
+    VM_EVENT_ADOPTED,    /* a new agent has taken over a running QEMU; .running tells whether its vCPUs run */
+    VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
+    VM_EVENT_STOPPED,    /* STOP event: vCPUs were stopped */
+    VM_EVENT_RESET,      /* RESET event: the guest boots anew */
+    VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it */
+    VM_EVENT_PANICKED,   /* GUEST_PANICKED */
+    VM_EVENT_INTERNAL_ERROR, /* the accelerator gave up: query-status says internal-error */
+    VM_EVENT_NO_SIGN,        /* no sign of life from the guest in its time, under KVM */
+    VM_EVENT_EXITED,         /* the process ended */
+    VM_EVENT_POWERDOWN,      /* request */
+    VM_EVENT_KILL,           /* request: at once, by quit */
+    VM_EVENT_RUNG_EXPIRED,   /* the rung's time is over */
+    VM_EVENT_RESEND,         /* time to send the powerdown again */
+};
+
+struct vm_event {
+    enum vm_event_type type;
+    bool guest;    /* SHUTDOWN */
+    bool success;  /* GUEST_DONE */
+    bool running;  /* ADOPTED */
+    bool fallback; /* INTERNAL_ERROR, NO_SIGN: a start under TCG is allowed (accelerator auto) */
+};
+
+/* What a life remembers. Zeroed memory is a created instance. */
+struct vm_life {
+    enum vm_state state;
+    enum vm_rung rung;      /* of the stop under way, or the one that ended the last run */
+    bool was_ready;         /* PAUSED: it was ready before */
+    bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
+    bool guest_powered_off; /* the last stop was the guest's own poweroff */
+    bool fell_back;         /* this run is a fresh start under TCG after KVM ran no guest */
+};
+
+enum vm_action {
+    VM_DO_LAUNCH = 1 << 0,        /* start QEMU (under TCG where life.fell_back) */
+    VM_DO_CONT = 1 << 1,          /* send cont */
+    VM_DO_POWERDOWN = 1 << 2,     /* send system_powerdown */
+    VM_DO_QUIT = 1 << 3,          /* send quit */
+    VM_DO_TERM = 1 << 4,          /* SIGTERM */
+    VM_DO_KILL = 1 << 5,          /* SIGKILL */
+    VM_DO_ARM_RESEND = 1 << 6,    /* VM_EVENT_RESEND after the resend interval */
+    VM_DO_ARM_RUNG = 1 << 7,      /* VM_EVENT_RUNG_EXPIRED after the rung's time */
+    VM_DO_DISARM = 1 << 8,        /* both timers off */
+    VM_DO_WATCH_SIGN = 1 << 9,    /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
+    VM_DO_CLEAN = 1 << 10,        /* the process is gone: reap it, close QMP and console, remove sockets */
+    VM_DO_DISTRUST_KVM = 1 << 11, /* remember for this boot of the host that KVM runs no guest here */
+    VM_DO_SAVE = 1 << 12,         /* write the record */
+    VM_DO_REFUSE = 1 << 13,       /* the request does not fit the state: tell who asked */
+};
+
+/* Returns the actions (a set of enum vm_action) and updates *life. */
+unsigned vm_life_next(struct vm_life *life, const struct vm_event *event);
+
+/* Whether a QEMU process belongs to the state. */
+bool vm_state_is_live(enum vm_state state);
+
+#endif

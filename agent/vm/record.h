@@ -1,0 +1,50 @@
+/*
+ * An instance's record: what must survive the agent. One JSON file, written durably at each change, 0600.
+ *
+ * The instance's folder (design: "On disk"):
+ *   record.json  disk.qcow2 (overlay)  vars.qcow2 (UEFI variables)  smbios.bin  user-data (the user's own
+ * file) ssh_key[.pub] (piagent's login key)  ssh_host_ed25519_key[.pub] (the guest's host key)  known_hosts
+ *   journal.jsonl  console.log  qemu.log
+ */
+#ifndef PIAGENT_VM_RECORD_H
+#define PIAGENT_VM_RECORD_H
+
+#include "agent/base/proc.h"
+#include "agent/vm/life.h"
+#include "agent/vm/spec.h"
+
+#define VM_RECORD_FILE   "record.json"
+#define VM_RECORD_SCHEMA 1
+#define VM_RECORD_MAX    ((size_t)1 << 20)
+
+struct vm_record {
+    uint64_t schema;
+    struct vm_spec spec;
+
+    int state; /* enum vm_state, and the rest of struct vm_life that outlives an agent */
+    int rung;  /* enum vm_rung */
+    bool was_ready, shutdown_seen, guest_powered_off, fell_back;
+    char reason[512]; /* why it is failed, lost, paused or stopped, for people; one clean line */
+
+    char key[33];              /* of its seed: 128 random bits, hexadecimal */
+    int accel;                 /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
+    uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 when none */
+    char boot_id[PI_BOOT_ID_LENGTH + 1];
+
+    uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* CLOCK_REALTIME; 0 = never */
+    char cloud_init_stage[64];                             /* the last that the guest reported */
+    char cloud_init_result[16];                            /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
+    struct pi_strv failed_modules; /* "modules-final/config-scripts-user", at most 32 */
+};
+
+/* Reads the record in the folder. -ENOENT where there is none; -EBADMSG for one that cannot be read (why in
+ * err); -EPROTONOSUPPORT for a newer schema. */
+int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err);
+int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err);
+void vm_record_done(struct vm_record *record);
+
+/* The life inside the record, out and in. */
+struct vm_life vm_record_life(const struct vm_record *record);
+void vm_record_set_life(struct vm_record *record, const struct vm_life *life);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * What an instance is made of: chosen once, when it is created, and kept in its record. Nothing in it changes
+ * from one start to the next, but for the automatic SSH port where that was taken by another program
+ * meanwhile.
+ */
+#ifndef PIAGENT_VM_SPEC_H
+#define PIAGENT_VM_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/fields.h"
+#include "agent/base/random.h"
+#include "agent/base/text.h"
+
+enum vm_arch { VM_X86_64, VM_AARCH64, VM_ARCHES };
+enum vm_accel { VM_ACCEL_AUTO, VM_ACCEL_KVM, VM_ACCEL_TCG };
+enum vm_firmware { VM_FIRMWARE_AUTO, VM_FIRMWARE_BIOS, VM_FIRMWARE_UEFI };
+
+/* QEMU's and Fedora's words for them; each list ends with NULL. */
+extern const char *const vm_arch_names[];     /* "x86_64", "aarch64" */
+extern const char *const vm_accel_names[];    /* "auto", "kvm", "tcg" */
+extern const char *const vm_firmware_names[]; /* "auto", "bios", "uefi" */
+
+/* This host's own architecture, or VM_ARCHES where it is neither. */
+enum vm_arch vm_arch_host(void);
+
+#define VM_CPUS_MAX       64
+#define VM_MEMORY_MIB_MIN 256
+#define VM_MEMORY_MIB_MAX (1024 * 1024)
+#define VM_FORWARDS_MAX   32
+
+/* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
+struct vm_forward {
+    char address[16];
+    uint16_t host_port;
+    uint16_t guest_port;
+};
+
+/* Also takes "HOSTPORT:GUESTPORT", which stands for 127.0.0.1. PI_USAGE names the text. */
+int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err);
+
+struct vm_image {
+    char sha256[65]; /* of the base image in the store */
+    char *path;      /* absolute: the base of the overlay, never written */
+    char *name;      /* "Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2" */
+    char *format;    /* "qcow2" or "raw" */
+    uint64_t virtual_size_bytes;
+    bool verified;
+};
+
+struct vm_spec {
+    char name[PI_NAME_MAX + 1];
+    char uuid[PI_UUID_LENGTH +
+              1]; /* QEMU's -uuid, the guest's product_uuid; "iid-UUID" is cloud-init's instance-id */
+    int arch;     /* enum vm_arch */
+    uint64_t cpus;
+    uint64_t memory_mib;
+    uint64_t disk_bytes;     /* of the overlay; 0 = as large as the image */
+    int accel;               /* enum vm_accel: what was asked for, not what runs */
+    int firmware;            /* enum vm_firmware */
+    uint64_t ssh_port;       /* on 127.0.0.1, forwarded to the guest's 22 */
+    char *mac;               /* 52:54:00:xx:xx:xx, locally unique */
+    struct pi_strv forwards; /* texts that vm_forward_parse() takes */
+    struct vm_image image;
+
+    char *user;                     /* the login that piagent made */
+    char *password_hash;            /* crypt(3), or NULL: no password login */
+    struct pi_strv authorized_keys; /* the user's own; piagent's key is in the folder */
+    bool has_user_data;             /* the user's file lies in the folder as "user-data" */
+};
+
+extern const struct pi_field vm_spec_fields[];
+
+/* Checks every value by its limits and the values against each other. PI_USAGE with the option to change. */
+int vm_spec_check(const struct vm_spec *spec, struct pi_error *err);
+
+void vm_spec_done(struct vm_spec *spec);
+
+#endif
