@@ -1,0 +1,48 @@
+/*
+ * An image in the store: what is known of it. One table binds the struct to JSON: it is the provenance beside
+ * the stored file, the last line of `piagent image fetch --json`, and a row of `piagent image ls --json`.
+ */
+#ifndef PIAGENT_IMAGE_IMAGE_H
+#define PIAGENT_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/fields.h"
+#include "agent/image/qcow2.h"
+
+#define IMAGE_SHA256_LENGTH 64
+#define IMAGE_SCHEMA        1
+
+/* Who says what the SHA-256 has to be. */
+enum image_checksum_source {
+    IMAGE_CHECKSUM_NONE,  /* no one: the user asked for it unverified */
+    IMAGE_CHECKSUM_USER,  /* --image-sha256 */
+    IMAGE_CHECKSUM_INDEX, /* Fedora's index */
+    IMAGE_CHECKSUM_FILE,  /* the CHECKSUM file of the release */
+};
+
+/* Owns its strings: image_done(). Zeroed memory is a valid empty image. */
+struct image {
+    uint64_t schema;                            /* IMAGE_SCHEMA */
+    char sha256[IMAGE_SHA256_LENGTH + 1];       /* lower case; identifies the image */
+    char *name;                                 /* the file's name where it came from */
+    char *release;                              /* "44"; NULL unless it was resolved through Fedora's index */
+    char *arch;                                 /* "x86_64" or "aarch64": what it was fetched for */
+    char *source;                               /* the URL, or the absolute path of the imported file */
+    enum image_format format;                   /* tell it to QEMU: never let QEMU guess */
+    uint64_t size_bytes;                        /* of the file */
+    uint64_t virtual_size_bytes;                /* of the disk in it */
+    bool verified;                              /* the SHA-256 is the one that checksum_source says */
+    enum image_checksum_source checksum_source; /* "none", "user", "index", "checksum-file" in JSON */
+    uint64_t fetched_ms;                        /* since 1970 */
+    char *path; /* of the stored file, absolute; not in the provenance on disk */
+    char *note; /* what the user should be told besides, or NULL; not on disk */
+};
+
+extern const struct pi_field image_fields[];
+
+void image_done(struct image *image);
+#define pi_auto_image __attribute__((cleanup(image_done)))
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * The image store: a folder of read-only, content-addressed files.
+ *
+ *     sha256-HEX.qcow2|raw   an image, mode 0444
+ *     sha256-HEX.json        its provenance (image_fields)
+ *     KEY.partial            being fetched; its fetcher holds a flock on it
+ *
+ * An image is there when both files are: the provenance is published first, the image last, each durably.
+ */
+#ifndef PIAGENT_IMAGE_STORE_H
+#define PIAGENT_IMAGE_STORE_H
+
+#include <stddef.h>
+
+#include "agent/base/error.h"
+#include "agent/image/image.h"
+
+struct image_store {
+    int dir_fd; /* the folder; -1 = not open */
+    char *dir;  /* its path, absolute */
+};
+
+/* Opens the store, creating its folder where it is missing. images_dir is pi_paths.images. */
+int image_store_open(const char *images_dir, struct image_store *ret, struct pi_error *err);
+void image_store_done(struct image_store *store);
+#define pi_auto_image_store __attribute__((cleanup(image_store_done)))
+
+/* The image with that SHA-256 (64 hexadecimal digits, either case); -ENOENT (PI_NOT_FOUND) where there is
+ * none. */
+int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
+                     struct pi_error *err);
+
+struct image_list {
+    struct image *items; /* the last fetched first */
+    size_t count;
+};
+
+/* All images. A file that is damaged or of a newer schema is passed over. */
+int image_store_list(const struct image_store *store, struct image_list *ret, struct pi_error *err);
+void image_list_done(struct image_list *list);
+#define pi_auto_image_list __attribute__((cleanup(image_list_done)))
+
+/* The verified Fedora image of that release ("44"; NULL = the newest stable one) and architecture; -ENOENT
+ * (PI_NOT_FOUND) where there is none. */
+int image_store_newest(const struct image_store *store, const char *release, const char *arch,
+                       struct image *ret, struct pi_error *err);
+
+#endif
