@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""A stand-in for Fedora's servers on loopback: index, download redirector, mirror and CHECKSUM files.
+
+As a library:
+
+    with FedoraServer([Image("x86_64", "guest.qcow2"), Image("aarch64", "arm.qcow2")]) as fedora:
+        subprocess.run([piagent, "image", "fetch", "fedora"], env={**os.environ, **fedora.env})
+
+From a shell (prints NAME=VALUE lines for the environment, then serves until SIGTERM or SIGINT):
+
+    fedora_server.py --image x86_64=guest.qcow2 --image aarch64@44=arm.qcow2 [--fault image=truncate]
+
+The links in the index are Fedora's own, so a client that does not replace their base leaves loopback and
+fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
+checksum, image): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
+silence), slow (one MiB a second).
+"""
+
+import argparse
+import functools
+import hashlib
+import http.server
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+
+DOWNLOAD = "https://download.fedoraproject.org/pub/fedora/linux"
+LINUX = "/pub/fedora/linux"
+FAULTS = ("404", "500", "truncate", "wrong", "stall", "slow")
+COMPOSES = {"38": "1.6", "39": "1.5", "40": "1.14", "41": "1.4", "42": "1.1", "43": "1.6", "44": "1.7"}
+CHUNK = 1 << 16
+
+
+@dataclass
+class Image:
+    """A file to be served as Fedora's Cloud image of a release ("44", "45 Beta") for an architecture."""
+
+    arch: str
+    path: str
+    release: str = "44"
+
+    @property
+    def label(self):
+        return f"{self.release.replace(' ', '_')}-{COMPOSES.get(self.release, '1.3')}"
+
+    def name_of(self, flavour, extension="qcow2"):
+        """The file name as that release spells it: 38 and 39 have no "Generic", 40 puts the arch first."""
+        if self.release in ("38", "39"):
+            flavour = "" if flavour == "-Generic" else flavour
+            return f"Fedora-Cloud-Base{flavour}-{self.label}.{self.arch}.{extension}"
+        if self.release == "40":
+            return f"Fedora-Cloud-Base{flavour}.{self.arch}-{self.label}.{extension}"
+        return f"Fedora-Cloud-Base{flavour}-{self.label}.{self.arch}.{extension}"
+
+    @property
+    def name(self):
+        return self.name_of("-Generic")
+
+    @property
+    def folder(self):
+        return f"/releases/{self.release.replace(' ', '_')}/Cloud/{self.arch}/images"
+
+    @property
+    def checksum_name(self):
+        infix = "-images" if "Beta" in self.release else ""
+        return f"Fedora-Cloud{infix}-{self.label}-{self.arch}-CHECKSUM"
+
+    @functools.cached_property
+    def sha256(self):
+        digest = hashlib.sha256()
+        with open(self.path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    @property
+    def size(self):
+        return os.path.getsize(self.path)
+
+    def checksum_text(self):
+        """Laid out as Fedora's, other files included; the signature is a placeholder."""
+        other = self.name_of("-UEFI-UKI")
+        return (
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
+            f"# {other}: 1024 bytes\nSHA256 ({other}) = {'0' * 64}\n"
+            f"# {self.name}: {self.size} bytes\nSHA256 ({self.name}) = {self.sha256}\n"
+            "-----BEGIN PGP SIGNATURE-----\n\nbm90IGEgc2lnbmF0dXJl\n-----END PGP SIGNATURE-----\n"
+        )
+
+    def index_entries(self, checksums):
+        """The image among the files that stand beside it in the real index."""
+        files = [
+            (self.name_of("-AmazonEC2", "raw.xz"), "Cloud_Base", "1" * 64, 1024),
+            (self.name_of("-UEFI-UKI"), "Cloud_Base_UKI", "2" * 64, 1024),
+            (self.name_of("-Vagrant-libvirt", "vagrant.libvirt.box"), "Cloud_Base", "3" * 64, 1024),
+            (self.name, "Cloud_Base", self.sha256, self.size),
+        ]
+        for name, subvariant, sha256, size in files:
+            entry = {"version": self.release, "arch": self.arch, "link": f"{DOWNLOAD}{self.folder}/{name}",
+                     "variant": "Cloud", "subvariant": subvariant}
+            if checksums:
+                entry |= {"sha256": sha256, "size": str(size)}
+            yield entry
+
+
+class FedoraServer:
+    """Serves from start() to stop(). `faults` and `requests` (method-less paths, in order) may be used meanwhile.
+
+    index_checksums=False leaves sha256 and size out of the index, as it may be for a fresh release.
+    """
+
+    def __init__(self, images, index_checksums=True, faults=None):
+        self.images = list(images)
+        self.index_checksums = index_checksums
+        self.faults = dict(faults or {})
+        self.requests = []
+        self.stopping = threading.Event()
+        handler = functools.partial(_Handler, self)
+        self.front = _Server(("127.0.0.1", 0), handler)
+        self.mirror = _Server(("127.0.0.1", 0), handler)
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self.front.server_port}"
+
+    @property
+    def index_url(self):
+        return f"{self.base_url}/releases.json"
+
+    @property
+    def download_url(self):
+        return f"{self.base_url}{LINUX}"
+
+    @property
+    def checksum_url(self):
+        return f"{self.base_url}/dl{LINUX}"
+
+    @property
+    def mirror_url(self):
+        return f"http://127.0.0.1:{self.mirror.server_port}/mirror{LINUX}"
+
+    @property
+    def env(self):
+        return {
+            "PIAGENT_FEDORA_INDEX_URL": self.index_url,
+            "PIAGENT_FEDORA_URL": self.download_url,
+            "PIAGENT_FEDORA_CHECKSUM_URL": self.checksum_url,
+        }
+
+    def start(self):
+        for image in self.images:
+            _ = image.sha256  # hashed now rather than inside the first request
+        for server in (self.front, self.mirror):
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def stop(self):
+        self.stopping.set()
+        for server in (self.front, self.mirror):
+            server.shutdown()
+            server.server_close()
+
+    __enter__ = start
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def index(self):
+        entries = [entry for image in self.images for entry in image.index_entries(self.index_checksums)]
+        return json.dumps(entries, indent=1).encode()
+
+    def find(self, path, prefix, name):
+        return next((i for i in self.images if path == f"{prefix}{LINUX}{i.folder}/{getattr(i, name)}"), None)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that hung up is what several tests are about."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, fedora, *args):
+        self.fedora = fedora
+        super().__init__(*args)
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.fedora.requests.append(self.path)
+        if self.path == "/releases.json":
+            self.send_bytes(self.fedora.index(), "index")
+        elif self.path == "/requests":
+            self.send_bytes(json.dumps(self.fedora.requests[:-1]).encode(), None)
+        elif self.fedora.find(self.path, "", "name"):
+            self.send_response(302)
+            self.send_header("Location", self.fedora.mirror_url + self.path[len(LINUX):])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif image := self.fedora.find(self.path, "/mirror", "name"):
+            with open(image.path, "rb") as file:
+                self.send_file(file, image.size, "image")
+        elif image := self.fedora.find(self.path, "/dl", "checksum_name"):
+            self.send_bytes(image.checksum_text().encode(), "checksum")
+        else:
+            self.send_error(404)
+
+    def send_bytes(self, data, kind):
+        self.send_file(io.BytesIO(data), len(data), kind)
+
+    def send_file(self, file, size, kind):
+        fault = self.fedora.faults.get(kind)
+        if fault in ("404", "500"):
+            self.send_error(int(fault))
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        left = size // 2 if fault in ("truncate", "stall") else size
+        while left and (chunk := file.read(min(CHUNK, left))):
+            if fault == "wrong" and left == size:
+                chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
+            self.wfile.write(chunk)
+            left -= len(chunk)
+            if fault == "slow" and self.fedora.stopping.wait(CHUNK / (1 << 20)):
+                break
+        if fault == "stall":
+            self.fedora.stopping.wait()
+        if fault in ("truncate", "stall", "slow"):
+            self.close_connection = True
+
+
+def parse_image(text):
+    """ARCH[@RELEASE]=FILE"""
+    target, _, path = text.partition("=")
+    arch, _, release = target.partition("@")
+    if arch not in ("x86_64", "aarch64") or not path:
+        raise argparse.ArgumentTypeError("write it as x86_64=FILE or aarch64@43=FILE")
+    return Image(arch, path, release or "44")
+
+
+def parse_fault(text):
+    kind, _, fault = text.partition("=")
+    if kind not in ("index", "checksum", "image") or fault not in FAULTS:
+        raise argparse.ArgumentTypeError(f"write it as index|checksum|image={'|'.join(FAULTS)}")
+    return kind, fault
+
+
+def main():
+    parser = argparse.ArgumentParser(description="serve disk images as Fedora serves its own")
+    parser.add_argument("--image", metavar="ARCH[@RELEASE]=FILE", action="append", type=parse_image, default=[])
+    parser.add_argument("--fault", metavar="KIND=FAULT", action="append", type=parse_fault, default=[])
+    parser.add_argument("--no-index-checksums", action="store_true", help="only CHECKSUM files have checksums")
+    args = parser.parse_args()
+
+    # Blocked before the threads start, so that only sigwait() below takes them.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with FedoraServer(args.image, not args.no_index_checksums, dict(args.fault)) as fedora:
+        for name, value in fedora.env.items():
+            print(f"{name}={value}", flush=True)
+        signal.sigwait(signals)
+
+
+if __name__ == "__main__":
+    main()
