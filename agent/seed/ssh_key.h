@@ -1,0 +1,34 @@
+/* SSH keys: public ones checked before a guest gets them, an instance's own made by ssh-keygen. */
+#ifndef PIAGENT_SEED_SSH_KEY_H
+#define PIAGENT_SEED_SSH_KEY_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+/* OpenSSH refuses longer lines (sshd(8), authorized_keys: 8 kilobytes). */
+#define SEED_SSH_KEY_MAX 8192
+
+/* The keys that one file may hold. */
+#define SEED_SSH_KEYS_MAX 64
+
+/*
+ * Whether line is one public key, "TYPE BASE64 [COMMENT]": a type that OpenSSH knows, a body that decodes and
+ * that names the same type inside (RFC 4253, section 6.6), printable. Options before the type are refused,
+ * and a private key by its name.
+ */
+int seed_ssh_key_check(const char *line, struct pi_error *err);
+
+/* Adds the keys of a file, one a line, to keys; empty lines and those that start with '#' are passed over.
+ * At least one. A private key's file is refused with the hint to its .pub. */
+int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err);
+
+/* Makes an ed25519 pair without a passphrase: FOLDER/NAME (0600) and FOLDER/NAME.pub. Runs ssh-keygen: blocks
+ * (for the command line and workers). -EEXIST (PI_CONFLICT) where FOLDER/NAME exists. */
+int seed_ssh_keygen(const char *folder, const char *name, const char *comment, struct pi_error *err);
+
+/* Appends a line for a known_hosts file (sshd(8)): ALIAS TYPE BASE64, to be used with ssh -o
+ * HostKeyAlias=ALIAS, so that neither address nor port are part of the identity. */
+int seed_known_hosts_line(const char *alias, const char *public_key, struct pi_buf *ret,
+                          struct pi_error *err);
+
+#endif

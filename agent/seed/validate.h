@@ -1,0 +1,42 @@
+/* A user's own user-data, checked before an instance is made of it, so that a slip shows in a second and not
+ * in a guest's log. What passes goes to the guest unaltered. */
+#ifndef PIAGENT_SEED_VALIDATE_H
+#define PIAGENT_SEED_VALIDATE_H
+
+#include <stddef.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+#define SEED_USER_DATA_MAX ((size_t)1 << 20)
+
+/* Bounds of a cloud-config: more is an attack on the parser or a mistake. */
+#define SEED_YAML_DEPTH_MAX  64
+#define SEED_YAML_EVENTS_MAX 200000
+
+/* The kinds that cloud-init takes, by their first line ("User data formats" of its documentation). */
+enum seed_kind {
+    SEED_CLOUD_CONFIG, /* "#cloud-config": the only kind whose content is checked further */
+    SEED_JINJA,        /* "## template: jinja" */
+    SEED_SCRIPT,       /* "#!" */
+    SEED_INCLUDE,      /* "#include", "#include-once" */
+    SEED_BOOTHOOK,     /* "#cloud-boothook" */
+    SEED_ARCHIVE,      /* "#cloud-config-archive" */
+    SEED_JSON_PATCH,   /* "#cloud-config-jsonp" */
+    SEED_PART_HANDLER, /* "#part-handler" */
+    SEED_MIME,         /* MIME headers, with MIME-Version among them */
+    SEED_GZIP,         /* RFC 1952: any of the above, compressed */
+};
+
+/*
+ * Tells the kind, and refuses (PI_USAGE) what cloud-init would not take or pass over in silence: no or a
+ * misspelt first line; and in a cloud-config what is not YAML (with line and column), a tab for indentation,
+ * a key twice, anything but a mapping, the bounds above, and the keys that would switch off what piagent
+ * needs in the guest ("user", "vendor_data", "ssh_keys"). Nothing is expanded: an alias costs one event.
+ */
+int seed_user_data_check(const char *data, size_t size, enum seed_kind *ret, struct pi_error *err);
+
+/* Reads a file and checks it; the message names the file. The bytes are appended to ret. */
+int seed_user_data_read(const char *path, struct pi_buf *ret, struct pi_error *err);
+
+#endif
