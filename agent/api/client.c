@@ -1,0 +1,261 @@
+#include "agent/api/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+
+#define REPLY_MAX ((size_t)64 << 20)
+
+struct api_client {
+    CURLM *multi;
+    char *socket_path;
+};
+
+struct api_transfer {
+    struct api_client *client;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct api_sink sink;
+    struct pi_buf failure; /* the body of a reply that is an error */
+    int stopped;           /* the sink's negative return */
+};
+
+int api_client_new(const char *socket_path, struct api_client **ret, struct pi_error *err)
+{
+    pi_auto_free struct api_client *client = calloc(1, sizeof *client);
+    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT))
+        return pi_fail(err, ENOMEM, "cannot talk to the agent");
+    client->multi = curl_multi_init();
+    client->socket_path = strdup(socket_path);
+    if (!client->multi || !client->socket_path) {
+        api_client_free(pi_steal(client));
+        return pi_fail(err, ENOMEM, "cannot talk to the agent");
+    }
+    *ret = pi_steal(client);
+    return 0;
+}
+
+void api_client_free(struct api_client *client)
+{
+    if (!client)
+        return;
+    if (client->multi)
+        curl_multi_cleanup(client->multi);
+    free(client->socket_path);
+    free(client);
+}
+
+static void transfer_free(struct api_transfer *transfer)
+{
+    if (transfer->easy) {
+        curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+        curl_easy_cleanup(transfer->easy);
+    }
+    curl_slist_free_all(transfer->headers);
+    pi_buf_done(&transfer->failure);
+    free(transfer);
+}
+
+void api_transfer_cancel(struct api_transfer *transfer)
+{
+    if (transfer)
+        transfer_free(transfer);
+}
+
+static size_t on_data(char *bytes, size_t one, size_t size, void *user)
+{
+    struct api_transfer *transfer = user;
+    long status = 0;
+    (void)one;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    int r = status < 300 ? transfer->sink.data ? transfer->sink.data(bytes, size, transfer->sink.user) : 0
+                         : pi_buf_add(&transfer->failure, bytes, size);
+    if (r < 0) {
+        transfer->stopped = r;
+        return 0;
+    }
+    return size;
+}
+
+/* The agent's own words where it answered; else what became of the connection. */
+static int failure(const struct api_transfer *transfer, CURLcode code, struct pi_error *err)
+{
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (transfer->stopped)
+        return transfer->stopped;
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return pi_refuse(err, PI_TIMEOUT, "the agent did not answer in time");
+    if (code == CURLE_COULDNT_CONNECT)
+        return pi_refuse(err, PI_AGENT, "no agent answers at %s", transfer->client->socket_path);
+    if (code != CURLE_OK)
+        return pi_refuse(err, PI_AGENT, "the connection to the agent broke: %s", curl_easy_strerror(code));
+    if (status < 300)
+        return 0;
+    json_auto_t *body =
+        pi_json_parse(transfer->failure.data ? transfer->failure.data : "", transfer->failure.size, NULL);
+    struct api_failure said = {0};
+    int r = api_read(failure, json_object_get(body, "error"), &said, NULL);
+    if (r < 0)
+        r = pi_refuse(err, PI_AGENT, "the agent answered with HTTP status %ld", status);
+    else
+        r = pi_refuse(err, pi_kind_from_name(said.kind), "%s", said.message);
+    api_done(failure, &said);
+    return r;
+}
+
+static struct api_transfer *transfer_new(struct api_client *client, const char *method, const char *path,
+                                         const void *body, size_t size, const struct api_sink *sink)
+{
+    struct api_transfer *transfer = calloc(1, sizeof *transfer);
+    pi_auto_free char *url = NULL;
+    if (!transfer)
+        return NULL;
+    *transfer = (struct api_transfer){.client = client, .sink = *sink, .failure.max = REPLY_MAX};
+    transfer->easy = curl_easy_init();
+    /* No "Expect: 100-continue": it would cost a round trip, or a second where it is not answered. */
+    transfer->headers = curl_slist_append(NULL, "Expect:");
+    if (!transfer->easy || !transfer->headers || asprintf(&url, "http://piagent%s", path) < 0) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    CURL *easy = transfer->easy;
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    if (body) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body);
+    }
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    return transfer;
+}
+
+int api_client_start(struct api_client *client, const char *method, const char *path, const void *body,
+                     size_t size, const struct api_sink *sink, struct api_transfer **ret,
+                     struct pi_error *err)
+{
+    struct api_transfer *transfer = transfer_new(client, method, path, body, size, sink);
+    if (!transfer || curl_multi_add_handle(client->multi, transfer->easy)) {
+        api_transfer_cancel(transfer);
+        return pi_fail(err, ENOMEM, "cannot talk to the agent");
+    }
+    if (ret)
+        *ret = transfer;
+    return 0;
+}
+
+static void finish_transfers(struct api_client *client)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(client->multi, &left))) {
+        char *private_data = NULL;
+        CURLcode code = message->data.result;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_data);
+        struct api_transfer *transfer = (struct api_transfer *)private_data;
+        struct api_sink sink = transfer->sink;
+        struct pi_error err = {0};
+        int r = failure(transfer, code, &err);
+        transfer_free(transfer);
+        if (sink.done)
+            sink.done(r, &err, sink.user);
+    }
+}
+
+int api_client_wait(struct api_client *client, struct pollfd *extra, unsigned extra_count, int timeout_ms,
+                    struct pi_error *err)
+{
+    struct curl_waitfd fds[8] = {0};
+    int running;
+    if (extra_count > PI_ARRAY_SIZE(fds))
+        return pi_fail(err, EINVAL, "too many descriptors");
+    for (unsigned i = 0; i < extra_count; i++)
+        fds[i] = (struct curl_waitfd){.fd = extra[i].fd, .events = CURL_WAIT_POLLIN};
+    if (curl_multi_perform(client->multi, &running) ||
+        curl_multi_poll(client->multi, fds, extra_count, timeout_ms < 0 ? 1000000 : timeout_ms, NULL) ||
+        curl_multi_perform(client->multi, &running))
+        return pi_fail(err, EIO, "cannot talk to the agent");
+    for (unsigned i = 0; i < extra_count; i++)
+        extra[i].revents = fds[i].revents ? POLLIN : 0;
+    finish_transfers(client);
+    return 0;
+}
+
+struct one_call {
+    struct pi_buf reply;
+    bool over;
+    int result;
+    struct pi_error err;
+};
+
+static int one_data(const char *bytes, size_t size, void *user)
+{
+    struct one_call *one = user;
+    return pi_buf_add(&one->reply, bytes, size);
+}
+
+static void one_done(int result, const struct pi_error *err, void *user)
+{
+    struct one_call *one = user;
+    one->over = true;
+    one->result = result;
+    one->err = *err;
+}
+
+static int one_wait(struct api_client *client, struct one_call *one, struct api_transfer *transfer,
+                    uint64_t timeout_ms, struct pi_error *err)
+{
+    uint64_t end = pi_monotonic_ms() + timeout_ms;
+    while (!one->over) {
+        uint64_t now = pi_monotonic_ms();
+        if (now >= end) {
+            api_transfer_cancel(transfer);
+            return pi_refuse(err, PI_TIMEOUT, "the agent did not answer within %llu ms",
+                             (unsigned long long)timeout_ms);
+        }
+        int r = api_client_wait(client, NULL, 0, (int)(end - now), err);
+        if (r < 0) {
+            if (!one->over)
+                api_transfer_cancel(transfer);
+            return r;
+        }
+    }
+    if (one->result < 0 && err)
+        *err = one->err;
+    return one->result;
+}
+
+int api_client_call(struct api_client *client, const char *method, const char *path, const json_t *body,
+                    uint64_t timeout_ms, json_t **ret, struct pi_error *err)
+{
+    struct one_call one = {.reply.max = REPLY_MAX};
+    struct api_sink sink = {.data = one_data, .done = one_done, .user = &one};
+    struct api_transfer *transfer;
+    pi_auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : strdup("");
+    const void *sent = body || strcmp(method, "GET") != 0 ? text : NULL;
+    if (!text)
+        return pi_fail(err, ENOMEM, "cannot talk to the agent");
+    int r = api_client_start(client, method, path, sent, strlen(text), &sink, &transfer, err);
+    if (r == 0)
+        r = one_wait(client, &one, transfer, timeout_ms, err);
+    if (r == 0 && ret) {
+        json_t *reply = pi_json_parse(one.reply.data ? one.reply.data : "", one.reply.size, err);
+        r = reply ? 0 : pi_context(err, -EBADMSG, "the agent's answer");
+        if (reply)
+            *ret = reply;
+    }
+    pi_buf_done(&one.reply);
+    return r;
+}

@@ -1,0 +1,318 @@
+#include "agent/api/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "agent/base/auto.h"
+
+#define CONNECTIONS_MAX 1024
+#define HEADERS_MAX     ((size_t)32 << 10)
+#define STREAM_BLOCK    ((size_t)16 << 10)
+/* An idle connection between requests; a suspended one (a stream that waits) has no time limit. */
+#define IDLE_SECONDS 60u
+
+struct api_call {
+    struct api_server *server;
+    struct MHD_Connection *connection;
+    const char *method;
+    char *path;
+    struct pi_buf body;
+    bool too_large;
+    bool in_handler; /* the access handler is on the stack: a reply is queued there, not resumed */
+    bool replied;
+
+    struct api_stream stream;
+    bool streams, suspended, ending;
+    LIST_ENTRY(api_call) entry;
+};
+
+struct api_server {
+    struct MHD_Daemon *daemon;
+    api_handler_fn handler;
+    void *user;
+    LIST_HEAD(, api_call) calls;
+};
+
+static const unsigned statuses[PI_KINDS] = {
+    [PI_FAILED] = 500, [PI_USAGE] = 400,   [PI_NOT_FOUND] = 404, [PI_CONFLICT] = 409, [PI_UNVERIFIED] = 422,
+    [PI_HOST] = 507,   [PI_NETWORK] = 502, [PI_GUEST] = 500,     [PI_TIMEOUT] = 504,  [PI_AGENT] = 503,
+};
+
+const char *api_call_method(const struct api_call *call)
+{
+    return call->method;
+}
+
+const char *api_call_path(const struct api_call *call)
+{
+    return call->path;
+}
+
+const char *api_call_query(struct api_call *call, const char *name)
+{
+    return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const struct pi_buf *api_call_body(const struct api_call *call)
+{
+    return &call->body;
+}
+
+json_t *api_call_json(const struct api_call *call, struct pi_error *err)
+{
+    if (!call->body.size)
+        return json_object();
+    return pi_json_parse(call->body.data, call->body.size, err);
+}
+
+static void queue_reply(struct api_call *call, unsigned status, struct MHD_Response *response)
+{
+    /* Without memory for a reply there is nothing to say: MHD closes the connection that has none. */
+    if (response) {
+        MHD_queue_response(call->connection, status, response);
+        MHD_destroy_response(response);
+    }
+    call->replied = true;
+    if (!call->in_handler) {
+        call->suspended = false;
+        MHD_resume_connection(call->connection);
+    }
+}
+
+void api_reply(struct api_call *call, unsigned status, json_t *body)
+{
+    json_auto_t *owned = body;
+    char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    else
+        free(text);
+    queue_reply(call, status, response);
+}
+
+void api_reply_error(struct api_call *call, const struct pi_error *err)
+{
+    api_reply(call, statuses[err->kind] ? statuses[err->kind] : 500,
+              json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", err->text));
+}
+
+/* MHD does not look at a suspended connection, so whether its client has gone is asked here, each time before
+ * it is. */
+static bool client_gone(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    return !info || recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static ssize_t stream_read(void *user, uint64_t position, char *buf, size_t max)
+{
+    struct api_call *call = user;
+    (void)position;
+    long n = call->stream.read(call->stream.source, buf, max);
+    if (n > 0)
+        return n;
+    if (n < 0 || call->ending)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (client_gone(call->connection))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    call->suspended = true;
+    MHD_suspend_connection(call->connection);
+    return 0;
+}
+
+void api_reply_stream(struct api_call *call, const struct api_stream *stream)
+{
+    call->stream = *stream;
+    call->streams = true;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, call, NULL);
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, stream->content_type);
+    queue_reply(call, MHD_HTTP_OK, response);
+}
+
+static void resume_streams(struct api_server *server, const void *topic, bool ending)
+{
+    struct api_call *call;
+    LIST_FOREACH(call, &server->calls, entry)
+    {
+        if (!call->streams || (topic && call->stream.topic != topic))
+            continue;
+        call->ending |= ending;
+        if (call->suspended) {
+            call->suspended = false;
+            MHD_resume_connection(call->connection);
+        }
+    }
+}
+
+void api_server_wake(struct api_server *server, const void *topic)
+{
+    resume_streams(server, topic, false);
+}
+
+void api_server_end(struct api_server *server, const void *topic)
+{
+    resume_streams(server, topic, true);
+}
+
+/* Peer credentials beat whatever the request claims: the socket is 0600, and this holds where its folder is
+ * not. */
+static bool peer_allowed(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return info && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static struct api_call *call_new(struct api_server *server, struct MHD_Connection *connection,
+                                 const char *method, const char *path)
+{
+    struct api_call *call = calloc(1, sizeof *call);
+    if (!call || !(call->path = strdup(path))) {
+        free(call);
+        return NULL;
+    }
+    call->server = server;
+    call->connection = connection;
+    call->method = method;
+    call->body.max = API_BODY_MAX;
+    LIST_INSERT_HEAD(&server->calls, call, entry);
+    return call;
+}
+
+static void dispatch(struct api_call *call)
+{
+    struct pi_error err;
+    call->in_handler = true;
+    if (!peer_allowed(call->connection)) {
+        pi_refuse(&err, PI_AGENT, "this agent belongs to another user");
+        api_reply_error(call, &err);
+    } else if (call->too_large) {
+        pi_refuse(&err, PI_USAGE, "the request is larger than %zu bytes", API_BODY_MAX);
+        api_reply_error(call, &err);
+    } else {
+        call->server->handler(call, call->server->user);
+    }
+    call->in_handler = false;
+    if (!call->replied) {
+        call->suspended = true;
+        MHD_suspend_connection(call->connection);
+    }
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **state)
+{
+    struct api_call *call = *state;
+    (void)version;
+    if (!call) {
+        *state = call_new(user, connection, method, path);
+        return *state ? MHD_YES : MHD_NO;
+    }
+    if (*size) {
+        /* What is too much is read and dropped, so that the client gets its answer. */
+        call->too_large |= pi_buf_add(&call->body, data, *size) < 0;
+        *size = 0;
+        return MHD_YES;
+    }
+    if (!call->replied)
+        dispatch(call);
+    return MHD_YES;
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct api_call *call = *state;
+    (void)user;
+    (void)connection;
+    (void)code;
+    if (!call)
+        return;
+    *state = NULL;
+    LIST_REMOVE(call, entry);
+    if (call->streams && call->stream.close)
+        call->stream.close(call->stream.source);
+    pi_buf_done(&call->body);
+    free(call->path);
+    free(call);
+}
+
+/* MHD's own complaints are about clients that went away: nothing that a person could act on. */
+__attribute__((format(printf, 2, 0))) static void no_log(void *user, const char *format, va_list args)
+{
+    (void)user;
+    (void)format;
+    (void)args;
+}
+
+int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api_server **ret,
+                   struct pi_error *err)
+{
+    pi_auto_free struct api_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return pi_fail(err, ENOMEM, "control API");
+    server->handler = handler;
+    server->user = user;
+    LIST_INIT(&server->calls);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
+    if (!server->daemon)
+        return pi_fail(err, EIO, "the control API's server did not start");
+    *ret = pi_steal(server);
+    return 0;
+}
+
+void api_server_free(struct api_server *server)
+{
+    if (!server)
+        return;
+    struct api_call *call;
+    struct pi_error err;
+    pi_refuse(&err, PI_AGENT, "the agent was stopped");
+    LIST_FOREACH(call, &server->calls, entry)
+    if (call->suspended && !call->replied)
+        api_reply_error(call, &err);
+    api_server_end(server, NULL);
+    /* Gives what was just queued its chance; a client that does not read is not waited for. */
+    MHD_run(server->daemon);
+    MHD_run(server->daemon);
+    resume_streams(server, NULL, true);
+    MHD_stop_daemon(server->daemon);
+    free(server);
+}
+
+int api_server_fd(const struct api_server *server)
+{
+    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
+
+int api_server_timeout_ms(struct api_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(server->daemon, &ms) != MHD_YES)
+        return -1;
+    return ms > 3600000 ? 3600000 : (int)ms;
+}
+
+void api_server_run(struct api_server *server)
+{
+    MHD_run(server->daemon);
+}

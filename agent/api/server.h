@@ -1,0 +1,63 @@
+/*
+ * The control API's server: libmicrohttpd on the agent's unix socket, driven by the agent's own loop (no
+ * threads). It checks who asks (SO_PEERCRED: only this uid, and root), reads the body, calls one handler, and
+ * sends its reply or its stream.
+ */
+#ifndef PIAGENT_API_SERVER_H
+#define PIAGENT_API_SERVER_H
+
+#include "agent/api/types.h"
+
+struct api_server;
+struct api_call;
+
+/*
+ * A reply without an end: bytes as they come. read() is asked when there is room: it returns how many bytes
+ * it put into buf, 0 where there is nothing now (it is asked again after api_server_wake() of the topic), or
+ * -1 at its end. close() is called once, when the reply is over for whatever reason.
+ */
+struct api_stream {
+    long (*read)(void *source, char *buf, size_t max);
+    void (*close)(void *source);
+    void *source;
+    const void *topic;
+    const char *content_type;
+};
+
+/*
+ * Called once a request, with its body complete (at most API_BODY_MAX). It answers at once, by one of the
+ * api_reply_* functions, or later, from the loop: until then the connection waits.
+ */
+typedef void (*api_handler_fn)(struct api_call *call, void *user);
+
+/* listen_fd is taken over on success. */
+int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api_server **ret,
+                   struct pi_error *err);
+void api_server_free(struct api_server *server);
+
+/* For the loop: run when the descriptor is readable or the timeout (-1: none) has passed. */
+int api_server_fd(const struct api_server *server);
+int api_server_timeout_ms(struct api_server *server);
+void api_server_run(struct api_server *server);
+
+/* There is something new to read for the streams with this topic. */
+void api_server_wake(struct api_server *server, const void *topic);
+/* Ends the streams with this topic after what they have: read() is asked until it returns 0. For a thing that
+ * goes away. */
+void api_server_end(struct api_server *server, const void *topic);
+
+/* The request. The strings live as long as the call. */
+const char *api_call_method(const struct api_call *call);
+const char *api_call_path(const struct api_call *call);
+const char *api_call_query(struct api_call *call, const char *name); /* NULL when absent */
+const struct pi_buf *api_call_body(const struct api_call *call);
+
+/* The body as a JSON object, an empty one for an empty body: new reference, or NULL with err filled. */
+json_t *api_call_json(const struct api_call *call, struct pi_error *err);
+
+/* The answer: exactly one of them ends the call, which is not to be touched afterwards. body is stolen. */
+void api_reply(struct api_call *call, unsigned status, json_t *body);
+void api_reply_error(struct api_call *call, const struct pi_error *err);
+void api_reply_stream(struct api_call *call, const struct api_stream *stream);
+
+#endif
