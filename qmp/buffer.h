@@ -1,0 +1,21 @@
+/* Internal to qmp/: bytes with a limit. */
+#ifndef QMP_BUFFER_H
+#define QMP_BUFFER_H
+
+#include <stddef.h>
+
+struct qmp_buffer {
+    char *data; /* NULL until the first addition; not NUL-terminated */
+    size_t size;
+    size_t capacity;
+};
+
+/* 0, -ENOMEM, or -ENOBUFS where more than max would be held; the content is unchanged on failure. */
+int qmp_buffer_add(struct qmp_buffer *buffer, const char *bytes, size_t size, size_t max);
+
+/* Removes size bytes that start at offset; both must lie within. */
+void qmp_buffer_remove(struct qmp_buffer *buffer, size_t offset, size_t size);
+
+void qmp_buffer_done(struct qmp_buffer *buffer);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * Typed commands, replies and events over qmp/qmp.h. Source: QEMU's schema, qapi/run-state.json,
+ * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json and qapi/accelerator.json (the "QMP
+ * Reference Manual").
+ *
+ * Decoders are pure: 0, or -EPROTO where a member is missing or has the wrong type, and then *ret is
+ * untouched. Members that the schema may gain later are passed over. Texts are copies, cut to their arrays
+ * between characters.
+ */
+#ifndef QMP_COMMANDS_H
+#define QMP_COMMANDS_H
+
+#include <stdbool.h>
+
+#include "qmp/qmp.h"
+
+enum qmp_command {
+    QMP_QUERY_STATUS,     /* reply: qmp_status_decode() */
+    QMP_QUERY_UUID,       /* reply: qmp_uuid_decode() */
+    QMP_QUERY_KVM,        /* reply: qmp_kvm_decode() */
+    QMP_SYSTEM_POWERDOWN, /* presses the power button; lost where the guest does not listen yet */
+    QMP_SYSTEM_RESET,     /* the machine's reset; RESET follows */
+    QMP_STOP,             /* pauses; STOP follows */
+    QMP_CONT,             /* runs, also from prelaunch; RESUME follows */
+    QMP_QUIT,             /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
+    QMP_COMMANDS
+};
+
+/* Executes one of the commands above, none of which takes arguments: as qmp_client_execute(). */
+int qmp_command_execute(struct qmp_client *client, enum qmp_command command, uint64_t deadline_ms,
+                        qmp_reply_fn reply, void *user);
+
+/* QEMU's RunState. */
+enum qmp_run_state {
+    QMP_RUN_OTHER, /* one that this library does not know: see qmp_status.name */
+    QMP_RUN_COLO,
+    QMP_RUN_DEBUG,
+    QMP_RUN_FINISH_MIGRATE,
+    QMP_RUN_GUEST_PANICKED,
+    QMP_RUN_INMIGRATE,
+    QMP_RUN_INTERNAL_ERROR, /* the accelerator cannot run the guest any further */
+    QMP_RUN_IO_ERROR,       /* paused by a failed disk */
+    QMP_RUN_PAUSED,         /* by stop */
+    QMP_RUN_POSTMIGRATE,
+    QMP_RUN_PRELAUNCH, /* started with -S, not yet run */
+    QMP_RUN_RESTORE_VM,
+    QMP_RUN_RUNNING,
+    QMP_RUN_SAVE_VM,
+    QMP_RUN_SHUTDOWN,  /* the guest is off, and -no-shutdown keeps QEMU */
+    QMP_RUN_SUSPENDED, /* ACPI S3 */
+    QMP_RUN_WATCHDOG,
+};
+
+struct qmp_status {
+    bool running; /* the virtual CPUs run */
+    enum qmp_run_state state;
+    char name[32]; /* as QEMU calls the state: "prelaunch" */
+};
+int qmp_status_decode(const json_t *data, struct qmp_status *ret);
+
+struct qmp_kvm {
+    bool enabled; /* this machine runs on KVM */
+    bool present; /* this QEMU was built with it */
+};
+int qmp_kvm_decode(const json_t *data, struct qmp_kvm *ret);
+
+/* As given with -uuid, in lower case; all zeros where none was. */
+struct qmp_uuid {
+    char text[36 + 1];
+};
+int qmp_uuid_decode(const json_t *data, struct qmp_uuid *ret);
+
+enum qmp_event_kind {
+    QMP_EVENT_OTHER, /* nothing but realtime_ms is set */
+    QMP_EVENT_SHUTDOWN,
+    QMP_EVENT_RESET,
+    QMP_EVENT_STOP,
+    QMP_EVENT_RESUME,
+    QMP_EVENT_POWERDOWN,
+    QMP_EVENT_GUEST_PANICKED,
+    QMP_EVENT_BLOCK_IO_ERROR,
+    QMP_EVENT_BLOCK_IMAGE_CORRUPTED,
+};
+
+/* What a kind does not have is false or "". */
+struct qmp_event_info {
+    enum qmp_event_kind kind;
+    uint64_t realtime_ms;
+    bool guest;       /* SHUTDOWN, RESET: the guest's own doing, not the host's */
+    bool nospace;     /* BLOCK_IO_ERROR: the host's disk is full */
+    bool fatal;       /* BLOCK_IMAGE_CORRUPTED: the image is not usable any more */
+    char reason[128]; /* SHUTDOWN, RESET: a ShutdownCause ("guest-shutdown", "host-qmp-quit"); BLOCK_IO_ERROR:
+                         for people */
+    char action[32];  /* GUEST_PANICKED: pause, poweroff, run; BLOCK_IO_ERROR: ignore, report, stop */
+    char operation[8]; /* BLOCK_IO_ERROR: read, write */
+    char device[128];  /* BLOCK_*: the -drive's id; "" where -blockdev made it */
+    char node[128];    /* BLOCK_*: the node's name */
+    char message[256]; /* BLOCK_IMAGE_CORRUPTED: for people */
+};
+int qmp_event_decode(const struct qmp_event *event, struct qmp_event_info *ret);
+
+#endif

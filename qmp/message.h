@@ -1,0 +1,29 @@
+/* Internal to qmp/: what one line from QEMU says. Pure; the spec is QEMU's docs/interop/qmp-spec.rst. */
+#ifndef QMP_MESSAGE_H
+#define QMP_MESSAGE_H
+
+#include "qmp/qmp.h"
+
+enum qmp_message_kind {
+    QMP_MESSAGE_NONE, /* an empty line */
+    QMP_MESSAGE_GREETING,
+    QMP_MESSAGE_EVENT,
+    QMP_MESSAGE_REPLY,
+};
+
+struct qmp_message {
+    enum qmp_message_kind kind;
+    json_t *root;           /* owned; all else points into it */
+    struct qmp_event event; /* of an event */
+    const json_t *id;       /* of a reply: NULL where it has none */
+    const json_t *data;     /* of a reply: "return", or NULL where it is an error */
+    char why[QMP_WHY_MAX];  /* of a reply that is an error: "CLASS: DESC" */
+};
+
+/* Reads a line, with or without its end. -EPROTO or -ENOMEM, with what is wrong in ret->why and nothing
+ * owned. */
+int qmp_message_parse(const char *line, size_t size, struct qmp_message *ret);
+
+void qmp_message_done(struct qmp_message *message);
+
+#endif

@@ -1,0 +1,326 @@
+#include "qmp/qmp.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qmp/buffer.h"
+#include "qmp/message.h"
+
+#define HANDSHAKE_ID 1
+
+struct command {
+    uint64_t id;
+    uint64_t deadline_ms;
+    uint64_t begin; /* its place in the stream of all bytes to send, counted from the connection's start */
+    size_t size;
+    qmp_reply_fn reply;
+    void *user;
+};
+
+struct qmp_client {
+    enum qmp_state state;
+    int reason; /* why it is closed */
+    unsigned entered;
+    bool freed; /* in a callback: no more of them, and the memory goes with the outermost call */
+    const struct qmp_handler *handler;
+    void *user;
+    uint64_t greeting_deadline_ms;
+
+    struct qmp_buffer input;  /* the line that is not whole yet */
+    struct qmp_buffer output; /* whole commands, the first of them perhaps sent in part */
+    uint64_t sent;            /* the output's place in the stream */
+
+    uint64_t next_id;
+    struct command commands[QMP_OUTSTANDING_MAX]; /* in the order of their ids */
+    size_t count;
+};
+
+static void destroy(struct qmp_client *client)
+{
+    qmp_buffer_done(&client->input);
+    qmp_buffer_done(&client->output);
+    free(client);
+}
+
+static void enter(struct qmp_client *client)
+{
+    client->entered++;
+}
+
+static void leave(struct qmp_client *client)
+{
+    if (--client->entered == 0 && client->freed)
+        destroy(client);
+}
+
+static struct command take_command(struct qmp_client *client, size_t index)
+{
+    struct command command = client->commands[index];
+    client->count--;
+    memmove(&client->commands[index], &client->commands[index + 1],
+            (client->count - index) * sizeof(client->commands[0]));
+    return command;
+}
+
+static void answer(const struct command *command, int result, const json_t *data, const char *why)
+{
+    if (command->reply)
+        command->reply(result, data, why, command->user);
+}
+
+static void shut(struct qmp_client *client, int reason, const char *why)
+{
+    if (client->state == QMP_CLOSED)
+        return;
+    client->state = QMP_CLOSED;
+    client->reason = reason;
+    while (client->count > 0 && !client->freed) {
+        struct command command = take_command(client, 0);
+        answer(&command, -ECONNRESET, NULL, why);
+    }
+    if (!client->freed && client->handler->closed)
+        client->handler->closed(reason, why, client->user);
+}
+
+static void on_negotiated(int result, const json_t *data, const char *why, void *user)
+{
+    (void)data;
+    struct qmp_client *client = user;
+    if (result == -EREMOTEIO) {
+        shut(client, -EPROTO, why);
+    } else if (result == 0) {
+        client->state = QMP_READY;
+        if (client->handler->ready)
+            client->handler->ready(client->user);
+    }
+}
+
+struct qmp_client *qmp_client_new(const struct qmp_handler *handler, void *user,
+                                  uint64_t greeting_deadline_ms)
+{
+    struct qmp_client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return NULL;
+    client->handler = handler;
+    client->user = user;
+    client->greeting_deadline_ms = greeting_deadline_ms;
+    client->next_id = HANDSHAKE_ID;
+    /* First in the output, and held back by qmp_client_pending() until the greeting. */
+    if (qmp_client_execute(client, "qmp_capabilities", NULL, UINT64_MAX, on_negotiated, client) < 0) {
+        destroy(client);
+        return NULL;
+    }
+    return client;
+}
+
+void qmp_client_free(struct qmp_client *client)
+{
+    if (!client)
+        return;
+    enter(client);
+    client->freed = true;
+    client->state = QMP_CLOSED;
+    client->reason = -ECANCELED;
+    leave(client);
+}
+
+enum qmp_state qmp_client_state(const struct qmp_client *client)
+{
+    return client->state;
+}
+
+/* How far the stream may be sent in this state. */
+static uint64_t offered(const struct qmp_client *client)
+{
+    switch (client->state) {
+    case QMP_NEGOTIATING: /* the handshake is the first command as long as it is outstanding */
+        return client->commands[0].begin + client->commands[0].size;
+    case QMP_READY:
+        return client->sent + client->output.size;
+    default:
+        return client->sent;
+    }
+}
+
+size_t qmp_client_pending(const struct qmp_client *client, const char **ret_bytes)
+{
+    *ret_bytes = client->output.data;
+    return (size_t)(offered(client) - client->sent);
+}
+
+void qmp_client_sent(struct qmp_client *client, size_t size)
+{
+    client->sent += size;
+    qmp_buffer_remove(&client->output, 0, size);
+}
+
+/* Adds the command's line to the output. */
+static int render(struct qmp_client *client, const char *name, json_t *arguments)
+{
+    json_auto_t *message = json_pack("{s:s, s:I}", "execute", name, "id", (json_int_t)client->next_id);
+    if (!message || (arguments && json_object_set(message, "arguments", arguments) < 0))
+        return -ENOMEM;
+    char *line = json_dumps(message, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (!line)
+        return -ENOMEM;
+    size_t length = strlen(line);
+    line[length] = '\n'; /* in the NUL's place: it is bytes from here on */
+    int r = qmp_buffer_add(&client->output, line, length + 1, QMP_PENDING_MAX);
+    free(line);
+    return r;
+}
+
+int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
+                       uint64_t deadline_ms, qmp_reply_fn reply, void *user)
+{
+    json_auto_t *stolen = arguments;
+    if (client->state == QMP_CLOSED)
+        return -ECONNRESET;
+    if (client->count == QMP_OUTSTANDING_MAX)
+        return -EBUSY;
+    uint64_t begin = client->sent + client->output.size;
+    int r = render(client, command, stolen);
+    if (r < 0)
+        return r;
+    client->commands[client->count++] = (struct command){
+        .id = client->next_id++,
+        .deadline_ms = deadline_ms,
+        .begin = begin,
+        .size = (size_t)(client->sent + client->output.size - begin),
+        .reply = reply,
+        .user = user,
+    };
+    return 0;
+}
+
+static void on_reply(struct qmp_client *client, const struct qmp_message *message)
+{
+    double id = json_number_value(message->id); /* 0, which is no command's, where it is not a number */
+    if (client->state == QMP_GREETING || id < HANDSHAKE_ID || id >= (double)client->next_id) {
+        shut(client, -EPROTO, message->why[0] ? message->why : "QEMU sent a reply that nothing asked for");
+        return;
+    }
+    size_t index = 0;
+    while (index < client->count && (double)client->commands[index].id != id)
+        index++;
+    if (index == client->count)
+        return; /* it had expired */
+    if (client->commands[index].begin >= offered(client)) {
+        shut(client, -EPROTO, "QEMU sent a reply to a command before it was sent");
+        return;
+    }
+    struct command command = take_command(client, index);
+    if (message->data)
+        answer(&command, 0, message->data, NULL);
+    else
+        answer(&command, -EREMOTEIO, NULL, message->why);
+}
+
+static void on_greeting(struct qmp_client *client)
+{
+    if (client->state == QMP_GREETING)
+        client->state = QMP_NEGOTIATING;
+    else
+        shut(client, -EPROTO, "QEMU greeted twice");
+}
+
+static void on_line(struct qmp_client *client)
+{
+    struct qmp_message message;
+    int r = qmp_message_parse(client->input.data, client->input.size, &message);
+    client->input.size = 0;
+    if (r < 0) {
+        shut(client, r, message.why);
+        return;
+    }
+    if (message.kind == QMP_MESSAGE_GREETING)
+        on_greeting(client);
+    else if (message.kind == QMP_MESSAGE_REPLY)
+        on_reply(client, &message);
+    else if (message.kind == QMP_MESSAGE_EVENT && client->handler->event)
+        client->handler->event(&message.event, client->user);
+    qmp_message_done(&message);
+}
+
+static void feed(struct qmp_client *client, const char *bytes, size_t size)
+{
+    while (size > 0 && client->state != QMP_CLOSED) {
+        const char *newline = memchr(bytes, '\n', size);
+        size_t part = newline ? (size_t)(newline + 1 - bytes) : size;
+        int r = qmp_buffer_add(&client->input, bytes, part, QMP_LINE_MAX);
+        if (r == -ENOBUFS)
+            shut(client, -EPROTO, "QEMU sent a line that is too long");
+        else if (r < 0)
+            shut(client, r, "no memory to read what QEMU sent");
+        else if (newline)
+            on_line(client);
+        bytes += part;
+        size -= part;
+    }
+}
+
+int qmp_client_receive(struct qmp_client *client, const char *bytes, size_t size)
+{
+    if (client->entered > 0)
+        return -EBUSY;
+    enter(client);
+    feed(client, bytes, size);
+    int r = 0;
+    if (client->state == QMP_CLOSED)
+        r = client->reason < 0 ? client->reason : -ECONNRESET;
+    leave(client);
+    return r;
+}
+
+uint64_t qmp_client_deadline_ms(const struct qmp_client *client)
+{
+    uint64_t earliest = client->state < QMP_READY ? client->greeting_deadline_ms : UINT64_MAX;
+    for (size_t i = 0; client->state != QMP_CLOSED && i < client->count; i++)
+        if (client->commands[i].deadline_ms < earliest)
+            earliest = client->commands[i].deadline_ms;
+    return earliest;
+}
+
+/* A command that QEMU has not seen a byte of is not sent any more. */
+static void take_back(struct qmp_client *client, const struct command *command, size_t index)
+{
+    if (command->begin < client->sent)
+        return;
+    qmp_buffer_remove(&client->output, (size_t)(command->begin - client->sent), command->size);
+    for (; index < client->count; index++)
+        client->commands[index].begin -= command->size;
+}
+
+static bool is_overdue(uint64_t deadline_ms, uint64_t now_ms)
+{
+    return deadline_ms <= now_ms && deadline_ms != UINT64_MAX;
+}
+
+void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
+{
+    enter(client);
+    if (client->state < QMP_READY && is_overdue(client->greeting_deadline_ms, now_ms))
+        shut(client, -ETIMEDOUT, "QEMU did not greet in time");
+
+    uint64_t end = client->next_id; /* what a callback executes is not looked at: each call ends */
+    for (size_t i = 0; client->state != QMP_CLOSED && i < client->count && client->commands[i].id < end;) {
+        if (!is_overdue(client->commands[i].deadline_ms, now_ms)) {
+            i++;
+            continue;
+        }
+        struct command command = take_command(client, i);
+        take_back(client, &command, i);
+        answer(&command, -ETIMEDOUT, NULL, "QEMU did not answer in time");
+        i = 0; /* the callback may have changed the list */
+    }
+    leave(client);
+}
+
+void qmp_client_close(struct qmp_client *client, int reason, const char *why)
+{
+    enter(client);
+    shut(client, reason, why);
+    leave(client);
+}

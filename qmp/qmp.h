@@ -1,0 +1,144 @@
+/*
+ * libqmp: a client of the QEMU Machine Protocol, without I/O of its own. Bytes that QEMU sent go in; events,
+ * replies and bytes to send come out. Time is an argument. There is no thread, descriptor, clock or log in
+ * here.
+ *
+ * Source of the protocol: QEMU's docs/interop/qmp-spec.rst ("the spec" below). The server greets, the client
+ * sends qmp_capabilities (with no capability enabled: out-of-band execution is not used), then commands and
+ * replies, matched by "id", and events at any time. Every message is one JSON object on a line that ends with
+ * CR LF.
+ *
+ * QEMU is not trusted: a guest may have taken it over. What it sends is limited (below), and the first breach
+ * of the protocol closes the client for good. Every text that comes from QEMU (why, names, data) may hold
+ * anything that JSON can, control characters included: clean it before a person sees it.
+ *
+ * How it is driven:
+ *
+ *     client = qmp_client_new(&handler, me, now + 10000);
+ *     on bytes from the socket:    qmp_client_receive(client, bytes, size);
+ *     on end of file or an error:  qmp_client_close(client, 0 or -errno, "...");
+ *     at qmp_client_deadline_ms(): qmp_client_expire(client, now);
+ *     after any of these, and after qmp_client_execute():
+ *         n = qmp_client_pending(client, &bytes), write them, qmp_client_sent(client, as many as were
+ * written)
+ *
+ * Callbacks are made only from within qmp_client_receive(), _expire() and _close(). A callback may call every
+ * function here on the same client, with one exception: qmp_client_receive() returns -EBUSY.
+ * qmp_client_free() in a callback takes effect at once for the caller (no further callback is made); the
+ * memory goes when the outermost call returns.
+ *
+ * Not thread-safe: one client belongs to one thread at a time.
+ */
+#ifndef QMP_QMP_H
+#define QMP_QMP_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QMP_LINE_MAX        ((size_t)1 << 20) /* bytes of one message from QEMU */
+#define QMP_DEPTH_MAX       32                /* arrays and objects within each other in it */
+#define QMP_OUTSTANDING_MAX 64                /* commands without a reply yet, the handshake's own included */
+#define QMP_PENDING_MAX     ((size_t)256 << 10) /* bytes waiting to be sent */
+#define QMP_WHY_MAX         512                 /* bytes of a why, its NUL included; longer ones are cut */
+
+enum qmp_state {
+    QMP_GREETING,    /* waiting for the greeting */
+    QMP_NEGOTIATING, /* qmp_capabilities is under way */
+    QMP_READY,       /* commands are sent as they are given */
+    QMP_CLOSED,      /* for good */
+};
+
+struct qmp_event {
+    const char *name;   /* "SHUTDOWN"; decode it with qmp_event_decode() of qmp/commands.h */
+    const json_t *data; /* an object, or NULL where the event has none */
+    uint64_t
+        realtime_ms; /* since 1970 by the host's clock, as QEMU read it; 0 where absent or not readable */
+};
+
+/* Any of them may be NULL. Arguments are valid during the call only (json_incref what is to live longer). */
+struct qmp_handler {
+    /* The handshake is done. Commands given before are on their way, in their order. */
+    void (*ready)(void *user);
+
+    /* Events can come in every state but QMP_CLOSED: QEMU may deliver some that it queued for an earlier
+     * client before it greets (https://gitlab.com/qemu-project/qemu/-/issues/2176). */
+    void (*event)(const struct qmp_event *event, void *user);
+
+    /* Once, after every outstanding command was failed. reason is what qmp_client_close() was given, or
+     * -EPROTO (QEMU broke the protocol or a limit), -ETIMEDOUT (no greeting and handshake in time), -ENOMEM.
+     */
+    void (*closed)(int reason, const char *why, void *user);
+};
+
+/*
+ * The end of one command; called exactly once for each command that qmp_client_execute() took, unless the
+ * client is freed first. data is the reply's "return" where result is 0, else NULL; why says what is wrong
+ * where result is negative, else NULL: -EREMOTEIO   QEMU refused; why is "CLASS: DESC" of its error
+ *   -ETIMEDOUT   the deadline passed. QEMU may still carry the command out, unless no byte of it was sent
+ * yet: then it never is. A late reply is ignored. -ECONNRESET  the client was closed; why says so as
+ * qmp_handler.closed does
+ */
+typedef void (*qmp_reply_fn)(int result, const json_t *data, const char *why, void *user);
+
+struct qmp_client;
+
+/*
+ * A client for one connection, from its first byte on. handler must live as long as the client. Where
+ * greeting and handshake are not done at greeting_deadline_ms (any monotonic base, the same in all calls;
+ * UINT64_MAX = never), the client closes. NULL without memory. Free with qmp_client_free().
+ */
+struct qmp_client *qmp_client_new(const struct qmp_handler *handler, void *user,
+                                  uint64_t greeting_deadline_ms);
+
+/* Frees it; no callback is made, not even for outstanding commands. NULL is fine. */
+void qmp_client_free(struct qmp_client *client);
+
+/*
+ * Takes bytes from QEMU, cut anywhere. 0 while the client is open; once it is closed, the reason: -EPROTO
+ * where these bytes close it, and so on (-ECONNRESET where the reason was 0, -ECANCELED where a callback
+ * freed the client). -EBUSY from within a callback.
+ *
+ * Breaches of the protocol: a line that is longer or deeper than the limits, not a JSON object, has a key
+ * twice, or is neither greeting, event nor reply; a second greeting; a reply before the greeting, without an
+ * id, or with one that was never sent. (The spec asks clients to drop replies with an unknown id; with a
+ * connection of its own and numbers as ids there are none but forged ones.) A reply to an expired command is
+ * ignored. A line may end with LF alone, empty lines are ignored, and a byte 0xFF discards what stands before
+ * it on its line, as in the spec's "Forcing the JSON parser into known-good state".
+ */
+int qmp_client_receive(struct qmp_client *client, const char *bytes, size_t size);
+
+/*
+ * The bytes to send now and their number, 0 where there are none. They stay where they are until the next
+ * call that is given this client, except qmp_client_state() and _deadline_ms(): so write or copy them, and
+ * say how many were taken with qmp_client_sent() (at most those).
+ */
+size_t qmp_client_pending(const struct qmp_client *client, const char **ret_bytes);
+void qmp_client_sent(struct qmp_client *client, size_t size);
+
+/*
+ * Executes a command, in QMP_GREETING and QMP_NEGOTIATING once the client is ready. arguments is an object or
+ * NULL; the reference is stolen, also on failure. reply may be NULL; it is never called from within this
+ * function, nor where this function fails: -ECONNRESET (the client is closed), -EBUSY (QMP_OUTSTANDING_MAX
+ * reached), -ENOBUFS (QMP_PENDING_MAX would be passed), -ENOMEM. deadline_ms is of the same base as all times
+ * here; UINT64_MAX = never.
+ */
+int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
+                       uint64_t deadline_ms, qmp_reply_fn reply, void *user);
+
+/* When to call qmp_client_expire() at the latest: the earliest deadline; UINT64_MAX = there is none. */
+uint64_t qmp_client_deadline_ms(const struct qmp_client *client);
+
+/* Fails the commands whose deadline is at or before now_ms; closes where greeting and handshake are overdue.
+ */
+void qmp_client_expire(struct qmp_client *client, uint64_t now_ms);
+
+/*
+ * The connection is gone, or given up: fails all outstanding commands with -ECONNRESET and why, then calls
+ * qmp_handler.closed with reason (0 or -errno, the caller's choice) and why. No effect on a closed client.
+ */
+void qmp_client_close(struct qmp_client *client, int reason, const char *why);
+
+enum qmp_state qmp_client_state(const struct qmp_client *client);
+
+#endif
