@@ -1,17 +1,19 @@
 #include "qmp/qmp.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "qmp/buffer.h"
 #include "qmp/message.h"
 
-#define HANDSHAKE_ID 1
+#define ID_MAX 48
 
 struct command {
-    uint64_t id;
+    uint64_t number;
     uint64_t deadline_ms;
     uint64_t begin; /* its place in the stream of all bytes to send, counted from the connection's start */
     size_t size;
@@ -32,8 +34,8 @@ struct qmp_client {
     struct qmp_buffer output; /* whole commands, the first of them perhaps sent in part */
     uint64_t sent;            /* the output's place in the stream */
 
-    uint64_t next_id;
-    struct command commands[QMP_OUTSTANDING_MAX]; /* in the order of their ids */
+    uint64_t next_number;
+    struct command commands[QMP_OUTSTANDING_MAX]; /* in the order of their numbers */
     size_t count;
 };
 
@@ -106,7 +108,6 @@ struct qmp_client *qmp_client_new(const struct qmp_handler *handler, void *user,
     client->handler = handler;
     client->user = user;
     client->greeting_deadline_ms = greeting_deadline_ms;
-    client->next_id = HANDSHAKE_ID;
     /* First in the output, and held back by qmp_client_pending() until the greeting. */
     if (qmp_client_execute(client, "qmp_capabilities", NULL, UINT64_MAX, on_negotiated, client) < 0) {
         destroy(client);
@@ -156,10 +157,18 @@ void qmp_client_sent(struct qmp_client *client, size_t size)
     qmp_buffer_remove(&client->output, 0, size);
 }
 
+/* Differs from those of earlier connections to the same QEMU, whose replies may come on this one. */
+static void format_id(const struct qmp_client *client, uint64_t number, char ret[ID_MAX])
+{
+    snprintf(ret, ID_MAX, "%" PRIx64 "-%" PRIu64, client->greeting_deadline_ms, number);
+}
+
 /* Adds the command's line to the output. */
 static int render(struct qmp_client *client, const char *name, json_t *arguments)
 {
-    json_auto_t *message = json_pack("{s:s, s:I}", "execute", name, "id", (json_int_t)client->next_id);
+    char id[ID_MAX];
+    format_id(client, client->next_number, id);
+    json_auto_t *message = json_pack("{s:s, s:s}", "execute", name, "id", id);
     if (!message || (arguments && json_object_set(message, "arguments", arguments) < 0))
         return -ENOMEM;
     char *line = json_dumps(message, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -185,7 +194,7 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
     if (r < 0)
         return r;
     client->commands[client->count++] = (struct command){
-        .id = client->next_id++,
+        .number = client->next_number++,
         .deadline_ms = deadline_ms,
         .begin = begin,
         .size = (size_t)(client->sent + client->output.size - begin),
@@ -195,18 +204,29 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
     return 0;
 }
 
+/* The index of the command that id belongs to; client->count where there is none. */
+static size_t find_command(const struct qmp_client *client, const char *id)
+{
+    size_t index = 0;
+    for (; index < client->count; index++) {
+        char own[ID_MAX];
+        format_id(client, client->commands[index].number, own);
+        if (strcmp(own, id) == 0)
+            break;
+    }
+    return index;
+}
+
 static void on_reply(struct qmp_client *client, const struct qmp_message *message)
 {
-    double id = json_number_value(message->id); /* 0, which is no command's, where it is not a number */
-    if (client->state == QMP_GREETING || id < HANDSHAKE_ID || id >= (double)client->next_id) {
-        shut(client, -EPROTO, message->why[0] ? message->why : "QEMU sent a reply that nothing asked for");
+    if (!message->id) {
+        shut(client, -EPROTO, message->data ? "QEMU sent a reply that nothing asked for" : message->why);
         return;
     }
-    size_t index = 0;
-    while (index < client->count && (double)client->commands[index].id != id)
-        index++;
+    const char *id = json_string_value(message->id);
+    size_t index = id ? find_command(client, id) : client->count;
     if (index == client->count)
-        return; /* it had expired */
+        return; /* it had expired, or was asked for by an earlier client */
     if (client->commands[index].begin >= offered(client)) {
         shut(client, -EPROTO, "QEMU sent a reply to a command before it was sent");
         return;
@@ -304,8 +324,9 @@ void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
     if (client->state < QMP_READY && is_overdue(client->greeting_deadline_ms, now_ms))
         shut(client, -ETIMEDOUT, "QEMU did not greet in time");
 
-    uint64_t end = client->next_id; /* what a callback executes is not looked at: each call ends */
-    for (size_t i = 0; client->state != QMP_CLOSED && i < client->count && client->commands[i].id < end;) {
+    uint64_t end = client->next_number; /* what a callback executes is not looked at: each call ends */
+    for (size_t i = 0;
+         client->state != QMP_CLOSED && i < client->count && client->commands[i].number < end;) {
         if (!is_overdue(client->commands[i].deadline_ms, now_ms)) {
             i++;
             continue;

@@ -74,10 +74,12 @@ struct qmp_handler {
 /*
  * The end of one command; called exactly once for each command that qmp_client_execute() took, unless the
  * client is freed first. data is the reply's "return" where result is 0, else NULL; why says what is wrong
- * where result is negative, else NULL: -EREMOTEIO   QEMU refused; why is "CLASS: DESC" of its error
- *   -ETIMEDOUT   the deadline passed. QEMU may still carry the command out, unless no byte of it was sent
- * yet: then it never is. A late reply is ignored. -ECONNRESET  the client was closed; why says so as
- * qmp_handler.closed does
+ * where result is negative, else NULL. Negative results:
+ *
+ * - EREMOTEIO: QEMU refused; why is "CLASS: DESC" of its error.
+ * - ETIMEDOUT: the deadline passed. QEMU may still carry the command out, unless no byte of it was sent yet:
+ *   then it never is. A late reply is dropped.
+ * - ECONNRESET: the client was closed; why is what qmp_handler.closed gets too.
  */
 typedef void (*qmp_reply_fn)(int result, const json_t *data, const char *why, void *user);
 
@@ -99,12 +101,13 @@ void qmp_client_free(struct qmp_client *client);
  * where these bytes close it, and so on (-ECONNRESET where the reason was 0, -ECANCELED where a callback
  * freed the client). -EBUSY from within a callback.
  *
- * Breaches of the protocol: a line that is longer or deeper than the limits, not a JSON object, has a key
- * twice, or is neither greeting, event nor reply; a second greeting; a reply before the greeting, without an
- * id, or with one that was never sent. (The spec asks clients to drop replies with an unknown id; with a
- * connection of its own and numbers as ids there are none but forged ones.) A reply to an expired command is
- * ignored. A line may end with LF alone, empty lines are ignored, and a byte 0xFF discards what stands before
- * it on its line, as in the spec's "Forcing the JSON parser into known-good state".
+ * Breaches of the protocol: a line that is longer or deeper than the limits, is not a JSON object, has a key
+ * twice, or is neither greeting, event nor reply; a second greeting; a reply without an id (how QEMU refuses
+ * what it cannot parse), or to a command before it could be sent. Replies with an unknown id are dropped, as
+ * the spec asks ("Commands Responses"): they belong to expired commands, or to an earlier client of the same
+ * QEMU (7.2 does send those on, after the greeting). A line may end with LF alone, empty lines are passed
+ * over, and a byte 0xFF discards what stands before it on its line ("Forcing the JSON parser into known-good
+ * state").
  */
 int qmp_client_receive(struct qmp_client *client, const char *bytes, size_t size);
 
@@ -135,7 +138,8 @@ void qmp_client_expire(struct qmp_client *client, uint64_t now_ms);
 
 /*
  * The connection is gone, or given up: fails all outstanding commands with -ECONNRESET and why, then calls
- * qmp_handler.closed with reason (0 or -errno, the caller's choice) and why. No effect on a closed client.
+ * qmp_handler.closed with reason (0 or -errno, the caller's choice) and why (not NULL). No effect on a closed
+ * client.
  */
 void qmp_client_close(struct qmp_client *client, int reason, const char *why);
 
