@@ -11,11 +11,10 @@
 
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/base/fields.h"
 #include "agent/image/image.h"
+#include "agent/image/progress.h"
 #include "agent/image/sources.h"
 #include "agent/image/store.h"
 
@@ -27,32 +26,6 @@ struct image_request {
     const volatile sig_atomic_t
         *cancel; /* the fetch ends with -ECANCELED soon after it is not 0; may be NULL */
 };
-
-enum image_phase {
-    IMAGE_RESOLVING,   /* reading the index or a CHECKSUM file */
-    IMAGE_WAITING,     /* another process is fetching the same image: its progress */
-    IMAGE_DOWNLOADING, /* from a URL */
-    IMAGE_COPYING,     /* from a local file */
-    IMAGE_CHECKING,    /* hashing or flushing what is here already */
-    IMAGE_DONE,
-};
-
-/* "resolving", "waiting", "downloading", "copying", "checking", "done", NULL. */
-extern const char *const image_phase_names[];
-
-struct image_progress {
-    enum image_phase phase;
-    char name[256]; /* the image's file name, or the reference while that is not known */
-    uint64_t done_bytes;
-    uint64_t total_bytes; /* 0 = unknown */
-    uint64_t rate_bytes_per_s;
-};
-
-/* For JSON lines: written and read by one table. */
-extern const struct pi_field image_progress_fields[];
-
-/* Called at each change of phase, else at most ten times a second. */
-typedef void (*image_progress_fn)(const struct image_progress *progress, void *user);
 
 /*
  * Fetches the image unless the store has it; a Fedora release that is there needs no network. *ret is the

@@ -1,0 +1,39 @@
+/*
+ * Fedora's index of images, https://fedoraproject.org/releases.json: an array of objects whose values are all
+ * strings. It names every spin of every release that is maintained; this finds the one Cloud image that is
+ * meant. Pure functions.
+ */
+#ifndef PIAGENT_IMAGE_CATALOGUE_H
+#define PIAGENT_IMAGE_CATALOGUE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/error.h"
+#include "agent/image/image.h"
+#include "agent/image/name.h"
+#include "agent/image/ref.h"
+
+#define IMAGE_INDEX_MAX ((size_t)2 << 20) /* the real one is about 200 KiB */
+
+/* Parses the index. A new reference; NULL (PI_NETWORK: what was served is no index) where it isn't one. */
+json_t *image_catalogue_parse(const char *text, size_t size, struct pi_error *err);
+
+struct image_entry {
+    struct image_name name;
+    char file[128];
+    char link[IMAGE_URL_MAX];
+    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" where the index has none */
+    uint64_t size_bytes;                  /* 0 where the index has none */
+};
+
+/*
+ * The generic Cloud image of a release ("44", "45 Beta"; "" = the newest stable one) for arch. An entry
+ * counts only where variant, subvariant, file name, version and architecture agree. PI_NOT_FOUND, with the
+ * releases that are there, where none does.
+ */
+int image_catalogue_choose(const json_t *index, const char *release, const char *arch,
+                           struct image_entry *ret, struct pi_error *err);
+
+#endif

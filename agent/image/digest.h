@@ -1,0 +1,34 @@
+/* SHA-256 of streams and files (FIPS 180-4), by libcrypto for its use of the CPU's instructions. */
+#ifndef PIAGENT_IMAGE_DIGEST_H
+#define PIAGENT_IMAGE_DIGEST_H
+
+#include <openssl/evp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/error.h"
+#include "agent/image/image.h"
+#include "agent/image/meter.h"
+
+/* A running SHA-256, the caller's; NULL without memory. Feed it by EVP_DigestUpdate(). */
+EVP_MD_CTX *image_digest_new(void);
+void image_digest_hex(EVP_MD_CTX *digest, char ret[IMAGE_SHA256_LENGTH + 1]);
+
+static inline void image_digest_free(EVP_MD_CTX **digest)
+{
+    EVP_MD_CTX_free(*digest);
+}
+#define pi_auto_digest __attribute__((cleanup(image_digest_free)))
+
+/* Of a string: a name for something whose own digest is not known. */
+int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
+
+/*
+ * Reads all of the file `from`, total_bytes long, and hashes it; writes it to `to` where that is not
+ * negative, leaving holes where it is zero. Steps the meter. PI_CONFLICT where the file is not that long any
+ * more.
+ */
+int image_digest_file(int from, int to, uint64_t total_bytes, struct image_meter *meter,
+                      char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
+
+#endif

@@ -1,0 +1,30 @@
+#include "agent/image/image.h"
+
+static const char *const checksum_source_names[] = {
+    [IMAGE_CHECKSUM_NONE] = "none",   [IMAGE_CHECKSUM_USER] = "user",
+    [IMAGE_CHECKSUM_INDEX] = "index", [IMAGE_CHECKSUM_FILE] = "checksum-file",
+    [IMAGE_CHECKSUM_FILE + 1] = NULL,
+};
+
+const struct pi_field image_fields[] = {
+    PI_FIELD(image, schema, PI_FIELD_U64, .required = true, .min = IMAGE_SCHEMA, .max = IMAGE_SCHEMA),
+    PI_FIELD(image, sha256, PI_FIELD_TEXT, .required = true),
+    PI_FIELD(image, name, PI_FIELD_STRING, .required = true),
+    PI_FIELD(image, release, PI_FIELD_STRING),
+    PI_FIELD(image, arch, PI_FIELD_STRING, .required = true),
+    PI_FIELD(image, source, PI_FIELD_STRING, .required = true),
+    PI_FIELD(image, format, PI_FIELD_ENUM, .required = true, .names = image_format_names),
+    PI_FIELD(image, size_bytes, PI_FIELD_U64, .required = true),
+    PI_FIELD(image, virtual_size_bytes, PI_FIELD_U64, .required = true),
+    PI_FIELD(image, verified, PI_FIELD_BOOL, .required = true),
+    PI_FIELD(image, checksum_source, PI_FIELD_ENUM, .required = true, .names = checksum_source_names),
+    PI_FIELD(image, fetched_ms, PI_FIELD_U64, .required = true),
+    PI_FIELD(image, path, PI_FIELD_STRING),
+    PI_FIELD(image, note, PI_FIELD_STRING),
+    {0},
+};
+
+void image_done(struct image *image)
+{
+    pi_fields_done(image_fields, image);
+}
