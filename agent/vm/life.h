@@ -66,23 +66,25 @@ struct vm_life {
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the last stop was the guest's own poweroff */
     bool fell_back;         /* this run is a fresh start under TCG after KVM ran no guest */
+    bool relaunch;          /* STARTING, rung KILL: it is killed to be started afresh under TCG */
 };
 
+/* Cleaning up comes before a fresh start, and saving after all that the record speaks of. */
 enum vm_action {
-    VM_DO_LAUNCH = 1 << 0,        /* start QEMU (under TCG where life.fell_back) */
-    VM_DO_CONT = 1 << 1,          /* send cont */
-    VM_DO_POWERDOWN = 1 << 2,     /* send system_powerdown */
-    VM_DO_QUIT = 1 << 3,          /* send quit */
-    VM_DO_TERM = 1 << 4,          /* SIGTERM */
-    VM_DO_KILL = 1 << 5,          /* SIGKILL */
-    VM_DO_ARM_RESEND = 1 << 6,    /* VM_EVENT_RESEND after the resend interval */
-    VM_DO_ARM_RUNG = 1 << 7,      /* VM_EVENT_RUNG_EXPIRED after the rung's time */
-    VM_DO_DISARM = 1 << 8,        /* both timers off */
-    VM_DO_WATCH_SIGN = 1 << 9,    /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
-    VM_DO_CLEAN = 1 << 10,        /* the process is gone: reap it, close QMP and console, remove sockets */
-    VM_DO_DISTRUST_KVM = 1 << 11, /* remember for this boot of the host that KVM runs no guest here */
-    VM_DO_SAVE = 1 << 12,         /* write the record */
-    VM_DO_REFUSE = 1 << 13,       /* the request does not fit the state: tell who asked */
+    VM_DO_DISARM = 1 << 0,       /* both timers off */
+    VM_DO_CLEAN = 1 << 1,        /* the process is gone: reap it, close QMP and console, remove sockets */
+    VM_DO_DISTRUST_KVM = 1 << 2, /* remember for this boot of the host that KVM runs no guest here */
+    VM_DO_LAUNCH = 1 << 3,       /* start QEMU (under TCG where life.fell_back) */
+    VM_DO_CONT = 1 << 4,         /* send cont */
+    VM_DO_POWERDOWN = 1 << 5,    /* send system_powerdown */
+    VM_DO_QUIT = 1 << 6,         /* send quit; without QMP yet: nothing, LAUNCHED brings it again */
+    VM_DO_TERM = 1 << 7,         /* SIGTERM */
+    VM_DO_KILL = 1 << 8,         /* SIGKILL */
+    VM_DO_ARM_RESEND = 1 << 9,   /* VM_EVENT_RESEND after the resend interval */
+    VM_DO_ARM_RUNG = 1 << 10,    /* VM_EVENT_RUNG_EXPIRED after the rung's time */
+    VM_DO_WATCH_SIGN = 1 << 11,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
+    VM_DO_SAVE = 1 << 12,        /* write the record */
+    VM_DO_REFUSE = 1 << 13,      /* the request does not fit the state: tell who asked */
 };
 
 /* Returns the actions (a set of enum vm_action) and updates *life. */

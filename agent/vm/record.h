@@ -23,7 +23,7 @@ struct vm_record {
 
     int state; /* enum vm_state, and the rest of struct vm_life that outlives an agent */
     int rung;  /* enum vm_rung */
-    bool was_ready, shutdown_seen, guest_powered_off, fell_back;
+    bool was_ready, shutdown_seen, guest_powered_off, fell_back, relaunch;
     char reason[512]; /* why it is failed, lost, paused or stopped, for people; one clean line */
 
     char key[33];              /* of its seed: 128 random bits, hexadecimal */
@@ -36,6 +36,10 @@ struct vm_record {
     char cloud_init_result[16];                            /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
     struct pi_strv failed_modules; /* "modules-final/config-scripts-user", at most 32 */
 };
+
+/* Reads the text of a record; unknown keys, of a later version with the same schema, are passed over.
+ * -EBADMSG and -EPROTONOSUPPORT as below. */
+int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct pi_error *err);
 
 /* Reads the record in the folder. -ENOENT where there is none; -EBADMSG for one that cannot be read (why in
  * err); -EPROTONOSUPPORT for a newer schema. */

@@ -29,6 +29,7 @@ enum vm_arch vm_arch_host(void);
 #define VM_CPUS_MAX       64
 #define VM_MEMORY_MIB_MIN 256
 #define VM_MEMORY_MIB_MAX (1024 * 1024)
+#define VM_DISK_BYTES_MAX (16ull << 40)
 #define VM_FORWARDS_MAX   32
 
 /* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
@@ -73,7 +74,8 @@ struct vm_spec {
 
 extern const struct pi_field vm_spec_fields[];
 
-/* Checks every value by its limits and the values against each other. PI_USAGE with the option to change. */
+/* Checks every value by its limits and the values against each other. PI_USAGE with the option to change.
+ * What is chosen after the user's values (uuid, mac, ssh_port, the image's size) may be unset. */
 int vm_spec_check(const struct vm_spec *spec, struct pi_error *err);
 
 void vm_spec_done(struct vm_spec *spec);

@@ -1,0 +1,266 @@
+#include "agent/vm/life.h"
+
+#include <stddef.h>
+
+const char *const vm_state_names[] = {
+    [VM_CREATED] = "created", [VM_STARTING] = "starting", [VM_RUNNING] = "running", [VM_READY] = "ready",
+    [VM_PAUSED] = "paused",   [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped", [VM_FAILED] = "failed",
+    [VM_LOST] = "lost",       [VM_STATES] = NULL,
+};
+
+const char *const vm_rung_names[] = {"none", "powerdown", "quit", "term", "kill", NULL};
+
+/* What standing on a rung means: done on reaching it, and again by an agent that takes the stop over. */
+static const unsigned rung_actions[] = {
+    [VM_RUNG_NONE] = 0,
+    [VM_RUNG_POWERDOWN] = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG,
+    [VM_RUNG_QUIT] = VM_DO_QUIT | VM_DO_ARM_RUNG,
+    [VM_RUNG_TERM] = VM_DO_TERM | VM_DO_ARM_RUNG,
+    [VM_RUNG_KILL] = VM_DO_KILL | VM_DO_ARM_RUNG,
+};
+
+bool vm_state_is_live(enum vm_state state)
+{
+    switch (state) {
+    case VM_STARTING:
+    case VM_RUNNING:
+    case VM_READY:
+    case VM_PAUSED:
+    case VM_STOPPING:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Killed because the accelerator runs no guest: only the exit, and requests to stop, count any more. */
+static bool is_condemned(const struct vm_life *life)
+{
+    return life->state == VM_STARTING && life->rung == VM_RUNG_KILL;
+}
+
+static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
+{
+    life->state = VM_STOPPING;
+    life->rung = rung;
+    return rung_actions[rung] | VM_DO_SAVE;
+}
+
+static unsigned on_start(struct vm_life *life)
+{
+    if (vm_state_is_live(life->state))
+        return VM_DO_REFUSE;
+    *life = (struct vm_life){.state = VM_STARTING};
+    return VM_DO_LAUNCH | VM_DO_SAVE;
+}
+
+static unsigned on_launched(const struct vm_life *life)
+{
+    if (life->state == VM_STARTING && !is_condemned(life))
+        return VM_DO_CONT | VM_DO_WATCH_SIGN;
+    /* A stop came while QMP was not there yet to send quit on. */
+    if (life->state == VM_STOPPING && life->rung == VM_RUNG_QUIT)
+        return VM_DO_QUIT;
+    return 0;
+}
+
+static unsigned on_continued(struct vm_life *life)
+{
+    if (is_condemned(life) || (life->state != VM_STARTING && life->state != VM_PAUSED))
+        return 0;
+    life->state = life->was_ready ? VM_READY : VM_RUNNING;
+    life->was_ready = false;
+    return VM_DO_SAVE;
+}
+
+static unsigned on_stopped(struct vm_life *life)
+{
+    if (life->state != VM_RUNNING && life->state != VM_READY)
+        return 0;
+    life->was_ready = life->state == VM_READY;
+    life->state = VM_PAUSED;
+    return VM_DO_SAVE;
+}
+
+static unsigned on_launch_failed(struct vm_life *life)
+{
+    if (life->state != VM_STARTING && life->state != VM_STOPPING)
+        return 0;
+    life->state = life->state == VM_STOPPING ? VM_STOPPED : VM_FAILED;
+    return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
+}
+
+static unsigned on_adopted(struct vm_life *life, bool running)
+{
+    switch (life->state) {
+    case VM_STARTING:
+        if (is_condemned(life))
+            return VM_DO_KILL;
+        return running ? on_continued(life) : on_launched(life);
+    case VM_STOPPING:
+        return rung_actions[life->rung] | (life->rung == VM_RUNG_POWERDOWN && !running ? VM_DO_CONT : 0);
+    default:
+        return running ? on_continued(life) : on_stopped(life);
+    }
+}
+
+static unsigned on_guest_done(struct vm_life *life, bool success)
+{
+    if (life->state == VM_RUNNING && success)
+        life->state = VM_READY;
+    else if (life->state == VM_PAUSED && success)
+        life->was_ready = true;
+    else if (life->state != VM_RUNNING && life->state != VM_READY && life->state != VM_PAUSED)
+        return 0;
+    return VM_DO_SAVE;
+}
+
+static unsigned on_reset(struct vm_life *life)
+{
+    if (life->state == VM_READY)
+        life->state = VM_RUNNING;
+    else if (life->state == VM_PAUSED)
+        life->was_ready = false;
+    else if (life->state != VM_RUNNING)
+        return 0;
+    return VM_DO_SAVE;
+}
+
+static unsigned on_shutdown(struct vm_life *life, bool guest)
+{
+    if (!vm_state_is_live(life->state) || is_condemned(life))
+        return 0;
+    life->shutdown_seen = true;
+    life->guest_powered_off |= guest;
+    if (life->state == VM_STOPPING)
+        return VM_DO_SAVE;
+    /* QEMU now ends by itself; the rung is there for one that does not. */
+    life->state = VM_STOPPING;
+    life->rung = VM_RUNG_QUIT;
+    return VM_DO_ARM_RUNG | VM_DO_SAVE;
+}
+
+/* Kills a QEMU whose guest never ran, to start it afresh under TCG where that is allowed. */
+static unsigned condemn(struct vm_life *life, bool relaunch)
+{
+    life->state = VM_STARTING;
+    life->rung = VM_RUNG_KILL;
+    life->relaunch = relaunch;
+    return VM_DO_KILL | (relaunch ? VM_DO_DISTRUST_KVM : 0) | VM_DO_SAVE;
+}
+
+static unsigned on_accelerator_failed(struct vm_life *life, const struct vm_event *event)
+{
+    bool relaunch = event->fallback && !life->fell_back;
+    bool error = event->type == VM_EVENT_INTERNAL_ERROR;
+    bool boots = (life->state == VM_STARTING && !is_condemned(life)) || life->state == VM_RUNNING;
+    /* The error stops the vCPUs, and the STOP event may have come first. */
+    boots |= error && life->state == VM_PAUSED && !life->was_ready;
+    if (boots)
+        return error || relaunch ? condemn(life, relaunch) : 0;
+    /* A guest that has worked keeps its disk and its last screen: someone decides. */
+    return error ? on_stopped(life) : 0;
+}
+
+static unsigned on_exited(struct vm_life *life)
+{
+    if (life->state == VM_STARTING && life->relaunch) {
+        *life = (struct vm_life){.state = VM_STARTING, .fell_back = true};
+        return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_LAUNCH | VM_DO_SAVE;
+    }
+    if (life->state == VM_STARTING)
+        life->state = VM_FAILED;
+    else if (life->state == VM_STOPPING)
+        life->state = VM_STOPPED;
+    else if (vm_state_is_live(life->state))
+        life->state = VM_LOST;
+    return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
+}
+
+/* A stop of what is condemned only forbids the fresh start. */
+static unsigned stop_condemned(struct vm_life *life)
+{
+    life->relaunch = false;
+    return enter_rung(life, VM_RUNG_KILL);
+}
+
+static unsigned on_powerdown(struct vm_life *life)
+{
+    switch (life->state) {
+    case VM_STARTING:
+        /* No guest has booted that could hear the button. */
+        return is_condemned(life) ? stop_condemned(life) : enter_rung(life, VM_RUNG_QUIT);
+    case VM_RUNNING:
+    case VM_READY:
+        return enter_rung(life, VM_RUNG_POWERDOWN);
+    case VM_PAUSED:
+        return VM_DO_CONT | enter_rung(life, VM_RUNG_POWERDOWN);
+    case VM_STOPPING:
+        return 0;
+    default:
+        return VM_DO_REFUSE;
+    }
+}
+
+static unsigned on_kill(struct vm_life *life)
+{
+    if (!vm_state_is_live(life->state))
+        return VM_DO_REFUSE;
+    if (is_condemned(life))
+        return stop_condemned(life);
+    return life->rung < VM_RUNG_QUIT ? enter_rung(life, VM_RUNG_QUIT) : 0;
+}
+
+static unsigned on_rung_expired(struct vm_life *life)
+{
+    if (life->state != VM_STOPPING)
+        return 0;
+    return enter_rung(life, life->rung < VM_RUNG_KILL ? life->rung + 1 : VM_RUNG_KILL);
+}
+
+static unsigned on_resend(const struct vm_life *life)
+{
+    if (life->state != VM_STOPPING || life->rung != VM_RUNG_POWERDOWN || life->shutdown_seen)
+        return 0;
+    return VM_DO_POWERDOWN | VM_DO_ARM_RESEND;
+}
+
+unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
+{
+    switch (event->type) {
+    case VM_EVENT_START:
+        return on_start(life);
+    case VM_EVENT_LAUNCHED:
+        return on_launched(life);
+    case VM_EVENT_CONTINUED:
+        return on_continued(life);
+    case VM_EVENT_LAUNCH_FAILED:
+        return on_launch_failed(life);
+    case VM_EVENT_ADOPTED:
+        return on_adopted(life, event->running);
+    case VM_EVENT_GUEST_DONE:
+        return on_guest_done(life, event->success);
+    case VM_EVENT_STOPPED:
+        return on_stopped(life);
+    case VM_EVENT_RESET:
+        return on_reset(life);
+    case VM_EVENT_SHUTDOWN:
+        return on_shutdown(life, event->guest);
+    case VM_EVENT_PANICKED:
+        return 0; /* only noted: what follows, a reset or silence, is the guest's own setting */
+    case VM_EVENT_INTERNAL_ERROR:
+    case VM_EVENT_NO_SIGN:
+        return on_accelerator_failed(life, event);
+    case VM_EVENT_EXITED:
+        return on_exited(life);
+    case VM_EVENT_POWERDOWN:
+        return on_powerdown(life);
+    case VM_EVENT_KILL:
+        return on_kill(life);
+    case VM_EVENT_RUNG_EXPIRED:
+        return on_rung_expired(life);
+    case VM_EVENT_RESEND:
+        return on_resend(life);
+    }
+    return 0;
+}

@@ -1,0 +1,123 @@
+#include "agent/vm/record.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fields.h"
+#include "agent/base/fs.h"
+
+#define FAILED_MODULES_MAX 32
+
+static const struct pi_field record_fields[] = {
+    PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
+    PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
+    PI_FIELD(vm_record, state, PI_FIELD_ENUM, .required = true, .names = vm_state_names),
+    PI_FIELD(vm_record, rung, PI_FIELD_ENUM, .names = vm_rung_names),
+    PI_FIELD(vm_record, was_ready, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, shutdown_seen, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, guest_powered_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, fell_back, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, relaunch, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, key, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, accel, PI_FIELD_ENUM, .names = vm_accel_names),
+    PI_FIELD(vm_record, pid, PI_FIELD_U64),
+    PI_FIELD(vm_record, start_ticks, PI_FIELD_U64),
+    PI_FIELD(vm_record, boot_id, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, created_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, started_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, ready_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, stopped_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, cloud_init_stage, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, cloud_init_result, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = FAILED_MODULES_MAX),
+    {0},
+};
+
+static int corrupt(struct pi_error *err)
+{
+    if (err)
+        err->kind = PI_FAILED;
+    return pi_context(err, -EBADMSG, VM_RECORD_FILE " is damaged");
+}
+
+static int newer(const json_t *doc, json_int_t schema, struct pi_error *err)
+{
+    const char *writer = json_string_value(json_object_get(doc, "piagent"));
+    pi_refuse(err, PI_FAILED,
+              VM_RECORD_FILE " was written by piagent %.32s (schema %" JSON_INTEGER_FORMAT
+                             ", this one reads up to %d): use that piagent or a newer one",
+              writer ? writer : "of an unknown version", schema, VM_RECORD_SCHEMA);
+    return -EPROTONOSUPPORT;
+}
+
+int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct pi_error *err)
+{
+    json_auto_t *doc = pi_json_parse(json, size, err);
+    if (!doc)
+        return corrupt(err);
+    json_int_t schema = json_integer_value(json_object_get(doc, "schema"));
+    if (schema > VM_RECORD_SCHEMA)
+        return newer(doc, schema, err);
+
+    struct vm_record record = {0};
+    if (pi_fields_read(record_fields, doc, true, &record, err) < 0) {
+        vm_record_done(&record);
+        return corrupt(err);
+    }
+    *ret = record;
+    return 0;
+}
+
+int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    int r = pi_file_read(dir_fd, VM_RECORD_FILE, VM_RECORD_MAX, &text, err);
+    if (r == -EFBIG)
+        return corrupt(err);
+    if (r < 0)
+        return r;
+    return vm_record_parse(text.data ? text.data : "", text.size, ret, err);
+}
+
+int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err)
+{
+    json_auto_t *doc = pi_fields_write(record_fields, record);
+    pi_auto_free char *text = NULL;
+    if (doc && json_object_set_new(doc, "schema", json_integer(VM_RECORD_SCHEMA)) == 0 &&
+        json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) == 0)
+        text = json_dumps(doc, JSON_INDENT(2));
+    if (!text)
+        return pi_fail(err, ENOMEM, "cannot write " VM_RECORD_FILE);
+    return pi_file_write(dir_fd, VM_RECORD_FILE, text, strlen(text), 0600, err);
+}
+
+void vm_record_done(struct vm_record *record)
+{
+    pi_fields_done(record_fields, record);
+}
+
+struct vm_life vm_record_life(const struct vm_record *record)
+{
+    return (struct vm_life){
+        .state = (enum vm_state)record->state,
+        .rung = (enum vm_rung)record->rung,
+        .was_ready = record->was_ready,
+        .shutdown_seen = record->shutdown_seen,
+        .guest_powered_off = record->guest_powered_off,
+        .fell_back = record->fell_back,
+        .relaunch = record->relaunch,
+    };
+}
+
+void vm_record_set_life(struct vm_record *record, const struct vm_life *life)
+{
+    record->state = (int)life->state;
+    record->rung = (int)life->rung;
+    record->was_ready = life->was_ready;
+    record->shutdown_seen = life->shutdown_seen;
+    record->guest_powered_off = life->guest_powered_off;
+    record->fell_back = life->fell_back;
+    record->relaunch = life->relaunch;
+}

@@ -1,0 +1,191 @@
+#include "agent/vm/spec.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+const char *const vm_arch_names[] = {"x86_64", "aarch64", NULL};
+const char *const vm_accel_names[] = {"auto", "kvm", "tcg", NULL};
+const char *const vm_firmware_names[] = {"auto", "bios", "uefi", NULL};
+
+static const struct pi_field image_fields[] = {
+    PI_FIELD(vm_image, sha256, PI_FIELD_TEXT),
+    PI_FIELD(vm_image, path, PI_FIELD_STRING),
+    PI_FIELD(vm_image, name, PI_FIELD_STRING),
+    PI_FIELD(vm_image, format, PI_FIELD_STRING),
+    PI_FIELD(vm_image, virtual_size_bytes, PI_FIELD_U64),
+    PI_FIELD(vm_image, verified, PI_FIELD_BOOL),
+    {0},
+};
+
+const struct pi_field vm_spec_fields[] = {
+    PI_FIELD(vm_spec, name, PI_FIELD_TEXT, .required = true),
+    PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT),
+    PI_FIELD(vm_spec, arch, PI_FIELD_ENUM, .required = true, .names = vm_arch_names),
+    PI_FIELD(vm_spec, cpus, PI_FIELD_U64),
+    PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64),
+    PI_FIELD(vm_spec, disk_bytes, PI_FIELD_U64),
+    PI_FIELD(vm_spec, accel, PI_FIELD_ENUM, .names = vm_accel_names),
+    PI_FIELD(vm_spec, firmware, PI_FIELD_ENUM, .names = vm_firmware_names),
+    PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64),
+    PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
+    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, .max = VM_FORWARDS_MAX),
+    PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
+    PI_FIELD(vm_spec, user, PI_FIELD_STRING),
+    PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING),
+    PI_FIELD(vm_spec, authorized_keys, PI_FIELD_STRV),
+    PI_FIELD(vm_spec, has_user_data, PI_FIELD_BOOL),
+    {0},
+};
+
+enum vm_arch vm_arch_host(void)
+{
+    struct utsname host;
+    int arch = 0;
+    if (uname(&host) < 0)
+        return VM_ARCHES;
+    while (arch < VM_ARCHES && strcmp(host.machine, vm_arch_names[arch]) != 0)
+        arch++;
+    return (enum vm_arch)arch;
+}
+
+int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err)
+{
+    /* Roomier than the longest that is right, so that a cut does not make a wrong one right. */
+    char whole[64], address[16], host[8], guest[8], extra;
+    uint64_t host_port, guest_port;
+    struct in_addr numeric;
+    bool short_form = strchr(text, ':') == strrchr(text, ':');
+    snprintf(whole, sizeof whole, "%s%s", short_form ? "127.0.0.1:" : "", text);
+    if (sscanf(whole, "%15[^:]:%7[^:]:%7[^:]%c", address, host, guest, &extra) != 3 ||
+        inet_pton(AF_INET, address, &numeric) != 1 ||
+        pi_number_parse(host, 1, UINT16_MAX, &host_port, NULL) < 0 ||
+        pi_number_parse(guest, 1, UINT16_MAX, &guest_port, NULL) < 0)
+        return pi_refuse(
+            err, PI_USAGE,
+            "--forward %.64s is not ADDRESS:HOSTPORT:GUESTPORT or HOSTPORT:GUESTPORT, with a numeric IPv4 address of this host and ports from 1 to 65535",
+            text);
+    *ret = (struct vm_forward){.host_port = (uint16_t)host_port, .guest_port = (uint16_t)guest_port};
+    strcpy(ret->address, address);
+    return 0;
+}
+
+/* Two listeners on one port can live together only on two addresses, and 0.0.0.0 is all of them. */
+static bool forwards_clash(const struct vm_forward *a, const struct vm_forward *b)
+{
+    static const char any[] = "0.0.0.0";
+    return a->host_port == b->host_port &&
+           (!strcmp(a->address, b->address) || !strcmp(a->address, any) || !strcmp(b->address, any));
+}
+
+static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
+{
+    struct vm_forward all[VM_FORWARDS_MAX + 1] = {
+        {.address = "127.0.0.1", .host_port = (uint16_t)spec->ssh_port, .guest_port = 22}};
+    if (spec->forwards.count > VM_FORWARDS_MAX)
+        return pi_refuse(err, PI_USAGE, "%zu times --forward: at most %d are possible", spec->forwards.count,
+                         VM_FORWARDS_MAX);
+    for (size_t i = 1; i <= spec->forwards.count; i++) {
+        int r = vm_forward_parse(spec->forwards.items[i - 1], &all[i], err);
+        if (r < 0)
+            return r;
+        for (size_t j = 0; j < i; j++)
+            if (forwards_clash(&all[i], &all[j]))
+                return pi_refuse(err, PI_USAGE,
+                                 "--forward %s: port %u is forwarded already (%s): choose another",
+                                 spec->forwards.items[i - 1], all[i].host_port,
+                                 j ? spec->forwards.items[j - 1] : "it is the SSH port");
+    }
+    return 0;
+}
+
+static int check_sizes(const struct vm_spec *spec, struct pi_error *err)
+{
+    char disk[32], image[32];
+    if (spec->cpus < 1 || spec->cpus > VM_CPUS_MAX)
+        return pi_refuse(err, PI_USAGE, "--cpus %" PRIu64 " is not from 1 to %d", spec->cpus, VM_CPUS_MAX);
+    if (spec->memory_mib < VM_MEMORY_MIB_MIN || spec->memory_mib > VM_MEMORY_MIB_MAX)
+        return pi_refuse(err, PI_USAGE, "--memory of %" PRIu64 " MiB is not from %d MiB to %d MiB",
+                         spec->memory_mib, VM_MEMORY_MIB_MIN, VM_MEMORY_MIB_MAX);
+    if (spec->disk_bytes > VM_DISK_BYTES_MAX)
+        return pi_refuse(err, PI_USAGE, "--disk %s is larger than %s", pi_size_format(spec->disk_bytes, disk),
+                         pi_size_format(VM_DISK_BYTES_MAX, image));
+    if (spec->disk_bytes && spec->disk_bytes < spec->image.virtual_size_bytes)
+        return pi_refuse(
+            err, PI_USAGE, "--disk %s is smaller than the image, which has %s: choose at least that",
+            pi_size_format(spec->disk_bytes, disk), pi_size_format(spec->image.virtual_size_bytes, image));
+    return 0;
+}
+
+/* useradd(8): a lower case letter or '_' first, then also digits and '-', 32 characters at most. */
+static bool is_user_name(const char *s)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz_";
+    size_t length = strspn(s, "abcdefghijklmnopqrstuvwxyz_0123456789-");
+    return length >= 1 && length <= 32 && s[length] == '\0' && strchr(first, s[0]);
+}
+
+/* crypt(5): printable ASCII without space, and none of ":;*!\". */
+static bool is_password_hash(const char *s)
+{
+    size_t length = strcspn(s, ":;*!\\");
+    for (size_t i = 0; i < length; i++)
+        if (s[i] <= ' ' || s[i] > '~')
+            return false;
+    return s[0] == '$' && s[length] == '\0';
+}
+
+/* groups: the number of hexadecimal digits in each, ended by 0. */
+static bool is_hex_groups(const char *s, const uint8_t *groups, char separator)
+{
+    for (; *groups; groups++) {
+        char group[16];
+        snprintf(group, sizeof group, "%.*s", *groups, s);
+        if (!pi_is_hex(group, *groups) || s[*groups] != (groups[1] ? separator : '\0'))
+            return false;
+        s += *groups + 1;
+    }
+    return true;
+}
+
+static int check_identity(const struct vm_spec *spec, struct pi_error *err)
+{
+    static const uint8_t uuid[] = {8, 4, 4, 4, 12, 0}, mac[] = {2, 2, 2, 2, 2, 2, 0};
+    if (spec->uuid[0] && !is_hex_groups(spec->uuid, uuid, '-'))
+        return pi_refuse(err, PI_USAGE, "%s is not a UUID", spec->uuid);
+    /* IEEE 802: the lowest bit of the first byte marks a group's address. */
+    if (spec->mac && (!is_hex_groups(spec->mac, mac, ':') || strchr("13579bdfBDF", spec->mac[1])))
+        return pi_refuse(err, PI_USAGE, "%.32s is not the MAC address of one machine", spec->mac);
+    if (spec->ssh_port > UINT16_MAX)
+        return pi_refuse(err, PI_USAGE, "SSH port %" PRIu64 " is not from 1 to 65535", spec->ssh_port);
+    if (spec->user && !is_user_name(spec->user))
+        return pi_refuse(
+            err, PI_USAGE,
+            "--user %.64s: a user name has 1 to 32 of a-z, 0-9, '_' and '-', and begins with a letter or '_'",
+            spec->user);
+    if (spec->password_hash && !is_password_hash(spec->password_hash))
+        return pi_refuse(err, PI_USAGE,
+                         "the password hash is not one of crypt(5): make it with 'piagent hash-password'");
+    return 0;
+}
+
+int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
+{
+    int r = pi_name_check(spec->name, err);
+    if (r == 0)
+        r = check_sizes(spec, err);
+    if (r == 0)
+        r = check_identity(spec, err);
+    if (r == 0)
+        r = check_forwards(spec, err);
+    if (r == 0 && spec->arch == VM_AARCH64 && spec->firmware == VM_FIRMWARE_BIOS)
+        r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 machine has UEFI only");
+    return r;
+}
+
+void vm_spec_done(struct vm_spec *spec)
+{
+    pi_fields_done(vm_spec_fields, spec);
+}
