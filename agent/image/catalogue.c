@@ -34,7 +34,8 @@ static bool read_entry(const json_t *entry, struct image_entry *ret)
     const char *link = text_of(entry, "link"), *sha256 = text_of(entry, "sha256");
     int length;
     if (strcmp(text_of(entry, "variant"), "Cloud") != 0 ||
-        strcmp(text_of(entry, "subvariant"), "Cloud_Base") != 0 || !image_is_url(link))
+        strcmp(text_of(entry, "subvariant"), "Cloud_Base") != 0 || !image_is_url(link) ||
+        !pi_starts_with(link, "https://"))
         return false;
     const char *file = image_base_name(link, &length);
     if (length >= (int)sizeof ret->file || file[length])

@@ -1,0 +1,153 @@
+#include "agent/image/fetch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/image/checksum.h"
+#include "agent/image/name.h"
+#include "agent/image/steps.h"
+
+int image_set(char **field, const char *value)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+int image_refuse_unknown(const char *what, struct pi_error *err)
+{
+    return pi_refuse(
+        err, PI_UNVERIFIED,
+        "%s has no published checksum: give the right one with --image-sha256 HEX, or take it as it "
+        "is with --image-unverified",
+        what);
+}
+
+int image_refuse_wrong(const struct image *image, const char *found, struct pi_error *err)
+{
+    return pi_refuse(err, PI_UNVERIFIED,
+                     "%s has the wrong checksum: expected SHA-256 %s, found %s; nothing was kept",
+                     image->name, image->sha256, found);
+}
+
+int image_inspect(int fd, uint64_t size_bytes, struct image *image, struct pi_error *err)
+{
+    pi_auto_free uint8_t *bytes = malloc(IMAGE_HEADER_MAX);
+    ssize_t n = bytes ? pread(fd, bytes, IMAGE_HEADER_MAX, 0) : -1;
+    struct image_header header;
+    if (n < 0)
+        return pi_fail(err, errno, "cannot read %s", image->name);
+    int r = image_header_check(bytes, (size_t)n, size_bytes, IMAGE_VIRTUAL_SIZE_MAX, &header, err);
+    if (r < 0)
+        return pi_context(err, r, "%s", image->name);
+    image->format = header.format;
+    image->size_bytes = size_bytes;
+    image->virtual_size_bytes = header.virtual_size_bytes;
+    return 0;
+}
+
+int image_complete(struct image_fetch *fetch, struct image_partial *partial, const char *sha256,
+                   struct image *image, struct pi_error *err)
+{
+    if (image_meter_cancelled(&fetch->meter))
+        return image_meter_give_up(&fetch->meter, err);
+    strcpy(image->sha256, sha256);
+    image->verified = image->checksum_source != IMAGE_CHECKSUM_NONE;
+    image->fetched_ms = pi_realtime_ms();
+    return image_partial_publish(partial, fetch->store, image, err);
+}
+
+static bool find_by_source(const struct image_fetch *fetch, const char *source, struct image *ret)
+{
+    pi_auto_image_list struct image_list list = {0};
+    if (image_store_list(fetch->store, &list, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < list.count; i++) {
+        if (!strcmp(list.items[i].source, source)) {
+            *ret = list.items[i];
+            list.items[i] = (struct image){0};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the wanted image's references say is kept where it says more than what was known. */
+static void learn(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
+{
+    bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
+    if (!vouched || (stored->verified && (stored->release || !wanted->release)))
+        return;
+    stored->verified = true;
+    stored->checksum_source = wanted->checksum_source;
+    char **const fields[][2] = {{&stored->name, &wanted->name},
+                                {&stored->release, &wanted->release},
+                                {&stored->arch, &wanted->arch},
+                                {&stored->source, &wanted->source}};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(fields); i++) {
+        char *old = *fields[i][0];
+        *fields[i][0] = *fields[i][1];
+        *fields[i][1] = old;
+    }
+    /* Where it can't be written, the next fetch learns it again. */
+    (void)image_store_record(fetch->store, stored, NULL);
+}
+
+bool image_is_stored(const struct image_fetch *fetch, struct image *image)
+{
+    pi_auto_image struct image stored = {0};
+    bool found = image->sha256[0] ? image_store_find(fetch->store, image->sha256, &stored, NULL) == 0
+                                  : find_by_source(fetch, image->source, &stored);
+    if (!found)
+        return false;
+    learn(fetch, image, &stored);
+    stored.note = pi_steal(image->note);
+    image_done(image);
+    *image = stored;
+    stored = (struct image){0};
+    return true;
+}
+
+static int prepare(struct image_fetch *fetch, struct pi_error *err)
+{
+    const struct image_request *request = fetch->request;
+    if (!request->arch || !image_arch_known(request->arch))
+        return pi_refuse(err, PI_USAGE, "the architecture '%.32s' is not known: x86_64 or aarch64",
+                         request->arch ? request->arch : "");
+    if (request->sha256 && image_sha256_parse(request->sha256, fetch->sha256) < 0)
+        return pi_refuse(err, PI_USAGE, "'%.80s' is not a SHA-256: 64 hexadecimal digits", request->sha256);
+    snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", request->ref);
+    return image_ref_parse(request->ref, &fetch->ref, err);
+}
+
+int image_fetch(const struct image_store *store, const struct image_sources *sources,
+                const struct image_request *request, image_progress_fn progress, void *user,
+                struct image *ret, struct pi_error *err)
+{
+    struct image_fetch fetch = {.store = store,
+                                .sources = sources,
+                                .request = request,
+                                .meter = {.report = progress, .user = user, .cancel = request->cancel}};
+    pi_auto_image struct image image = {0};
+    int r = prepare(&fetch, err);
+    if (r < 0)
+        return r;
+    image_partial_sweep(store);
+    if (fetch.ref.kind == IMAGE_REF_FILE)
+        r = image_import(&fetch, &image, err);
+    else if ((r = image_resolve(&fetch, &image, err)) == 0 && !image.path)
+        r = image_receive(&fetch, &image, err);
+    if (r < 0)
+        return r;
+    image_meter_phase(&fetch.meter, IMAGE_DONE, image.size_bytes);
+    *ret = image;
+    image = (struct image){0};
+    return 0;
+}

@@ -1,0 +1,112 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "agent/base/auto.h"
+#include "agent/image/digest.h"
+#include "agent/image/download.h"
+#include "agent/image/steps.h"
+
+static int open_file(const char *path, int *ret_fd, struct stat *ret, struct pi_error *err)
+{
+    pi_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 && errno == ENOENT)
+        return pi_refuse(err, PI_NOT_FOUND,
+                         "%s: no such file (a Fedora release is written fedora or fedora:44)", path);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return pi_fail(err, errno, "cannot read %s", path);
+    if (!S_ISREG(st.st_mode))
+        return pi_refuse(err, PI_USAGE, "%s is not a regular file: an image is one", path);
+    *ret_fd = pi_steal_fd(&fd);
+    *ret = st;
+    return 0;
+}
+
+/* Whether the file with this digest may be used. */
+static int judge(const struct image_fetch *fetch, const char *sha256, struct image *image,
+                 struct pi_error *err)
+{
+    if (!fetch->sha256[0] && !fetch->request->unverified)
+        return pi_refuse(
+            err, PI_UNVERIFIED,
+            "%s has no published checksum; its SHA-256 is %s: compare it with the one of where it "
+            "came from and give --image-sha256 HEX, or take it as it is with --image-unverified",
+            fetch->ref.text, sha256);
+    if (!fetch->sha256[0])
+        return 0;
+    strcpy(image->sha256, fetch->sha256);
+    image->checksum_source = IMAGE_CHECKSUM_USER;
+    return strcmp(fetch->sha256, sha256) == 0 ? 0 : image_refuse_wrong(image, sha256, err);
+}
+
+/* Copies fd into the partial: shared blocks where the file system can (ioctl_ficlone(2)), else byte by byte.
+ */
+static int copy(struct image_fetch *fetch, int fd, const struct stat *st, int to,
+                char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    uint64_t size_bytes = (uint64_t)st->st_size;
+    image_meter_phase(&fetch->meter, IMAGE_COPYING, size_bytes);
+    if (ioctl(to, FICLONE, fd) == 0)
+        return image_digest_file(to, -1, size_bytes, &fetch->meter, ret_sha256, err);
+    int r = image_space_check(to, (uint64_t)st->st_blocks * 512, err);
+    return r < 0 ? r : image_digest_file(fd, to, size_bytes, &fetch->meter, ret_sha256, err);
+}
+
+static int copy_in(struct image_fetch *fetch, int fd, const struct stat *st, const char *sha256,
+                   struct image *image, struct pi_error *err)
+{
+    pi_auto_image_partial struct image_partial partial = {.fd = -1};
+    char copied[IMAGE_SHA256_LENGTH + 1];
+    int r = image_partial_take(fetch->store, sha256, (uint64_t)st->st_size, &fetch->meter, &partial, err);
+    if (r < 0 || image_is_stored(fetch, image))
+        return r;
+    r = copy(fetch, fd, st, partial.fd, copied, err);
+    if (r < 0)
+        return r;
+    if (strcmp(sha256, copied) != 0)
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s is being changed by another program: try again when that is done",
+                         fetch->ref.text);
+    return image_complete(fetch, &partial, sha256, image, err);
+}
+
+static int want_file(struct image_fetch *fetch, struct image *image, struct pi_error *err)
+{
+    int length;
+    const char *path = fetch->ref.text, *base = image_base_name(path, &length);
+    image->source = realpath(path, NULL);
+    if (!image->source)
+        return pi_fail(err, errno, "%s", path);
+    if (image_set(&image->name, base) < 0 || image_set(&image->arch, fetch->request->arch) < 0)
+        return pi_fail(err, ENOMEM, "%s", path);
+    return 0;
+}
+
+int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
+{
+    pi_auto_image struct image image = {.schema = IMAGE_SCHEMA};
+    pi_auto_close int fd = -1;
+    struct stat st;
+    char sha256[IMAGE_SHA256_LENGTH + 1];
+    int r = open_file(fetch->ref.text, &fd, &st, err);
+    if (r < 0 || (r = want_file(fetch, &image, err)) < 0)
+        return r;
+    if ((r = image_inspect(fd, (uint64_t)st.st_size, &image, err)) < 0)
+        return pi_context(err, r, "%s", fetch->ref.text);
+    image_meter_phase(&fetch->meter, IMAGE_CHECKING, (uint64_t)st.st_size);
+    if ((r = image_digest_file(fd, -1, (uint64_t)st.st_size, &fetch->meter, sha256, err)) < 0 ||
+        (r = judge(fetch, sha256, &image, err)) < 0)
+        return r;
+    strcpy(image.sha256, sha256);
+    if (!image_is_stored(fetch, &image) && (r = copy_in(fetch, fd, &st, sha256, &image, err)) < 0)
+        return r;
+    *ret = image;
+    image = (struct image){0};
+    return 0;
+}

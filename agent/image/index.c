@@ -1,0 +1,65 @@
+#include "agent/image/index.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/image/catalogue.h"
+#include "agent/image/digest.h"
+#include "agent/image/download.h"
+
+#define FRESH_S 3600
+
+/* One copy a URL, so that a mirror's index is never taken for Fedora's. */
+static int cache_name(const char *url, char *ret, size_t size)
+{
+    char digest[IMAGE_SHA256_LENGTH + 1];
+    int r = image_digest_text(url, digest);
+    snprintf(ret, size, "../index-%.16s.json", r < 0 ? "" : digest);
+    return r;
+}
+
+static json_t *read_cache(const struct image_store *store, const char *file, int64_t newer_than_s)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    struct stat st;
+    if (fstatat(store->dir_fd, file, &st, 0) < 0 || st.st_mtim.tv_sec < newer_than_s ||
+        pi_file_read(store->dir_fd, file, IMAGE_INDEX_MAX, &text, NULL) < 0)
+        return NULL;
+    return image_catalogue_parse(text.data ? text.data : "", text.size, NULL);
+}
+
+static json_t *download(const struct image_store *store, const char *url, const char *file,
+                        struct image_meter *meter, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    if (image_download_text(url, IMAGE_INDEX_MAX, meter, &text, err) < 0)
+        return NULL;
+    json_t *index = image_catalogue_parse(text.data ? text.data : "", text.size, err);
+    if (!index)
+        pi_context(err, -EBADMSG, "%s", url);
+    else /* The copy is a convenience: where it cannot be kept, the next command fetches again. */
+        (void)pi_file_write(store->dir_fd, file, text.data, text.size, 0600, NULL);
+    return index;
+}
+
+json_t *image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
+                         bool *ret_stale, struct pi_error *err)
+{
+    char file[64];
+    if (cache_name(url, file, sizeof file) < 0) {
+        pi_fail(err, ENOMEM, "cannot read the index");
+        return NULL;
+    }
+    *ret_stale = false;
+    json_t *index = read_cache(store, file, (int64_t)(pi_realtime_ms() / 1000) - FRESH_S);
+    if (!index)
+        index = download(store, url, file, meter, err);
+    if (!index && !image_meter_cancelled(meter)) {
+        index = read_cache(store, file, 0);
+        *ret_stale = index != NULL;
+    }
+    return index;
+}

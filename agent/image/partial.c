@@ -1,0 +1,108 @@
+#include "agent/image/partial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/text.h"
+
+#define SUFFIX        ".partial"
+#define LOOK_AGAIN_NS 100000000L
+
+static bool is_still(int store_fd, const char *name, int fd)
+{
+    struct stat at_path, held;
+    return fstatat(store_fd, name, &at_path, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &held) == 0 &&
+           at_path.st_ino == held.st_ino && at_path.st_dev == held.st_dev;
+}
+
+/* Waits for the lock on fd, whose holder is writing the file. */
+static int lock(int fd, uint64_t total_bytes, struct image_meter *meter, struct pi_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        struct stat st;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return pi_fail(err, errno, "cannot lock %s in the image store", meter->now.name);
+        if (image_meter_cancelled(meter))
+            return image_meter_give_up(meter, err);
+        if (meter->now.phase != IMAGE_WAITING)
+            image_meter_phase(meter, IMAGE_WAITING, total_bytes);
+        if (fstat(fd, &st) == 0)
+            image_meter_step(meter, (uint64_t)st.st_size, total_bytes);
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
+                       struct image_meter *meter, struct image_partial *ret, struct pi_error *err)
+{
+    struct image_partial partial = {.store_fd = store->dir_fd};
+    snprintf(partial.name, sizeof partial.name, "%s" SUFFIX, key);
+    for (;;) {
+        pi_auto_close int fd =
+            openat(store->dir_fd, partial.name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return pi_fail(err, errno, "cannot write into the image store %s", store->dir);
+        int r = lock(fd, total_bytes, meter, err);
+        if (r < 0)
+            return r;
+        if (!is_still(store->dir_fd, partial.name, fd))
+            continue;
+        /* What a fetcher that was killed left in it. */
+        if (ftruncate(fd, 0) < 0)
+            return pi_fail(err, errno, "cannot write into the image store %s", store->dir);
+        partial.fd = pi_steal_fd(&fd);
+        *ret = partial;
+        return 0;
+    }
+}
+
+int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
+                          struct pi_error *err)
+{
+    char file[IMAGE_STORE_NAME_MAX];
+    char *path;
+    if (fchmod(partial->fd, 0444) < 0 || fsync(partial->fd) < 0)
+        return pi_fail(err, errno, "cannot store %s", image->name);
+    int r = image_store_record(store, image, err);
+    if (r < 0)
+        return r;
+    image_store_file(image->sha256, image_format_names[image->format], file);
+    if (asprintf(&path, "%s/%s", store->dir, file) < 0)
+        return pi_fail(err, ENOMEM, "cannot store %s", image->name);
+    free(image->path);
+    image->path = path;
+    if (renameat(store->dir_fd, partial->name, store->dir_fd, file) < 0)
+        return pi_fail(err, errno, "cannot store %s", image->name);
+    close(pi_steal_fd(&partial->fd));
+    return pi_dir_sync(store->dir_fd, err);
+}
+
+void image_partial_done(struct image_partial *partial)
+{
+    if (partial->fd < 0)
+        return;
+    /* Removed while locked, so that who waits for it finds it gone. */
+    unlinkat(partial->store_fd, partial->name, 0);
+    close(pi_steal_fd(&partial->fd));
+}
+
+void image_partial_sweep(const struct image_store *store)
+{
+    pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (!pi_ends_with(entry->d_name, SUFFIX))
+            continue;
+        pi_auto_close int fd = openat(store->dir_fd, entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(store->dir_fd, entry->d_name, fd))
+            unlinkat(store->dir_fd, entry->d_name, 0);
+    }
+}

@@ -1,0 +1,53 @@
+/*
+ * The store's writing side, for the fetch alone: partial files and their way into the store.
+ *
+ * A partial is its own lock: who holds the flock on KEY.partial is fetching KEY, and the kernel lets go of it
+ * when that process ends, however it ends. Who gets the lock then looks whether the path still leads to the
+ * file that it locked: it doesn't when the fetch was published (renamed) or given up (removed) meanwhile.
+ */
+#ifndef PIAGENT_IMAGE_PARTIAL_H
+#define PIAGENT_IMAGE_PARTIAL_H
+
+#include <dirent.h>
+
+#include "agent/base/error.h"
+#include "agent/image/meter.h"
+#include "agent/image/store.h"
+
+#define IMAGE_STORE_NAME_MAX (IMAGE_SHA256_LENGTH + 24)
+
+struct image_partial {
+    int store_fd; /* borrowed */
+    int fd;       /* the empty file, open for reading and writing; -1 once published */
+    char name[IMAGE_STORE_NAME_MAX];
+};
+
+/*
+ * Takes the partial of key (64 hexadecimal digits: the digest where it is known, else that of the URL),
+ * waiting for a process that fetches it and stepping the meter by that one's progress. total_bytes 0 =
+ * unknown. Look into the store again afterwards: the image may be there now. PI_FAILED with -ECANCELED.
+ */
+int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
+                       struct image_meter *meter, struct image_partial *ret, struct pi_error *err);
+
+/* Makes the partial, complete and checked, the stored file of image; sets image->path. */
+int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
+                          struct pi_error *err);
+
+/* Removes the partial unless it was published. */
+void image_partial_done(struct image_partial *partial);
+#define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
+
+/* Removes the partials of fetchers that are gone. */
+void image_partial_sweep(const struct image_store *store);
+
+/* Writes the provenance of an image. */
+int image_store_record(const struct image_store *store, const struct image *image, struct pi_error *err);
+
+/* "sha256-HEX.EXTENSION" */
+void image_store_file(const char *sha256, const char *extension, char ret[IMAGE_STORE_NAME_MAX]);
+
+/* The store's folder for readdir(); NULL with errno. */
+DIR *image_store_folder(const struct image_store *store, struct pi_error *err);
+
+#endif
