@@ -12,20 +12,17 @@
 #include "agent/image/download.h"
 #include "agent/image/steps.h"
 
-static int open_file(const char *path, int *ret_fd, struct stat *ret, struct pi_error *err)
+static int open_file(const char *path, struct stat *ret, struct pi_error *err)
 {
     pi_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
     if (fd < 0 && errno == ENOENT)
         return pi_refuse(err, PI_NOT_FOUND,
                          "%s: no such file (a Fedora release is written fedora or fedora:44)", path);
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fd < 0 || fstat(fd, ret) < 0)
         return pi_fail(err, errno, "cannot read %s", path);
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(ret->st_mode))
         return pi_refuse(err, PI_USAGE, "%s is not a regular file: an image is one", path);
-    *ret_fd = pi_steal_fd(&fd);
-    *ret = st;
-    return 0;
+    return pi_steal_fd(&fd);
 }
 
 /* Whether the file with this digest may be used. */
@@ -91,11 +88,13 @@ static int want_file(struct image_fetch *fetch, struct image *image, struct pi_e
 int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
 {
     pi_auto_image struct image image = {.schema = IMAGE_SCHEMA};
-    pi_auto_close int fd = -1;
     struct stat st;
     char sha256[IMAGE_SHA256_LENGTH + 1];
-    int r = open_file(fetch->ref.text, &fd, &st, err);
-    if (r < 0 || (r = want_file(fetch, &image, err)) < 0)
+    pi_auto_close int fd = open_file(fetch->ref.text, &st, err);
+    if (fd < 0)
+        return fd;
+    int r = want_file(fetch, &image, err);
+    if (r < 0)
         return r;
     if ((r = image_inspect(fd, (uint64_t)st.st_size, &image, err)) < 0)
         return pi_context(err, r, "%s", fetch->ref.text);
