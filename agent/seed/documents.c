@@ -1,0 +1,172 @@
+#include "agent/seed/documents.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/seed/password.h"
+#include "agent/seed/ssh_key.h"
+#include "agent/seed/validate.h"
+
+/* jansson keeps the order of insertion, so that the same spec renders to the same bytes. */
+#define DUMP_FLAGS JSON_COMPACT
+
+#define LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
+
+/* The serial's form is seed_serial()'s. ds-identify writes cloud.cfg anew at each boot, hence "once". */
+static const char boot_hook[] =
+    "#!/bin/sh\n"
+    "seed=/var/lib/cloud/seed/nocloud\n"
+    "mkdir -p $seed && echo 'instance-id: %s' >$seed/meta-data\n"
+    "url=$(sed -n 's/^ds=nocloud;.*;s=\\(http[^; ]*\\).*/\\1/p' /sys/class/dmi/id/product_serial)\n"
+    "cfg=/run/cloud-init/cloud.cfg\n"
+    "if [ \"$url\" ] && ! grep -qs '^reporting:' $cfg; then\n"
+    "    echo \"reporting: {piagent: {type: webhook, endpoint: '${url}events', timeout: 5, retries: 1}}\" >>$cfg\n"
+    "fi\n";
+
+int seed_user_check(const char *name, struct pi_error *err)
+{
+    size_t length = strlen(name);
+    if (!length || length > SEED_USER_MAX || strspn(name, LOWER_DIGITS "_-") != length ||
+        strchr("-0123456789", name[0]))
+        return pi_refuse(err, PI_USAGE,
+                         "a user's name is 1 to %d of a-z, 0-9, '_' and '-', and starts with a letter or '_'",
+                         SEED_USER_MAX);
+    if (strcmp(name, "root") == 0)
+        return pi_refuse(err, PI_USAGE,
+                         "cloud-init disables logins as root: choose another user, who gets sudo");
+    return 0;
+}
+
+static int instance_id_check(const char *id, struct pi_error *err)
+{
+    size_t length = strlen(id);
+    if (!length || length > 64 || strspn(id, LOWER_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-") != length)
+        return pi_refuse(err, PI_USAGE, "an instance-id is 1 to 64 letters, digits, '-' and '_'");
+    return 0;
+}
+
+static int groups_check(const char *groups, struct pi_error *err)
+{
+    size_t length = strlen(groups);
+    if (!length || strspn(groups, LOWER_DIGITS "_-,") != length || strstr(groups, ",,") || groups[0] == ',' ||
+        groups[length - 1] == ',')
+        return pi_refuse(err, PI_USAGE, "groups are names of a-z, 0-9, '_' and '-', with commas between");
+    return 0;
+}
+
+static int spec_check(const struct seed_spec *spec, struct pi_error *err)
+{
+    int r = instance_id_check(spec->instance_id, err);
+    if (r == 0)
+        r = pi_name_check(spec->hostname, err);
+    if (r == 0)
+        r = seed_user_check(spec->user, err);
+    if (r == 0 && spec->groups)
+        r = groups_check(spec->groups, err);
+    if (r == 0 && spec->password_hash)
+        r = seed_hash_check(spec->password_hash, err);
+    for (size_t i = 0; r == 0 && i < spec->authorized_keys->count; i++)
+        r = seed_ssh_key_check(spec->authorized_keys->items[i], err);
+    if (r == 0)
+        r = seed_ssh_key_check(spec->host_key_public, err);
+    if (r == 0 && spec->user_data_size > SEED_USER_DATA_MAX)
+        r = pi_refuse(err, PI_USAGE, "the user-data is larger than 1 MiB");
+    return r;
+}
+
+/* A header line, the value as JSON (which is YAML), a newline. */
+static int add_json(struct pi_buf *buf, const char *header, const json_t *value)
+{
+    pi_auto_free char *text = value ? json_dumps(value, DUMP_FLAGS) : NULL;
+    return text ? pi_buf_printf(buf, "%s%s\n", header, text) : -ENOMEM;
+}
+
+/* A key's comment may hold anything, and PyYAML takes no control characters: what isn't ASCII becomes '?'. */
+static json_t *key_json(const char *line)
+{
+    pi_auto_free char *clean = strdup(line);
+    if (!clean)
+        return NULL;
+    for (char *c = clean; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = *c == '\t' ? ' ' : '?';
+    return json_string(clean);
+}
+
+static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
+{
+    json_auto_t *keys = json_array();
+    for (size_t i = 0; i < spec->authorized_keys->count; i++)
+        if (json_array_append_new(keys, key_json(spec->authorized_keys->items[i])) < 0)
+            return -ENOMEM;
+    json_auto_t *meta = json_pack("{s:s, s:s, s:O}", "instance-id", spec->instance_id, "local-hostname",
+                                  spec->hostname, "public-keys", keys);
+    return add_json(ret, "", meta);
+}
+
+/* hashed_passwd, unlike passwd, also reaches a user that the image already has. */
+static json_t *account_json(const struct seed_spec *spec)
+{
+    return json_pack("{s:s, s:s, s:s, s:b, s:s*, s:s*}", "name", spec->user, "shell", "/bin/bash", "sudo",
+                     "ALL=(ALL) NOPASSWD:ALL", "lock_passwd", !spec->password_hash, "hashed_passwd",
+                     spec->password_hash, "groups", spec->groups);
+}
+
+static int render_user_data(const struct seed_spec *spec, struct pi_buf *ret)
+{
+    if (spec->user_data)
+        return pi_buf_add(ret, spec->user_data, spec->user_data_size);
+    json_auto_t *config = json_pack("{s:o}", "user", account_json(spec));
+    return add_json(ret, "#cloud-config\n", config);
+}
+
+static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
+{
+    json_auto_t *keys = json_pack("{s:s, s:s}", "ed25519_private", spec->host_key_private, "ed25519_public",
+                                  spec->host_key_public);
+    json_auto_t *account = spec->user_data ? account_json(spec) : NULL;
+    json_auto_t *config = json_pack("{s:O, s:O*}", "ssh_keys", keys, "user", account);
+    if (!keys || !config || (spec->user_data && !account))
+        return -ENOMEM;
+
+    pi_auto_buf struct pi_buf config_text = {0}, hook_text = {0};
+    int r = add_json(&config_text, "#cloud-config\n", config);
+    if (r == 0)
+        r = pi_buf_printf(&hook_text, boot_hook, spec->instance_id);
+    if (r < 0)
+        return r;
+    json_auto_t *parts =
+        json_pack("[{s:s, s:s}, {s:s, s:s}]", "type", "text/cloud-config", "content", config_text.data,
+                  "type", "text/cloud-boothook", "content", hook_text.data);
+    return add_json(ret, "#cloud-config-archive\n", parts);
+}
+
+int seed_render(const struct seed_spec *spec, struct seed_documents *ret, struct pi_error *err)
+{
+    int r = spec_check(spec, err);
+    if (r < 0)
+        return pi_context(err, r, "cannot render the seed");
+
+    pi_auto_documents struct seed_documents made = {0};
+    r = render_meta_data(spec, &made.meta_data);
+    if (r == 0)
+        r = render_user_data(spec, &made.user_data);
+    if (r == 0)
+        r = render_vendor_data(spec, &made.vendor_data);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot render the seed");
+    *ret = made;
+    made = (struct seed_documents){0};
+    return 0;
+}
+
+void seed_documents_done(struct seed_documents *documents)
+{
+    pi_buf_done(&documents->meta_data);
+    pi_buf_done(&documents->user_data);
+    pi_buf_done(&documents->vendor_data);
+    pi_buf_done(&documents->network_config);
+}

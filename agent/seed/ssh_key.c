@@ -1,0 +1,218 @@
+#include "agent/seed/ssh_key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/paths.h"
+#include "agent/base/proc.h"
+#include "agent/base/text.h"
+
+/* What sshd takes by default (sshd_config(5), PubkeyAcceptedAlgorithms; "ssh-keygen -t dsa" keys are gone).
+ */
+static const char *const types[] = {"ssh-ed25519",
+                                    "ssh-rsa",
+                                    "ecdsa-sha2-nistp256",
+                                    "ecdsa-sha2-nistp384",
+                                    "ecdsa-sha2-nistp521",
+                                    "sk-ssh-ed25519@openssh.com",
+                                    "sk-ecdsa-sha2-nistp256@openssh.com"};
+
+#define BLANKS " \t"
+
+struct key_parts {
+    const char *type, *body;
+    size_t type_length, body_length;
+};
+
+static struct key_parts key_split(const char *line)
+{
+    struct key_parts parts = {.type = line};
+    parts.type_length = strcspn(line, BLANKS);
+    parts.body = line + parts.type_length;
+    parts.body += strspn(parts.body, BLANKS);
+    parts.body_length = strcspn(parts.body, BLANKS);
+    return parts;
+}
+
+static bool type_known(const char *type, size_t length)
+{
+    for (size_t i = 0; i < PI_ARRAY_SIZE(types); i++)
+        if (strlen(types[i]) == length && memcmp(types[i], type, length) == 0)
+            return true;
+    return false;
+}
+
+/* Base64 (RFC 4648, section 4), padded. ret holds 3 bytes for every 4 of text. */
+static int base64_decode(const char *text, size_t length, uint8_t *ret, size_t *ret_size)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (length == 0 || length % 4)
+        return -EINVAL;
+    size_t padding = text[length - 1] != '=' ? 0 : text[length - 2] != '=' ? 1 : 2;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < length; i++) {
+        const char *at = i < length - padding ? memchr(alphabet, text[i], 64) : alphabet;
+        if (!at)
+            return -EINVAL;
+        bits = bits << 6 | (uint32_t)(at - alphabet);
+        if (i % 4 == 3) {
+            uint8_t *out = ret + i / 4 * 3;
+            out[0] = (uint8_t)(bits >> 16);
+            out[1] = (uint8_t)(bits >> 8);
+            out[2] = (uint8_t)bits;
+        }
+    }
+    *ret_size = length / 4 * 3 - padding;
+    return 0;
+}
+
+/* The next length-prefixed string of a key (RFC 4251, section 5), which moves on past it. */
+static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, size_t *ret_size)
+{
+    if (*left < 4)
+        return false;
+    const uint8_t *p = *at;
+    size_t size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    if (size > *left - 4)
+        return false;
+    *ret = p + 4;
+    *ret_size = size;
+    *at += 4 + size;
+    *left -= 4 + size;
+    return true;
+}
+
+/* Every type that we know is its name and one to three more strings, to the last byte. */
+static bool blob_matches(const struct key_parts *key)
+{
+    uint8_t blob[SEED_SSH_KEY_MAX];
+    size_t left = 0;
+    if (base64_decode(key->body, key->body_length, blob, &left) < 0)
+        return false;
+    const uint8_t *at = blob, *field = NULL;
+    size_t size = 0;
+    if (!blob_next(&at, &left, &field, &size) || size != key->type_length ||
+        memcmp(field, key->type, size) != 0)
+        return false;
+    int more = 0;
+    while (left > 0 && blob_next(&at, &left, &field, &size))
+        more++;
+    return left == 0 && more >= 1 && more <= 3;
+}
+
+static int private_refuse(struct pi_error *err)
+{
+    return pi_refuse(err, PI_USAGE,
+                     "this is a private key, which stays with you: give the public one, whose "
+                     "file ends in .pub");
+}
+
+static int type_refuse(const char *line, struct pi_error *err)
+{
+    for (const char *word = line; *word;) {
+        word += strcspn(word, BLANKS);
+        word += strspn(word, BLANKS);
+        if (type_known(word, strcspn(word, BLANKS)))
+            return pi_refuse(err, PI_USAGE,
+                             "options before an SSH key are not taken: start the line at '%.*s'",
+                             (int)strcspn(word, BLANKS), word);
+    }
+    return pi_refuse(err, PI_USAGE,
+                     "this is no SSH public key: it starts with a type like ssh-ed25519 or ssh-rsa, and is "
+                     "one line");
+}
+
+int seed_ssh_key_check(const char *line, struct pi_error *err)
+{
+    if (strnlen(line, SEED_SSH_KEY_MAX + 1) > SEED_SSH_KEY_MAX)
+        return pi_refuse(err, PI_USAGE, "an SSH public key is at most %d bytes", SEED_SSH_KEY_MAX);
+    if (pi_starts_with(line, "-----BEGIN "))
+        return private_refuse(err);
+    if (strpbrk(line, "\r\n"))
+        return pi_refuse(err, PI_USAGE, "an SSH public key is one line");
+    struct key_parts key = key_split(line);
+    if (!type_known(key.type, key.type_length))
+        return type_refuse(line, err);
+    if (!blob_matches(&key))
+        return pi_refuse(err, PI_USAGE,
+                         "the SSH public key (%.*s) is cut off or damaged: copy the whole line",
+                         (int)key.type_length, key.type);
+    return 0;
+}
+
+static int keys_add(const char *path, char *text, struct pi_strv *found, struct pi_error *err)
+{
+    unsigned number = 0;
+    for (char *line; (line = strsep(&text, "\n"));) {
+        number++;
+        line[strcspn(line, "\r")] = '\0';
+        line += strspn(line, BLANKS);
+        if (!line[0] || line[0] == '#')
+            continue;
+        int r = seed_ssh_key_check(line, err);
+        if (r < 0)
+            return pi_context(err, r, "%s, line %u", path, number);
+        if (found->count == SEED_SSH_KEYS_MAX)
+            return pi_refuse(err, PI_USAGE, "%s holds more than %d keys", path, SEED_SSH_KEYS_MAX);
+        if (pi_strv_add(found, line) < 0)
+            return pi_fail(err, ENOMEM, "cannot read %s", path);
+    }
+    return found->count ? 0 : pi_refuse(err, PI_USAGE, "%s holds no SSH public key", path);
+}
+
+int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    int r = pi_file_read(AT_FDCWD, path, (size_t)SEED_SSH_KEYS_MAX * SEED_SSH_KEY_MAX, &text, err);
+    if (r < 0)
+        return pi_context(err, r, "cannot use the SSH key");
+    if (!text.size)
+        return pi_refuse(err, PI_USAGE, "%s is empty: give an SSH public key", path);
+    if (memchr(text.data, '\0', text.size))
+        return pi_refuse(err, PI_USAGE, "%s is no SSH public key: it holds NUL bytes", path);
+
+    pi_auto_strv struct pi_strv found = {0};
+    r = keys_add(path, text.data, &found, err);
+    explicit_bzero(text.data, text.size); /* it may have been a private key */
+    for (size_t i = 0; r == 0 && i < found.count; i++)
+        if (pi_strv_add(keys, found.items[i]) < 0)
+            r = pi_fail(err, ENOMEM, "cannot read %s", path);
+    return r;
+}
+
+int seed_ssh_keygen(const char *folder, const char *name, const char *comment, struct pi_error *err)
+{
+    pi_auto_free char *program = NULL;
+    int r = pi_program_find("ssh-keygen", &program, err);
+    if (r < 0)
+        return pi_context(err, r, "cannot make an SSH key");
+    pi_auto_buf struct pi_buf path = {0};
+    if (pi_buf_printf(&path, "%s/%s", folder, name) < 0)
+        return pi_fail(err, ENOMEM, "cannot make an SSH key");
+    if (faccessat(AT_FDCWD, path.data, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return pi_refuse(err, PI_CONFLICT, "there is an SSH key already: %s", path.data);
+
+    const char *const argv[] = {program, "-q",    "-t", "ed25519", "-N", "",
+                                "-C",    comment, "-f", path.data, NULL};
+    r = pi_run(argv, NULL, NULL, err);
+    return r < 0 ? pi_context(err, r, "cannot make the SSH key %s", path.data) : 0;
+}
+
+int seed_known_hosts_line(const char *alias, const char *public_key, struct pi_buf *ret, struct pi_error *err)
+{
+    if (!alias[0] || strpbrk(alias, BLANKS "\r\n,*?!|#@[]"))
+        return pi_refuse(err, PI_USAGE, "'%s' cannot stand for a host in known_hosts", alias);
+    int r = seed_ssh_key_check(public_key, err);
+    if (r < 0)
+        return pi_context(err, r, "host key of %s", alias);
+    struct key_parts key = key_split(public_key);
+    r = pi_buf_printf(ret, "%s %.*s %.*s\n", alias, (int)key.type_length, key.type, (int)key.body_length,
+                      key.body);
+    return r < 0 ? pi_fail(err, -r, "cannot make the known_hosts line") : 0;
+}
