@@ -1,0 +1,205 @@
+"""Feeds rendered seeds to the cloud-init of this host, as a guest's would take them, and tells what came of it.
+
+seed_check.py DIR: every folder in DIR is a seed (meta-data, user-data, vendor-data, network-config). They are
+served over HTTP on loopback, fetched by NoCloud through a made-up SMBIOS serial, and consumed by cloud-init's own
+code with all of its paths in a temporary folder. The account, the keys and the configuration that it arrives at
+are compared with what the folder's name stands for in CASES.
+"""
+
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from unittest import mock
+
+from cloudinit import dmi, helpers, sources, stages, util
+from cloudinit.config import cc_ssh
+from cloudinit.distros import ug_util
+from cloudinit.handlers import boot_hook
+from cloudinit.settings import PER_INSTANCE
+from cloudinit.sources import DataSourceNoCloud
+
+DEFAULT_USER = {"name": "image", "lock_passwd": True, "gecos": "Image", "groups": ["wheel", "adm"],
+                "sudo": ["ALL=(ALL) NOPASSWD:ALL"], "shell": "/bin/sh"}
+KEYS = ["piagent", "user"]  # comments of the keys that every seed's meta-data holds
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def base_config(root):
+    return {"users": ["default"], "datasource_list": ["NoCloud"], "vendor_data": {"enabled": True, "prefix": []},
+            "system_info": {"distro": "fedora", "default_user": DEFAULT_USER,
+                            "paths": {"cloud_dir": f"{root}/cloud", "run_dir": f"{root}/run"}}}
+
+
+def boot(root, url):
+    """One boot of a guest whose serial points to url: the Init object, the NoCloud source, the boot hooks."""
+    hooks = []
+    record = lambda self, data, ctype, filename, payload, frequency: (
+        hooks.append(payload) if ctype == "text/cloud-boothook" else None)
+    serial = f"ds=nocloud;dsmode=net;s={url}"
+    with mock.patch.object(stages, "fetch_base_config", lambda **_: base_config(root)), \
+         mock.patch.object(dmi, "read_dmi_data", lambda key: serial if key == "system-serial-number" else None), \
+         mock.patch.object(util, "find_devs_with", lambda *_, **__: []), \
+         mock.patch.object(boot_hook.BootHookPartHandler, "handle_part", record):
+        init = stages.Init(ds_deps=[sources.DEP_FILESYSTEM, sources.DEP_NETWORK])
+        init.read_cfg()
+        init.initialize()
+        source = DataSourceNoCloud.DataSourceNoCloudNet(init.cfg, init.distro, init.paths)
+        source.ds_cfg["fs_label"] = None
+        assert source.get_data(), "NoCloud did not take the seed"
+        init.datasource = source
+        init._reset()
+        init.instancify()
+        init.update()
+        init.consume_data(PER_INSTANCE)
+        # Init.cfg would look for what was just written in /var/lib/cloud.
+        config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg
+        return init, source, config, hooks
+
+
+def accounts(init, config):
+    users, _ = ug_util.normalize_users_groups(config, init.distro)
+    name, _ = ug_util.extract_default({k: dict(v) for k, v in users.items()})
+    return users, name
+
+
+def check_hook(root, hook, source):
+    """The hook, run with its paths moved into root: what the next boot finds."""
+    os.makedirs(f"{root}/run/cloud-init", exist_ok=True)
+    serial = f"{root}/product_serial"
+    cfg = f"{root}/run/cloud-init/cloud.cfg"
+    with open(cfg, "w", encoding="ascii") as out:
+        out.write("datasource_list: [ NoCloud, None ]\n")
+    script = hook.replace("/var/lib/cloud", f"{root}/cloud").replace("/run/cloud-init", f"{root}/run/cloud-init")
+    script = script.replace("/sys/class/dmi/id/product_serial", serial)
+    for port in (1234, 1234):  # the second run in one boot adds nothing
+        with open(serial, "w", encoding="ascii") as out:
+            out.write(f"ds=nocloud;dsmode=net;s=http://10.0.2.2:{port}/KEY/\n")
+        subprocess.run(["sh", "-euc", script], check=True)
+    assert util.read_conf(cfg) == {
+        "datasource_list": ["NoCloud", "None"],
+        "reporting": {"piagent": {"type": "webhook", "endpoint": "http://10.0.2.2:1234/KEY/events",
+                                  "timeout": 5, "retries": 1}}}, open(cfg, encoding="ascii").read()
+
+    assert source.check_instance_id(None), "a reboot would fetch the seed again"
+    folder = DataSourceNoCloud.DataSourceNoCloud(source.sys_cfg, source.distro, source.paths)
+    folder.ds_cfg["fs_label"] = None
+    with mock.patch.object(dmi, "read_dmi_data", lambda _: None), \
+         mock.patch.object(util, "find_devs_with", lambda *_, **__: []):
+        assert not folder._get_data(), "the hook's meta-data must not pass for a seed of its own"
+
+
+def check_common(init, source, config, hooks, name="pi"):
+    assert source.get_instance_id() == "iid-0123", source.metadata
+    assert source.metadata["local-hostname"] == "pi-1"
+    assert source.network_config is None
+    assert [key.split()[-1] for key in source.get_public_ssh_keys()] == KEYS
+    assert config["ssh_keys"]["ed25519_public"].startswith("ssh-ed25519 ")
+    assert config["ssh_keys"]["ed25519_private"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert "ed25519_private" in cc_ssh.CONFIG_KEY_TO_FILE
+    assert len(hooks) == 1 and hooks[0].startswith("#!/bin/sh\n"), hooks
+    users, default = accounts(init, config)
+    assert default == name, "SSH keys go to the default user"
+    return users
+
+
+def check_account(pi):
+    assert pi["lock_passwd"] is False and pi["hashed_passwd"].startswith("$6$"), pi
+    assert pi["sudo"] == "ALL=(ALL) NOPASSWD:ALL" and pi["shell"] == "/bin/bash", pi
+
+
+def case_plain(users, config, _):
+    assert list(users) == ["pi"], users
+    check_account(users["pi"])
+    assert sorted(users["pi"]["groups"].split(",")) == ["adm", "wheel"], users
+
+
+def case_locked(users, config, _):
+    assert users["pi"]["lock_passwd"] is True and "hashed_passwd" not in users["pi"], users
+    assert sorted(users["pi"]["groups"].split(",")) == ["users", "wheel"], users
+
+
+def case_users(users, config, _):
+    """The user's file names the same user with a key and a group, another one, and the default."""
+    assert sorted(users) == ["bob", "pi"], users
+    check_account(users["pi"])
+    assert users["pi"]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA theirs"], users
+    assert "docker" in users["pi"]["groups"].split(","), users
+    assert config["packages"] == ["htop"] and config["write_files"] == [{"path": "/x"}], config
+    assert config["bootcmd"] == ["true"], config
+    assert config["reporting"] == {"mine": {"type": "log"}}, config
+
+
+def case_other(users, config, _):
+    """The user's file lists other users only; and in Jinja."""
+    assert sorted(users) == ["bob", "pi"], users
+    check_account(users["pi"])
+    assert config["runcmd"] == ["echo iid-0123"], config
+
+
+def case_script(users, config, init):
+    check_account(users["pi"])
+    scripts = f"{init.paths.get_ipath_cur('scripts')}"
+    text = "".join(open(os.path.join(scripts, f), encoding="utf-8").read() for f in os.listdir(scripts))
+    assert text == "#!/bin/sh\necho grüße\n", text
+
+
+def case_mime(users, config, _):
+    check_account(users["pi"])
+    assert config["packages"] == ["mime"], config
+
+
+def case_gzip(users, config, _):
+    check_account(users["pi"])
+    assert config["packages"] == ["gzip"], config
+
+
+CASES = {"plain": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
+         "script": case_script, "mime": case_mime, "gzip": case_gzip}
+
+
+def check_schema(folder, root):
+    """cloud-init schema over our own cloud-configs: the account, and the first part of the vendor-data."""
+    vendor = open(f"{folder}/vendor-data", encoding="utf-8").read()
+    header, _, body = vendor.partition("\n")
+    assert header == "#cloud-config-archive"
+    ours = {"vendor": json.loads(body)[0]["content"]}
+    if os.path.basename(folder) in ("plain", "locked"):
+        ours["user"] = open(f"{folder}/user-data", encoding="utf-8").read()
+    for name, text in ours.items():
+        path = f"{root}/{name}.yaml"
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        ran = subprocess.run(["cloud-init", "schema", "-c", path], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0 and "deprecat" not in (ran.stdout + ran.stderr).lower(), ran
+
+
+def main():
+    seeds = sys.argv[1]
+    assert sorted(os.listdir(seeds)) == sorted(CASES), "each case has its seed, and each seed its case"
+    server = serve(seeds)
+    for name, check in CASES.items():
+        with tempfile.TemporaryDirectory() as root:
+            init, source, config, hooks = boot(root, f"http://127.0.0.1:{server.server_port}/{name}/")
+            check(check_common(init, source, config, hooks), config, init)
+            check_hook(root, hooks[0], source)
+            check_schema(f"{seeds}/{name}", root)
+            print(f"{name}: as it should be")
+
+
+if __name__ == "__main__":
+    main()
