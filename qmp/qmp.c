@@ -163,6 +163,18 @@ static void format_id(const struct qmp_client *client, uint64_t number, char ret
     snprintf(ret, ID_MAX, "%" PRIx64 "-%" PRIu64, client->greeting_deadline_ms, number);
 }
 
+struct sink {
+    struct qmp_buffer *buffer;
+    int r;
+};
+
+static int add_bytes(const char *bytes, size_t size, void *user)
+{
+    struct sink *sink = user;
+    sink->r = qmp_buffer_add(sink->buffer, bytes, size, QMP_PENDING_MAX);
+    return sink->r;
+}
+
 /* Adds the command's line to the output. */
 static int render(struct qmp_client *client, const char *name, json_t *arguments)
 {
@@ -171,14 +183,14 @@ static int render(struct qmp_client *client, const char *name, json_t *arguments
     json_auto_t *message = json_pack("{s:s, s:s}", "execute", name, "id", id);
     if (!message || (arguments && json_object_set(message, "arguments", arguments) < 0))
         return -ENOMEM;
-    char *line = json_dumps(message, JSON_COMPACT | JSON_ENSURE_ASCII);
-    if (!line)
-        return -ENOMEM;
-    size_t length = strlen(line);
-    line[length] = '\n'; /* in the NUL's place: it is bytes from here on */
-    int r = qmp_buffer_add(&client->output, line, length + 1, QMP_PENDING_MAX);
-    free(line);
-    return r;
+
+    struct sink sink = {.buffer = &client->output};
+    size_t before = client->output.size;
+    if (json_dump_callback(message, add_bytes, &sink, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 &&
+        add_bytes("\n", 1, &sink) == 0)
+        return 0;
+    client->output.size = before;
+    return sink.r < 0 ? sink.r : -ENOMEM;
 }
 
 int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
