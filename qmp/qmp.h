@@ -19,8 +19,12 @@
  *     on end of file or an error:  qmp_client_close(client, 0 or -errno, "...");
  *     at qmp_client_deadline_ms(): qmp_client_expire(client, now);
  *     after any of these, and after qmp_client_execute():
- *         n = qmp_client_pending(client, &bytes), write them, qmp_client_sent(client, as many as were
- * written)
+ *         size = qmp_client_pending(client, &bytes);
+ *         n = write(fd, bytes, size);
+ *         qmp_client_sent(client, n);
+ *
+ * QEMU reads its monitor byte by byte, and may exit before it has read the end of the last line: on a unix
+ * socket ECONNRESET then stands where an end of file is meant, behind all that QEMU sent. Treat both alike.
  *
  * Callbacks are made only from within qmp_client_receive(), _expire() and _close(). A callback may call every
  * function here on the same client, with one exception: qmp_client_receive() returns -EBUSY.
