@@ -51,7 +51,7 @@ def boot(root, url):
     record = lambda self, data, ctype, filename, payload, frequency: (
         hooks.append(payload) if ctype == "text/cloud-boothook" else None)
     serial = f"ds=nocloud;dsmode=net;s={url}"
-    with mock.patch.object(stages, "fetch_base_config", lambda **_: base_config(root)), \
+    with mock.patch.object(stages, "fetch_base_config", lambda *_, **__: base_config(root)), \
          mock.patch.object(dmi, "read_dmi_data", lambda key: serial if key == "system-serial-number" else None), \
          mock.patch.object(util, "find_devs_with", lambda *_, **__: []), \
          mock.patch.object(boot_hook.BootHookPartHandler, "handle_part", record):
