@@ -40,6 +40,7 @@ static int key_parse(const char *text, uint64_t ret[2])
 {
     if (!imds_key_leads(text) || text[IMDS_KEY_LENGTH] != '\0')
         return -EINVAL;
+    ret[0] = ret[1] = 0;
     for (size_t i = 0; i < IMDS_KEY_LENGTH; i++) {
         uint64_t *half = &ret[i / (IMDS_KEY_LENGTH / 2)];
         *half = *half << 4 | (uint64_t)digit_value(text[i]);

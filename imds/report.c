@@ -7,22 +7,30 @@
 /* 9999-12-31: what lies behind it is no clock's time, and would not fit where it is multiplied. */
 #define SECONDS_MAX 253402300799.0
 
+static void copy(char *ret, const char *text, size_t length)
+{
+    memcpy(ret, text, length);
+    ret[length] = '\0';
+}
+
 static int parse_name(const json_t *object, struct imds_report *report)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
-    if (!name || name[0] == '\0' || strlen(name) >= sizeof(report->name))
+    if (!name || name[0] == '\0')
         return -EBADMSG;
     for (const char *c = name; *c; c++)
         if (*c <= ' ' || *c > '~')
             return -EBADMSG;
 
-    size_t stage_length = strcspn(name, "/");
-    const char *module = name[stage_length] ? name + stage_length + 1 : "";
-    if (stage_length >= sizeof(report->stage) || strlen(module) >= sizeof(report->module))
+    const size_t length = strlen(name), stage_length = strcspn(name, "/");
+    const char *module = name + stage_length + (name[stage_length] == '/');
+    const size_t module_length = strlen(module);
+    if (length >= sizeof(report->name) || stage_length >= sizeof(report->stage) ||
+        module_length >= sizeof(report->module))
         return -EBADMSG;
-    strcpy(report->name, name);
-    memcpy(report->stage, name, stage_length);
-    strcpy(report->module, module);
+    copy(report->name, name, length);
+    copy(report->stage, name, stage_length);
+    copy(report->module, module, module_length);
     return 0;
 }
 
@@ -36,11 +44,12 @@ static int parse_text(const json_t *object, const char *key, char *ret, size_t s
         return -EBADMSG;
     const char *text = json_string_value(value);
     size_t length = strlen(text);
-    if (length >= size)
-        for (length = size - 1; length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80;)
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
             length--;
-    memcpy(ret, text, length);
-    ret[length] = '\0';
+    }
+    copy(ret, text, length);
     return 0;
 }
 

@@ -115,18 +115,14 @@ static void body_arrives(const struct imds_server *server, struct connection *c,
     char *body =
         size <= server->limits.body_bytes - c->body_size ? realloc(c->body, c->body_size + size) : NULL;
     if (!body) {
+        free(c->body);
+        c->body = NULL;
         c->keep_body = false;
         return;
     }
     memcpy(body + c->body_size, data, size);
     c->body = body;
     c->body_size += size;
-}
-
-static enum MHD_Result answer_nothing(const struct imds_server *server, struct MHD_Connection *mhd,
-                                      unsigned status)
-{
-    return MHD_queue_response(mhd, status, server->nothing);
 }
 
 static void release_document(void *bytes)
@@ -163,11 +159,11 @@ static enum MHD_Result request_ends(const struct imds_server *server, const stru
 {
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
     if (!entry)
-        return answer_nothing(server, mhd, MHD_HTTP_NOT_FOUND);
+        return MHD_queue_response(mhd, MHD_HTTP_NOT_FOUND, server->nothing);
     if (c->route.target == IMDS_ROUTE_DOCUMENT)
         return answer_document(mhd, entry->documents[c->route.document]);
     hand_on_report(server, c, entry->owner);
-    return answer_nothing(server, mhd, MHD_HTTP_OK);
+    return MHD_queue_response(mhd, MHD_HTTP_OK, server->nothing);
 }
 
 static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *path,
