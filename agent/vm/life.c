@@ -43,6 +43,7 @@ static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
 {
     life->state = VM_STOPPING;
     life->rung = rung;
+    life->was_ready = false;
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
@@ -87,6 +88,7 @@ static unsigned on_launch_failed(struct vm_life *life)
     if (life->state != VM_STARTING && life->state != VM_STOPPING)
         return 0;
     life->state = life->state == VM_STOPPING ? VM_STOPPED : VM_FAILED;
+    life->relaunch = false;
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
@@ -135,9 +137,7 @@ static unsigned on_shutdown(struct vm_life *life, bool guest)
     if (life->state == VM_STOPPING)
         return VM_DO_SAVE;
     /* QEMU now ends by itself; the rung is there for one that does not. */
-    life->state = VM_STOPPING;
-    life->rung = VM_RUNG_QUIT;
-    return VM_DO_ARM_RUNG | VM_DO_SAVE;
+    return enter_rung(life, VM_RUNG_QUIT) & ~(unsigned)VM_DO_QUIT;
 }
 
 /* Kills a QEMU whose guest never ran, to start it afresh under TCG where that is allowed. */
@@ -174,6 +174,7 @@ static unsigned on_exited(struct vm_life *life)
         life->state = VM_STOPPED;
     else if (vm_state_is_live(life->state))
         life->state = VM_LOST;
+    life->was_ready = false;
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 

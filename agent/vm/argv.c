@@ -1,0 +1,187 @@
+#include "agent/vm/argv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+
+static const struct {
+    const char *program, *packages;
+    const char *machine;
+    const char *cpu[VM_ACCEL_TCG + 1];
+} arches[VM_ARCHES] = {
+    [VM_X86_64] = {"qemu-system-x86_64",
+                   "qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)",
+                   "q35",
+                   {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
+    /* cortex-a72 is the Raspberry Pi 4's core; it has no pointer authentication, which is slow to emulate.
+     * gic-version=max: the default, version 2, ends at 8 CPUs. */
+    [VM_AARCH64] = {"qemu-system-aarch64",
+                    "qemu-system-arm (Debian) or qemu-system-aarch64-core (Fedora)",
+                    "virt,gic-version=max",
+                    {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "cortex-a72"}},
+};
+
+const char *vm_qemu_program(enum vm_arch arch)
+{
+    return arches[arch].program;
+}
+
+const char *vm_qemu_packages(enum vm_arch arch)
+{
+    return arches[arch].packages;
+}
+
+bool vm_spec_uses_uefi(const struct vm_spec *spec)
+{
+    return spec->arch == VM_AARCH64 || spec->firmware == VM_FIRMWARE_UEFI;
+}
+
+/* An argv under construction: the first failure sticks, and what is added after it is dropped. */
+struct building {
+    struct pi_strv argv;
+    int r;
+};
+
+static void add(struct building *b, const char *option, const char *value)
+{
+    if (b->r == 0)
+        b->r = pi_strv_add(&b->argv, option);
+    if (b->r == 0 && value)
+        b->r = pi_strv_add(&b->argv, value);
+}
+
+__attribute__((format(printf, 3, 4))) static void addf(struct building *b, const char *option,
+                                                       const char *format, ...)
+{
+    pi_auto_free char *value = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&value, format, args) < 0)
+        b->r = -ENOMEM;
+    va_end(args);
+    add(b, option, value);
+}
+
+/* A value inside an option: QEMU reads ",," as a comma that does not end it. Allocated, or NULL. */
+static char *escaped(const char *folder, const char *name)
+{
+    char *value = malloc(2 * (strlen(folder) + strlen(name)) + 2), *out = value;
+    const char *const parts[] = {folder, *name ? "/" : "", name};
+    for (size_t i = 0; value && i < PI_ARRAY_SIZE(parts); i++) {
+        for (const char *s = parts[i]; *s; s++) {
+            if (*s == ',')
+                *out++ = ',';
+            *out++ = *s;
+        }
+    }
+    if (value)
+        *out = '\0';
+    return value;
+}
+
+/* A file and the format over it, both named: QEMU never has to guess one. */
+static void add_image(struct building *b, const char *node, const char *format, const char *folder,
+                      const char *name, const char *options)
+{
+    pi_auto_free char *path = escaped(folder, name);
+    if (!path)
+        b->r = -ENOMEM;
+    addf(b, "-blockdev", "driver=file,node-name=%s-file,filename=%s%s", node, path, options);
+    addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
+}
+
+static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    const struct vm_firmware_files *uefi = host->firmware;
+    addf(b, "-name", "guest=%s,debug-threads=on", spec->name);
+    add(b, "-uuid", spec->uuid);
+    addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
+    /* TCG has a thread for each CPU by itself, but where the guest's memory order is stronger than this
+     * host's. */
+    add(b, "-accel", vm_accel_names[host->accel]);
+    add(b, "-cpu", arches[spec->arch].cpu[host->accel]);
+    addf(b, "-smp", "%" PRIu64, spec->cpus);
+    addf(b, "-m", "%" PRIu64 "M", spec->memory_mib);
+    add(b, "-rtc", "base=utc");
+    if (uefi) {
+        add_image(b, "code", uefi->code_format, uefi->code, "", ",read-only=on");
+        add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, "");
+    }
+    /* The seed's key is in the serial number: in a file it does not show in the list of processes. */
+    pi_auto_free char *smbios = escaped(host->folder, VM_SMBIOS_FILE);
+    if (!smbios)
+        b->r = -ENOMEM;
+    addf(b, "-smbios", "file=%s", smbios);
+}
+
+static void add_devices(struct building *b, const struct vm_host *host)
+{
+    add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE, ",discard=unmap");
+    add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
+    add(b, "-object", "rng-builtin,id=rng");
+    add(b, "-device", "virtio-rng-pci,rng=rng");
+    /* A panic is reported and left to the guest's own setting: a dump, a restart, or its last words on
+     * screen. */
+    add(b, "-device", "pvpanic-pci");
+    add(b, "-action", "panic=none");
+    addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
+    add(b, "-serial", "chardev:console");
+    addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
+    add(b, "-mon", "chardev=qmp,mode=control");
+}
+
+/* IPv4 only: QEMU would announce an IPv6 router to the guest also where this host has no IPv6. */
+static void add_network(struct building *b, const struct vm_spec *spec)
+{
+    pi_auto_buf struct pi_buf net = {0};
+    int r = pi_buf_printf(&net, "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:%" PRIu64 "-:22", spec->ssh_port);
+    for (size_t i = 0; r == 0 && i < spec->forwards.count; i++) {
+        struct vm_forward forward;
+        if ((r = vm_forward_parse(spec->forwards.items[i], &forward, NULL)) == 0)
+            r = pi_buf_printf(&net, ",hostfwd=tcp:%s:%u-:%u", forward.address, forward.host_port,
+                              forward.guest_port);
+    }
+    if (r < 0)
+        b->r = r;
+    add(b, "-netdev", net.data);
+    /* No boot ROM: UEFI and SeaBIOS would try the network before giving up on a disk that does not boot. */
+    addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
+}
+
+int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
+                  struct pi_error *err)
+{
+    int r = vm_spec_check(spec, err);
+    if (r < 0)
+        return r;
+    if (!spec->uuid[0] || !spec->mac || !spec->ssh_port)
+        return pi_refuse(err, PI_FAILED, "%s has no %s yet", spec->name,
+                         !spec->uuid[0] ? "uuid"
+                         : !spec->mac   ? "MAC address"
+                                        : "SSH port");
+
+    static const char *const fixed[] = {
+        "-nodefaults", "-no-user-config",
+        "-sandbox",    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-display",    "none",
+        "-S", /* nothing runs before QMP has shaken hands */
+    };
+    struct building b = {0};
+    add(&b, host->qemu, NULL);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(fixed); i++)
+        add(&b, fixed[i], NULL);
+    add_machine(&b, spec, host);
+    add_devices(&b, host);
+    add_network(&b, spec);
+    if (b.r < 0) {
+        pi_strv_done(&b.argv);
+        return pi_fail(err, -b.r, "QEMU's command line");
+    }
+    *ret = b.argv;
+    return 0;
+}

@@ -1,0 +1,57 @@
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "agent/base/fs.h"
+#include "agent/base/proc.h"
+#include "agent/vm/argv.h"
+
+/* An overlay starts small and grows as the guest writes: below this, it would fill up while it boots. */
+#define SPACE_MIN ((uint64_t)512 << 20)
+
+static int check_space(const char *folder, struct pi_error *err)
+{
+    char have[32], need[32];
+    uint64_t bytes;
+    int r = pi_space_free(folder, &bytes, err);
+    if (r < 0 || bytes >= SPACE_MIN)
+        return r;
+    return pi_refuse(err, PI_HOST, "only %s are free at %s, and a guest needs %s to boot: free some space",
+                     pi_size_format(bytes, have), folder, pi_size_format(SPACE_MIN, need));
+}
+
+static int join(const char *folder, const char *name, char ret[PATH_MAX], struct pi_error *err)
+{
+    if (snprintf(ret, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
+    return 0;
+}
+
+int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err)
+{
+    char path[PATH_MAX], size[24];
+    int r = vm_spec_check(spec, err);
+    if (r == 0)
+        r = check_space(folder, err);
+    if (r == 0)
+        r = join(folder, VM_DISK_FILE, path, err);
+    if (r < 0)
+        return r;
+    snprintf(size, sizeof size, "%" PRIu64, spec->disk_bytes);
+    r = pi_run((const char *const[]){"qemu-img", "create", "-q", "-f", "qcow2", "-F", spec->image.format,
+                                     "-b", spec->image.path, path, spec->disk_bytes ? size : NULL, NULL},
+               NULL, NULL, err);
+    return r < 0 ? pi_context(err, r, "cannot make the disk") : 0;
+}
+
+int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err)
+{
+    char path[PATH_MAX];
+    int r = join(folder, VM_VARS_FILE, path, err);
+    if (r < 0)
+        return r;
+    r = pi_run((const char *const[]){"qemu-img", "convert", "-f", firmware->vars_format, "-O", "qcow2",
+                                     firmware->vars, path, NULL},
+               NULL, NULL, err);
+    return r < 0 ? pi_context(err, r, "cannot make the store of UEFI variables") : 0;
+}

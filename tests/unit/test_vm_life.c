@@ -1,0 +1,550 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "agent/vm/life.h"
+
+/* Every kind of moment that a life can be in. */
+enum moment {
+    CREATED,
+    STARTING,
+    STARTING_TCG, /* afresh, after KVM ran no guest */
+    CONDEMNED,    /* being killed for a fresh start */
+    DOOMED,       /* being killed, with nothing to fall back on */
+    RUNNING,
+    RUNNING_TCG,
+    READY,
+    PAUSED,
+    PAUSED_READY,
+    ASKED, /* powerdown was sent */
+    HEARD, /* and the guest has powered off */
+    QUITTING,
+    TERMINATING,
+    KILLING,
+    STOPPED,
+    FAILED,
+    LOST,
+    MOMENTS
+};
+
+static const struct vm_life moments[MOMENTS] = {
+    [CREATED] = {.state = VM_CREATED},
+    [STARTING] = {.state = VM_STARTING},
+    [STARTING_TCG] = {.state = VM_STARTING, .fell_back = true},
+    [CONDEMNED] = {.state = VM_STARTING, .rung = VM_RUNG_KILL, .relaunch = true},
+    [DOOMED] = {.state = VM_STARTING, .rung = VM_RUNG_KILL},
+    [RUNNING] = {.state = VM_RUNNING},
+    [RUNNING_TCG] = {.state = VM_RUNNING, .fell_back = true},
+    [READY] = {.state = VM_READY},
+    [PAUSED] = {.state = VM_PAUSED},
+    [PAUSED_READY] = {.state = VM_PAUSED, .was_ready = true},
+    [ASKED] = {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN},
+    [HEARD] = {.state = VM_STOPPING,
+               .rung = VM_RUNG_POWERDOWN,
+               .shutdown_seen = true,
+               .guest_powered_off = true},
+    [QUITTING] = {.state = VM_STOPPING, .rung = VM_RUNG_QUIT},
+    [TERMINATING] = {.state = VM_STOPPING, .rung = VM_RUNG_TERM},
+    [KILLING] = {.state = VM_STOPPING, .rung = VM_RUNG_KILL},
+    [STOPPED] = {.state = VM_STOPPED,
+                 .rung = VM_RUNG_POWERDOWN,
+                 .shutdown_seen = true,
+                 .guest_powered_off = true},
+    [FAILED] = {.state = VM_FAILED},
+    [LOST] = {.state = VM_LOST},
+};
+
+enum happening {
+    START,
+    LAUNCHED,
+    CONTINUED,
+    LAUNCH_FAILED,
+    ADOPTED_RUNNING,
+    ADOPTED_HALTED,
+    DONE_WELL,
+    DONE_BADLY,
+    HALTED,
+    RESET,
+    GUEST_SHUTDOWN,
+    HOST_SHUTDOWN,
+    PANICKED,
+    ERROR_FALLBACK,
+    ERROR_FINAL,
+    NO_SIGN_FALLBACK,
+    NO_SIGN_FINAL,
+    EXITED,
+    POWERDOWN,
+    KILL,
+    EXPIRED,
+    RESEND,
+    HAPPENINGS
+};
+
+static const struct vm_event happenings[HAPPENINGS] = {
+    [START] = {.type = VM_EVENT_START},
+    [LAUNCHED] = {.type = VM_EVENT_LAUNCHED},
+    [CONTINUED] = {.type = VM_EVENT_CONTINUED},
+    [LAUNCH_FAILED] = {.type = VM_EVENT_LAUNCH_FAILED},
+    [ADOPTED_RUNNING] = {.type = VM_EVENT_ADOPTED, .running = true},
+    [ADOPTED_HALTED] = {.type = VM_EVENT_ADOPTED},
+    [DONE_WELL] = {.type = VM_EVENT_GUEST_DONE, .success = true},
+    [DONE_BADLY] = {.type = VM_EVENT_GUEST_DONE},
+    [HALTED] = {.type = VM_EVENT_STOPPED},
+    [RESET] = {.type = VM_EVENT_RESET},
+    [GUEST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN, .guest = true},
+    [HOST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN},
+    [PANICKED] = {.type = VM_EVENT_PANICKED},
+    [ERROR_FALLBACK] = {.type = VM_EVENT_INTERNAL_ERROR, .fallback = true},
+    [ERROR_FINAL] = {.type = VM_EVENT_INTERNAL_ERROR},
+    [NO_SIGN_FALLBACK] = {.type = VM_EVENT_NO_SIGN, .fallback = true},
+    [NO_SIGN_FINAL] = {.type = VM_EVENT_NO_SIGN},
+    [EXITED] = {.type = VM_EVENT_EXITED},
+    [POWERDOWN] = {.type = VM_EVENT_POWERDOWN},
+    [KILL] = {.type = VM_EVENT_KILL},
+    [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
+    [RESEND] = {.type = VM_EVENT_RESEND},
+};
+
+/* Short for the table. */
+#define IN(moment) (1u << (moment))
+#define DEAD       (IN(CREATED) | IN(STOPPED) | IN(FAILED) | IN(LOST))
+#define LIVE       ((1u << MOMENTS) - 1 - DEAD)
+#define GONE       (VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE)
+#define UNCHANGED          \
+    {                      \
+        .state = VM_STATES \
+    }
+
+/* What happens. Every pair that is not here changes nothing and asks for nothing. */
+static const struct {
+    enum happening what;
+    unsigned in; /* set of moments */
+    struct vm_life then;
+    unsigned actions;
+} rules[] = {
+    {START, DEAD, {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
+    {START, LIVE, UNCHANGED, VM_DO_REFUSE},
+
+    {LAUNCHED, IN(STARTING) | IN(STARTING_TCG), UNCHANGED, VM_DO_CONT | VM_DO_WATCH_SIGN},
+    {LAUNCHED, IN(QUITTING), UNCHANGED, VM_DO_QUIT},
+
+    {CONTINUED, IN(STARTING) | IN(PAUSED), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {CONTINUED, IN(STARTING_TCG), {.state = VM_RUNNING, .fell_back = true}, VM_DO_SAVE},
+    {CONTINUED, IN(PAUSED_READY), {.state = VM_READY}, VM_DO_SAVE},
+
+    {LAUNCH_FAILED, IN(STARTING), {.state = VM_FAILED}, GONE},
+    {LAUNCH_FAILED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
+    {LAUNCH_FAILED, IN(CONDEMNED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}, GONE},
+    {LAUNCH_FAILED, IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}, GONE},
+    {LAUNCH_FAILED, IN(ASKED), {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN}, GONE},
+    {LAUNCH_FAILED,
+     IN(HEARD),
+     {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN, .shutdown_seen = true, .guest_powered_off = true},
+     GONE},
+    {LAUNCH_FAILED, IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}, GONE},
+    {LAUNCH_FAILED, IN(TERMINATING), {.state = VM_STOPPED, .rung = VM_RUNG_TERM}, GONE},
+    {LAUNCH_FAILED, IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}, GONE},
+
+    {ADOPTED_RUNNING, IN(STARTING) | IN(PAUSED), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {ADOPTED_RUNNING, IN(STARTING_TCG), {.state = VM_RUNNING, .fell_back = true}, VM_DO_SAVE},
+    {ADOPTED_RUNNING, IN(PAUSED_READY), {.state = VM_READY}, VM_DO_SAVE},
+    {ADOPTED_RUNNING, IN(ASKED) | IN(HEARD), UNCHANGED, VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG},
+    {ADOPTED_HALTED, IN(STARTING) | IN(STARTING_TCG), UNCHANGED, VM_DO_CONT | VM_DO_WATCH_SIGN},
+    {ADOPTED_HALTED, IN(RUNNING), {.state = VM_PAUSED}, VM_DO_SAVE},
+    {ADOPTED_HALTED, IN(RUNNING_TCG), {.state = VM_PAUSED, .fell_back = true}, VM_DO_SAVE},
+    {ADOPTED_HALTED, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+    {ADOPTED_HALTED, IN(ASKED) | IN(HEARD), UNCHANGED,
+     VM_DO_CONT | VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG},
+#define ADOPTED_BOTH(in, actions)                \
+    {ADOPTED_RUNNING, (in), UNCHANGED, actions}, \
+    {                                            \
+        ADOPTED_HALTED, (in), UNCHANGED, actions \
+    }
+    ADOPTED_BOTH(IN(CONDEMNED) | IN(DOOMED), VM_DO_KILL),
+    ADOPTED_BOTH(IN(QUITTING), VM_DO_QUIT | VM_DO_ARM_RUNG),
+    ADOPTED_BOTH(IN(TERMINATING), VM_DO_TERM | VM_DO_ARM_RUNG),
+    ADOPTED_BOTH(IN(KILLING), VM_DO_KILL | VM_DO_ARM_RUNG),
+
+    {DONE_WELL, IN(RUNNING), {.state = VM_READY}, VM_DO_SAVE},
+    {DONE_WELL, IN(RUNNING_TCG), {.state = VM_READY, .fell_back = true}, VM_DO_SAVE},
+    {DONE_WELL, IN(PAUSED), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+    {DONE_WELL, IN(READY) | IN(PAUSED_READY), UNCHANGED, VM_DO_SAVE},
+    {DONE_BADLY, IN(RUNNING) | IN(RUNNING_TCG) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), UNCHANGED,
+     VM_DO_SAVE},
+
+    {HALTED, IN(RUNNING), {.state = VM_PAUSED}, VM_DO_SAVE},
+    {HALTED, IN(RUNNING_TCG), {.state = VM_PAUSED, .fell_back = true}, VM_DO_SAVE},
+    {HALTED, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+
+    {RESET, IN(RUNNING) | IN(RUNNING_TCG) | IN(PAUSED), UNCHANGED, VM_DO_SAVE},
+    {RESET, IN(READY), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {RESET, IN(PAUSED_READY), {.state = VM_PAUSED}, VM_DO_SAVE},
+
+#define SEEN(in, at, ...)                                                                            \
+    {GUEST_SHUTDOWN,                                                                                 \
+     (in),                                                                                           \
+     {.state = VM_STOPPING, .rung = at, .shutdown_seen = true, .guest_powered_off = true},           \
+     VM_DO_SAVE},                                                                                    \
+    {                                                                                                \
+        HOST_SHUTDOWN, (in), {.state = VM_STOPPING, .rung = at, .shutdown_seen = true, __VA_ARGS__}, \
+            VM_DO_SAVE                                                                               \
+    }
+    SEEN(IN(ASKED), VM_RUNG_POWERDOWN),
+    SEEN(IN(HEARD), VM_RUNG_POWERDOWN, .guest_powered_off = true),
+    SEEN(IN(QUITTING), VM_RUNG_QUIT),
+    SEEN(IN(TERMINATING), VM_RUNG_TERM),
+    SEEN(IN(KILLING), VM_RUNG_KILL),
+#define UNASKED(in, ...)                                                                      \
+    {GUEST_SHUTDOWN,                                                                          \
+     (in),                                                                                    \
+     {.state = VM_STOPPING,                                                                   \
+      .rung = VM_RUNG_QUIT,                                                                   \
+      .shutdown_seen = true,                                                                  \
+      .guest_powered_off = true,                                                              \
+      __VA_ARGS__},                                                                           \
+     VM_DO_ARM_RUNG | VM_DO_SAVE},                                                            \
+    {                                                                                         \
+        HOST_SHUTDOWN, (in),                                                                  \
+            {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .shutdown_seen = true, __VA_ARGS__}, \
+            VM_DO_ARM_RUNG | VM_DO_SAVE                                                       \
+    }
+    UNASKED(IN(STARTING) | IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY)),
+    UNASKED(IN(STARTING_TCG) | IN(RUNNING_TCG), .fell_back = true),
+
+#define FALL_BACK                                                   \
+    {.state = VM_STARTING, .rung = VM_RUNG_KILL, .relaunch = true}, \
+        VM_DO_DISTRUST_KVM | VM_DO_KILL | VM_DO_SAVE
+    {ERROR_FALLBACK, IN(STARTING) | IN(RUNNING) | IN(PAUSED), FALL_BACK},
+    {NO_SIGN_FALLBACK, IN(STARTING) | IN(RUNNING), FALL_BACK},
+    {ERROR_FINAL,
+     IN(STARTING) | IN(RUNNING) | IN(PAUSED),
+     {.state = VM_STARTING, .rung = VM_RUNG_KILL},
+     VM_DO_KILL | VM_DO_SAVE},
+#define NO_SECOND_FALL_BACK                                                                              \
+    IN(STARTING_TCG) | IN(RUNNING_TCG), {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true}, \
+        VM_DO_KILL | VM_DO_SAVE
+    {ERROR_FALLBACK, NO_SECOND_FALL_BACK},
+    {ERROR_FINAL, NO_SECOND_FALL_BACK},
+    {ERROR_FALLBACK, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+    {ERROR_FINAL, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+
+    {EXITED, DEAD, UNCHANGED, GONE},
+    {EXITED, IN(STARTING), {.state = VM_FAILED}, GONE},
+    {EXITED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
+    {EXITED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
+    {EXITED, IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}, GONE},
+    {EXITED, IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), {.state = VM_LOST}, GONE},
+    {EXITED, IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}, GONE},
+    {EXITED, IN(ASKED), {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN}, GONE},
+    {EXITED,
+     IN(HEARD),
+     {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN, .shutdown_seen = true, .guest_powered_off = true},
+     GONE},
+    {EXITED, IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}, GONE},
+    {EXITED, IN(TERMINATING), {.state = VM_STOPPED, .rung = VM_RUNG_TERM}, GONE},
+    {EXITED, IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}, GONE},
+
+#define ASK (VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG | VM_DO_SAVE)
+    {POWERDOWN, DEAD, UNCHANGED, VM_DO_REFUSE},
+    {POWERDOWN, IN(RUNNING) | IN(READY), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN}, ASK},
+    {POWERDOWN, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN, .fell_back = true}, ASK},
+    {POWERDOWN,
+     IN(PAUSED) | IN(PAUSED_READY),
+     {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN},
+     VM_DO_CONT | ASK},
+
+#define QUIT (VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE)
+    {KILL, DEAD, UNCHANGED, VM_DO_REFUSE},
+    {KILL,
+     IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY) | IN(ASKED),
+     {.state = VM_STOPPING, .rung = VM_RUNG_QUIT},
+     QUIT},
+    {KILL, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .fell_back = true}, QUIT},
+    {KILL,
+     IN(HEARD),
+     {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .shutdown_seen = true, .guest_powered_off = true},
+     QUIT},
+#define STOP_BEFORE_BOOT(request)                                                                           \
+    {request, IN(STARTING), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT}, QUIT},                            \
+        {request, IN(STARTING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .fell_back = true}, QUIT}, \
+    {                                                                                                       \
+        request, IN(CONDEMNED) | IN(DOOMED), {.state = VM_STOPPING, .rung = VM_RUNG_KILL},                  \
+            VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE                                                        \
+    }
+    STOP_BEFORE_BOOT(POWERDOWN),
+    STOP_BEFORE_BOOT(KILL),
+
+    {EXPIRED, IN(ASKED), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT}, QUIT},
+    {EXPIRED,
+     IN(HEARD),
+     {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .shutdown_seen = true, .guest_powered_off = true},
+     QUIT},
+    {EXPIRED,
+     IN(QUITTING),
+     {.state = VM_STOPPING, .rung = VM_RUNG_TERM},
+     VM_DO_TERM | VM_DO_ARM_RUNG | VM_DO_SAVE},
+    {EXPIRED,
+     IN(TERMINATING) | IN(KILLING),
+     {.state = VM_STOPPING, .rung = VM_RUNG_KILL},
+     VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE},
+    {RESEND, IN(ASKED), UNCHANGED, VM_DO_POWERDOWN | VM_DO_ARM_RESEND},
+};
+
+static void assert_life(const struct vm_life *got, const struct vm_life *wanted, int moment, int happening)
+{
+    if (got->state == wanted->state && got->rung == wanted->rung && got->was_ready == wanted->was_ready &&
+        got->shutdown_seen == wanted->shutdown_seen && got->guest_powered_off == wanted->guest_powered_off &&
+        got->fell_back == wanted->fell_back && got->relaunch == wanted->relaunch)
+        return;
+    fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
+             vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
+             vm_rung_names[wanted->rung]);
+}
+
+static void every_moment_answers_every_event_as_the_rules_say(void **state)
+{
+    (void)state;
+    for (int moment = 0; moment < MOMENTS; moment++) {
+        for (int what = 0; what < HAPPENINGS; what++) {
+            struct vm_life wanted = moments[moment], life = moments[moment];
+            unsigned actions = 0, found = 0;
+            for (size_t i = 0; i < PI_ARRAY_SIZE(rules); i++) {
+                if ((int)rules[i].what != what || !(rules[i].in & IN(moment)))
+                    continue;
+                found++;
+                actions = rules[i].actions;
+                if (rules[i].then.state != VM_STATES)
+                    wanted = rules[i].then;
+            }
+            assert_true(found <= 1);
+            unsigned got = vm_life_next(&life, &happenings[what]);
+            assert_life(&life, &wanted, moment, what);
+            if (got != actions)
+                fail_msg("moment %d, happening %d: actions %x, wanted %x", moment, what, got, actions);
+        }
+    }
+}
+
+/* A scenario: events in order from a new instance, checked at its end. */
+static struct vm_life live(const enum happening *events, size_t count, unsigned *ret_last)
+{
+    struct vm_life life = {0};
+    for (size_t i = 0; i < count; i++)
+        *ret_last = vm_life_next(&life, &happenings[events[i]]);
+    return life;
+}
+
+#define LIVE_THROUGH(...)                          \
+    unsigned last = 0;                             \
+    const enum happening events[] = {__VA_ARGS__}; \
+    struct vm_life life = live(events, PI_ARRAY_SIZE(events), &last)
+
+#define BOOT START, LAUNCHED, CONTINUED
+
+static void guest_that_reports_done_is_ready(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL);
+    assert_int_equal(life.state, VM_READY);
+    assert_int_equal(last, VM_DO_SAVE);
+}
+
+static void guest_whose_cloud_init_failed_stays_running(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_BADLY);
+    assert_int_equal(life.state, VM_RUNNING);
+}
+
+static void reset_takes_ready_away_until_the_guest_reports_again(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, RESET);
+    assert_int_equal(life.state, VM_RUNNING);
+    vm_life_next(&life, &happenings[DONE_WELL]);
+    assert_int_equal(life.state, VM_READY);
+}
+
+static void pause_remembers_ready(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, HALTED, CONTINUED);
+    assert_int_equal(life.state, VM_READY);
+}
+
+static void guest_that_powers_itself_off_is_stopped(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, GUEST_SHUTDOWN, EXITED);
+    assert_int_equal(life.state, VM_STOPPED);
+    assert_true(life.guest_powered_off);
+    assert_int_equal(last, GONE);
+}
+
+static void qemu_that_dies_is_lost(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, EXITED);
+    assert_int_equal(life.state, VM_LOST);
+    assert_int_equal(last, GONE);
+}
+
+static void qemu_that_dies_before_its_guest_boots_has_failed(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START, EXITED);
+    assert_int_equal(life.state, VM_FAILED);
+}
+
+static void stop_resends_powerdown_until_the_guest_listens(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, POWERDOWN, RESEND, RESEND);
+    assert_int_equal(last, VM_DO_POWERDOWN | VM_DO_ARM_RESEND);
+    vm_life_next(&life, &happenings[GUEST_SHUTDOWN]);
+    assert_int_equal(vm_life_next(&life, &happenings[RESEND]), 0);
+    vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(life.state, VM_STOPPED);
+    assert_int_equal(life.rung, VM_RUNG_POWERDOWN);
+    assert_true(life.guest_powered_off);
+}
+
+static void stop_climbs_every_rung_and_stays_on_the_last(void **state)
+{
+    (void)state;
+    static const unsigned steps[] = {VM_DO_QUIT, VM_DO_TERM, VM_DO_KILL, VM_DO_KILL};
+    LIVE_THROUGH(BOOT, POWERDOWN);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(steps); i++) {
+        last = vm_life_next(&life, &happenings[EXPIRED]);
+        assert_int_equal(last, steps[i] | VM_DO_ARM_RUNG | VM_DO_SAVE);
+    }
+    vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(life.state, VM_STOPPED);
+    assert_int_equal(life.rung, VM_RUNG_KILL);
+    assert_false(life.guest_powered_off);
+}
+
+static void second_powerdown_changes_nothing(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, POWERDOWN, EXPIRED, POWERDOWN);
+    assert_int_equal(last, 0);
+    assert_int_equal(life.rung, VM_RUNG_QUIT);
+}
+
+static void paused_guest_is_woken_to_hear_the_power_button(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, HALTED, POWERDOWN);
+    assert_true(last & VM_DO_CONT);
+    assert_true(VM_DO_CONT < VM_DO_POWERDOWN);
+    vm_life_next(&life, &happenings[CONTINUED]);
+    assert_int_equal(life.state, VM_STOPPING);
+}
+
+static void qemu_that_outlives_its_guest_is_ended(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, GUEST_SHUTDOWN, EXPIRED);
+    assert_int_equal(life.state, VM_STOPPING);
+    assert_true(last & VM_DO_TERM);
+}
+
+static void stop_during_start_sends_quit_as_soon_as_qmp_is_there(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START, POWERDOWN, LAUNCHED);
+    assert_int_equal(last, VM_DO_QUIT);
+    vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(life.state, VM_STOPPED);
+}
+
+static void kvm_internal_error_starts_afresh_under_tcg_once(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, HALTED, ERROR_FALLBACK);
+    assert_int_equal(last, VM_DO_DISTRUST_KVM | VM_DO_KILL | VM_DO_SAVE);
+    assert_false(life.fell_back);
+    last = vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(last, GONE | VM_DO_LAUNCH);
+    assert_true(life.fell_back);
+    assert_int_equal(life.state, VM_STARTING);
+
+    vm_life_next(&life, &happenings[LAUNCHED]);
+    vm_life_next(&life, &happenings[CONTINUED]);
+    vm_life_next(&life, &happenings[ERROR_FALLBACK]);
+    vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(life.state, VM_FAILED);
+}
+
+static void no_sign_of_life_under_kvm_starts_afresh_under_tcg(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, NO_SIGN_FALLBACK, EXITED);
+    assert_true(last & VM_DO_LAUNCH);
+    assert_true(life.fell_back);
+}
+
+static void kvm_that_was_asked_for_fails_instead_of_falling_back(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, ERROR_FINAL, EXITED);
+    assert_int_equal(life.state, VM_FAILED);
+    assert_int_equal(last, GONE);
+}
+
+static void cleaning_up_comes_before_the_fresh_start_and_saving_last(void **state)
+{
+    (void)state;
+    assert_true(VM_DO_DISARM < VM_DO_ARM_RUNG && VM_DO_DISARM < VM_DO_ARM_RESEND);
+    assert_true(VM_DO_CLEAN < VM_DO_LAUNCH && VM_DO_LAUNCH < VM_DO_SAVE && VM_DO_WATCH_SIGN < VM_DO_SAVE);
+}
+
+static void new_start_forgets_the_last_run(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, ERROR_FALLBACK, EXITED, LAUNCHED, CONTINUED, GUEST_SHUTDOWN, EXITED, START);
+    const struct vm_life fresh = {.state = VM_STARTING};
+    assert_life(&life, &fresh, STOPPED, START);
+}
+
+static void live_states_are_those_with_a_process(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MOMENTS; i++)
+        assert_int_equal(vm_state_is_live(moments[i].state), !(DEAD & IN(i)));
+    assert_null(vm_state_names[VM_STATES]);
+    assert_string_equal(vm_rung_names[VM_RUNG_KILL], "kill");
+    assert_null(vm_rung_names[VM_RUNG_KILL + 1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_moment_answers_every_event_as_the_rules_say),
+        cmocka_unit_test(guest_that_reports_done_is_ready),
+        cmocka_unit_test(guest_whose_cloud_init_failed_stays_running),
+        cmocka_unit_test(reset_takes_ready_away_until_the_guest_reports_again),
+        cmocka_unit_test(pause_remembers_ready),
+        cmocka_unit_test(guest_that_powers_itself_off_is_stopped),
+        cmocka_unit_test(qemu_that_dies_is_lost),
+        cmocka_unit_test(qemu_that_dies_before_its_guest_boots_has_failed),
+        cmocka_unit_test(stop_resends_powerdown_until_the_guest_listens),
+        cmocka_unit_test(stop_climbs_every_rung_and_stays_on_the_last),
+        cmocka_unit_test(second_powerdown_changes_nothing),
+        cmocka_unit_test(paused_guest_is_woken_to_hear_the_power_button),
+        cmocka_unit_test(qemu_that_outlives_its_guest_is_ended),
+        cmocka_unit_test(stop_during_start_sends_quit_as_soon_as_qmp_is_there),
+        cmocka_unit_test(kvm_internal_error_starts_afresh_under_tcg_once),
+        cmocka_unit_test(no_sign_of_life_under_kvm_starts_afresh_under_tcg),
+        cmocka_unit_test(kvm_that_was_asked_for_fails_instead_of_falling_back),
+        cmocka_unit_test(cleaning_up_comes_before_the_fresh_start_and_saving_last),
+        cmocka_unit_test(new_start_forgets_the_last_run),
+        cmocka_unit_test(live_states_are_those_with_a_process),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
