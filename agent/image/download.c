@@ -200,7 +200,7 @@ static int failed(struct sink *sink, CURLcode code, const char *url, const char 
         return image_meter_give_up(sink->meter, err);
     if (code == CURLE_HTTP_RETURNED_ERROR && (status == HTTP_NOT_FOUND || status == HTTP_GONE))
         return pi_refuse(err, PI_NOT_FOUND,
-                         "%s is not there (HTTP %ld): check its name, or try another release", url, status);
+                         "%s is not there (HTTP %ld): check the URL, or try another release", url, status);
     if (code == CURLE_HTTP_RETURNED_ERROR)
         return pi_refuse(err, PI_NETWORK, "cannot fetch %s: the server answered HTTP %ld: %s", url, status,
                          hint(code));

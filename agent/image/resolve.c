@@ -97,6 +97,14 @@ static int use_newest_stored(struct image_fetch *fetch, struct image *ret)
     return 0;
 }
 
+/* An index that is not there is a trouble of the network or of its URL: it says nothing about the image. */
+static int no_index(struct pi_error *err)
+{
+    if (err)
+        err->kind = PI_NETWORK;
+    return pi_context(err, -ENETUNREACH, "cannot find out which images Fedora has");
+}
+
 static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct pi_error *err)
 {
     const char *release = fetch->ref.release, *arch = fetch->request->arch;
@@ -107,10 +115,10 @@ static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct
         image_index_load(fetch->store, fetch->sources->fedora_index_url, &fetch->meter, &stale, err);
     if (!index && image_meter_cancelled(&fetch->meter))
         return -ECANCELED;
+    if (!index && !*release && !fetch->sha256[0] && use_newest_stored(fetch, image) == 0)
+        return 0;
     if (!index)
-        return !*release && !fetch->sha256[0] && use_newest_stored(fetch, image) == 0
-                   ? 0
-                   : pi_context(err, -ENETUNREACH, "cannot find out which images Fedora has");
+        return no_index(err);
     struct image_entry entry;
     int r = image_catalogue_choose(index, release, arch, &entry, err);
     if (r < 0 || (r = image_set(&image->arch, arch)) < 0 || (r = want_entry(fetch, &entry, image, err)) < 0)

@@ -49,9 +49,8 @@ class Image:
 
     def name_of(self, flavour, extension="qcow2"):
         """The file name as that release spells it: 38 and 39 have no "Generic", 40 puts the arch first."""
-        if self.release in ("38", "39"):
-            flavour = "" if flavour == "-Generic" else flavour
-            return f"Fedora-Cloud-Base{flavour}-{self.label}.{self.arch}.{extension}"
+        if self.release in ("38", "39") and flavour == "-Generic":
+            flavour = ""
         if self.release == "40":
             return f"Fedora-Cloud-Base{flavour}.{self.arch}-{self.label}.{extension}"
         return f"Fedora-Cloud-Base{flavour}-{self.label}.{self.arch}.{extension}"

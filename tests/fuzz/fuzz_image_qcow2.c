@@ -1,0 +1,16 @@
+/* The first bytes of a disk image that anyone may have made. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "agent/image/qcow2.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct image_header header;
+    if (image_header_check(data, size, (uint64_t)1 << 20, IMAGE_VIRTUAL_SIZE_MAX, &header, NULL) == 0 &&
+        (header.virtual_size_bytes == 0 || header.virtual_size_bytes > IMAGE_VIRTUAL_SIZE_MAX))
+        abort();
+    return 0;
+}
