@@ -1,0 +1,22 @@
+/* The commands: one table entry each, defined beside its handler. */
+#ifndef PIAGENT_CLI_COMMANDS_H
+#define PIAGENT_CLI_COMMANDS_H
+
+#include "agent/cli/options.h"
+
+/* The whole command line: the exit code, one of enum pi_kind (ssh's own for "piagent ssh"). */
+int cli_main(int argc, char **argv);
+
+/* Prints the error as it stands, "piagent: ..." in one line on standard error, and returns its exit code. */
+int cli_report(const struct pi_error *err);
+
+extern const struct cli_command cli_command_run, cli_command_start;
+extern const struct cli_command cli_command_ps, cli_command_status;
+extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;
+extern const struct cli_command cli_command_powerdown, cli_command_kill, cli_command_reset;
+extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_rm;
+extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
+extern const struct cli_command cli_command_hash_password, cli_command_qemu_command;
+extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
+
+#endif

@@ -1,0 +1,49 @@
+/* A client of the agent, which is started where none answers. */
+#ifndef PIAGENT_CLI_CONNECT_H
+#define PIAGENT_CLI_CONNECT_H
+
+#include "agent/api/client.h"
+#include "agent/api/types.h"
+#include "agent/base/error.h"
+#include "agent/base/paths.h"
+
+#define CLI_CALL_MS 30000u /* the agent's loop never blocks; a loaded host may still be slow */
+
+/* Zeroed memory is a valid, unconnected one. */
+struct cli_agent {
+    struct pi_paths paths;
+    struct api_client *client;
+};
+
+/*
+ * Starting an agent: a lock in the runtime folder decides races; the new agent says "ok" (or why not, as an
+ * api_failure) on the descriptor that --ready-fd names; its output goes to STATE/agent.log. Failures are
+ * PI_AGENT, or what the agent said.
+ */
+int cli_connect(struct cli_agent *ret, struct pi_error *err);
+
+/* The same without starting one: PI_AGENT where none answers. */
+int cli_connect_running(struct cli_agent *ret, struct pi_error *err);
+
+/* Starts an agent again where the one that ret is connected to has died. */
+int cli_reconnect(struct cli_agent *agent, struct pi_error *err);
+
+void cli_agent_done(struct cli_agent *agent);
+#define pi_auto_agent __attribute__((cleanup(cli_agent_done)))
+
+/* One request about an instance: METHOD /v1/instances/NAME[/what]. body and ret may be NULL; body is
+ * borrowed. A name that cannot be one is refused here. */
+int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
+             const json_t *body, json_t **ret, struct pi_error *err);
+
+/* The instance as the agent has it. Free it with api_done(instance, ret). */
+int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
+                     struct pi_error *err);
+
+static inline void cli_instance_done(struct api_instance *instance)
+{
+    api_done(instance, instance);
+}
+#define pi_auto_instance __attribute__((cleanup(cli_instance_done)))
+
+#endif

@@ -1,0 +1,167 @@
+#include "agent/cli/console.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/cli/commands.h"
+
+#define ESCAPE    0x1d /* Ctrl-] */
+#define INPUT_MAX 65536
+#define DRAIN_MS  2000 /* for the console's last bytes after the machine's end */
+
+struct console {
+    struct cli_follow *follow;
+    struct api_transfer *output, *input;
+    struct pi_buf keys; /* typed and not yet sent: one request at a time keeps their order */
+    bool typing;        /* standard input has not ended */
+    bool detached;
+    bool output_over;
+    int result; /* of input or output, where it failed for good */
+    struct pi_error error;
+    bool raw;
+    struct termios saved;
+};
+
+static int on_output(const char *bytes, size_t size, void *user)
+{
+    (void)user;
+    return pi_write_all(STDOUT_FILENO, bytes, size);
+}
+
+static void on_output_done(int result, const struct pi_error *err, void *user)
+{
+    struct console *console = user;
+    console->output = NULL;
+    console->output_over = true;
+    (void)result;
+    (void)err;
+}
+
+static void on_input_done(int result, const struct pi_error *err, void *user)
+{
+    struct console *console = user;
+    console->input = NULL;
+    /* An agent that is gone is the follow's matter; the keys of that request are lost with it. */
+    if (result < 0 && err->kind != PI_AGENT) {
+        console->result = result;
+        console->error = *err;
+    }
+}
+
+static int start_output(struct console *console, unsigned tail_bytes, struct pi_error *err)
+{
+    char path[PI_NAME_MAX + 80];
+    const struct api_sink sink = {.data = on_output, .done = on_output_done, .user = console};
+    snprintf(path, sizeof path, "/v1/instances/%s/console?tail=%u&follow=1", console->follow->view.name,
+             tail_bytes);
+    console->output_over = false;
+    return api_client_start(console->follow->agent->client, "GET", path, NULL, 0, &sink, &console->output,
+                            err);
+}
+
+static int send_keys(struct console *console, struct pi_error *err)
+{
+    char path[PI_NAME_MAX + 80];
+    const struct api_sink sink = {.done = on_input_done, .user = console};
+    if (console->input || !console->keys.size)
+        return 0;
+    snprintf(path, sizeof path, "/v1/instances/%s/console", console->follow->view.name);
+    int r = api_client_start(console->follow->agent->client, "POST", path, console->keys.data,
+                             console->keys.size, &sink, &console->input, err);
+    console->keys.size = 0;
+    return r;
+}
+
+static void take_keys(struct console *console)
+{
+    char bytes[4096];
+    ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (n <= 0) {
+        console->typing = n < 0 && (errno == EINTR || errno == EAGAIN);
+        return;
+    }
+    char *escape = console->raw ? memchr(bytes, ESCAPE, (size_t)n) : NULL;
+    if (escape)
+        n = escape - bytes;
+    console->detached = escape != NULL;
+    pi_buf_add(&console->keys, bytes, (size_t)n);
+}
+
+/* Keys go to the guest as they are typed, Ctrl-C too. Where either side is no terminal, nothing is changed.
+ */
+static void enter_raw(struct console *console)
+{
+    if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &console->saved) < 0)
+        return;
+    cli_screen_line(&console->follow->screen, "%s: the serial console; Ctrl-] leaves it",
+                    console->follow->view.name);
+    struct termios raw = console->saved;
+    cfmakeraw(&raw);
+    console->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+static void done(struct console *console)
+{
+    api_transfer_cancel(console->output);
+    api_transfer_cancel(console->input);
+    pi_buf_done(&console->keys);
+    if (console->raw) {
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
+        pi_write_all(STDOUT_FILENO, "\r\n", 2);
+    }
+    console->follow->screen.hidden = false;
+}
+
+static int step(struct console *console, struct pi_error *err)
+{
+    struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
+    bool room = console->typing && console->keys.size < INPUT_MAX;
+    int r = cli_follow_step(console->follow, &keys, room, err);
+    /* Asked again, because libcurl does not tell of a pipe that its writer has closed. */
+    if (r == 0 && room && poll(&keys, 1, 0) > 0)
+        take_keys(console);
+    if (r == 0 && console->follow->broke && console->output_over)
+        r = start_output(console, 0, err);
+    if (r == 0)
+        r = send_keys(console, err);
+    if (r == 0 && console->result < 0) {
+        *err = console->error;
+        r = console->result;
+    }
+    return r;
+}
+
+/* The machine has ended: its last words may still be under way. */
+static int drain(struct console *console, struct pi_error *err)
+{
+    uint64_t end = pi_monotonic_ms() + DRAIN_MS;
+    int r = 0;
+    while (r == 0 && !console->output_over && pi_monotonic_ms() < end)
+        r = api_client_wait(console->follow->agent->client, NULL, 0, 100, err);
+    return r;
+}
+
+int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, enum cli_console_end *ret,
+                       struct pi_error *err)
+{
+    __attribute__((cleanup(done))) struct console console = {.follow = follow, .typing = true};
+    enter_raw(&console);
+    cli_screen_clear(&follow->screen);
+    follow->screen.hidden = true;
+    int r = start_output(&console, tail_bytes, err);
+    while (r == 0 && !follow->signal && !console.detached && !cli_view_is_over(&follow->view))
+        r = step(&console, err);
+    if (r == 0 && cli_view_is_over(&follow->view))
+        r = drain(&console, err);
+    if (r == 0)
+        *ret = follow->signal     ? CLI_CONSOLE_SIGNAL
+               : console.detached ? CLI_CONSOLE_DETACHED
+                                  : CLI_CONSOLE_OVER;
+    return r;
+}

@@ -1,0 +1,24 @@
+/*
+ * A guest's serial console on this terminal: its output as it comes, keys to the guest, raw mode while it
+ * lasts. Where standard input is no terminal, its bytes are sent until their end (for scripts), and output
+ * goes on.
+ */
+#ifndef PIAGENT_CLI_CONSOLE_H
+#define PIAGENT_CLI_CONSOLE_H
+
+#include "agent/cli/follow.h"
+
+enum cli_console_end {
+    CLI_CONSOLE_DETACHED, /* Ctrl-] */
+    CLI_CONSOLE_OVER,     /* the machine ended */
+    CLI_CONSOLE_SIGNAL,   /* follow->signal tells which */
+};
+
+/*
+ * Attaches until one of these happens. tail_bytes of earlier output come first. follow is of the same
+ * instance; its status line is hidden meanwhile. The terminal is as before afterwards.
+ */
+int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, enum cli_console_end *ret,
+                       struct pi_error *err);
+
+#endif

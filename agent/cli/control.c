@@ -1,0 +1,241 @@
+/* Commands that act on machines that are there: powerdown, kill, reset, pause, resume, rm. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/follow.h"
+
+#define NAMES_MAX 64
+
+struct stop_options {
+    uint64_t timeout_ms;
+};
+
+struct rm_options {
+    bool force;
+};
+
+/* What is done to each machine that a command names. */
+struct task {
+    struct cli_agent agent;
+    const char *request; /* POST /v1/instances/NAME/request */
+    const json_t *body;
+    bool force;                               /* rm */
+    bool forced;                              /* a guest did not power itself off */
+    struct api_instance instances[NAMES_MAX]; /* as they were before the request; no name = it was refused */
+};
+
+static void task_done(struct task *task)
+{
+    for (size_t i = 0; i < NAMES_MAX; i++)
+        api_done(instance, &task->instances[i]);
+    cli_agent_done(&task->agent);
+}
+#define pi_auto_task __attribute__((cleanup(task_done)))
+
+/* One that fails does not keep the others from it: its error is told at once. The exit code, or the first
+ * failure's. */
+static int each(struct task *task, const struct cli_call *call,
+                int (*act)(struct task *task, const char *name, struct api_instance *instance,
+                           struct pi_error *err))
+{
+    int code = PI_OK;
+    for (unsigned i = 0; i < call->count; i++) {
+        struct pi_error err = {0};
+        if (act(task, call->operands[i], &task->instances[i], &err) == 0)
+            continue;
+        int failed = cli_report(&err);
+        code = code ? code : failed;
+    }
+    return code;
+}
+
+static int request(struct task *task, const char *name, struct api_instance *instance, struct pi_error *err)
+{
+    (void)instance;
+    return cli_call(&task->agent, "POST", name, task->request, task->body, NULL, err);
+}
+
+/* How a stop ended, for people, and whether the guest had its say. */
+static const char *ended_by(const char *rung, bool *ret_forced)
+{
+    static const struct {
+        const char *rung, *text;
+        bool forced;
+    } ends[] = {
+        {"guest", "the guest powered itself off", false},
+        {"powerdown", "the guest powered itself off", false},
+        {"quit", "ended by QEMU's quit, without the guest's own poweroff", true},
+        {"term", "QEMU did not quit and was terminated (SIGTERM)", true},
+        {"kill", "QEMU did not quit and was killed (SIGKILL)", true},
+    };
+    for (size_t i = 0; rung && i < PI_ARRAY_SIZE(ends); i++)
+        if (!strcmp(rung, ends[i].rung)) {
+            *ret_forced = *ret_forced || ends[i].forced;
+            return ends[i].text;
+        }
+    return "it has ended";
+}
+
+/* Asks for a stop, and keeps the instance as it was: what its events say from there on is news. */
+static int ask_to_stop(struct task *task, const char *name, struct api_instance *instance,
+                       struct pi_error *err)
+{
+    int r = cli_get_instance(&task->agent, name, instance, err);
+    if (r == 0 && (r = request(task, name, instance, err)) < 0)
+        api_done(instance, instance);
+    return r;
+}
+
+static int await_stop(struct task *task, const char *name, struct api_instance *instance,
+                      struct pi_error *err)
+{
+    pi_auto_follow struct cli_follow follow = {0};
+    pi_auto_instance struct api_instance now = {0};
+    int r = instance->name ? cli_follow_open(&follow, &task->agent, instance, err) : 0;
+    while (r == 0 && instance->name && !cli_view_is_over(&follow.view)) {
+        r = cli_follow_step(&follow, NULL, 0, err);
+        if (r == 0 && follow.signal)
+            return pi_refuse(err, PI_FAILED, "interrupted; %s goes on stopping", name);
+    }
+    if (r < 0 || !instance->name || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
+        return r;
+    cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));
+    return 0;
+}
+
+/* All are asked before any is waited for, so that they stop side by side. */
+static int stop_all(struct task *task, const struct cli_call *call, struct pi_error *err)
+{
+    int r = cli_connect(&task->agent, err);
+    if (r < 0)
+        return r;
+    int asked = each(task, call, ask_to_stop), stopped = each(task, call, await_stop);
+    return asked ? asked : stopped;
+}
+
+static int run_powerdown(const struct cli_call *call, struct pi_error *err)
+{
+    const struct stop_options *options = call->values;
+    struct api_stop stop = {.timeout_ms = options->timeout_ms};
+    json_auto_t *body = api_write(stop, &stop);
+    pi_auto_task struct task task = {.request = "powerdown", .body = body};
+    if (!body)
+        return pi_fail(err, ENOMEM, "powerdown");
+    int r = stop_all(&task, call, err);
+    return r == 0 && task.forced ? PI_TIMEOUT : r;
+}
+
+static int run_kill(const struct cli_call *call, struct pi_error *err)
+{
+    pi_auto_task struct task task = {.request = "kill"};
+    return stop_all(&task, call, err);
+}
+
+/* reset, pause and resume are the request of the same name, answered at once. */
+static int run_request(const struct cli_call *call, struct pi_error *err)
+{
+    pi_auto_task struct task task = {.request = call->command->name};
+    int r = cli_connect(&task.agent, err);
+    return r < 0 ? r : each(&task, call, request);
+}
+
+static int remove_one(struct task *task, const char *name, struct api_instance *instance,
+                      struct pi_error *err)
+{
+    int r = cli_call(&task->agent, "DELETE", name, NULL, NULL, NULL, err);
+    if (r == 0 || !task->force || err->kind != PI_CONFLICT)
+        return r;
+    if ((r = ask_to_stop(task, name, instance, err)) < 0 || (r = await_stop(task, name, instance, err)) < 0)
+        return r;
+    return cli_call(&task->agent, "DELETE", name, NULL, NULL, NULL, err);
+}
+
+static int run_rm(const struct cli_call *call, struct pi_error *err)
+{
+    const struct rm_options *options = call->values;
+    pi_auto_task struct task task = {.request = "kill", .force = options->force};
+    int r = cli_connect(&task.agent, err);
+    return r < 0 ? r : each(&task, call, remove_one);
+}
+
+static const struct cli_option stop_table[] = {
+    {.name = "timeout",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .offset = offsetof(struct stop_options, timeout_ms),
+     .help = "how long the guest may take (default: 90s)"},
+    {0},
+};
+static const struct cli_option rm_table[] = {
+    {.name = "force",
+     .letter = 'f',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct rm_options, force),
+     .help = "kill it first where it runs"},
+    {0},
+};
+
+const struct cli_command cli_command_powerdown = {
+    .name = "powerdown",
+    .operands = "NAME...",
+    .summary = "asks the guest to power itself off, and sees to it",
+    .details =
+        "A guest that does not is ended in steps: QEMU is told to quit, then terminated, then killed. Each is\n"
+        "shown; the exit code is 9 where the guest did not power itself off.",
+    .example = "piagent powerdown pi-1 --timeout 2m",
+    .options = stop_table,
+    .values_size = sizeof(struct stop_options),
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_powerdown,
+};
+const struct cli_command cli_command_kill = {
+    .name = "kill",
+    .operands = "NAME...",
+    .summary = "ends machines at once, as pulling the plug does",
+    .example = "piagent kill pi-1",
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_kill,
+};
+const struct cli_command cli_command_reset = {
+    .name = "reset",
+    .operands = "NAME...",
+    .summary = "resets machines, as the button does",
+    .example = "piagent reset pi-1",
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_request,
+};
+const struct cli_command cli_command_pause = {
+    .name = "pause",
+    .operands = "NAME...",
+    .summary = "stops machines' processors",
+    .example = "piagent pause pi-1",
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_request,
+};
+const struct cli_command cli_command_resume = {
+    .name = "resume",
+    .operands = "NAME...",
+    .summary = "lets paused machines go on",
+    .example = "piagent resume pi-1",
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_request,
+};
+const struct cli_command cli_command_rm = {
+    .name = "rm",
+    .operands = "NAME...",
+    .summary = "removes stopped machines with all their files",
+    .example = "piagent rm --force pi-1",
+    .options = rm_table,
+    .values_size = sizeof(struct rm_options),
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .run = run_rm,
+};

@@ -1,0 +1,131 @@
+#include "agent/cli/create.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/image/ref.h"
+#include "agent/seed/password.h"
+#include "agent/seed/ssh_key.h"
+#include "agent/seed/validate.h"
+
+#define OPTION(member, name_, type_, ...)                                                            \
+    {                                                                                                \
+        .name = (name_), .type = (type_), .offset = offsetof(struct cli_create, member), __VA_ARGS__ \
+    }
+
+const struct cli_option cli_create_options[] = {
+    OPTION(image, "image", CLI_STRING, .argument = "IMAGE",
+           .help = "fedora, fedora:44, an https URL or a file (default: the newest fedora)"),
+    OPTION(image_sha256, "image-sha256", CLI_STRING, .argument = "HEX",
+           .help = "the image's SHA-256, for a URL or file without a published one"),
+    OPTION(image_unverified, "image-unverified", CLI_FLAG,
+           .help = "boot the image although nothing proves what it is"),
+    OPTION(arch, "arch", CLI_STRING, .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's)"),
+    OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "memory (default: 1G)"),
+    OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .min = 1, .max = 64,
+           .help = "virtual CPUs (default: 2)"),
+    OPTION(disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
+           .help = "disk, grown from the image (default: 10G)"),
+    OPTION(accel, "accel", CLI_STRING, .argument = "HOW",
+           .help = "auto, kvm or tcg (default: auto: KVM where guests run on it)"),
+    OPTION(firmware, "firmware", CLI_STRING, .argument = "WHICH",
+           .help = "auto, bios or uefi (aarch64 has uefi only)"),
+    OPTION(forwards, "forward", CLI_LIST, .argument = "[ADDR:]PORT:GUEST",
+           .help = "forward a TCP port of this host"),
+    OPTION(user, "user", CLI_STRING, .argument = "NAME", .help = "the login to make (default: fedora)"),
+    OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"),
+    OPTION(password_hash, "password-hash", CLI_STRING, .argument = "HASH",
+           .help = "its hash instead, as of piagent hash-password"),
+    OPTION(ssh_keys, "ssh-key", CLI_LIST, .argument = "FILE", .help = "public keys that may log in"),
+    OPTION(user_data, "user-data", CLI_STRING, .argument = "FILE", .help = "your own cloud-init user-data"),
+    OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
+    {0},
+};
+
+static int copy(char **to, const char *from)
+{
+    if (from && !(*to = strdup(from)))
+        return -ENOMEM;
+    return 0;
+}
+
+/* A local file goes by its absolute path: the agent stands in another folder. */
+static int copy_image(char **to, const char *image, struct pi_error *err)
+{
+    struct image_ref ref;
+    if (!image)
+        return 0;
+    int r = image_ref_parse(image, &ref, err);
+    if (r < 0)
+        return pi_context(err, r, "--image");
+    *to = ref.kind == IMAGE_REF_FILE ? realpath(image, NULL) : strdup(image);
+    return *to ? 0 : pi_refuse(err, PI_NOT_FOUND, "--image: cannot open %s: %s", image, strerror(errno));
+}
+
+static int add_password(const struct cli_create *options, struct api_create *ret, struct pi_error *err)
+{
+    char password[SEED_PASSWORD_MAX + 1], hash[SEED_HASH_MAX + 1];
+    if (options->password_prompt && options->password_hash)
+        return pi_refuse(err, PI_USAGE, "--password-prompt and --password-hash exclude each other");
+    if (options->password_hash) {
+        int r = seed_hash_check(options->password_hash, err);
+        return r < 0 ? pi_context(err, r, "--password-hash")
+                     : copy(&ret->password_hash, options->password_hash);
+    }
+    if (!options->password_prompt)
+        return 0;
+    int r = seed_password_prompt(STDIN_FILENO, "Password for the guest", password, err);
+    if (r == 0)
+        r = seed_password_hash(SEED_YESCRYPT, password, hash, err);
+    explicit_bzero(password, sizeof password);
+    return r < 0 ? r : copy(&ret->password_hash, hash);
+}
+
+static int add_files(const struct cli_create *options, struct api_create *ret, struct pi_error *err)
+{
+    for (size_t i = 0; i < options->ssh_keys.count; i++) {
+        int r = seed_ssh_keys_read(options->ssh_keys.items[i], &ret->ssh_keys, err);
+        if (r < 0)
+            return pi_context(err, r, "--ssh-key");
+    }
+    if (!options->user_data)
+        return 0;
+    pi_auto_buf struct pi_buf text = {.max = SEED_USER_DATA_MAX + 1};
+    int r = seed_user_data_read(options->user_data, &text, err);
+    if (r < 0)
+        return pi_context(err, r, "--user-data");
+    if (strlen(text.data) != text.size)
+        return pi_refuse(err, PI_USAGE, "--user-data: %s is not text (it holds a NUL)", options->user_data);
+    ret->user_data = pi_steal(text.data);
+    return 0;
+}
+
+int cli_create_request(const struct cli_create *options, const char *name, struct api_create *ret,
+                       struct pi_error *err)
+{
+    *ret = (struct api_create){
+        .image_unverified = options->image_unverified,
+        .cpus = options->cpus,
+        .memory_mib = options->memory_bytes >> 20,
+        .disk_bytes = options->disk_bytes,
+    };
+    int r = pi_name_check(name, err);
+    if (r < 0)
+        return r;
+    if (options->memory_bytes && !ret->memory_mib)
+        return pi_refuse(err, PI_USAGE, "--memory: less than a mebibyte; write it as 512M or 1G");
+    if (copy(&ret->name, name) < 0 || copy(&ret->image_sha256, options->image_sha256) < 0 ||
+        copy(&ret->arch, options->arch) < 0 || copy(&ret->accel, options->accel) < 0 ||
+        copy(&ret->firmware, options->firmware) < 0 || copy(&ret->user, options->user) < 0)
+        return pi_fail(err, ENOMEM, "run");
+    if ((r = copy_image(&ret->image, options->image, err)) < 0)
+        return r;
+    for (size_t i = 0; i < options->forwards.count; i++)
+        if ((r = pi_strv_add(&ret->forwards, options->forwards.items[i])) < 0)
+            return pi_fail(err, -r, "run");
+    r = add_files(options, ret, err);
+    return r < 0 ? r : add_password(options, ret, err);
+}

@@ -1,0 +1,23 @@
+/* The options of "run" and the request that they make. */
+#ifndef PIAGENT_CLI_CREATE_H
+#define PIAGENT_CLI_CREATE_H
+
+#include "agent/api/types.h"
+#include "agent/cli/options.h"
+
+struct cli_create {
+    char *image, *image_sha256, *arch, *accel, *firmware, *user, *password_hash, *user_data;
+    bool image_unverified, password_prompt, detach;
+    uint64_t memory_bytes, disk_bytes, cpus;
+    struct pi_strv forwards, ssh_keys;
+};
+extern const struct cli_option cli_create_options[];
+
+/*
+ * Reads the files that the options name, checks what can be checked here, and asks for the password. What is
+ * wrong is told before an agent is asked. Free *ret with api_done(create, ret), also after a failure.
+ */
+int cli_create_request(const struct cli_create *options, const char *name, struct api_create *ret,
+                       struct pi_error *err);
+
+#endif

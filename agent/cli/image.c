@@ -1,0 +1,242 @@
+/* "image fetch" gets an image into the store, in this process; the agent runs it with --json. "image ls"
+ * lists the store. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/paths.h"
+#include "agent/base/text.h"
+#include "agent/cli/bar.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/screen.h"
+#include "agent/cli/table.h"
+#include "agent/image/fetch.h"
+
+#define JSON_EVERY_MS 200 /* five lines a second at most */
+
+struct fetch_options {
+    char *arch, *sha256;
+    bool unverified, json;
+};
+
+/* A signal handler has nothing else to write to. */
+static volatile sig_atomic_t cancelled;
+
+static void on_signal(int signal)
+{
+    cancelled = signal;
+}
+
+struct reporter {
+    bool json;
+    struct cli_screen screen;
+    int told_phase; /* enum image_phase of the last line, -1 = none */
+    uint64_t told_ms;
+};
+
+static void report_json(struct reporter *reporter, const struct image_progress *progress)
+{
+    json_auto_t *line = pi_fields_write(image_progress_fields, progress);
+    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0) {
+        putchar('\n');
+        fflush(stdout);
+    }
+    reporter->told_ms = pi_monotonic_ms();
+}
+
+static void report(const struct image_progress *progress, void *user)
+{
+    struct reporter *reporter = user;
+    pi_auto_buf struct pi_buf line = {0};
+    bool changed = reporter->told_phase != (int)progress->phase;
+    reporter->told_phase = (int)progress->phase;
+    if (reporter->json) {
+        if (changed || pi_monotonic_ms() - reporter->told_ms >= JSON_EVERY_MS)
+            report_json(reporter, progress);
+        return;
+    }
+    if (progress->phase == IMAGE_DONE)
+        return;
+    if (changed && !reporter->screen.redraws && cli_image_step(progress, &line) == 0)
+        cli_screen_line(&reporter->screen, "%s", line.data);
+    line.size = 0;
+    if (cli_render_image(progress, cli_screen_width(&reporter->screen), &line) == 0)
+        cli_screen_status(&reporter->screen, line.data);
+}
+
+static int print_json(const char *key, json_t *value)
+{
+    json_auto_t *line = json_pack("{so}", key, value);
+    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0)
+        putchar('\n');
+    return 0;
+}
+
+/* The last line that the agent reads; the exit code tells the kind once more. */
+static int end_json(int r, const struct image *image, const struct pi_error *err)
+{
+    if (r == 0)
+        return print_json("image", pi_fields_write(image_fields, image));
+    print_json("error", json_pack("{ssss}", "kind", pi_kind_name(err->kind), "message", err->text));
+    return (int)err->kind;
+}
+
+static int end_text(int r, const struct image *image, struct pi_error *err)
+{
+    char size[32];
+    if (r == -ECANCELED)
+        return pi_refuse(err, PI_FAILED, "interrupted; nothing of it is kept");
+    if (r < 0)
+        return r;
+    if (image->note)
+        fprintf(stderr, "%s\n", image->note);
+    printf("%s  %s, %s%s\n%s\n", image->name, image->arch, pi_size_format(image->size_bytes, size),
+           image->verified ? ", verified" : ", NOT verified", image->path);
+    return 0;
+}
+
+static int fetch(const struct image_request *request, struct reporter *reporter, struct image *ret,
+                 struct pi_error *err)
+{
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto_image_sources struct image_sources sources = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    int r = pi_paths_find(&paths, err);
+    if (r == 0)
+        r = image_sources_load(paths.config, &sources, err);
+    if (r == 0)
+        r = image_store_open(paths.images, &store, err);
+    return r < 0 ? r : image_fetch(&store, &sources, request, report, reporter, ret, err);
+}
+
+static int run_fetch(const struct cli_call *call, struct pi_error *err)
+{
+    const struct fetch_options *options = call->values;
+    const struct sigaction action = {.sa_handler = on_signal};
+    struct reporter reporter = {.json = options->json, .told_phase = -1};
+    pi_auto_image struct image image = {0};
+    struct utsname host;
+    uname(&host);
+    struct image_request request = {
+        .ref = call->operands[0],
+        .arch = options->arch ? options->arch : host.machine,
+        .sha256 = options->sha256,
+        .unverified = options->unverified,
+        .cancel = &cancelled,
+    };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    cli_screen_init(&reporter.screen);
+    int r = fetch(&request, &reporter, &image, err);
+    cli_screen_clear(&reporter.screen);
+    return options->json ? end_json(r, &image, err) : end_text(r, &image, err);
+}
+
+struct ls_options {
+    bool json;
+};
+
+static int list_json(const struct image_list *list, struct pi_error *err)
+{
+    json_t *items = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(items, pi_fields_write(image_fields, &list->items[i]));
+    json_auto_t *shown = json_pack("{so}", "images", items);
+    return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image ls");
+}
+
+static int list_table(const struct image_list *list, struct pi_error *err)
+{
+    static const struct cli_column columns[] = {
+        {"NAME", CLI_LEFT},
+        {"ARCH", CLI_LEFT},
+        {"RELEASE", CLI_LEFT},
+        {"SIZE", CLI_RIGHT},
+        {"VERIFIED", CLI_LEFT},
+        {"SHA256", CLI_LEFT},
+        {0},
+    };
+    pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
+    int r = table ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        const struct image *image = &list->items[i];
+        char size[32], sha256[13];
+        snprintf(sha256, sizeof sha256, "%.12s", image->sha256);
+        const char *const cells[] = {
+            image->name,
+            image->arch,
+            image->release,
+            pi_size_format(image->size_bytes, size),
+            image->verified ? "yes" : "no",
+            sha256,
+        };
+        r = cli_table_add(table, cells, NULL);
+    }
+    return r < 0 ? pi_fail(err, -r, "image ls") : cli_table_print(table, err);
+}
+
+static int run_ls(const struct cli_call *call, struct pi_error *err)
+{
+    const struct ls_options *options = call->values;
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    pi_auto_image_list struct image_list list = {0};
+    int r = pi_paths_find(&paths, err);
+    if (r == 0)
+        r = image_store_open(paths.images, &store, err);
+    if (r == 0)
+        r = image_store_list(&store, &list, err);
+    if (r < 0)
+        return r;
+    if (options->json)
+        return list_json(&list, err);
+    if (list.count)
+        return list_table(&list, err);
+    fprintf(stderr, "there is no image yet: piagent image fetch fedora gets one\n");
+    return 0;
+}
+
+#define FETCH(member, name_, type_, ...)                                                                \
+    {                                                                                                   \
+        .name = (name_), .type = (type_), .offset = offsetof(struct fetch_options, member), __VA_ARGS__ \
+    }
+
+static const struct cli_option fetch_table[] = {
+    FETCH(arch, "arch", CLI_STRING, .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's)"),
+    FETCH(sha256, "sha256", CLI_STRING, .argument = "HEX",
+          .help = "its SHA-256, for a URL or file without a published one"),
+    FETCH(unverified, "unverified", CLI_FLAG, .help = "take it although nothing proves what it is"),
+    FETCH(json, "json", CLI_FLAG, .help = "progress and result as JSON lines"),
+    {0},
+};
+static const struct cli_option ls_table[] = {
+    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct ls_options, json), .help = "as JSON"},
+    {0},
+};
+
+const struct cli_command cli_command_image_fetch = {
+    .name = "image fetch",
+    .operands = "IMAGE",
+    .summary = "gets an image and checks it",
+    .details =
+        "IMAGE is fedora, fedora:44, an https URL or a file. What is in the store already is not fetched again.",
+    .example = "piagent image fetch fedora:44 --arch aarch64",
+    .options = fetch_table,
+    .values_size = sizeof(struct fetch_options),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_fetch,
+};
+const struct cli_command cli_command_image_ls = {
+    .name = "image ls",
+    .summary = "lists the images that are here",
+    .example = "piagent image ls --json",
+    .options = ls_table,
+    .values_size = sizeof(struct ls_options),
+    .run = run_ls,
+};

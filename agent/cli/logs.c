@@ -1,0 +1,126 @@
+/* "console" attaches to a guest's serial console, "logs" shows what was said there. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/console.h"
+#include "agent/cli/strip.h"
+
+#define CONSOLE_TAIL 4096
+
+static int run_console(const struct cli_call *call, struct pi_error *err)
+{
+    const char *name = call->operands[0];
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_instance struct api_instance instance = {0};
+    pi_auto_follow struct cli_follow follow = {0};
+    enum cli_console_end end;
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = cli_get_instance(&agent, name, &instance, err);
+    if (r == 0 && cli_state_is_over(instance.state))
+        r = pi_refuse(err, PI_CONFLICT, "%s is %s: see what it said with piagent logs %s", name,
+                      instance.state, name);
+    if (r == 0)
+        r = cli_follow_open(&follow, &agent, &instance, err);
+    if (r == 0)
+        r = cli_console_attach(&follow, CONSOLE_TAIL, &end, err);
+    if (r == 0 && end == CLI_CONSOLE_DETACHED)
+        cli_screen_line(&follow.screen, "%s runs on; come back with: piagent console %s", name, name);
+    if (r == 0 && end == CLI_CONSOLE_OVER)
+        cli_screen_line(&follow.screen, "%s: %s%s%s", name, follow.view.state,
+                        follow.view.reason[0] ? ": " : "", follow.view.reason);
+    return r;
+}
+
+struct logs_options {
+    bool follow;
+};
+
+struct logs {
+    struct cli_strip strip;
+    bool clean;
+    bool over;
+    int result;
+    struct pi_error error;
+};
+
+static int on_data(const char *bytes, size_t size, void *user)
+{
+    struct logs *logs = user;
+    if (!logs->clean)
+        return pi_write_all(STDOUT_FILENO, bytes, size);
+    pi_auto_buf struct pi_buf text = {0};
+    if (pi_buf_add(&text, bytes, size) < 0)
+        return -ENOMEM;
+    return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&logs->strip, text.data, text.size));
+}
+
+static void on_done(int result, const struct pi_error *err, void *user)
+{
+    struct logs *logs = user;
+    logs->over = true;
+    logs->result = result;
+    logs->error = *err;
+}
+
+static int run_logs(const struct cli_call *call, struct pi_error *err)
+{
+    const struct logs_options *options = call->values;
+    char path[PI_NAME_MAX + 64];
+    pi_auto_agent struct cli_agent agent = {0};
+    struct logs logs = {.clean = isatty(STDOUT_FILENO)};
+    const struct api_sink sink = {.data = on_data, .done = on_done, .user = &logs};
+    int r = pi_name_check(call->operands[0], err);
+    if (r == 0)
+        r = cli_connect(&agent, err);
+    snprintf(path, sizeof path, "/v1/instances/%.*s/console%s", PI_NAME_MAX, call->operands[0],
+             options->follow ? "?follow=1" : "");
+    if (r == 0)
+        r = api_client_start(agent.client, "GET", path, NULL, 0, &sink, NULL, err);
+    while (r == 0 && !logs.over)
+        r = api_client_wait(agent.client, NULL, 0, -1, err);
+    if (r == 0 && logs.result < 0) {
+        *err = logs.error;
+        r = logs.error.kind ? logs.result : pi_fail(err, -logs.result, "cannot write the output");
+    }
+    return r;
+}
+
+static const struct cli_option logs_table[] = {
+    {.name = "follow",
+     .letter = 'f',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct logs_options, follow),
+     .help = "go on as more is said"},
+    {0},
+};
+
+const struct cli_command cli_command_console = {
+    .name = "console",
+    .operands = "NAME",
+    .summary = "attaches to the guest's serial console",
+    .details =
+        "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are.",
+    .example = "piagent console pi-1",
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_console,
+};
+
+const struct cli_command cli_command_logs = {
+    .name = "logs",
+    .operands = "NAME",
+    .summary = "shows what the guest said on its console",
+    .details = "On a terminal without control sequences, elsewhere byte for byte.",
+    .example = "piagent logs -f pi-1",
+    .options = logs_table,
+    .values_size = sizeof(struct logs_options),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_logs,
+};

@@ -1,0 +1,252 @@
+/* "run" makes an instance and follows it; "start" starts one that is there and follows it in the same way. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/console.h"
+#include "agent/cli/create.h"
+#include "agent/cli/follow.h"
+
+#define EXIT_SIGNAL 128 /* + the signal's number, as shells have it */
+
+struct foreground {
+    struct cli_follow *follow;
+    bool fresh;          /* made by this command: undone when it is interrupted before the start */
+    bool detach;         /* -d */
+    unsigned interrupts; /* how often the machine was asked to stop */
+    bool told_up;
+    int exit_code;
+};
+
+static bool is_before_start(const struct cli_view *view)
+{
+    return !strcmp(view->state, "created");
+}
+
+/* What cloud-init came to, once it has finished: told, and kept as the exit code. */
+static int tell_up(struct foreground *fg, struct pi_error *err)
+{
+    struct cli_follow *follow = fg->follow;
+    pi_auto_instance struct api_instance instance = {0};
+    pi_auto_buf struct pi_buf modules = {0};
+    int r = cli_get_instance(follow->agent, follow->view.name, &instance, err);
+    if (r < 0)
+        return r;
+    fg->told_up = true;
+    bool failed = instance.cloud_init && !strcmp(instance.cloud_init, "failed");
+    const char *name = follow->view.name;
+    for (size_t i = 0; i < instance.failed_modules.count; i++)
+        pi_buf_printf(&modules, "%s%s", i ? ", " : "", instance.failed_modules.items[i]);
+    if (failed) {
+        fg->exit_code = PI_GUEST;
+        cli_screen_line(&follow->screen,
+                        "%s: cloud-init failed%s%s; look with: piagent logs %s, or piagent ssh %s", name,
+                        modules.data ? ": " : "", modules.data ? modules.data : "", name, name);
+    } else if (fg->detach) {
+        cli_screen_line(&follow->screen, "%s: log in with: piagent ssh %s", name, name);
+    }
+    return 0;
+}
+
+/* The exit code that the machine's end stands for. */
+static int tell_end(const struct foreground *fg, struct pi_error *err)
+{
+    const struct cli_view *view = &fg->follow->view;
+    const char *reason = view->reason[0] ? view->reason : "no reason is known";
+    if (!strcmp(view->state, "lost"))
+        return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
+    if (!strcmp(view->state, "failed"))
+        return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
+    if (fg->detach && !fg->told_up)
+        return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name, reason);
+    return fg->exit_code;
+}
+
+/* Interrupted while the image comes or the disk is made: nothing of it stays. */
+static int undo(struct foreground *fg, struct pi_error *err)
+{
+    struct cli_follow *follow = fg->follow;
+    int r = cli_call(follow->agent, "DELETE", follow->view.name, NULL, NULL, NULL, err);
+    if (r < 0)
+        return r;
+    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", follow->view.name);
+    return EXIT_SIGNAL + follow->signal;
+}
+
+/* A foreground machine ends with its command, in order; the second signal doesn't wait for the guest. */
+static int ask_to_stop(struct foreground *fg, struct pi_error *err)
+{
+    struct cli_follow *follow = fg->follow;
+    const char *request = fg->interrupts++ ? "kill" : "powerdown";
+    follow->signal = 0;
+    int r = cli_call(follow->agent, "POST", follow->view.name, request, NULL, NULL, err);
+    if (r == 0 && fg->interrupts == 1)
+        cli_screen_line(&follow->screen, "%s: powering down; interrupt again to kill it", follow->view.name);
+    /* It may have ended meanwhile: its events tell. */
+    return r < 0 && err->kind == PI_CONFLICT ? 0 : r;
+}
+
+static int leave_running(struct foreground *fg)
+{
+    const char *name = fg->follow->view.name;
+    cli_screen_line(&fg->follow->screen,
+                    "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s", name,
+                    name, name);
+    return EXIT_SIGNAL + fg->follow->signal;
+}
+
+/* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
+static int on_signal(struct foreground *fg, struct pi_error *err)
+{
+    if (fg->fresh && is_before_start(&fg->follow->view))
+        return undo(fg, err);
+    if (fg->detach || fg->follow->signal == SIGHUP)
+        return leave_running(fg);
+    return ask_to_stop(fg, err);
+}
+
+static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *err)
+{
+    enum cli_console_end end;
+    const char *name = fg->follow->view.name;
+    int r = cli_console_attach(fg->follow, 65536, &end, err);
+    if (r == 0 && end == CLI_CONSOLE_DETACHED) {
+        cli_screen_line(&fg->follow->screen, "%s runs on; come back with: piagent console %s", name, name);
+        *ret_detached = true;
+    }
+    if (r == 0 && end == CLI_CONSOLE_OVER && !strcmp(fg->follow->view.state, "stopped"))
+        cli_screen_line(&fg->follow->screen, "%s: stopped: %s", name, fg->follow->view.reason);
+    return r;
+}
+
+static bool is_settled(const struct foreground *fg)
+{
+    const struct cli_view *view = &fg->follow->view;
+    return cli_view_is_over(view) || (fg->detach && cli_view_is_up(view));
+}
+
+static int loop(struct foreground *fg, struct pi_error *err)
+{
+    struct cli_follow *follow = fg->follow;
+    bool wants_console = !fg->detach && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), detached = false;
+    int r = 0;
+    while (!is_settled(fg) && !detached) {
+        if ((r = cli_follow_step(follow, NULL, 0, err)) < 0)
+            return r;
+        if (follow->signal && (r = on_signal(fg, err)) != 0)
+            return r;
+        if (cli_view_is_up(&follow->view) && !fg->told_up && (r = tell_up(fg, err)) < 0)
+            return r;
+        if (wants_console && !strcmp(follow->view.state, "running")) {
+            wants_console = false;
+            if ((r = attach(fg, &detached, err)) < 0)
+                return r;
+        }
+    }
+    if (cli_view_is_over(&follow->view))
+        return tell_end(fg, err);
+    return fg->exit_code;
+}
+
+/* reply is the agent's answer to the request that started it: an instance. */
+static int follow_start(struct cli_agent *agent, const json_t *reply, bool fresh, bool detach,
+                        struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    pi_auto_follow struct cli_follow follow = {0};
+    int r = api_read(instance, reply, &instance, err);
+    if (r < 0)
+        return pi_context(err, r, "the agent's answer");
+    if (fresh)
+        instance.last_event = 0;
+    if ((r = cli_follow_open(&follow, agent, &instance, err)) < 0)
+        return r;
+    struct foreground fg = {.follow = &follow, .fresh = fresh, .detach = detach};
+    return loop(&fg, err);
+}
+
+static int run_run(const struct cli_call *call, struct pi_error *err)
+{
+    const struct cli_create *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    struct api_create request = {0};
+    json_auto_t *reply = NULL;
+    int r = cli_create_request(options, call->operands[0], &request, err);
+    json_auto_t *body = r == 0 ? api_write(create, &request) : NULL;
+    api_done(create, &request);
+    if (r == 0 && !body)
+        r = pi_fail(err, ENOMEM, "run");
+    if (r == 0)
+        r = cli_connect(&agent, err);
+    if (r == 0)
+        r = api_client_call(agent.client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
+    return r < 0 ? r : follow_start(&agent, reply, true, options->detach, err);
+}
+
+struct start_options {
+    bool detach;
+};
+
+static int run_start(const struct cli_call *call, struct pi_error *err)
+{
+    const struct start_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    int r = cli_connect(&agent, err), code = PI_OK;
+    if (r < 0)
+        return r;
+    if (call->count > 1 && !options->detach)
+        return pi_refuse(err, PI_USAGE,
+                         "several machines can only be started with -d: there is one terminal");
+    for (unsigned i = 0; i < call->count; i++) {
+        json_auto_t *reply = NULL;
+        if ((r = cli_call(&agent, "POST", call->operands[i], "start", NULL, &reply, err)) < 0)
+            return r;
+        if ((r = follow_start(&agent, reply, false, options->detach, err)) < 0)
+            return r;
+        code = r ? r : code;
+    }
+    return code;
+}
+
+static const struct cli_option start_table[] = {
+    {.name = "detach",
+     .letter = 'd',
+     .type = CLI_FLAG,
+     .help = "return when the guest is ready",
+     .offset = offsetof(struct start_options, detach)},
+    {0},
+};
+
+#define FOREGROUND                                                                                       \
+    "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n" \
+    "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"    \
+    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed."
+
+const struct cli_command cli_command_run = {
+    .name = "run",
+    .operands = "NAME",
+    .summary = "makes a machine and boots it",
+    .details = FOREGROUND,
+    .example = "piagent run pi-2 --arch aarch64 --memory 1G --ssh-key ~/.ssh/id_ed25519.pub -d",
+    .options = cli_create_options,
+    .values_size = sizeof(struct cli_create),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_run,
+};
+
+const struct cli_command cli_command_start = {
+    .name = "start",
+    .operands = "NAME...",
+    .summary = "boots a machine that is stopped",
+    .details = FOREGROUND,
+    .example = "piagent start -d pi-1",
+    .options = start_table,
+    .values_size = sizeof(struct start_options),
+    .min_operands = 1,
+    .max_operands = 64,
+    .run = run_start,
+};

@@ -1,0 +1,36 @@
+/*
+ * Where progress goes: standard error. On a terminal one line is redrawn; elsewhere steps are lines, and a
+ * long silence is broken now and then.
+ */
+#ifndef PIAGENT_CLI_SCREEN_H
+#define PIAGENT_CLI_SCREEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cli_screen {
+    bool redraws;       /* standard error is a terminal that can */
+    bool drawn;         /* a status line stands there */
+    bool hidden;        /* nothing is drawn: the guest's console has the terminal */
+    uint64_t spoken_ms; /* when the last line was written */
+};
+
+void cli_screen_init(struct cli_screen *screen);
+
+/* A line that stays. */
+void cli_screen_line(struct cli_screen *screen, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The status line: redrawn on a terminal; elsewhere written as a line after 30 s in which nothing was. */
+void cli_screen_status(struct cli_screen *screen, const char *text);
+
+/* Takes the status line away. */
+void cli_screen_clear(struct cli_screen *screen);
+
+/* The columns that a status line may take. */
+unsigned cli_screen_width(const struct cli_screen *screen);
+
+/* Whether colours are wanted on that descriptor: a terminal, no NO_COLOR (no-color.org), no dumb TERM. */
+bool cli_colours(int fd);
+
+#endif

@@ -1,0 +1,48 @@
+#include "agent/cli/strip.h"
+
+#include <string.h>
+
+enum { BEL = 0x07, CAN = 0x18, SUB = 0x1a, ESC = 0x1b };
+
+/* Whether the byte is shown. */
+static int next(struct cli_strip *strip, unsigned char c)
+{
+    if (c == ESC) {
+        strip->state = CLI_STRIP_ESCAPE;
+        return 0;
+    }
+    if (c == CAN || c == SUB)
+        strip->state = CLI_STRIP_TEXT;
+    switch (strip->state) {
+    case CLI_STRIP_TEXT:
+        return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+    case CLI_STRIP_ESCAPE:
+        /* Intermediate bytes (0x20-0x2f) belong to a sequence whose final byte is still to come. */
+        if (c == '[')
+            strip->state = CLI_STRIP_CSI;
+        else if (strchr("]PX^_", c) && c)
+            strip->state = CLI_STRIP_STRING;
+        else if (c >= 0x30)
+            strip->state = CLI_STRIP_TEXT;
+        return 0;
+    case CLI_STRIP_CSI:
+        if (c >= 0x40)
+            strip->state = CLI_STRIP_TEXT;
+        return 0;
+    case CLI_STRIP_STRING:
+        /* A line's end closes it too: an unclosed string would swallow all that follows. */
+        if (c == BEL || c == '\n')
+            strip->state = CLI_STRIP_TEXT;
+        return c == '\n';
+    }
+    return 0;
+}
+
+size_t cli_strip(struct cli_strip *strip, char *bytes, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < size; i++)
+        if (next(strip, (unsigned char)bytes[i]))
+            bytes[used++] = bytes[i];
+    return used;
+}

@@ -1,0 +1,44 @@
+/* Tables on standard output through libsmartcols, and JSON. */
+#ifndef PIAGENT_CLI_TABLE_H
+#define PIAGENT_CLI_TABLE_H
+
+#include <jansson.h>
+#include <libsmartcols.h>
+#include <stdbool.h>
+
+#include "agent/base/error.h"
+
+enum cli_fit {
+    CLI_LEFT,
+    CLI_RIGHT,    /* numbers */
+    CLI_SHORTENS, /* cut where the terminal is narrow */
+};
+
+struct cli_column {
+    const char *head;
+    enum cli_fit fit;
+};
+
+/* An empty table; headless = no line of heads. columns ends with a NULL head. NULL without memory. */
+struct libscols_table *cli_table_new(const struct cli_column *columns, bool headless);
+
+static inline void cli_table_unref(struct libscols_table **table)
+{
+    scols_unref_table(*table);
+}
+#define pi_auto_table __attribute__((cleanup(cli_table_unref)))
+
+/* Adds a row of cells, as many as there are columns; they are cleaned, NULL is shown as "-". The row's colour
+ * is that of the state, where one is given. 0 or -ENOMEM. */
+int cli_table_add(struct libscols_table *table, const char *const *cells, const char *state);
+
+/* Prints it. */
+int cli_table_print(struct libscols_table *table, struct pi_error *err);
+
+/* Prints the value, indented on a terminal and on one line elsewhere. */
+int cli_json_print(const json_t *value, struct pi_error *err);
+
+/* The colour of a state, as libsmartcols names colours, or NULL. */
+const char *cli_state_colour(const char *state);
+
+#endif

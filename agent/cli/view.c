@@ -1,0 +1,174 @@
+#include "agent/cli/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/cli/bar.h"
+
+static void copy(char *to, size_t size, const char *text)
+{
+    pi_text_clean(text ? text : "", text ? strlen(text) : 0, to, size);
+}
+
+#define COPY(array, text) copy((array), sizeof(array), (text))
+
+bool cli_state_is_over(const char *state)
+{
+    return !strcmp(state, "stopped") || !strcmp(state, "failed") || !strcmp(state, "lost");
+}
+
+bool cli_view_is_over(const struct cli_view *view)
+{
+    return view->error.kind != PI_OK || cli_state_is_over(view->state);
+}
+
+bool cli_view_is_up(const struct cli_view *view)
+{
+    return view->finished || !strcmp(view->state, "ready");
+}
+
+/* What goes on in a state until something more particular is known. */
+static void describe(struct cli_view *view)
+{
+    static const char *const doing[][2] = {
+        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware and kernel"},
+        {"ready", "ready"},       {"paused", "paused"},          {"stopping", "stopping"},
+    };
+    COPY(view->doing, view->state);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(doing); i++)
+        if (!strcmp(view->state, doing[i][0]))
+            COPY(view->doing, doing[i][1]);
+}
+
+void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
+                   uint64_t now_realtime_ms)
+{
+    *view = (struct cli_view){.seq = instance->last_event, .since_ms = now_monotonic_ms};
+    COPY(view->name, instance->name);
+    COPY(view->state, instance->state);
+    COPY(view->reason, instance->reason);
+    describe(view);
+    if (cli_state_is_over(view->state) || instance->started_ms > now_realtime_ms || !instance->started_ms)
+        return;
+    uint64_t age_ms = now_realtime_ms - instance->started_ms;
+    view->since_ms = age_ms < now_monotonic_ms ? now_monotonic_ms - age_ms : 0;
+    if (instance->cloud_init_stage && !strcmp(view->state, "running"))
+        snprintf(view->doing, sizeof view->doing, "cloud-init: %.64s", instance->cloud_init_stage);
+}
+
+static enum cli_tell on_state(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char took[32];
+    COPY(view->state, event->state);
+    COPY(view->reason, event->text);
+    view->fetching = false;
+    describe(view);
+    if (!strcmp(view->state, "starting")) {
+        view->since_ms = event->monotonic_ms;
+        view->seeded = view->finished = false;
+        view->stage[0] = '\0';
+    }
+    if (!strcmp(view->state, "ready")) {
+        pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
+        return CLI_TELL_ALWAYS;
+    }
+    pi_buf_printf(line, "%s%s%s", view->state, view->reason[0] ? ": " : "", view->reason);
+    return cli_view_is_over(view) ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
+}
+
+static enum cli_tell on_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    enum image_phase phase = view->image.phase;
+    for (int i = 0; event->phase && image_phase_names[i]; i++)
+        if (!strcmp(image_phase_names[i], event->phase))
+            phase = (enum image_phase)i;
+    bool told = view->fetching && phase == view->image.phase;
+    view->fetching = phase != IMAGE_DONE;
+    view->image.phase = phase;
+    view->image.done_bytes = event->done_bytes;
+    view->image.total_bytes = event->total_bytes;
+    view->image.rate_bytes_per_s = event->rate_bytes_per_s;
+    if (event->text)
+        COPY(view->image.name, event->text);
+    if (told || !view->fetching || cli_image_step(&view->image, line) < 0)
+        return CLI_TELL_NOTHING;
+    return CLI_TELL_STEP;
+}
+
+static enum cli_tell on_seed(struct cli_view *view, struct pi_buf *line)
+{
+    COPY(view->doing, "the guest fetches its seed");
+    if (view->seeded)
+        return CLI_TELL_NOTHING;
+    view->seeded = true;
+    pi_buf_puts(line, "the kernel is up, the guest fetches its seed");
+    return CLI_TELL_STEP;
+}
+
+static enum cli_tell on_report(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char stage[64], module[96];
+    COPY(stage, event->stage);
+    COPY(module, event->module);
+    bool finish = event->report && !strcmp(event->report, "finish");
+    bool failed = finish && event->result && !strcmp(event->result, "FAIL");
+    bool whole_stage = module[0] == '\0';
+    snprintf(view->doing, sizeof view->doing, "cloud-init: %s%s%s", stage, whole_stage ? "" : ", ", module);
+    if (finish && whole_stage && !strcmp(stage, "modules-final"))
+        view->finished = true;
+    if (failed && !whole_stage) {
+        char text[256];
+        COPY(text, event->text);
+        pi_buf_printf(line, "cloud-init: %s/%s failed%s%s", stage, module, text[0] ? ": " : "", text);
+        return CLI_TELL_ALWAYS;
+    }
+    if (!strcmp(stage, view->stage))
+        return CLI_TELL_NOTHING;
+    COPY(view->stage, stage);
+    pi_buf_printf(line, "cloud-init: %s", stage);
+    return CLI_TELL_STEP;
+}
+
+static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
+{
+    view->error.kind = pi_kind_from_name(event->error_kind);
+    COPY(view->error.text, event->text);
+    return CLI_TELL_NOTHING;
+}
+
+enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    if (event->seq)
+        view->seq = event->seq;
+    switch ((enum api_event_kind)event->kind) {
+    case API_EVENT_STATE:
+        return on_state(view, event, line);
+    case API_EVENT_IMAGE:
+        return on_image(view, event, line);
+    case API_EVENT_SEED:
+        return on_seed(view, line);
+    case API_EVENT_REPORT:
+        return on_report(view, event, line);
+    case API_EVENT_ERROR:
+        return on_error(view, event);
+    case API_EVENT_NOTE:
+        break;
+    }
+    char text[512];
+    COPY(text, event->text);
+    pi_buf_puts(line, text);
+    return text[0] ? CLI_TELL_ALWAYS : CLI_TELL_NOTHING;
+}
+
+int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
+                    struct pi_buf *ret)
+{
+    if (view->fetching)
+        return cli_render_image(&view->image, width, ret);
+    char line[512], age[32];
+    uint64_t age_ms = now_monotonic_ms > view->since_ms ? now_monotonic_ms - view->since_ms : 0;
+    snprintf(line, sizeof line, "%s: %s (%s)", view->name, view->doing, pi_duration_format(age_ms, age));
+    return cli_fit(line, width, ret);
+}
