@@ -162,11 +162,13 @@ static unsigned on_accelerator_failed(struct vm_life *life, const struct vm_even
     return error ? on_stopped(life) : 0;
 }
 
-static unsigned on_exited(struct vm_life *life)
+static unsigned on_exited(struct vm_life *life, bool fallback)
 {
-    if (life->state == VM_STARTING && life->relaunch) {
+    /* Where KVM cannot set up the CPU, QEMU aborts before its guest runs. */
+    bool aborted = life->state == VM_STARTING && !is_condemned(life) && fallback && !life->fell_back;
+    if (aborted || (life->state == VM_STARTING && life->relaunch)) {
         *life = (struct vm_life){.state = VM_STARTING, .fell_back = true};
-        return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_LAUNCH | VM_DO_SAVE;
+        return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;
     }
     if (life->state == VM_STARTING)
         life->state = VM_FAILED;
@@ -253,7 +255,7 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_NO_SIGN:
         return on_accelerator_failed(life, event);
     case VM_EVENT_EXITED:
-        return on_exited(life);
+        return on_exited(life, event->fallback);
     case VM_EVENT_POWERDOWN:
         return on_powerdown(life);
     case VM_EVENT_KILL:

@@ -55,7 +55,8 @@ struct vm_event {
     bool guest;    /* SHUTDOWN */
     bool success;  /* GUEST_DONE */
     bool running;  /* ADOPTED */
-    bool fallback; /* INTERNAL_ERROR, NO_SIGN: a start under TCG is allowed (accelerator auto) */
+    bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be to blame, and TCG
+                      is allowed (accelerator auto) */
 };
 
 /* What a life remembers. Zeroed memory is a created instance. */

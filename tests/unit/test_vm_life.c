@@ -77,6 +77,7 @@ enum happening {
     NO_SIGN_FALLBACK,
     NO_SIGN_FINAL,
     EXITED,
+    ABORTED, /* and KVM may be to blame */
     POWERDOWN,
     KILL,
     EXPIRED,
@@ -103,6 +104,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [NO_SIGN_FALLBACK] = {.type = VM_EVENT_NO_SIGN, .fallback = true},
     [NO_SIGN_FINAL] = {.type = VM_EVENT_NO_SIGN},
     [EXITED] = {.type = VM_EVENT_EXITED},
+    [ABORTED] = {.type = VM_EVENT_EXITED, .fallback = true},
     [POWERDOWN] = {.type = VM_EVENT_POWERDOWN},
     [KILL] = {.type = VM_EVENT_KILL},
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
@@ -232,21 +234,29 @@ static const struct {
     {ERROR_FALLBACK, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
     {ERROR_FINAL, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
 
-    {EXITED, DEAD, UNCHANGED, GONE},
     {EXITED, IN(STARTING), {.state = VM_FAILED}, GONE},
-    {EXITED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
+    {ABORTED,
+     IN(STARTING),
+     {.state = VM_STARTING, .fell_back = true},
+     GONE | VM_DO_DISTRUST_KVM | VM_DO_LAUNCH},
+#define ENDED(in, ...)                   \
+    {EXITED, (in), __VA_ARGS__, GONE},   \
+    {                                    \
+        ABORTED, (in), __VA_ARGS__, GONE \
+    }
+    ENDED(DEAD, UNCHANGED),
+    ENDED(IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}),
+    ENDED(IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}),
+    ENDED(IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), {.state = VM_LOST}),
+    ENDED(IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}),
+    ENDED(IN(ASKED), {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN}),
+    ENDED(IN(HEARD),
+          {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN, .shutdown_seen = true, .guest_powered_off = true}),
+    ENDED(IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}),
+    ENDED(IN(TERMINATING), {.state = VM_STOPPED, .rung = VM_RUNG_TERM}),
+    ENDED(IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}),
     {EXITED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
-    {EXITED, IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}, GONE},
-    {EXITED, IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), {.state = VM_LOST}, GONE},
-    {EXITED, IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}, GONE},
-    {EXITED, IN(ASKED), {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN}, GONE},
-    {EXITED,
-     IN(HEARD),
-     {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN, .shutdown_seen = true, .guest_powered_off = true},
-     GONE},
-    {EXITED, IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}, GONE},
-    {EXITED, IN(TERMINATING), {.state = VM_STOPPED, .rung = VM_RUNG_TERM}, GONE},
-    {EXITED, IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}, GONE},
+    {ABORTED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
 
 #define ASK (VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG | VM_DO_SAVE)
     {POWERDOWN, DEAD, UNCHANGED, VM_DO_REFUSE},
@@ -489,6 +499,16 @@ static void no_sign_of_life_under_kvm_starts_afresh_under_tcg(void **state)
     assert_true(life.fell_back);
 }
 
+static void qemu_that_kvm_aborts_starts_afresh_under_tcg_once(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START, ABORTED);
+    assert_int_equal(last, GONE | VM_DO_DISTRUST_KVM | VM_DO_LAUNCH);
+    assert_int_equal(life.state, VM_STARTING);
+    vm_life_next(&life, &happenings[ABORTED]);
+    assert_int_equal(life.state, VM_FAILED);
+}
+
 static void kvm_that_was_asked_for_fails_instead_of_falling_back(void **state)
 {
     (void)state;
@@ -541,6 +561,7 @@ int main(void)
         cmocka_unit_test(stop_during_start_sends_quit_as_soon_as_qmp_is_there),
         cmocka_unit_test(kvm_internal_error_starts_afresh_under_tcg_once),
         cmocka_unit_test(no_sign_of_life_under_kvm_starts_afresh_under_tcg),
+        cmocka_unit_test(qemu_that_kvm_aborts_starts_afresh_under_tcg_once),
         cmocka_unit_test(kvm_that_was_asked_for_fails_instead_of_falling_back),
         cmocka_unit_test(cleaning_up_comes_before_the_fresh_start_and_saving_last),
         cmocka_unit_test(new_start_forgets_the_last_run),

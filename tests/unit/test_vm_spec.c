@@ -1,0 +1,247 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "vm_fixture.h"
+
+static void forward_is_read_with_or_without_an_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        struct vm_forward forward;
+    } cases[] = {
+        {"127.0.0.1:8080:80", {"127.0.0.1", 8080, 80}},
+        {"0.0.0.0:1:65535", {"0.0.0.0", 1, 65535}},
+        {"192.168.100.200:65535:1", {"192.168.100.200", 65535, 1}},
+        {"8080:80", {"127.0.0.1", 8080, 80}},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_forward got;
+        assert_int_equal(vm_forward_parse(cases[i].text, &got, NULL), 0);
+        assert_string_equal(got.address, cases[i].forward.address);
+        assert_int_equal(got.host_port, cases[i].forward.host_port);
+        assert_int_equal(got.guest_port, cases[i].forward.guest_port);
+    }
+}
+
+static void forward_that_is_not_one_is_refused_and_named(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        ":",
+        "::",
+        "80",
+        ":80",
+        "80:",
+        "0:80",
+        "80:0",
+        "65536:80",
+        "80:65536",
+        "-1:80",
+        " 80:80",
+        "80:80 ",
+        "80:80:",
+        "localhost:80:80",
+        "127.1:80:80",
+        "::1:80:80",
+        "127.0.0.1:80:80:80",
+        "127.0.0.1:80:80,hostfwd=tcp::22-:22",
+        "1000.0.0.1:80:80",
+        "127.0.0.1:80:80xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "80:00000000000000000000000000000000000000000000000000000000000000080",
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(bad); i++) {
+        struct vm_forward got = {.host_port = 7};
+        struct pi_error err = {0};
+        if (vm_forward_parse(bad[i], &got, &err) != -EINVAL)
+            fail_msg("'%s' was taken", bad[i]);
+        assert_int_equal(err.kind, PI_USAGE);
+        assert_non_null(strstr(err.text, "--forward"));
+        assert_int_equal(got.host_port, 7);
+    }
+}
+
+static void refuses(const struct vm_spec *spec, const char *part)
+{
+    struct pi_error err = {0};
+    assert_int_equal(vm_spec_check(spec, &err), -EINVAL);
+    assert_int_equal(err.kind, PI_USAGE);
+    if (!strstr(err.text, part))
+        fail_msg("'%s' does not say '%s'", err.text, part);
+}
+
+static void good_spec_passes_on_both_architectures(void **state)
+{
+    (void)state;
+    char *list[] = {TEXT("8080:80"), TEXT("127.0.0.1:8081:80"), TEXT("192.168.0.1:8080:80"), NULL};
+    for (int arch = 0; arch < VM_ARCHES; arch++) {
+        struct vm_spec spec = fixture_spec((enum vm_arch)arch);
+        spec.forwards = (struct pi_strv){list, 3};
+        spec.password_hash = TEXT("$y$j9T$abc./$xyz");
+        spec.disk_bytes = 64 << 20;
+        assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    }
+}
+
+static void what_is_not_chosen_yet_passes(void **state)
+{
+    (void)state;
+    struct vm_spec spec = {.name = "pi-1", .cpus = 1, .memory_mib = VM_MEMORY_MIB_MIN};
+    assert_int_equal(vm_spec_check(&spec, NULL), 0);
+}
+
+static void sizes_outside_their_limits_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t cpus, memory_mib, disk_bytes;
+        const char *says;
+    } cases[] = {
+        {0, 1024, 0, "--cpus 0"},
+        {VM_CPUS_MAX + 1, 1024, 0, "--cpus 65"},
+        {1, VM_MEMORY_MIB_MIN - 1, 0, "--memory"},
+        {1, VM_MEMORY_MIB_MAX + 1, 0, "--memory"},
+        {1, 1024, VM_DISK_BYTES_MAX + 1, "--disk"},
+        {1, 1024, (64 << 20) - 1, "smaller than the image, which has 64 MiB"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.cpus = cases[i].cpus;
+        spec.memory_mib = cases[i].memory_mib;
+        spec.disk_bytes = cases[i].disk_bytes;
+        refuses(&spec, cases[i].says);
+    }
+}
+
+static void names_that_useradd_refuses_are_refused(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"pi", "_x", "a-b_9", "abcdefghijklmnopqrstuvwxyz012345"};
+    static const char *const bad[] = {"",
+                                      "Pi",
+                                      "9a",
+                                      "-a",
+                                      "a b",
+                                      "a:b",
+                                      "a\n",
+                                      "a.b",
+                                      "j\xc3\xb6rg",
+                                      "root$",
+                                      "abcdefghijklmnopqrstuvwxyz0123456"};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(good); i++) {
+        spec.user = (char *)good[i];
+        assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    }
+    for (size_t i = 0; i < PI_ARRAY_SIZE(bad); i++) {
+        spec.user = (char *)bad[i];
+        refuses(&spec, "--user");
+    }
+}
+
+static void identity_with_a_wrong_syntax_is_refused(void **state)
+{
+    (void)state;
+    static const char *const uuids[] = {"8c1f0d6e-5b7a-4c9e-9b1e-2f6d3a4b5c6",
+                                        "8c1f0d6e5b7a-4c9e-9b1e-2f6d3a4b5c6d0",
+                                        "8c1f0d6e-5b7a-4c9e-9b1e-2f6d3a4b5c6,"};
+    static const char *const macs[] = {"",
+                                       "52:54:00:12:34",
+                                       "52:54:00:12:34:56:78",
+                                       "52-54-00-12-34-56",
+                                       "52:54:00:12:34:5g",
+                                       "53:54:00:12:34:56",
+                                       "52:54:00:12:34:56,x"};
+    static const char *const hashes[] = {"", "plain", "$6$a:b", "$6$a b", "$6$a\n", "!$6$ab", "$6$\xc3\xb6"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(uuids); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        snprintf(spec.uuid, sizeof spec.uuid, "%s", uuids[i]);
+        refuses(&spec, "UUID");
+    }
+    for (size_t i = 0; i < PI_ARRAY_SIZE(macs); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.mac = (char *)macs[i];
+        refuses(&spec, "MAC");
+    }
+    for (size_t i = 0; i < PI_ARRAY_SIZE(hashes); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.password_hash = (char *)hashes[i];
+        refuses(&spec, "password hash");
+    }
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    spec.ssh_port = 65536;
+    refuses(&spec, "SSH port");
+    spec = fixture_spec(VM_X86_64);
+    strcpy(spec.name, "Pi_1");
+    refuses(&spec, "Pi_1");
+}
+
+static void forwards_that_clash_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list[3];
+        const char *says;
+    } cases[] = {
+        {{"8080:80", "127.0.0.1:8080:81"}, "8080"},        {{"0.0.0.0:8080:80", "10.0.0.1:8080:80"}, "8080"},
+        {{"10.0.0.1:8080:80", "0.0.0.0:8080:80"}, "8080"}, {{"8080:80", "20022:80"}, "SSH port"},
+        {{"8080:80", "0.0.0.0:20022:80"}, "SSH port"},     {{"8080:80", "nonsense"}, "nonsense"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.forwards = (struct pi_strv){(char **)cases[i].list, 2};
+        refuses(&spec, cases[i].says);
+    }
+    char *many[VM_FORWARDS_MAX + 1];
+    for (size_t i = 0; i < PI_ARRAY_SIZE(many); i++)
+        many[i] = TEXT("8080:80");
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    spec.forwards = (struct pi_strv){many, PI_ARRAY_SIZE(many)};
+    refuses(&spec, "at most 32");
+}
+
+static void aarch64_has_no_bios(void **state)
+{
+    (void)state;
+    struct vm_spec spec = fixture_spec(VM_AARCH64);
+    spec.firmware = VM_FIRMWARE_BIOS;
+    refuses(&spec, "--firmware bios");
+    spec.arch = VM_X86_64;
+    assert_int_equal(vm_spec_check(&spec, NULL), 0);
+}
+
+static void this_host_has_an_architecture_that_is_known(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    assert_int_equal(vm_arch_host(), VM_X86_64);
+#elif defined(__aarch64__)
+    assert_int_equal(vm_arch_host(), VM_AARCH64);
+#else
+    assert_int_equal(vm_arch_host(), VM_ARCHES);
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_is_read_with_or_without_an_address),
+        cmocka_unit_test(forward_that_is_not_one_is_refused_and_named),
+        cmocka_unit_test(good_spec_passes_on_both_architectures),
+        cmocka_unit_test(what_is_not_chosen_yet_passes),
+        cmocka_unit_test(sizes_outside_their_limits_are_refused),
+        cmocka_unit_test(names_that_useradd_refuses_are_refused),
+        cmocka_unit_test(identity_with_a_wrong_syntax_is_refused),
+        cmocka_unit_test(forwards_that_clash_are_refused),
+        cmocka_unit_test(aarch64_has_no_bios),
+        cmocka_unit_test(this_host_has_an_architecture_that_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
