@@ -37,7 +37,8 @@ struct imds_handler {
     void (*reported)(void *owner, const struct imds_report *report, void *user);
 };
 
-/* 0 anywhere = the default. */
+/* 0 anywhere = the default. At worst, a guest with a key makes the server hold header_bytes + body_bytes for
+ * each connection: 144 MiB with the defaults. */
 struct imds_limits {
     unsigned connections; /* 2,048 */
     unsigned request_ms;  /* 60,000: from the connection to the last byte of its response */
