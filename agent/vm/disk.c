@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
@@ -37,6 +39,8 @@ int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_er
         r = join(folder, VM_DISK_FILE, path, err);
     if (r < 0)
         return r;
+    if (access(spec->image.path, R_OK) < 0)
+        return pi_fail(err, errno, "cannot read the image %s", spec->image.path);
     snprintf(size, sizeof size, "%" PRIu64, spec->disk_bytes);
     r = pi_run((const char *const[]){"qemu-img", "create", "-q", "-f", "qcow2", "-F", spec->image.format,
                                      "-b", spec->image.path, path, spec->disk_bytes ? size : NULL, NULL},

@@ -1,0 +1,224 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "agent/vm/argv.h"
+#include "vm_fixture.h"
+
+static struct vm_host a_host(void)
+{
+    return (struct vm_host){
+        .qemu = "/usr/bin/qemu", .folder = "/data/pi-1", .accel = VM_ACCEL_TCG, .qmp_fd = 3, .console_fd = 4};
+}
+
+static struct pi_strv built(const struct vm_spec *spec, const struct vm_host *host)
+{
+    struct pi_strv argv = {0};
+    struct pi_error err = {0};
+    if (vm_argv_build(spec, host, &argv, &err) < 0)
+        fail_msg("%s", err.text);
+    return argv;
+}
+
+/* Whether the option is there with exactly this value; NULL: a flag without one. */
+static bool has(const struct pi_strv *argv, const char *option, const char *value)
+{
+    for (size_t i = 1; i < argv->count; i++)
+        if (!strcmp(argv->items[i], option) &&
+            (!value || (i + 1 < argv->count && !strcmp(argv->items[i + 1], value))))
+            return true;
+    return false;
+}
+
+static bool mentions(const struct pi_strv *argv, const char *part)
+{
+    for (size_t i = 0; i < argv->count; i++)
+        if (strstr(argv->items[i], part))
+            return true;
+    return false;
+}
+
+struct option {
+    const char *name, *value;
+};
+
+static void assert_options(const struct pi_strv *argv, const struct option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!has(argv, options[i].name, options[i].value))
+            fail_msg("%s %s is missing", options[i].name, options[i].value ? options[i].value : "");
+}
+
+static void every_machine_is_closed_in_and_held_by_qmp(void **state)
+{
+    (void)state;
+    static const struct option options[] = {
+        {"-nodefaults", NULL},
+        {"-no-user-config", NULL},
+        {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"},
+        {"-display", "none"},
+        {"-S", NULL},
+        {"-name", "guest=pi-1,debug-threads=on"},
+        {"-uuid", FIXTURE_UUID},
+        {"-smp", "2"},
+        {"-m", "1024M"},
+        {"-rtc", "base=utc"},
+        {"-blockdev", "driver=file,node-name=disk-file,filename=/data/pi-1/disk.qcow2,discard=unmap"},
+        {"-blockdev", "driver=qcow2,node-name=disk,file=disk-file,discard=unmap"},
+        {"-device", "virtio-blk-pci,drive=disk,bootindex=0"},
+        {"-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22"},
+        {"-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="},
+        {"-object", "rng-builtin,id=rng"},
+        {"-device", "virtio-rng-pci,rng=rng"},
+        {"-device", "pvpanic-pci"},
+        {"-action", "panic=none"},
+        {"-chardev", "socket,id=console,fd=4,server=on,wait=off"},
+        {"-serial", "chardev:console"},
+        {"-chardev", "socket,id=qmp,fd=3,server=on,wait=off"},
+        {"-mon", "chardev=qmp,mode=control"},
+        {"-smbios", "file=/data/pi-1/smbios.bin"},
+    };
+    for (int arch = 0; arch < VM_ARCHES; arch++) {
+        const struct vm_spec spec = fixture_spec((enum vm_arch)arch);
+        const struct vm_host host = a_host();
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_string_equal(argv.items[0], "/usr/bin/qemu");
+        assert_null(argv.items[argv.count]);
+        assert_options(&argv, options, PI_ARRAY_SIZE(options));
+        assert_false(has(&argv, "-daemonize", NULL));
+        assert_false(has(&argv, "-pidfile", NULL));
+    }
+}
+
+static void processor_follows_architecture_and_accelerator(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vm_arch arch;
+        enum vm_accel accel;
+        struct option options[3];
+    } cases[] = {
+        {VM_X86_64, VM_ACCEL_TCG, {{"-accel", "tcg"}, {"-cpu", "max"}, {"-machine", "q35"}}},
+        {VM_X86_64, VM_ACCEL_KVM, {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "q35"}}},
+        {VM_AARCH64,
+         VM_ACCEL_TCG,
+         {{"-accel", "tcg"}, {"-cpu", "cortex-a72"}, {"-machine", "virt,gic-version=max"}}},
+        {VM_AARCH64,
+         VM_ACCEL_KVM,
+         {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "virt,gic-version=max"}}},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        const struct vm_spec spec = fixture_spec(cases[i].arch);
+        struct vm_host host = a_host();
+        host.accel = cases[i].accel;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_options(&argv, cases[i].options, 3);
+    }
+}
+
+static void firmware_is_two_flash_chips_with_explicit_formats(void **state)
+{
+    (void)state;
+    const struct vm_firmware_files files = {TEXT("/fw/code.qcow2"), TEXT("qcow2"), TEXT("/fw/vars"),
+                                            TEXT("raw")};
+    static const struct option options[] = {
+        {"-machine", "virt,gic-version=max,pflash0=code,pflash1=vars"},
+        {"-blockdev", "driver=file,node-name=code-file,filename=/fw/code.qcow2,read-only=on"},
+        {"-blockdev", "driver=qcow2,node-name=code,file=code-file,read-only=on"},
+        {"-blockdev", "driver=file,node-name=vars-file,filename=/data/pi-1/vars.qcow2"},
+        {"-blockdev", "driver=qcow2,node-name=vars,file=vars-file"},
+    };
+    const struct vm_spec spec = fixture_spec(VM_AARCH64);
+    struct vm_host host = a_host();
+    host.firmware = &files;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    assert_options(&argv, options, PI_ARRAY_SIZE(options));
+    assert_false(mentions(&argv, "/fw/vars"));
+}
+
+static void every_forward_is_there(void **state)
+{
+    (void)state;
+    char *list[] = {TEXT("8080:80"), TEXT("0.0.0.0:8443:443"), NULL};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    const struct vm_host host = a_host();
+    spec.forwards = (struct pi_strv){list, 2};
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    assert_true(has(&argv, "-netdev",
+                    "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22,hostfwd=tcp:127.0.0.1:8080-:80,"
+                    "hostfwd=tcp:0.0.0.0:8443-:443"));
+}
+
+static void comma_in_a_path_stays_in_the_path(void **state)
+{
+    (void)state;
+    const struct vm_firmware_files files = {TEXT("/f,w/,"), TEXT("raw"), TEXT(""), TEXT("raw")};
+    const struct vm_spec spec = fixture_spec(VM_X86_64);
+    struct vm_host host = a_host();
+    host.folder = "/a,b,,c";
+    host.firmware = &files;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    assert_true(has(&argv, "-smbios", "file=/a,,b,,,,c/smbios.bin"));
+    assert_true(has(&argv, "-blockdev",
+                    "driver=file,node-name=disk-file,filename=/a,,b,,,,c/disk.qcow2,discard=unmap"));
+    assert_true(has(&argv, "-blockdev", "driver=file,node-name=code-file,filename=/f,,w/,,,read-only=on"));
+}
+
+static void spec_that_is_wrong_or_incomplete_makes_no_command_line(void **state)
+{
+    (void)state;
+    const struct vm_host host = a_host();
+    struct vm_spec wrong[4];
+    for (size_t i = 0; i < PI_ARRAY_SIZE(wrong); i++)
+        wrong[i] = fixture_spec(VM_X86_64);
+    wrong[0].cpus = 0;
+    wrong[1].mac = NULL;
+    wrong[2].ssh_port = 0;
+    wrong[3].uuid[0] = '\0';
+    for (size_t i = 0; i < PI_ARRAY_SIZE(wrong); i++) {
+        struct pi_strv argv = {0};
+        struct pi_error err = {0};
+        assert_true(vm_argv_build(&wrong[i], &host, &argv, &err) < 0);
+        assert_null(argv.items);
+        assert_true(err.text[0] != '\0');
+    }
+}
+
+static void uefi_is_a_choice_on_x86_64_only(void **state)
+{
+    (void)state;
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    assert_false(vm_spec_uses_uefi(&spec));
+    spec.firmware = VM_FIRMWARE_UEFI;
+    assert_true(vm_spec_uses_uefi(&spec));
+    spec = fixture_spec(VM_AARCH64);
+    assert_true(vm_spec_uses_uefi(&spec));
+}
+
+static void programs_and_packages_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(vm_qemu_program(VM_X86_64), "qemu-system-x86_64");
+    assert_string_equal(vm_qemu_program(VM_AARCH64), "qemu-system-aarch64");
+    assert_non_null(strstr(vm_qemu_packages(VM_AARCH64), "qemu-system-arm"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_machine_is_closed_in_and_held_by_qmp),
+        cmocka_unit_test(processor_follows_architecture_and_accelerator),
+        cmocka_unit_test(firmware_is_two_flash_chips_with_explicit_formats),
+        cmocka_unit_test(every_forward_is_there),
+        cmocka_unit_test(comma_in_a_path_stays_in_the_path),
+        cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
+        cmocka_unit_test(uefi_is_a_choice_on_x86_64_only),
+        cmocka_unit_test(programs_and_packages_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
