@@ -34,6 +34,7 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, password_hash),
     LIST(api_create, ssh_keys),
     STRING(api_create, user_data),
+    LIST(api_create, environment),
     {0},
 };
 

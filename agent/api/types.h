@@ -55,17 +55,19 @@ struct api_create {
     char *image;        /* reference: "fedora", "fedora:44", URL, absolute path. Default "fedora" */
     char *image_sha256; /* published by other means: 64 hexadecimal digits */
     bool image_unverified;
-    char *arch;              /* "x86_64", "aarch64"; default: the host's */
-    uint64_t cpus;           /* 0 = default (2) */
-    uint64_t memory_mib;     /* 0 = default (1024) */
-    uint64_t disk_bytes;     /* 0 = default: 10 GiB or the image's own size, whichever is larger */
-    char *accel;             /* "auto", "kvm", "tcg" */
-    char *firmware;          /* "auto", "bios", "uefi" */
-    struct pi_strv forwards; /* "127.0.0.1:8080:80" */
-    char *user;              /* default "fedora" */
-    char *password_hash;     /* crypt(3); absent: no password */
-    struct pi_strv ssh_keys; /* public key lines */
-    char *user_data;         /* the file's text (UTF-8, no NUL) */
+    char *arch;                 /* "x86_64", "aarch64"; default: the host's */
+    uint64_t cpus;              /* 0 = default (2) */
+    uint64_t memory_mib;        /* 0 = default (1024) */
+    uint64_t disk_bytes;        /* 0 = default: 10 GiB or the image's own size, whichever is larger */
+    char *accel;                /* "auto", "kvm", "tcg" */
+    char *firmware;             /* "auto", "bios", "uefi" */
+    struct pi_strv forwards;    /* "127.0.0.1:8080:80" */
+    char *user;                 /* default "fedora" */
+    char *password_hash;        /* crypt(3); absent: no password */
+    struct pi_strv ssh_keys;    /* public key lines */
+    char *user_data;            /* the file's text (UTF-8, no NUL) */
+    struct pi_strv environment; /* NAME=VALUE for the image's fetch: where Fedora's files and proxies are for
+                                   this user */
 };
 extern const struct pi_field api_create_fields[];
 

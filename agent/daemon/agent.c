@@ -1,0 +1,326 @@
+/* The agent's process: one lock, two servers, the loop, and the end of it. */
+#include "agent/daemon/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/api/client.h"
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/daemon.h"
+#include "agent/daemon/instance.h"
+#include "agent/daemon/sockets.h"
+
+#define STATE_FILE "agent.json" /* in pi_paths.state: the IMDS port, kept from one agent to the next */
+
+void agent_log(const char *format, ...)
+{
+    char text[1200], when[32];
+    struct tm tm;
+    time_t now = time(NULL);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    strftime(when, sizeof when, "%F %T", localtime_r(&now, &tm));
+    fprintf(stderr, "%s %s\n", when, text);
+}
+
+void agent_wake(struct agent *agent, const void *topic)
+{
+    if (agent->api)
+        api_server_wake(agent->api, topic);
+}
+
+struct instance *agent_find(struct agent *agent, const char *name, bool ghosts)
+{
+    struct instance *instance, *ghost = NULL;
+    LIST_FOREACH(instance, &agent->instances, entry)
+    {
+        if (strcmp(instance->record.spec.name, name) != 0)
+            continue;
+        if (!instance->ghost)
+            return instance;
+        if (!ghost)
+            ghost = instance;
+    }
+    return ghosts ? ghost : NULL;
+}
+
+/* The servers on the loop. */
+
+static void pump_run(void *user)
+{
+    struct pump *pump = user;
+    pump->run(pump->agent);
+    int ms = pump->timeout_ms(pump->agent);
+    if (ms >= 0)
+        timer_set(pump->timer, (uint64_t)ms);
+    else
+        timer_clear(pump->timer);
+}
+
+static int pump_start(struct pump *pump, struct agent *agent, int fd, void (*run)(struct agent *),
+                      int (*timeout_ms)(struct agent *), struct pi_error *err)
+{
+    pump->agent = agent;
+    pump->run = run;
+    pump->timeout_ms = timeout_ms;
+    pump->timer = timer_new(&agent->loop, pump_run, pump);
+    pump->watch = pump->timer ? watch_new(&agent->loop, fd, pump_run, pump) : NULL;
+    return pump->watch ? 0 : pi_fail(err, ENOMEM, "agent");
+}
+
+static void pump_stop(struct pump *pump)
+{
+    watch_free(pi_steal(pump->watch));
+    timer_free(pi_steal(pump->timer));
+}
+
+static void run_imds(struct agent *agent)
+{
+    imds_server_run(agent->imds, pi_monotonic_ms());
+}
+
+static int imds_timeout(struct agent *agent)
+{
+    return imds_server_timeout_ms(agent->imds, pi_monotonic_ms());
+}
+
+static void run_api(struct agent *agent)
+{
+    api_server_run(agent->api);
+}
+
+static int api_timeout(struct agent *agent)
+{
+    return api_server_timeout_ms(agent->api);
+}
+
+static uint16_t remembered_port(const struct agent *agent, int state_fd)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    (void)agent;
+    if (pi_file_read(state_fd, STATE_FILE, 4096, &text, NULL) < 0 || !text.data)
+        return 0;
+    json_auto_t *state = pi_json_parse(text.data, text.size, NULL);
+    json_int_t port = json_integer_value(json_object_get(state, "imds_port"));
+    return port > 0 && port < 65536 ? (uint16_t)port : 0;
+}
+
+/* The port is part of what running guests know, so it stays; only where another program took it meanwhile is
+ * a new one chosen. */
+static int listen_imds(struct agent *agent, int state_fd, struct pi_error *err)
+{
+    uint16_t port = remembered_port(agent, state_fd), wanted = port;
+    int fd = socket_listen_loopback(&port, err);
+    if (fd == -EADDRINUSE && wanted) {
+        port = 0;
+        fd = socket_listen_loopback(&port, err);
+        agent_log(
+            "port %u was taken by another program: the seeds are on port %u now; guests that run already cannot report",
+            wanted, port);
+    }
+    if (fd < 0)
+        return fd;
+    agent->imds_port = port;
+    if (port != wanted) {
+        char text[64];
+        snprintf(text, sizeof text, "{\"imds_port\": %u}\n", port);
+        int r = pi_file_write(state_fd, STATE_FILE, text, strlen(text), 0600, err);
+        if (r < 0) {
+            close(fd);
+            return r;
+        }
+    }
+    return fd;
+}
+
+static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
+{
+    pi_auto_close int fd = listen_imds(agent, state_fd, err);
+    if (fd < 0)
+        return fd;
+    int r = imds_registry_new(&agent->registry);
+    if (r == 0)
+        r = imds_server_new(fd, agent->registry, &instance_imds_handler, agent, NULL, &agent->imds);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot serve seeds");
+    pi_steal_fd(&fd);
+    return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
+}
+
+static int start_api(struct agent *agent, struct pi_error *err)
+{
+    pi_auto_close int fd = socket_listen_unix(agent->paths.runtime, API_SOCKET_NAME, err);
+    if (fd < 0)
+        return fd;
+    int r = api_server_new(fd, agent_route, agent, &agent->api, err);
+    if (r < 0)
+        return r;
+    pi_steal_fd(&fd);
+    return pump_start(&agent->api_pump, agent, api_server_fd(agent->api), run_api, api_timeout, err);
+}
+
+/* One agent a user: the lock is held until this process ends, however it ends. */
+static int take_lock(const struct agent *agent, int runtime_fd, int *ret_fd, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(runtime_fd, "agent.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return pi_fail(err, errno, "%s/agent.lock", agent->paths.runtime);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        char pid[16] = "";
+        if (pread(fd, pid, sizeof pid - 1, 0) < 0)
+            pid[0] = '\0';
+        return pi_refuse(err, PI_CONFLICT,
+                         "an agent is running already (process %s): piagent agent status shows it", pid);
+    }
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d", (int)getpid()) < 0)
+        return pi_fail(err, errno, "%s/agent.lock", agent->paths.runtime);
+    *ret_fd = pi_steal_fd(&fd);
+    return 0;
+}
+
+/* A hundred machines need some hundred descriptors: the soft limit is a default, not a wish. */
+static void raise_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
+{
+    int r = pi_paths_find(&agent->paths, err);
+    if (r < 0 || (r = pi_boot_id(agent->boot_id, err)) < 0)
+        return r;
+    if (!(agent->program = realpath("/proc/self/exe", NULL)))
+        return pi_fail(err, errno, "/proc/self/exe");
+    pi_auto_close int runtime_fd = pi_dir_open(agent->paths.runtime, err);
+    if (runtime_fd < 0)
+        return runtime_fd;
+    if ((r = take_lock(agent, runtime_fd, ret_lock, err)) < 0)
+        return r;
+    pi_auto_close int state_fd = pi_dir_open(agent->paths.state, err);
+    if (state_fd < 0)
+        return state_fd;
+    if ((agent->instances_fd = pi_dir_open(agent->paths.instances, err)) < 0)
+        return agent->instances_fd;
+    /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
+     * machines. */
+    if ((r = start_imds(agent, state_fd, err)) < 0 || (r = agent_adopt_all(agent, err)) < 0)
+        return r;
+    return start_api(agent, err);
+}
+
+static void finish(struct agent *agent)
+{
+    struct instance *instance;
+    pump_stop(&agent->api_pump);
+    pump_stop(&agent->imds_pump);
+    while ((instance = LIST_FIRST(&agent->instances)))
+        instance_detach(instance);
+    api_server_free(pi_steal(agent->api));
+    imds_server_free(pi_steal(agent->imds));
+    imds_registry_free(pi_steal(agent->registry));
+    free(agent->program);
+    pi_paths_done(&agent->paths);
+    pi_close_p(&agent->instances_fd);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    agent_log("SIG%s: the agent stops, guests run on", sigabbrev_np(number));
+    uv_stop(handle->loop);
+}
+
+static void close_handle(uv_handle_t *handle, void *user)
+{
+    (void)user;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void report_ready(int fd, int result, const struct pi_error *err)
+{
+    if (fd < 0)
+        return;
+    if (result == 0) {
+        dprintf(fd, "ok\n");
+    } else {
+        json_auto_t *line =
+            json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", err->text);
+        json_dumpfd(line, fd, JSON_COMPACT);
+        dprintf(fd, "\n");
+    }
+    close(fd);
+}
+
+static int run(struct agent *agent, int ready_fd, struct pi_error *err)
+{
+    uv_signal_t signals[2];
+    static const int numbers[2] = {SIGTERM, SIGINT};
+    pi_auto_close int lock = -1;
+    int r = start(agent, &lock, err);
+    report_ready(ready_fd, r, err);
+    if (r == 0) {
+        for (int i = 0; i < 2; i++) {
+            uv_signal_init(&agent->loop, &signals[i]);
+            uv_signal_start(&signals[i], on_signal, numbers[i]);
+        }
+        agent_log("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
+                  agent->imds_port);
+        uv_run(&agent->loop, UV_RUN_DEFAULT);
+    }
+    finish(agent);
+    uv_walk(&agent->loop, close_handle, NULL);
+    uv_run(&agent->loop, UV_RUN_DEFAULT);
+    return r;
+}
+
+static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
+{
+    uint64_t fd;
+    *ret = -1;
+    if (argc == 1)
+        return 0;
+    if (argc == 3 && !strcmp(argv[1], "--ready-fd") && pi_number_parse(argv[2], 3, 1023, &fd, NULL) == 0) {
+        *ret = (int)fd;
+        return fcntl(*ret, F_SETFD, FD_CLOEXEC) < 0 ? pi_fail(err, errno, "--ready-fd %s", argv[2]) : 0;
+    }
+    return pi_refuse(err, PI_USAGE,
+                     "piagent agent takes 'status', 'stop' or nothing: see piagent agent --help");
+}
+
+int agent_main(int argc, char **argv)
+{
+    struct agent agent = {.instances_fd = -1, .started_ms = pi_realtime_ms()};
+    struct pi_error err = {0};
+    int ready_fd;
+    int r = parse_ready_fd(argc, argv, &ready_fd, &err);
+    if (r == 0 && (r = uv_loop_init(&agent.loop)) < 0)
+        pi_fail(&err, -r, "event loop");
+    if (r == 0) {
+        LIST_INIT(&agent.instances);
+        signal(SIGPIPE, SIG_IGN);
+        umask(077);
+        raise_limits();
+        r = run(&agent, ready_fd, &err);
+        uv_loop_close(&agent.loop);
+    }
+    if (r < 0)
+        fprintf(stderr, "piagent: %s\n", err.text);
+    return r < 0 ? (int)err.kind : PI_OK;
+}

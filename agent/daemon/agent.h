@@ -1,0 +1,61 @@
+/*
+ * The agent: one process a user, one thread, one loop. It owns every instance, and is the only writer of
+ * their state. Nothing in it waits: what blocks runs in a worker.
+ */
+#ifndef PIAGENT_DAEMON_AGENT_H
+#define PIAGENT_DAEMON_AGENT_H
+
+#include <sys/queue.h>
+
+#include "agent/api/server.h"
+#include "agent/base/paths.h"
+#include "agent/base/proc.h"
+#include "agent/daemon/loop.h"
+#include "imds/server.h"
+
+struct instance;
+
+/* A server that brings its own descriptor and timeout (libmicrohttpd's, ours) and is run by the loop. */
+struct pump {
+    struct watch *watch;
+    struct timer *timer;
+    struct agent *agent;
+    void (*run)(struct agent *agent);
+    int (*timeout_ms)(struct agent *agent);
+};
+
+struct agent {
+    uv_loop_t loop;
+    struct pi_paths paths;
+    char boot_id[PI_BOOT_ID_LENGTH + 1];
+    char *program; /* this executable, for workers */
+    uint64_t started_ms;
+    int instances_fd; /* the folder of all instances */
+
+    struct imds_registry *registry;
+    struct imds_server *imds;
+    uint16_t imds_port;
+    struct pump imds_pump;
+    struct api_server *api;
+    struct pump api_pump;
+
+    LIST_HEAD(, instance) instances;
+};
+
+/* One line in the agent's log (its standard error), with the time. */
+void agent_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Streams that follow topic have something new. */
+void agent_wake(struct agent *agent, const void *topic);
+
+/* The instance of that name, or NULL. Ghosts (what is left of a failed creation, for its followers) only
+ * where asked. */
+struct instance *agent_find(struct agent *agent, const char *name, bool ghosts);
+
+/* Answers one request of the control API (routes.c). */
+void agent_route(struct api_call *call, void *user);
+
+/* Reads every instance's folder and takes over what runs (adopt.c). */
+int agent_adopt_all(struct agent *agent, struct pi_error *err);
+
+#endif

@@ -1,0 +1,326 @@
+/* A new instance: checked first, then its image is fetched and its folder filled by workers. All of it, or
+ * nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/instance.h"
+#include "agent/image/fetch.h"
+#include "agent/seed/documents.h"
+#include "agent/seed/password.h"
+#include "agent/seed/ssh_key.h"
+#include "agent/seed/validate.h"
+
+#define DEFAULT_IMAGE      "fedora"
+#define DEFAULT_USER       "fedora"
+#define DEFAULT_CPUS       2
+#define DEFAULT_MEMORY_MIB 1024
+#define DEFAULT_DISK_BYTES ((uint64_t)10 << 30)
+/* How long the followers of a creation that failed can still read why. */
+#define GHOST_MS 10000
+
+static int word(const char *option, const char *given, const char *const *names, int otherwise, int *ret,
+                struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf known = {0};
+    if (!given) {
+        *ret = otherwise;
+        return 0;
+    }
+    for (int i = 0; names[i]; i++) {
+        if (!strcmp(given, names[i])) {
+            *ret = i;
+            return 0;
+        }
+        pi_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    return pi_refuse(err, PI_USAGE, "--%s '%.32s' is not known: it is one of %s", option, given,
+                     known.data ? known.data : "");
+}
+
+static char *copy_or(const char *text, const char *otherwise)
+{
+    return text || otherwise ? strdup(text ? text : otherwise) : NULL;
+}
+
+static int make_mac(char **ret)
+{
+    uint8_t b[3];
+    int r = pi_random_bytes(b, sizeof b);
+    /* QEMU's own prefix, locally administered. */
+    return r < 0 ? r : asprintf(ret, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]) < 0 ? -ENOMEM : 0;
+}
+
+static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi_error *err)
+{
+    int r;
+    if ((r = pi_name_check(request->name, err)) < 0 ||
+        (r = word("arch", request->arch, vm_arch_names, (int)vm_arch_host(), &spec->arch, err)) < 0 ||
+        (r = word("accel", request->accel, vm_accel_names, VM_ACCEL_AUTO, &spec->accel, err)) < 0 ||
+        (r = word("firmware", request->firmware, vm_firmware_names, VM_FIRMWARE_AUTO, &spec->firmware, err)) <
+            0)
+        return r;
+    if (spec->arch == VM_ARCHES)
+        return pi_refuse(err, PI_USAGE,
+                         "this host is neither x86_64 nor aarch64: say which one to emulate with --arch");
+    snprintf(spec->name, sizeof spec->name, "%s", request->name);
+    spec->cpus = request->cpus ? request->cpus : DEFAULT_CPUS;
+    spec->memory_mib = request->memory_mib ? request->memory_mib : DEFAULT_MEMORY_MIB;
+    spec->disk_bytes = request->disk_bytes;
+    spec->user = copy_or(request->user, DEFAULT_USER);
+    spec->password_hash = copy_or(request->password_hash, NULL);
+    spec->forwards = request->forwards;
+    request->forwards = (struct pi_strv){0};
+    spec->authorized_keys = request->ssh_keys;
+    request->ssh_keys = (struct pi_strv){0};
+    spec->has_user_data = request->user_data != NULL;
+    if (!spec->user || pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
+        return pi_fail(err, ENOMEM, "cannot create %s", spec->name);
+    return vm_spec_check(spec, err);
+}
+
+/* The command line has checked these too; whoever speaks to the socket may not have. */
+static int check_seed(const struct api_create *request, const struct vm_spec *spec, struct pi_error *err)
+{
+    enum seed_kind kind;
+    int r = seed_user_check(spec->user, err);
+    if (r == 0 && spec->password_hash)
+        r = seed_hash_check(spec->password_hash, err);
+    for (size_t i = 0; r == 0 && i < spec->authorized_keys.count; i++)
+        r = seed_ssh_key_check(spec->authorized_keys.items[i], err);
+    if (r == 0 && request->user_data)
+        r = seed_user_data_check(request->user_data, strlen(request->user_data), &kind, err);
+    return r;
+}
+
+static int check_memory(const struct vm_spec *spec, struct pi_error *err)
+{
+    struct sysinfo host;
+    char wanted[32], there[32];
+    if (sysinfo(&host) < 0)
+        return 0;
+    uint64_t total = (uint64_t)host.totalram * host.mem_unit, bytes = spec->memory_mib << 20;
+    if (bytes <= total)
+        return 0;
+    return pi_refuse(err, PI_HOST, "--memory %s is more than this host has (%s)",
+                     pi_size_format(bytes, wanted), pi_size_format(total, there));
+}
+
+static void on_ghost_over(void *user)
+{
+    instance_detach(user);
+}
+
+/* The instance is gone from the disk and from every list; who follows its events can still read why. */
+static void creation_failed(struct instance *instance, const struct pi_error *err)
+{
+    struct pi_error ignored;
+    agent_log("%s: not created: %s", instance->record.spec.name, err->text);
+    instance_let_go(instance);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
+                                              .text = (char *)err->text,
+                                              .error_kind = (char *)pi_kind_name(err->kind)});
+    instance->ghost = true;
+    if (pi_tree_remove(instance->agent->instances_fd, instance->record.spec.name, &ignored) < 0)
+        agent_log("%s: %s", instance->record.spec.name, ignored.text);
+    instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
+    if (instance->ghost_timer)
+        timer_set(instance->ghost_timer, GHOST_MS);
+    else
+        instance_detach(instance);
+}
+
+static void no_progress(const json_t *line, void *user)
+{
+    (void)line;
+    (void)user;
+}
+
+static void on_prepared(int result, const json_t *line, const struct pi_error *err, void *user)
+{
+    struct instance *instance = user;
+    struct pi_error refused;
+    (void)line;
+    instance->worker = NULL;
+    if (result < 0)
+        creation_failed(instance, err);
+    else if (instance_request(instance, VM_EVENT_START, &refused) < 0)
+        creation_failed(instance, &refused);
+    else if (instance->record.state == VM_FAILED && !instance->record.started_ms)
+        instance_save(instance);
+}
+
+static void prepare(struct instance *instance)
+{
+    static const struct worker_handler handler = {.progress = no_progress, .done = on_prepared};
+    struct pi_error err;
+    const char *argv[] = {instance->agent->program, "worker", "prepare", instance->folder, NULL};
+    if (worker_start(&instance->agent->loop, argv, STDERR_FILENO, NULL, &handler, instance, &instance->worker,
+                     &err) < 0)
+        creation_failed(instance, &err);
+}
+
+static int take_image(struct instance *instance, const json_t *line, struct pi_error *err)
+{
+    pi_auto_image struct image image = {0};
+    struct vm_image *ret = &instance->record.spec.image;
+    int r = pi_fields_read(image_fields, json_object_get(line, "image"), true, &image, err);
+    if (r < 0)
+        return pi_context(err, r, "the image worker's answer");
+    snprintf(ret->sha256, sizeof ret->sha256, "%s", image.sha256);
+    ret->path = pi_steal(image.path);
+    ret->name = pi_steal(image.name);
+    ret->format = strdup(image_format_names[image.format]);
+    ret->virtual_size_bytes = image.virtual_size_bytes;
+    ret->verified = image.verified;
+    if (!instance->record.spec.disk_bytes)
+        instance->record.spec.disk_bytes =
+            image.virtual_size_bytes > DEFAULT_DISK_BYTES ? image.virtual_size_bytes : DEFAULT_DISK_BYTES;
+    if (!ret->path || !ret->name || !ret->format)
+        return pi_refuse(err, PI_FAILED, "the image worker's answer lacks the image's path or name");
+    if (image.note)
+        journal_note(instance, "%s", image.note);
+    return vm_record_save(instance->dir_fd, &instance->record, err);
+}
+
+static void on_image(int result, const json_t *line, const struct pi_error *err, void *user)
+{
+    struct instance *instance = user;
+    struct pi_error failure;
+    instance->worker = NULL;
+    if (result < 0)
+        creation_failed(instance, err);
+    else if (take_image(instance, line, &failure) < 0)
+        creation_failed(instance, &failure);
+    else
+        prepare(instance);
+}
+
+static void on_image_progress(const json_t *line, void *user)
+{
+    struct image_progress progress = {0};
+    if (pi_fields_read(image_progress_fields, line, true, &progress, NULL) < 0)
+        return;
+    journal_progress(user, &(struct api_event){.kind = API_EVENT_IMAGE,
+                                               .text = progress.name,
+                                               .phase = (char *)image_phase_names[progress.phase],
+                                               .done_bytes = progress.done_bytes,
+                                               .total_bytes = progress.total_bytes,
+                                               .rate_bytes_per_s = progress.rate_bytes_per_s});
+}
+
+static int fetch(struct instance *instance, struct pi_error *err)
+{
+    static const struct worker_handler handler = {.progress = on_image_progress, .done = on_image};
+    const struct api_create *request = &instance->request;
+    const char *argv[16];
+    size_t n = 0;
+    argv[n++] = instance->agent->program;
+    argv[n++] = "image";
+    argv[n++] = "fetch";
+    argv[n++] = "--json";
+    argv[n++] = "--arch";
+    argv[n++] = vm_arch_names[instance->record.spec.arch];
+    if (request->image_sha256) {
+        argv[n++] = "--sha256";
+        argv[n++] = request->image_sha256;
+    }
+    if (request->image_unverified)
+        argv[n++] = "--unverified";
+    argv[n++] = "--";
+    argv[n++] = request->image ? request->image : DEFAULT_IMAGE;
+    argv[n] = NULL;
+    return worker_start(&instance->agent->loop, argv, STDERR_FILENO, &request->environment, &handler,
+                        instance, &instance->worker, err);
+}
+
+/* Everything that can be wrong with this host for this spec, before anything is downloaded. */
+static int check_host(struct instance *instance, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv argv = {0};
+    int r = check_memory(&instance->record.spec, err);
+    if (r == 0)
+        r = instance_check_ports(instance, err);
+    return r < 0 ? r : instance_argv(instance, &argv, err);
+}
+
+static int make_folder(struct agent *agent, const char *name, struct pi_error *err)
+{
+    if (mkdirat(agent->instances_fd, name, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return pi_fail(err, errno, "cannot create %s/%s", agent->paths.instances, name);
+    const struct instance *other = agent_find(agent, name, false);
+    return pi_refuse(
+        err, PI_CONFLICT,
+        "the name %s is in use%s%s: choose another one, or remove that machine with: piagent rm %s", name,
+        other ? ", " : "", other ? vm_state_names[other->record.state] : "", name);
+}
+
+static int begin(struct instance *instance, struct pi_error *err)
+{
+    struct vm_record *record = &instance->record;
+    const char *user_data = instance->request.user_data;
+    int r = check_host(instance, err);
+    if (r == 0 && user_data)
+        r = pi_file_write(instance->dir_fd, "user-data", user_data, strlen(user_data), 0600, err);
+    if (r == 0)
+        r = vm_record_save(instance->dir_fd, record, err);
+    if (r == 0)
+        r = pi_dir_sync(instance->agent->instances_fd, err);
+    if (r == 0)
+        r = fetch(instance, err);
+    if (r == 0)
+        journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
+                                                  .state = (char *)vm_state_names[VM_CREATED]});
+    return r;
+}
+
+int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
+                    struct pi_error *err)
+{
+    __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA,
+                                                                        .state = VM_CREATED};
+    struct instance *instance;
+    struct pi_error ignored;
+    record.created_ms = pi_realtime_ms();
+    int r = fill_spec(request, &record.spec, err);
+    if (r == 0)
+        r = check_seed(request, &record.spec, err);
+    if (r == 0 && (r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0)
+        pi_fail(err, -r, "cannot create %s", request->name);
+    if (r == 0)
+        r = make_folder(agent, request->name, err);
+    if (r < 0)
+        return r;
+    r = instance_new(agent, &record, &instance, err);
+    if (r < 0) {
+        pi_tree_remove(agent->instances_fd, request->name, &ignored);
+        return r;
+    }
+    instance->request = *request;
+    *request = (struct api_create){0};
+    r = begin(instance, err);
+    if (r < 0)
+        instance_remove(instance, &ignored);
+    else
+        *ret = instance;
+    return r;
+}
+
+int instance_remove(struct instance *instance, struct pi_error *err)
+{
+    int r = pi_tree_remove(instance->agent->instances_fd, instance->record.spec.name, err);
+    if (r == 0)
+        r = pi_dir_sync(instance->agent->instances_fd, err);
+    if (r == 0)
+        instance_detach(instance);
+    return r;
+}

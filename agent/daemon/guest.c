@@ -1,0 +1,89 @@
+/* What the guest says through the IMDS: that it fetched its seed, and what cloud-init reports. All of it is
+ * hostile until cleaned and bounded. */
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/daemon/instance.h"
+
+#define REPORTS_BURST      400u
+#define REPORTS_PER_SECOND 40u
+#define FAILED_MODULES_MAX 32
+
+static const char *const results[] = {[IMDS_RESULT_NONE] = NULL,
+                                      [IMDS_RESULT_SUCCESS] = "SUCCESS",
+                                      [IMDS_RESULT_WARN] = "WARN",
+                                      [IMDS_RESULT_FAIL] = "FAIL"};
+
+/* A real boot reports some hundred times; a guest that floods writes neither the journal full nor the disk
+ * busy. */
+static bool within_budget(struct instance *instance)
+{
+    uint64_t now = pi_monotonic_ms(),
+             earned = (now - instance->reports_refilled_ms) * REPORTS_PER_SECOND / 1000;
+    if (earned) {
+        uint64_t budget = instance->reports_budget + earned;
+        instance->reports_budget = budget > REPORTS_BURST ? REPORTS_BURST : (unsigned)budget;
+        instance->reports_refilled_ms = now;
+    }
+    if (!instance->reports_budget)
+        return false;
+    instance->reports_budget--;
+    return true;
+}
+
+static void on_served(void *owner, enum imds_document document, const char *user_agent, void *user)
+{
+    struct instance *instance = owner;
+    (void)user;
+    if (!within_budget(instance))
+        return;
+    instance_sign(instance);
+    char text[160];
+    snprintf(text, sizeof text, "%s fetched%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
+             user_agent);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
+}
+
+static void remember_failure(struct instance *instance, const char *module)
+{
+    struct pi_strv *failed = &instance->record.failed_modules;
+    for (size_t i = 0; i < failed->count; i++)
+        if (!strcmp(failed->items[i], module))
+            return;
+    if (failed->count < FAILED_MODULES_MAX)
+        pi_strv_add(failed, module);
+}
+
+static void on_reported(void *owner, const struct imds_report *report, void *user)
+{
+    struct instance *instance = owner;
+    struct vm_record *record = &instance->record;
+    char text[256];
+    (void)user;
+    if (!within_budget(instance))
+        return;
+    instance_sign(instance);
+    pi_text_clean(report->description, strlen(report->description), text, sizeof text);
+    snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
+    if (report->result == IMDS_RESULT_FAIL && report->module[0])
+        remember_failure(instance, report->name);
+    journal_add(instance,
+                &(struct api_event){.kind = API_EVENT_REPORT,
+                                    .text = text,
+                                    .stage = (char *)report->stage,
+                                    .module = report->module[0] ? (char *)report->module : NULL,
+                                    .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
+                                    .result = (char *)results[report->result],
+                                    .guest_ms = report->timestamp_ms});
+    if (!imds_report_ends_boot(report))
+        return;
+    /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
+     * not tell. */
+    bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
+    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
+             success ? results[report->result] : "FAIL");
+    instance_save(instance);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+}
+
+const struct imds_handler instance_imds_handler = {.served = on_served, .reported = on_reported};

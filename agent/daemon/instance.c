@@ -1,0 +1,326 @@
+/* An instance's life: events in, through the state function, actions out. */
+#include "agent/daemon/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/kvm.h"
+
+static void on_resend(void *user)
+{
+    instance_feed(user, &(struct vm_event){.type = VM_EVENT_RESEND});
+}
+
+/* A guest is slow, not dead, while it prints and reports: unless a time was asked for, the powerdown's counts
+ * from its last sign of life. */
+static void on_rung(void *user)
+{
+    struct instance *instance = user;
+    uint64_t now = pi_monotonic_ms();
+    if (instance->record.rung == VM_RUNG_POWERDOWN && !instance->powerdown_ms) {
+        uint64_t quiet = now - instance->last_sign_ms, asked = now - instance->powerdown_since_ms;
+        if (quiet < INSTANCE_POWERDOWN_MS && asked < INSTANCE_POWERDOWN_CAP_MS) {
+            timer_set(instance->rung_timer, INSTANCE_POWERDOWN_MS - quiet);
+            return;
+        }
+    }
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
+}
+
+static bool may_fall_back(const struct instance *instance)
+{
+    return instance->record.spec.accel == VM_ACCEL_AUTO && instance->record.accel == VM_ACCEL_KVM;
+}
+
+static void on_no_sign(void *user)
+{
+    struct instance *instance = user;
+    if (!instance->sign_seen && may_fall_back(instance)) {
+        journal_note(instance,
+                     "the guest shows no sign of life under KVM after %d s: starting it afresh under TCG",
+                     INSTANCE_SIGN_MS / 1000);
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_NO_SIGN, .fallback = true});
+    }
+}
+
+int instance_new(struct agent *agent, struct vm_record *record, struct instance **ret, struct pi_error *err)
+{
+    struct instance *instance = calloc(1, sizeof *instance);
+    if (!instance)
+        return pi_fail(err, ENOMEM, "instance");
+    *instance = (struct instance){.agent = agent,
+                                  .refs = 1,
+                                  .dir_fd = -1,
+                                  .pidfd = -1,
+                                  .journal = LOGFILE_NONE,
+                                  .console_log = LOGFILE_NONE};
+    instance->resend_timer = timer_new(&agent->loop, on_resend, instance);
+    instance->rung_timer = timer_new(&agent->loop, on_rung, instance);
+    instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
+    int r = instance->resend_timer && instance->rung_timer && instance->sign_timer &&
+                    asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
+                ? 0
+                : pi_fail(err, ENOMEM, "instance");
+    if (r == 0 && (instance->dir_fd = openat(agent->instances_fd, record->spec.name,
+                                             O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        r = pi_fail(err, errno, "%s", instance->folder);
+    if (r == 0)
+        r = journal_open(instance, err);
+    if (r < 0) {
+        instance_unref(instance);
+        return r;
+    }
+    instance->record = *record;
+    *record = (struct vm_record){0};
+    LIST_INSERT_HEAD(&agent->instances, instance, entry);
+    *ret = instance;
+    return 0;
+}
+
+void instance_ref(struct instance *instance)
+{
+    instance->refs++;
+}
+
+void instance_unref(struct instance *instance)
+{
+    if (--instance->refs)
+        return;
+    instance_let_go(instance);
+    timer_free(instance->resend_timer);
+    timer_free(instance->rung_timer);
+    timer_free(instance->sign_timer);
+    timer_free(instance->link_timer);
+    timer_free(instance->ghost_timer);
+    logfile_close(&instance->journal);
+    logfile_close(&instance->console_log);
+    pi_close_p(&instance->dir_fd);
+    api_done(event, &instance->image);
+    api_done(create, &instance->request);
+    vm_record_done(&instance->record);
+    free(instance->folder);
+    free(instance);
+}
+
+void instance_let_go(struct instance *instance)
+{
+    timer_clear(instance->resend_timer);
+    timer_clear(instance->rung_timer);
+    timer_clear(instance->sign_timer);
+    if (instance->link_timer)
+        timer_clear(instance->link_timer);
+    qmp_link_close(pi_steal(instance->qmp));
+    console_free(pi_steal(instance->console));
+    watch_free(pi_steal(instance->exit_watch));
+    pi_close_p(&instance->pidfd);
+    instance->pidfd = -1;
+    worker_cancel(pi_steal(instance->worker));
+}
+
+void instance_detach(struct instance *instance)
+{
+    LIST_REMOVE(instance, entry);
+    instance_let_go(instance);
+    if (instance->agent->api) {
+        api_server_end(instance->agent->api, &instance->journal);
+        api_server_end(instance->agent->api, &instance->console_log);
+    }
+    instance_unref(instance);
+}
+
+void instance_set_reason(struct instance *instance, const char *format, ...)
+{
+    char text[sizeof instance->record.reason];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    pi_text_clean(text, strlen(text), instance->record.reason, sizeof instance->record.reason);
+}
+
+void instance_save(struct instance *instance)
+{
+    struct pi_error err;
+    if (vm_record_save(instance->dir_fd, &instance->record, &err) < 0)
+        agent_log("%s: %s", instance->record.spec.name, err.text);
+}
+
+void instance_sign(struct instance *instance)
+{
+    instance->last_sign_ms = pi_monotonic_ms();
+    instance->sign_seen = true;
+    timer_clear(instance->sign_timer);
+}
+
+/* QMP's answers to what the state function sent: a refusal is told; the ladder's next rung deals with
+ * silence. */
+static void on_answer(int result, const json_t *data, const char *why, void *user)
+{
+    struct instance *instance = user;
+    (void)data;
+    if (result < 0 && result != -ECONNRESET)
+        journal_note(instance, "QEMU did not do as asked: %s", why);
+}
+
+static void on_cont(int result, const json_t *data, const char *why, void *user)
+{
+    struct instance *instance = user;
+    on_answer(result, data, why, user);
+    if (result == 0)
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+}
+
+static void command(struct instance *instance, enum qmp_command which, qmp_reply_fn reply)
+{
+    if (instance->qmp)
+        qmp_link_execute(instance->qmp, which, INSTANCE_QMP_MS, reply, instance);
+}
+
+static void press_power_button(struct instance *instance)
+{
+    command(instance, QMP_SYSTEM_POWERDOWN, on_answer);
+    instance->powerdowns_sent++;
+    /* Each press would be a line of its own; the first is news, then one every half a minute. */
+    if (instance->powerdowns_sent == 1)
+        journal_note(instance, "the guest was asked to power off");
+    else if (instance->powerdowns_sent % 10 == 1)
+        journal_note(instance, "the guest does not power off yet: asked %u times", instance->powerdowns_sent);
+}
+
+static void signal_qemu(struct instance *instance, int signal)
+{
+    journal_note(instance, "%s sent to QEMU", signal == SIGTERM ? "SIGTERM" : "SIGKILL");
+    if (instance->pidfd >= 0)
+        pi_signal(instance->pidfd, signal);
+}
+
+/* QEMU has ended: what it left is read, and all that belonged to it is given back. */
+static void clean_up(struct instance *instance)
+{
+    if (instance->console)
+        console_drain(instance->console);
+    instance_let_go(instance);
+    instance_clean_sockets(instance);
+    imds_registry_remove(instance->agent->registry, instance->record.key);
+    instance->record.pid = instance->record.start_ticks = 0;
+}
+
+static void launch(struct instance *instance)
+{
+    struct pi_error err;
+    if (instance_launch(instance, &err) == 0)
+        return;
+    instance_set_reason(instance, "%s", err.text);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+}
+
+static void arm_rung(struct instance *instance)
+{
+    bool asking = instance->record.rung == VM_RUNG_POWERDOWN;
+    uint64_t ms = asking ? (instance->powerdown_ms ? instance->powerdown_ms : INSTANCE_POWERDOWN_MS)
+                  : instance->record.rung == VM_RUNG_QUIT ? INSTANCE_QUIT_MS
+                                                          : INSTANCE_SIGNAL_MS;
+    if (asking)
+        instance->powerdown_since_ms = instance->last_sign_ms = pi_monotonic_ms();
+    timer_set(instance->rung_timer, ms);
+}
+
+static void note_state(struct instance *instance, enum vm_state before)
+{
+    struct vm_record *record = &instance->record;
+    uint64_t now = pi_realtime_ms();
+    if (record->state == VM_STARTING)
+        record->started_ms = now, record->ready_ms = record->stopped_ms = 0;
+    else if (record->state == VM_READY && before != VM_PAUSED)
+        record->ready_ms = now;
+    else if (!vm_state_is_live((enum vm_state)record->state))
+        record->stopped_ms = now;
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
+                                              .state = (char *)vm_state_names[record->state],
+                                              .text = record->reason[0] ? record->reason : NULL});
+    agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
+              record->reason);
+}
+
+/* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
+ * QEMU is. */
+static void act(struct instance *instance, unsigned actions)
+{
+    if (actions & VM_DO_DISARM) {
+        timer_clear(instance->resend_timer);
+        timer_clear(instance->rung_timer);
+    }
+    if (actions & VM_DO_CLEAN)
+        clean_up(instance);
+    if (actions & VM_DO_DISTRUST_KVM)
+        kvm_distrust(instance->agent);
+    if (actions & VM_DO_SAVE)
+        instance_save(instance);
+    if (actions & VM_DO_CONT)
+        command(instance, QMP_CONT, on_cont);
+    if (actions & VM_DO_POWERDOWN)
+        press_power_button(instance);
+    if (actions & VM_DO_QUIT)
+        command(instance, QMP_QUIT, on_answer);
+    if (actions & VM_DO_TERM)
+        signal_qemu(instance, SIGTERM);
+    if (actions & VM_DO_KILL)
+        signal_qemu(instance, SIGKILL);
+    if (actions & VM_DO_ARM_RESEND)
+        timer_set(instance->resend_timer, INSTANCE_RESEND_MS);
+    if (actions & VM_DO_ARM_RUNG)
+        arm_rung(instance);
+    if ((actions & VM_DO_WATCH_SIGN) && instance->record.accel == VM_ACCEL_KVM)
+        timer_set(instance->sign_timer, INSTANCE_SIGN_MS);
+    if (actions & VM_DO_LAUNCH)
+        launch(instance);
+}
+
+static unsigned step(struct instance *instance, const struct vm_event *event)
+{
+    enum vm_state before = (enum vm_state)instance->record.state;
+    enum vm_rung rung = (enum vm_rung)instance->record.rung;
+    struct vm_life life = vm_record_life(&instance->record);
+    unsigned actions = vm_life_next(&life, event);
+    vm_record_set_life(&instance->record, &life);
+    if (life.rung > VM_RUNG_POWERDOWN && life.rung != rung && rung != VM_RUNG_NONE &&
+        life.state == VM_STOPPING)
+        journal_note(instance, "that took too long: next is %s", vm_rung_names[life.rung]);
+    if (life.state != before) {
+        note_state(instance, before);
+        if (vm_state_is_live(life.state))
+            instance->record.reason[0] = '\0';
+    }
+    return actions;
+}
+
+void instance_feed(struct instance *instance, const struct vm_event *event)
+{
+    /* Its followers may be the last to hold it, and what comes of the event may end them. */
+    instance_ref(instance);
+    act(instance, step(instance, event));
+    instance_unref(instance);
+}
+
+int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
+{
+    const char *name = instance->record.spec.name, *state = vm_state_names[instance->record.state];
+    unsigned actions = step(instance, &(struct vm_event){.type = type});
+    if (!(actions & VM_DO_REFUSE)) {
+        instance_ref(instance);
+        act(instance, actions);
+        instance_unref(instance);
+        return 0;
+    }
+    if (type == VM_EVENT_START)
+        return pi_refuse(err, PI_CONFLICT, "%s is %s already", name, state);
+    return pi_refuse(err, PI_CONFLICT, "%s is %s: there is nothing to stop", name, state);
+}

@@ -1,0 +1,188 @@
+/* An instance's events: kept in its folder as JSON lines, followed by any number of readers; and its
+ * console's readers. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/lines.h"
+#include "agent/daemon/instance.h"
+
+#define JOURNAL_MAX ((size_t)512 << 10)
+#define CONSOLE_MAX ((size_t)1 << 20)
+#define LINE_MAX_   ((size_t)16 << 10)
+
+static int last_seq(char *line, size_t size, void *user)
+{
+    json_auto_t *event = pi_json_parse(line, size, NULL);
+    json_int_t seq = json_integer_value(json_object_get(event, "seq"));
+    if (seq > 0)
+        *(uint64_t *)user = (uint64_t)seq;
+    return 0;
+}
+
+int journal_open(struct instance *instance, struct pi_error *err)
+{
+    int r = logfile_open(instance->dir_fd, "journal.jsonl", JOURNAL_MAX, &instance->journal, err);
+    if (r == 0)
+        r = logfile_open(instance->dir_fd, "console.log", CONSOLE_MAX, &instance->console_log, err);
+    if (r < 0)
+        return r;
+    struct pi_lines lines = {.partial.max = LINE_MAX_};
+    uint64_t seq = 0, offset = instance->journal.end > LINE_MAX_ ? instance->journal.end - LINE_MAX_ : 0;
+    char chunk[4096];
+    for (size_t n; (n = logfile_read(&instance->journal, &offset, chunk, sizeof chunk));)
+        pi_lines_feed(&lines, chunk, n, last_seq, &seq);
+    /* A line that a crash cut short must not swallow the next one. */
+    if (lines.partial.size)
+        logfile_append(&instance->journal, "\n", 1);
+    pi_lines_done(&lines);
+    instance->next_seq = seq + 1;
+    return 0;
+}
+
+static void complete(struct api_event *event)
+{
+    event->realtime_ms = pi_realtime_ms();
+    event->monotonic_ms = pi_monotonic_ms();
+}
+
+void journal_add(struct instance *instance, struct api_event *event)
+{
+    complete(event);
+    event->seq = instance->next_seq++;
+    json_auto_t *object = api_write(event, event);
+    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    size_t size = line ? strlen(line) : 0;
+    if (line) {
+        line[size] = '\n'; /* in place of the NUL: the size says where it ends */
+        int r = logfile_append(&instance->journal, line, size + 1);
+        if (r < 0)
+            agent_log("%s: cannot write its journal: %s", instance->record.spec.name, strerror(-r));
+    }
+    free(line);
+    agent_wake(instance->agent, &instance->journal);
+}
+
+void journal_note(struct instance *instance, const char *format, ...)
+{
+    char text[512], clean[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    pi_text_clean(text, strlen(text), clean, sizeof clean);
+    agent_log("%s: %s", instance->record.spec.name, clean);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_NOTE, .text = clean});
+}
+
+void journal_progress(struct instance *instance, const struct api_event *image)
+{
+    char *text = image->text ? strdup(image->text) : NULL,
+         *phase = image->phase ? strdup(image->phase) : NULL;
+    api_done(event, &instance->image);
+    instance->image = *image;
+    instance->image.text = text;
+    instance->image.phase = phase;
+    complete(&instance->image);
+    instance->image_version++;
+    agent_wake(instance->agent, &instance->journal);
+}
+
+/* One follower. Both logs are read alike; only the journal's has progress, which is not in the file. */
+struct reader {
+    struct instance *instance;
+    const struct logfile *log;
+    uint64_t offset;
+    uint64_t image_version;
+    bool follow;
+};
+
+static size_t read_progress(struct reader *reader, char *buf, size_t max)
+{
+    struct instance *instance = reader->instance;
+    if (reader->log != &instance->journal || reader->image_version == instance->image_version)
+        return 0;
+    reader->image_version = instance->image_version;
+    json_auto_t *object = api_write(event, &instance->image);
+    size_t n = object ? json_dumpb(object, buf, max, JSON_COMPACT) : 0;
+    if (n == 0 || n >= max)
+        return 0;
+    buf[n] = '\n';
+    return n + 1;
+}
+
+static long reader_read(void *source, char *buf, size_t max)
+{
+    struct reader *reader = source;
+    size_t n = logfile_read(reader->log, &reader->offset, buf, max);
+    /* The log is at its end, so at the end of a line: only there may a line of progress stand. */
+    if (n == 0 && reader->follow)
+        n = read_progress(reader, buf, max);
+    return n == 0 && !reader->follow ? -1 : (long)n;
+}
+
+static void reader_close(void *source)
+{
+    struct reader *reader = source;
+    instance_unref(reader->instance);
+    free(reader);
+}
+
+static int stream_new(struct instance *instance, const struct logfile *log, uint64_t offset, bool follow,
+                      const char *content_type, struct api_stream *ret, struct pi_error *err)
+{
+    struct reader *reader = malloc(sizeof *reader);
+    if (!reader)
+        return pi_fail(err, ENOMEM, "stream");
+    *reader = (struct reader){.instance = instance, .log = log, .offset = offset, .follow = follow};
+    instance_ref(instance);
+    *ret = (struct api_stream){.read = reader_read,
+                               .close = reader_close,
+                               .source = reader,
+                               .topic = log,
+                               .content_type = content_type};
+    return 0;
+}
+
+struct search {
+    uint64_t since, offset, found;
+};
+
+static int seek_line(char *line, size_t size, void *user)
+{
+    struct search *search = user;
+    uint64_t seq = UINT64_MAX;
+    last_seq(line, size, &seq);
+    search->offset += size + 1;
+    if (seq > search->since)
+        return -EEXIST;
+    search->found = search->offset;
+    return 0;
+}
+
+int journal_stream(struct instance *instance, uint64_t since, bool follow, struct api_stream *ret,
+                   struct pi_error *err)
+{
+    const struct logfile *log = &instance->journal;
+    uint64_t offset = logfile_oldest(log);
+    struct search search = {.since = since, .offset = offset, .found = offset};
+    struct pi_lines lines = {.partial.max = LINE_MAX_};
+    char chunk[4096];
+    for (size_t n; since && (n = logfile_read(log, &offset, chunk, sizeof chunk));)
+        if (pi_lines_feed(&lines, chunk, n, seek_line, &search) < 0)
+            break;
+    pi_lines_done(&lines);
+    return stream_new(instance, log, search.found, follow, "application/jsonl", ret, err);
+}
+
+int console_stream(struct instance *instance, uint64_t tail, bool follow, struct api_stream *ret,
+                   struct pi_error *err)
+{
+    const struct logfile *log = &instance->console_log;
+    uint64_t oldest = logfile_oldest(log);
+    uint64_t offset = tail < log->end - oldest ? log->end - tail : oldest;
+    return stream_new(instance, log, offset, follow, "application/octet-stream", ret, err);
+}

@@ -1,0 +1,58 @@
+#include "agent/daemon/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+
+#define DISTRUST_FILE "kvm-runs-no-guest"
+
+static bool distrusted(const struct agent *agent)
+{
+    pi_auto_buf struct pi_buf boot_id = {0};
+    pi_auto_close int dir = open(agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir >= 0 && pi_file_read(dir, DISTRUST_FILE, 64, &boot_id, NULL) == 0 && boot_id.data &&
+           !strcmp(boot_id.data, agent->boot_id);
+}
+
+void kvm_distrust(const struct agent *agent)
+{
+    struct pi_error err;
+    pi_auto_close int dir = open(agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || pi_file_write(dir, DISTRUST_FILE, agent->boot_id, strlen(agent->boot_id), 0600, &err) < 0)
+        agent_log("cannot remember that KVM runs no guest here: each start will try it again");
+}
+
+/* 0, or why KVM cannot be used for the spec. */
+static int usable(const struct vm_spec *spec, struct pi_error *err)
+{
+    if ((enum vm_arch)spec->arch != vm_arch_host())
+        return pi_refuse(
+            err, PI_HOST,
+            "KVM runs guests of this host's own architecture only, not %s: leave --accel out, or say --accel tcg",
+            vm_arch_names[spec->arch]);
+    pi_auto_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (fd >= 0)
+        return 0;
+    if (errno == EACCES)
+        return pi_refuse(err, PI_HOST,
+                         "/dev/kvm may not be opened by you: sudo usermod -aG kvm $USER, then log in anew");
+    if (errno == ENOENT)
+        return pi_refuse(
+            err, PI_HOST,
+            "there is no /dev/kvm: enable virtualization in the firmware setup and load kvm_intel or kvm_amd, or leave --accel out");
+    return pi_fail(err, errno, "/dev/kvm");
+}
+
+int kvm_choose(const struct agent *agent, const struct vm_spec *spec, enum vm_accel *ret,
+               struct pi_error *err)
+{
+    int r = spec->accel == VM_ACCEL_TCG ? -ENOTSUP : usable(spec, err);
+    if (spec->accel == VM_ACCEL_KVM && r < 0)
+        return r;
+    *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !distrusted(agent)) ? VM_ACCEL_KVM : VM_ACCEL_TCG;
+    return 0;
+}

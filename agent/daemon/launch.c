@@ -1,0 +1,315 @@
+/* From a record to a running QEMU: its seed, its sockets, its process, its monitor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/instance.h"
+#include "agent/daemon/kvm.h"
+#include "agent/daemon/sockets.h"
+#include "agent/seed/documents.h"
+#include "agent/seed/smbios.h"
+#include "agent/seed/validate.h"
+#include "agent/vm/argv.h"
+#include "agent/vm/ports.h"
+
+#define QEMU_LOG     "qemu.log"
+#define QEMU_LOG_MAX ((size_t)256 << 10)
+/* What the guest sees as the host on QEMU's user network. */
+#define HOST_ADDRESS "10.0.2.2"
+/* The descriptors of the listening sockets in QEMU. */
+#define QMP_FD     3
+#define CONSOLE_FD 4
+
+static void socket_name(const struct instance *instance, const char *suffix, char ret[96])
+{
+    snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffix);
+}
+
+void instance_clean_sockets(struct instance *instance)
+{
+    static const char *const suffixes[] = {"qmp", "console"};
+    pi_auto_close int dir = open(instance->agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; dir >= 0 && i < PI_ARRAY_SIZE(suffixes); i++) {
+        char name[96];
+        socket_name(instance, suffixes[i], name);
+        unlinkat(dir, name, 0);
+    }
+}
+
+/* The seed. */
+
+static int read_part(struct instance *instance, const char *name, struct pi_buf *ret, struct pi_error *err)
+{
+    int r = pi_file_read(instance->dir_fd, name, SEED_USER_DATA_MAX, ret, err);
+    return r < 0 ? pi_context(err, r, "%s", instance->folder) : 0;
+}
+
+int instance_serve_seed(struct instance *instance, struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    pi_auto_buf struct pi_buf login = {0}, host_private = {0}, host_public = {0}, user_data = {0};
+    pi_auto_strv struct pi_strv keys = {0};
+    pi_auto_documents struct seed_documents documents = {0};
+    char id[64];
+    int r;
+    if ((r = read_part(instance, "ssh_key.pub", &login, err)) < 0 ||
+        (r = read_part(instance, "ssh_host_ed25519_key", &host_private, err)) < 0 ||
+        (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
+        (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
+        return r;
+    login.data[strcspn(login.data, "\n")] = '\0';
+    host_public.data[strcspn(host_public.data, "\n")] = '\0';
+    if ((r = pi_strv_add(&keys, login.data)) < 0)
+        return pi_fail(err, -r, "seed");
+    for (size_t i = 0; i < spec->authorized_keys.count; i++)
+        if ((r = pi_strv_add(&keys, spec->authorized_keys.items[i])) < 0)
+            return pi_fail(err, -r, "seed");
+    snprintf(id, sizeof id, "iid-%s", spec->uuid);
+
+    struct seed_spec seed = {
+        .instance_id = id,
+        .hostname = spec->name,
+        .user = spec->user,
+        .password_hash = spec->password_hash,
+        .authorized_keys = &keys,
+        .host_key_private = host_private.data,
+        .host_key_public = host_public.data,
+        .user_data = spec->has_user_data ? user_data.data : NULL,
+        .user_data_size = user_data.size,
+    };
+    if ((r = seed_render(&seed, &documents, err)) < 0)
+        return r;
+    struct imds_seed served = {
+        .documents = {
+            [IMDS_META_DATA] = {documents.meta_data.data, documents.meta_data.size},
+            [IMDS_USER_DATA] = {documents.user_data.data, documents.user_data.size},
+            [IMDS_VENDOR_DATA] = {documents.vendor_data.data, documents.vendor_data.size},
+            [IMDS_NETWORK_CONFIG] = {documents.network_config.data, documents.network_config.size},
+        }};
+    r = imds_registry_put(instance->agent->registry, instance->record.key, &served, instance);
+    return r < 0 ? pi_fail(err, -r, "cannot serve the seed") : 0;
+}
+
+/* Where the guest finds it: in a file, because an argv can be read by everyone on the host. */
+static int write_smbios(struct instance *instance, struct pi_error *err)
+{
+    char url[128], serial[SEED_SERIAL_MAX + 1];
+    pi_auto_buf struct pi_buf blob = {0};
+    snprintf(url, sizeof url, "http://" HOST_ADDRESS ":%u/%s/", instance->agent->imds_port,
+             instance->record.key);
+    int r = seed_serial(url, serial, err);
+    struct seed_system system = {.manufacturer = "piagent",
+                                 .product = "piagent",
+                                 .version = PIAGENT_VERSION,
+                                 .serial = serial,
+                                 .uuid = instance->record.spec.uuid};
+    if (r == 0)
+        r = seed_smbios_system(&system, &blob, err);
+    return r < 0 ? r : pi_file_write(instance->dir_fd, VM_SMBIOS_FILE, blob.data, blob.size, 0600, err);
+}
+
+/* The command line. */
+
+static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_strv *ret,
+                      struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    pi_auto_free char *qemu = NULL;
+    struct vm_firmware_files firmware = {0};
+    bool uefi = vm_spec_uses_uefi(spec);
+    int r = pi_program_find(vm_qemu_program((enum vm_arch)spec->arch), &qemu, err);
+    if (r < 0)
+        return pi_refuse(err, PI_HOST, "%s is not installed: install %s",
+                         vm_qemu_program((enum vm_arch)spec->arch),
+                         vm_qemu_packages((enum vm_arch)spec->arch));
+    if (uefi && (r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err)) < 0)
+        return r;
+    struct vm_host host = {.qemu = qemu,
+                           .folder = instance->folder,
+                           .accel = accel,
+                           .qmp_fd = QMP_FD,
+                           .console_fd = CONSOLE_FD,
+                           .firmware = uefi ? &firmware : NULL};
+    r = vm_argv_build(spec, &host, ret, err);
+    vm_firmware_done(&firmware);
+    return r;
+}
+
+int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err)
+{
+    enum vm_accel accel = (enum vm_accel)instance->record.accel;
+    int r = vm_state_is_live((enum vm_state)instance->record.state)
+                ? 0
+                : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
+    return r < 0 ? r : build_argv(instance, accel, ret, err);
+}
+
+static bool port_taken(uint16_t port, void *user)
+{
+    const struct instance *self = user, *other;
+    LIST_FOREACH(other, &self->agent->instances, entry)
+    if (other != self && other->record.spec.ssh_port == port)
+        return true;
+    return port == self->agent->imds_port;
+}
+
+/* The user's own ports must be free; the automatic one moves where another program has taken it. */
+int instance_check_ports(struct instance *instance, struct pi_error *err)
+{
+    struct vm_spec *spec = &instance->record.spec;
+    for (size_t i = 0; i < spec->forwards.count; i++) {
+        struct vm_forward forward;
+        int r = vm_forward_parse(spec->forwards.items[i], &forward, err);
+        if (r == 0)
+            r = vm_port_check(forward.address, forward.host_port, err);
+        if (r < 0)
+            return r;
+    }
+    uint16_t port;
+    if (spec->ssh_port && vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0)
+        return 0;
+    int r = vm_port_pick(port_taken, instance, &port, err);
+    if (r < 0)
+        return r;
+    if (spec->ssh_port)
+        journal_note(instance, "port %u was taken by another program: SSH is on port %u now",
+                     (unsigned)spec->ssh_port, port);
+    spec->ssh_port = port;
+    return 0;
+}
+
+/* The process. */
+
+static void last_words(struct instance *instance, char *text, size_t size)
+{
+    pi_auto_buf struct pi_buf log = {0};
+    text[0] = '\0';
+    if (pi_file_read(instance->dir_fd, QEMU_LOG, QEMU_LOG_MAX, &log, NULL) < 0 || !log.size)
+        return;
+    size_t end = log.size, start;
+    while (end && log.data[end - 1] == '\n')
+        end--;
+    for (start = end; start && log.data[start - 1] != '\n'; start--)
+        ;
+    pi_text_clean(log.data + start, end - start, text, size);
+}
+
+static void on_exit_(void *user)
+{
+    struct instance *instance = user;
+    char how[64] = "its end was not seen", words[384];
+    int code = 0;
+    if (pi_reap(instance->pidfd, &code, how, sizeof how) == -EAGAIN)
+        return;
+    last_words(instance, words, sizeof words);
+    /* A reason that was given before (an accelerator that gave up) says more than an exit code. */
+    bool expected = instance->record.shutdown_seen || instance->record.state == VM_STOPPING;
+    if (!expected && !instance->record.reason[0])
+        instance_set_reason(instance, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
+}
+
+static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, int console_fd,
+                 struct pi_error *err)
+{
+    pi_auto_close int log = openat(instance->dir_fd, QEMU_LOG,
+                                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (log < 0)
+        return pi_fail(err, errno, "cannot write %s", QEMU_LOG);
+    pid_t pid;
+    struct pi_identity id;
+    struct pi_spawn how = {.argv = (const char *const *)argv->items,
+                           .fds = (int[]){-1, log, log, [QMP_FD] = qmp_fd, [CONSOLE_FD] = console_fd},
+                           .fd_count = 5,
+                           .new_session = true};
+    int r = pi_spawn(&how, &pid, &instance->pidfd, err);
+    if (r < 0)
+        return r;
+    r = pi_identify(pid, &id, err);
+    instance->record.pid = (uint64_t)pid;
+    instance->record.start_ticks = r < 0 ? 0 : id.start_ticks;
+    snprintf(instance->record.boot_id, sizeof instance->record.boot_id, "%s", instance->agent->boot_id);
+    instance_save(instance);
+    return r;
+}
+
+static int start_process(struct instance *instance, struct pi_error *err)
+{
+    const char *runtime = instance->agent->paths.runtime;
+    char qmp[96], console[96];
+    pi_auto_strv struct pi_strv argv = {0};
+    socket_name(instance, "qmp", qmp);
+    socket_name(instance, "console", console);
+    int r = build_argv(instance, (enum vm_accel)instance->record.accel, &argv, err);
+    if (r < 0)
+        return r;
+    pi_auto_close int qmp_fd = socket_listen_unix(runtime, qmp, err);
+    if (qmp_fd < 0)
+        return qmp_fd;
+    pi_auto_close int console_fd = socket_listen_unix(runtime, console, err);
+    if (console_fd < 0)
+        return console_fd;
+    return spawn(instance, &argv, qmp_fd, console_fd, err);
+}
+
+void instance_forget_boot(struct instance *instance)
+{
+    struct vm_record *record = &instance->record;
+    record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
+    pi_strv_done(&record->failed_modules);
+}
+
+int instance_launch(struct instance *instance, struct pi_error *err)
+{
+    struct vm_record *record = &instance->record;
+    enum vm_accel accel = VM_ACCEL_TCG;
+    int r;
+    instance_forget_boot(instance);
+    instance->sign_seen = instance->adopting = false;
+    instance->powerdowns_sent = 0;
+    if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
+        return r;
+    record->accel = accel;
+    if ((r = instance_check_ports(instance, err)) < 0 || (r = write_smbios(instance, err)) < 0 ||
+        (r = instance_serve_seed(instance, err)) < 0 || (r = start_process(instance, err)) < 0 ||
+        (r = instance_connect(instance, err)) < 0) {
+        if (instance->pidfd >= 0) {
+            pi_signal(instance->pidfd, SIGKILL);
+            waitpid((pid_t)record->pid, NULL, 0);
+        }
+        return r;
+    }
+    return 0;
+}
+
+/* The console. */
+
+static void on_console(const char *bytes, size_t size, void *user)
+{
+    struct instance *instance = user;
+    instance_sign(instance);
+    /* A full disk loses console output, never the guest. */
+    if (logfile_append(&instance->console_log, bytes, size) == 0)
+        agent_wake(instance->agent, &instance->console_log);
+}
+
+int instance_connect(struct instance *instance, struct pi_error *err)
+{
+    static const struct console_handler console_handler = {.output = on_console};
+    struct agent *agent = instance->agent;
+    char console[96];
+    socket_name(instance, "console", console);
+    if (!(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_exit_, instance)))
+        return pi_fail(err, ENOMEM, "QEMU");
+    int r = instance_connect_qmp(instance, err);
+    return r < 0 ? r
+                 : console_new(&agent->loop, agent->paths.runtime, console, &console_handler, instance,
+                               &instance->console, err);
+}

@@ -1,0 +1,31 @@
+/*
+ * What the agent needs of libuv: watching descriptors and timers, each an object of its own that can be freed
+ * at any time, also from its own callback (libuv closes handles later; this hides it).
+ */
+#ifndef PIAGENT_DAEMON_LOOP_H
+#define PIAGENT_DAEMON_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct watch;
+struct timer;
+
+/* Calls fn when fd is readable (also at its end or on an error), and writable where asked. The descriptor
+ * stays the caller's, and open until watch_free(). NULL without memory or for a descriptor that cannot be
+ * polled. */
+struct watch *watch_new(uv_loop_t *loop, int fd, void (*fn)(void *user), void *user);
+/* Whether to be called for writability too. */
+void watch_set_writable(struct watch *watch, bool wanted);
+void watch_free(struct watch *watch);
+
+/* A timer that is not set. NULL without memory. */
+struct timer *timer_new(uv_loop_t *loop, void (*fn)(void *user), void *user);
+/* Once, after ms; replaces what was set. */
+void timer_set(struct timer *timer, uint64_t ms);
+void timer_clear(struct timer *timer);
+bool timer_is_set(const struct timer *timer);
+void timer_free(struct timer *timer);
+
+#endif

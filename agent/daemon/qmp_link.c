@@ -1,0 +1,131 @@
+#include "agent/daemon/qmp_link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/daemon/sockets.h"
+
+struct qmp_link {
+    int fd;
+    struct watch *watch;
+    struct timer *timer;
+    struct qmp_client *client; /* NULL: closed from within a callback */
+    bool busy;                 /* a call into the client is on the stack */
+};
+
+/* After anything that may have queued bytes or moved a deadline. */
+static void settle(struct qmp_link *link)
+{
+    const char *bytes;
+    size_t size;
+    if (link->busy || !link->client)
+        return;
+    while ((size = qmp_client_pending(link->client, &bytes))) {
+        ssize_t n = send(link->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n <= 0)
+            break;
+        qmp_client_sent(link->client, (size_t)n);
+    }
+    if (link->watch)
+        watch_set_writable(link->watch, size > 0);
+    uint64_t deadline = qmp_client_deadline_ms(link->client), now = pi_monotonic_ms();
+    if (deadline == UINT64_MAX)
+        timer_clear(link->timer);
+    else
+        timer_set(link->timer, deadline > now ? deadline - now : 0);
+}
+
+static void release(struct qmp_link *link)
+{
+    qmp_client_free(link->client);
+    watch_free(link->watch);
+    timer_free(link->timer);
+    pi_close_p(&link->fd);
+    free(link);
+}
+
+static void leave(struct qmp_link *link)
+{
+    link->busy = false;
+    if (link->client)
+        settle(link);
+    else
+        release(link);
+}
+
+static void on_io(void *user)
+{
+    struct qmp_link *link = user;
+    char chunk[16384];
+    ssize_t n = recv(link->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        settle(link);
+        return;
+    }
+    link->busy = true;
+    if (n > 0) {
+        qmp_client_receive(link->client, chunk, (size_t)n);
+    } else {
+        /* Nothing more will come; watched on, it would be readable for ever. */
+        watch_free(pi_steal(link->watch));
+        qmp_client_close(link->client, -ECONNRESET, "QEMU closed its monitor");
+    }
+    leave(link);
+}
+
+static void on_deadline(void *user)
+{
+    struct qmp_link *link = user;
+    link->busy = true;
+    qmp_client_expire(link->client, pi_monotonic_ms());
+    leave(link);
+}
+
+int qmp_link_new(uv_loop_t *loop, const char *folder, const char *name, uint64_t greeting_ms,
+                 const struct qmp_handler *handler, void *user, struct qmp_link **ret, struct pi_error *err)
+{
+    pi_auto_close int fd = socket_connect_unix(folder, name, err);
+    if (fd < 0)
+        return fd;
+    struct qmp_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return pi_fail(err, ENOMEM, "QMP");
+    link->fd = pi_steal_fd(&fd);
+    link->client = qmp_client_new(handler, user, pi_monotonic_ms() + greeting_ms);
+    link->timer = timer_new(loop, on_deadline, link);
+    link->watch = watch_new(loop, link->fd, on_io, link);
+    if (!link->client || !link->timer || !link->watch) {
+        release(link);
+        return pi_fail(err, ENOMEM, "QMP");
+    }
+    settle(link);
+    *ret = link;
+    return 0;
+}
+
+void qmp_link_close(struct qmp_link *link)
+{
+    if (!link)
+        return;
+    bool outermost = !link->busy;
+    link->busy = true;
+    struct qmp_client *client = pi_steal(link->client);
+    qmp_client_close(client, -ECONNRESET, "given up");
+    qmp_client_free(client);
+    if (outermost)
+        release(link);
+}
+
+int qmp_link_execute(struct qmp_link *link, enum qmp_command command, uint64_t timeout_ms, qmp_reply_fn reply,
+                     void *user)
+{
+    if (!link->client)
+        return -ECONNRESET;
+    int r = qmp_command_execute(link->client, command, pi_monotonic_ms() + timeout_ms, reply, user);
+    settle(link);
+    return r;
+}

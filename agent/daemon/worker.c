@@ -1,0 +1,161 @@
+#include "agent/daemon/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/lines.h"
+#include "agent/base/proc.h"
+
+struct worker {
+    struct worker_handler handler;
+    void *user;
+    pid_t pid;
+    int pidfd, out_fd;
+    struct watch *exit_watch, *out_watch;
+    struct pi_lines lines;
+    json_t *result;
+    struct pi_error failure; /* from its error line */
+    bool failed;
+};
+
+static void worker_free(struct worker *worker)
+{
+    char text[64];
+    int code;
+    watch_free(worker->exit_watch);
+    watch_free(worker->out_watch);
+    if (worker->pidfd >= 0 && pi_reap(worker->pidfd, &code, text, sizeof text) == -EAGAIN) {
+        pi_signal(worker->pidfd, SIGKILL);
+        waitpid(worker->pid, NULL, 0);
+    }
+    pi_close_p(&worker->pidfd);
+    pi_close_p(&worker->out_fd);
+    pi_lines_done(&worker->lines);
+    json_decref(worker->result);
+    free(worker);
+}
+
+static int on_line(char *line, size_t size, void *user)
+{
+    struct worker *worker = user;
+    json_t *object = pi_json_parse(line, size, NULL);
+    const json_t *error = json_object_get(object, "error");
+    if (error) {
+        const char *message = json_string_value(json_object_get(error, "message"));
+        pi_refuse(&worker->failure, pi_kind_from_name(json_string_value(json_object_get(error, "kind"))),
+                  "%s", message ? message : "failed without a word");
+        worker->failed = true;
+    } else if (json_object_get(object, "phase")) {
+        worker->handler.progress(object, worker->user);
+    } else if (object) {
+        json_decref(worker->result);
+        worker->result = json_incref(object);
+    }
+    json_decref(object);
+    return 0;
+}
+
+static void on_output(void *user)
+{
+    struct worker *worker = user;
+    char chunk[4096];
+    ssize_t n = read(worker->out_fd, chunk, sizeof chunk);
+    if (n > 0)
+        pi_lines_feed(&worker->lines, chunk, (size_t)n, on_line, worker);
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        watch_free(pi_steal(worker->out_watch));
+}
+
+static void on_ended(void *user)
+{
+    struct worker *worker = user;
+    char text[64] = "ended";
+    int code = 1;
+    struct pi_error err;
+    if (pi_reap(worker->pidfd, &code, text, sizeof text) == -EAGAIN)
+        return;
+    watch_free(pi_steal(worker->exit_watch));
+    while (worker->out_watch)
+        on_output(worker);
+    if (worker->failed)
+        err = worker->failure;
+    else if (code != 0)
+        pi_refuse(&err, PI_FAILED, "the worker ended with %s: see the agent's log", text);
+    int r = worker->failed || code != 0 ? -EIO : 0;
+    worker->handler.done(r, worker->result, &err, worker->user);
+    worker_free(worker);
+}
+
+/* The first of two settings of a name is the one that getenv() finds. */
+static int join_environment(const struct pi_strv *first, struct pi_strv *ret)
+{
+    int r = 0;
+    for (size_t i = 0; first && r == 0 && i < first->count; i++)
+        r = pi_strv_add(ret, first->items[i]);
+    for (char **own = environ; r == 0 && *own; own++)
+        r = pi_strv_add(ret, *own);
+    return r;
+}
+
+int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
+                 const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return pi_fail(err, errno, "cannot start a worker");
+    pi_auto_close int writer = ends[1];
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker) {
+        close(ends[0]);
+        return pi_fail(err, ENOMEM, "cannot start a worker");
+    }
+    *worker = (struct worker){.handler = *handler, .user = user, .pidfd = -1, .out_fd = ends[0]};
+    worker->lines.partial.max = 64 << 10;
+    pi_auto_strv struct pi_strv env = {0};
+    int r = join_environment(environment, &env);
+    if (r < 0)
+        pi_fail(err, -r, "cannot start a worker");
+    struct pi_spawn how = {.argv = argv,
+                           .fds = (int[]){-1, writer, error_fd},
+                           .fd_count = 3,
+                           .environ_ = (const char *const *)env.items,
+                           .new_session = true};
+    if (r == 0)
+        r = pi_spawn(&how, &worker->pid, &worker->pidfd, err);
+    if (r == 0 && (!(worker->exit_watch = watch_new(loop, worker->pidfd, on_ended, worker)) ||
+                   !(worker->out_watch = watch_new(loop, worker->out_fd, on_output, worker))))
+        r = pi_fail(err, ENOMEM, "cannot start a worker");
+    if (r < 0) {
+        worker_free(worker);
+        return r;
+    }
+    *ret = worker;
+    return 0;
+}
+
+static void no_progress(const json_t *line, void *user)
+{
+    (void)line;
+    (void)user;
+}
+
+static void no_done(int result, const json_t *line, const struct pi_error *err, void *user)
+{
+    (void)result;
+    (void)line;
+    (void)err;
+    (void)user;
+}
+
+void worker_cancel(struct worker *worker)
+{
+    if (!worker)
+        return;
+    worker->handler = (struct worker_handler){.progress = no_progress, .done = no_done};
+    pi_signal(worker->pidfd, SIGTERM);
+}

@@ -1,0 +1,72 @@
+/* `piagent worker prepare FOLDER`: what an instance's folder needs besides its record, made by programs that
+ * take their time. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/daemon.h"
+#include "agent/seed/ssh_key.h"
+#include "agent/vm/argv.h"
+#include "agent/vm/record.h"
+
+static int make_keys(int dir_fd, const char *folder, const char *name, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf public_key = {0}, line = {0};
+    char comment[96];
+    snprintf(comment, sizeof comment, "piagent@%s", name);
+    int r = seed_ssh_keygen(folder, "ssh_key", comment, err);
+    if (r == 0)
+        r = seed_ssh_keygen(folder, "ssh_host_ed25519_key", name, err);
+    if (r == 0)
+        r = pi_file_read(dir_fd, "ssh_host_ed25519_key.pub", SEED_SSH_KEY_MAX, &public_key, err);
+    if (r == 0)
+        r = seed_known_hosts_line(name, public_key.data, &line, err);
+    return r < 0 ? r : pi_file_write(dir_fd, "known_hosts", line.data, line.size, 0600, err);
+}
+
+static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
+{
+    struct vm_firmware_files firmware = {0};
+    int r = vm_disk_prepare(spec, folder, err);
+    if (r < 0 || !vm_spec_uses_uefi(spec))
+        return r;
+    r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err);
+    if (r == 0)
+        r = vm_vars_prepare(&firmware, folder, err);
+    vm_firmware_done(&firmware);
+    return r;
+}
+
+static int prepare(const char *folder, struct pi_error *err)
+{
+    pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return pi_fail(err, errno, "%s", folder);
+    struct vm_record record = {0};
+    int r = vm_record_load(dir, &record, err);
+    if (r == 0)
+        r = make_disks(&record.spec, folder, err);
+    if (r == 0)
+        r = make_keys(dir, folder, record.spec.name, err);
+    vm_record_done(&record);
+    return r;
+}
+
+int worker_main(int argc, char **argv)
+{
+    struct pi_error err;
+    int r = argc == 3 && !strcmp(argv[1], "prepare")
+                ? prepare(argv[2], &err)
+                : pi_refuse(&err, PI_USAGE, "piagent worker prepare FOLDER is the agent's own");
+    if (r == 0)
+        return PI_OK;
+    json_auto_t *line =
+        json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err.kind), "message", err.text);
+    json_dumpf(line, stdout, JSON_COMPACT);
+    putchar('\n');
+    return (int)err.kind;
+}
