@@ -87,13 +87,13 @@ static int add_json(struct pi_buf *buf, const char *header, const json_t *value)
 /* A key's comment may hold anything, and PyYAML takes no control characters: what isn't ASCII becomes '?'. */
 static json_t *key_json(const char *line)
 {
-    pi_auto_free char *clean = strdup(line);
-    if (!clean)
-        return NULL;
-    for (char *c = clean; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = *c == '\t' ? ' ' : '?';
-    return json_string(clean);
+    char clean[SEED_SSH_KEY_MAX + 1];
+    size_t length = 0;
+    for (; line[length] && length < SEED_SSH_KEY_MAX; length++) {
+        char c = line[length];
+        clean[length] = c >= ' ' && c <= '~' ? c : c == '\t' ? ' ' : '?';
+    }
+    return json_stringn(clean, length);
 }
 
 static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
@@ -150,16 +150,17 @@ int seed_render(const struct seed_spec *spec, struct seed_documents *ret, struct
     if (r < 0)
         return pi_context(err, r, "cannot render the seed");
 
-    pi_auto_documents struct seed_documents made = {0};
+    struct seed_documents made = {0};
     r = render_meta_data(spec, &made.meta_data);
     if (r == 0)
         r = render_user_data(spec, &made.user_data);
     if (r == 0)
         r = render_vendor_data(spec, &made.vendor_data);
-    if (r < 0)
+    if (r < 0) {
+        seed_documents_done(&made);
         return pi_fail(err, -r, "cannot render the seed");
+    }
     *ret = made;
-    made = (struct seed_documents){0};
     return 0;
 }
 

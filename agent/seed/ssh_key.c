@@ -9,7 +9,6 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 
@@ -51,13 +50,13 @@ static bool type_known(const char *type, size_t length)
 /* Base64 (RFC 4648, section 4), padded. ret holds 3 bytes for every 4 of text. */
 static int base64_decode(const char *text, size_t length, uint8_t *ret, size_t *ret_size)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     if (length == 0 || length % 4)
         return -EINVAL;
     size_t padding = text[length - 1] != '=' ? 0 : text[length - 2] != '=' ? 1 : 2;
     uint32_t bits = 0;
     for (size_t i = 0; i < length; i++) {
-        const char *at = i < length - padding ? memchr(alphabet, text[i], 64) : alphabet;
+        const char *at = i < length - padding ? memchr(alphabet, text[i], sizeof alphabet) : alphabet;
         if (!at)
             return -EINVAL;
         bits = bits << 6 | (uint32_t)(at - alphabet);
@@ -91,7 +90,7 @@ static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, siz
 /* Every type that we know is its name and one to three more strings, to the last byte. */
 static bool blob_matches(const struct key_parts *key)
 {
-    uint8_t blob[SEED_SSH_KEY_MAX];
+    uint8_t blob[SEED_SSH_KEY_MAX] = {0};
     size_t left = 0;
     if (base64_decode(key->body, key->body_length, blob, &left) < 0)
         return false;
@@ -188,19 +187,15 @@ int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *
 
 int seed_ssh_keygen(const char *folder, const char *name, const char *comment, struct pi_error *err)
 {
-    pi_auto_free char *program = NULL;
-    int r = pi_program_find("ssh-keygen", &program, err);
-    if (r < 0)
-        return pi_context(err, r, "cannot make an SSH key");
     pi_auto_buf struct pi_buf path = {0};
     if (pi_buf_printf(&path, "%s/%s", folder, name) < 0)
         return pi_fail(err, ENOMEM, "cannot make an SSH key");
     if (faccessat(AT_FDCWD, path.data, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return pi_refuse(err, PI_CONFLICT, "there is an SSH key already: %s", path.data);
 
-    const char *const argv[] = {program, "-q",    "-t", "ed25519", "-N", "",
-                                "-C",    comment, "-f", path.data, NULL};
-    r = pi_run(argv, NULL, NULL, err);
+    const char *const argv[] = {"ssh-keygen", "-q",    "-t", "ed25519", "-N", "",
+                                "-C",         comment, "-f", path.data, NULL};
+    int r = pi_run(argv, NULL, NULL, err);
     return r < 0 ? pi_context(err, r, "cannot make the SSH key %s", path.data) : 0;
 }
 

@@ -44,7 +44,7 @@ static bool is_mime(const char *data, size_t size)
 static int first_line_refuse(const char *line, size_t length, struct pi_error *err)
 {
     char shown[64];
-    pi_text_clean(line, length, shown, sizeof shown - 1);
+    pi_text_clean(line, length, shown, sizeof shown);
     if (memmem(line, length, "cloud", 5))
         return pi_refuse(err, PI_USAGE, "the first line is '%s', and must be exactly '#cloud-config'", shown);
     return pi_refuse(err, PI_USAGE,

@@ -82,18 +82,18 @@ static int refuse_at(struct pi_error *err, size_t line, size_t column, const cha
 /* The mapping ends: no key of it may be there twice. Its keys are forgotten. */
 static int keys_close(struct check *check, size_t first, struct pi_error *err)
 {
+    if (check->key_count == first)
+        return 0;
     struct key *keys = check->keys + first;
     size_t count = check->key_count - first;
     int r = 0;
-    if (count)
-        qsort(keys, count, sizeof *keys, key_compare);
+    qsort(keys, count, sizeof *keys, key_compare);
     for (size_t i = 1; r == 0 && i < count; i++)
         if (strcmp(keys[i - 1].text, keys[i].text) == 0 && strcmp(keys[i].text, "<<") != 0) {
             char shown[64];
-            r = pi_refuse(err, PI_USAGE, "line %zu: the key '%s' is there already, in line %zu",
-                          keys[i].line + 1,
-                          pi_text_clean(keys[i].text, strlen(keys[i].text), shown, sizeof shown - 1),
-                          keys[i - 1].line + 1);
+            r = pi_refuse(
+                err, PI_USAGE, "line %zu: the key '%s' is there already, in line %zu", keys[i].line + 1,
+                pi_text_clean(keys[i].text, strlen(keys[i].text), shown, sizeof shown), keys[i - 1].line + 1);
         }
     for (size_t i = 0; i < count; i++)
         free(keys[i].text);
