@@ -169,10 +169,10 @@ int pi_signal(int pidfd, int signal)
 
 static void last_line(const struct pi_buf *output, char *text, size_t size)
 {
-    const char *end = output->data ? output->data + output->size : "", *start;
-    while (end > output->data && (end[-1] == '\n' || end[-1] == ' '))
+    const char *begin = output->data ? output->data : "", *end = begin + output->size, *start;
+    while (end > begin && (end[-1] == '\n' || end[-1] == ' '))
         end--;
-    for (start = end; start > output->data && start[-1] != '\n'; start--)
+    for (start = end; start > begin && start[-1] != '\n'; start--)
         ;
     pi_text_clean(start, (size_t)(end - start), text, size);
 }
