@@ -41,8 +41,8 @@ static bool read_entry(const json_t *entry, struct image_entry *ret)
     if (length >= (int)sizeof ret->file || file[length])
         return false;
     *ret = (struct image_entry){0};
-    strcpy(ret->file, file);
-    strcpy(ret->link, link);
+    snprintf(ret->file, sizeof ret->file, "%s", file);
+    snprintf(ret->link, sizeof ret->link, "%s", link);
     if (!image_name_parse(file, &ret->name) || strcmp(ret->name.release, text_of(entry, "version")) != 0 ||
         strcmp(ret->name.arch, text_of(entry, "arch")) != 0)
         return false;

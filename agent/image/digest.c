@@ -5,10 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/base/auto.h"
 #include "agent/base/fs.h"
 
-#define CHUNK ((size_t)1 << 20)
+#define CHUNK 65536u
 
 EVP_MD_CTX *image_digest_new(void)
 {
@@ -53,15 +52,15 @@ static int write_sparse(int to, const char *data, size_t size)
 int image_digest_file(int from, int to, uint64_t total_bytes, struct image_meter *meter,
                       char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
-    pi_auto_free char *chunk = malloc(CHUNK);
+    char chunk[CHUNK];
     pi_auto_digest EVP_MD_CTX *digest = image_digest_new();
-    if (!chunk || !digest)
+    if (!digest)
         return pi_fail(err, ENOMEM, "cannot hash");
     uint64_t done = 0;
     for (;;) {
         if (image_meter_cancelled(meter))
             return image_meter_give_up(meter, err);
-        ssize_t n = pread(from, chunk, CHUNK, (off_t)done);
+        ssize_t n = pread(from, chunk, sizeof chunk, (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

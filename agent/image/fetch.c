@@ -39,8 +39,8 @@ int image_refuse_wrong(const struct image *image, const char *found, struct pi_e
 
 int image_inspect(int fd, uint64_t size_bytes, struct image *image, struct pi_error *err)
 {
-    pi_auto_free uint8_t *bytes = malloc(IMAGE_HEADER_MAX);
-    ssize_t n = bytes ? pread(fd, bytes, IMAGE_HEADER_MAX, 0) : -1;
+    uint8_t bytes[IMAGE_HEADER_MAX];
+    ssize_t n = pread(fd, bytes, sizeof bytes, 0);
     struct image_header header;
     if (n < 0)
         return pi_fail(err, errno, "cannot read %s", image->name);
@@ -58,7 +58,7 @@ int image_complete(struct image_fetch *fetch, struct image_partial *partial, con
 {
     if (image_meter_cancelled(&fetch->meter))
         return image_meter_give_up(&fetch->meter, err);
-    strcpy(image->sha256, sha256);
+    memcpy(image->sha256, sha256, sizeof image->sha256);
     image->verified = image->checksum_source != IMAGE_CHECKSUM_NONE;
     image->fetched_ms = pi_realtime_ms();
     return image_partial_publish(partial, fetch->store, image, err);

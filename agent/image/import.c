@@ -37,7 +37,7 @@ static int judge(const struct image_fetch *fetch, const char *sha256, struct ima
             fetch->ref.text, sha256);
     if (!fetch->sha256[0])
         return 0;
-    strcpy(image->sha256, fetch->sha256);
+    memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
     image->checksum_source = IMAGE_CHECKSUM_USER;
     return strcmp(fetch->sha256, sha256) == 0 ? 0 : image_refuse_wrong(image, sha256, err);
 }
@@ -102,7 +102,7 @@ int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *
     if ((r = image_digest_file(fd, -1, (uint64_t)st.st_size, &fetch->meter, sha256, err)) < 0 ||
         (r = judge(fetch, sha256, &image, err)) < 0)
         return r;
-    strcpy(image.sha256, sha256);
+    memcpy(image.sha256, sha256, sizeof image.sha256);
     if (!image_is_stored(fetch, &image) && (r = copy_in(fetch, fd, &st, sha256, &image, err)) < 0)
         return r;
     *ret = image;

@@ -10,7 +10,7 @@ static int take_partial(struct image_fetch *fetch, const struct image *image, st
                         struct pi_error *err)
 {
     char key[IMAGE_SHA256_LENGTH + 1];
-    strcpy(key, image->sha256);
+    memcpy(key, image->sha256, sizeof key);
     if (!key[0] && image_digest_text(image->source, key) < 0)
         return pi_fail(err, ENOMEM, "%s", image->source);
     return image_partial_take(fetch->store, key, image->size_bytes, &fetch->meter, ret, err);

@@ -25,7 +25,7 @@ static char *checksum_url(const struct image_fetch *fetch, const struct image_en
 static int read_checksum_file(struct image_fetch *fetch, const struct image_entry *entry, struct image *image,
                               struct pi_error *err)
 {
-    struct image_checksum checksum;
+    struct image_checksum checksum = {0};
     int r = -ENOENT;
     for (int form = 0; form < IMAGE_CHECKSUM_FORMS && r == -ENOENT; form++) {
         pi_auto_buf struct pi_buf text = {0};
@@ -39,7 +39,7 @@ static int read_checksum_file(struct image_fetch *fetch, const struct image_entr
     }
     if (r < 0)
         return r;
-    strcpy(image->sha256, checksum.sha256);
+    memcpy(image->sha256, checksum.sha256, sizeof image->sha256);
     image->size_bytes = checksum.size_bytes;
     image->checksum_source = IMAGE_CHECKSUM_FILE;
     return 0;
@@ -51,14 +51,14 @@ static int find_checksum(struct image_fetch *fetch, const struct image_entry *en
 {
     image->size_bytes = entry->size_bytes;
     if (entry->sha256[0]) {
-        strcpy(image->sha256, entry->sha256);
+        memcpy(image->sha256, entry->sha256, sizeof image->sha256);
         image->checksum_source = IMAGE_CHECKSUM_INDEX;
         if (fetch->sha256[0] && strcmp(fetch->sha256, entry->sha256) != 0)
             return image_refuse_wrong(image, fetch->sha256, err);
         return 0;
     }
     if (fetch->sha256[0]) {
-        strcpy(image->sha256, fetch->sha256);
+        memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
         image->checksum_source = IMAGE_CHECKSUM_USER;
         return 0;
     }
@@ -137,10 +137,11 @@ static int resolve_url(struct image_fetch *fetch, struct image *image, struct pi
         return image_refuse_unknown(url, err);
     if (fetch->sha256[0])
         image->checksum_source = IMAGE_CHECKSUM_USER;
-    strcpy(image->sha256, fetch->sha256);
-    pi_auto_free char *name = strndup(length ? base : "image", length ? (size_t)length : strlen("image"));
-    if (!name || image_set(&image->name, name) < 0 || image_set(&image->arch, fetch->request->arch) < 0 ||
-        image_set(&image->source, url) < 0)
+    memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", length, base);
+    if (image_set(&image->name, *name ? name : "image") < 0 ||
+        image_set(&image->arch, fetch->request->arch) < 0 || image_set(&image->source, url) < 0)
         return pi_fail(err, ENOMEM, "%s", url);
     return 0;
 }

@@ -39,7 +39,7 @@ static inline void put64(uint8_t *p, uint64_t value)
 static inline void qcow2_fill(uint8_t *p, size_t size)
 {
     memset(p, 0, size);
-    memcpy(p, "QFI\xfb", 4);
+    put32(p, 0x514649fb); /* "QFI" and 0xfb */
     put32(p + 4, 3);
     put32(p + 20, 16);
     put64(p + 24, QCOW2_VIRTUAL);

@@ -132,7 +132,8 @@ static void what_is_no_index_is_refused(void **state)
     }
     pi_auto_free char *large = malloc(IMAGE_INDEX_MAX + 1);
     memset(large, ' ', IMAGE_INDEX_MAX + 1);
-    memcpy(large, "[]", 2);
+    large[0] = '[';
+    large[1] = ']';
     assert_null(image_catalogue_parse(large, IMAGE_INDEX_MAX + 1, NULL));
     json_auto_t *index = image_catalogue_parse(large, IMAGE_INDEX_MAX, NULL);
     assert_non_null(index);

@@ -507,16 +507,20 @@ static void cancel_once_bytes_come(const struct image_progress *progress, void *
 static void cancelled_fetch_leaves_nothing(void **state)
 {
     (void)state;
-    struct world w;
-    struct pi_error err;
-    struct canceller c = {0};
-    struct image_request request = {.ref = "fedora", .arch = "x86_64", .cancel = &c.cancel};
-    struct image image = {0};
-    world_open(&w, SLOW_SIZE, OPTIONS("--fault", "image=slow"));
-    assert_int_equal(image_fetch(&w.store, &w.sources, &request, cancel_once_bytes_come, &c, &image, &err),
-                     -ECANCELED);
-    assert_int_equal(files(&w), 0);
-    world_close(&w);
+    static const char *const faults[] = {"image=slow", "image=stall"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(faults); i++) {
+        struct world w;
+        struct pi_error err;
+        struct canceller c = {0};
+        struct image_request request = {.ref = "fedora", .arch = "x86_64", .cancel = &c.cancel};
+        struct image image = {0};
+        world_open(&w, SLOW_SIZE, OPTIONS("--fault", faults[i]));
+        assert_int_equal(
+            image_fetch(&w.store, &w.sources, &request, cancel_once_bytes_come, &c, &image, &err),
+            -ECANCELED);
+        assert_int_equal(files(&w), 0);
+        world_close(&w);
+    }
 }
 
 /* On a file system of its own, made and left by a process in a mount namespace of its own. */

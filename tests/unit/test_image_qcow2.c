@@ -146,9 +146,7 @@ static void short_headers_are_refused_at_every_length(void **state)
 static void what_is_no_disk_is_refused(void **state)
 {
     (void)state;
-    static const char *const starts[] = {"\xfd"
-                                         "7zXZ",
-                                         "\x1f\x8b", "KDMV", "<html>", ""};
+    static const char *const starts[] = {"\xfd\x37zXZ", "\x1f\x8b", "KDMV", "<html>", ""};
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         uint8_t h[4096] = {0};
         struct image_header header;
