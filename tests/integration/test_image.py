@@ -1,0 +1,150 @@
+"""`piagent image fetch` and `image ls` against Fedora's stand-in: output, exit codes, signals."""
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+
+import pytest
+from fedora_server import FedoraServer, Image
+
+PIAGENT = os.environ["PIAGENT_BINARY"]
+UNVERIFIED, NOT_FOUND, NETWORK = 5, 3, 7
+MIB = 1 << 20
+
+
+def make_disk(path, size):
+    """A qcow2 header whose L1 table is in the third cluster, then bytes that differ from cluster to cluster."""
+    header = bytearray(512)
+    struct.pack_into(">4sIQIIQ", header, 0, b"QFI\xfb", 3, 0, 0, 16, 5 << 30)
+    struct.pack_into(">IQQI", header, 36, 10, 2 << 16, 1 << 16, 1)
+    struct.pack_into(">II", header, 96, 4, 112)
+    body = b"".join(hashlib.sha256(str(i).encode()).digest() * 2048 for i in range(size // 65536 - 3))
+    path.write_bytes(bytes(header).ljust(3 * 65536, b"\0") + body)
+    return path
+
+
+class World:
+    """A user's folders, and a server of one image for both architectures."""
+
+    def __init__(self, folder, size=MIB, **server):
+        self.folder = folder
+        self.disk = make_disk(folder / "disk.qcow2", size)
+        self.sha256 = hashlib.sha256(self.disk.read_bytes()).hexdigest()
+        self.fedora = FedoraServer([Image("x86_64", str(self.disk)), Image("aarch64", str(self.disk))], **server)
+        kinds = ("CACHE", "CONFIG", "DATA")
+        self.env = {**os.environ, **self.fedora.env, "HOME": str(folder),
+                    **{f"XDG_{kind}_HOME": str(folder / kind) for kind in kinds},
+                    "XDG_RUNTIME_DIR": str(folder / "run")}
+        self.images = folder / "CACHE/piagent/images"
+
+    def start(self, *args):
+        return subprocess.Popen([PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *args):
+        process = self.start(*args)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def stored(self):
+        return sorted(path.name for path in self.images.glob("*"))
+
+    def downloads(self):
+        return sum(path.startswith("/mirror/") for path in self.fedora.requests)
+
+
+@pytest.fixture
+def world(tmp_path, request):
+    world = World(tmp_path, **getattr(request, "param", {}))
+    with world.fedora:
+        yield world
+
+
+def test_fetch_stores_the_newest_release_read_only_with_its_provenance(world):
+    code, out, err = world.run("image", "fetch", "fedora", "--arch", "aarch64")
+    assert code == 0, err
+    path = world.images / f"sha256-{world.sha256}.qcow2"
+    assert str(path) in out
+    assert path.read_bytes() == world.disk.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o444
+    provenance = json.loads((world.images / f"sha256-{world.sha256}.json").read_text())
+    assert provenance["name"] == "Fedora-Cloud-Base-Generic-44-1.7.aarch64.qcow2"
+    assert (provenance["release"], provenance["arch"], provenance["verified"]) == ("44", "aarch64", True)
+    assert provenance["checksum_source"] == "index"
+    assert "path" not in provenance
+    assert world.fedora.requests[0] == "/releases.json"
+    assert world.downloads() == 1
+
+
+def test_json_lines_end_with_the_image(world):
+    code, out, err = world.run("image", "fetch", "fedora:44", "--arch", "x86_64", "--json")
+    assert code == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    phases = [line["phase"] for line in lines if "phase" in line]
+    assert phases[0] == "resolving" and "downloading" in phases and phases[-1] == "done"
+    assert lines[-1]["image"]["sha256"] == world.sha256
+    assert pathlib.Path(lines[-1]["image"]["path"]).exists()
+
+
+def test_ls_shows_what_was_fetched(world):
+    assert world.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    code, out, _ = world.run("image", "ls", "--json")
+    images = json.loads(out)["images"]
+    assert code == 0
+    assert [(image["sha256"], image["release"]) for image in images] == [(world.sha256, "44")]
+
+
+def test_kept_release_is_fetched_again_without_a_server(world):
+    assert world.run("image", "fetch", "fedora:44", "--arch", "x86_64")[0] == 0
+    world.fedora.stop()
+    assert world.run("image", "fetch", "fedora:44", "--arch", "x86_64")[0] == 0
+
+
+@pytest.mark.parametrize("world, code, said", [
+    ({"faults": {"image": "wrong"}}, UNVERIFIED, "expected SHA-256"),
+    ({"faults": {"image": "truncate"}}, NETWORK, "try again later"),
+    ({"faults": {"image": "404"}}, NOT_FOUND, "HTTP 404"),
+    ({"faults": {"index": "500"}}, NETWORK, "HTTP 500"),
+    ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--image-unverified"),
+], indirect=["world"])
+def test_failure_is_one_line_an_exit_code_and_leaves_nothing(world, code, said):
+    got, out, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")
+    assert got == code, err
+    assert said in err
+    assert out == ""
+    assert world.stored() == []
+
+
+def test_local_file_without_checksum_is_refused_with_its_own(world):
+    code, _, err = world.run("image", "fetch", str(world.disk), "--arch", "x86_64")
+    assert code == UNVERIFIED
+    assert world.sha256 in err and "--image-sha256" in err and "--image-unverified" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("world", [{"size": 4 * MIB, "faults": {"image": "slow"}}], indirect=True)
+def test_signal_ends_a_download_and_leaves_nothing(world, number):
+    process = world.start("image", "fetch", "fedora", "--arch", "x86_64", "--json")
+    with process:
+        for line in process.stdout:
+            if json.loads(line).get("done_bytes"):
+                break
+        assert world.stored() != []
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert world.stored() == []
+
+
+@pytest.mark.parametrize("world", [{"size": 2 * MIB, "faults": {"image": "slow"}}], indirect=True)
+def test_many_fetches_of_one_image_are_one_download(world):
+    processes = [world.start("image", "fetch", "fedora", "--arch", "x86_64") for _ in range(6)]
+    for process in processes:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert world.downloads() == 1
+    assert world.stored() == [f"sha256-{world.sha256}.json", f"sha256-{world.sha256}.qcow2"]
