@@ -117,10 +117,9 @@ static int try_descriptor(const char *const *folders, const char *name, enum vm_
     pi_auto_buf struct pi_buf json = {0};
     struct vm_firmware_files files = {0};
     /* A descriptor that is broken, or whose package is gone, must not hide the next one. */
-    if (read_descriptor(folders, name, &json) < 0 ||
-        vm_firmware_parse(json.data, json.size, arch, &files, NULL) <= 0)
-        return 0;
-    if (access(files.code, R_OK) < 0 || access(files.vars, R_OK) < 0) {
+    if (read_descriptor(folders, name, &json) == 0)
+        vm_firmware_parse(json.data, json.size, arch, &files, NULL);
+    if (!files.code || access(files.code, R_OK) < 0 || access(files.vars, R_OK) < 0) {
         vm_firmware_done(&files);
         return 0;
     }

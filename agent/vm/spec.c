@@ -54,7 +54,7 @@ enum vm_arch vm_arch_host(void)
 int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err)
 {
     /* Roomier than the longest that is right, so that a cut does not make a wrong one right. */
-    char whole[64], address[16], host[8], guest[8], extra;
+    char whole[64], address[16] = "", host[8], guest[8], extra;
     uint64_t host_port, guest_port;
     struct in_addr numeric;
     bool short_form = strchr(text, ':') == strrchr(text, ':');
@@ -68,7 +68,7 @@ int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *
             "--forward %.64s is not ADDRESS:HOSTPORT:GUESTPORT or HOSTPORT:GUESTPORT, with a numeric IPv4 address of this host and ports from 1 to 65535",
             text);
     *ret = (struct vm_forward){.host_port = (uint16_t)host_port, .guest_port = (uint16_t)guest_port};
-    strcpy(ret->address, address);
+    memcpy(ret->address, address, sizeof ret->address);
     return 0;
 }
 

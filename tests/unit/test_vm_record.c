@@ -221,10 +221,8 @@ static void record_past_its_limit_is_damaged(void **state)
 {
     struct fixture *f = *state;
     struct vm_record got;
-    pi_auto_free char *text = malloc(VM_RECORD_MAX + 2);
-    assert_non_null(text);
+    static char text[VM_RECORD_MAX + 2];
     memset(text, ' ', VM_RECORD_MAX + 1);
-    text[VM_RECORD_MAX + 1] = '\0';
     fixture_write(f->folder, VM_RECORD_FILE, text);
     assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), -EBADMSG);
 }

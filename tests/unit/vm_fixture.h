@@ -33,7 +33,7 @@ static inline struct vm_spec fixture_spec(enum vm_arch arch)
 /* A fresh folder under /tmp whose name needs every kind of care in an option of QEMU's. */
 static inline void fixture_folder(char ret[64])
 {
-    strcpy(ret, "/tmp/pi vm,test:XXXXXX");
+    snprintf(ret, 64, "/tmp/pi vm,test:XXXXXX");
     assert_non_null(mkdtemp(ret));
 }
 
