@@ -76,7 +76,7 @@ static int unknown(int argc, char **argv, struct pi_error *err)
     char two[64];
     for (size_t i = 0; i < PI_ARRAY_SIZE(commands); i++)
         names[i] = commands[i]->name;
-    snprintf(two, sizeof two, "%.30s %.30s", argv[0], argc > 1 ? argv[1] : "");
+    snprintf(two, sizeof two, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     const char *nearest = pi_nearest(two, names);
     if (!nearest)
         nearest = pi_nearest(argv[0], names);

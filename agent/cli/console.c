@@ -21,8 +21,8 @@ struct console {
     struct pi_buf keys; /* typed and not yet sent: one request at a time keeps their order */
     bool typing;        /* standard input has not ended */
     bool detached;
-    bool output_over;
-    int result; /* of input or output, where it failed for good */
+    bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
+    int result;                    /* of input or output, where it failed for good */
     struct pi_error error;
     bool raw;
     struct termios saved;
@@ -39,15 +39,19 @@ static void on_output_done(int result, const struct pi_error *err, void *user)
     struct console *console = user;
     console->output = NULL;
     console->output_over = true;
-    (void)result;
-    (void)err;
+    /* An agent that is gone is the follow's matter. */
+    console->output_lost = result < 0 && err->kind == PI_AGENT;
+    if (result < 0 && err->kind != PI_AGENT) {
+        console->result = result;
+        console->error = *err;
+    }
 }
 
 static void on_input_done(int result, const struct pi_error *err, void *user)
 {
     struct console *console = user;
     console->input = NULL;
-    /* An agent that is gone is the follow's matter; the keys of that request are lost with it. */
+    /* Keys that were under way to an agent that is gone are lost with it. */
     if (result < 0 && err->kind != PI_AGENT) {
         console->result = result;
         console->error = *err;
@@ -60,7 +64,7 @@ static int start_output(struct console *console, unsigned tail_bytes, struct pi_
     const struct api_sink sink = {.data = on_output, .done = on_output_done, .user = console};
     snprintf(path, sizeof path, "/v1/instances/%s/console?tail=%u&follow=1", console->follow->view.name,
              tail_bytes);
-    console->output_over = false;
+    console->output_over = console->output_lost = false;
     return api_client_start(console->follow->agent->client, "GET", path, NULL, 0, &sink, &console->output,
                             err);
 }
@@ -126,7 +130,7 @@ static int step(struct console *console, struct pi_error *err)
     /* Asked again, because libcurl does not tell of a pipe that its writer has closed. */
     if (r == 0 && room && poll(&keys, 1, 0) > 0)
         take_keys(console);
-    if (r == 0 && console->follow->broke && console->output_over)
+    if (r == 0 && console->output_lost && !cli_view_is_over(&console->follow->view))
         r = start_output(console, 0, err);
     if (r == 0)
         r = send_keys(console, err);

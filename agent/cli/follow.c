@@ -115,7 +115,6 @@ static int go_on(struct cli_follow *follow, struct pi_error *err)
     int r = cli_reconnect(follow->agent, err);
     if (r < 0)
         return r;
-    follow->broke = true;
     return start(follow, err);
 }
 
@@ -136,7 +135,6 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
     int timeout_ms = follow->screen.redraws && !follow->screen.hidden ? REDRAW_MS : IDLE_MS;
     for (unsigned i = 0; i < extra_count; i++)
         fds[1 + i] = extra[i];
-    follow->broke = false;
     int r = api_client_wait(follow->agent->client, fds, 1 + extra_count, timeout_ms, err);
     if (r < 0)
         return r;

@@ -27,7 +27,6 @@ struct cli_follow {
     struct cli_view view;
     struct cli_screen screen;
     int signal; /* SIGINT, SIGTERM or SIGHUP came: set it back to 0 */
-    bool broke; /* the last step connected anew: other transfers are to be started again */
 
     int signal_fd; /* the rest is the follow's own */
     sigset_t old_mask;

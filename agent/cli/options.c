@@ -1,5 +1,6 @@
 #include "agent/cli/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,16 +179,17 @@ static int help_line(const struct cli_option *option, struct pi_buf *ret)
         snprintf(letter, sizeof letter, "-%c, ", option->letter);
     snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
              option->argument ? option->argument : "");
-    return pi_buf_printf(ret, "  %-30s %s%s\n", left, option->help,
+    return pi_buf_printf(ret, "  %-33s %s%s\n", left, option->help,
                          option->type == CLI_LIST ? " (may be given several times)" : "");
 }
 
 int cli_help(const struct cli_command *command, struct pi_buf *ret)
 {
     static const struct cli_option help = {.name = "help", .letter = 'h', .help = "show this"};
-    int r = pi_buf_printf(ret, "piagent %s%s%s%s\n\n%s.\n", command->name,
-                          command->options ? " [OPTIONS]" : "", command->operands ? " " : "",
-                          command->operands ? command->operands : "", command->summary);
+    int r =
+        pi_buf_printf(ret, "piagent %s%s%s%s\n\n%c%s.\n", command->name, command->options ? " [OPTIONS]" : "",
+                      command->operands ? " " : "", command->operands ? command->operands : "",
+                      toupper(command->summary[0]), command->summary + 1);
     if (r == 0 && command->details)
         r = pi_buf_printf(ret, "\n%s\n", command->details);
     if (r == 0)

@@ -128,6 +128,11 @@ static bool is_settled(const struct foreground *fg)
     return cli_view_is_over(view) || (fg->detach && cli_view_is_up(view));
 }
 
+static bool has_console(const struct cli_view *view)
+{
+    return !strcmp(view->state, "running") || !strcmp(view->state, "ready");
+}
+
 static int loop(struct foreground *fg, struct pi_error *err)
 {
     struct cli_follow *follow = fg->follow;
@@ -138,17 +143,15 @@ static int loop(struct foreground *fg, struct pi_error *err)
             return r;
         if (follow->signal && (r = on_signal(fg, err)) != 0)
             return r;
-        if (cli_view_is_up(&follow->view) && !fg->told_up && (r = tell_up(fg, err)) < 0)
-            return r;
-        if (wants_console && !strcmp(follow->view.state, "running")) {
+        if (wants_console && has_console(&follow->view)) {
             wants_console = false;
             if ((r = attach(fg, &detached, err)) < 0)
                 return r;
         }
+        if (cli_view_is_up(&follow->view) && !fg->told_up && (r = tell_up(fg, err)) < 0)
+            return r;
     }
-    if (cli_view_is_over(&follow->view))
-        return tell_end(fg, err);
-    return fg->exit_code;
+    return cli_view_is_over(&follow->view) ? tell_end(fg, err) : fg->exit_code;
 }
 
 /* reply is the agent's answer to the request that started it: an instance. */

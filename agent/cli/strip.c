@@ -1,20 +1,23 @@
 #include "agent/cli/strip.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { BEL = 0x07, CAN = 0x18, SUB = 0x1a, ESC = 0x1b };
 
-/* Whether the byte is shown. */
-static int next(struct cli_strip *strip, unsigned char c)
+/* Whether the byte is shown. last is the one before it. */
+static bool next(struct cli_strip *strip, unsigned char last, unsigned char c)
 {
     if (c == ESC) {
         strip->state = CLI_STRIP_ESCAPE;
-        return 0;
+        return false;
     }
     if (c == CAN || c == SUB)
         strip->state = CLI_STRIP_TEXT;
     switch (strip->state) {
     case CLI_STRIP_TEXT:
+        if (last == 0xc2 && c >= 0x80 && c < 0xa0)
+            return false;
         return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
     case CLI_STRIP_ESCAPE:
         /* Intermediate bytes (0x20-0x2f) belong to a sequence whose final byte is still to come. */
@@ -24,25 +27,28 @@ static int next(struct cli_strip *strip, unsigned char c)
             strip->state = CLI_STRIP_STRING;
         else if (c >= 0x30)
             strip->state = CLI_STRIP_TEXT;
-        return 0;
+        return false;
     case CLI_STRIP_CSI:
         if (c >= 0x40)
             strip->state = CLI_STRIP_TEXT;
-        return 0;
+        return false;
     case CLI_STRIP_STRING:
         /* A line's end closes it too: an unclosed string would swallow all that follows. */
         if (c == BEL || c == '\n')
             strip->state = CLI_STRIP_TEXT;
         return c == '\n';
     }
-    return 0;
+    return false;
 }
 
 size_t cli_strip(struct cli_strip *strip, char *bytes, size_t size)
 {
     size_t used = 0;
-    for (size_t i = 0; i < size; i++)
-        if (next(strip, (unsigned char)bytes[i]))
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (next(strip, strip->last, c))
             bytes[used++] = bytes[i];
+        strip->last = c;
+    }
     return used;
 }

@@ -7,11 +7,13 @@
 /* Where the last piece ended. Zeroed memory is the start. */
 struct cli_strip {
     enum { CLI_STRIP_TEXT, CLI_STRIP_ESCAPE, CLI_STRIP_CSI, CLI_STRIP_STRING } state;
+    unsigned char last;
 };
 
 /*
- * Takes escape sequences (ECMA-48: CSI, and OSC, DCS, APC, PM, SOS strings) and control characters other than
- * newline and tab out of bytes, in place, over the borders of pieces. Returns the size that is left.
+ * Takes escape sequences (ECMA-48: CSI, and OSC, DCS, APC, PM, SOS strings) and control characters (also C1
+ * in UTF-8) other than newline and tab out of bytes, in place, over the borders of pieces. Returns the size
+ * that is left.
  */
 size_t cli_strip(struct cli_strip *strip, char *bytes, size_t size);
 

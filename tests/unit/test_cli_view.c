@@ -1,0 +1,238 @@
+/* From an instance's events to what is shown: lines, the status line, the image's bar, cleaned console text.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/bar.h"
+#include "agent/cli/strip.h"
+#include "agent/cli/view.h"
+
+#define EVENT(kind_, ...)                      \
+    {                                          \
+        .kind = API_EVENT_##kind_, __VA_ARGS__ \
+    }
+
+static struct cli_view fresh(void)
+{
+    struct cli_view view;
+    struct api_instance instance = {.name = (char[]){"pi-1"}, .state = (char[]){"created"}};
+    cli_view_init(&view, &instance, 1000, 5000000);
+    return view;
+}
+
+static void a_boot_is_told_in_steps(void **state)
+{
+    static char starting[] = "starting", running[] = "running", ready[] = "ready", net[] = "init-network",
+                final[] = "modules-final", users[] = "config-users", start[] = "start", finish[] = "finish",
+                success[] = "SUCCESS", fail[] = "FAIL", served[] = "meta-data fetched", why[] = "exit code 3",
+                note[] = "KVM cannot run a guest\nhere", downloading[] = "downloading", file[] = "f.qcow2";
+    static const struct {
+        struct api_event event;
+        enum cli_tell tell;
+        const char *line, *status;
+    } steps[] = {
+        {EVENT(IMAGE, .phase = downloading, .text = file, .total_bytes = 1 << 30), CLI_TELL_STEP,
+         "downloading f.qcow2, 1 GiB", "f.qcow2"},
+        {EVENT(IMAGE, .phase = downloading, .done_bytes = 1 << 29, .total_bytes = 1 << 30), CLI_TELL_NOTHING,
+         NULL, " 50%"},
+        {EVENT(STATE, .seq = 2, .state = starting, .monotonic_ms = 2000), CLI_TELL_STEP, "starting",
+         "pi-1: starting QEMU (8.0s)"},
+        {EVENT(NOTE, .seq = 3, .text = note), CLI_TELL_ALWAYS, "KVM cannot run a guest here",
+         "starting QEMU"},
+        {EVENT(STATE, .seq = 4, .state = running, .monotonic_ms = 2500), CLI_TELL_STEP, "running",
+         "firmware and kernel"},
+        {EVENT(SEED, .seq = 5, .text = served), CLI_TELL_STEP, "the kernel is up, the guest fetches its seed",
+         "fetches its seed"},
+        {EVENT(SEED, .seq = 6, .text = served), CLI_TELL_NOTHING, NULL, "fetches its seed"},
+        {EVENT(REPORT, .seq = 7, .stage = net, .module = users, .report = start), CLI_TELL_STEP,
+         "cloud-init: init-network", "cloud-init: init-network, config-users"},
+        {EVENT(REPORT, .seq = 8, .stage = net, .module = users, .report = finish, .result = success),
+         CLI_TELL_NOTHING, NULL, "init-network"},
+        {EVENT(REPORT, .seq = 9, .stage = final, .module = users, .report = finish, .result = fail,
+               .text = why),
+         CLI_TELL_ALWAYS, "cloud-init: modules-final/config-users failed: exit code 3", "modules-final"},
+        {EVENT(REPORT, .seq = 10, .stage = final, .report = finish, .result = success), CLI_TELL_STEP,
+         "cloud-init: modules-final", "modules-final"},
+        {EVENT(STATE, .seq = 11, .state = ready, .monotonic_ms = 43600), CLI_TELL_ALWAYS, "ready after 41.6s",
+         "pi-1: ready"},
+    };
+    struct cli_view view = fresh();
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(steps); i++) {
+        pi_auto_buf struct pi_buf line = {0}, status = {0};
+        assert_false(cli_view_is_up(&view) && i < 11);
+        assert_int_equal(cli_view_event(&view, &steps[i].event, &line), steps[i].tell);
+        if (steps[i].line)
+            assert_string_equal(line.data, steps[i].line);
+        assert_int_equal(cli_view_render(&view, 10000, 100, &status), 0);
+        if (!strstr(status.data, steps[i].status))
+            fail_msg("step %zu: '%s' lacks '%s'", i, status.data, steps[i].status);
+    }
+    assert_int_equal(view.seq, 11);
+    assert_true(cli_view_is_up(&view));
+    assert_false(cli_view_is_over(&view));
+}
+
+static void the_ends_of_a_machine_are_told_apart(void **state)
+{
+    static const struct {
+        char state[16];
+        bool over, up;
+    } cases[] = {
+        {"stopped", true, false}, {"failed", true, false},   {"lost", true, false},
+        {"ready", false, true},   {"running", false, false}, {"stopping", false, false},
+        {"paused", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_buf struct pi_buf line = {0};
+        char word[16], text[] = "the reason\033[31m";
+        struct cli_view view = fresh();
+        strcpy(word, cases[i].state);
+        struct api_event event = EVENT(STATE, .seq = 3, .state = word, .text = text, .monotonic_ms = 1000);
+        enum cli_tell tell = cli_view_event(&view, &event, &line);
+        assert_int_equal(cli_view_is_over(&view), cases[i].over);
+        assert_int_equal(cli_view_is_up(&view), cases[i].up);
+        if (cases[i].over) {
+            assert_int_equal(tell, CLI_TELL_ALWAYS);
+            assert_non_null(strstr(line.data, ": the reason?[31m"));
+        }
+    }
+}
+
+static void an_error_ends_the_view_with_its_kind(void **state)
+{
+    char kind[] = "unverified", text[] = "the checksum is wrong";
+    struct api_event event = EVENT(ERROR, .error_kind = kind, .text = text);
+    pi_auto_buf struct pi_buf line = {0};
+    struct cli_view view = fresh();
+    (void)state;
+    assert_int_equal(cli_view_event(&view, &event, &line), CLI_TELL_NOTHING);
+    assert_true(cli_view_is_over(&view));
+    assert_int_equal(view.error.kind, PI_UNVERIFIED);
+    assert_string_equal(view.error.text, "the checksum is wrong");
+}
+
+static void a_machine_that_runs_already_is_as_old_as_its_start(void **state)
+{
+    struct cli_view view;
+    char name[] = "web", running[] = "running", stage[] = "modules-config";
+    struct api_instance instance = {
+        .name = name, .state = running, .cloud_init_stage = stage, .started_ms = 940000, .last_event = 17};
+    pi_auto_buf struct pi_buf line = {0};
+    (void)state;
+    cli_view_init(&view, &instance, 500000, 1000000);
+    assert_int_equal(view.seq, 17);
+    assert_int_equal(cli_view_render(&view, 505000, 100, &line), 0);
+    assert_string_equal(line.data, "web: cloud-init: modules-config (1m05s)");
+}
+
+static void an_image_line_fits_every_width(void **state)
+{
+    static const struct {
+        struct image_progress progress;
+        unsigned width;
+        const char *line;
+    } cases[] = {
+        {{IMAGE_DOWNLOADING, "f.qcow2", 512 << 20, 1 << 30, 64 << 20},
+         200,
+         "f.qcow2  [####################--------------------]   50%  512 MiB of 1 GiB  64 MiB/s  8.0s left"},
+        {{IMAGE_DOWNLOADING, "f.qcow2", 512 << 20, 1 << 30, 64 << 20},
+         70,
+         "f.qcow2  [#######-------]   50%  512 MiB of 1 GiB  64 MiB/s  8.0s left"},
+        {{IMAGE_DOWNLOADING, "f.qcow2", 512 << 20, 1 << 30, 64 << 20},
+         60,
+         "f.qcow2   50%  512 MiB of 1 GiB  64 MiB/s  8.0s left"},
+        {{IMAGE_DOWNLOADING, "f.qcow2", 512 << 20, 1 << 30, 64 << 20}, 30, "f.qcow2   50%  512 MiB of 1 G…"},
+        {{IMAGE_DOWNLOADING, "f.qcow2", 3 << 20, 0, 1 << 20}, 80, "f.qcow2  3 MiB  1 MiB/s"},
+        {{IMAGE_CHECKING, "f.qcow2", 0, 0, 0}, 80, "checking f.qcow2"},
+        {{IMAGE_RESOLVING, "fedora\033[2J", 0, 0, 0}, 80, "resolving fedora?[2J"},
+        {{IMAGE_DOWNLOADING, "f", 2 << 20, 1 << 20, 0},
+         80,
+         "f  [########################################]  200%  2 MiB of 1 MiB"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_buf struct pi_buf line = {0};
+        assert_int_equal(cli_render_image(&cases[i].progress, cases[i].width, &line), 0);
+        assert_string_equal(line.data, cases[i].line);
+    }
+}
+
+static void text_is_cut_between_characters(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned width;
+        const char *fit;
+    } cases[] = {
+        {"abc", 3, "abc"},  {"abcd", 3, "ab…"}, {"äöü", 3, "äöü"},
+        {"äöüß", 3, "äö…"}, {"", 0, ""},        {"ab", 1, "…"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_buf struct pi_buf line = {0};
+        assert_int_equal(cli_fit(cases[i].text, cases[i].width, &line), 0);
+        assert_string_equal(line.data ? line.data : "", cases[i].fit);
+    }
+}
+
+static void control_sequences_do_not_reach_the_terminal(void **state)
+{
+    static const struct {
+        const char *said, *shown;
+    } cases[] = {
+        {"plain\ttext\n", "plain\ttext\n"},
+        {"\033[0;32mOK\033[0m\r\n", "OK\n"},
+        {"\033]0;title\007after", "after"},
+        {"\033]0;title\033\\after", "after"},
+        {"\033]unclosed\nnext", "\nnext"},
+        {"\033Pdcs\033\\x", "x"},
+        {"\033(Bx", "x"},
+        {"\033"
+         "7x",
+         "x"},
+        {"a\007\010\177"
+         "b",
+         "ab"},
+        {"\033[12\030z", "z"},
+        {"äě\n", "äě\n"},
+        {"\302\2332J", "\3022J"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        /* In one piece, then byte by byte: the border between pieces must not matter. */
+        for (size_t piece = 64; piece; piece = piece == 64 ? 1 : 0) {
+            struct cli_strip strip = {0};
+            pi_auto_buf struct pi_buf shown = {0};
+            char bytes[64];
+            size_t size = strlen(cases[i].said);
+            for (size_t at = 0; at < size; at += piece) {
+                size_t n = size - at < piece ? size - at : piece;
+                memcpy(bytes, cases[i].said + at, n);
+                pi_buf_add(&shown, bytes, cli_strip(&strip, bytes, n));
+            }
+            assert_string_equal(shown.data, cases[i].shown);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_boot_is_told_in_steps),
+        cmocka_unit_test(the_ends_of_a_machine_are_told_apart),
+        cmocka_unit_test(an_error_ends_the_view_with_its_kind),
+        cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
+        cmocka_unit_test(an_image_line_fits_every_width),
+        cmocka_unit_test(text_is_cut_between_characters),
+        cmocka_unit_test(control_sequences_do_not_reach_the_terminal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
