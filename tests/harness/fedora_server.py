@@ -13,7 +13,8 @@ From a shell (prints NAME=VALUE lines for the environment, then serves until SIG
 The links in the index are Fedora's own, so a client that does not replace their base leaves loopback and
 fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
 checksum, image): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
-silence), slow (one MiB a second).
+silence), slow (one MiB a second). A test in another language may change them while the server runs, which
+forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import os
 import signal
 import sys
 import threading
+import urllib.parse
 from dataclasses import dataclass
 
 DOWNLOAD = "https://download.fedoraproject.org/pub/fedora/linux"
@@ -172,6 +174,11 @@ class FedoraServer:
         entries = [entry for image in self.images for entry in image.index_entries(self.index_checksums)]
         return json.dumps(entries, indent=1).encode()
 
+    def control(self, settings):
+        self.index_checksums = settings.pop("index_checksums", "yes") == "yes"
+        self.faults = settings
+        self.requests.clear()
+
     def find(self, path, prefix, name):
         return next((i for i in self.images if path == f"{prefix}{LINUX}{i.folder}/{getattr(i, name)}"), None)
 
@@ -201,6 +208,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_bytes(self.fedora.index(), "index")
         elif self.path == "/requests":
             self.send_bytes(json.dumps(self.fedora.requests[:-1]).encode(), None)
+        elif self.path.startswith("/control"):
+            self.fedora.control(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
+            self.send_bytes(b"", None)
         elif self.fedora.find(self.path, "", "name"):
             self.send_response(302)
             self.send_header("Location", self.fedora.mirror_url + self.path[len(LINUX):])
