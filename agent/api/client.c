@@ -154,10 +154,12 @@ int api_client_start(struct api_client *client, const char *method, const char *
     return 0;
 }
 
-static void finish_transfers(struct api_client *client)
+/* Whether there was one. */
+static bool finish_transfers(struct api_client *client)
 {
     CURLMsg *message;
     int left;
+    bool any = false;
     while ((message = curl_multi_info_read(client->multi, &left))) {
         char *private_data = NULL;
         CURLcode code = message->data.result;
@@ -171,7 +173,9 @@ static void finish_transfers(struct api_client *client)
         transfer_free(transfer);
         if (sink.done)
             sink.done(r, &err, sink.user);
+        any = true;
     }
+    return any;
 }
 
 int api_client_wait(struct api_client *client, struct pollfd *extra, unsigned extra_count, int timeout_ms,
@@ -183,8 +187,12 @@ int api_client_wait(struct api_client *client, struct pollfd *extra, unsigned ex
         return pi_fail(err, EINVAL, "too many descriptors");
     for (unsigned i = 0; i < extra_count; i++)
         fds[i] = (struct curl_waitfd){.fd = extra[i].fd, .events = CURL_WAIT_POLLIN};
-    if (curl_multi_perform(client->multi, &running) ||
-        curl_multi_poll(client->multi, fds, extra_count, timeout_ms < 0 ? 1000000 : timeout_ms, NULL) ||
+    if (curl_multi_perform(client->multi, &running))
+        return pi_fail(err, EIO, "cannot talk to the agent");
+    /* A transfer that has ended already, as one that found no agent, has no descriptor to be woken by. */
+    if (finish_transfers(client))
+        timeout_ms = 0;
+    if (curl_multi_poll(client->multi, fds, extra_count, timeout_ms < 0 ? 1000000 : timeout_ms, NULL) ||
         curl_multi_perform(client->multi, &running))
         return pi_fail(err, EIO, "cannot talk to the agent");
     for (unsigned i = 0; i < extra_count; i++)
