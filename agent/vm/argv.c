@@ -119,12 +119,17 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     addf(b, "-smbios", "file=%s", smbios);
 }
 
-static void add_devices(struct building *b, const struct vm_host *host)
+static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE, ",discard=unmap");
     add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
-    add(b, "-object", "rng-builtin,id=rng");
-    add(b, "-device", "virtio-rng-pci,rng=rng");
+    /* An aarch64 kernel takes a KASLR seed from UEFI where that finds a source of randomness, and then
+     * isolates its page tables from processes: every system call flushes the emulated TLB, and the boot takes
+     * much longer. */
+    if (spec->arch != VM_AARCH64 || host->accel == VM_ACCEL_KVM) {
+        add(b, "-object", "rng-builtin,id=rng");
+        add(b, "-device", "virtio-rng-pci,rng=rng");
+    }
     /* A panic is reported and left to the guest's own setting: a dump, a restart, or its last words on
      * screen. */
     add(b, "-device", "pvpanic-pci");
@@ -176,7 +181,7 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     for (size_t i = 0; i < PI_ARRAY_SIZE(fixed); i++)
         add(&b, fixed[i], NULL);
     add_machine(&b, spec, host);
-    add_devices(&b, host);
+    add_devices(&b, spec, host);
     add_network(&b, spec);
     if (b.r < 0) {
         pi_strv_done(&b.argv);

@@ -73,8 +73,6 @@ static void every_machine_is_closed_in_and_held_by_qmp(void **state)
         {"-device", "virtio-blk-pci,drive=disk,bootindex=0"},
         {"-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22"},
         {"-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="},
-        {"-object", "rng-builtin,id=rng"},
-        {"-device", "virtio-rng-pci,rng=rng"},
         {"-device", "pvpanic-pci"},
         {"-action", "panic=none"},
         {"-chardev", "socket,id=console,fd=4,server=on,wait=off"},
@@ -118,6 +116,29 @@ static void processor_follows_architecture_and_accelerator(void **state)
         host.accel = cases[i].accel;
         pi_auto_strv struct pi_strv argv = built(&spec, &host);
         assert_options(&argv, cases[i].options, 3);
+    }
+}
+
+static void emulated_aarch64_has_no_source_of_randomness_that_slows_it(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vm_arch arch;
+        enum vm_accel accel;
+        bool rng;
+    } cases[] = {
+        {VM_X86_64, VM_ACCEL_TCG, true},
+        {VM_X86_64, VM_ACCEL_KVM, true},
+        {VM_AARCH64, VM_ACCEL_KVM, true},
+        {VM_AARCH64, VM_ACCEL_TCG, false},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        const struct vm_spec spec = fixture_spec(cases[i].arch);
+        struct vm_host host = a_host();
+        host.accel = cases[i].accel;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_int_equal(has(&argv, "-object", "rng-builtin,id=rng"), cases[i].rng);
+        assert_int_equal(has(&argv, "-device", "virtio-rng-pci,rng=rng"), cases[i].rng);
     }
 }
 
@@ -213,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine_is_closed_in_and_held_by_qmp),
         cmocka_unit_test(processor_follows_architecture_and_accelerator),
+        cmocka_unit_test(emulated_aarch64_has_no_source_of_randomness_that_slows_it),
         cmocka_unit_test(firmware_is_two_flash_chips_with_explicit_formats),
         cmocka_unit_test(every_forward_is_there),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
