@@ -336,7 +336,9 @@ void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
     if (client->state < QMP_READY && is_overdue(client->greeting_deadline_ms, now_ms))
         shut(client, -ETIMEDOUT, "QEMU did not greet in time");
 
-    uint64_t end = client->next_number; /* what a callback executes is not looked at: each call ends */
+    /* A callback can add commands, which this turn does not look at, so that it ends; and of those at hand it
+     * can only remove ones that are overdue too. */
+    uint64_t end = client->next_number;
     for (size_t i = 0;
          client->state != QMP_CLOSED && i < client->count && client->commands[i].number < end;) {
         if (!is_overdue(client->commands[i].deadline_ms, now_ms)) {
@@ -346,7 +348,6 @@ void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
         struct command command = take_command(client, i);
         take_back(client, &command, i);
         answer(&command, -ETIMEDOUT, NULL, "QEMU did not answer in time");
-        i = 0; /* the callback may have changed the list */
     }
     leave(client);
 }

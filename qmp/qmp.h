@@ -70,8 +70,8 @@ struct qmp_handler {
     void (*event)(const struct qmp_event *event, void *user);
 
     /* Once, after every outstanding command was failed. reason is what qmp_client_close() was given, or
-     * -EPROTO (QEMU broke the protocol or a limit), -ETIMEDOUT (no greeting and handshake in time), -ENOMEM.
-     */
+     * -EPROTO (QEMU broke the protocol or a limit), -ETIMEDOUT (no greeting and handshake in time), -ENOMEM
+     * (or -EPROTO too, where jansson takes a lack of memory for bad JSON). */
     void (*closed)(int reason, const char *why, void *user);
 };
 

@@ -98,7 +98,7 @@ static void on_reply(int result, const json_t *data, const char *why, void *user
 static const char *expand(const char *text, char ret[2048])
 {
     char *to = ret;
-    for (; *text; text++) {
+    for (; *text && to < ret + 2000; text++) {
         if (*text == '\'')
             *to++ = '"';
         else if (*text == '@')
@@ -106,6 +106,7 @@ static const char *expand(const char *text, char ret[2048])
         else
             *to++ = *text;
     }
+    assert_int_equal(*text, '\0');
     *to = '\0';
     return ret;
 }
@@ -113,9 +114,9 @@ static const char *expand(const char *text, char ret[2048])
 static void receive(struct peer *peer, const char *text)
 {
     char line[2048];
-    expand(text, line);
-    strcat(line, "\r\n");
-    size_t left = strlen(line);
+    size_t left = strlen(expand(text, line));
+    line[left++] = '\r';
+    line[left++] = '\n';
     for (const char *at = line; left > 0;) {
         size_t size = left < peer->piece ? left : peer->piece;
         int r = qmp_client_receive(peer->client, at, size);
@@ -129,10 +130,10 @@ static void expect_sent(struct peer *peer, const char *text)
 {
     char line[2048];
     const char *bytes;
-    expand(text, line);
-    strcat(line, "\n");
+    size_t expected = strlen(expand(text, line));
+    line[expected++] = '\n';
     size_t size = qmp_client_pending(peer->client, &bytes);
-    assert_int_equal(size, strlen(line));
+    assert_int_equal(size, expected);
     assert_memory_equal(bytes, line, size);
     qmp_client_sent(peer->client, size);
 }
@@ -140,9 +141,10 @@ static void expect_sent(struct peer *peer, const char *text)
 static void execute(struct peer *peer, const char *text)
 {
     struct tag *tag = calloc(1, sizeof(*tag));
-    unsigned long long deadline;
+    const char *space = strchr(text, ' ');
     tag->peer = peer;
-    assert_int_equal(sscanf(text, "%31s %llu", tag->name, &deadline), 2);
+    snprintf(tag->name, sizeof(tag->name), "%.*s", (int)(space - text), text);
+    uint64_t deadline = strtoull(space, NULL, 10);
     int r = qmp_client_execute(peer->client, tag->name, NULL, deadline, on_reply, tag);
     if (r < 0) {
         note(peer, "%s%s refused: %s", separator(peer), tag->name, strerrorname_np(-r));
@@ -245,7 +247,7 @@ SCRIPT(
     "<{'timestamp': {'seconds': 1267040730, 'microseconds': 682951}, 'event': 'RESET', 'data': {'guest': true}}",
     "=event RESET at 1267040730682 {'guest':true}", "<{'event': 'STOP'}", "=event STOP at 0",
     "<{'event': 'STOP', 'timestamp': {'seconds': -1, 'microseconds': -1}}", "=event STOP at 0",
-    "<{'event': 'STOP', 'timestamp': {'seconds': 1e300, 'microseconds': 0}}", "=event STOP at 0")
+    "<{'event': 'STOP', 'timestamp': {'seconds': 1e13, 'microseconds': 0}}", "=event STOP at 0")
 
 SCRIPT(events_before_and_in_the_handshake_are_passed_on, "<{'event': 'STOP'}", "=event STOP at 0", GREETING,
        NEGOTIATE, "<{'event': 'RESUME'}", NEGOTIATED, "=event RESUME at 0; ready")
@@ -267,6 +269,12 @@ SCRIPT(an_overdue_command_that_was_not_begun_is_never_sent, "xa 500", "xb 400", 
        "=d: ETIMEDOUT QEMU did not answer in time", NEGOTIATED, "=ready",
        ">{'execute':'a','id':@1}\n{'execute':'c','id':@3}", "<{'return': 3, 'id': @3}",
        "<{'return': 1, 'id': @1}", "=c: 3; a: 1")
+
+SCRIPT(an_overdue_command_is_not_sent_even_if_it_is_the_next, HANDSHAKE, "xa 500", "t500",
+       "=a: ETIMEDOUT QEMU did not answer in time", "-")
+
+SCRIPT(a_command_may_wait_forever, HANDSHAKE, "xa 18446744073709551615", "t18446744073709551615", "=",
+       ">{'execute':'a','id':@1}", "<{'return': 1, 'id': @1}", "=a: 1")
 
 SCRIPT(replies_to_an_earlier_client_are_dropped, GREETING, "<{'return': {}, 'id': '3e7-0'}", NEGOTIATE,
        "<{'return': {}, 'id': 1}", "<{'error': {'class': 'a', 'desc': 'b'}, 'id': null}", "=", NEGOTIATED,
@@ -296,23 +304,33 @@ SCRIPT(the_end_once_ready, HANDSHAKE, "xa 500", "xb 500", "cgone",
 SCRIPT(the_end_is_for_good, HANDSHAKE, "cgone", "=closed ECONNABORTED gone", "cagain", "=", "xa 500",
        "=a refused: ECONNRESET", "t99999", "<{'event': 'STOP'}", GREETING, "=", "-")
 
-#define BREACH(name, why, ...) \
-    SCRIPT(name, HANDSHAKE, "xa 5000", __VA_ARGS__, "=a: ECONNRESET " why "; closed EPROTO " why)
+static void each_breach_of_the_protocol_closes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *message, *why;
+    } cases[] = {
+        {GREETING, "QEMU greeted twice"},
+        {"<{'return': {}}", "QEMU sent a reply that nothing asked for"},
+        {"<{'error': {'class': 'GenericError', 'desc': 'JSON parse error'}}",
+         "GenericError: JSON parse error"},
+        {"<[1]", "QEMU sent something that is no greeting, event or reply"},
+        {"<{'id': @1}", "QEMU sent something that is no greeting, event or reply"},
+        {"<{'QMP': 1}", "QEMU sent something that is no greeting, event or reply"},
+        {"<{'error': 1, 'id': @1}", "QEMU sent a malformed reply"},
+        {"<{'error': {'class': 'a'}, 'id': @1}", "QEMU sent a malformed reply"},
+        {"<{'error': {'class': 1, 'desc': 'b'}, 'id': @1}", "QEMU sent a malformed reply"},
+        {"<{'return': {}, 'error': {'class': 'a', 'desc': 'b'}, 'id': @1}", "QEMU sent a malformed reply"},
+        {"<{'event': 1}", "QEMU sent a malformed event"},
+        {"<{'event': 'STOP', 'data': []}", "QEMU sent a malformed event"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char log[512];
+        snprintf(log, sizeof(log), "=a: ECONNRESET %s; closed EPROTO %s", cases[i].why, cases[i].why);
+        play((const char *const[]){HANDSHAKE, "xa 5000", cases[i].message, log, NULL});
+    }
+}
 
-BREACH(a_second_greeting_closes, "QEMU greeted twice", GREETING)
-BREACH(a_reply_without_an_id_closes, "QEMU sent a reply that nothing asked for", "<{'return': {}}")
-BREACH(an_error_without_an_id_closes_with_its_text, "GenericError: JSON parse error",
-       "<{'error': {'class': 'GenericError', 'desc': 'JSON parse error'}}")
-BREACH(a_list_closes, "QEMU sent something that is no greeting, event or reply", "<[1]")
-BREACH(an_unknown_message_closes, "QEMU sent something that is no greeting, event or reply", "<{'id': @1}")
-BREACH(an_error_that_is_not_an_object_closes, "QEMU sent a malformed reply", "<{'error': 1, 'id': @1}")
-BREACH(an_error_without_a_description_closes, "QEMU sent a malformed reply",
-       "<{'error': {'class': 'a'}, 'id': @1}")
-BREACH(success_and_error_at_once_close, "QEMU sent a malformed reply",
-       "<{'return': {}, 'error': {'class': 'a', 'desc': 'b'}, 'id': @1}")
-BREACH(an_event_without_a_name_closes, "QEMU sent a malformed event", "<{'event': 1}")
-BREACH(an_event_with_data_of_another_type_closes, "QEMU sent a malformed event",
-       "<{'event': 'STOP', 'data': []}")
 /* What follows in the message are jansson's words, which differ between its versions. */
 SCRIPT(a_key_given_twice_closes, HANDSHAKE, "xa 5000", "<{'event': 'STOP', 'event': 'RESUME'}",
        "~a: ECONNRESET QEMU sent something that is not JSON: ")
@@ -321,8 +339,7 @@ SCRIPT(half_a_message_closes, HANDSHAKE, "xa 5000", "<{'event': 'STOP'",
        "~a: ECONNRESET QEMU sent something that is not JSON: ")
 
 SCRIPT(a_reply_before_the_command_could_be_sent_closes, "xa 5000", GREETING, "<{'return': {}, 'id': @1}",
-       "=a: ECONNRESET QEMU sent a reply to a command before it was sent; "
-       "closed EPROTO QEMU sent a reply to a command before it was sent")
+       "~a: ECONNRESET QEMU sent a reply to a command before it was sent; closed EPROTO ")
 
 SCRIPT(a_handshake_reply_before_the_greeting_closes, "<{'return': {}, 'id': @0}",
        "=closed EPROTO QEMU sent a reply to a command before it was sent")
@@ -409,6 +426,8 @@ int main(void)
         cmocka_unit_test(line_ends_empty_lines_and_resync_bytes_are_passed_over),
         cmocka_unit_test(an_overdue_command_fails_and_its_late_reply_is_dropped),
         cmocka_unit_test(an_overdue_command_that_was_not_begun_is_never_sent),
+        cmocka_unit_test(an_overdue_command_is_not_sent_even_if_it_is_the_next),
+        cmocka_unit_test(a_command_may_wait_forever),
         cmocka_unit_test(replies_to_an_earlier_client_are_dropped),
         cmocka_unit_test(a_late_greeting_closes),
         cmocka_unit_test(a_late_handshake_closes),
@@ -418,16 +437,7 @@ int main(void)
         cmocka_unit_test(the_end_in_the_handshake),
         cmocka_unit_test(the_end_once_ready),
         cmocka_unit_test(the_end_is_for_good),
-        cmocka_unit_test(a_second_greeting_closes),
-        cmocka_unit_test(a_reply_without_an_id_closes),
-        cmocka_unit_test(an_error_without_an_id_closes_with_its_text),
-        cmocka_unit_test(a_list_closes),
-        cmocka_unit_test(an_unknown_message_closes),
-        cmocka_unit_test(an_error_that_is_not_an_object_closes),
-        cmocka_unit_test(an_error_without_a_description_closes),
-        cmocka_unit_test(success_and_error_at_once_close),
-        cmocka_unit_test(an_event_without_a_name_closes),
-        cmocka_unit_test(an_event_with_data_of_another_type_closes),
+        cmocka_unit_test(each_breach_of_the_protocol_closes),
         cmocka_unit_test(a_key_given_twice_closes),
         cmocka_unit_test(half_a_message_closes),
         cmocka_unit_test(a_reply_before_the_command_could_be_sent_closes),

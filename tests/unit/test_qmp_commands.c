@@ -19,7 +19,7 @@ static json_t *json(const char *text)
 {
     char quoted[2048];
     assert_true(strlen(text) < sizeof(quoted));
-    strcpy(quoted, text);
+    snprintf(quoted, sizeof(quoted), "%s", text);
     for (char *c = quoted; *c; c++)
         if (*c == '\'')
             *c = '"';
@@ -239,7 +239,7 @@ static void answer(struct qmp_client *client, struct tally *tally)
     size_t size = qmp_client_pending(client, &bytes);
     json_auto_t *command = json_loadb(bytes, size, 0, NULL);
     assert_non_null(command);
-    strcpy(tally->sent, json_string_value(json_object_get(command, "execute")));
+    snprintf(tally->sent, sizeof(tally->sent), "%s", json_string_value(json_object_get(command, "execute")));
     json_auto_t *reply = json_pack("{s:{}, s:O}", "return", "id", json_object_get(command, "id"));
     char *text = json_dumps(reply, 0);
     qmp_client_sent(client, size);
