@@ -1,0 +1,124 @@
+"""The command line where no agent is needed: usage errors, help, password hashes, and an agent that is not there."""
+import json
+import os
+import subprocess
+
+import pytest
+
+BINARY = os.environ["PIAGENT_BINARY"]
+USAGE, NOT_FOUND, AGENT = 2, 3, 10
+
+
+@pytest.fixture
+def run(tmp_path):
+    environment = dict(os.environ)
+    for name in ("DATA", "CACHE", "CONFIG", "RUNTIME"):
+        folder = tmp_path / name.lower()
+        folder.mkdir(mode=0o700)
+        environment["XDG_RUNTIME_DIR" if name == "RUNTIME" else f"XDG_{name}_HOME"] = str(folder)
+
+    def call(*words, stdin=""):
+        return subprocess.run([BINARY, *words], input=stdin, capture_output=True, text=True, timeout=30,
+                              env=environment)
+
+    yield call
+    assert not (tmp_path / "runtime" / "piagent").exists(), "a command that needs no agent started one"
+
+
+def commands(run):
+    lines = run("help").stdout.splitlines()
+    return [line[2:18].strip() for line in lines if line.startswith("  ") and not line.startswith("  piagent")]
+
+
+def test_every_command_explains_itself(run):
+    names = commands(run)
+    assert {"run", "ps", "ssh", "image fetch", "agent stop"} <= set(names)
+    for name in names:
+        shown = run(*name.split(), "--help")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert shown.stdout.startswith(f"piagent {name}")
+        assert "Example:\n  piagent " + name.split()[0] in shown.stdout
+        assert run("help", *name.split()).stdout == shown.stdout
+
+
+def test_without_a_command_the_help_is_an_error(run):
+    shown = run()
+    assert shown.returncode == USAGE
+    assert shown.stdout == ""
+    assert shown.stderr == run("--help").stdout
+
+
+def test_version_is_one_line(run):
+    assert run("--version").stdout.startswith("piagent ")
+
+
+@pytest.mark.parametrize("words, code, said", [
+    (["pss"], USAGE, "there is no command 'pss': did you mean piagent ps?"),
+    (["image", "fech", "fedora"], USAGE, "did you mean piagent image fetch?"),
+    (["frobnicate"], USAGE, "see piagent help"),
+    (["help", "stats"], USAGE, "did you mean piagent status?"),
+    (["run"], USAGE, "run needs NAME"),
+    (["run", "pi-1", "pi-2"], USAGE, "run does not take 'pi-2'"),
+    (["run", "pi-1", "--memroy", "1G"], USAGE, "did you mean --memory?"),
+    (["run", "pi-1", "--memory", "lots"], USAGE, "--memory: 'lots' is not a size: write it as 512M"),
+    (["run", "pi-1", "--memory", "1K"], USAGE, "--memory: less than a mebibyte"),
+    (["run", "pi-1", "--cpus", "0"], USAGE, "--cpus: '0' is not a whole number from 1 to 64"),
+    (["run", "Pi_1"], USAGE, "'Pi_1' is not a usable name"),
+    (["run", "pi-1", "--image", "fedroa"], USAGE, "--image: no image is called 'fedroa'"),
+    (["run", "pi-1", "--image", "./gone.qcow2"], NOT_FOUND, "--image: cannot open ./gone.qcow2"),
+    (["run", "pi-1", "--ssh-key", "/nonexistent"], NOT_FOUND, "--ssh-key"),
+    (["run", "pi-1", "--user-data", "/nonexistent"], NOT_FOUND, "--user-data"),
+    (["run", "pi-1", "--password-hash", "secret"], USAGE, "--password-hash"),
+    (["run", "pi-1", "--password-hash", "$6$a$b", "--password-prompt"], USAGE, "exclude each other"),
+    (["hash-password", "--method", "md5"], USAGE, "--method"),
+    (["powerdown", "pi-1", "--timeout", "soon"], USAGE, "--timeout: 'soon' is not a duration"),
+    (["agent", "stauts"], USAGE, "agent does not take 'stauts'"),
+    (["agent", "status"], AGENT, "no agent runs"),
+])
+def test_a_mistake_is_told_in_one_line(run, words, code, said):
+    shown = run(*words)
+    assert shown.returncode == code, shown.stderr
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("piagent: ")
+    assert shown.stderr.count("\n") == 1
+    assert said in shown.stderr
+
+
+def test_user_data_is_checked_before_an_agent_is_asked(run, tmp_path):
+    file = tmp_path / "broken.yaml"
+    file.write_text("#cloud-config\npackages: [a\n")
+    shown = run("run", "pi-1", "--user-data", str(file))
+    assert shown.returncode == USAGE
+    assert str(file) in shown.stderr
+
+
+@pytest.mark.parametrize("words, prefix", [([], "$y$"), (["--method", "sha512"], "$6$"), (["-m", "yescrypt"], "$y$")])
+def test_a_password_is_hashed_with_a_fresh_salt(run, words, prefix):
+    first = run("hash-password", *words, stdin="correct horse\n")
+    second = run("hash-password", *words, stdin="correct horse\n")
+    assert first.returncode == second.returncode == 0
+    assert first.stdout.startswith(prefix) and second.stdout.startswith(prefix)
+    assert first.stdout != second.stdout
+    assert "correct horse" not in first.stdout + first.stderr
+
+
+def test_an_empty_password_is_refused(run):
+    assert run("hash-password", stdin="\n").returncode == USAGE
+
+
+def test_stopping_no_agent_is_fine(run):
+    assert run("agent", "stop").returncode == 0
+
+
+def test_an_empty_store_is_an_empty_list(run):
+    assert json.loads(run("image", "ls", "--json").stdout) == {"images": []}
+    shown = run("image", "ls")
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "piagent image fetch" in shown.stderr
+
+
+def test_output_that_cannot_be_written_is_an_error(run):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "cannot write the output" in done.stderr
