@@ -2,7 +2,7 @@
  * The four documents that cloud-init's NoCloud datasource fetches, as pure functions of what an instance is:
  * no file is read and nothing blocks, so that the agent can render at each start.
  *
- * Who says what, and why there (checked with cloud-init 22.4.2 and 25.1.4):
+ * Who says what, and why there (checked by booting guests with cloud-init 22.4.2 and 25.1.4):
  *
  *  meta-data       instance-id, local-hostname, and the SSH keys as "public-keys". cloud-init adds those to
  *                  the default user whatever the user-data is (a script, an #include, MIME, gzip), beside any
