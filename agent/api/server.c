@@ -34,6 +34,7 @@ struct api_server {
     struct MHD_Daemon *daemon;
     api_handler_fn handler;
     void *user;
+    bool resumed; /* connections were: MHD, run by someone else's loop, does not ask to be run for them */
     LIST_HEAD(, api_call) calls;
 };
 
@@ -69,6 +70,13 @@ json_t *api_call_json(const struct api_call *call, struct pi_error *err)
     return pi_json_parse(call->body.data, call->body.size, err);
 }
 
+static void resume(struct api_call *call)
+{
+    call->suspended = false;
+    call->server->resumed = true;
+    MHD_resume_connection(call->connection);
+}
+
 static void queue_reply(struct api_call *call, unsigned status, struct MHD_Response *response)
 {
     /* Without memory for a reply there is nothing to say: MHD closes the connection that has none. */
@@ -77,10 +85,8 @@ static void queue_reply(struct api_call *call, unsigned status, struct MHD_Respo
         MHD_destroy_response(response);
     }
     call->replied = true;
-    if (!call->in_handler) {
-        call->suspended = false;
-        MHD_resume_connection(call->connection);
-    }
+    if (!call->in_handler)
+        resume(call);
 }
 
 void api_reply(struct api_call *call, unsigned status, json_t *body)
@@ -147,10 +153,8 @@ static void resume_streams(struct api_server *server, const void *topic, bool en
         if (!call->streams || (topic && call->stream.topic != topic))
             continue;
         call->ending |= ending;
-        if (call->suspended) {
-            call->suspended = false;
-            MHD_resume_connection(call->connection);
-        }
+        if (call->suspended)
+            resume(call);
     }
 }
 
@@ -307,6 +311,8 @@ int api_server_fd(const struct api_server *server)
 int api_server_timeout_ms(struct api_server *server)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    if (server->resumed)
+        return 0;
     if (MHD_get_timeout(server->daemon, &ms) != MHD_YES)
         return -1;
     return ms > 3600000 ? 3600000 : (int)ms;
@@ -314,5 +320,6 @@ int api_server_timeout_ms(struct api_server *server)
 
 void api_server_run(struct api_server *server)
 {
+    server->resumed = false;
     MHD_run(server->daemon);
 }

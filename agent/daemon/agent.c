@@ -63,11 +63,24 @@ static void pump_run(void *user)
 {
     struct pump *pump = user;
     pump->run(pump->agent);
-    int ms = pump->timeout_ms(pump->agent);
+}
+
+static void pump_rearm(struct pump *pump)
+{
+    int ms = pump->timer ? pump->timeout_ms(pump->agent) : -1;
     if (ms >= 0)
         timer_set(pump->timer, (uint64_t)ms);
-    else
+    else if (pump->timer)
         timer_clear(pump->timer);
+}
+
+/* Before each wait: anything that was done meanwhile (a stream woken, a reply given) may have made a server's
+ * run due. */
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct agent *agent = handle->data;
+    pump_rearm(&agent->imds_pump);
+    pump_rearm(&agent->api_pump);
 }
 
 static int pump_start(struct pump *pump, struct agent *agent, int fd, void (*run)(struct agent *),
@@ -246,6 +259,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_stop(handle->loop);
 }
 
+/* What still has a handle now would leak: timers and watches were freed by their owners. */
 static void close_handle(uv_handle_t *handle, void *user)
 {
     (void)user;
@@ -270,12 +284,16 @@ static void report_ready(int fd, int result, const struct pi_error *err)
 
 static int run(struct agent *agent, int ready_fd, struct pi_error *err)
 {
+    uv_prepare_t prepare;
     uv_signal_t signals[2];
     static const int numbers[2] = {SIGTERM, SIGINT};
     pi_auto_close int lock = -1;
     int r = start(agent, &lock, err);
     report_ready(ready_fd, r, err);
     if (r == 0) {
+        uv_prepare_init(&agent->loop, &prepare);
+        prepare.data = agent;
+        uv_prepare_start(&prepare, on_prepare);
         for (int i = 0; i < 2; i++) {
             uv_signal_init(&agent->loop, &signals[i]);
             uv_signal_start(&signals[i], on_signal, numbers[i]);

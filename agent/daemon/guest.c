@@ -67,14 +67,14 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
         remember_failure(instance, report->name);
-    journal_add(instance,
-                &(struct api_event){.kind = API_EVENT_REPORT,
-                                    .text = text,
-                                    .stage = (char *)report->stage,
-                                    .module = report->module[0] ? (char *)report->module : NULL,
-                                    .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
-                                    .result = (char *)results[report->result],
-                                    .guest_ms = report->timestamp_ms});
+    journal_add(instance, &(struct api_event){
+                              .kind = API_EVENT_REPORT,
+                              .text = text,
+                              .stage = (char *)report->stage,
+                              .module = report->module[0] ? (char *)report->module : NULL,
+                              .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
+                              .result = (char *)results[report->result],
+                              .guest_ms = report->timestamp_ms});
     if (!imds_report_ends_boot(report))
         return;
     /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would

@@ -35,7 +35,7 @@ static void on_rung(void *user)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
 }
 
-static bool may_fall_back(const struct instance *instance)
+bool instance_may_fall_back(const struct instance *instance)
 {
     return instance->record.spec.accel == VM_ACCEL_AUTO && instance->record.accel == VM_ACCEL_KVM;
 }
@@ -43,7 +43,7 @@ static bool may_fall_back(const struct instance *instance)
 static void on_no_sign(void *user)
 {
     struct instance *instance = user;
-    if (!instance->sign_seen && may_fall_back(instance)) {
+    if (!instance->sign_seen && instance_may_fall_back(instance)) {
         journal_note(instance,
                      "the guest shows no sign of life under KVM after %d s: starting it afresh under TCG",
                      INSTANCE_SIGN_MS / 1000);

@@ -77,6 +77,8 @@ void instance_set_reason(struct instance *instance, const char *format, ...)
 void instance_save(struct instance *instance);
 /* The guest showed that it lives. */
 void instance_sign(struct instance *instance);
+/* Whether a start under TCG may replace the one that runs under KVM. */
+bool instance_may_fall_back(const struct instance *instance);
 /* Stops what belongs to the agent and not to QEMU: sockets, timers, watches. */
 void instance_let_go(struct instance *instance);
 

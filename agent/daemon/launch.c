@@ -51,6 +51,12 @@ static int read_part(struct instance *instance, const char *name, struct pi_buf 
     return r < 0 ? pi_context(err, r, "%s", instance->folder) : 0;
 }
 
+static void first_line(struct pi_buf *text)
+{
+    if (text->data)
+        text->data[strcspn(text->data, "\n")] = '\0';
+}
+
 int instance_serve_seed(struct instance *instance, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
@@ -64,8 +70,8 @@ int instance_serve_seed(struct instance *instance, struct pi_error *err)
         (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
         (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
         return r;
-    login.data[strcspn(login.data, "\n")] = '\0';
-    host_public.data[strcspn(host_public.data, "\n")] = '\0';
+    first_line(&login);
+    first_line(&host_public);
     if ((r = pi_strv_add(&keys, login.data)) < 0)
         return pi_fail(err, -r, "seed");
     for (size_t i = 0; i < spec->authorized_keys.count; i++)
@@ -201,7 +207,7 @@ static void last_words(struct instance *instance, char *text, size_t size)
     pi_text_clean(log.data + start, end - start, text, size);
 }
 
-static void on_exit_(void *user)
+static void on_ended(void *user)
 {
     struct instance *instance = user;
     char how[64] = "its end was not seen", words[384];
@@ -213,7 +219,12 @@ static void on_exit_(void *user)
     bool expected = instance->record.shutdown_seen || instance->record.state == VM_STOPPING;
     if (!expected && !instance->record.reason[0])
         instance_set_reason(instance, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
+    /* Where KVM cannot set up the vCPUs, QEMU aborts: TCG may do. An exit by itself has another reason, which
+     * TCG would share. */
+    bool fallback = instance->record.state == VM_STARTING && code > 128 && instance_may_fall_back(instance);
+    if (fallback)
+        journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .fallback = fallback});
 }
 
 static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, int console_fd,
@@ -306,7 +317,7 @@ int instance_connect(struct instance *instance, struct pi_error *err)
     struct agent *agent = instance->agent;
     char console[96];
     socket_name(instance, "console", console);
-    if (!(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_exit_, instance)))
+    if (!(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_ended, instance)))
         return pi_fail(err, ENOMEM, "QEMU");
     int r = instance_connect_qmp(instance, err);
     return r < 0 ? r

@@ -20,7 +20,7 @@ static const char *stopped_by(const struct vm_record *record)
 {
     if (record->state != VM_STOPPED)
         return NULL;
-    if (record->guest_powered_off && record->rung <= VM_RUNG_POWERDOWN)
+    if (record->guest_powered_off)
         return record->rung == VM_RUNG_POWERDOWN ? "powerdown" : "guest";
     return record->rung == VM_RUNG_NONE ? NULL : vm_rung_names[record->rung];
 }

@@ -23,6 +23,8 @@ static int make_keys(int dir_fd, const char *folder, const char *name, struct pi
         r = seed_ssh_keygen(folder, "ssh_host_ed25519_key", name, err);
     if (r == 0)
         r = pi_file_read(dir_fd, "ssh_host_ed25519_key.pub", SEED_SSH_KEY_MAX, &public_key, err);
+    if (r == 0 && public_key.data)
+        public_key.data[strcspn(public_key.data, "\n")] = '\0';
     if (r == 0)
         r = seed_known_hosts_line(name, public_key.data, &line, err);
     return r < 0 ? r : pi_file_write(dir_fd, "known_hosts", line.data, line.size, 0600, err);

@@ -131,9 +131,10 @@ static void add_devices(struct building *b, const struct vm_spec *spec, const st
         add(b, "-device", "virtio-rng-pci,rng=rng");
     }
     /* A panic is reported and left to the guest's own setting: a dump, a restart, or its last words on
-     * screen. */
+     * screen. After the guest's poweroff QEMU stays until it is told to quit: an agent that was away sees
+     * that the guest is off, and not only that QEMU is gone. */
     add(b, "-device", "pvpanic-pci");
-    add(b, "-action", "panic=none");
+    add(b, "-action", "panic=none,shutdown=pause");
     addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
     add(b, "-serial", "chardev:console");
     addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);

@@ -134,10 +134,11 @@ static unsigned on_shutdown(struct vm_life *life, bool guest)
         return 0;
     life->shutdown_seen = true;
     life->guest_powered_off |= guest;
+    /* QEMU waits, its guest off, until it is told to quit: so that a shutdown is seen also by an agent that
+     * comes later. */
     if (life->state == VM_STOPPING)
-        return VM_DO_SAVE;
-    /* QEMU now ends by itself; the rung is there for one that does not. */
-    return enter_rung(life, VM_RUNG_QUIT) & ~(unsigned)VM_DO_QUIT;
+        return VM_DO_QUIT | VM_DO_SAVE;
+    return enter_rung(life, VM_RUNG_QUIT);
 }
 
 /* Kills a QEMU whose guest never ran, to start it afresh under TCG where that is allowed. */
