@@ -83,19 +83,19 @@ int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err)
 {
     double total = 0, value;
     const char *s = text;
-    bool good = *s != '\0';
+    bool good = *s != '\0', first = true;
     while (good && *s) {
         s = scan_decimal(s, &value);
         if (!s)
             break;
-        bool bare = *s == '\0' && total == 0;
-        uint64_t unit = bare ? 1000 : duration_unit(&s);
+        uint64_t unit = first && !*s ? 1000 : duration_unit(&s);
+        first = false;
         good = unit != 0;
         total += value * (double)unit;
     }
     if (!good || !s || total > 1e12)
         return pi_refuse(err, PI_USAGE, "'%.32s' is not a duration: write it as 90s, 2m or 1h30m", text);
-    *ret_ms = (uint64_t)total;
+    *ret_ms = (uint64_t)(total + 0.5);
     return 0;
 }
 
@@ -119,12 +119,15 @@ char *pi_size_format(uint64_t bytes, char buf[32])
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes;
     size_t unit = 0;
-    while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
+    while (value >= 1023.5 && unit + 1 < sizeof units / sizeof units[0]) {
         value /= 1024;
         unit++;
     }
-    bool whole = unit == 0 || value >= 100 || value == floor(value);
-    snprintf(buf, 32, "%.*f %s", whole ? 0 : 1, value, units[unit]);
+    uint64_t tenths = value < 99.95 ? (uint64_t)(value * 10 + 0.5) : (uint64_t)(value + 0.5) * 10;
+    if (tenths % 10)
+        snprintf(buf, 32, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10, units[unit]);
+    else
+        snprintf(buf, 32, "%" PRIu64 " %s", tenths / 10, units[unit]);
     return buf;
 }
 
