@@ -73,7 +73,7 @@ const char *pi_kind_name(enum pi_kind kind)
 
 enum pi_kind pi_kind_from_name(const char *name)
 {
-    for (int i = 0; name && i < PI_KINDS; i++)
+    for (int i = PI_FAILED; name && i < PI_KINDS; i++)
         if (!strcmp(kinds[i].name, name))
             return (enum pi_kind)i;
     return PI_FAILED;

@@ -43,7 +43,8 @@ int pi_refuse(struct pi_error *err, enum pi_kind kind, const char *format, ...)
 /* Puts "context: " before the message of err, where there is one, and returns r. */
 int pi_context(struct pi_error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The kind's word on the wire ("not-found"), and back; an unknown word is PI_FAILED. */
+/* The kind's word on the wire ("not-found"), and back; an unknown word is PI_FAILED, and so is "ok": a
+ * failure cannot be PI_OK. */
 const char *pi_kind_name(enum pi_kind kind);
 enum pi_kind pi_kind_from_name(const char *name);
 
