@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -79,12 +81,22 @@ int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *
     return 0;
 }
 
+static bool is_program(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || access(path, X_OK) < 0)
+        return false;
+    if (S_ISDIR(st.st_mode))
+        errno = EISDIR;
+    return !S_ISDIR(st.st_mode);
+}
+
 int pi_program_find(const char *name, char **ret, struct pi_error *err)
 {
     char path[PATH_MAX];
     const char *list = getenv("PATH");
     if (strchr(name, '/')) {
-        char *real = access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+        char *real = is_program(name) ? realpath(name, NULL) : NULL;
         if (!real)
             return pi_refuse(err, PI_HOST, "%s: %s", name, strerror(errno));
         *ret = real;
@@ -93,7 +105,7 @@ int pi_program_find(const char *name, char **ret, struct pi_error *err)
     for (const char *s = list ? list : "/usr/bin:/bin"; *s;) {
         size_t length = strcspn(s, ":");
         int n = snprintf(path, sizeof path, "%.*s/%s", (int)length, s, name);
-        if (length && n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0) {
+        if (*s == '/' && n > 0 && (size_t)n < sizeof path && is_program(path)) {
             *ret = strdup(path);
             return *ret ? 0 : pi_fail(err, ENOMEM, "%s", name);
         }

@@ -22,8 +22,8 @@ void pi_paths_done(struct pi_paths *paths);
 struct sockaddr_un;
 int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *ret, struct pi_error *err);
 
-/* The absolute path of a program: as given where it holds a slash, else looked for in PATH. Allocated.
- * -ENOENT (PI_HOST) where not found. */
+/* The absolute path of a program: as given where it holds a slash, else looked for in the absolute folders of
+ * PATH. Allocated. PI_HOST where not found. */
 int pi_program_find(const char *name, char **ret, struct pi_error *err);
 
 #endif
