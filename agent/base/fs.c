@@ -114,6 +114,9 @@ int pi_dir_open(const char *path, struct pi_error *err)
 {
     char part[PATH_MAX];
     size_t length = strlen(path);
+    /* With a slash at its end, a link would be followed in spite of O_NOFOLLOW. */
+    while (length > 1 && path[length - 1] == '/')
+        length--;
     if (length >= sizeof part)
         return pi_fail(err, ENAMETOOLONG, "%s", path);
     for (size_t i = 1; i <= length; i++) {
@@ -124,7 +127,7 @@ int pi_dir_open(const char *path, struct pi_error *err)
         if (mkdir(part, 0700) < 0 && errno != EEXIST)
             return pi_fail(err, errno, "cannot create %s", part);
     }
-    pi_auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int fd = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return pi_fail(err, errno, "%s", path);
     int r = check_owned(fd, path, err);

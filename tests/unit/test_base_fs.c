@@ -1,0 +1,280 @@
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "base_fixture.h"
+
+static void assert_content(const struct folder *f, const char *name, const char *wanted)
+{
+    pi_auto_buf struct pi_buf got = {0};
+    assert_int_equal(pi_file_read(f->fd, name, 1 << 20, &got, NULL), 0);
+    assert_int_equal(got.size, strlen(wanted));
+    assert_memory_equal(got.data ? got.data : "", wanted, got.size);
+}
+
+static void put(const struct folder *f, const char *name, const char *text)
+{
+    assert_int_equal(pi_file_write(f->fd, name, text, strlen(text), 0600, NULL), 0);
+}
+
+static int entries(const char *path)
+{
+    pi_auto_closedir DIR *dir = opendir(path);
+    int count = -2; /* "." and ".." */
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    return count;
+}
+
+static void write_replaces_the_whole_file(void **state)
+{
+    const struct folder *f = *state;
+    struct stat st;
+    put(f, "file", "a long first content");
+    put(f, "file", "short");
+    assert_content(f, "file", "short");
+    put(f, "file", "");
+    assert_content(f, "file", "");
+    assert_int_equal(fstatat(f->fd, "file", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(entries(f->path), 1);
+}
+
+static void write_sets_its_mode_whatever_the_umask_or_the_old_file(void **state)
+{
+    const struct folder *f = *state;
+    struct stat st;
+    mode_t old = umask(077);
+    put(f, "file", "x");
+    assert_int_equal(pi_file_write(f->fd, "file", "y", 1, 0444, NULL), 0);
+    umask(old);
+    assert_int_equal(fstatat(f->fd, "file", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0444);
+}
+
+static void write_replaces_a_link_and_not_what_it_names(void **state)
+{
+    const struct folder *f = *state;
+    struct stat st;
+    put(f, "other", "untouched");
+    assert_int_equal(symlinkat("other", f->fd, "file"), 0);
+    put(f, "file", "new");
+    assert_int_equal(fstatat(f->fd, "file", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_content(f, "other", "untouched");
+}
+
+static void write_goes_below_folders_and_to_absolute_paths(void **state)
+{
+    const struct folder *f = *state;
+    assert_int_equal(mkdirat(f->fd, "sub", 0700), 0);
+    put(f, "sub/file", "x");
+    assert_content(f, "sub/file", "x");
+    assert_int_equal(pi_file_write(AT_FDCWD, folder_path(f, "sub/file"), "y", 1, 0600, NULL), 0);
+    assert_content(f, "sub/file", "y");
+    assert_int_equal(entries(folder_path(f, "sub")), 1);
+}
+
+static void failed_write_says_which_file(void **state)
+{
+    const struct folder *f = *state;
+    struct pi_error err;
+    char name[300];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(pi_file_write(f->fd, "none/file", "x", 1, 0600, &err), -ENOENT);
+    assert_string_equal(err.text, "cannot write none/file: No such file or directory");
+    assert_int_equal(pi_file_write(f->fd, name, "x", 1, 0600, NULL), -ENAMETOOLONG);
+    assert_int_equal(mkdirat(f->fd, "folder", 0700), 0);
+    assert_true(pi_file_write(f->fd, "folder", "x", 1, 0600, NULL) < 0);
+    assert_int_equal(entries(f->path), 1);
+}
+
+/* A limit on the size of files stands for every failure in the middle of a write; it cannot be taken back,
+ * hence the process. */
+static void broken_write_leaves_the_old_content_and_nothing_else(void **state)
+{
+    const struct folder *f = *state;
+    static char big[100000];
+    put(f, "file", "old");
+    pid_t pid = fork();
+    if (pid == 0) {
+        const struct rlimit limit = {4096, 4096};
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        _exit(pi_file_write(f->fd, "file", big, sizeof big, 0600, NULL) == -EFBIG ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_content(f, "file", "old");
+    assert_int_equal(entries(f->path), 1);
+}
+
+static void full_disk_leaves_the_old_content(void **state)
+{
+    const struct folder *f = *state;
+    static char big[100000];
+    if (mount("none", f->path, "tmpfs", 0, "size=64k") < 0) {
+        print_message("skipped: cannot mount a small tmpfs: %s\n", strerror(errno));
+        skip();
+    }
+    /* f->fd is the folder below the mount. */
+    const char *path = folder_path(f, "file");
+    int r = pi_file_write(AT_FDCWD, path, "old", 3, 0600, NULL);
+    int full = pi_file_write(AT_FDCWD, path, big, sizeof big, 0600, NULL);
+    pi_auto_buf struct pi_buf got = {0};
+    pi_file_read(AT_FDCWD, path, 100, &got, NULL);
+    int count = entries(f->path);
+    assert_int_equal(umount(f->path), 0);
+    assert_int_equal(r, 0);
+    assert_int_equal(full, -ENOSPC);
+    assert_string_equal(got.data, "old");
+    assert_int_equal(count, 1);
+}
+
+static void read_is_bounded(void **state)
+{
+    const struct folder *f = *state;
+    pi_auto_buf struct pi_buf got = {0};
+    struct pi_error err;
+    put(f, "file", "12345");
+    assert_int_equal(pi_file_read(f->fd, "file", 4, &got, &err), -EFBIG);
+    assert_string_equal(err.text, "file: larger than 4 bytes");
+    assert_null(got.data);
+    assert_int_equal(pi_file_read(f->fd, "file", 5, &got, NULL), 0);
+    assert_string_equal(got.data, "12345");
+}
+
+static void read_appends(void **state)
+{
+    const struct folder *f = *state;
+    pi_auto_buf struct pi_buf got = {0};
+    put(f, "file", "b");
+    assert_int_equal(pi_buf_puts(&got, "a"), 0);
+    assert_int_equal(pi_file_read(f->fd, "file", 5, &got, NULL), 0);
+    assert_string_equal(got.data, "ab");
+}
+
+static void only_regular_files_are_read(void **state)
+{
+    const struct folder *f = *state;
+    pi_auto_buf struct pi_buf got = {0};
+    struct pi_error err;
+    assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
+    assert_true(pi_file_read(f->fd, "fifo", 5, &got, &err) < 0);
+    assert_string_equal(err.text, "fifo: not a regular file");
+    assert_true(pi_file_read(f->fd, ".", 5, &got, &err) < 0);
+    assert_int_equal(pi_file_read(f->fd, "none", 5, &got, &err), -ENOENT);
+    assert_int_equal(err.kind, PI_NOT_FOUND);
+    assert_null(got.data);
+}
+
+static void folder_is_made_with_its_parents(void **state)
+{
+    const struct folder *f = *state;
+    struct stat st;
+    mode_t old = umask(0);
+    assert_int_equal(pi_dir_make(folder_path(f, "a/b//c/"), NULL), 0);
+    umask(old);
+    assert_int_equal(pi_dir_make(folder_path(f, "a/b/c"), NULL), 0);
+    assert_int_equal(fstatat(f->fd, "a/b/c", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    pi_auto_close int fd = pi_dir_open(folder_path(f, "a/b"), NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+}
+
+static void unsafe_folder_is_refused(void **state)
+{
+    const struct folder *f = *state;
+    struct pi_error err;
+    assert_int_equal(mkdirat(f->fd, "real", 0700), 0);
+    assert_int_equal(symlinkat("real", f->fd, "link"), 0);
+    assert_true(pi_dir_make(folder_path(f, "link"), &err) < 0);
+    assert_true(pi_dir_make(folder_path(f, "link/"), &err) < 0);
+    assert_int_equal(fchmodat(f->fd, "real", 0777, 0), 0);
+    assert_true(pi_dir_make(folder_path(f, "real"), &err) < 0);
+    assert_non_null(strstr(err.text, "can be written by others: chmod go-w it first"));
+    assert_int_equal(err.kind, PI_HOST);
+    assert_int_equal(fchmodat(f->fd, "real", 0755, 0), 0);
+    assert_int_equal(pi_dir_make(folder_path(f, "real"), &err), 0);
+    put(f, "file", "x");
+    assert_true(pi_dir_make(folder_path(f, "file"), &err) < 0);
+    assert_true(pi_dir_make(folder_path(f, "file/below"), &err) < 0);
+}
+
+static void folder_of_another_user_is_refused(void **state)
+{
+    const struct folder *f = *state;
+    struct pi_error err;
+    assert_int_equal(mkdirat(f->fd, "theirs", 0700), 0);
+    if (fchownat(f->fd, "theirs", 65534, 65534, 0) < 0) {
+        print_message("skipped: only root can give a folder away\n");
+        skip();
+    }
+    assert_true(pi_dir_make(folder_path(f, "theirs"), &err) < 0);
+    assert_non_null(strstr(err.text, "belongs to another user"));
+}
+
+static void removal_takes_the_tree_and_follows_no_link(void **state)
+{
+    const struct folder *f = *state;
+    assert_int_equal(pi_dir_make(folder_path(f, "tree/a/b"), NULL), 0);
+    assert_int_equal(pi_dir_make(folder_path(f, "kept"), NULL), 0);
+    put(f, "kept/file", "x");
+    put(f, "tree/a/b/file", "x");
+    assert_int_equal(symlinkat("../../kept", f->fd, "tree/a/link"), 0);
+    assert_int_equal(symlinkat("nowhere", f->fd, "tree/dangling"), 0);
+    assert_int_equal(mkfifoat(f->fd, "tree/fifo", 0600), 0);
+    assert_int_equal(pi_tree_remove(f->fd, "tree", NULL), 0);
+    assert_int_equal(faccessat(f->fd, "tree", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+    assert_content(f, "kept/file", "x");
+    assert_int_equal(symlinkat("kept", f->fd, "link"), 0);
+    assert_int_equal(pi_tree_remove(f->fd, "link", NULL), 0);
+    assert_content(f, "kept/file", "x");
+    assert_int_equal(pi_tree_remove(f->fd, "not there", NULL), 0);
+}
+
+static void free_space_is_known(void **state)
+{
+    const struct folder *f = *state;
+    uint64_t bytes = UINT64_MAX;
+    assert_int_equal(pi_space_free(f->path, &bytes, NULL), 0);
+    assert_true(bytes < UINT64_MAX);
+    assert_int_equal(pi_space_free(folder_path(f, "none"), &bytes, NULL), -ENOENT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(write_replaces_the_whole_file),
+        TEST(write_sets_its_mode_whatever_the_umask_or_the_old_file),
+        TEST(write_replaces_a_link_and_not_what_it_names),
+        TEST(write_goes_below_folders_and_to_absolute_paths),
+        TEST(failed_write_says_which_file),
+        TEST(broken_write_leaves_the_old_content_and_nothing_else),
+        TEST(full_disk_leaves_the_old_content),
+        TEST(read_is_bounded),
+        TEST(read_appends),
+        TEST(only_regular_files_are_read),
+        TEST(folder_is_made_with_its_parents),
+        TEST(unsafe_folder_is_refused),
+        TEST(folder_of_another_user_is_refused),
+        TEST(removal_takes_the_tree_and_follows_no_link),
+        TEST(free_space_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
