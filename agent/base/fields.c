@@ -12,11 +12,19 @@ static int wrong(const struct pi_field *f, struct pi_error *err, const char *wan
     return pi_refuse(err, PI_USAGE, "'%s' is not %s", f->key, wanted);
 }
 
+/* NULL where it is not a string, or one that C would see the beginning of only. */
+static const char *text_of(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 static int read_string(const struct pi_field *f, const json_t *value, char **ret, struct pi_error *err)
 {
-    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+    const char *text = text_of(value);
+    if (!text)
         return wrong(f, err, "a string");
-    char *copy = strdup(json_string_value(value));
+    char *copy = strdup(text);
     if (!copy)
         return pi_fail(err, ENOMEM, "%s", f->key);
     free(*ret);
@@ -37,7 +45,7 @@ static int read_u64(const struct pi_field *f, const json_t *value, uint64_t *ret
 
 static int read_enum(const struct pi_field *f, const json_t *value, int *ret, struct pi_error *err)
 {
-    const char *word = json_string_value(value);
+    const char *word = text_of(value);
     for (int i = 0; word && f->names[i]; i++) {
         if (!strcmp(f->names[i], word)) {
             *ret = i;
@@ -56,9 +64,10 @@ static int read_strv(const struct pi_field *f, const json_t *value, struct pi_st
     json_t *item;
     json_array_foreach(value, i, item)
     {
-        if (!json_is_string(item))
+        const char *text = text_of(item);
+        if (!text)
             return wrong(f, err, "a list of strings");
-        int r = pi_strv_add(&list, json_string_value(item));
+        int r = pi_strv_add(&list, text);
         if (r < 0)
             return pi_fail(err, -r, "%s", f->key);
     }
@@ -74,9 +83,9 @@ static int read_field(const struct pi_field *f, json_t *value, bool lenient, cha
     case PI_FIELD_STRING:
         return read_string(f, value, (char **)at, err);
     case PI_FIELD_TEXT:
-        if (!json_is_string(value) || strlen(json_string_value(value)) >= f->size)
+        if (!text_of(value) || json_string_length(value) >= f->size)
             return wrong(f, err, "a string of that length");
-        strcpy(at, json_string_value(value));
+        strcpy(at, text_of(value));
         return 0;
     case PI_FIELD_U64:
         return read_u64(f, value, (uint64_t *)at, err);
