@@ -95,10 +95,11 @@ int pi_reap(int pidfd, int *ret_code, char *text, size_t text_size)
         return -EAGAIN;
     bool exited = info.si_code == CLD_EXITED;
     *ret_code = exited ? info.si_status : 128 + info.si_status;
-    if (exited)
-        snprintf(text, text_size, "exit code %d", info.si_status);
+    const char *name = exited ? NULL : sigabbrev_np(info.si_status);
+    if (name)
+        snprintf(text, text_size, "killed by SIG%s", name);
     else
-        snprintf(text, text_size, "killed by SIG%s", sigabbrev_np(info.si_status));
+        snprintf(text, text_size, "%s %d", exited ? "exit code" : "killed by signal", info.si_status);
     return 0;
 }
 
@@ -152,9 +153,11 @@ int pi_identity_open(const struct pi_identity *id)
      */
     pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, id->pid, 0);
     if (pidfd < 0)
-        return -ESRCH;
-    if (pi_identify(id->pid, &now, NULL) < 0 || now.start_ticks != id->start_ticks ||
-        strcmp(now.boot_id, id->boot_id) != 0)
+        return -errno;
+    int r = pi_identify(id->pid, &now, NULL);
+    if (r < 0)
+        return r == -ENOENT ? -ESRCH : r;
+    if (now.start_ticks != id->start_ticks || strcmp(now.boot_id, id->boot_id) != 0)
         return -ESRCH;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     if (poll(&ended, 1, 0) != 0)
@@ -177,6 +180,7 @@ static void last_line(const struct pi_buf *output, char *text, size_t size)
     pi_text_clean(start, (size_t)(end - start), text, size);
 }
 
+/* Keeps the end, which is where a program says why it failed. */
 static int collect(int fd, struct pi_buf *output)
 {
     char chunk[4096];
@@ -186,8 +190,11 @@ static int collect(int fd, struct pi_buf *output)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : 0;
-        /* What is past the limit is read all the same, so that the program doesn't block on a full pipe. */
-        pi_buf_add(output, chunk, (size_t)n);
+        if (output->size + (size_t)n > output->max)
+            pi_buf_consume(output, output->size + (size_t)n - output->max);
+        int r = pi_buf_add(output, chunk, (size_t)n);
+        if (r < 0)
+            return r;
     }
 }
 
@@ -198,8 +205,7 @@ int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct
         return pi_fail(err, errno, "cannot run %s", argv[0]);
     pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
     pi_auto_free char *path = NULL;
-    pi_auto_buf struct pi_buf own = {.max = 64 << 10};
-    struct pi_buf *out = output ? output : &own;
+    pi_auto_buf struct pi_buf out = {.max = 64 << 10};
 
     int r = pi_program_find(argv[0], &path, err);
     if (r < 0)
@@ -214,19 +220,24 @@ int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
     close(pi_steal_fd(&writer));
-    collect(reader, out);
+    r = collect(reader, &out);
+    close(pi_steal_fd(&reader));
 
     int code, status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return pi_fail(err, errno, "cannot wait for %s", argv[0]);
+    if (r == 0 && output)
+        r = pi_buf_add(output, out.data, out.size);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot read what %s says", argv[0]);
     code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (ret_code) {
         *ret_code = code;
         return 0;
     }
     char line[512];
-    last_line(out, line, sizeof line);
+    last_line(&out, line, sizeof line);
     return code == 0 ? 0
                      : pi_refuse(err, PI_FAILED, "%s: %s", argv[0], line[0] ? line : "failed without a word");
 }

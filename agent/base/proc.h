@@ -44,16 +44,16 @@ int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err);
 int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err);
 
 /* Opens the process that id names: its pidfd, or -ESRCH where that process is gone (another boot, pid reused,
- * ended). */
+ * ended); any other negative errno where that could not be found out. */
 int pi_identity_open(const struct pi_identity *id);
 
 /* Sends a signal through the pidfd (pidfd_send_signal(2)). 0 or -errno. */
 int pi_signal(int pidfd, int signal);
 
-/* Runs a program to its end, its standard input from /dev/null, its output and errors (at most 64 KiB
- * together) into output where that is not NULL. Blocking: for the command line and workers, never for the
- * agent's loop. Refuses with the last line of the output where the program fails; ret_code, where not NULL,
- * takes the exit code instead. */
+/* Runs a program to its end, its standard input from /dev/null, the last 64 KiB of its output and
+ * errors together added to output where that is not NULL. Blocking: for the command line and workers, never
+ * for the agent's loop. Refuses with the last line of the output where the program fails; ret_code, where not
+ * NULL, takes the exit code instead. */
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
 
 #endif
