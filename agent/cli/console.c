@@ -9,7 +9,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
-#include "agent/cli/commands.h"
+#include "agent/cli/strip.h"
 
 #define ESCAPE    0x1d /* Ctrl-] */
 #define INPUT_MAX 65536
@@ -24,14 +24,27 @@ struct console {
     bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
     int result;                    /* of input or output, where it failed for good */
     struct pi_error error;
+    size_t old_bytes; /* to come: shown without control sequences */
+    struct cli_strip strip;
     bool raw;
     struct termios saved;
 };
 
+static int write_old(struct console *console, const char *bytes, size_t size)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    console->old_bytes -= size;
+    if (pi_buf_add(&text, bytes, size) < 0)
+        return -ENOMEM;
+    return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&console->strip, text.data, text.size));
+}
+
 static int on_output(const char *bytes, size_t size, void *user)
 {
-    (void)user;
-    return pi_write_all(STDOUT_FILENO, bytes, size);
+    struct console *console = user;
+    size_t old = size < console->old_bytes ? size : console->old_bytes;
+    int r = old ? write_old(console, bytes, old) : 0;
+    return r < 0 ? r : pi_write_all(STDOUT_FILENO, bytes + old, size - old);
 }
 
 static void on_output_done(int result, const struct pi_error *err, void *user)
@@ -151,11 +164,13 @@ static int drain(struct console *console, struct pi_error *err)
     return r;
 }
 
-int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, enum cli_console_end *ret,
+int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err)
 {
     __attribute__((cleanup(done))) struct console console = {.follow = follow, .typing = true};
     enter_raw(&console);
+    console.old_bytes = old && console.raw ? tail_bytes : 0;
+    console.strip.returns = true;
     cli_screen_clear(&follow->screen);
     follow->screen.hidden = true;
     int r = start_output(&console, tail_bytes, err);

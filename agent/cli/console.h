@@ -15,10 +15,11 @@ enum cli_console_end {
 };
 
 /*
- * Attaches until one of these happens. tail_bytes of earlier output come first. follow is of the same
- * instance; its status line is hidden meanwhile. The terminal is as before afterwards.
+ * Attaches until one of these happens. tail_bytes of earlier output come first; where old is set they are of
+ * another time, and are shown without control sequences: this terminal would answer the queries in them.
+ * follow is of the same instance; its status line is hidden meanwhile. The terminal is as before afterwards.
  */
-int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, enum cli_console_end *ret,
+int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err);
 
 #endif

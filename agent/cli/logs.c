@@ -28,7 +28,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_follow_open(&follow, &agent, &instance, err);
     if (r == 0)
-        r = cli_console_attach(&follow, CONSOLE_TAIL, &end, err);
+        r = cli_console_attach(&follow, CONSOLE_TAIL, true, &end, err);
     if (r == 0 && end == CLI_CONSOLE_DETACHED)
         cli_screen_line(&follow.screen, "%s runs on; come back with: piagent console %s", name, name);
     if (r == 0 && end == CLI_CONSOLE_OVER)

@@ -10,7 +10,8 @@
 #include "agent/cli/create.h"
 #include "agent/cli/follow.h"
 
-#define EXIT_SIGNAL 128 /* + the signal's number, as shells have it */
+#define FIRST_WORDS 65536 /* bytes that the firmware may have said before the console was attached */
+#define EXIT_SIGNAL 128   /* + the signal's number, as shells have it */
 
 struct foreground {
     struct cli_follow *follow;
@@ -112,7 +113,8 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
 {
     enum cli_console_end end;
     const char *name = fg->follow->view.name;
-    int r = cli_console_attach(fg->follow, 65536, &end, err);
+    /* What a machine that is started again said in earlier boots is not shown. */
+    int r = cli_console_attach(fg->follow, fg->fresh ? FIRST_WORDS : 0, false, &end, err);
     if (r == 0 && end == CLI_CONSOLE_DETACHED) {
         cli_screen_line(&fg->follow->screen, "%s runs on; come back with: piagent console %s", name, name);
         *ret_detached = true;

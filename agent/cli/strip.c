@@ -1,6 +1,5 @@
 #include "agent/cli/strip.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 enum { BEL = 0x07, CAN = 0x18, SUB = 0x1a, ESC = 0x1b };
@@ -18,7 +17,7 @@ static bool next(struct cli_strip *strip, unsigned char last, unsigned char c)
     case CLI_STRIP_TEXT:
         if (last == 0xc2 && c >= 0x80 && c < 0xa0)
             return false;
-        return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+        return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t' || (c == '\r' && strip->returns);
     case CLI_STRIP_ESCAPE:
         /* Intermediate bytes (0x20-0x2f) belong to a sequence whose final byte is still to come. */
         if (c == '[')

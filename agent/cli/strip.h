@@ -2,12 +2,14 @@
 #ifndef PIAGENT_CLI_STRIP_H
 #define PIAGENT_CLI_STRIP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Where the last piece ended. Zeroed memory is the start. */
+/* Where the last piece ended. Zeroed memory is the start; set returns for a terminal in raw mode. */
 struct cli_strip {
     enum { CLI_STRIP_TEXT, CLI_STRIP_ESCAPE, CLI_STRIP_CSI, CLI_STRIP_STRING } state;
     unsigned char last;
+    bool returns; /* carriage returns stay */
 };
 
 /*

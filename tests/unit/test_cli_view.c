@@ -223,6 +223,16 @@ static void control_sequences_do_not_reach_the_terminal(void **state)
     }
 }
 
+static void carriage_returns_stay_where_the_terminal_is_raw(void **state)
+{
+    struct cli_strip strip = {.returns = true};
+    char bytes[] = "\033[1ma\r\n";
+    (void)state;
+    size_t size = cli_strip(&strip, bytes, sizeof bytes - 1);
+    assert_int_equal(size, 3);
+    assert_memory_equal(bytes, "a\r\n", 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +243,7 @@ int main(void)
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(control_sequences_do_not_reach_the_terminal),
+        cmocka_unit_test(carriage_returns_stay_where_the_terminal_is_raw),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
