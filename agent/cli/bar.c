@@ -20,7 +20,7 @@ static size_t step(const char *s)
 static unsigned columns(const char *text)
 {
     unsigned n = 0;
-    for (; *text; text += step(text))
+    for (; text && *text; text += step(text))
         n++;
     return n;
 }

@@ -32,7 +32,7 @@ static void own_program(char ret[PATH_MAX])
     ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
     ret[n > 0 ? n : 0] = '\0';
     if (access(ret, X_OK) != 0)
-        strcpy(ret, "/proc/self/exe");
+        snprintf(ret, PATH_MAX, "/proc/self/exe");
 }
 
 /* What the agent wrote last: why it died, mostly. */

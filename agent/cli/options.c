@@ -128,11 +128,11 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *va
               struct cli_operands *ret, struct pi_error *err)
 {
     struct scan scan = {.command = command, .values = values, .argv = argv};
-    struct cli_operands operands = {.items = calloc((size_t)argc + 1, sizeof *operands.items)};
-    pi_auto_free char **owned = operands.items;
+    pi_auto_free char **items = calloc((size_t)argc + 1, sizeof *items);
+    struct cli_operands operands = {.items = items};
     bool options = true;
     char *word;
-    if (!owned)
+    if (!items)
         return pi_fail(err, ENOMEM, "%s", command->name);
     while ((word = *scan.argv)) {
         int r = 0;
@@ -160,8 +160,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *va
     int r = operands.help ? 0 : check_count(command, &operands, err);
     if (r < 0)
         return r;
-    pi_steal(owned);
     *ret = operands;
+    ret->items = pi_steal(items);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/options.h"
+
+#define LINE_SIZE 256
 
 struct values {
     bool detach, force;
@@ -58,7 +61,7 @@ static void parse(const struct cli_command *what, const char *line, char *storag
 {
     char *argv[16] = {0};
     int argc = 0;
-    strcpy(storage, line);
+    snprintf(storage, LINE_SIZE, "%s", line);
     for (char *word = strtok(storage, " "); word; word = strtok(NULL, " "))
         argv[argc++] = word;
     *ret = (struct parsed){0};
@@ -106,7 +109,7 @@ static void options_are_taken_in_every_spelling(void **state)
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[256];
+        char storage[LINE_SIZE];
         struct parsed p;
         parse(&command, cases[i].line, storage, &p);
         if (p.result != 0)
@@ -150,7 +153,7 @@ static void errors_name_the_option_and_the_nearest_known_one(void **state)
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[256];
+        char storage[LINE_SIZE];
         struct parsed p;
         parse(&command, cases[i].line, storage, &p);
         if (p.result >= 0 || p.err.kind != PI_USAGE || !strstr(p.err.text, cases[i].error))
@@ -165,7 +168,7 @@ static void help_is_taken_before_anything_is_missing(void **state)
     static const char *const lines[] = {"--help", "-h", "a b c --help", "--cpus 4 --help"};
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(lines); i++) {
-        char storage[256];
+        char storage[LINE_SIZE];
         struct parsed p;
         parse(&command, lines[i], storage, &p);
         assert_int_equal(p.result, 0);
@@ -188,7 +191,7 @@ static void the_rest_is_passed_on_untouched(void **state)
     passing.passes_rest = true;
     passing.max_operands = 8;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[256];
+        char storage[LINE_SIZE];
         struct parsed p;
         parse(&passing, cases[i].line, storage, &p);
         assert_int_equal(p.result, 0);
