@@ -87,7 +87,7 @@ static int failure(const struct api_transfer *transfer, CURLcode code, struct pi
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (transfer->stopped)
-        return transfer->stopped;
+        return pi_fail(err, -transfer->stopped, "cannot take the agent's answer");
     if (code == CURLE_OPERATION_TIMEDOUT)
         return pi_refuse(err, PI_TIMEOUT, "the agent did not answer in time");
     if (code == CURLE_COULDNT_CONNECT)
@@ -126,6 +126,7 @@ static struct api_transfer *transfer_new(struct api_client *client, const char *
     CURL *easy = transfer->easy;
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
     curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);

@@ -24,6 +24,7 @@ struct api_call {
     bool too_large;
     bool in_handler; /* the access handler is on the stack: a reply is queued there, not resumed */
     bool replied;
+    bool failed; /* there was no memory for the reply */
 
     struct api_stream stream;
     bool streams, suspended, ending;
@@ -35,6 +36,7 @@ struct api_server {
     api_handler_fn handler;
     void *user;
     bool resumed; /* connections were: MHD, run by someone else's loop, does not ask to be run for them */
+    bool stopping;
     LIST_HEAD(, api_call) calls;
 };
 
@@ -79,11 +81,9 @@ static void resume(struct api_call *call)
 
 static void queue_reply(struct api_call *call, unsigned status, struct MHD_Response *response)
 {
-    /* Without memory for a reply there is nothing to say: MHD closes the connection that has none. */
-    if (response) {
-        MHD_queue_response(call->connection, status, response);
+    call->failed = !response || MHD_queue_response(call->connection, status, response) != MHD_YES;
+    if (response)
         MHD_destroy_response(response);
-    }
     call->replied = true;
     if (!call->in_handler)
         resume(call);
@@ -196,6 +196,13 @@ static struct api_call *call_new(struct api_server *server, struct MHD_Connectio
     return call;
 }
 
+static void reply_stopped(struct api_call *call)
+{
+    struct pi_error err;
+    pi_refuse(&err, PI_AGENT, "the agent was stopped");
+    api_reply_error(call, &err);
+}
+
 static void dispatch(struct api_call *call)
 {
     struct pi_error err;
@@ -206,6 +213,8 @@ static void dispatch(struct api_call *call)
     } else if (call->too_large) {
         pi_refuse(&err, PI_USAGE, "the request is larger than %zu bytes", API_BODY_MAX);
         api_reply_error(call, &err);
+    } else if (call->server->stopping) {
+        reply_stopped(call);
     } else {
         call->server->handler(call, call->server->user);
     }
@@ -234,7 +243,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     }
     if (!call->replied)
         dispatch(call);
-    return MHD_YES;
+    /* MHD would ask for ever for a reply that could not be made; told so, it closes the connection. */
+    return call->failed ? MHD_NO : MHD_YES;
 }
 
 static void on_completed(void *user, struct MHD_Connection *connection, void **state,
@@ -289,11 +299,11 @@ void api_server_free(struct api_server *server)
     if (!server)
         return;
     struct api_call *call;
-    struct pi_error err;
-    pi_refuse(&err, PI_AGENT, "the agent was stopped");
+    /* From here on nothing reaches the handler or is suspended again, which MHD could not be stopped with. */
+    server->stopping = true;
     LIST_FOREACH(call, &server->calls, entry)
     if (call->suspended && !call->replied)
-        api_reply_error(call, &err);
+        reply_stopped(call);
     api_server_end(server, NULL);
     /* Gives what was just queued its chance; a client that does not read is not waited for. */
     MHD_run(server->daemon);

@@ -1,0 +1,147 @@
+/* Every table of the wire writes what it reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/api/types.h"
+#include "agent/base/auto.h"
+
+union any {
+    struct api_failure failure;
+    struct api_agent agent;
+    struct api_create create;
+    struct api_instance instance;
+    struct api_stop stop;
+    struct api_event event;
+};
+
+static const struct {
+    const char *name;
+    const struct pi_field *fields;
+    size_t size;
+    const char *required;
+} tables[] = {
+    {"failure", api_failure_fields, sizeof(struct api_failure), "kind message"},
+    {"agent", api_agent_fields, sizeof(struct api_agent), ""},
+    {"create", api_create_fields, sizeof(struct api_create), "name"},
+    {"instance", api_instance_fields, sizeof(struct api_instance), "name state"},
+    {"stop", api_stop_fields, sizeof(struct api_stop), ""},
+    {"event", api_event_fields, sizeof(struct api_event), "kind"},
+};
+
+/* A value of its own for each key, so that two members at one place are noticed. */
+static json_t *value_of(const struct pi_field *f, size_t i)
+{
+    switch (f->type) {
+    case PI_FIELD_STRING:
+        return json_string(f->key);
+    case PI_FIELD_U64:
+        return json_integer((json_int_t)i + 1);
+    case PI_FIELD_BOOL:
+        return json_true();
+    case PI_FIELD_ENUM:
+        return json_string(f->names[1]);
+    case PI_FIELD_STRV:
+        return json_pack("[s,s]", f->key, "second");
+    default:
+        return NULL;
+    }
+}
+
+static json_t *full_object(const struct pi_field *fields)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; fields[i].key; i++)
+        assert_int_equal(json_object_set_new(object, fields[i].key, value_of(&fields[i], i)), 0);
+    return object;
+}
+
+static void every_table_writes_what_it_reads(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(tables); i++) {
+        union any value;
+        memset(&value, 0, sizeof value);
+        json_auto_t *object = full_object(tables[i].fields);
+        assert_int_equal(pi_fields_read(tables[i].fields, object, false, &value, NULL), 0);
+        json_auto_t *again = pi_fields_write(tables[i].fields, &value);
+        assert_true(json_equal(object, again));
+        pi_fields_done(tables[i].fields, &value);
+    }
+}
+
+static size_t size_of(const struct pi_field *f)
+{
+    return f->type == PI_FIELD_STRING ? sizeof(char *) : f->size;
+}
+
+static void every_member_is_in_its_table_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(tables); i++) {
+        unsigned char covered[sizeof(union any)] = {0};
+        size_t bytes = 0;
+        for (const struct pi_field *f = tables[i].fields; f->key; f++) {
+            bytes += size_of(f);
+            for (size_t at = f->offset; at < f->offset + size_of(f); at++)
+                assert_int_equal(covered[at]++, 0);
+        }
+        /* What is left is padding: less than a member's alignment for each bool or enum. */
+        size_t small = 0;
+        for (const struct pi_field *f = tables[i].fields; f->key; f++)
+            small += f->type == PI_FIELD_BOOL || f->type == PI_FIELD_ENUM;
+        assert_in_range(tables[i].size - bytes, 0, 7 * small);
+    }
+}
+
+static void required_keys_are_missed_and_others_not(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(tables); i++) {
+        for (const struct pi_field *f = tables[i].fields; f->key; f++) {
+            union any value;
+            memset(&value, 0, sizeof value);
+            json_auto_t *object = full_object(tables[i].fields);
+            json_object_del(object, f->key);
+            int r = pi_fields_read(tables[i].fields, object, false, &value, NULL);
+            assert_int_equal(r < 0, strstr(tables[i].required, f->key) != NULL);
+            pi_fields_done(tables[i].fields, &value);
+        }
+    }
+}
+
+static void stop_waits_a_day_at_most(void **state)
+{
+    struct api_stop stop = {0};
+    (void)state;
+    json_auto_t *day = json_pack("{s:I}", "timeout_ms", (json_int_t)24 * 3600 * 1000);
+    json_auto_t *more = json_pack("{s:I}", "timeout_ms", (json_int_t)24 * 3600 * 1000 + 1);
+    assert_int_equal(api_read(stop, day, &stop, NULL), 0);
+    assert_true(api_read(stop, more, &stop, NULL) < 0);
+}
+
+static void event_kinds_have_their_words(void **state)
+{
+    (void)state;
+    assert_string_equal(api_event_kind_names[API_EVENT_STATE], "state");
+    assert_string_equal(api_event_kind_names[API_EVENT_REPORT], "report");
+    assert_string_equal(api_event_kind_names[API_EVENT_ERROR], "error");
+    assert_null(api_event_kind_names[API_EVENT_ERROR + 1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_writes_what_it_reads),
+        cmocka_unit_test(every_member_is_in_its_table_once),
+        cmocka_unit_test(required_keys_are_missed_and_others_not),
+        cmocka_unit_test(stop_waits_a_day_at_most),
+        cmocka_unit_test(event_kinds_have_their_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
