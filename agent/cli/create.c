@@ -103,6 +103,20 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
     return 0;
 }
 
+/* The agent has the environment of the command that started it; where images come from is this one's to say.
+ */
+static int add_environment(struct api_create *ret, struct pi_error *err)
+{
+    static const char *const prefixes[] = {
+        "PIAGENT_FEDORA_", "http_proxy=", "https_proxy=", "HTTPS_PROXY=",   "all_proxy=",
+        "ALL_PROXY=",      "no_proxy=",   "NO_PROXY=",    "SSL_CERT_FILE=", "SSL_CERT_DIR="};
+    for (char **variable = environ; *variable; variable++)
+        for (size_t i = 0; i < PI_ARRAY_SIZE(prefixes); i++)
+            if (pi_starts_with(*variable, prefixes[i]) && pi_strv_add(&ret->environment, *variable) < 0)
+                return pi_fail(err, ENOMEM, "environment");
+    return 0;
+}
+
 int cli_create_request(const struct cli_create *options, const char *name, struct api_create *ret,
                        struct pi_error *err)
 {
@@ -113,6 +127,8 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         .disk_bytes = options->disk_bytes,
     };
     int r = pi_name_check(name, err);
+    if (r == 0)
+        r = add_environment(ret, err);
     if (r < 0)
         return r;
     if (options->memory_bytes && !ret->memory_mib)

@@ -25,7 +25,7 @@ static int open_part(int dir_fd, const char *name, const char *suffix, int flags
 int logfile_open(int dir_fd, const char *name, size_t max, struct logfile *ret, struct pi_error *err)
 {
     struct logfile log = {.dir_fd = dir_fd, .max = max};
-    uint64_t size;
+    uint64_t size = 0;
     snprintf(log.name, sizeof log.name, "%s", name);
     log.fd = open_part(dir_fd, name, "", O_CREAT, &size);
     if (log.fd < 0)

@@ -74,7 +74,7 @@ static void every_machine_is_closed_in_and_held_by_qmp(void **state)
         {"-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22"},
         {"-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="},
         {"-device", "pvpanic-pci"},
-        {"-action", "panic=none"},
+        {"-action", "panic=none,shutdown=pause"},
         {"-chardev", "socket,id=console,fd=4,server=on,wait=off"},
         {"-serial", "chardev:console"},
         {"-chardev", "socket,id=qmp,fd=3,server=on,wait=off"},

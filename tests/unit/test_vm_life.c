@@ -190,10 +190,10 @@ static const struct {
     {GUEST_SHUTDOWN,                                                                                 \
      (in),                                                                                           \
      {.state = VM_STOPPING, .rung = at, .shutdown_seen = true, .guest_powered_off = true},           \
-     VM_DO_SAVE},                                                                                    \
+     VM_DO_QUIT | VM_DO_SAVE},                                                                       \
     {                                                                                                \
         HOST_SHUTDOWN, (in), {.state = VM_STOPPING, .rung = at, .shutdown_seen = true, __VA_ARGS__}, \
-            VM_DO_SAVE                                                                               \
+            VM_DO_QUIT | VM_DO_SAVE                                                                  \
     }
     SEEN(IN(ASKED), VM_RUNG_POWERDOWN),
     SEEN(IN(HEARD), VM_RUNG_POWERDOWN, .guest_powered_off = true),
@@ -208,11 +208,11 @@ static const struct {
       .shutdown_seen = true,                                                                  \
       .guest_powered_off = true,                                                              \
       __VA_ARGS__},                                                                           \
-     VM_DO_ARM_RUNG | VM_DO_SAVE},                                                            \
+     VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE},                                               \
     {                                                                                         \
         HOST_SHUTDOWN, (in),                                                                  \
             {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .shutdown_seen = true, __VA_ARGS__}, \
-            VM_DO_ARM_RUNG | VM_DO_SAVE                                                       \
+            VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE                                          \
     }
     UNASKED(IN(STARTING) | IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY)),
     UNASKED(IN(STARTING_TCG) | IN(RUNNING_TCG), .fell_back = true),

@@ -1,0 +1,66 @@
+"""Six guests under one agent: each its own seed, none another's; and all of them outlive the agent."""
+
+import json
+
+from piagent import User, guest_image, is_running, wait_for
+
+NAMES = [f"node-{i}" for i in range(1, 7)]
+
+# In the guest: what the IMDS answers to anyone but the right key. Prints the statuses.
+PROBE = """
+import sys, urllib.request, urllib.error
+for path in sys.argv[2:]:
+    try:
+        print(urllib.request.urlopen(sys.argv[1] + path, timeout=10).status)
+    except urllib.error.HTTPError as e:
+        print(e.code)
+"""
+
+
+def boot(user, image, name):
+    config = user.home / f"{name}.yaml"
+    config.write_text(f"#cloud-config\nwrite_files:\n  - path: /etc/marker\n    content: only-{name}\n")
+    return user.start("run", name, "--image", image, "--image-unverified", "--memory", "512M", "--cpus", "1",
+                      "--user-data", str(config), "-d")
+
+
+def check_own_seed(user, name):
+    machine = user.status(name)
+    said = user.ssh(name, "hostname; cat /etc/marker; echo; sudo cat /var/lib/cloud/data/instance-id")
+    assert said.split() == [name, f"only-{name}", f"iid-{machine['uuid']}"]
+
+
+def check_no_other_seed(user, port):
+    key = json.loads((user.instances / NAMES[0] / "record.json").read_text())["key"]
+    wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
+    paths = [f"/{key}/meta-data", f"/{wrong}/meta-data", "/", "/meta-data", f"/{key}/../{wrong}/user-data",
+             f"/{key}/", f"/{key.upper()}/meta-data" if key.upper() != key else f"/x{key}/meta-data"]
+    command = f"python3 - http://10.0.2.2:{port} {' '.join(paths)} <<'EOF'\n{PROBE}\nEOF"
+    assert user.ssh(NAMES[0], command).split() == ["200"] + ["404"] * 6
+
+
+def test_six_guests_keep_their_seeds_and_outlive_their_agent():
+    image = guest_image("x86_64")
+    with User() as user:
+        user.do("ps")
+        runs = [boot(user, image, name) for name in NAMES]
+        for name, run in zip(NAMES, runs):
+            out, _ = run.communicate(timeout=1200)
+            assert run.returncode == 0, f"{name}: {out}"
+        for name in NAMES:
+            check_own_seed(user, name)
+        port = user.api("GET", "/v1/agent")[1]["imds_port"]
+        check_no_other_seed(user, port)
+
+        before = {machine["name"]: machine["pid"] for machine in user.ps()}
+        user.kill_agent()
+        after = {machine["name"]: machine["pid"] for machine in user.ps()}
+        assert after == before and all(is_running(pid) for pid in after.values())
+        wait_for("all are ready again", lambda: {m["state"] for m in user.ps()} == {"ready"}, 30)
+        assert user.api("GET", "/v1/agent")[1]["imds_port"] == port
+
+        user.do("powerdown", *NAMES, timeout=600)
+        for name in NAMES:
+            machine = user.status(name)
+            assert (machine["state"], machine["stopped_by"]) == ("stopped", "powerdown"), machine
+        assert not any(is_running(pid) for pid in before.values())

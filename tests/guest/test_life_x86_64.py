@@ -1,0 +1,7 @@
+"""An emulated or virtualized x86_64 guest from nothing to its end."""
+
+from guest_life import live
+
+
+def test_x86_64""_guest_is_booted_used_reset_stopped_and_removed():
+    live("x86_64")

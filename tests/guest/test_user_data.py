@@ -1,0 +1,52 @@
+"""The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails."""
+
+import pytest
+from piagent import GUEST, User, guest_image
+
+GOOD = """#cloud-config
+users:
+  - default
+  - name: other
+    lock_passwd: true
+write_files:
+  - path: /etc/marker
+    content: written
+runcmd:
+  - touch /run/ran
+"""
+BAD = """#cloud-config
+runcmd:
+  - [sh, -c, 'exit 3']
+"""
+
+
+@pytest.fixture(scope="module")
+def image():
+    return guest_image("x86_64", "bookworm")
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+def test_the_users_own_cloud_config_is_applied_beside_the_login(user, image):
+    (user.home / "good.yaml").write_text(GOOD)
+    user.do("run", "own", "--image", image, "--image-unverified", "--user-data", str(user.home / "good.yaml"), "-d",
+            timeout=600)
+    assert user.ssh("own", "id -un; id -un other; cat /etc/marker; echo; ls /run/ran").split() == \
+        ["fedora", "other", "written", "/run/ran"]
+    # The cached seed: a reboot that the user's own write_files did not break.
+    assert user.ssh("own", "cat /var/lib/cloud/seed/nocloud/meta-data").endswith(user.status("own")["uuid"])
+
+
+def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, image):
+    (user.home / "bad.yaml").write_text(BAD)
+    done = user.call("run", "bad", "--image", image, "--image-unverified", "--user-data", str(user.home / "bad.yaml"),
+                     "-d", timeout=600)
+    assert done.returncode == GUEST, done.stderr
+    assert "scripts-user" in done.stderr
+    machine = user.status("bad")
+    assert machine["cloud_init"] == "failed" and any("scripts-user" in m for m in machine["failed_modules"]), machine
+    assert user.ssh("bad", "hostname") == "bad"

@@ -1,0 +1,144 @@
+"""A user of piagent on this host: folders of their own, an agent of their own, and nothing left of either afterwards."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+PIAGENT = os.environ["PIAGENT_BINARY"]
+SOURCE = os.environ["PIAGENT_SOURCE"]
+
+FAILED, USAGE, NOT_FOUND, CONFLICT, UNVERIFIED, HOST, NETWORK, GUEST, TIMEOUT, AGENT = range(1, 11)
+LIVE = ("starting", "running", "ready", "paused", "stopping")
+
+
+def guest_image(arch, suite="trixie"):
+    """A guest with systemd, cloud-init and sshd, built from Debian's packages at the first call."""
+    out = subprocess.run([f"{SOURCE}/scripts/guest-image", arch, "--suite", suite], stdout=subprocess.PIPE,
+                         text=True, check=True, timeout=900)
+    return out.stdout.strip()
+
+
+def wait_for(what, condition, timeout):
+    """The condition's first true value; an AssertionError that says what was waited for."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        time.sleep(0.2)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class User:
+    def __init__(self, **environment):
+        # Short, because a unix socket's path has 107 bytes.
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="pi-", dir="/tmp"))
+        runtime = self.home / "run"
+        runtime.mkdir(mode=0o700)
+        self.runtime = runtime / "piagent"
+        self.instances = self.home / "data/piagent/instances"
+        self.env = {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
+                    "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
+                    "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm", **environment}
+        self.seen = set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            for machine in self.ps():
+                self.seen.add(machine["pid"])
+            self.call("agent", "stop")
+        finally:
+            for pid in self.seen - {0}:
+                if is_running(pid):
+                    os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(self.home)
+
+    def call(self, *args, timeout=60, **more):
+        """The finished command, whatever it ended with."""
+        return subprocess.run([PIAGENT, *args], env=self.env, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **more)
+
+    def do(self, *args, timeout=60):
+        """The output of a command that has to succeed."""
+        done = self.call(*args, timeout=timeout)
+        assert done.returncode == 0, f"piagent {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def refused(self, code, *args, timeout=60):
+        """The one line with which a command fails, without its "piagent: "."""
+        done = self.call(*args, timeout=timeout)
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        line = done.stderr.strip().splitlines()[-1]
+        assert line.startswith("piagent: ") and len(line) > 20, line
+        return line.removeprefix("piagent: ")
+
+    def start(self, *args, **more):
+        return subprocess.Popen([PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+
+    def api(self, method, path, body=None, timeout=20):
+        """Status and JSON of a request to the control API, asked with curl as the README says."""
+        data = [] if body is None else ["--data-binary", body if isinstance(body, str) else json.dumps(body)]
+        done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", "-X", method, *data, "--unix-socket",
+                               str(self.runtime / "agent.sock"), f"http://piagent{path}"],
+                              text=True, stdout=subprocess.PIPE, timeout=timeout, check=True)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status), json.loads(text) if text else None
+
+    def ps(self):
+        return json.loads(self.do("ps", "-a", "--json"))["instances"]
+
+    def status(self, name):
+        machine = json.loads(self.do("status", name, "--json"))
+        self.seen.add(machine["pid"])
+        return machine
+
+    def state(self, name):
+        return self.status(name)["state"]
+
+    def wait_state(self, name, state, timeout=60):
+        wait_for(f"{name} is {state}", lambda: self.state(name) == state, timeout)
+        return self.status(name)
+
+    def wait_ready(self, name, timeout=600):
+        def done():
+            machine = self.status(name)
+            assert machine["state"] in LIVE, machine
+            assert machine.get("cloud_init") not in ("failed", "degraded"), machine
+            return machine["state"] == "ready" and machine
+        return wait_for(f"{name} is ready", done, timeout)
+
+    def ssh(self, name, command, timeout=120):
+        return self.do("ssh", name, "--", command, timeout=timeout).strip()
+
+    def agent_pid(self):
+        return int((self.runtime / "agent.lock").read_text())
+
+    def kill_agent(self):
+        pid = self.agent_pid()
+        os.kill(pid, signal.SIGKILL)
+        wait_for("the agent is gone", lambda: not is_running(pid), 10)
+
+    def events(self, name):
+        """What the journal holds, oldest first."""
+        lines = (self.instances / name / "journal.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def log(self):
+        return (self.home / "data/piagent/agent.log").read_text()
