@@ -85,7 +85,7 @@ static int read_field(const struct pi_field *f, json_t *value, bool lenient, cha
     case PI_FIELD_TEXT:
         if (!text_of(value) || json_string_length(value) >= f->size)
             return wrong(f, err, "a string of that length");
-        strcpy(at, text_of(value));
+        memcpy(at, text_of(value), json_string_length(value) + 1);
         return 0;
     case PI_FIELD_U64:
         return read_u64(f, value, (uint64_t *)at, err);
@@ -213,7 +213,7 @@ json_t *pi_json_parse(const char *text, size_t size, struct pi_error *err)
 {
     json_error_t at;
     json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &at);
-    if (object && json_is_object(object))
+    if (json_is_object(object))
         return object;
     if (object)
         pi_refuse(err, PI_USAGE, "not a JSON object");

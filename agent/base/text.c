@@ -229,7 +229,8 @@ char *pi_shell_quote(const char *word)
         else
             *out++ = *s;
     }
-    strcpy(out, "'");
+    *out++ = '\'';
+    *out = '\0';
     return quoted;
 }
 

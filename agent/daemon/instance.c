@@ -225,9 +225,9 @@ static void launch(struct instance *instance)
 static void arm_rung(struct instance *instance)
 {
     bool asking = instance->record.rung == VM_RUNG_POWERDOWN;
-    uint64_t ms = asking ? (instance->powerdown_ms ? instance->powerdown_ms : INSTANCE_POWERDOWN_MS)
-                  : instance->record.rung == VM_RUNG_QUIT ? INSTANCE_QUIT_MS
-                                                          : INSTANCE_SIGNAL_MS;
+    uint64_t ms = !asking                  ? INSTANCE_RUNG_MS
+                  : instance->powerdown_ms ? instance->powerdown_ms
+                                           : INSTANCE_POWERDOWN_MS;
     if (asking)
         instance->powerdown_since_ms = instance->last_sign_ms = pi_monotonic_ms();
     timer_set(instance->rung_timer, ms);

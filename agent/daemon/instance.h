@@ -53,8 +53,7 @@ struct instance {
     uint64_t reports_refilled_ms;
 };
 
-#define INSTANCE_QUIT_MS          10000
-#define INSTANCE_SIGNAL_MS        10000
+#define INSTANCE_RUNG_MS          10000 /* for quit, and for each signal */
 #define INSTANCE_RESEND_MS        3000
 #define INSTANCE_POWERDOWN_MS     90000
 #define INSTANCE_POWERDOWN_CAP_MS 600000

@@ -3,5 +3,5 @@
 from guest_life import live
 
 
-def test_aarch64""_guest_is_booted_used_reset_stopped_and_removed():
+def test_aarch64_guest_is_booted_used_reset_stopped_and_removed():
     live("aarch64")

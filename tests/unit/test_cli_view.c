@@ -95,7 +95,7 @@ static void the_ends_of_a_machine_are_told_apart(void **state)
         pi_auto_buf struct pi_buf line = {0};
         char word[16], text[] = "the reason\033[31m";
         struct cli_view view = fresh();
-        snprintf(word, sizeof word, "%s", cases[i].state);
+        snprintf(word, sizeof word, "%.15s", cases[i].state);
         struct api_event event = EVENT(STATE, .seq = 3, .state = word, .text = text, .monotonic_ms = 1000);
         enum cli_tell tell = cli_view_event(&view, &event, &line);
         assert_int_equal(cli_view_is_over(&view), cases[i].over);
