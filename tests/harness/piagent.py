@@ -62,7 +62,9 @@ class User:
         try:
             for machine in self.ps():
                 self.seen.add(machine["pid"])
+            agent = self.agent_pid()
             self.call("agent", "stop")
+            wait_for("the agent has ended", lambda: not is_running(agent), 20)
         finally:
             for pid in self.seen - {0}:
                 if is_running(pid):
@@ -100,6 +102,11 @@ class User:
                               text=True, stdout=subprocess.PIPE, timeout=timeout, check=True)
         text, _, status = done.stdout.rpartition("\n")
         return int(status), json.loads(text) if text else None
+
+    def create(self, name, **request):
+        """A request for a machine through the API alone: nobody follows it."""
+        self.do("ps")
+        return self.api("POST", "/v1/instances", {"name": name, **request})
 
     def ps(self):
         return json.loads(self.do("ps", "-a", "--json"))["instances"]

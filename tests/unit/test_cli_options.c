@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -50,6 +49,7 @@ static const struct cli_command command = {
 };
 
 struct parsed {
+    char line[LINE_SIZE], *argv[16];
     struct values values;
     struct cli_operands operands;
     struct pi_error err;
@@ -57,21 +57,19 @@ struct parsed {
 };
 
 /* line is split at spaces. */
-static void parse(const struct cli_command *what, const char *line, char *storage, struct parsed *ret)
+static void parse(const struct cli_command *what, const char *line, struct parsed *ret)
 {
-    char *argv[16] = {0};
     int argc = 0;
-    snprintf(storage, LINE_SIZE, "%s", line);
-    for (char *word = strtok(storage, " "); word; word = strtok(NULL, " "))
-        argv[argc++] = word;
     *ret = (struct parsed){0};
-    ret->result = cli_parse(what, argc, argv, &ret->values, &ret->operands, &ret->err);
+    snprintf(ret->line, sizeof ret->line, "%s", line);
+    for (char *word = strtok(ret->line, " "); word; word = strtok(NULL, " "))
+        ret->argv[argc++] = word;
+    ret->result = cli_parse(what, ret->argv, &ret->values, &ret->operands, &ret->err);
 }
 
 static void parsed_done(struct parsed *parsed)
 {
     cli_values_done(&command, &parsed->values);
-    free(parsed->operands.items);
 }
 
 static void options_are_taken_in_every_spelling(void **state)
@@ -109,9 +107,8 @@ static void options_are_taken_in_every_spelling(void **state)
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[LINE_SIZE];
         struct parsed p;
-        parse(&command, cases[i].line, storage, &p);
+        parse(&command, cases[i].line, &p);
         if (p.result != 0)
             fail_msg("%s: %s", cases[i].line, p.err.text);
         assert_int_equal(p.values.detach, cases[i].detach);
@@ -153,9 +150,8 @@ static void errors_name_the_option_and_the_nearest_known_one(void **state)
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[LINE_SIZE];
         struct parsed p;
-        parse(&command, cases[i].line, storage, &p);
+        parse(&command, cases[i].line, &p);
         if (p.result >= 0 || p.err.kind != PI_USAGE || !strstr(p.err.text, cases[i].error))
             fail_msg("'%s' gave %d '%s', not '%s'", cases[i].line, p.result, p.err.text, cases[i].error);
         assert_null(p.operands.items);
@@ -168,9 +164,8 @@ static void help_is_taken_before_anything_is_missing(void **state)
     static const char *const lines[] = {"--help", "-h", "a b c --help", "--cpus 4 --help"};
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(lines); i++) {
-        char storage[LINE_SIZE];
         struct parsed p;
-        parse(&command, lines[i], storage, &p);
+        parse(&command, lines[i], &p);
         assert_int_equal(p.result, 0);
         assert_true(p.operands.help);
         parsed_done(&p);
@@ -191,9 +186,8 @@ static void the_rest_is_passed_on_untouched(void **state)
     passing.passes_rest = true;
     passing.max_operands = 8;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
-        char storage[LINE_SIZE];
         struct parsed p;
-        parse(&passing, cases[i].line, storage, &p);
+        parse(&passing, cases[i].line, &p);
         assert_int_equal(p.result, 0);
         assert_int_equal(p.operands.count, cases[i].operands);
         assert_string_equal(p.operands.items[0], "x");

@@ -1,0 +1,233 @@
+/* Workers, played by a shell. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/text.h"
+#include "agent/daemon/worker.h"
+#include "daemon_fixture.h"
+
+struct seen {
+    uv_loop_t loop;
+    int phases;
+    char last_phase[32];
+    bool done;
+    int result;
+    json_t *line;
+    struct pi_error err;
+};
+
+static int setup(void **state)
+{
+    static struct seen seen;
+    memset(&seen, 0, sizeof seen);
+    *state = &seen;
+    return uv_loop_init(&seen.loop);
+}
+
+static int teardown(void **state)
+{
+    struct seen *seen = *state;
+    json_decref(seen->line);
+    return loop_close(&seen->loop);
+}
+
+static void on_progress(const json_t *line, void *user)
+{
+    struct seen *seen = user;
+    assert_false(seen->done);
+    seen->phases++;
+    snprintf(seen->last_phase, sizeof seen->last_phase, "%s",
+             json_string_value(json_object_get(line, "phase")));
+}
+
+static void on_done(int result, const json_t *line, const struct pi_error *err, void *user)
+{
+    struct seen *seen = user;
+    assert_false(seen->done);
+    seen->done = true;
+    seen->result = result;
+    seen->line = json_incref((json_t *)line);
+    if (result < 0)
+        seen->err = *err;
+}
+
+static struct worker *start(struct seen *seen, const char *script, const struct pi_strv *environment)
+{
+    static const struct worker_handler handler = {.progress = on_progress, .done = on_done};
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    struct worker *worker = NULL;
+    assert_int_equal(worker_start(&seen->loop, argv, 2, environment, &handler, seen, &worker, NULL), 0);
+    return worker;
+}
+
+static void run(struct seen *seen, const char *script)
+{
+    start(seen, script, NULL);
+    assert_true(loop_run_until(&seen->loop, &seen->done));
+}
+
+static void progress_comes_before_the_result(void **state)
+{
+    struct seen *seen = *state;
+    run(seen,
+        "echo '{\"phase\": \"downloading\"}'; echo '{\"phase\": \"checking\"}'; echo '{\"path\": \"/x\"}'");
+    assert_int_equal(seen->phases, 2);
+    assert_string_equal(seen->last_phase, "checking");
+    assert_int_equal(seen->result, 0);
+    assert_string_equal(json_string_value(json_object_get(seen->line, "path")), "/x");
+}
+
+static void worker_without_a_word_is_done_too(void **state)
+{
+    struct seen *seen = *state;
+    run(seen, "exit 0");
+    assert_int_equal(seen->result, 0);
+    assert_null(seen->line);
+}
+
+static void error_line_is_the_failure_whatever_the_exit_code(void **state)
+{
+    static const char *const ends[] = {"exit 7", "exit 0", "kill -KILL $$"};
+    struct seen *seen = *state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(ends); i++) {
+        char script[256];
+        seen->done = false;
+        snprintf(script, sizeof script,
+                 "echo '{\"error\": {\"kind\": \"network\", \"message\": \"no mirror\"}}'; %s", ends[i]);
+        run(seen, script);
+        assert_true(seen->result < 0);
+        assert_int_equal(seen->err.kind, PI_NETWORK);
+        assert_string_equal(seen->err.text, "no mirror");
+    }
+}
+
+static void malformed_error_is_still_a_failure(void **state)
+{
+    static const char *const lines[] = {"{\"error\": 1}", "{\"error\": {}}",
+                                        "{\"error\": {\"kind\": \"ok\", \"message\": 1}}"};
+    struct seen *seen = *state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(lines); i++) {
+        char script[128];
+        seen->done = false;
+        snprintf(script, sizeof script, "echo '%s'", lines[i]);
+        run(seen, script);
+        assert_true(seen->result < 0);
+        assert_int_equal(seen->err.kind, PI_FAILED);
+        assert_string_equal(seen->err.text, "failed without a word");
+    }
+}
+
+static void crash_is_said(void **state)
+{
+    static const struct {
+        const char *script, *text;
+    } cases[] = {
+        {"echo '{\"path\": \"/x\"}'; exit 3", "the worker ended with exit code 3: see the agent's log"},
+        {"kill -KILL $$", "the worker ended with killed by SIGKILL: see the agent's log"},
+    };
+    struct seen *seen = *state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        seen->done = false;
+        json_decref(seen->line);
+        seen->line = NULL;
+        run(seen, cases[i].script);
+        assert_true(seen->result < 0);
+        assert_string_equal(seen->err.text, cases[i].text);
+    }
+}
+
+static void lines_that_are_not_json_are_passed_over(void **state)
+{
+    struct seen *seen = *state;
+    run(seen,
+        "echo hello; echo; echo '[1]'; echo '{\"path\": 1}'; echo '{\"cut\":'; printf '{\"phase\": \"x\"}'");
+    assert_int_equal(seen->result, 0);
+    assert_int_equal(json_integer_value(json_object_get(seen->line, "path")), 1);
+    assert_int_equal(seen->phases, 0);
+}
+
+static void much_output_right_before_the_end_is_not_lost(void **state)
+{
+    struct seen *seen = *state;
+    run(seen,
+        "i=0; while [ $i -lt 2000 ]; do echo '{\"phase\": \"copying\"}'; i=$((i+1)); done; echo '{\"a\": 1}'");
+    assert_int_equal(seen->phases, 2000);
+    assert_non_null(seen->line);
+}
+
+/* It would hold up the whole agent. */
+static void output_that_a_grandchild_keeps_open_is_not_waited_for(void **state)
+{
+    struct seen *seen = *state;
+    uint64_t begin = pi_monotonic_ms();
+    run(seen, "sleep 30 2> /dev/null & echo \"{\\\"pid\\\": $!}\"");
+    kill((pid_t)json_integer_value(json_object_get(seen->line, "pid")), SIGKILL);
+    assert_int_equal(seen->result, 0);
+    assert_true(pi_monotonic_ms() - begin < 15000);
+}
+
+static void worker_sees_what_was_set_for_it_first(void **state)
+{
+    struct seen *seen = *state;
+    char item[] = "PI_TEST=ours";
+    char *items[] = {item, NULL};
+    setenv("PI_TEST", "theirs", 1);
+    setenv("PI_OTHER", "kept", 1);
+    start(seen, "echo \"{\\\"a\\\": \\\"$PI_TEST $PI_OTHER\\\"}\"", &(struct pi_strv){items, 1});
+    assert_true(loop_run_until(&seen->loop, &seen->done));
+    assert_string_equal(json_string_value(json_object_get(seen->line, "a")), "ours kept");
+}
+
+static void cancelled_worker_is_told_and_not_heard_of_again(void **state)
+{
+    struct seen *seen = *state;
+    bool ended = false;
+    struct worker *worker =
+        start(seen, "trap 'exit 0' TERM; echo '{\"phase\": \"x\"}'; while :; do sleep 0.01; done", NULL);
+    const bool *running = (const bool *)&seen->phases;
+    assert_true(loop_run_until(&seen->loop, running));
+    worker_cancel(worker);
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    while (!ended && pi_monotonic_ms() < end)
+        ended = uv_run(&seen->loop, UV_RUN_ONCE) == 0;
+    assert_true(ended);
+    assert_false(seen->done);
+    worker_cancel(NULL);
+}
+
+static void program_that_cannot_be_started_is_said(void **state)
+{
+    static const struct worker_handler handler = {.progress = on_progress, .done = on_done};
+    struct seen *seen = *state;
+    struct worker *worker = NULL;
+    struct pi_error err;
+    assert_true(worker_start(&seen->loop, (const char *const[]){"/nowhere/x", NULL}, 2, NULL, &handler, seen,
+                             &worker, &err) < 0);
+    assert_true(pi_starts_with(err.text, "cannot start /nowhere/x: "));
+    assert_null(worker);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(progress_comes_before_the_result),
+        TEST(worker_without_a_word_is_done_too),
+        TEST(error_line_is_the_failure_whatever_the_exit_code),
+        TEST(malformed_error_is_still_a_failure),
+        TEST(crash_is_said),
+        TEST(lines_that_are_not_json_are_passed_over),
+        TEST(much_output_right_before_the_end_is_not_lost),
+        TEST(output_that_a_grandchild_keeps_open_is_not_waited_for),
+        TEST(worker_sees_what_was_set_for_it_first),
+        TEST(cancelled_worker_is_told_and_not_heard_of_again),
+        TEST(program_that_cannot_be_started_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
