@@ -210,7 +210,7 @@ static void last_words(struct instance *instance, char *text, size_t size)
 static void on_ended(void *user)
 {
     struct instance *instance = user;
-    char how[64] = "its end was not seen", words[384];
+    char how[64] = "no agent saw how", words[384]; /* an adopted one is no child of this agent */
     int code = 0;
     if (pi_reap(instance->pidfd, &code, how, sizeof how) == -EAGAIN)
         return;

@@ -31,6 +31,8 @@ int logfile_open(int dir_fd, const char *name, size_t max, struct logfile *ret, 
     if (log.fd < 0)
         return pi_fail(err, -log.fd, "cannot open %s", name);
     log.old_fd = open_part(dir_fd, name, ".1", 0, &log.old_size);
+    if (log.old_fd < 0)
+        log.old_fd = -1;
     log.start = log.old_fd < 0 ? 0 : log.old_size;
     log.end = log.start + size;
     *ret = log;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,15 +61,21 @@ static int on_line(char *line, size_t size, void *user)
     return 0;
 }
 
-static void on_output(void *user)
+/* Whether there may be more. */
+static bool read_some(struct worker *worker)
 {
-    struct worker *worker = user;
     char chunk[4096];
     ssize_t n = read(worker->out_fd, chunk, sizeof chunk);
     if (n > 0)
         pi_lines_feed(&worker->lines, chunk, (size_t)n, on_line, worker);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         watch_free(pi_steal(worker->out_watch));
+    return n > 0;
+}
+
+static void on_output(void *user)
+{
+    read_some(user);
 }
 
 static void on_ended(void *user)
@@ -80,8 +87,9 @@ static void on_ended(void *user)
     if (pi_reap(worker->pidfd, &code, text, sizeof text) == -EAGAIN)
         return;
     watch_free(pi_steal(worker->exit_watch));
-    while (worker->out_watch)
-        on_output(worker);
+    /* What is there, not up to the end of file: a child of the worker may hold the pipe open for ever. */
+    while (read_some(worker))
+        ;
     if (worker->failed)
         err = worker->failure;
     else if (code != 0)
@@ -91,14 +99,24 @@ static void on_ended(void *user)
     worker_free(worker);
 }
 
-/* The first of two settings of a name is the one that getenv() finds. */
+static bool is_set(const struct pi_strv *environment, const char *setting)
+{
+    size_t name = strcspn(setting, "=");
+    for (size_t i = 0; i < environment->count; i++)
+        if (!strncmp(environment->items[i], setting, name) && environment->items[i][name] == '=')
+            return true;
+    return false;
+}
+
+/* Each name once: of two settings getenv() finds the first, a shell the last. */
 static int join_environment(const struct pi_strv *first, struct pi_strv *ret)
 {
     int r = 0;
     for (size_t i = 0; first && r == 0 && i < first->count; i++)
         r = pi_strv_add(ret, first->items[i]);
     for (char **own = environ; r == 0 && *own; own++)
-        r = pi_strv_add(ret, *own);
+        if (!first || !is_set(first, *own))
+            r = pi_strv_add(ret, *own);
     return r;
 }
 

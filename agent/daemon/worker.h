@@ -18,7 +18,7 @@ struct worker_handler {
 };
 
 /* Starts argv (argv[0] is an absolute path). Its standard error goes to error_fd (borrowed). environment,
- * where not NULL, holds NAME=VALUE texts that come before this process's own. */
+ * where not NULL, holds NAME=VALUE texts that take the place of this process's own. */
 int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
                  const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err);
 

@@ -61,7 +61,7 @@ def test_a_qemu_that_died_without_an_agent_is_lost(user):
     user.kill_agent()
     os.kill(pid, signal.SIGKILL)
     wait_for("it is gone", lambda: not is_running(pid), 10)
-    machine = user.status("dies")
+    machine = user.wait_state("dies", "lost", 20)
     assert machine["state"] == "lost" and "no agent" in machine["reason"], machine
     assert not [path.name for path in user.runtime.iterdir() if path.name.startswith("dies.")]
 
