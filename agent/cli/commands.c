@@ -115,18 +115,17 @@ static int run_help(const struct cli_call *call, struct pi_error *err)
     return command ? help_one(command, err) : unknown((int)call->count, call->operands, err);
 }
 
-static int run_command(const struct cli_command *command, int argc, char **argv, struct pi_error *err)
+static int run_command(const struct cli_command *command, char **argv, struct pi_error *err)
 {
     pi_auto_free void *values = calloc(1, command->values_size + 1);
     struct cli_operands operands = {0};
     if (!values)
         return pi_fail(err, ENOMEM, "%s", command->name);
-    int r = cli_parse(command, argc, argv, values, &operands, err);
+    int r = cli_parse(command, argv, values, &operands, err);
     struct cli_call call = {command, values, operands.items, operands.count};
     if (r == 0)
         r = operands.help ? help_one(command, err) : command->run(&call, err);
     cli_values_done(command, values);
-    free(operands.items);
     return r;
 }
 
@@ -144,7 +143,7 @@ static int dispatch(int argc, char **argv, struct pi_error *err)
         return PI_OK;
     }
     const struct cli_command *command = find(argc, argv, &words);
-    return command ? run_command(command, argc - words, argv + words, err) : unknown(argc, argv, err);
+    return command ? run_command(command, argv + words, err) : unknown(argc, argv, err);
 }
 
 int cli_report(const struct pi_error *err)

@@ -124,44 +124,41 @@ static int check_count(const struct cli_command *command, const struct cli_opera
     return 0;
 }
 
-int cli_parse(const struct cli_command *command, int argc, char **argv, void *values,
-              struct cli_operands *ret, struct pi_error *err)
+/* One word that is not an operand, and what belongs to it. */
+static int take_option(struct scan *scan, char *word, struct pi_error *err)
+{
+    return word[1] == '-' ? long_option(scan, word, err) : short_options(scan, word, err);
+}
+
+int cli_parse(const struct cli_command *command, char **argv, void *values, struct cli_operands *ret,
+              struct pi_error *err)
 {
     struct scan scan = {.command = command, .values = values, .argv = argv};
-    pi_auto_free char **items = calloc((size_t)argc + 1, sizeof *items);
-    struct cli_operands operands = {.items = items};
+    /* Operands are moved to the front of argv: there are never more of them than words were read. */
+    struct cli_operands operands = {.items = argv};
     bool options = true;
-    char *word;
-    if (!items)
-        return pi_fail(err, ENOMEM, "%s", command->name);
-    while ((word = *scan.argv)) {
-        int r = 0;
+    int r = 0;
+    for (char *word; r == 0 && !operands.help && (word = *scan.argv);) {
         scan.argv++;
-        if (options && is_help(word)) {
-            operands.help = true;
-            break;
-        }
-        if (options && !strcmp(word, "--"))
-            options = false;
-        else if (options && pi_starts_with(word, "--"))
-            r = long_option(&scan, word, err);
-        else if (options && word[0] == '-' && word[1])
-            r = short_options(&scan, word, err);
-        else
+        if (!options || word[0] != '-' || !word[1])
             operands.items[operands.count++] = word;
-        if (r < 0)
-            return r;
-        if (command->passes_rest && operands.count == 1) {
-            if (options && *scan.argv && !strcmp(*scan.argv, "--"))
-                scan.argv++;
+        else if (is_help(word))
+            operands.help = true;
+        else if (!strcmp(word, "--"))
+            options = false;
+        else
+            r = take_option(&scan, word, err);
+        if (options && command->passes_rest && operands.count == 1) {
+            scan.argv += *scan.argv && !strcmp(*scan.argv, "--");
             options = false;
         }
     }
-    int r = operands.help ? 0 : check_count(command, &operands, err);
+    if (r == 0 && !operands.help)
+        r = check_count(command, &operands, err);
     if (r < 0)
         return r;
+    argv[operands.count] = NULL;
     *ret = operands;
-    ret->items = pi_steal(items);
     return 0;
 }
 

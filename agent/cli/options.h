@@ -61,18 +61,18 @@ struct cli_command {
 
 /* The operands that a parse leaves. */
 struct cli_operands {
-    char **items; /* ends with NULL; points into argv, the array itself is allocated */
+    char **items; /* ends with NULL: the front of argv */
     unsigned count;
     bool help; /* --help was there: nothing else was checked */
 };
 
 /*
- * Parses what follows the command's name. values is zeroed memory of command->values_size; what it owns then
- * (lists) is freed by cli_values_done(), also after a failure. PI_USAGE names the option and the nearest
- * known one.
+ * Parses argv, what follows the command's name up to a NULL; argv is changed. values is zeroed memory of
+ * command->values_size; what it owns then (lists) is freed by cli_values_done(), also after a failure.
+ * PI_USAGE names the option and the nearest known one.
  */
-int cli_parse(const struct cli_command *command, int argc, char **argv, void *values,
-              struct cli_operands *ret, struct pi_error *err);
+int cli_parse(const struct cli_command *command, char **argv, void *values, struct cli_operands *ret,
+              struct pi_error *err);
 void cli_values_done(const struct cli_command *command, void *values);
 
 /* The text of "piagent COMMAND --help". 0 or -ENOMEM. */
