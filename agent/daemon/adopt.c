@@ -29,8 +29,15 @@ static void take_over(struct instance *instance)
         return;
     }
     instance->pidfd = pi_identity_open(&id);
-    if (instance->pidfd < 0) {
+    if (instance->pidfd == -ESRCH) {
         ended(instance, "its QEMU ended while no agent was running");
+        return;
+    }
+    if (instance->pidfd < 0) {
+        /* Not to be taken for gone: the next agent may see more. */
+        journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)id.pid,
+                     strerror(-instance->pidfd));
+        instance->pidfd = -1;
         return;
     }
     instance->adopting = true;

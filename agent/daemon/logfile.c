@@ -81,9 +81,13 @@ int logfile_append(struct logfile *log, const void *data, size_t size)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
-    /* What a full disk cut off is written over by the next addition. */
-    if ((size_t)n < size)
+    if ((size_t)n < size) {
+        /* A part must not be there when the log is opened again; the next addition begins here in any case.
+         */
+        if (ftruncate(log->fd, (off_t)used) < 0)
+            return -errno;
         return -ENOSPC;
+    }
     log->end += size;
     return 0;
 }

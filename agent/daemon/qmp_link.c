@@ -109,7 +109,7 @@ int qmp_link_new(uv_loop_t *loop, const char *folder, const char *name, uint64_t
 
 void qmp_link_close(struct qmp_link *link)
 {
-    if (!link)
+    if (!link || !link->client)
         return;
     bool outermost = !link->busy;
     link->busy = true;
