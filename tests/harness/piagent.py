@@ -1,5 +1,6 @@
 """A user of piagent on this host: folders of their own, an agent of their own, and nothing left of either afterwards."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -53,21 +54,22 @@ class User:
         self.env = {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
                     "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm", **environment}
-        self.seen = set()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         try:
-            for machine in self.ps():
-                self.seen.add(machine["pid"])
-            agent = self.agent_pid()
+            # First those that would start the agent again to go on following a machine.
+            for follower in self.followers:
+                follower.kill()
+                follower.communicate()
+            agent = self.agent_pid() if (self.runtime / "agent.lock").exists() else 0
             self.call("agent", "stop")
             wait_for("the agent has ended", lambda: not is_running(agent), 20)
         finally:
-            for pid in self.seen - {0}:
-                if is_running(pid):
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             shutil.rmtree(self.home)
 
@@ -91,8 +93,10 @@ class User:
         return line.removeprefix("piagent: ")
 
     def start(self, *args, **more):
-        return subprocess.Popen([PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+        process = subprocess.Popen([PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+        self.followers.append(process)
+        return process
 
     def api(self, method, path, body=None, timeout=20):
         """Status and JSON of a request to the control API, asked with curl as the README says."""
@@ -108,13 +112,29 @@ class User:
         self.do("ps")
         return self.api("POST", "/v1/instances", {"name": name, **request})
 
+    def boot(self, name, disk, **request):
+        """A machine of one boot sector (boot_sectors.py) that has said hello, and that nobody follows."""
+        answer = self.create(name, **{"image": disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg",
+                                      "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, **request})
+        assert answer[0] == 202, answer
+        wait_for(f"{name} says hello", lambda: b"hello" in self.console(name), 60)
+        return self.status(name)
+
+    def console(self, name):
+        """The newest of what the guest said, as it is on disk."""
+        try:
+            return (self.instances / name / "console.log").read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def type(self, name, text):
+        assert self.api("POST", f"/v1/instances/{name}/console", text)[0] == 200
+
     def ps(self):
         return json.loads(self.do("ps", "-a", "--json"))["instances"]
 
     def status(self, name):
-        machine = json.loads(self.do("status", name, "--json"))
-        self.seen.add(machine["pid"])
-        return machine
+        return json.loads(self.do("status", name, "--json"))
 
     def state(self, name):
         return self.status(name)["state"]
@@ -133,6 +153,24 @@ class User:
 
     def ssh(self, name, command, timeout=120):
         return self.do("ssh", name, "--", command, timeout=timeout).strip()
+
+    def processes(self):
+        """Everything that runs with this user's HOME: agent, workers, QEMUs, commands. Its pids and command lines."""
+        home, found = f"HOME={self.home}".encode(), {}
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if home in (folder / "environ").read_bytes().split(b"\0") and is_running(folder.name):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            except OSError:  # ended meanwhile
+                pass
+        return found
+
+    def leftovers(self):
+        """What there should be nothing of when no machine is: folders, sockets, processes but the agent."""
+        agent = self.agent_pid()
+        return ([path.name for path in self.instances.glob("*")] +
+                [path.name for path in self.runtime.glob("*.qmp")] + [path.name for path in self.runtime.glob("*.console")] +
+                [" ".join(words) for pid, words in self.processes().items() if pid != agent])
 
     def agent_pid(self):
         return int((self.runtime / "agent.lock").read_text())
