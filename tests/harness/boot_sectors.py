@@ -20,6 +20,16 @@ def _print(text):
 
 
 HALT = b"\xf4\xeb\xfd"  # hlt; jmp to it
+# Until COM1 has a byte: in al, LSR; test al, 1; jnz out; hlt (the BIOS's timer ends it); jmp back.
+AWAIT_BYTE = bytes.fromhex("bafd03" "ec" "a801" "7503" "f4" "ebf5")
+# Makes q35's ACPI registers appear at 0x600: outl(0xCF8, bus 0, device 31, function 0, PMBASE 0x40); outl(0xCFC, 0x600);
+# ACPI_CNTL 0x44: enable.
+ACPI_ON = bytes.fromhex("66b840f80080" "baf80c" "66ef" "66b800060000" "bafc0c" "66ef"
+                        "66b844f80080" "baf80c" "66ef" "b080" "bafc0c" "ee")
+# PM1_EN: the power button; then until PM1_STS has it: in ax; test ah, 1; jnz out; hlt; jmp back.
+AWAIT_BUTTON = bytes.fromhex("ba0206" "b80001" "ef" "ba0006" "ed" "f6c401" "7503" "f4" "ebf7")
+POWEROFF = bytes.fromhex("ba0406" "b80020" "ef")  # PM1_CNT: SLP_EN, S5
+REBOOT = bytes.fromhex("baf90c" "b006" "ee")  # the chipset's reset control register
 
 
 def deaf(folder):
@@ -35,16 +45,20 @@ def chatty(folder):
 
 def echo(folder):
     """Sends back each byte that it gets, one up: "a" comes back as "b"."""
-    code = _print("hello\r\n")
-    loop = bytes.fromhex("bafd03" "ec" "a801" "74fb" "baf803" "ec" "fec0" "ee" "ebef")
-    return _disk(folder, "echo", code + loop)
+    return _disk(folder, "echo", _print("hello\r\n") + AWAIT_BYTE + bytes.fromhex("baf803" "ec" "fec0" "ee" "ebec"))
 
 
 def poweroff_when_told(folder):
-    """Waits for a byte on COM1, then powers the machine off: enables q35's ACPI registers at 0x600, then S5."""
-    wait = bytes.fromhex("bafd03" "ec" "a801" "74fb")
-    # outl(0xCF8, bus 0, device 31, function 0, PMBASE 0x40); outl(0xCFC, 0x600); ACPI_CNTL 0x44: enable; PM1a_CNT: SLP_EN.
-    acpi = bytes.fromhex("66b840f80080" "baf80c" "66ef" "66b800060000" "bafc0c" "66ef"
-                         "66b844f80080" "baf80c" "66ef" "b080" "bafc0c" "ee"
-                         "ba0406" "b80020" "ef")
-    return _disk(folder, "poweroff", _print("hello\r\n") + wait + acpi + HALT)
+    """Waits for a byte on COM1, then powers the machine off."""
+    return _disk(folder, "poweroff", _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + POWEROFF + HALT)
+
+
+def reboot_when_told(folder):
+    """Waits for a byte on COM1, then reboots."""
+    return _disk(folder, "reboot", _print("hello\r\n") + AWAIT_BYTE + REBOOT + HALT)
+
+
+def obedient(folder):
+    """Waits for a byte on COM1, says "up", then powers off when its power button is pressed: a guest that boots slowly."""
+    code = _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + _print("up\r\n") + AWAIT_BUTTON + POWEROFF + HALT
+    return _disk(folder, "obedient", code)

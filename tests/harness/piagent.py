@@ -71,6 +71,7 @@ class User:
             for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            wait_for("all of it has ended", lambda: not self.processes(), 20)
             shutil.rmtree(self.home)
 
     def call(self, *args, timeout=60, **more):
