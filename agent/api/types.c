@@ -23,6 +23,7 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, image),
     STRING(api_create, image_sha256),
     FLAG(api_create, image_unverified),
+    FLAG(api_create, image_allow_unsigned),
     STRING(api_create, arch),
     NUMBER(api_create, cpus),
     NUMBER(api_create, memory_mib),

@@ -23,6 +23,8 @@ const struct cli_option cli_create_options[] = {
            .help = "the image's SHA-256, for a URL or file without a published one"),
     OPTION(image_unverified, "image-unverified", CLI_FLAG,
            .help = "boot the image although nothing proves what it is"),
+    OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,
+           .help = "boot a Fedora image whose signature is missing or bad"),
     OPTION(arch, "arch", CLI_STRING, .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's)"),
     OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "memory (default: 1G)"),
     OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .min = 1, .max = 64,
@@ -122,6 +124,7 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
 {
     *ret = (struct api_create){
         .image_unverified = options->image_unverified,
+        .image_allow_unsigned = options->image_allow_unsigned,
         .cpus = options->cpus,
         .memory_mib = options->memory_bytes >> 20,
         .disk_bytes = options->disk_bytes,

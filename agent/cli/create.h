@@ -7,7 +7,7 @@
 
 struct cli_create {
     char *image, *image_sha256, *arch, *accel, *firmware, *user, *password_hash, *user_data;
-    bool image_unverified, password_prompt, detach;
+    bool image_unverified, image_allow_unsigned, password_prompt, detach;
     uint64_t memory_bytes, disk_bytes, cpus;
     struct pi_strv forwards, ssh_keys;
 };

@@ -20,7 +20,7 @@
 
 struct fetch_options {
     char *arch, *sha256;
-    bool unverified, json;
+    bool unverified, allow_unsigned, json;
 };
 
 /* A signal handler has nothing else to write to. */
@@ -95,7 +95,11 @@ static int end_text(int r, const struct image *image, struct pi_error *err)
     if (image->note)
         fprintf(stderr, "%s\n", image->note);
     printf("%s  %s, %s%s\n%s\n", image->name, image->arch, pi_size_format(image->size_bytes, size),
-           image->verified ? ", verified" : ", NOT verified", image->path);
+           !image->verified ? ", NOT verified"
+           : image->signer  ? ", verified and signed"
+           : image->release ? ", verified, NOT signed"
+                            : ", verified",
+           image->path);
     return 0;
 }
 
@@ -126,6 +130,7 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
         .arch = options->arch ? options->arch : host.machine,
         .sha256 = options->sha256,
         .unverified = options->unverified,
+        .allow_unsigned = options->allow_unsigned,
         .cancel = &cancelled,
     };
     sigaction(SIGINT, &action, NULL);
@@ -211,6 +216,8 @@ static const struct cli_option fetch_table[] = {
     FETCH(sha256, "sha256", CLI_STRING, .argument = "HEX",
           .help = "its SHA-256, for a URL or file without a published one"),
     FETCH(unverified, "unverified", CLI_FLAG, .help = "take it although nothing proves what it is"),
+    FETCH(allow_unsigned, "allow-unsigned", CLI_FLAG,
+          .help = "take a Fedora image whose signature is missing or bad"),
     FETCH(json, "json", CLI_FLAG, .help = "progress and result as JSON lines"),
     {0},
 };

@@ -234,6 +234,8 @@ static int fetch(struct instance *instance, struct pi_error *err)
     }
     if (request->image_unverified)
         argv[n++] = "--unverified";
+    if (request->image_allow_unsigned)
+        argv[n++] = "--allow-unsigned";
     argv[n++] = "--";
     argv[n++] = request->image ? request->image : DEFAULT_IMAGE;
     argv[n] = NULL;

@@ -83,14 +83,18 @@ static bool find_by_source(const struct image_fetch *fetch, const char *source, 
 static void learn(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
-    if (!vouched || (stored->verified && (stored->release || !wanted->release)))
+    bool known =
+        stored->verified && (stored->release || !wanted->release) && (stored->signer || !wanted->signer);
+    if (!vouched || known)
         return;
     stored->verified = true;
     stored->checksum_source = wanted->checksum_source;
+    stored->allow_unsigned = wanted->allow_unsigned;
     char **const fields[][2] = {{&stored->name, &wanted->name},
                                 {&stored->release, &wanted->release},
                                 {&stored->arch, &wanted->arch},
-                                {&stored->source, &wanted->source}};
+                                {&stored->source, &wanted->source},
+                                {&stored->signer, &wanted->signer}};
     for (size_t i = 0; i < PI_ARRAY_SIZE(fields); i++) {
         char *old = *fields[i][0];
         *fields[i][0] = *fields[i][1];
@@ -127,6 +131,18 @@ static int prepare(struct image_fetch *fetch, struct pi_error *err)
     return image_ref_parse(request->ref, &fetch->ref, err);
 }
 
+static int run(struct image_fetch *fetch, struct image *image, struct pi_error *err)
+{
+    int r = prepare(fetch, err);
+    if (r < 0)
+        return r;
+    image_partial_sweep(fetch->store);
+    if (fetch->ref.kind == IMAGE_REF_FILE)
+        return image_import(fetch, image, err);
+    r = image_resolve(fetch, image, err);
+    return r < 0 || image->path ? r : image_receive(fetch, image, err);
+}
+
 int image_fetch(const struct image_store *store, const struct image_sources *sources,
                 const struct image_request *request, image_progress_fn progress, void *user,
                 struct image *ret, struct pi_error *err)
@@ -134,16 +150,11 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
     struct image_fetch fetch = {.store = store,
                                 .sources = sources,
                                 .request = request,
+                                .allow_unsigned = request->allow_unsigned || request->unverified,
                                 .meter = {.report = progress, .user = user, .cancel = request->cancel}};
     pi_auto_image struct image image = {0};
-    int r = prepare(&fetch, err);
-    if (r < 0)
-        return r;
-    image_partial_sweep(store);
-    if (fetch.ref.kind == IMAGE_REF_FILE)
-        r = image_import(&fetch, &image, err);
-    else if ((r = image_resolve(&fetch, &image, err)) == 0 && !image.path)
-        r = image_receive(&fetch, &image, err);
+    int r = run(&fetch, &image, err);
+    pi_strv_done(&fetch.urls);
     if (r < 0)
         return r;
     image_meter_phase(&fetch.meter, IMAGE_DONE, image.size_bytes);

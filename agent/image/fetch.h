@@ -23,6 +23,8 @@ struct image_request {
     const char *arch;   /* "x86_64" or "aarch64" */
     const char *sha256; /* --image-sha256, or NULL */
     bool unverified;    /* --image-unverified: take it where no checksum is known */
+    bool
+        allow_unsigned; /* --allow-unsigned: a Fedora image without a good signature; unverified implies it */
     const volatile sig_atomic_t
         *cancel; /* the fetch ends with -ECANCELED soon after it is not 0; may be NULL */
 };
@@ -32,9 +34,10 @@ struct image_request {
  * caller's: image_done().
  *
  * Errors: PI_USAGE (the reference, architecture or sha256 cannot be understood), PI_NOT_FOUND (no such
- * release, file or URL), PI_UNVERIFIED (no checksum is known and unverified was not asked for, the checksum
- * is wrong, or the image is not safe to boot), PI_NETWORK, PI_HOST (not enough disk space: says how much is
- * missing), and PI_FAILED with -ECANCELED.
+ * release, file or URL), PI_UNVERIFIED (no checksum is known and unverified was not asked for, the
+ * signature is missing or bad and allow_unsigned was not asked for, the checksum is wrong, or the image is
+ * not safe to boot), PI_NETWORK, PI_HOST (not enough disk space: says how much is missing), and PI_FAILED
+ * with -ECANCELED.
  */
 int image_fetch(const struct image_store *store, const struct image_sources *sources,
                 const struct image_request *request, image_progress_fn progress, void *user,

@@ -18,6 +18,8 @@ const struct pi_field image_fields[] = {
     PI_FIELD(image, virtual_size_bytes, PI_FIELD_U64, .required = true),
     PI_FIELD(image, verified, PI_FIELD_BOOL, .required = true),
     PI_FIELD(image, checksum_source, PI_FIELD_ENUM, .required = true, .names = checksum_source_names),
+    PI_FIELD(image, signer, PI_FIELD_STRING),
+    PI_FIELD(image, allow_unsigned, PI_FIELD_BOOL),
     PI_FIELD(image, fetched_ms, PI_FIELD_U64, .required = true),
     PI_FIELD(image, path, PI_FIELD_STRING),
     PI_FIELD(image, note, PI_FIELD_STRING),

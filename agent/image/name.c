@@ -74,6 +74,16 @@ bool image_name_parse(const char *file, struct image_name *ret)
     return true;
 }
 
+void image_name_file(const struct image_name *name, char *buf, size_t size)
+{
+    if (!strcmp(name->release, "40"))
+        snprintf(buf, size, "Fedora-Cloud-Base-Generic.%s-40-%s.qcow2", name->arch, name->compose);
+    else
+        snprintf(buf, size, "Fedora-Cloud-Base%s-%s-%s.%s.qcow2",
+                 !strcmp(name->release, "38") || !strcmp(name->release, "39") ? "" : "-Generic",
+                 name->release, name->compose, name->arch);
+}
+
 void image_name_checksum_file(const struct image_name *name, int form, char *buf, size_t size)
 {
     snprintf(buf, size, "Fedora-Cloud%s-%s-%s-%s-CHECKSUM", form ? "-images" : "", name->release,

@@ -20,6 +20,9 @@ struct image_name {
  */
 bool image_name_parse(const char *file, struct image_name *ret);
 
+/* The file name of a stable release's generic image for an architecture: image_name_parse() backwards. */
+void image_name_file(const struct image_name *name, char *buf, size_t size);
+
 /* The CHECKSUM file beside an image has had two names: form 0, Fedora-Cloud-44-1.7-x86_64-CHECKSUM, and form
  * 1, Fedora-Cloud-images-45_Beta-1.3-x86_64-CHECKSUM. */
 #define IMAGE_CHECKSUM_FORMS 2

@@ -7,83 +7,159 @@
 #include "agent/image/checksum.h"
 #include "agent/image/download.h"
 #include "agent/image/index.h"
+#include "agent/image/release.h"
+#include "agent/image/signature.h"
 #include "agent/image/steps.h"
 
-/* The URL of the CHECKSUM file in the folder of the entry's image. */
-static char *checksum_url(const struct image_fetch *fetch, const struct image_entry *entry, int form)
+/* The image that is meant, before it is known who vouches for it. */
+struct target {
+    struct image_entry entry;
+    bool ended; /* the index does not have it (any more): the archive is asked first */
+};
+
+/* The URL of the CHECKSUM file in the folder of the entry's image below base. */
+static char *checksum_url(const char *base, const struct image_entry *entry, int form)
 {
     char file[128];
     char *url;
-    pi_auto_free char *image = image_sources_rewrite(fetch->sources->fedora_checksum_url, entry->link);
+    pi_auto_free char *image = image_sources_rewrite(base, entry->link);
     image_name_checksum_file(&entry->name, form, file, sizeof file);
     return !image || asprintf(&url, "%.*s%s", (int)(strlen(image) - strlen(entry->file)), image, file) < 0
                ? NULL
                : url;
 }
 
-/* From whichever CHECKSUM file there is; -ENOENT where there is none. */
-static int read_checksum_file(struct image_fetch *fetch, const struct image_entry *entry, struct image *image,
+/* Whichever CHECKSUM file there is, into text; -ENOENT where there is none. */
+static int download_checksum_file(struct image_fetch *fetch, const struct target *target, struct pi_buf *text,
+                                  struct pi_error *err)
+{
+    const struct image_sources *sources = fetch->sources;
+    const char *const bases[] = {target->ended ? sources->fedora_archive_url : sources->fedora_checksum_url,
+                                 target->ended ? sources->fedora_checksum_url : sources->fedora_archive_url};
+    int r = -ENOENT;
+    for (int i = 0; i < IMAGE_CHECKSUM_FORMS * (int)PI_ARRAY_SIZE(bases) && r == -ENOENT; i++) {
+        pi_auto_free char *url =
+            checksum_url(bases[i / IMAGE_CHECKSUM_FORMS], &target->entry, i % IMAGE_CHECKSUM_FORMS);
+        if (!url)
+            return pi_fail(err, ENOMEM, "%s", target->entry.file);
+        r = image_download_text(url, IMAGE_CHECKSUM_FILE_MAX, &fetch->meter, text, err);
+    }
+    return r;
+}
+
+/* What the signed CHECKSUM file says, or what an unsigned one says where the user allows that. */
+static int read_checksum_file(struct image_fetch *fetch, const struct target *target, struct image *image,
                               struct pi_error *err)
 {
     struct image_checksum checksum = {0};
-    int r = -ENOENT;
-    for (int form = 0; form < IMAGE_CHECKSUM_FORMS && r == -ENOENT; form++) {
-        pi_auto_buf struct pi_buf text = {0};
-        pi_auto_free char *url = checksum_url(fetch, entry, form);
-        if (!url)
-            return pi_fail(err, ENOMEM, "%s", entry->file);
-        r = image_download_text(url, IMAGE_CHECKSUM_FILE_MAX, &fetch->meter, &text, err);
-        if (r == 0 &&
-            (r = image_checksum_find(text.data ? text.data : "", text.size, entry->file, &checksum, err)) < 0)
-            return pi_context(err, r, "%s", url);
-    }
+    pi_auto_buf struct pi_buf text = {0}, verified = {0};
+    char signer[IMAGE_FINGERPRINT_LENGTH + 1] = "";
+    const struct image_entry *entry = &target->entry;
+    int r = download_checksum_file(fetch, target, &text, err);
+    if (r < 0)
+        return r;
+    r = image_signature_check(&text, entry->name.release, fetch->sources, &fetch->meter, &verified, signer,
+                              err);
+    if (r < 0 && (r == -ECANCELED || !fetch->allow_unsigned))
+        return pi_context(err, r, "the CHECKSUM file of %s", entry->file);
+    const struct pi_buf *said = r == 0 ? &verified : &text;
+    r = image_checksum_find(said->data ? said->data : "", said->size, entry->file, &checksum, err);
     if (r < 0)
         return r;
     memcpy(image->sha256, checksum.sha256, sizeof image->sha256);
     image->size_bytes = checksum.size_bytes;
     image->checksum_source = IMAGE_CHECKSUM_FILE;
+    return *signer && image_set(&image->signer, signer) < 0 ? pi_fail(err, ENOMEM, "%s", entry->file) : 0;
+}
+
+/* The index is not signed: where it says something else than the CHECKSUM file, one of them is wrong. */
+static int compare_index(const struct image_entry *entry, const struct image *image, struct pi_error *err)
+{
+    if (entry->sha256[0] && strcmp(entry->sha256, image->sha256) != 0)
+        return pi_refuse(err, PI_UNVERIFIED,
+                         "%s: Fedora's CHECKSUM file expects SHA-256 %s, but its index says %s: try again "
+                         "later",
+                         entry->file, image->sha256, entry->sha256);
+    if (entry->size_bytes && image->size_bytes && entry->size_bytes != image->size_bytes)
+        return pi_refuse(err, PI_UNVERIFIED,
+                         "%s: Fedora's CHECKSUM file expects %llu bytes, but its index says %llu: try again "
+                         "later",
+                         entry->file, (unsigned long long)image->size_bytes,
+                         (unsigned long long)entry->size_bytes);
     return 0;
 }
 
-/* Who vouches for the image: the index, the user, or a CHECKSUM file, in this order. */
-static int find_checksum(struct image_fetch *fetch, const struct image_entry *entry, struct image *image,
-                         struct pi_error *err)
+static int trust(const char *sha256, enum image_checksum_source source, struct image *image)
 {
-    image->size_bytes = entry->size_bytes;
-    if (entry->sha256[0]) {
-        memcpy(image->sha256, entry->sha256, sizeof image->sha256);
-        image->checksum_source = IMAGE_CHECKSUM_INDEX;
-        if (fetch->sha256[0] && strcmp(fetch->sha256, entry->sha256) != 0)
-            return image_refuse_wrong(image, fetch->sha256, err);
-        return 0;
-    }
-    if (fetch->sha256[0]) {
-        memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
-        image->checksum_source = IMAGE_CHECKSUM_USER;
-        return 0;
-    }
-    int r = read_checksum_file(fetch, entry, image, err);
-    if (r != -ENOENT)
-        return r;
-    return fetch->request->unverified ? 0 : image_refuse_unknown(entry->file, err);
+    memcpy(image->sha256, sha256, sizeof image->sha256);
+    image->checksum_source = source;
+    return 0;
 }
 
-static int want_entry(struct image_fetch *fetch, const struct image_entry *entry, struct image *image,
+/* Who vouches for the image: the user's own SHA-256, else the signature; else, where that is allowed, an
+ * unsigned CHECKSUM file, the index, or no one. */
+static int find_checksum(struct image_fetch *fetch, const struct target *target, struct image *image,
+                         struct pi_error *err)
+{
+    const struct image_entry *entry = &target->entry;
+    image->size_bytes = entry->size_bytes;
+    if (fetch->sha256[0]) {
+        trust(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
+        return strcmp(fetch->sha256, image->sha256) != 0 ? image_refuse_wrong(image, fetch->sha256, err) : 0;
+    }
+    int r = read_checksum_file(fetch, target, image, err);
+    if (r == 0)
+        r = compare_index(entry, image, err);
+    else if (r != -ECANCELED && fetch->allow_unsigned && entry->sha256[0])
+        r = trust(entry->sha256, IMAGE_CHECKSUM_INDEX, image);
+    else if (r == -ENOENT && !fetch->allow_unsigned)
+        r = pi_refuse(err, PI_UNVERIFIED,
+                      "%s has no signed CHECKSUM file: try again later, or take it unsigned with "
+                      "--allow-unsigned",
+                      entry->file);
+    else if (r == -ENOENT)
+        r = fetch->request->unverified ? 0 : image_refuse_unknown(entry->file, err);
+    image->allow_unsigned = r == 0 && !image->signer;
+    return r;
+}
+
+static int add_address(struct image_fetch *fetch, const char *base, const struct image_entry *entry)
+{
+    pi_auto_free char *url = image_sources_rewrite(base, entry->link);
+    return url ? pi_strv_add(&fetch->urls, url) : -ENOMEM;
+}
+
+/* The configured bases and the archive. */
+static int find_addresses(struct image_fetch *fetch, const struct target *target)
+{
+    pi_auto_free char *bases = strdup(fetch->sources->fedora_url);
+    char *state;
+    int r = bases ? 0 : -ENOMEM;
+    if (r == 0 && target->ended)
+        r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
+    for (char *base = strtok_r(bases, " ", &state); base && r == 0; base = strtok_r(NULL, " ", &state))
+        r = add_address(fetch, base, &target->entry);
+    if (r == 0 && !target->ended)
+        r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
+    return r;
+}
+
+static int want_entry(struct image_fetch *fetch, const struct target *target, struct image *image,
                       struct pi_error *err)
 {
-    image->source = image_sources_rewrite(fetch->sources->fedora_url, entry->link);
-    if (!image->source || image_set(&image->name, entry->file) < 0 ||
-        image_set(&image->release, entry->name.release) < 0)
+    const struct image_entry *entry = &target->entry;
+    if (find_addresses(fetch, target) < 0 || image_set(&image->source, fetch->urls.items[0]) < 0 ||
+        image_set(&image->name, entry->file) < 0 || image_set(&image->release, entry->name.release) < 0)
         return pi_fail(err, ENOMEM, "%s", entry->file);
     snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", entry->file);
-    return find_checksum(fetch, entry, image, err);
+    return find_checksum(fetch, target, image, err);
 }
 
 /* Without an index: the newest image that is here, said aloud. */
 static int use_newest_stored(struct image_fetch *fetch, struct image *ret)
 {
     pi_auto_image struct image image = {0};
-    int r = image_store_newest(fetch->store, NULL, fetch->request->arch, &image, NULL);
+    int r = image_store_newest(fetch->store, NULL, fetch->request->arch, fetch->allow_unsigned, &image, NULL);
     if (r < 0)
         return r;
     r = image_set(&image.note,
@@ -105,11 +181,33 @@ static int no_index(struct pi_error *err)
     return pi_context(err, -ENETUNREACH, "cannot find out which images Fedora has");
 }
 
+/* A release that the index does not have, or can't be asked for, by what is known of it here. */
+static bool use_table(const char *release, const char *arch, struct target *ret)
+{
+    struct target target = {.ended = true};
+    struct image_entry *entry = &target.entry;
+    if (!image_release_name(release, arch, &entry->name))
+        return false;
+    image_name_file(&entry->name, entry->file, sizeof entry->file);
+    snprintf(entry->link, sizeof entry->link, IMAGE_DOWNLOAD_URL "/releases/%s/Cloud/%s/images/%s", release,
+             arch, entry->file);
+    *ret = target;
+    return true;
+}
+
+static bool is_stored_release(struct image_fetch *fetch, const char *release, struct image *image)
+{
+    return *release && !fetch->sha256[0] &&
+           image_store_newest(fetch->store, release, fetch->request->arch, fetch->allow_unsigned, image,
+                              NULL) == 0;
+}
+
 static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct pi_error *err)
 {
     const char *release = fetch->ref.release, *arch = fetch->request->arch;
+    struct target target = {0};
     bool stale;
-    if (*release && !fetch->sha256[0] && image_store_newest(fetch->store, release, arch, image, NULL) == 0)
+    if (is_stored_release(fetch, release, image))
         return 0;
     json_auto_t *index =
         image_index_load(fetch->store, fetch->sources->fedora_index_url, &fetch->meter, &stale, err);
@@ -117,14 +215,16 @@ static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct
         return -ECANCELED;
     if (!index && !*release && !fetch->sha256[0] && use_newest_stored(fetch, image) == 0)
         return 0;
-    if (!index)
-        return no_index(err);
-    struct image_entry entry;
-    int r = image_catalogue_choose(index, release, arch, &entry, err);
-    if (r < 0 || (r = image_set(&image->arch, arch)) < 0 || (r = want_entry(fetch, &entry, image, err)) < 0)
+    int r = index ? image_catalogue_choose(index, release, arch, &target.entry, err) : no_index(err);
+    if (r < 0 && !use_table(release, arch, &target))
         return r;
-    if (stale && image_set(&image->note, "Fedora's index cannot be read: an old copy of it was used") < 0)
-        return pi_fail(err, ENOMEM, "%s", entry.file);
+    if (r < 0 || !is_stored_release(fetch, target.entry.name.release, image)) {
+        if ((r = image_set(&image->arch, arch)) < 0 || (r = want_entry(fetch, &target, image, err)) < 0)
+            return r;
+    }
+    if (index && stale &&
+        image_set(&image->note, "Fedora's index cannot be read: an old copy of it was used") < 0)
+        return pi_fail(err, ENOMEM, "%s", target.entry.file);
     return 0;
 }
 
@@ -141,7 +241,8 @@ static int resolve_url(struct image_fetch *fetch, struct image *image, struct pi
     char name[256];
     snprintf(name, sizeof name, "%.*s", length, base);
     if (image_set(&image->name, *name ? name : "image") < 0 ||
-        image_set(&image->arch, fetch->request->arch) < 0 || image_set(&image->source, url) < 0)
+        image_set(&image->arch, fetch->request->arch) < 0 || image_set(&image->source, url) < 0 ||
+        pi_strv_add(&fetch->urls, url) < 0)
         return pi_fail(err, ENOMEM, "%s", url);
     return 0;
 }

@@ -19,6 +19,10 @@ static const struct pi_field fields[] = {
     PI_FIELD(image_sources, fedora_index_url, PI_FIELD_STRING),
     PI_FIELD(image_sources, fedora_url, PI_FIELD_STRING),
     PI_FIELD(image_sources, fedora_checksum_url, PI_FIELD_STRING),
+    PI_FIELD(image_sources, fedora_archive_url, PI_FIELD_STRING),
+    PI_FIELD(image_sources, fedora_metalink_url, PI_FIELD_STRING),
+    PI_FIELD(image_sources, fedora_keys_url, PI_FIELD_STRING),
+    PI_FIELD(image_sources, fedora_signers, PI_FIELD_JSON),
     {0},
 };
 
@@ -26,9 +30,9 @@ static const struct pi_field fields[] = {
 static const struct {
     const char *variable, *standard;
 } origins[] = {
-    {"PIAGENT_FEDORA_INDEX_URL", IMAGE_INDEX_URL},
-    {"PIAGENT_FEDORA_URL", IMAGE_DOWNLOAD_URL},
-    {"PIAGENT_FEDORA_CHECKSUM_URL", IMAGE_CHECKSUM_URL},
+    {"PIAGENT_FEDORA_INDEX_URL", IMAGE_INDEX_URL},       {"PIAGENT_FEDORA_URL", IMAGE_DOWNLOAD_URL},
+    {"PIAGENT_FEDORA_CHECKSUM_URL", IMAGE_CHECKSUM_URL}, {"PIAGENT_FEDORA_ARCHIVE_URL", IMAGE_ARCHIVE_URL},
+    {"PIAGENT_FEDORA_METALINK_URL", IMAGE_METALINK_URL}, {"PIAGENT_FEDORA_KEYS_URL", IMAGE_KEYS_URL},
 };
 
 static int read_config(const char *path, struct image_sources *ret, struct pi_error *err)
@@ -44,22 +48,121 @@ static int read_config(const char *path, struct image_sources *ret, struct pi_er
     return r < 0 ? pi_context(err, r, "%s", path) : 0;
 }
 
-/* The value of one member, checked, without slashes at its end. */
-static int settle(const char *key, const char *variable, const char *standard, char **value,
-                  struct pi_error *err)
+/* Adds one URL to list, without slashes at its end. */
+static int add_url(const char *origin, const char *url, struct pi_buf *list, struct pi_error *err)
+{
+    size_t n = strlen(url);
+    if (!image_is_url(url))
+        return pi_refuse(err, PI_USAGE, "%s is not an http or https URL: '%.200s'", origin, url);
+    while (url[n - 1] == '/')
+        n--;
+    int r = pi_buf_printf(list, "%s%.*s", list->size ? " " : "", (int)n, url);
+    return r < 0 ? pi_fail(err, -r, "%s", origin) : 0;
+}
+
+static bool takes_several(const char *key)
+{
+    return !strcmp(key, "fedora_url");
+}
+
+static bool is_none(const char *key, const char *value)
+{
+    return !strcmp(key, "fedora_metalink_url") && !strcmp(value, "none");
+}
+
+/* The value of one member, checked, where something sets it; else it stays NULL or as it is. */
+static int settle(const char *key, const char *variable, char **value, struct pi_error *err)
 {
     const char *set = getenv(variable);
-    const char *chosen = set && *set ? set : *value ? *value : standard;
-    if (!image_is_url(chosen))
-        return pi_refuse(err, PI_USAGE, "%s is not an http or https URL: '%.200s'",
-                         chosen == set ? variable : key, chosen);
-    char *copy = strdup(chosen);
-    if (!copy)
+    pi_auto_buf struct pi_buf list = {0};
+    bool from_environment = set && *set;
+    const char *chosen = from_environment ? set : *value;
+    int r = 0;
+    if (!chosen)
+        return 0;
+    pi_auto_free char *words = strdup(chosen);
+    if (!words)
         return pi_fail(err, ENOMEM, "%s", key);
-    for (size_t n = strlen(copy); copy[n - 1] == '/'; n--)
-        copy[n - 1] = '\0';
+    const char *origin = from_environment ? variable : key, *separator = takes_several(key) ? " " : "";
+    char *state, *word = strtok_r(words, separator, &state);
+    if (!word)
+        return add_url(origin, chosen, &list, err);
+    for (; word && r == 0; word = strtok_r(NULL, separator, &state))
+        r = is_none(key, word) ? pi_buf_puts(&list, word) : add_url(origin, word, &list, err);
+    if (r < 0)
+        return r;
     free(*value);
-    *value = copy;
+    *value = pi_steal(list.data);
+    return 0;
+}
+
+static int add_signer(const char *origin, const char *release, const char *fingerprint,
+                      struct image_sources *sources, struct pi_error *err)
+{
+    char upper[IMAGE_FINGERPRINT_LENGTH + 1];
+    uint64_t number;
+    if (pi_number_parse(release, 1, 999, &number, NULL) < 0 || !fingerprint ||
+        image_fingerprint_parse(fingerprint, upper) < 0)
+        return pi_refuse(err, PI_USAGE,
+                         "%s: a release's number and the fingerprint (40 hexadecimal digits) of its signing "
+                         "key are needed, found '%.40s' and '%.80s'",
+                         origin, release, fingerprint ? fingerprint : "");
+    if (json_object_set_new(sources->fedora_signers, release, json_string(upper)) < 0)
+        return pi_fail(err, ENOMEM, "%s", origin);
+    return 0;
+}
+
+/* "44:FINGERPRINT,43:FINGERPRINT" */
+static int add_signers(const char *variable, struct image_sources *sources, struct pi_error *err)
+{
+    const char *set = getenv(variable);
+    pi_auto_free char *text = strdup(set ? set : "");
+    if (!text)
+        return pi_fail(err, ENOMEM, "%s", variable);
+    char *state;
+    int r = 0;
+    for (char *pin = strtok_r(text, ",", &state); pin && r == 0; pin = strtok_r(NULL, ",", &state)) {
+        char *fingerprint = strchr(pin, ':');
+        if (fingerprint)
+            *fingerprint++ = '\0';
+        r = add_signer(variable, pin, fingerprint, sources, err);
+    }
+    return r;
+}
+
+static int settle_signers(struct image_sources *sources, struct pi_error *err)
+{
+    json_auto_t *configured = sources->fedora_signers;
+    const char *release;
+    json_t *value;
+    sources->fedora_signers = json_object();
+    if (!sources->fedora_signers)
+        return pi_fail(err, ENOMEM, "fedora_signers");
+    if (configured && !json_is_object(configured))
+        return pi_refuse(err, PI_USAGE, "fedora_signers is not an object of releases and fingerprints");
+    json_object_foreach(configured, release, value)
+    {
+        int r = add_signer("fedora_signers", release, json_string_value(value), sources, err);
+        if (r < 0)
+            return r;
+    }
+    return add_signers("PIAGENT_FEDORA_SIGNER", sources, err);
+}
+
+static char **member(struct image_sources *sources, size_t i)
+{
+    return (char **)((char *)sources + fields[i].offset);
+}
+
+/* Who names mirrors of their own doesn't mean Fedora's. */
+static int fill_defaults(struct image_sources *sources, struct pi_error *err)
+{
+    bool own_mirrors = sources->fedora_url != NULL;
+    if (own_mirrors && !sources->fedora_metalink_url)
+        sources->fedora_metalink_url = strdup("none");
+    for (size_t i = 0; i < PI_ARRAY_SIZE(origins); i++)
+        if (!*member(sources, i) && !(*member(sources, i) = strdup(origins[i].standard)))
+            return pi_fail(err, ENOMEM, "%s", fields[i].key);
     return 0;
 }
 
@@ -67,13 +170,13 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
 {
     pi_auto_image_sources struct image_sources sources = {0};
     pi_auto_free char *path = NULL;
-    if (asprintf(&path, "%s/config.json", config_dir) < 0)
+    if (asprintf(&path, "%s/config.json", config_dir) < 0 ||
+        asprintf(&sources.keys_dir, "%s/keys", config_dir) < 0)
         return pi_fail(err, ENOMEM, "%s", config_dir);
     int r = read_config(path, &sources, err);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(origins); i++)
-        r = settle(fields[i].key, origins[i].variable, origins[i].standard,
-                   (char **)((char *)&sources + fields[i].offset), err);
-    if (r < 0)
+        r = settle(fields[i].key, origins[i].variable, member(&sources, i), err);
+    if (r < 0 || (r = fill_defaults(&sources, err)) < 0 || (r = settle_signers(&sources, err)) < 0)
         return r;
     *ret = sources;
     sources = (struct image_sources){0};
@@ -83,6 +186,7 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
 void image_sources_done(struct image_sources *sources)
 {
     pi_fields_done(fields, sources);
+    free(pi_steal(sources->keys_dir));
 }
 
 char *image_sources_rewrite(const char *base, const char *link)
@@ -92,4 +196,17 @@ char *image_sources_rewrite(const char *base, const char *link)
     if (!pi_starts_with(link, IMAGE_DOWNLOAD_URL "/"))
         return strdup(link);
     return asprintf(&url, "%s%s", base, link + n) < 0 ? NULL : url;
+}
+
+bool image_sources_signer(const struct image_sources *sources, const char *release,
+                          char ret[IMAGE_FINGERPRINT_LENGTH + 1])
+{
+    char number[IMAGE_RELEASE_MAX];
+    snprintf(number, sizeof number, "%.*s", (int)strcspn(release, " "), release);
+    const char *pin = json_string_value(json_object_get(sources->fedora_signers, number));
+    if (!pin)
+        pin = image_release_signer(number);
+    if (pin)
+        snprintf(ret, IMAGE_FINGERPRINT_LENGTH + 1, "%s", pin);
+    return pin != NULL;
 }

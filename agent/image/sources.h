@@ -1,28 +1,45 @@
 /*
- * Where Fedora's files come from: three URLs, each Fedora's own unless the environment or config.json in the
- * configuration folder says otherwise, so that a mirror (or a test) can stand in.
+ * Where Fedora's files come from, each Fedora's own place unless the environment or config.json in the
+ * configuration folder says otherwise, so that a mirror (or a test) can stand in; and who has to have signed
+ * them.
  */
 #ifndef PIAGENT_IMAGE_SOURCES_H
 #define PIAGENT_IMAGE_SOURCES_H
 
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/image/release.h"
 
 #define IMAGE_INDEX_URL    "https://fedoraproject.org/releases.json"
 #define IMAGE_DOWNLOAD_URL "https://download.fedoraproject.org/pub/fedora/linux"
 /* download.fedoraproject.org redirects to mirrors; a checksum must not come from the same one as the image.
  */
 #define IMAGE_CHECKSUM_URL "https://dl.fedoraproject.org/pub/fedora/linux"
+#define IMAGE_ARCHIVE_URL  "https://dl.fedoraproject.org/pub/archive/fedora/linux"
+#define IMAGE_METALINK_URL "https://mirrors.fedoraproject.org/metalink"
+#define IMAGE_KEYS_URL     "https://fedoraproject.org/fedora.gpg"
 
 struct image_sources {
-    char *fedora_index_url;    /* PIAGENT_FEDORA_INDEX_URL: the index, a whole URL */
-    char *fedora_url;          /* PIAGENT_FEDORA_URL: the folder above releases/, for images */
-    char *fedora_checksum_url; /* PIAGENT_FEDORA_CHECKSUM_URL: the same, for CHECKSUM files */
+    char *fedora_index_url; /* PIAGENT_FEDORA_INDEX_URL: the index, a whole URL */
+    char *fedora_url;       /* PIAGENT_FEDORA_URL: the folder above releases/, for images; several, tried in
+                               this order, with spaces between them */
+    char *fedora_checksum_url; /* PIAGENT_FEDORA_CHECKSUM_URL: the same, for CHECKSUM files; one */
+    char *fedora_archive_url;  /* PIAGENT_FEDORA_ARCHIVE_URL: the same for releases that ended, for both */
+    char *fedora_metalink_url; /* PIAGENT_FEDORA_METALINK_URL: answers ?path=pub/fedora/linux/... with a list
+                                  of mirrors; "none" = don't ask, the default where fedora_url was set */
+    char *fedora_keys_url;     /* PIAGENT_FEDORA_KEYS_URL: a keyring with the keys that sign releases */
+    json_t *fedora_signers;    /* PIAGENT_FEDORA_SIGNER=44:FINGERPRINT,...: for a rebuild or a private mirror
+                                  that signs with a key of its own, {"44": "FINGERPRINT"} */
+    char *keys_dir;            /* config_dir/keys */
 };
 
 /*
- * The environment beats config_dir/config.json (an object with the members' names as its keys; an unknown key
- * or a value that is no http or https URL is refused, PI_USAGE), which beats the defaults. No file is no
- * error.
+ * The environment beats config_dir/config.json (an object with the members' names as its keys, without
+ * keys_dir; an unknown key or a value that is no http or https URL is refused, PI_USAGE), which beats the
+ * defaults. No file is no error.
  */
 int image_sources_load(const char *config_dir, struct image_sources *ret, struct pi_error *err);
 void image_sources_done(struct image_sources *sources);
@@ -31,5 +48,10 @@ void image_sources_done(struct image_sources *sources);
 /* A link of the index with IMAGE_DOWNLOAD_URL at its start replaced by base; other links as they are.
  * Allocated; NULL without memory. */
 char *image_sources_rewrite(const char *base, const char *link);
+
+/* The primary fingerprint (upper case) of the key that must have signed a release ("44", "45 Beta"): the
+ * user's, else the one that is pinned here. False where there is none. */
+bool image_sources_signer(const struct image_sources *sources, const char *release,
+                          char ret[IMAGE_FINGERPRINT_LENGTH + 1]);
 
 #endif

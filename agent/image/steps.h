@@ -16,6 +16,8 @@ struct image_fetch {
     const struct image_request *request;
     struct image_ref ref;
     char sha256[IMAGE_SHA256_LENGTH + 1]; /* the request's, lower case; "" = none */
+    struct pi_strv urls;                  /* where a resolved image can be had, in the order to try; owned */
+    bool allow_unsigned;
     struct image_meter meter;
 };
 

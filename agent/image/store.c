@@ -167,10 +167,11 @@ DIR *image_store_folder(const struct image_store *store, struct pi_error *err)
 }
 
 /* The release's number where the image is the kind that is looked for, else 0. */
-static uint64_t candidate(const struct image *image, const char *release, const char *arch)
+static uint64_t candidate(const struct image *image, const char *release, const char *arch, bool unsigned_too)
 {
     uint64_t number = 0;
-    if (!image->verified || !image->release || strcmp(image->arch, arch) != 0)
+    if (!image->verified || (!image->signer && !unsigned_too) || !image->release ||
+        strcmp(image->arch, arch) != 0)
         return 0;
     if (release)
         return !strcmp(image->release, release);
@@ -178,7 +179,7 @@ static uint64_t candidate(const struct image *image, const char *release, const 
 }
 
 int image_store_newest(const struct image_store *store, const char *release, const char *arch,
-                       struct image *ret, struct pi_error *err)
+                       bool unsigned_too, struct image *ret, struct pi_error *err)
 {
     pi_auto_image_list struct image_list list = {0};
     int r = image_store_list(store, &list, err);
@@ -187,7 +188,7 @@ int image_store_newest(const struct image_store *store, const char *release, con
     struct image *best = NULL;
     uint64_t best_number = 0;
     for (size_t i = 0; i < list.count; i++) {
-        uint64_t number = candidate(&list.items[i], release, arch);
+        uint64_t number = candidate(&list.items[i], release, arch, unsigned_too);
         if (number > best_number) {
             best = &list.items[i];
             best_number = number;

@@ -40,9 +40,9 @@ int image_store_list(const struct image_store *store, struct image_list *ret, st
 void image_list_done(struct image_list *list);
 #define pi_auto_image_list __attribute__((cleanup(image_list_done)))
 
-/* The verified Fedora image of that release ("44"; NULL = the newest stable one) and architecture; -ENOENT
- * (PI_NOT_FOUND) where there is none. */
+/* The verified Fedora image of that release ("44"; NULL = the newest stable one) and architecture, signed
+ * unless unsigned_too; -ENOENT (PI_NOT_FOUND) where there is none. */
 int image_store_newest(const struct image_store *store, const char *release, const char *arch,
-                       struct image *ret, struct pi_error *err);
+                       bool unsigned_too, struct image *ret, struct pi_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stand-in for Fedora's servers on loopback: index, download redirector, mirror and CHECKSUM files.
+"""A stand-in for Fedora's servers on loopback: index, redirector, mirrors, Metalinks, archive, CHECKSUM files.
 
 As a library:
 
@@ -12,8 +12,9 @@ From a shell (prints NAME=VALUE lines for the environment, then serves until SIG
 
 The links in the index are Fedora's own, so a client that does not replace their base leaves loopback and
 fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
-checksum, image): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
-silence), slow (one MiB a second). A test in another language may change them while the server runs, which
+checksum, keys, metalink, front: the redirector, image: the mirror, image2: the other one, archive): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
+silence), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
+stranger (signed by a key that no one pinned). The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
 forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests.
 """
 
@@ -25,16 +26,19 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import urllib.parse
 from dataclasses import dataclass
 
 DOWNLOAD = "https://download.fedoraproject.org/pub/fedora/linux"
 LINUX = "/pub/fedora/linux"
-FAULTS = ("404", "500", "truncate", "wrong", "stall", "slow")
+FAULTS = ("404", "403", "429", "500", "503", "truncate", "wrong", "stall", "slow", "unsigned", "forged", "stranger")
 COMPOSES = {"38": "1.6", "39": "1.5", "40": "1.14", "41": "1.4", "42": "1.1", "43": "1.6", "44": "1.7"}
 CHUNK = 1 << 16
+KINDS = ("index", "checksum", "keys", "metalink", "front", "image", "image2", "archive")
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Image:
     arch: str
     path: str
     release: str = "44"
+    ended: bool = False  # in the archive only, no more in the index
 
     @property
     def label(self):
@@ -83,13 +88,11 @@ class Image:
         return os.path.getsize(self.path)
 
     def checksum_text(self):
-        """Laid out as Fedora's, other files included; the signature is a placeholder."""
+        """Laid out as Fedora's before it is signed, other files included."""
         other = self.name_of("-UEFI-UKI")
         return (
-            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
             f"# {other}: 1024 bytes\nSHA256 ({other}) = {'0' * 64}\n"
             f"# {self.name}: {self.size} bytes\nSHA256 ({self.name}) = {self.sha256}\n"
-            "-----BEGIN PGP SIGNATURE-----\n\nbm90IGEgc2lnbmF0dXJl\n-----END PGP SIGNATURE-----\n"
         )
 
     def index_entries(self, checksums):
@@ -108,6 +111,28 @@ class Image:
             yield entry
 
 
+class Signer:
+    """An OpenPGP key and the texts that it signed. GnuPG's folder and agent are gone again when it is made."""
+
+    def __init__(self, texts):
+        with tempfile.TemporaryDirectory(prefix="gpg-", dir="/tmp") as home:
+            self.home = home
+            try:
+                self.gpg("--quick-gen-key", "Fedora's stand-in <fedora@example.org>", "ed25519", "sign", "never")
+                listing = self.gpg("--with-colons", "--list-keys").decode().splitlines()
+                self.fingerprint = next(line for line in listing if line.startswith("fpr:")).split(":")[9]
+                self.public = self.gpg("--export")
+                self.signed = {text: self.gpg("--clearsign", data=text.encode()) for text in texts}
+            finally:
+                subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+
+    def gpg(self, *args, data=None):
+        command = ["gpg", "--homedir", self.home, "--batch", "--quiet", "--pinentry-mode", "loopback",
+                   "--passphrase", "", *args]
+        return subprocess.run(command, input=data, check=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL).stdout
+
+
 class FedoraServer:
     """Serves from start() to stop(). `faults` and `requests` (method-less paths, in order) may be used meanwhile.
 
@@ -115,6 +140,8 @@ class FedoraServer:
     """
 
     def __init__(self, images, index_checksums=True, faults=None):
+        self.signers = {}
+        self.signing = threading.Lock()
         self.images = list(images)
         self.index_checksums = index_checksums
         self.faults = dict(faults or {})
@@ -150,7 +177,43 @@ class FedoraServer:
             "PIAGENT_FEDORA_INDEX_URL": self.index_url,
             "PIAGENT_FEDORA_URL": self.download_url,
             "PIAGENT_FEDORA_CHECKSUM_URL": self.checksum_url,
+            "PIAGENT_FEDORA_ARCHIVE_URL": f"{self.base_url}/archive{LINUX}",
+            "PIAGENT_FEDORA_METALINK_URL": f"{self.base_url}/metalink",
+            "PIAGENT_FEDORA_KEYS_URL": f"{self.base_url}/fedora.gpg",
+            "PIAGENT_FEDORA_SIGNER": ",".join(sorted({
+                f"{image.release.split()[0]}:{self.signer('own').fingerprint}" for image in self.images})),
         }
+
+    def signer(self, name):
+        with self.signing:
+            if name not in self.signers:
+                self.signers[name] = Signer({image.checksum_text() for image in self.images})
+            return self.signers[name]
+
+    def checksum(self, image):
+        """The CHECKSUM file of an image, as the fault of that kind wants it."""
+        fault = self.faults.get("checksum")
+        text = image.checksum_text()
+        if fault == "unsigned":
+            return text.encode()
+        signed = self.signer("stranger" if fault == "stranger" else "own").signed[text]
+        return signed.replace(image.sha256.encode(), b"0" * 64) if fault == "forged" else signed
+
+    def metalink(self, path):
+        """Metalink 3 as MirrorManager makes it: the file's size and checksum, mirrors by preference."""
+        image = self.find("/" + path, "", "name")
+        if not image:
+            return None
+        urls = "".join(
+            f'<url protocol="http" type="http" location="DE" preference="{100 - i}">'
+            f"http://127.0.0.1:{self.mirror.server_port}/{name}/{path}</url>"
+            for i, name in enumerate(("mirror", "mirror2")))
+        return (
+            '<?xml version="1.0" encoding="utf-8"?>\n'
+            '<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic">\n<files>'
+            f'<file name="{image.name}"><size>{image.size}</size><verification>'
+            f'<hash type="sha256">{image.sha256}</hash></verification>'
+            f'<resources maxconnections="1">{urls}</resources></file></files></metalink>\n').encode()
 
     def start(self):
         for image in self.images:
@@ -171,7 +234,8 @@ class FedoraServer:
         self.stop()
 
     def index(self):
-        entries = [entry for image in self.images for entry in image.index_entries(self.index_checksums)]
+        entries = [entry for image in self.images if not image.ended
+                   for entry in image.index_entries(self.index_checksums)]
         return json.dumps(entries, indent=1).encode()
 
     def control(self, settings):
@@ -180,7 +244,9 @@ class FedoraServer:
         self.requests.clear()
 
     def find(self, path, prefix, name):
-        return next((i for i in self.images if path == f"{prefix}{LINUX}{i.folder}/{getattr(i, name)}"), None)
+        """An image of a release that ended is nowhere but in the archive."""
+        return next((i for i in self.images if i.ended == (prefix == "/archive")
+                     and path == f"{prefix}{LINUX}{i.folder}/{getattr(i, name)}"), None)
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -211,7 +277,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.path.startswith("/control"):
             self.fedora.control(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
             self.send_bytes(b"", None)
+        elif self.path == "/fedora.gpg":
+            self.send_bytes(self.fedora.signer("own").public, "keys")
+        elif self.path.startswith("/metalink"):
+            query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+            self.send_bytes(self.fedora.metalink(query.get("path", "")), "metalink")
         elif self.fedora.find(self.path, "", "name"):
+            if self.send_failure("front"):
+                return
             self.send_response(302)
             self.send_header("Location", self.fedora.mirror_url + self.path[len(LINUX):])
             self.send_header("Content-Length", "0")
@@ -219,18 +292,33 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif image := self.fedora.find(self.path, "/mirror", "name"):
             with open(image.path, "rb") as file:
                 self.send_file(file, image.size, "image")
-        elif image := self.fedora.find(self.path, "/dl", "checksum_name"):
-            self.send_bytes(image.checksum_text().encode(), "checksum")
+        elif image := self.fedora.find(self.path, "/mirror2", "name"):
+            with open(image.path, "rb") as file:
+                self.send_file(file, image.size, "image2")
+        elif image := self.fedora.find(self.path, "/archive", "name"):
+            with open(image.path, "rb") as file:
+                self.send_file(file, image.size, "archive")
+        elif image := (self.fedora.find(self.path, "/dl", "checksum_name")
+                       or self.fedora.find(self.path, "/archive", "checksum_name")):
+            self.send_bytes(self.fedora.checksum(image), "checksum")
         else:
             self.send_error(404)
 
+    def send_failure(self, kind):
+        fault = self.fedora.faults.get(kind, "")
+        if fault.isdigit():
+            self.send_error(int(fault))
+        return fault.isdigit()
+
     def send_bytes(self, data, kind):
+        if data is None:
+            self.send_error(404)
+            return
         self.send_file(io.BytesIO(data), len(data), kind)
 
     def send_file(self, file, size, kind):
         fault = self.fedora.faults.get(kind)
-        if fault in ("404", "500"):
-            self.send_error(int(fault))
+        if self.send_failure(kind):
             return
         self.send_response(200)
         self.send_header("Content-Type", "application/octet-stream")
@@ -261,8 +349,8 @@ def parse_image(text):
 
 def parse_fault(text):
     kind, _, fault = text.partition("=")
-    if kind not in ("index", "checksum", "image") or fault not in FAULTS:
-        raise argparse.ArgumentTypeError(f"write it as index|checksum|image={'|'.join(FAULTS)}")
+    if kind not in KINDS or fault not in FAULTS:
+        raise argparse.ArgumentTypeError(f"write it as {'|'.join(KINDS)}={'|'.join(FAULTS)}")
     return kind, fault
 
 
@@ -271,7 +359,10 @@ def main():
     parser.add_argument("--image", metavar="ARCH[@RELEASE]=FILE", action="append", type=parse_image, default=[])
     parser.add_argument("--fault", metavar="KIND=FAULT", action="append", type=parse_fault, default=[])
     parser.add_argument("--no-index-checksums", action="store_true", help="only CHECKSUM files have checksums")
+    parser.add_argument("--ended", metavar="RELEASE", action="append", default=[], help="in the archive only")
     args = parser.parse_args()
+    for image in args.image:
+        image.ended = image.release in args.ended
 
     # Blocked before the threads start, so that only sigwait() below takes them.
     signals = {signal.SIGTERM, signal.SIGINT}

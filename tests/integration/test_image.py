@@ -74,7 +74,8 @@ def test_fetch_stores_the_newest_release_read_only_with_its_provenance(world):
     provenance = json.loads((world.images / f"sha256-{world.sha256}.json").read_text())
     assert provenance["name"] == "Fedora-Cloud-Base-Generic-44-1.7.aarch64.qcow2"
     assert (provenance["release"], provenance["arch"], provenance["verified"]) == ("44", "aarch64", True)
-    assert provenance["checksum_source"] == "index"
+    assert provenance["checksum_source"] == "checksum-file"
+    assert f"44:{provenance['signer']}" in world.fedora.env["PIAGENT_FEDORA_SIGNER"]
     assert "path" not in provenance
     assert world.fedora.requests[0] == "/releases.json"
     assert world.downloads() == 1
@@ -109,7 +110,8 @@ def test_kept_release_is_fetched_again_without_a_server(world):
     ({"faults": {"image": "truncate"}}, NETWORK, "try again later"),
     ({"faults": {"image": "404"}}, NOT_FOUND, "HTTP 404"),
     ({"faults": {"index": "500"}}, NETWORK, "HTTP 500"),
-    ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--image-unverified"),
+    ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--allow-unsigned"),
+    ({"faults": {"checksum": "stranger"}}, UNVERIFIED, "expected a good signature by"),
 ], indirect=["world"])
 def test_failure_is_one_line_an_exit_code_and_leaves_nothing(world, code, said):
     got, out, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")

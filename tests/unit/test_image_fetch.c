@@ -31,25 +31,26 @@ struct world {
 
 static void start_server(struct site *site)
 {
-    char script[512], images[3][160];
+    char script[512], images[4][160];
     int out[2];
     snprintf(script, sizeof script, "%s/tests/harness/fedora_server.py", getenv("PIAGENT_SOURCE"));
     snprintf(images[0], sizeof images[0], "x86_64=%s", site->disk);
     snprintf(images[1], sizeof images[1], "x86_64@45 Beta=%s", site->disk);
     snprintf(images[2], sizeof images[2], "x86_64@42=%s", site->unsafe);
+    snprintf(images[3], sizeof images[3], "x86_64@40=%s", site->disk);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     site->server = fork();
     if (site->server == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], STDOUT_FILENO);
         execlp("python3", "python3", script, "--image", images[0], "--image", images[1], "--image", images[2],
-               (char *)NULL);
+               "--image", images[3], "--ended", "40", (char *)NULL);
         _exit(127);
     }
     close(out[1]);
     pi_auto_fclose FILE *lines = fdopen(out[0], "re");
-    char line[256];
-    for (int i = 0; i < 3; i++) {
+    char line[512];
+    for (int i = 0; i < 7; i++) {
         assert_non_null(fgets(line, sizeof line, lines));
         char *value = strchr(line, '=');
         assert_non_null(value);
@@ -135,8 +136,9 @@ static void world_close(struct world *w)
 /* Nothing listens on the discard port. */
 static void lose_network(struct world *w)
 {
-    char **const urls[] = {&w->sources.fedora_index_url, &w->sources.fedora_url,
-                           &w->sources.fedora_checksum_url};
+    char **const urls[] = {&w->sources.fedora_index_url,    &w->sources.fedora_url,
+                           &w->sources.fedora_checksum_url, &w->sources.fedora_archive_url,
+                           &w->sources.fedora_metalink_url, &w->sources.fedora_keys_url};
     for (size_t i = 0; i < PI_ARRAY_SIZE(urls); i++) {
         free(*urls[i]);
         *urls[i] = strdup("http://127.0.0.1:9/x");
@@ -200,7 +202,8 @@ static void newest_release_is_found_redirected_checked_and_stored(void **state)
     assert_string_equal(image.arch, "x86_64");
     assert_string_equal(image.name, "Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2");
     assert_true(image.verified);
-    assert_int_equal(image.checksum_source, IMAGE_CHECKSUM_INDEX);
+    assert_int_equal(image.checksum_source, IMAGE_CHECKSUM_FILE);
+    assert_non_null(strstr(getenv("PIAGENT_FEDORA_SIGNER"), image.signer));
     assert_int_equal(image.format, IMAGE_QCOW2);
     assert_int_equal(image.size_bytes, SIZE);
     assert_int_equal(image.virtual_size_bytes, QCOW2_VIRTUAL);
@@ -290,7 +293,7 @@ static void beta_is_fetched_only_by_its_name(void **state)
         fail_msg("%s", err.text);
     assert_string_equal(beta.release, "45 Beta");
     assert_int_equal(beta.checksum_source, IMAGE_CHECKSUM_FILE);
-    assert_int_equal(image_store_newest(&w.store, NULL, "x86_64", &newest, &err), -ENOENT);
+    assert_int_equal(image_store_newest(&w.store, NULL, "x86_64", true, &newest, &err), -ENOENT);
     world_close(&w);
 }
 
@@ -305,16 +308,79 @@ static void bad_servers_are_refused_and_leave_nothing(void **state)
         {"image=truncate", PI_NETWORK, "try again later"},
         {"image=404", PI_NOT_FOUND, "HTTP 404"},
         {"image=500", PI_NETWORK, "HTTP 500"},
-        {"index=404", PI_NETWORK, "cannot find out which images Fedora has"},
-        {"index=500", PI_NETWORK, "HTTP 500"},
-        {"index=truncate", PI_NETWORK, "try again later"},
-        {"checksum=404&index_checksums=no", PI_UNVERIFIED, "--image-unverified"},
-        {"checksum=500&index_checksums=no", PI_NETWORK, "HTTP 500"},
+        {"checksum=404", PI_UNVERIFIED, "--allow-unsigned"},
+        {"checksum=500", PI_NETWORK, "HTTP 500"},
+        {"checksum=unsigned", PI_UNVERIFIED, "expected a signature by "},
+        {"checksum=forged", PI_UNVERIFIED, "found: Bad signature by "},
+        {"checksum=stranger", PI_UNVERIFIED, "found: No public key by "},
+        {"keys=404", PI_UNVERIFIED, "is neither on this host nor at "},
+        {"keys=500", PI_NETWORK, "the key that signs Fedora 44"},
+        {"keys=wrong", PI_UNVERIFIED, "is neither on this host nor at "},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct world w;
         world_open(&w, state, cases[i].faults);
         assert_refused(&w, "fedora:44", NULL, cases[i].kind, cases[i].said);
+        world_close(&w);
+    }
+}
+
+static void newest_release_needs_an_index(void **state)
+{
+    static const struct {
+        const char *faults, *said;
+    } cases[] = {
+        {"index=404", "cannot find out which images Fedora has"},
+        {"index=500", "HTTP 500"},
+        {"index=truncate", "try again later"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct world w;
+        world_open(&w, state, cases[i].faults);
+        assert_refused(&w, "fedora", NULL, PI_NETWORK, cases[i].said);
+        world_close(&w);
+    }
+}
+
+static void release_that_ended_comes_from_the_archive(void **state)
+{
+    struct world w;
+    struct pi_error err;
+    pi_auto_image struct image image = {0};
+    world_open(&w, state, "");
+    if (fetch(&w, "fedora:40", NULL, false, &image, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(image.name, "Fedora-Cloud-Base-Generic.x86_64-40-1.14.qcow2");
+    assert_non_null(strstr(image.source, "/archive/pub/fedora/linux/releases/40/Cloud/"));
+    assert_non_null(image.signer);
+    world_close(&w);
+}
+
+static void unsigned_image_is_taken_only_where_it_is_allowed_each_time(void **state)
+{
+    static const char *const faults[] = {"checksum=404", "checksum=unsigned", "checksum=forged", "keys=404"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(faults); i++) {
+        struct world w;
+        struct pi_error err;
+        pi_auto_image struct image image = {0}, again = {0}, signed_now = {0};
+        struct image_request request = {.ref = "fedora:44", .arch = "x86_64", .allow_unsigned = true};
+        world_open(&w, state, faults[i]);
+        int r = image_fetch(&w.store, &w.sources, &request, NULL, NULL, &image, &err);
+        if (!strcmp(faults[i], "checksum=forged")) { /* what it says is believed, and proves wrong */
+            assert_true(r < 0);
+            assert_int_equal(err.kind, PI_UNVERIFIED);
+        } else {
+            if (r < 0)
+                fail_msg("%s: %s", faults[i], err.text);
+            assert_null(image.signer);
+            assert_true(image.allow_unsigned);
+            assert_true(fetch(&w, "fedora:44", NULL, false, &again, &err) < 0);
+            set_faults(&w, "");
+            assert_int_equal(fetch(&w, "fedora:44", NULL, false, &signed_now, &err), 0);
+            assert_non_null(signed_now.signer);
+            assert_false(signed_now.allow_unsigned);
+            assert_int_equal(mirror_downloads(&w), 0);
+        }
         world_close(&w);
     }
 }
@@ -612,6 +678,9 @@ int main(void)
         cmocka_unit_test(checksum_file_vouches_where_the_index_does_not),
         cmocka_unit_test(beta_is_fetched_only_by_its_name),
         cmocka_unit_test(bad_servers_are_refused_and_leave_nothing),
+        cmocka_unit_test(newest_release_needs_an_index),
+        cmocka_unit_test(release_that_ended_comes_from_the_archive),
+        cmocka_unit_test(unsigned_image_is_taken_only_where_it_is_allowed_each_time),
         cmocka_unit_test(unknown_release_says_which_there_are),
         cmocka_unit_test(unreachable_server_is_a_network_error_with_a_hint),
         cmocka_unit_test(image_that_names_other_files_is_refused),

@@ -1,0 +1,121 @@
+#include "agent/image/gpg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/base/proc.h"
+#include "agent/image/release.h"
+
+#define STEP_MS       30000u
+#define LOOK_AGAIN_NS 2000000L
+
+static void data_free_p(gpgme_data_t *data)
+{
+    if (*data)
+        gpgme_data_release(*data);
+}
+
+static int failed(gpgme_error_t code, struct pi_error *err)
+{
+    if (gpgme_err_code(code) == GPG_ERR_INV_ENGINE)
+        return pi_refuse(err, PI_HOST, "signatures are verified by GnuPG, which is not here: install gnupg");
+    return pi_refuse(err, PI_FAILED, "GnuPG failed: %s", gpgme_strerror(code));
+}
+
+int image_gpg_open(struct image_meter *meter, struct image_gpg *ret, struct pi_error *err)
+{
+    pi_auto_image_gpg struct image_gpg gpg = {.meter = meter};
+    char home[] = "/tmp/piagent-gpg-XXXXXX";
+    if (!mkdtemp(home))
+        return pi_fail(err, errno, "cannot create a folder for GnuPG in /tmp");
+    snprintf(gpg.home, sizeof gpg.home, "%s", home);
+    gpgme_check_version(NULL); /* initializes the library, says its manual */
+    gpgme_error_t code = gpgme_new(&gpg.ctx);
+    if (!code)
+        code = gpgme_ctx_set_engine_info(gpg.ctx, GPGME_PROTOCOL_OpenPGP, NULL, gpg.home);
+    if (code)
+        return failed(code, err);
+    gpgme_set_offline(gpg.ctx, 1);
+    *ret = gpg;
+    gpg = (struct image_gpg){0};
+    return 0;
+}
+
+void image_gpg_done(struct image_gpg *gpg)
+{
+    if (gpg->ctx)
+        gpgme_release(gpg->ctx);
+    if (!gpg->home[0])
+        return;
+    /* Neither verifying nor importing needs a daemon, but a host may be configured to keep keys in one. */
+    pi_run((const char *const[]){"gpgconf", "--homedir", gpg->home, "--kill", "all", NULL}, NULL, NULL, NULL);
+    pi_tree_remove(AT_FDCWD, gpg->home, NULL);
+    *gpg = (struct image_gpg){0};
+}
+
+/* Waits for the operation that was started. */
+static int await(struct image_gpg *gpg, gpgme_error_t started, struct pi_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
+    uint64_t end_ms = pi_monotonic_ms() + STEP_MS;
+    if (started)
+        return failed(started, err);
+    for (;;) {
+        gpgme_error_t code = 0;
+        if (gpgme_wait(gpg->ctx, &code, 0))
+            return gpgme_err_code(code) && gpgme_err_code(code) != GPG_ERR_NO_DATA ? failed(code, err) : 0;
+        bool cancelled = image_meter_cancelled(gpg->meter);
+        if (cancelled || pi_monotonic_ms() >= end_ms) {
+            gpgme_cancel(gpg->ctx);
+            return cancelled ? image_meter_give_up(gpg->meter, err)
+                             : pi_refuse(err, PI_TIMEOUT, "GnuPG did not end in %u s", STEP_MS / 1000);
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+int image_gpg_import(struct image_gpg *gpg, const struct pi_buf *data, struct pi_error *err)
+{
+    pi_auto(data_free_p) gpgme_data_t keys = NULL;
+    if (!data->size)
+        return 0;
+    gpgme_error_t code = gpgme_data_new_from_mem(&keys, data->data, data->size, 0);
+    return await(gpg, code ? code : gpgme_op_import_start(gpg->ctx, keys), err);
+}
+
+bool image_gpg_has(const struct image_gpg *gpg, const char *fingerprint, char *ret_primary)
+{
+    gpgme_key_t key;
+    if (gpgme_get_key(gpg->ctx, fingerprint, &key, 0))
+        return false;
+    bool whole = key->subkeys && key->subkeys->fpr && strlen(key->subkeys->fpr) == IMAGE_FINGERPRINT_LENGTH;
+    if (whole && ret_primary)
+        snprintf(ret_primary, IMAGE_FINGERPRINT_LENGTH + 1, "%s", key->subkeys->fpr);
+    gpgme_key_unref(key);
+    return whole;
+}
+
+int image_gpg_verify(struct image_gpg *gpg, const struct pi_buf *data, struct pi_buf *ret,
+                     struct pi_error *err)
+{
+    pi_auto(data_free_p) gpgme_data_t message = NULL;
+    pi_auto(data_free_p) gpgme_data_t plain = NULL;
+    char chunk[4096];
+    gpgme_error_t code = gpgme_data_new_from_mem(&message, data->data, data->size, 0);
+    if (!code)
+        code = gpgme_data_new(&plain);
+    int r = await(gpg, code ? code : gpgme_op_verify_start(gpg->ctx, message, NULL, plain), err);
+    if (r < 0)
+        return r;
+    gpgme_data_seek(plain, 0, SEEK_SET);
+    for (ssize_t n; (n = gpgme_data_read(plain, chunk, sizeof chunk)) > 0;)
+        if ((r = pi_buf_add(ret, chunk, (size_t)n)) < 0)
+            return pi_fail(err, -r, "cannot keep the signed text");
+    return 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * Clearsigned texts (RFC 9580, 7), verified by GnuPG through GPGME in a private home folder that is removed
+ * again; no gpg-agent is left over, nothing of the user's own keyring is read or changed.
+ *
+ * A key is trusted because its primary fingerprint is pinned, wherever it came from. Candidates are looked
+ * for in this order, until the pinned key is there: /etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-N-primary, the same
+ * name in /usr/share/distribution-gpg-keys/fedora, *.asc and *.gpg in the folder keys/ of the configuration,
+ * and the keyring at image_sources.fedora_keys_url.
+ */
+#ifndef PIAGENT_IMAGE_SIGNATURE_H
+#define PIAGENT_IMAGE_SIGNATURE_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/image/meter.h"
+#include "agent/image/release.h"
+#include "agent/image/sources.h"
+
+/*
+ * Verifies what Fedora signed for a release ("44", "45 Beta"). *ret_text (appended) is the text that the
+ * signature covers: nothing else of signed_text may be believed.
+ *
+ * Errors: PI_UNVERIFIED, saying what was expected and what was found (no signature, a bad one, another key);
+ * PI_NETWORK where the key is nowhere on this host and cannot be fetched; PI_HOST without GnuPG; PI_TIMEOUT;
+ * PI_FAILED with -ECANCELED.
+ */
+int image_signature_check(const struct pi_buf *signed_text, const char *release,
+                          const struct image_sources *sources, struct image_meter *meter,
+                          struct pi_buf *ret_text, char ret_signer[IMAGE_FINGERPRINT_LENGTH + 1],
+                          struct pi_error *err);
+
+#endif
