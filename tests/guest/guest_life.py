@@ -19,9 +19,10 @@ def boot_attached(user, arch):
         terminal.expect("[Pp]assword.*: ")
         terminal.sendline(PASSWORD)
     terminal.expect("Ctrl-]", timeout=180)
-    terminal.expect("login: ", timeout=BOOT)
-    # The account is made by cloud-init while the getty is there already.
+    # The account is made by cloud-init while the getty is there already, and the kernel may print into its prompt.
     user.wait_ready("pi-1", BOOT)
+    terminal.sendline("")
+    terminal.expect("login: ", timeout=60)
     terminal.sendline("pi")
     terminal.expect("Password: ")
     terminal.sendline(PASSWORD)

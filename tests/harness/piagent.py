@@ -51,6 +51,7 @@ class User:
         runtime.mkdir(mode=0o700)
         self.runtime = runtime / "piagent"
         self.instances = self.home / "data/piagent/instances"
+        self.followers = []
         self.env = {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
                     "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm", **environment}
