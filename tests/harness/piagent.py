@@ -115,11 +115,11 @@ class User:
         return self.api("POST", "/v1/instances", {"name": name, **request})
 
     def boot(self, name, disk, **request):
-        """A machine of one boot sector (boot_sectors.py) that has said hello, and that nobody follows."""
+        """A machine of one boot sector (boot_sectors.py) that has spoken, and that nobody follows."""
         answer = self.create(name, **{"image": disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg",
                                       "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, **request})
         assert answer[0] == 202, answer
-        wait_for(f"{name} says hello", lambda: b"hello" in self.console(name), 60)
+        wait_for(f"{name} says something", lambda: b"\n" in self.console(name), 60)
         return self.status(name)
 
     def console(self, name):
