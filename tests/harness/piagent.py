@@ -64,7 +64,7 @@ class User:
             # First those that would start the agent again to go on following a machine.
             for follower in self.followers:
                 follower.kill()
-                follower.communicate()
+                follower.wait()
             agent = self.agent_pid() if (self.runtime / "agent.lock").exists() else 0
             self.call("agent", "stop")
             wait_for("the agent has ended", lambda: not is_running(agent), 20)
