@@ -55,7 +55,7 @@ struct api_create {
     char *image;        /* reference: "fedora", "fedora:44", URL, absolute path. Default "fedora" */
     char *image_sha256; /* published by other means: 64 hexadecimal digits */
     bool image_unverified;
-    bool image_allow_unsigned; /* a Fedora image whose signature is missing or bad */
+    bool image_allow_unsigned;  /* a Fedora image whose signature is missing or bad */
     char *arch;                 /* "x86_64", "aarch64"; default: the host's */
     uint64_t cpus;              /* 0 = default (2) */
     uint64_t memory_mib;        /* 0 = default (1024) */
