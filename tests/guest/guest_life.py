@@ -81,7 +81,7 @@ def stop_and_start(user):
     assert not is_running(machine["pid"])
     machine = user.status("pi-1")
     assert (machine["state"], machine["stopped_by"]) == ("stopped", "powerdown"), machine
-    user.do("start", "pi-1")
+    user.do("start", "pi-1", "-d", timeout=BOOT)
 
 
 def live(arch):
