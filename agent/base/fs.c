@@ -140,7 +140,7 @@ int pi_dir_make(const char *path, struct pi_error *err)
     return fd < 0 ? fd : 0;
 }
 
-int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
+static int remove_tree(int dir_fd, const char *name, struct pi_error *err)
 {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
         return 0;
@@ -157,13 +157,23 @@ int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
-        int r = pi_tree_remove(dirfd(dir), entry->d_name, err);
+        int r = remove_tree(dirfd(dir), entry->d_name, err);
         if (r < 0)
             return pi_context(err, r, "%s", name);
     }
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
         return pi_fail(err, errno, "cannot remove %s", name);
     return 0;
+}
+
+int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
+{
+    int r = 0;
+    /* The last act of a program that was just killed may have added to it. */
+    for (int tries = 0; tries < 3; tries++)
+        if ((r = remove_tree(dir_fd, name, err)) != -ENOTEMPTY)
+            break;
+    return r;
 }
 
 int pi_space_free(const char *path, uint64_t *ret_bytes, struct pi_error *err)

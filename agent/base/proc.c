@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #endif
 
 /* Runs in the child between fork and exec: async-signal-safe calls only. Returns only on failure. */
-static void child_exec(const struct pi_spawn *how)
+static void child_exec(const struct pi_spawn *how, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -30,6 +31,9 @@ static void child_exec(const struct pi_spawn *how)
     signal(SIGPIPE, SIG_DFL);
     if (how->new_session)
         setsid();
+    /* A parent that ended before it was asked for sends nothing any more. */
+    if (how->orphan_signal && (prctl(PR_SET_PDEATHSIG, how->orphan_signal) < 0 || getppid() != parent))
+        return;
 
     /* First out of the way of the targets, then into place, then nothing else stays open. */
     int count = (int)how->fd_count, moved[16];
@@ -55,13 +59,13 @@ int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct 
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
     pi_auto_close int reader = report[0], writer = report[1];
 
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
     if (pid == 0) {
         /* Above every target, so that putting descriptors into place does not overwrite it. */
         int out = fcntl(writer, F_DUPFD_CLOEXEC, 64);
-        child_exec(how);
+        child_exec(how, parent);
         int errnum = errno;
         if (write(out, &errnum, sizeof errnum) < 0)
             _exit(126);
@@ -215,8 +219,10 @@ int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct
         if ((r = pi_strv_add(&args, i ? argv[i] : path)) < 0)
             return pi_fail(err, -r, "cannot run %s", argv[0]);
     pid_t pid;
-    struct pi_spawn how = {
-        .argv = (const char *const *)args.items, .fds = (int[]){-1, writer, writer}, .fd_count = 3};
+    struct pi_spawn how = {.argv = (const char *const *)args.items,
+                           .fds = (int[]){-1, writer, writer},
+                           .fd_count = 3,
+                           .orphan_signal = SIGKILL};
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
     close(pi_steal_fd(&writer));

@@ -26,6 +26,7 @@ struct pi_spawn {
     size_t fd_count;             /* at least 3; no other descriptor reaches the child */
     const char *const *environ_; /* NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
+    int orphan_signal;           /* comes when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
 };
 
 /* Starts the program. The pidfd (O_CLOEXEC) is the caller's, readable once the process has ended. Reap with
@@ -50,10 +51,10 @@ int pi_identity_open(const struct pi_identity *id);
 /* Sends a signal through the pidfd (pidfd_send_signal(2)). 0 or -errno. */
 int pi_signal(int pidfd, int signal);
 
-/* Runs a program to its end, its standard input from /dev/null, the last 64 KiB of its output and
- * errors together added to output where that is not NULL. Blocking: for the command line and workers, never
- * for the agent's loop. Refuses with the last line of the output where the program fails; ret_code, where not
- * NULL, takes the exit code instead. */
+/* Runs a program to its end (or to this process's), its standard input from /dev/null, the last 64 KiB of its
+ * output and errors together added to output where that is not NULL. Blocking: for the command line and
+ * workers, never for the agent's loop. Refuses with the last line of the output where the program fails;
+ * ret_code, where not NULL, takes the exit code instead. */
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
 
 #endif

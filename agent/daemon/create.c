@@ -159,7 +159,8 @@ static void on_prepared(int result, const json_t *line, const struct pi_error *e
 
 static void prepare(struct instance *instance)
 {
-    static const struct worker_handler handler = {.progress = no_progress, .done = on_prepared};
+    static const struct worker_handler handler = {
+        .progress = no_progress, .done = on_prepared, .disposable = true};
     struct pi_error err;
     const char *argv[] = {instance->agent->program, "worker", "prepare", instance->folder, NULL};
     if (worker_start(&instance->agent->loop, argv, STDERR_FILENO, NULL, &handler, instance, &instance->worker,
@@ -319,6 +320,8 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
 
 int instance_remove(struct instance *instance, struct pi_error *err)
 {
+    /* First what would fill it again. */
+    worker_cancel(pi_steal(instance->worker));
     int r = pi_tree_remove(instance->agent->instances_fd, instance->record.spec.name, err);
     if (r == 0)
         r = pi_dir_sync(instance->agent->instances_fd, err);

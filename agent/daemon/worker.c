@@ -142,7 +142,8 @@ int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const s
                            .fds = (int[]){-1, writer, error_fd},
                            .fd_count = 3,
                            .environ_ = (const char *const *)env.items,
-                           .new_session = true};
+                           .new_session = true,
+                           .orphan_signal = SIGTERM};
     if (r == 0)
         r = pi_spawn(&how, &worker->pid, &worker->pidfd, err);
     if (r == 0 && (!(worker->exit_watch = watch_new(loop, worker->pidfd, on_ended, worker)) ||
@@ -174,6 +175,10 @@ void worker_cancel(struct worker *worker)
 {
     if (!worker)
         return;
+    bool disposable = worker->handler.disposable;
     worker->handler = (struct worker_handler){.progress = no_progress, .done = no_done};
-    pi_signal(worker->pidfd, SIGTERM);
+    if (disposable)
+        kill(-worker->pid, SIGKILL); /* not reaped yet, so that the number of its session is its own */
+    else
+        pi_signal(worker->pidfd, SIGTERM);
 }

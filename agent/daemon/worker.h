@@ -15,15 +15,18 @@ struct worker_handler {
      * none), or the failure from its line
      * {"error": {"kind", "message"}}, or how it died. The worker is freed right after. */
     void (*done)(int result, const json_t *result_line, const struct pi_error *err, void *user);
+    /* What it makes is thrown away where it is cancelled: it has nothing to tidy up. */
+    bool disposable;
 };
 
-/* Starts argv (argv[0] is an absolute path). Its standard error goes to error_fd (borrowed). environment,
- * where not NULL, holds NAME=VALUE texts that take the place of this process's own. */
+/* Starts argv (argv[0] is an absolute path); it gets SIGTERM when the agent ends. Its standard error goes to
+ * error_fd (borrowed). environment, where not NULL, holds NAME=VALUE texts that take the place of this
+ * process's own. */
 int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
                  const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err);
 
-/* Sends SIGTERM and lets it tidy up by itself: done() does not come. Not from within its callbacks. NULL is
- * fine. */
+/* Sends SIGTERM and lets it tidy up by itself, or kills it and its children where it is disposable: done()
+ * does not come. Not from within its callbacks. NULL is fine. */
 void worker_cancel(struct worker *worker);
 
 #endif
