@@ -46,6 +46,9 @@ static void take_over(struct instance *instance)
         journal_note(instance, "its seed cannot be served: %s", err.text);
     if (instance_connect(instance, &err) < 0)
         journal_note(instance, "its QEMU runs, but does not answer: %s", err.text);
+    /* A stop goes on from its rung when QMP has answered, and to the next one where it doesn't. */
+    if (record->state == VM_STOPPING)
+        timer_set(instance->rung_timer, INSTANCE_QMP_MS);
 }
 
 /* The agent ended between the start of a QEMU and the record of it: its vCPUs never ran, so it is ended and
@@ -101,9 +104,9 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
         return -errno;
     int r = vm_record_load(dir, ret, &err);
     if (r == -ENOENT || (r == 0 && ret->state == VM_CREATED)) {
-        agent_log("%s: its creation was cut short: removed", name);
         vm_record_done(ret);
-        pi_tree_remove(agent->instances_fd, name, &err);
+        bool removed = pi_tree_remove(agent->instances_fd, name, &err) == 0;
+        agent_log("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
         return -ENOENT;
     }
     *broken = r < 0;
