@@ -217,10 +217,15 @@ static void on_ended(void *user)
     last_words(instance, words, sizeof words);
     /* Where KVM cannot set up the vCPUs, QEMU aborts: TCG may do. An exit by itself has another reason, which
      * TCG would share. */
-    bool fallback = instance->record.state == VM_STARTING && code > 128 && instance_may_fall_back(instance);
+    bool aborted =
+        instance->record.state == VM_STARTING && instance->record.accel == VM_ACCEL_KVM && code > 128;
+    bool fallback = aborted && instance_may_fall_back(instance);
     bool expected = instance->record.shutdown_seen || instance->record.state == VM_STOPPING;
     if (fallback)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
+    else if (aborted && !instance->record.reason[0])
+        instance_set_reason(
+            instance, "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
     else if (!expected && !instance->record.reason[0]) /* what was said before is more than an exit code */
         instance_set_reason(instance, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .fallback = fallback});
