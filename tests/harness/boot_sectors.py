@@ -2,8 +2,6 @@
 
 import pathlib
 
-COM1 = 0x3F8
-
 
 def _disk(folder, name, code):
     path = pathlib.Path(folder) / f"{name}.raw"
@@ -12,11 +10,13 @@ def _disk(folder, name, code):
 
 
 def _print(text):
-    """16-bit code that writes text to COM1 (QEMU's is always ready to take a byte)."""
-    code = b"\xba\xf8\x03"  # mov dx, COM1
-    for byte in text.encode():
-        code += b"\xb0" + bytes([byte]) + b"\xee"  # mov al, byte; out dx, al
-    return code
+    """16-bit code that writes text to COM1, each byte when the one before is gone. The text stands in it, behind a call."""
+    text = text.encode() + b"\0"
+    return (b"\xe8" + len(text).to_bytes(2, "little") + text +  # call what follows the text
+            bytes.fromhex("5e" "0e1f" "fc"  # pop si; push cs; pop ds; cld
+                          "ac" "84c0" "7412"  # next: lodsb; test al, al; jz out
+                          "88c4" "bafd03" "ec" "a820" "74fb"  # mov ah, al; until the line status says that there is room
+                          "baf803" "88e0" "ee" "ebe9"))  # mov al, ah; out COM1, al; jmp next
 
 
 HALT = b"\xf4\xeb\xfd"  # hlt; jmp to it

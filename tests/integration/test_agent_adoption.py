@@ -1,5 +1,6 @@
 """The agent dies, the machines do not: the next agent finds them, and nothing is left over of what was under way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +9,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import CONFLICT, PIAGENT, User, is_running, wait_for
-from test_agent_lifecycle import end, make
+from piagent import CONFLICT, LIVE, PIAGENT, User, is_running, wait_for
 
 
 @pytest.fixture
@@ -18,79 +18,202 @@ def user():
         yield user
 
 
+def shown(user):
+    return {machine["name"]: (machine["state"], machine["pid"], machine["ssh_port"]) for machine in user.ps()}
+
+
+def kill_qemu(pid):
+    os.kill(pid, signal.SIGKILL)
+    wait_for("QEMU is gone", lambda: not is_running(pid), 10)
+
+
 def test_the_next_agent_takes_over_the_same_qemu_in_each_state(user):
-    make(user, "runs", boot_sectors.deaf(user.home))
-    make(user, "rests", boot_sectors.deaf(user.home))
+    user.boot("runs", boot_sectors.deaf(user.home))
+    user.boot("rests", boot_sectors.deaf(user.home))
     user.do("pause", "rests")
     user.wait_state("rests", "paused", 10)
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
-    before = {m["name"]: (m["pid"], m["ssh_port"], m["state"]) for m in user.ps()}
+    before = shown(user)
     user.kill_agent()
-    wait_for("all are as they were", lambda: {m["name"]: (m["pid"], m["ssh_port"], m["state"]) for m in user.ps()} == before, 20)
+    assert shown(user) == before
     assert user.api("GET", "/v1/agent")[1]["imds_port"] == port
+    wait_for("it is taken over", lambda: any("taken over" in event.get("text", "") for event in user.events("rests")), 20)
     user.do("resume", "rests")
     user.wait_state("rests", "running", 10)
-    for name in ("runs", "rests"):
-        end(user, name)
+    assert shown(user)["rests"][1:] == before["rests"][1:]
+    for name in before:
+        user.do("rm", "--force", name)
+    assert user.leftovers() == []
 
 
-def test_a_stop_goes_on_under_the_next_agent(user):
-    make(user, "deaf", boot_sectors.deaf(user.home))
-    assert user.api("POST", "/v1/instances/deaf/powerdown", {"timeout_ms": 3000})[0] == 202
+def test_the_console_goes_on_under_the_next_agent(user):
+    user.boot("echo", boot_sectors.echo(user.home))
     user.kill_agent()
     user.do("ps")
-    assert user.state("deaf") == "stopping"
-    end(user, "deaf")
+    user.type("echo", "HAL")
+    wait_for("the guest answers", lambda: user.console("echo") == b"hello\r\nIBM", 20)
+
+
+def test_who_follows_a_machine_goes_on_with_the_next_agent(user):
+    run = user.start("run", "off", "--image", boot_sectors.poweroff_when_told(user.home), "--image-unverified",
+                     "--memory", "256M", "--disk", "1M")
+    wait_for("it says hello", lambda: b"hello" in user.console("off"), 60)
+    user.kill_agent()
+    wait_for("the command has started an agent", lambda: user.call("agent", "status").returncode == 0, 30)
+    user.type("off", "x")
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, out
+    assert "off: stopped" in out
+
+
+def test_a_powerdown_goes_on_under_the_next_agent(user):
+    pid = user.boot("deaf", boot_sectors.deaf(user.home))["pid"]
+    assert user.api("POST", "/v1/instances/deaf/powerdown", {"timeout_ms": 600000})[0] == 202
+    user.kill_agent()
+    assert shown(user)["deaf"][:2] == ("stopping", pid)
+    user.do("kill", "deaf")
+    assert user.status("deaf")["stopped_by"] == "quit"
+
+
+def test_a_qemu_that_hangs_is_ended_by_the_next_agent_too(user):
+    pid = user.boot("hung", boot_sectors.deaf(user.home))["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    assert user.api("POST", "/v1/instances/hung/kill", {})[0] == 202
+    user.kill_agent()
+    assert shown(user)["hung"][:2] == ("stopping", pid)
+    assert user.wait_state("hung", "stopped", 60)["stopped_by"] == "kill"
+    assert not is_running(pid)
 
 
 def test_a_poweroff_that_no_agent_saw_is_a_stop_and_no_loss(user):
-    make(user, "off", boot_sectors.poweroff_when_told(user.home))
-    # The byte is on its way to the guest when the agent is killed.
-    user.api("POST", "/v1/instances/off/pause", {})
-    user.api("POST", "/v1/instances/off/console", "x")
-    user.api("POST", "/v1/instances/off/resume", {})
+    user.boot("off", boot_sectors.poweroff_when_told(user.home))
+    # QEMU holds the byte until its guest goes on: it does when the agent is gone.
+    user.do("pause", "off")
+    user.type("off", "x")
+    assert user.api("POST", "/v1/instances/off/resume", {})[0] == 200
     user.kill_agent()
     time.sleep(1)
     machine = user.wait_state("off", "stopped", 20)
     assert machine["stopped_by"] == "guest", machine
+    user.do("rm", "off")
+    assert user.leftovers() == []
 
 
 def test_a_qemu_that_died_without_an_agent_is_lost(user):
-    make(user, "dies", boot_sectors.deaf(user.home))
-    pid = user.status("dies")["pid"]
+    pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
-    os.kill(pid, signal.SIGKILL)
-    wait_for("it is gone", lambda: not is_running(pid), 10)
+    kill_qemu(pid)
     machine = user.wait_state("dies", "lost", 20)
-    assert machine["state"] == "lost" and "no agent" in machine["reason"], machine
-    assert not [path.name for path in user.runtime.iterdir() if path.name.startswith("dies.")]
+    assert "no agent" in machine["reason"], machine
+    assert not list(user.runtime.glob("dies.*"))
+    assert user.api("POST", "/v1/instances/dies/start", {})[0] == 202
+    user.wait_state("dies", "running", 30)
 
 
-def test_a_creation_that_was_cut_short_leaves_nothing(user):
-    disk = boot_sectors.deaf(user.home)
-    with FedoraServer([Image("x86_64", disk)], faults={"image": "stall"}) as fedora:
+def altered_record(user, name, **changes):
+    path = user.instances / name / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, **changes}))
+
+
+def test_a_process_that_has_only_the_number_of_a_qemu_is_not_touched(user):
+    pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    kill_qemu(pid)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            altered_record(user, "dies", pid=other.pid)
+            user.wait_state("dies", "lost", 20)
+            assert user.call("kill", "dies").returncode == CONFLICT
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_what_ran_before_the_host_was_restarted_is_lost_with_that_reason(user):
+    pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    kill_qemu(pid)
+    altered_record(user, "dies", boot_id="0" * 8 + "-0000-0000-0000-" + "0" * 12)
+    assert "host was restarted" in user.wait_state("dies", "lost", 20)["reason"]
+
+
+def test_a_record_that_cannot_be_read_harms_no_other_machine_and_can_be_removed(user):
+    user.boot("good", boot_sectors.deaf(user.home))
+    user.boot("bad", boot_sectors.deaf(user.home))
+    user.do("kill", "bad")
+    user.kill_agent()
+    (user.instances / "bad/record.json").write_text("{\"schema\":")
+    assert shown(user)["good"][0] == "running"
+    assert user.status("bad")["state"] == "lost"
+    assert "record" in user.refused(CONFLICT, "start", "bad")
+    user.do("rm", "bad")
+    user.do("rm", "--force", "good")
+    assert user.leftovers() == []
+
+
+def test_a_download_that_was_cut_short_leaves_nothing(user):
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
         environment = [f"{name}={value}" for name, value in fedora.env.items()]
         assert user.create("half", arch="x86_64", environment=environment)[0] == 202
         assert user.state("half") == "created"
+        wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
         user.kill_agent()
         assert user.ps() == []
-        assert not list(user.instances.iterdir())
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+@pytest.mark.parametrize("delays_ms", [range(0, 100, 10), range(100, 400, 30), range(400, 900, 50)], ids=["early", "middle", "late"])
+def test_a_machine_is_whole_or_not_there_whenever_the_agent_is_killed(user, delays_ms):
+    disk = boot_sectors.echo(user.home)
+    for delay_ms in delays_ms:
+        status, _ = user.create("pi", image=disk, image_unverified=True, arch="x86_64", accel="tcg", cpus=1, memory_mib=256,
+                                disk_bytes=1 << 20)
+        assert status == 202
+        time.sleep(delay_ms / 1000)
+        user.kill_agent()
+        machines = user.ps()
+        if machines:
+            machine = user.wait_state("pi", "running", 30)
+            wait_for("there is one QEMU", lambda: set(user.processes()) == {user.agent_pid(), user.status("pi")["pid"]}, 20)
+            # Its hello may have fallen into the time without an agent.
+            wait_for("its guest answers", lambda: user.type("pi", "H") or b"I" in user.console("pi"), 30)
+            assert user.status("pi")["pid"] == machine["pid"]
+            user.do("rm", "--force", "pi")
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 20, 100])
+def test_a_machine_stops_whenever_the_agent_is_killed(user, delay_ms):
+    user.boot("pi", boot_sectors.deaf(user.home))
+    assert user.api("POST", "/v1/instances/pi/kill", {})[0] == 202
+    time.sleep(delay_ms / 1000)
+    user.kill_agent()
+    machine = user.wait_state("pi", "stopped", 30)
+    assert machine["stopped_by"] == "quit"
+    user.do("rm", "pi")
+    assert user.leftovers() == []
 
 
 def test_ten_commands_at_once_start_one_agent(user):
     commands = [user.start("ps") for _ in range(10)]
     for command in commands:
-        out, _ = command.communicate(timeout=30)
+        out, _ = command.communicate(timeout=60)
         assert command.returncode == 0, out
+    assert list(user.processes()) == [user.agent_pid()]
+    assert user.log().count(" is up, ") == 1
     second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
-    assert second.returncode == CONFLICT and "running already" in second.stderr
-    assert str(user.agent_pid()) in second.stderr
+    assert second.returncode == CONFLICT
+    assert f"running already (process {user.agent_pid()})" in second.stderr
+    assert second.stderr.startswith("piagent: ")
 
 
 def test_an_agent_that_is_asked_to_stop_leaves_its_guests_running(user):
-    make(user, "stays", boot_sectors.deaf(user.home))
-    pid = user.status("stays")["pid"]
+    user.boot("stays", boot_sectors.deaf(user.home))
+    before = shown(user)
+    agent = user.agent_pid()
     user.do("agent", "stop")
-    assert is_running(pid)
-    assert user.status("stays")["pid"] == pid
-    end(user, "stays")
+    wait_for("the agent has ended", lambda: not is_running(agent), 10)
+    assert list(user.processes()) == [before["stays"][1]]
+    assert shown(user) == before
+    assert before["stays"][0] in LIVE

@@ -1,13 +1,12 @@
-"""The agent with real QEMUs and guests of one boot sector: requests, states, the ladder, the console."""
+"""Machines through the agent, with real QEMUs and guests of one boot sector: requests, states, the ways to end."""
 
 import os
 import signal
 import time
 
 import boot_sectors
-import pexpect
 import pytest
-from piagent import CONFLICT, PIAGENT, User, is_running, wait_for
+from piagent import CONFLICT, HOST, TIMEOUT, User, is_running, wait_for
 
 
 @pytest.fixture
@@ -16,125 +15,171 @@ def user():
         yield user
 
 
-def make(user, name, disk, *options):
-    """A machine that has said hello, started in the background by a run that goes on following it."""
-    run = user.start("run", name, "--image", disk, "--image-unverified", "--memory", "256M", "--disk", "1M", *options)
-    log = user.instances / name / "console.log"
-    wait_for(f"{name} says hello", lambda: log.exists() and log.stat().st_size > 6, 60)
-    assert user.state(name) == "running"
-    return run
+def texts(user, name):
+    return [event.get("text", "") for event in user.events(name)]
+
+
+def states(user, name):
+    return [event["state"] for event in user.events(name) if event["kind"] == "state"]
 
 
 def end(user, name):
+    """Kills and removes the machine: nothing of it may be left."""
     user.do("kill", name)
-    user.wait_state(name, "stopped", 30)
+    assert user.state(name) == "stopped"
+    user.do("rm", name)
+    assert user.leftovers() == []
+
+
+def test_a_machine_is_shown_as_it_is_and_leaves_nothing_behind(user):
+    machine = user.boot("one", boot_sectors.deaf(user.home))
+    assert states(user, "one") == ["created", "starting", "running"]
+    assert (machine["name"], machine["state"], machine["accel"], machine["cpus"]) == ("one", "running", "tcg", 1)
+    assert user.processes()[machine["pid"]][0].endswith("qemu-system-x86_64")
+    assert [shown["uuid"] for shown in user.ps()] == [machine["uuid"]]
+    assert {"one", "running", str(machine["ssh_port"])} <= set(user.do("ps").split())
+    status = user.do("status", "one")
+    for part in ("running", "(unverified)", f"port {machine['ssh_port']}", f"process {machine['pid']}", machine["folder"]):
+        assert part in status
+    assert user.do("logs", "one") == "hello\n"
+    assert f"-uuid {machine['uuid']}" in user.do("qemu-command", "one")
+    assert "powerdown" in user.refused(CONFLICT, "rm", "one")
+    assert "piagent rm one" in user.refused(CONFLICT, "run", "one", "--image", "fedora", "-d")
+    assert "running already" in user.refused(CONFLICT, "start", "one")
+    user.do("rm", "--force", "one")
+    assert user.leftovers() == []
 
 
 def test_pause_resume_and_reset_are_answered_and_shown(user):
-    make(user, "one", boot_sectors.deaf(user.home))
+    user.boot("one", boot_sectors.deaf(user.home))
     user.do("pause", "one")
     user.wait_state("one", "paused", 10)
-    user.refused(CONFLICT, "pause", "one")
+    assert "paused" in user.refused(CONFLICT, "pause", "one")
     user.do("resume", "one")
     user.wait_state("one", "running", 10)
-    size = (user.instances / "one/console.log").stat().st_size
+    assert "running" in user.refused(CONFLICT, "resume", "one")
     user.do("reset", "one")
-    wait_for("it says hello again", lambda: (user.instances / "one/console.log").stat().st_size > size, 30)
-    states = [event["state"] for event in user.events("one") if event["kind"] == "state"]
-    assert states[-3:] == ["running", "paused", "running"]
-    assert any("reset" in event.get("text", "") for event in user.events("one"))
+    wait_for("it says hello again", lambda: user.console("one").count(b"hello") == 2, 30)
+    assert states(user, "one")[2:] == ["running", "paused", "running"]
+    assert "the machine was reset" in texts(user, "one")
     end(user, "one")
 
 
+def test_a_guest_that_reboots_goes_on_running(user):
+    pid = user.boot("again", boot_sectors.reboot_when_told(user.home))["pid"]
+    user.type("again", "x")
+    wait_for("it says hello again", lambda: user.console("again").count(b"hello") == 2, 30)
+    assert "the guest reboots" in texts(user, "again")
+    machine = user.status("again")
+    assert (machine["state"], machine["pid"]) == ("running", pid)
+
+
+def test_a_powerdown_that_comes_too_early_is_sent_again_until_the_guest_hears_it(user):
+    user.boot("slow", boot_sectors.obedient(user.home))
+    command = user.start("powerdown", "slow", "--timeout", "60s")
+    wait_for("it is asked", lambda: user.state("slow") == "stopping", 20)
+    time.sleep(1)  # the first press is lost
+    assert user.state("slow") == "stopping"
+    user.type("slow", "x")
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == 0, out
+    assert "the guest powered itself off" in out
+    assert user.status("slow")["stopped_by"] == "powerdown"
+    assert texts(user, "slow").count("the guest was asked to power off") == 1
+
+
+def test_a_paused_guest_is_let_go_on_for_its_powerdown(user):
+    user.boot("rests", boot_sectors.obedient(user.home))
+    user.type("rests", "x")
+    wait_for("it is up", lambda: b"up" in user.console("rests"), 30)
+    user.do("pause", "rests")
+    user.wait_state("rests", "paused", 10)
+    user.do("powerdown", "rests")
+    assert user.status("rests")["stopped_by"] == "powerdown"
+
+
 def test_a_guest_that_ignores_powerdown_is_ended_by_quit_and_it_is_said(user):
-    make(user, "deaf", boot_sectors.deaf(user.home))
+    user.boot("deaf", boot_sectors.deaf(user.home))
     done = user.call("powerdown", "deaf", "--timeout", "2s")
+    assert done.returncode == TIMEOUT, done
+    assert "ended by QEMU's quit, without the guest's own poweroff" in done.stdout + done.stderr
     machine = user.status("deaf")
-    assert (machine["state"], machine["stopped_by"]) == ("stopped", "quit"), machine
-    assert "quit" in done.stdout + done.stderr
+    assert (machine["state"], machine["stopped_by"], machine["pid"]) == ("stopped", "quit", 0)
+    assert "that took too long: next is quit" in texts(user, "deaf")
+    assert "nothing to stop" in user.refused(CONFLICT, "powerdown", "deaf")
 
 
-def test_a_stopped_qemu_is_ended_by_a_signal(user):
-    make(user, "hung", boot_sectors.deaf(user.home))
-    pid = user.status("hung")["pid"]
+def test_a_qemu_that_hangs_is_ended_by_signals(user):
+    pid = user.boot("hung", boot_sectors.deaf(user.home))["pid"]
     os.kill(pid, signal.SIGSTOP)
-    user.call("powerdown", "hung", "--timeout", "1s", timeout=60)
+    done = user.call("powerdown", "hung", "--timeout", "1s")
+    assert done.returncode == TIMEOUT, done
     machine = user.status("hung")
-    assert machine["state"] == "stopped" and machine["stopped_by"] in ("term", "kill"), machine
+    assert (machine["state"], machine["stopped_by"]) == ("stopped", "kill"), machine
+    assert [text for text in texts(user, "hung") if text.startswith("SIG")] == ["SIGTERM sent to QEMU", "SIGKILL sent to QEMU"]
     assert not is_running(pid)
 
 
-def test_a_guest_that_powers_itself_off_is_stopped(user):
-    make(user, "off", boot_sectors.poweroff_when_told(user.home))
-    assert user.api("POST", "/v1/instances/off/console", "x")[0] == 200
+def test_a_guest_that_powers_itself_off_is_stopped_and_can_be_started_again(user):
+    first = user.boot("off", boot_sectors.poweroff_when_told(user.home))
+    user.type("off", "x")
     assert user.wait_state("off", "stopped", 30)["stopped_by"] == "guest"
+    assert list(user.processes()) == [user.agent_pid()]
+    assert "off" not in user.do("ps")
+    assert "off" in user.do("ps", "-a")
     assert user.api("POST", "/v1/instances/off/start", {})[0] == 202
-    wait_for("it runs again", lambda: user.state("off") == "running", 30)
+    wait_for("it says hello again", lambda: user.console("off").count(b"hello") == 2, 60)
+    second = user.wait_state("off", "running", 30)
+    assert second["pid"] != first["pid"]
+    assert [second[key] for key in ("uuid", "ssh_port")] == [first[key] for key in ("uuid", "ssh_port")]
+    assert "stopped_by" not in second
     end(user, "off")
-    user.do("rm", "off")
-    assert not list(user.instances.iterdir())
 
 
 def test_a_qemu_that_dies_is_lost_with_the_reason(user):
-    make(user, "dies", boot_sectors.deaf(user.home))
-    os.kill(user.status("dies")["pid"], signal.SIGKILL)
+    os.kill(user.boot("dies", boot_sectors.deaf(user.home))["pid"], signal.SIGKILL)
     machine = user.wait_state("dies", "lost", 20)
     assert "SIGKILL" in machine["reason"]
+    assert machine["pid"] == 0
+    assert not list(user.runtime.glob("dies.*"))
+    user.do("rm", "dies")
+    assert user.leftovers() == []
 
 
-def test_what_is_typed_reaches_the_guest_and_its_answer_the_viewer(user):
-    make(user, "echo", boot_sectors.echo(user.home))
-    terminal = pexpect.spawn(PIAGENT, ["console", "echo"], env=user.env, timeout=30, encoding="latin-1")
-    terminal.expect("hello")
-    terminal.send("HAL")
-    terminal.expect("IBM")
-    terminal.sendcontrol("]")
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-    assert terminal.exitstatus == 0 and user.state("echo") == "running"
-    assert "IBM" in user.do("logs", "echo")
-    end(user, "echo")
+def test_several_are_ended_side_by_side_and_one_that_cannot_does_not_hold_up_the_others(user):
+    for name in ("a", "b", "c"):
+        user.boot(name, boot_sectors.deaf(user.home))
+    done = user.call("kill", "a", "nobody", "b", "c")
+    assert done.returncode == 3, done
+    assert [machine["state"] for machine in user.ps()] == ["stopped"] * 3
+    user.do("rm", "a", "b", "c")
+    assert user.leftovers() == []
 
 
-def test_a_viewer_that_stops_reading_and_a_guest_that_never_stops_printing_hold_nobody_up(user):
-    make(user, "chatty", boot_sectors.chatty(user.home))
-    viewer = user.start("logs", "chatty", "-f")
-    viewer.send_signal(signal.SIGSTOP)
-    try:
-        time.sleep(3)
-        began = time.monotonic()
-        user.do("ps")
-        user.do("pause", "chatty")
-        assert time.monotonic() - began < 5
-        kept = sum(path.stat().st_size for path in (user.instances / "chatty").glob("console.log*"))
-        assert kept <= 2 << 20
-        with open(f"/proc/{user.agent_pid()}/status", encoding="ascii") as status:
-            rss = next(line for line in status if line.startswith("VmRSS")).split()[1]
-        assert int(rss) < 64 << 10
-    finally:
-        viewer.kill()
-        viewer.communicate()
-    end(user, "chatty")
-
-
-def test_sigterm_to_a_foreground_run_powers_the_machine_down(user):
-    run = make(user, "job", boot_sectors.deaf(user.home))
-    run.send_signal(signal.SIGTERM)
-    wait_for("it is asked to power off", lambda: user.state("job") == "stopping", 20)
-    assert any("power off" in event.get("text", "") for event in user.events("job"))
-    run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=60)
-    assert user.state("job") == "stopped"
-
-
-def test_kvm_that_runs_no_guest_is_found_out_once(user):
+def has_kvm_that_runs_nothing(user):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("cannot here: there is no /dev/kvm to find out about")
-    disk = boot_sectors.deaf(user.home)
-    make(user, "first", disk)
+    user.boot("first", boot_sectors.deaf(user.home), accel="auto")
     if user.status("first")["accel"] == "kvm":
         pytest.skip("cannot here: KVM runs guests on this machine")
-    assert (user.runtime / "kvm-runs-no-guest").exists()
-    make(user, "second", disk)
-    told = [event for event in user.events("second") if "TCG" in event.get("text", "")]
-    assert user.status("second")["accel"] == "tcg" and not told
+
+
+def test_kvm_that_runs_no_guest_is_said_once_and_remembered(user):
+    has_kvm_that_runs_nothing(user)
+    assert len([text for text in texts(user, "first") if "TCG" in text]) == 1
+    assert user.status("first")["accel"] == "tcg"
+    user.kill_agent()
+    user.boot("second", boot_sectors.deaf(user.home), accel="auto")
+    assert user.status("second")["accel"] == "tcg"
+    assert not [text for text in texts(user, "second") if "TCG" in text]
+
+
+def test_kvm_that_was_asked_for_and_runs_no_guest_is_a_failure_that_says_what_to_do(user):
+    has_kvm_that_runs_nothing(user)
+    line = user.refused(HOST, "run", "wants", "--accel", "kvm", "--image", boot_sectors.deaf(user.home), "--image-unverified",
+                        "--memory", "256M", "--disk", "1M", "-d")
+    assert "kvm" in line.lower() and "--accel" in line, line
+    machine = user.status("wants")
+    assert (machine["state"], machine["pid"]) == ("failed", 0)
+    assert not list(user.runtime.glob("wants.*"))
+    user.do("rm", "wants")
