@@ -415,7 +415,7 @@ static void overlong_candidates_are_never_near(void **state)
     for (size_t length = 62; length < sizeof candidate - 1; length++) {
         memset(candidate, 'a', length);
         candidate[length] = '\0';
-        strcpy(typed, candidate);
+        memcpy(typed, candidate, length + 1);
         typed[0] = 'b';
         assert_ptr_equal(pi_nearest(typed, words), length <= 64 ? candidate : NULL);
     }

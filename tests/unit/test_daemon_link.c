@@ -208,8 +208,8 @@ static void on_ready(void *user)
 static void on_event(const struct qmp_event *event, void *user)
 {
     struct fixture *f = user;
-    strcat(f->events, event->name);
-    strcat(f->events, " ");
+    size_t used = strlen(f->events);
+    snprintf(f->events + used, sizeof f->events - used, "%s ", event->name);
 }
 
 static void on_closed(int reason, const char *why, void *user)
