@@ -89,7 +89,9 @@ static int end_text(int r, const struct image *image, struct pi_error *err)
 {
     char size[32];
     if (r == -ECANCELED)
-        return pi_refuse(err, PI_FAILED, "interrupted; nothing of it is kept");
+        return pi_refuse(
+            err, PI_FAILED,
+            "interrupted: the same command goes on where this one stood, where the server lets it");
     if (r < 0)
         return r;
     if (image->note)

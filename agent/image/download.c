@@ -1,245 +1,308 @@
 #include "agent/image/download.h"
 
-#include <curl/curl.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/fs.h"
-#include "agent/base/text.h"
-#include "agent/image/digest.h"
+#include "agent/base/clock.h"
+#include "agent/image/part.h"
 
-#define CONNECT_S      30L
-#define STALL_S        30L
-#define STALL_BYTES_S  1024L
-#define TEXT_S         60L
-#define REDIRECTS_MAX  10L
-#define RECEIVE_BUFFER (256L << 10)
-#define HTTP_NOT_FOUND 404
-#define HTTP_GONE      410
+#define PIECE_BYTES      ((uint64_t)4 << 20)
+#define FAST_BYTES       ((uint64_t)64 << 20) /* a second: a line that needs no help */
+#define FIRST_STEP       4u                   /* connections, where one is slow; then all that may be */
+#define WINDOW_MS        500u
+#define SAVE_MS          1000u
+#define POLL_MS          100
+#define FAILURES_MAX     8u
+#define HTTP_UNSATISFIED 416
 
-/* Where a transfer's bytes go: a file and its digest, or a buffer. */
-struct sink {
-    CURL *curl;
-    struct image_meter *meter;
-    const struct image_download *file; /* NULL for a text */
-    EVP_MD_CTX *digest;
-    struct pi_buf *text;
-    size_t text_max;
-    uint64_t received_bytes;
-    int r; /* why the sink stopped the transfer, its message in error */
-    struct pi_error error;
-};
-
-static void curl_free_p(CURL **curl)
+static unsigned active(const struct image_transfer *t)
 {
-    curl_easy_cleanup(*curl);
+    unsigned count = 0;
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        count += t->parts[i].state != IMAGE_PART_IDLE;
+    return count;
 }
 
-int image_space_check(int fd, uint64_t bytes, struct pi_error *err)
+/* Up to where everything is there. */
+static uint64_t frontier(const struct image_transfer *t)
 {
-    struct statvfs fs;
-    char need[32], missing[32];
-    if (fstatvfs(fd, &fs) < 0)
-        return pi_fail(err, errno, "cannot see the free disk space");
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (bytes <= free_bytes)
-        return 0;
-    return pi_refuse(
-        err, PI_HOST,
-        "the image needs %s of disk space, %s more than is free: make room, or set XDG_CACHE_HOME "
-        "to a folder on a larger disk",
-        pi_size_format(bytes, need), pi_size_format(bytes - free_bytes, missing));
+    uint64_t least = t->next;
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++) {
+        const struct image_part *part = &t->parts[i];
+        if (part->state != IMAGE_PART_IDLE && part->at < part->end && part->at < least)
+            least = part->at;
+    }
+    for (size_t i = 0; i < t->todo_count; i++)
+        if (t->todo[i].at < least)
+            least = t->todo[i].at;
+    return least;
 }
 
-/* Before the first byte: does it have the published size, and is there room for it? */
-static int check_announced(struct sink *sink)
+static void advance(struct image_transfer *t)
 {
-    curl_off_t length = -1;
-    curl_easy_getinfo(sink->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    uint64_t published = sink->file->size_bytes;
-    if (length >= 0 && published && (uint64_t)length != published)
-        return pi_refuse(
-            &sink->error, PI_UNVERIFIED,
-            "the server has %llu bytes where %llu are published: try again later, or name another "
-            "mirror with PIAGENT_FEDORA_URL",
-            (unsigned long long)length, (unsigned long long)published);
-    return image_space_check(sink->file->fd, length >= 0 ? (uint64_t)length : published, &sink->error);
+    struct image_resume *resume = t->what->resume;
+    uint64_t there = frontier(t), now_ms = pi_monotonic_ms();
+    if (t->received_bytes && there != UINT64_MAX && there > resume->done_bytes) {
+        resume->done_bytes = there;
+        image_follow_advance(t->follow, there);
+    }
+    if (t->what->checkpoint && t->received_bytes && now_ms - t->saved_ms >= SAVE_MS) {
+        t->what->checkpoint(resume, t->what->user);
+        t->saved_ms = now_ms;
+    }
 }
 
-static int sink_to_file(struct sink *sink, const char *data, size_t size)
+static void report(struct image_transfer *t)
 {
-    int r = sink->received_bytes ? 0 : check_announced(sink);
-    if (r < 0)
-        return r;
-    uint64_t max = sink->file->size_bytes ? sink->file->size_bytes : IMAGE_FILE_MAX;
-    if (size > max - sink->received_bytes)
-        return pi_refuse(&sink->error, PI_UNVERIFIED,
-                         "the server sends more than the %llu bytes of the image", (unsigned long long)max);
-    r = pi_write_all(sink->file->fd, data, size);
-    if (r == -ENOSPC || r == -EDQUOT)
-        return pi_refuse(&sink->error, PI_HOST,
-                         "the disk is full: make room, or set XDG_CACHE_HOME to a folder on a larger disk");
-    if (r < 0)
-        return pi_fail(&sink->error, -r, "cannot write the image");
-    EVP_DigestUpdate(sink->digest, data, size);
+    uint64_t done = t->what->resume->done_bytes, total = t->total == UINT64_MAX ? 0 : t->total;
+    /* What is there beyond the frontier counts too. */
+    uint64_t missing = total > t->next ? total - t->next : 0;
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        if (t->parts[i].state != IMAGE_PART_IDLE && t->parts[i].end != UINT64_MAX)
+            missing += t->parts[i].end - t->parts[i].at;
+    for (size_t i = 0; i < t->todo_count; i++)
+        missing += t->todo[i].end - t->todo[i].at;
+    if (t->received_bytes)
+        image_meter_step(t->meter, missing < total && total - missing > done ? total - missing : done,
+                         total ? total : t->what->size_bytes);
+}
+
+/* The server has served a range: the first connection needs to come no further than the second began. */
+static void cut_first(struct image_transfer *t, uint64_t at)
+{
+    struct image_part *first = &t->parts[0];
+    if (first->state == IMAGE_PART_IDLE || first->end != t->total || first->at == at)
+        return;
+    first->end = first->at > at ? first->at : at;
+    if (t->next < first->end)
+        t->next = first->end;
+}
+
+/* Takes a piece from the first connection's way, so far ahead that the answer comes before it. */
+static bool split_first(struct image_transfer *t, struct image_part *part)
+{
+    const struct image_part *first = &t->parts[0];
+    uint64_t lead = t->rate > PIECE_BYTES ? t->rate : PIECE_BYTES;
+    if (first->state != IMAGE_PART_RECEIVING || first->end != t->total ||
+        t->total - first->at < lead + PIECE_BYTES)
+        return false;
+    uint64_t at = first->at + lead;
+    if (image_part_start(part, at, at + PIECE_BYTES) < 0)
+        return false;
+    t->next = at + PIECE_BYTES;
+    if (t->proven)
+        cut_first(t, at);
+    return true;
+}
+
+static bool next_span(struct image_transfer *t, uint64_t *ret_at, uint64_t *ret_end)
+{
+    if (t->todo_count) {
+        struct image_span *last = &t->todo[--t->todo_count];
+        *ret_at = last->at;
+        *ret_end = last->end;
+        return true;
+    }
+    if (t->next >= t->total)
+        return false;
+    *ret_at = t->next;
+    *ret_end = t->total - t->next < PIECE_BYTES ? t->total : t->next + PIECE_BYTES;
+    t->next = *ret_end;
+    return true;
+}
+
+static struct image_part *idle_part(struct image_transfer *t)
+{
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        if (t->parts[i].state == IMAGE_PART_IDLE)
+            return &t->parts[i];
+    return NULL;
+}
+
+/* Gives idle connections something to do, as many as are wanted. */
+static int fill(struct image_transfer *t, struct pi_error *err)
+{
+    while (active(t) < t->wanted && t->received_bytes) {
+        uint64_t at, end;
+        struct image_part *part = idle_part(t);
+        bool whole = t->next == t->total && !t->todo_count;
+        if (whole && (!t->may_split || !split_first(t, part)))
+            return 0;
+        if (!t->proven && active(t) > 1)
+            return 0; /* one proof at a time */
+        if (whole)
+            continue;
+        if (!next_span(t, &at, &end))
+            return 0;
+        if (image_part_start(part, at, end) < 0)
+            return pi_fail(err, ENOMEM, "cannot fetch %s", t->what->url);
+    }
     return 0;
 }
 
-static int sink_to_text(struct sink *sink, const char *data, size_t size)
+/* More connections while they bring more. */
+static void adapt(struct image_transfer *t)
 {
-    if (size > sink->text_max - sink->received_bytes)
-        return pi_refuse(&sink->error, PI_NETWORK,
-                         "the server sends more than the %zu bytes that this may have", sink->text_max);
-    int r = pi_buf_add(sink->text, data, size);
-    return r < 0 ? pi_fail(&sink->error, -r, "cannot keep it") : 0;
+    uint64_t now_ms = pi_monotonic_ms(), passed_ms = now_ms - t->window_ms;
+    unsigned max = t->what->connections ? t->what->connections : IMAGE_CONNECTIONS_MAX;
+    if (passed_ms < WINDOW_MS || !t->received_bytes)
+        return;
+    t->rate = (t->received_bytes - t->window_bytes) * 1000 / passed_ms;
+    t->window_ms = now_ms;
+    t->window_bytes = t->received_bytes;
+    if (t->settling) {
+        t->settling = false;
+        return;
+    }
+    bool worth = t->may_split && t->total != UINT64_MAX && t->wanted < max && t->rate < FAST_BYTES &&
+                 image_resume_validator(t->what->resume) &&
+                 (t->total - t->what->resume->done_bytes) > t->rate;
+    if (!worth)
+        return;
+    if (t->rate < t->last_rate + t->last_rate / 4) {
+        t->may_split = false;
+        return;
+    }
+    t->last_rate = t->rate;
+    t->wanted = t->wanted < FIRST_STEP && FIRST_STEP < max ? FIRST_STEP : max;
+    t->settling = true;
 }
 
-static size_t on_bytes(char *data, size_t one, size_t count, void *user)
+static int give_up(struct image_transfer *t, const struct image_part *part, CURLcode code,
+                   struct pi_error *err)
 {
-    struct sink *sink = user;
-    size_t size = one * count;
-    sink->r = sink->file ? sink_to_file(sink, data, size) : sink_to_text(sink, data, size);
-    if (sink->r < 0)
-        return 0;
-    sink->received_bytes += size;
-    return size;
+    if (part->r == 0 && code != CURLE_OK)
+        return image_http_failed(part->curl, code, t->what->url, part->reason, err);
+    if (part->r == 0)
+        return pi_refuse(err, PI_NETWORK,
+                         "cannot fetch %s: the server ended early: try again later, or name a mirror with "
+                         "PIAGENT_FEDORA_URL",
+                         t->what->url);
+    if (err)
+        *err = part->error;
+    return pi_context(err, part->r, "cannot fetch %s", t->what->url);
 }
 
-static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+/* A connection besides the others failed: what it should have brought is left to them. */
+static void hand_back(struct image_transfer *t, const struct image_part *part)
 {
-    struct sink *sink = user;
-    (void)up_total;
-    (void)up_now;
-    if (sink->file && now > 0)
-        image_meter_step(sink->meter, (uint64_t)now, total > 0 ? (uint64_t)total : sink->file->size_bytes);
-    return image_meter_cancelled(sink->meter);
+    t->failures++;
+    t->may_split = false;
+    if (!t->proven && t->parts[0].end == t->total) {
+        t->next = t->total; /* only a proof failed: the first connection brings all of it */
+        t->wanted = 1;
+        return;
+    }
+    t->todo[t->todo_count++] = (struct image_span){part->at, part->end};
+    t->wanted = active(t);
 }
 
-/* CURLOPT_PROTOCOLS_STR came with 7.85 and made the older option deprecated. */
-static void set_protocols(CURL *curl, bool http_redirects)
+/* A connection has ended, well or not. */
+static int finish(struct image_transfer *t, struct image_part *part, CURLcode code, struct pi_error *err)
 {
-#if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, http_redirects ? "http,https" : "https");
-#else
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS,
-                     http_redirects ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
-#endif
+    bool known = part->end != UINT64_MAX;
+    bool answered = part->state == IMAGE_PART_RECEIVING;
+    bool whole = part->r == -EALREADY ||
+                 (part->r == 0 && code == CURLE_OK && answered && (!known || part->at >= part->end));
+    if (whole && !known)
+        t->total = t->next = part->end = part->at;
+    bool alone = active(t) == 1 || part->error.kind == PI_HOST || t->failures >= FAILURES_MAX ||
+                 t->todo_count == IMAGE_CONNECTIONS_MAX;
+    int r = whole || !alone ? 0 : give_up(t, part, code, err);
+    if (r < 0) {
+        advance(t);
+        image_part_stop(part);
+        return r;
+    }
+    image_part_stop(part);
+    if (!whole)
+        hand_back(t, part);
+    return 0;
 }
 
-/* The curl program reads these two; the library leaves them to its user. */
-static void set_certificates(CURL *curl)
+static int collect(struct image_transfer *t, struct pi_error *err)
 {
-    const char *bundle = getenv("CURL_CA_BUNDLE");
-    if (!bundle || !*bundle)
-        bundle = getenv("SSL_CERT_FILE");
-    if (bundle && *bundle)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, bundle);
+    int left, r = 0;
+    for (CURLMsg *message; r == 0 && (message = curl_multi_info_read(t->multi, &left));) {
+        struct image_part *part = NULL;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&part);
+        r = finish(t, part, code, err);
+    }
+    return r;
 }
 
-static void set_options(struct sink *sink, const char *url, char *message)
+static int run(struct image_transfer *t, struct pi_error *err)
 {
-    CURL *curl = sink->curl;
-    bool protected = sink->file && sink->file->checksum_known;
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "piagent/" PIAGENT_VERSION);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
-    curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_S);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, sink->file ? 0L : TEXT_S);
-    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, sink);
-    /* A user who configured an http URL has chosen it; https is never left without a checksum that decides.
-     */
-    set_protocols(curl, protected || pi_starts_with(url, "http://"));
-    set_certificates(curl);
-}
-
-static const char *hint(CURLcode code)
-{
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-        return "check the network, or set https_proxy if it is reached through a proxy";
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CACERT_BADFILE:
-        return "check this host's clock and CA certificates, or name yours in CURL_CA_BUNDLE";
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return "a redirect from https to http is followed only where a checksum is known";
-    default:
-        return "try again later, or name a mirror with PIAGENT_FEDORA_URL";
+    t->window_ms = t->saved_ms = pi_monotonic_ms();
+    if (image_part_start(&t->parts[0], t->what->resume->done_bytes, UINT64_MAX) < 0)
+        return pi_fail(err, ENOMEM, "cannot fetch %s", t->what->url);
+    for (;;) {
+        int running;
+        bool was_proven = t->proven;
+        curl_multi_perform(t->multi, &running);
+        if (t->proven && !was_proven && t->parts[1].state == IMAGE_PART_RECEIVING)
+            cut_first(t, t->parts[1].begin);
+        int r = collect(t, err);
+        if (r < 0)
+            return r;
+        advance(t);
+        report(t);
+        if (image_meter_cancelled(t->meter))
+            return image_meter_give_up(t->meter, err);
+        adapt(t);
+        if ((r = fill(t, err)) < 0 || active(t) == 0)
+            return r;
+        curl_multi_poll(t->multi, NULL, 0, POLL_MS, NULL);
     }
 }
 
-static int failed(struct sink *sink, CURLcode code, const char *url, const char *message,
-                  struct pi_error *err)
+static int transfer(const struct image_download *what, struct image_follow *follow, struct image_meter *meter,
+                    long *ret_status, struct pi_error *err)
 {
-    long status = 0;
-    curl_easy_getinfo(sink->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (sink->r < 0) {
-        if (err)
-            *err = sink->error;
-        return pi_context(err, sink->r, "cannot fetch %s", url);
-    }
-    if (code == CURLE_ABORTED_BY_CALLBACK)
-        return image_meter_give_up(sink->meter, err);
-    if (code == CURLE_HTTP_RETURNED_ERROR && (status == HTTP_NOT_FOUND || status == HTTP_GONE))
-        return pi_refuse(err, PI_NOT_FOUND,
-                         "%s is not there (HTTP %ld): check the URL, or try another release", url, status);
-    if (code == CURLE_HTTP_RETURNED_ERROR)
-        return pi_refuse(err, PI_NETWORK, "cannot fetch %s: the server answered HTTP %ld: %s", url, status,
-                         hint(code));
-    char clean[256];
-    const char *reason = *message ? message : curl_easy_strerror(code);
-    return pi_refuse(err, PI_NETWORK, "cannot fetch %s: %s: %s", url,
-                     pi_text_clean(reason, strlen(reason), clean, sizeof clean - 1), hint(code));
-}
-
-static int transfer(struct sink *sink, const char *url, struct pi_error *err)
-{
-    pi_auto(curl_free_p) CURL *curl = curl_easy_init();
-    char message[CURL_ERROR_SIZE] = "";
-    if (!curl)
-        return pi_fail(err, ENOMEM, "cannot fetch %s", url);
-    sink->curl = curl;
-    set_options(sink, url, message);
-    CURLcode code = curl_easy_perform(curl);
-    return code == CURLE_OK ? 0 : failed(sink, code, url, message, err);
-}
-
-int image_download(const struct image_download *what, struct image_meter *meter,
-                   char ret_sha256[IMAGE_SHA256_LENGTH + 1], uint64_t *ret_size_bytes, struct pi_error *err)
-{
-    pi_auto_digest EVP_MD_CTX *digest = image_digest_new();
-    if (!digest)
+    pi_auto_free struct image_transfer *t = calloc(1, sizeof *t);
+    CURLM *multi = t ? curl_multi_init() : NULL;
+    if (!multi)
         return pi_fail(err, ENOMEM, "cannot fetch %s", what->url);
-    struct sink sink = {.file = what, .meter = meter, .digest = digest};
-    int r = transfer(&sink, what->url, err);
-    if (r < 0)
-        return r;
-    image_digest_hex(digest, ret_sha256);
-    *ret_size_bytes = sink.received_bytes;
-    return 0;
+    *t = (struct image_transfer){.what = what,
+                                 .follow = follow,
+                                 .meter = meter,
+                                 .multi = multi,
+                                 .total = UINT64_MAX,
+                                 .next = UINT64_MAX,
+                                 .wanted = 1,
+                                 .may_split = true};
+    /* A piece on the same connection as another one would not come any faster. */
+    curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        t->parts[i].transfer = t;
+    int r = run(t, err);
+    advance(t);
+    if (t->parts[0].curl)
+        curl_easy_getinfo(t->parts[0].curl, CURLINFO_RESPONSE_CODE, ret_status);
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        image_part_done(&t->parts[i]);
+    curl_multi_cleanup(multi);
+    return r;
 }
 
-int image_download_text(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
-                        struct pi_error *err)
+int image_download(const struct image_download *what, struct image_follow *follow, struct image_meter *meter,
+                   struct pi_error *err)
 {
-    struct sink sink = {.meter = meter, .text = ret, .text_max = max};
-    return transfer(&sink, url, err);
+    struct image_resume *resume = what->resume;
+    long status = 0;
+    bool complete = resume->size_bytes && resume->done_bytes == resume->size_bytes;
+    if (complete && (!what->size_bytes || what->size_bytes == resume->size_bytes))
+        return 0;
+    int r = transfer(what, follow, meter, &status, err);
+    if (r == 0 || status != HTTP_UNSATISFIED || !resume->done_bytes)
+        return r;
+    /* The object is shorter now than what is here: another one. */
+    resume->done_bytes = 0;
+    image_follow_restart(follow);
+    return ftruncate(what->fd, 0) < 0 ? pi_fail(err, errno, "cannot write the image")
+                                      : transfer(what, follow, meter, &status, err);
 }

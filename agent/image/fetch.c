@@ -155,6 +155,7 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
     pi_auto_image struct image image = {0};
     int r = run(&fetch, &image, err);
     pi_strv_done(&fetch.urls);
+    free(fetch.metalink_path);
     if (r < 0)
         return r;
     image_meter_phase(&fetch.meter, IMAGE_DONE, image.size_bytes);

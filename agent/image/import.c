@@ -9,7 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/image/digest.h"
-#include "agent/image/download.h"
+#include "agent/image/space.h"
 #include "agent/image/steps.h"
 
 static int open_file(const char *path, struct stat *ret, struct pi_error *err)
@@ -61,7 +61,7 @@ static int copy_in(struct image_fetch *fetch, int fd, const struct stat *st, con
     pi_auto_image_partial struct image_partial partial = {.fd = -1};
     char copied[IMAGE_SHA256_LENGTH + 1];
     int r = image_partial_take(fetch->store, sha256, (uint64_t)st->st_size, &fetch->meter, &partial, err);
-    if (r < 0 || image_is_stored(fetch, image))
+    if (r < 0 || (r = image_partial_reset(&partial, err)) < 0 || image_is_stored(fetch, image))
         return r;
     r = copy(fetch, fd, st, partial.fd, copied, err);
     if (r < 0)

@@ -8,7 +8,7 @@
 #include "agent/base/fs.h"
 #include "agent/image/catalogue.h"
 #include "agent/image/digest.h"
-#include "agent/image/download.h"
+#include "agent/image/text.h"
 
 #define FRESH_S 3600
 

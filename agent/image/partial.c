@@ -9,10 +9,13 @@
 #include <time.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 
 #define SUFFIX        ".partial"
+#define RESUME_SUFFIX ".resume"
+#define KEPT_S        (3 * 24 * 3600)
 #define LOOK_AGAIN_NS 100000000L
 
 static bool is_still(int store_fd, const char *name, int fd)
@@ -41,11 +44,37 @@ static int lock(int fd, uint64_t total_bytes, struct image_meter *meter, struct 
     return 0;
 }
 
+/* What a fetch before this one left in it, where that can be gone on with. */
+static int find_rest(struct image_partial *partial, struct pi_error *err)
+{
+    struct stat st;
+    if (image_resume_load(partial->store_fd, partial->resume_name, &partial->resume) &&
+        fstat(partial->fd, &st) == 0 && (uint64_t)st.st_size >= partial->resume.done_bytes)
+        return 0;
+    return image_partial_reset(partial, err);
+}
+
+int image_partial_reset(struct image_partial *partial, struct pi_error *err)
+{
+    image_resume_done(&partial->resume);
+    unlinkat(partial->store_fd, partial->resume_name, 0);
+    if (ftruncate(partial->fd, 0) < 0)
+        return pi_fail(err, errno, "cannot write into the image store");
+    return 0;
+}
+
+void image_partial_save(const struct image_partial *partial)
+{
+    if (image_resume_possible(&partial->resume))
+        image_resume_save(partial->store_fd, partial->resume_name, &partial->resume);
+}
+
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err)
 {
     struct image_partial partial = {.store_fd = store->dir_fd};
     snprintf(partial.name, sizeof partial.name, "%s" SUFFIX, key);
+    snprintf(partial.resume_name, sizeof partial.resume_name, "%s" RESUME_SUFFIX, key);
     for (;;) {
         pi_auto_close int fd =
             openat(store->dir_fd, partial.name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -56,10 +85,11 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
             return r;
         if (!is_still(store->dir_fd, partial.name, fd))
             continue;
-        /* What a fetcher that was killed left in it. */
-        if (ftruncate(fd, 0) < 0)
-            return pi_fail(err, errno, "cannot write into the image store %s", store->dir);
-        partial.fd = pi_steal_fd(&fd);
+        partial.fd = fd;
+        r = find_rest(&partial, err);
+        if (r < 0)
+            return r;
+        (void)pi_steal_fd(&fd);
         *ret = partial;
         return 0;
     }
@@ -82,6 +112,8 @@ int image_partial_publish(struct image_partial *partial, const struct image_stor
     image->path = path;
     if (renameat(store->dir_fd, partial->name, store->dir_fd, file) < 0)
         return pi_fail(err, errno, "cannot store %s", image->name);
+    unlinkat(store->dir_fd, partial->resume_name, 0);
+    image_resume_done(&partial->resume);
     close(pi_steal_fd(&partial->fd));
     return pi_dir_sync(store->dir_fd, err);
 }
@@ -90,19 +122,46 @@ void image_partial_done(struct image_partial *partial)
 {
     if (partial->fd < 0)
         return;
-    /* Removed while locked, so that who waits for it finds it gone. */
-    unlinkat(partial->store_fd, partial->name, 0);
+    if (image_resume_possible(&partial->resume) &&
+        ftruncate(partial->fd, (off_t)partial->resume.done_bytes) == 0) {
+        image_partial_save(partial);
+    } else {
+        /* Removed while locked, so that who waits for it finds it gone. */
+        unlinkat(partial->store_fd, partial->resume_name, 0);
+        unlinkat(partial->store_fd, partial->name, 0);
+    }
+    image_resume_done(&partial->resume);
     close(pi_steal_fd(&partial->fd));
+}
+
+/* Whether a fetch may still go on with the partial that is locked in fd. */
+static bool is_kept(const struct image_store *store, const char *resume_name, int fd)
+{
+    pi_auto_image_resume struct image_resume resume = {0};
+    struct stat st;
+    return image_resume_load(store->dir_fd, resume_name, &resume) && fstat(fd, &st) == 0 &&
+           st.st_mtim.tv_sec + KEPT_S > (time_t)(pi_realtime_ms() / 1000);
+}
+
+static void sweep_one(const struct image_store *store, const char *name)
+{
+    char resume_name[IMAGE_STORE_NAME_MAX];
+    size_t key = strlen(name) - strlen(SUFFIX);
+    pi_auto_close int fd = openat(store->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || key > IMAGE_SHA256_LENGTH || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+        !is_still(store->dir_fd, name, fd))
+        return;
+    snprintf(resume_name, sizeof resume_name, "%.*s" RESUME_SUFFIX, (int)key, name);
+    if (is_kept(store, resume_name, fd))
+        return;
+    unlinkat(store->dir_fd, resume_name, 0);
+    unlinkat(store->dir_fd, name, 0);
 }
 
 void image_partial_sweep(const struct image_store *store)
 {
     pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (!pi_ends_with(entry->d_name, SUFFIX))
-            continue;
-        pi_auto_close int fd = openat(store->dir_fd, entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(store->dir_fd, entry->d_name, fd))
-            unlinkat(store->dir_fd, entry->d_name, 0);
-    }
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (pi_ends_with(entry->d_name, SUFFIX))
+            sweep_one(store, entry->d_name);
 }

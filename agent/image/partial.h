@@ -12,20 +12,24 @@
 
 #include "agent/base/error.h"
 #include "agent/image/meter.h"
+#include "agent/image/resume.h"
 #include "agent/image/store.h"
 
 #define IMAGE_STORE_NAME_MAX (IMAGE_SHA256_LENGTH + 24)
 
 struct image_partial {
     int store_fd; /* borrowed */
-    int fd;       /* the empty file, open for reading and writing; -1 once published */
-    char name[IMAGE_STORE_NAME_MAX];
+    int fd;       /* open for reading and writing, synced by no one; -1 once published */
+    char name[IMAGE_STORE_NAME_MAX], resume_name[IMAGE_STORE_NAME_MAX];
+    struct image_resume resume; /* what is in it already, and what proves that */
 };
 
 /*
  * Takes the partial of key (64 hexadecimal digits: the digest where it is known, else that of the URL),
  * waiting for a process that fetches it and stepping the meter by that one's progress. total_bytes 0 =
- * unknown. Look into the store again afterwards: the image may be there now. PI_FAILED with -ECANCELED.
+ * unknown. Its content is what a fetch before
+ * this one left, as far as ret->resume says, else nothing. Look into the store again afterwards: the image
+ * may be there now. PI_FAILED with -ECANCELED.
  */
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err);
@@ -34,11 +38,18 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
 int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
                           struct pi_error *err);
 
-/* Removes the partial unless it was published. */
+/* Writes down how far it is, so that another fetch can go on from there. */
+void image_partial_save(const struct image_partial *partial);
+
+/* Empties it: nothing in it can be used. */
+int image_partial_reset(struct image_partial *partial, struct pi_error *err);
+
+/* Removes the partial unless it was published, or another fetch can go on where this one stood. */
 void image_partial_done(struct image_partial *partial);
 #define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
 
-/* Removes the partials of fetchers that are gone. */
+/* Removes the partials of fetchers that are gone: those that no fetch can go on with, and those that none
+ * went on with for three days. */
 void image_partial_sweep(const struct image_store *store);
 
 /* Writes the provenance of an image. */

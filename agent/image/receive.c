@@ -1,9 +1,30 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
 #include "agent/image/digest.h"
 #include "agent/image/download.h"
+#include "agent/image/follow.h"
+#include "agent/image/metalink.h"
+#include "agent/image/space.h"
 #include "agent/image/steps.h"
+#include "agent/image/text.h"
+
+/* One image on its way from one of its addresses. */
+struct receiving {
+    struct image_fetch *fetch;
+    struct image *image;
+    struct image_partial partial;
+    struct image_follow *follow;
+    bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
+                 */
+    unsigned connections;
+    struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
+    int first_r;
+};
 
 /* The digest names the partial where it is known, so that every way to an image leads to one download. */
 static int take_partial(struct image_fetch *fetch, const struct image *image, struct image_partial *ret,
@@ -16,45 +37,179 @@ static int take_partial(struct image_fetch *fetch, const struct image *image, st
     return image_partial_take(fetch->store, key, image->size_bytes, &fetch->meter, ret, err);
 }
 
-/* From the first address that has it. */
-static int download(struct image_fetch *fetch, struct image *image, int fd,
-                    char ret_sha256[IMAGE_SHA256_LENGTH + 1], uint64_t *ret_size_bytes, struct pi_error *err)
+static void checkpoint(const struct image_resume *resume, void *user)
 {
-    int r = -ENOENT;
-    for (size_t i = 0; i < fetch->urls.count && r == -ENOENT; i++) {
-        struct image_download what = {.url = fetch->urls.items[i],
-                                      .fd = fd,
-                                      .size_bytes = image->size_bytes,
-                                      .checksum_known = image->sha256[0] != '\0'};
-        if (image_set(&image->source, what.url) < 0)
-            return pi_fail(err, ENOMEM, "%s", what.url);
-        image_meter_phase(&fetch->meter, IMAGE_DOWNLOADING, image->size_bytes);
-        r = image_download(&what, &fetch->meter, ret_sha256, ret_size_bytes, err);
-    }
+    (void)resume;
+    image_partial_save(user);
+}
+
+static int from_the_beginning(struct receiving *rx, struct pi_error *err)
+{
+    rx->mixed = false;
+    image_follow_restart(rx->follow);
+    return image_partial_reset(&rx->partial, err);
+}
+
+/* Compares what has come with what is wanted. -EBADMSG (PI_UNVERIFIED) where it is something else. */
+static int check(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    struct image *image = rx->image;
+    uint64_t size_bytes = rx->partial.resume.done_bytes;
+    image_meter_phase(&rx->fetch->meter, IMAGE_CHECKING, size_bytes);
+    int r = image_follow_digest(rx->follow, size_bytes, &rx->fetch->meter, ret_sha256, err);
+    if (r < 0)
+        return r;
+    if (image->sha256[0] && strcmp(image->sha256, ret_sha256) != 0)
+        return image_refuse_wrong(image, ret_sha256, err);
+    return image_inspect(rx->partial.fd, size_bytes, image, err);
+}
+
+static int download(struct receiving *rx, const char *url, struct pi_error *err)
+{
+    struct image_resume *resume = &rx->partial.resume;
+    struct image_download what = {.url = url,
+                                  .fd = rx->partial.fd,
+                                  .size_bytes = rx->image->size_bytes,
+                                  .checksum_known = rx->image->sha256[0] != '\0',
+                                  .same_url = resume->url && !strcmp(resume->url, url),
+                                  .connections = rx->connections,
+                                  .stall_s = (unsigned)rx->fetch->sources->fedora_stall_s,
+                                  .resume = resume,
+                                  .checkpoint = checkpoint,
+                                  .user = &rx->partial};
+    int r = 0;
+    if (resume->done_bytes && !what.checksum_known && !what.same_url)
+        r = from_the_beginning(rx, err); /* nothing would prove that it is the same object */
+    if (r < 0)
+        return r;
+    rx->mixed |= resume->done_bytes > 0;
+    image_follow_advance(rx->follow, resume->done_bytes);
+    image_meter_phase(&rx->fetch->meter, IMAGE_DOWNLOADING, rx->image->size_bytes);
+    return image_download(&what, rx->follow, &rx->fetch->meter, err);
+}
+
+/* All of it, from this address. What several servers brought together and is wrong is asked of this one
+ * again, from the beginning. */
+static int try_address(struct receiving *rx, const char *url, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
+                       struct pi_error *err)
+{
+    bool again;
+    int r;
+    do {
+        r = download(rx, url, err);
+        again = false;
+        if (r == 0 && (r = check(rx, ret_sha256, err)) < 0 && r != -ECANCELED) {
+            again = rx->mixed;
+            if (from_the_beginning(rx, NULL) < 0)
+                return r;
+        }
+    } while (again);
     return r;
+}
+
+/* Fedora's list of mirrors for what the first address has. A list that can't be had is none. */
+static void add_mirrors(struct receiving *rx)
+{
+    struct image_fetch *fetch = rx->fetch;
+    const struct image *image = rx->image;
+    const char *base = fetch->sources->fedora_metalink_url;
+    pi_auto_free char *url = NULL;
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_image_metalink struct image_metalink list = {0};
+    if (!fetch->metalink_path || !strcmp(base, "none") ||
+        asprintf(&url, "%s?path=%s", base, fetch->metalink_path) < 0)
+        return;
+    if (image_download_text(url, IMAGE_METALINK_MAX, &fetch->meter, &text, NULL) < 0 || !text.size ||
+        image_metalink_parse(text.data, text.size, image->name, &list, NULL) < 0)
+        return;
+    bool other = (list.sha256[0] && image->sha256[0] && strcmp(list.sha256, image->sha256) != 0) ||
+                 (list.size_bytes && image->size_bytes && list.size_bytes != image->size_bytes);
+    for (size_t i = 0; !other && i < list.urls.count; i++)
+        if (pi_strv_add(&fetch->urls, list.urls.items[i]) < 0)
+            return;
+    rx->connections = (unsigned)list.connections;
+}
+
+/* Kept is the first address's failure; that it does not have the file says less than what others say. */
+static void keep_failure(struct receiving *rx, int r, const struct pi_error *err)
+{
+    if (rx->first.kind != PI_OK && (rx->first.kind != PI_NOT_FOUND || err->kind == PI_NOT_FOUND))
+        return;
+    rx->first = *err;
+    rx->first_r = r;
+}
+
+static bool is_final(int r, const struct pi_error *err)
+{
+    return r == 0 || r == -ECANCELED || err->kind == PI_HOST;
+}
+
+/* One address after the other, until one has what is wanted. */
+static int try_all(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    struct image_fetch *fetch = rx->fetch;
+    size_t configured = fetch->urls.count;
+    for (size_t i = 0; i < fetch->urls.count; i++) {
+        struct pi_error failure = {0};
+        const char *url = fetch->urls.items[i];
+        int r = try_address(rx, url, ret_sha256, &failure);
+        if (r == 0)
+            return image_set(&rx->image->source, url) < 0 ? pi_fail(err, ENOMEM, "%s", url) : 0;
+        if (is_final(r, &failure)) {
+            if (err)
+                *err = failure;
+            return r;
+        }
+        keep_failure(rx, r, &failure);
+        if (i + 1 == configured)
+            add_mirrors(rx);
+    }
+    if (err)
+        *err = rx->first;
+    return rx->first_r;
+}
+
+/* The server that a killed fetch had its bytes from is asked first: its validators prove the most. */
+static int ask_first(struct image_fetch *fetch, const char *url)
+{
+    if (!url || (fetch->urls.count && !strcmp(url, fetch->urls.items[0])))
+        return 0;
+    int r = pi_strv_add(&fetch->urls, url);
+    if (r < 0)
+        return r;
+    char *last = fetch->urls.items[fetch->urls.count - 1];
+    memmove(fetch->urls.items + 1, fetch->urls.items, (fetch->urls.count - 1) * sizeof last);
+    fetch->urls.items[0] = last;
+    return 0;
+}
+
+static int receive(struct receiving *rx, struct pi_error *err)
+{
+    char sha256[IMAGE_SHA256_LENGTH + 1];
+    pi_auto_image_follow struct image_follow *follow = NULL;
+    int r = image_space_reserve(rx->partial.fd, rx->image->size_bytes, err);
+    if (r == 0 && ask_first(rx->fetch, rx->partial.resume.url) < 0)
+        r = pi_fail(err, ENOMEM, "%s", rx->image->name);
+    if (r == 0)
+        r = image_follow_new(rx->partial.fd, &follow, err);
+    rx->follow = follow;
+    if (r < 0 || (r = try_all(rx, sha256, err)) < 0)
+        return r;
+    return image_complete(rx->fetch, &rx->partial, sha256, rx->image, err);
 }
 
 int image_receive(struct image_fetch *fetch, struct image *image, struct pi_error *err)
 {
-    pi_auto_image_partial struct image_partial partial = {.fd = -1};
-    char sha256[IMAGE_SHA256_LENGTH + 1];
-    uint64_t size_bytes;
+    struct receiving rx = {.fetch = fetch, .image = image, .partial = {.fd = -1}};
     if (image_is_stored(fetch, image))
         return 0;
-    int r = take_partial(fetch, image, &partial, err);
+    int r = take_partial(fetch, image, &rx.partial, err);
     if (r < 0)
         return r;
     if (image_is_stored(fetch, image))
-        return 0;
-    r = image_space_check(partial.fd, image->size_bytes, err);
-    if (r < 0)
-        return r;
-    r = download(fetch, image, partial.fd, sha256, &size_bytes, err);
-    if (r < 0)
-        return r;
-    image_meter_phase(&fetch->meter, IMAGE_CHECKING, size_bytes);
-    if (image->sha256[0] && strcmp(image->sha256, sha256) != 0)
-        return image_refuse_wrong(image, sha256, err);
-    r = image_inspect(partial.fd, size_bytes, image, err);
-    return r < 0 ? r : image_complete(fetch, &partial, sha256, image, err);
+        r = image_partial_reset(&rx.partial, err);
+    else
+        r = receive(&rx, err);
+    image_partial_done(&rx.partial);
+    return r;
 }

@@ -5,11 +5,11 @@
 #include "agent/base/auto.h"
 #include "agent/image/catalogue.h"
 #include "agent/image/checksum.h"
-#include "agent/image/download.h"
 #include "agent/image/index.h"
 #include "agent/image/release.h"
 #include "agent/image/signature.h"
 #include "agent/image/steps.h"
+#include "agent/image/text.h"
 
 /* The image that is meant, before it is known who vouches for it. */
 struct target {
@@ -141,6 +141,9 @@ static int find_addresses(struct image_fetch *fetch, const struct target *target
         r = add_address(fetch, base, &target->entry);
     if (r == 0 && !target->ended)
         r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
+    pi_auto_free char *path = r == 0 ? image_sources_rewrite("pub/fedora/linux", target->entry.link) : NULL;
+    if (path && !image_is_url(path))
+        fetch->metalink_path = pi_steal(path);
     return r;
 }
 

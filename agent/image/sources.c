@@ -13,7 +13,8 @@
 #include "agent/base/text.h"
 #include "agent/image/ref.h"
 
-#define CONFIG_MAX 65536u
+#define CONFIG_MAX  65536u
+#define STALL_MAX_S 3600u
 
 static const struct pi_field fields[] = {
     PI_FIELD(image_sources, fedora_index_url, PI_FIELD_STRING),
@@ -23,6 +24,7 @@ static const struct pi_field fields[] = {
     PI_FIELD(image_sources, fedora_metalink_url, PI_FIELD_STRING),
     PI_FIELD(image_sources, fedora_keys_url, PI_FIELD_STRING),
     PI_FIELD(image_sources, fedora_signers, PI_FIELD_JSON),
+    PI_FIELD(image_sources, fedora_stall_s, PI_FIELD_U64, .min = 1, .max = STALL_MAX_S),
     {0},
 };
 
@@ -149,6 +151,15 @@ static int settle_signers(struct image_sources *sources, struct pi_error *err)
     return add_signers("PIAGENT_FEDORA_SIGNER", sources, err);
 }
 
+static int settle_stall(struct image_sources *sources, struct pi_error *err)
+{
+    const char *set = getenv("PIAGENT_FEDORA_STALL_S");
+    if (!set || !*set)
+        return 0;
+    int r = pi_number_parse(set, 1, STALL_MAX_S, &sources->fedora_stall_s, err);
+    return r < 0 ? pi_context(err, r, "PIAGENT_FEDORA_STALL_S") : 0;
+}
+
 static char **member(struct image_sources *sources, size_t i)
 {
     return (char **)((char *)sources + fields[i].offset);
@@ -168,7 +179,7 @@ static int fill_defaults(struct image_sources *sources, struct pi_error *err)
 
 int image_sources_load(const char *config_dir, struct image_sources *ret, struct pi_error *err)
 {
-    pi_auto_image_sources struct image_sources sources = {0};
+    pi_auto_image_sources struct image_sources sources = {.fedora_stall_s = IMAGE_STALL_S};
     pi_auto_free char *path = NULL;
     if (asprintf(&path, "%s/config.json", config_dir) < 0 ||
         asprintf(&sources.keys_dir, "%s/keys", config_dir) < 0)
@@ -176,7 +187,8 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
     int r = read_config(path, &sources, err);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(origins); i++)
         r = settle(fields[i].key, origins[i].variable, member(&sources, i), err);
-    if (r < 0 || (r = fill_defaults(&sources, err)) < 0 || (r = settle_signers(&sources, err)) < 0)
+    if (r < 0 || (r = fill_defaults(&sources, err)) < 0 || (r = settle_signers(&sources, err)) < 0 ||
+        (r = settle_stall(&sources, err)) < 0)
         return r;
     *ret = sources;
     sources = (struct image_sources){0};

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
@@ -20,6 +21,7 @@
 #define IMAGE_CHECKSUM_URL "https://dl.fedoraproject.org/pub/fedora/linux"
 #define IMAGE_ARCHIVE_URL  "https://dl.fedoraproject.org/pub/archive/fedora/linux"
 #define IMAGE_METALINK_URL "https://mirrors.fedoraproject.org/metalink"
+#define IMAGE_STALL_S      30u
 #define IMAGE_KEYS_URL     "https://fedoraproject.org/fedora.gpg"
 
 struct image_sources {
@@ -31,6 +33,8 @@ struct image_sources {
     char *fedora_metalink_url; /* PIAGENT_FEDORA_METALINK_URL: answers ?path=pub/fedora/linux/... with a list
                                   of mirrors; "none" = don't ask, the default where fedora_url was set */
     char *fedora_keys_url;     /* PIAGENT_FEDORA_KEYS_URL: a keyring with the keys that sign releases */
+    uint64_t fedora_stall_s;   /* PIAGENT_FEDORA_STALL_S: a server that sent less than 1 KiB a
+                                  second for that long is left; default 30 */
     json_t *fedora_signers;    /* PIAGENT_FEDORA_SIGNER=44:FINGERPRINT,...: for a rebuild or a private mirror
                                   that signs with a key of its own, {"44": "FINGERPRINT"} */
     char *keys_dir;            /* config_dir/keys */

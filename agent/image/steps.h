@@ -17,6 +17,7 @@ struct image_fetch {
     struct image_ref ref;
     char sha256[IMAGE_SHA256_LENGTH + 1]; /* the request's, lower case; "" = none */
     struct pi_strv urls;                  /* where a resolved image can be had, in the order to try; owned */
+    char *metalink_path; /* of a Fedora image, for image_sources.fedora_metalink_url; owned */
     bool allow_unsigned;
     struct image_meter meter;
 };

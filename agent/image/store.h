@@ -3,7 +3,8 @@
  *
  *     sha256-HEX.qcow2|raw   an image, mode 0444
  *     sha256-HEX.json        its provenance (image_fields)
- *     KEY.partial            being fetched; its fetcher holds a flock on it
+ *     KEY.partial            being fetched, its fetcher holds a flock on it; or left to be gone on with
+ *     KEY.resume             what proves that a partial can be gone on with (resume.h)
  *
  * An image is there when both files are: the provenance is published first, the image last, each durably.
  */

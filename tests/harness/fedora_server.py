@@ -15,7 +15,8 @@ fails. An image's link redirects (302) to a "mirror", a second port. Faults are 
 checksum, keys, metalink, front: the redirector, image: the mirror, image2: the other one, archive): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
 silence), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
 stranger (signed by a key that no one pinned). The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
-forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests.
+forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests,
+GET /ranges the ranges of images that were asked for.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import http.server
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +148,7 @@ class FedoraServer:
         self.index_checksums = index_checksums
         self.faults = dict(faults or {})
         self.requests = []
+        self.ranges = []
         self.stopping = threading.Event()
         handler = functools.partial(_Handler, self)
         self.front = _Server(("127.0.0.1", 0), handler)
@@ -242,6 +245,7 @@ class FedoraServer:
         self.index_checksums = settings.pop("index_checksums", "yes") == "yes"
         self.faults = settings
         self.requests.clear()
+        self.ranges.clear()
 
     def find(self, path, prefix, name):
         """An image of a release that ended is nowhere but in the archive."""
@@ -274,6 +278,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_bytes(self.fedora.index(), "index")
         elif self.path == "/requests":
             self.send_bytes(json.dumps(self.fedora.requests[:-1]).encode(), None)
+        elif self.path == "/ranges":
+            self.send_bytes(json.dumps(self.fedora.ranges).encode(), None)
         elif self.path.startswith("/control"):
             self.fedora.control(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
             self.send_bytes(b"", None)
@@ -290,14 +296,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif image := self.fedora.find(self.path, "/mirror", "name"):
-            with open(image.path, "rb") as file:
-                self.send_file(file, image.size, "image")
+            self.send_image(image, "image")
         elif image := self.fedora.find(self.path, "/mirror2", "name"):
-            with open(image.path, "rb") as file:
-                self.send_file(file, image.size, "image2")
+            self.send_image(image, "image2")
         elif image := self.fedora.find(self.path, "/archive", "name"):
-            with open(image.path, "rb") as file:
-                self.send_file(file, image.size, "archive")
+            self.send_image(image, "archive")
         elif image := (self.fedora.find(self.path, "/dl", "checksum_name")
                        or self.fedora.find(self.path, "/archive", "checksum_name")):
             self.send_bytes(self.fedora.checksum(image), "checksum")
@@ -316,11 +319,32 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_file(io.BytesIO(data), len(data), kind)
 
-    def send_file(self, file, size, kind):
+    def send_image(self, image, kind):
+        """Whole, or the range that is asked for where If-Range does not say otherwise."""
+        etag = f'"{image.sha256[:16]}-{kind}"'
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        if asked:
+            self.fedora.ranges.append(asked[0])
+        with open(image.path, "rb") as file:
+            if not asked or self.headers.get("If-Range", etag) != etag:
+                self.send_file(file, image.size, kind, headers=headers)
+                return
+            first, last = int(asked[1]), min(int(asked[2] or image.size), image.size - 1)
+            if first > last:
+                self.send_error(416)
+                return
+            file.seek(first)
+            headers["Content-Range"] = f"bytes {first}-{last}/{image.size}"
+            self.send_file(file, last - first + 1, kind, 206, headers)
+
+    def send_file(self, file, size, kind, status=200, headers=None):
         fault = self.fedora.faults.get(kind)
         if self.send_failure(kind):
             return
-        self.send_response(200)
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(size))
         self.end_headers()

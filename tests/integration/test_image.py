@@ -106,9 +106,9 @@ def test_kept_release_is_fetched_again_without_a_server(world):
 
 
 @pytest.mark.parametrize("world, code, said", [
-    ({"faults": {"image": "wrong"}}, UNVERIFIED, "expected SHA-256"),
-    ({"faults": {"image": "truncate"}}, NETWORK, "try again later"),
-    ({"faults": {"image": "404"}}, NOT_FOUND, "HTTP 404"),
+    ({"faults": {"image": "wrong", "metalink": "404"}}, UNVERIFIED, "expected SHA-256"),
+    ({"faults": {"image": "truncate", "metalink": "404"}}, NETWORK, "try again later"),
+    ({"faults": {"image": "404", "metalink": "404"}}, NOT_FOUND, "HTTP 404"),
     ({"faults": {"index": "500"}}, NETWORK, "HTTP 500"),
     ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--allow-unsigned"),
     ({"faults": {"checksum": "stranger"}}, UNVERIFIED, "expected a good signature by"),
@@ -129,7 +129,7 @@ def test_local_file_without_checksum_is_refused_with_its_own(world):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("world", [{"size": 4 * MIB, "faults": {"image": "slow"}}], indirect=True)
-def test_signal_ends_a_download_and_leaves_nothing(world, number):
+def test_signal_ends_a_download_and_the_next_fetch_goes_on(world, number):
     process = world.start("image", "fetch", "fedora", "--arch", "x86_64", "--json")
     with process:
         for line in process.stdout:
@@ -139,7 +139,11 @@ def test_signal_ends_a_download_and_leaves_nothing(world, number):
         process.send_signal(number)
         process.communicate(timeout=30)
     assert process.returncode == 1
-    assert world.stored() == []
+    assert world.stored() == [f"{world.sha256}.partial", f"{world.sha256}.resume"]
+    world.fedora.faults.clear()
+    assert world.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    assert len(world.fedora.ranges) == 1 and not world.fedora.ranges[0].startswith("bytes=0-")
+    assert world.stored() == [f"sha256-{world.sha256}.json", f"sha256-{world.sha256}.qcow2"]
 
 
 @pytest.mark.parametrize("world", [{"size": 2 * MIB, "faults": {"image": "slow"}}], indirect=True)
@@ -150,3 +154,18 @@ def test_many_fetches_of_one_image_are_one_download(world):
         assert process.returncode == 0, err
     assert world.downloads() == 1
     assert world.stored() == [f"sha256-{world.sha256}.json", f"sha256-{world.sha256}.qcow2"]
+
+
+@pytest.mark.parametrize("faults, where", [
+    ({"front": "503"}, "/mirror/"),
+    ({"front": "404", "archive": "404"}, "/mirror/"),
+    ({"front": "500", "archive": "404", "image": "wrong"}, "/mirror2/"),
+    ({"image": "truncate", "archive": "404"}, "/mirror2/"),
+])
+def test_another_server_is_asked_where_one_fails(world, faults, where):
+    world.fedora.faults.update(faults)
+    code, _, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")
+    assert code == 0, err
+    assert where in world.fedora.requests[-1]
+    source = json.loads((world.images / f"sha256-{world.sha256}.json").read_text())["source"]
+    assert where in source

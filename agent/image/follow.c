@@ -1,0 +1,178 @@
+#include "agent/image/follow.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/image/digest.h"
+
+#define CHUNK         131072u
+#define LOOK_AGAIN_NS 100000000L
+
+struct image_follow {
+    int fd;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards all below but digest and chunk, which are the thread's while it reads */
+    pthread_cond_t more, caught_up;
+    uint64_t limit, at;
+    unsigned turn; /* counts restarts: what was read in an older turn is void */
+    bool idle, ending;
+    int failed; /* errno */
+    EVP_MD_CTX *digest;
+    char chunk[CHUNK];
+};
+
+/* One chunk, without the lock. */
+static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
+{
+    size_t want = limit - at < CHUNK ? (size_t)(limit - at) : CHUNK;
+    ssize_t n;
+    do
+        n = pread(f->fd, f->chunk, want, (off_t)at);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static void step(struct image_follow *f)
+{
+    uint64_t at = f->at, limit = f->limit;
+    unsigned turn = f->turn;
+    f->idle = false;
+    pthread_mutex_unlock(&f->lock);
+    ssize_t n = read_chunk(f, at, limit);
+    int errnum = n < 0 ? errno : EIO;
+    if (n > 0)
+        EVP_DigestUpdate(f->digest, f->chunk, (size_t)n);
+    pthread_mutex_lock(&f->lock);
+    f->idle = true;
+    if (turn != f->turn) {
+        EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
+        f->at = 0;
+    } else if (n <= 0) {
+        f->failed = errnum;
+    } else {
+        f->at += (uint64_t)n;
+    }
+    if (f->failed || f->at == f->limit)
+        pthread_cond_signal(&f->caught_up);
+}
+
+static void *run(void *user)
+{
+    struct image_follow *f = user;
+    pthread_mutex_lock(&f->lock);
+    while (!f->ending) {
+        if (f->failed || f->at == f->limit)
+            pthread_cond_wait(&f->more, &f->lock);
+        else
+            step(f);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+int image_follow_new(int fd, struct image_follow **ret, struct pi_error *err)
+{
+    struct image_follow *f = calloc(1, sizeof *f);
+    EVP_MD_CTX *digest = f ? image_digest_new() : NULL;
+    int errnum = digest ? 0 : ENOMEM;
+    if (!errnum) {
+        *f = (struct image_follow){.fd = fd, .idle = true, .digest = digest};
+        pthread_mutex_init(&f->lock, NULL);
+        pthread_cond_init(&f->more, NULL);
+        pthread_cond_init(&f->caught_up, NULL);
+        errnum = pthread_create(&f->thread, NULL, run, f);
+    }
+    if (errnum) {
+        EVP_MD_CTX_free(digest);
+        free(f);
+        return pi_fail(err, errnum, "cannot start hashing");
+    }
+    *ret = f;
+    return 0;
+}
+
+void image_follow_advance(struct image_follow *f, uint64_t bytes)
+{
+    pthread_mutex_lock(&f->lock);
+    if (bytes > f->limit) {
+        /* Woken once a chunk, not for every packet. */
+        bool wake = f->idle && bytes - f->at >= CHUNK;
+        f->limit = bytes;
+        if (wake)
+            pthread_cond_signal(&f->more);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+void image_follow_restart(struct image_follow *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->turn++;
+    f->limit = 0;
+    f->failed = 0;
+    if (f->idle) {
+        f->at = 0;
+        EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void wait_a_little(struct image_follow *f)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_AGAIN_NS;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    pthread_cond_timedwait(&f->caught_up, &f->lock, &until);
+}
+
+int image_follow_digest(struct image_follow *f, uint64_t size_bytes, struct image_meter *meter,
+                        char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    bool cancelled = false;
+    pi_auto_digest EVP_MD_CTX *copy = image_digest_new();
+    if (!copy)
+        return pi_fail(err, ENOMEM, "cannot hash");
+    pthread_mutex_lock(&f->lock);
+    f->limit = size_bytes;
+    pthread_cond_signal(&f->more);
+    while (!f->failed && (f->at < size_bytes || !f->idle) && !(cancelled = image_meter_cancelled(meter))) {
+        image_meter_step(meter, f->at, size_bytes);
+        wait_a_little(f);
+    }
+    int failed = f->failed;
+    bool copied = !failed && !cancelled && EVP_MD_CTX_copy_ex(copy, f->digest);
+    pthread_mutex_unlock(&f->lock);
+    if (cancelled)
+        return image_meter_give_up(meter, err);
+    if (!copied)
+        return pi_fail(err, failed ? failed : ENOMEM, "cannot read what was written of %s", meter->now.name);
+    image_digest_hex(copy, ret_sha256);
+    return 0;
+}
+
+void image_follow_free(struct image_follow **follow)
+{
+    struct image_follow *f = *follow;
+    if (!f)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->ending = true;
+    pthread_cond_signal(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    pthread_join(f->thread, NULL);
+    pthread_cond_destroy(&f->more);
+    pthread_cond_destroy(&f->caught_up);
+    pthread_mutex_destroy(&f->lock);
+    EVP_MD_CTX_free(f->digest);
+    free(f);
+    *follow = NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * What proves that a download may go on where it stood: the object's validators (RFC 9110, 8.8 and 13.1.5),
+ * kept beside the partial file. The hash in the end decides all the same.
+ */
+#ifndef PIAGENT_IMAGE_RESUME_H
+#define PIAGENT_IMAGE_RESUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/error.h"
+
+/* Owns its strings: image_resume_done(). */
+struct image_resume {
+    char *url;           /* that answered in the end, after redirects */
+    char *etag;          /* strong, or NULL */
+    char *last_modified; /* or NULL */
+    uint64_t size_bytes; /* of the whole object; 0 = unknown */
+    uint64_t done_bytes; /* from its beginning that are in the file */
+};
+
+/* Whether bytes are there that a server can be asked to go on from. */
+bool image_resume_possible(const struct image_resume *resume);
+
+/* The value for If-Range: the ETag, else the date; NULL where there is neither. */
+const char *image_resume_validator(const struct image_resume *resume);
+
+/* Reads name in dir_fd. False where there is none that can be used. */
+bool image_resume_load(int dir_fd, const char *name, struct image_resume *ret);
+
+/* Writes it in place: after a crash it is whole, or refused by image_resume_load(). Not synced. */
+void image_resume_save(int dir_fd, const char *name, const struct image_resume *resume);
+
+void image_resume_done(struct image_resume *resume);
+#define pi_auto_image_resume __attribute__((cleanup(image_resume_done)))
+
+#endif

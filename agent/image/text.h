@@ -1,0 +1,16 @@
+/* Small texts over http or https: the index, CHECKSUM files, Metalinks, keys. */
+#ifndef PIAGENT_IMAGE_TEXT_H
+#define PIAGENT_IMAGE_TEXT_H
+
+#include <stddef.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/image/meter.h"
+
+/* Receives a text of at most max bytes into *ret (appended), in at most 60 s. Errors: those of
+ * image_http_failed(), and PI_FAILED with -ECANCELED. */
+int image_download_text(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
+                        struct pi_error *err);
+
+#endif
