@@ -48,7 +48,7 @@ void cli_screen_clear(struct cli_screen *screen)
 
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
 {
-    pi_auto_buf struct pi_buf text = {0}, line = {0};
+    pi_auto_buf struct pi_buf line = {0};
     char *formatted = NULL;
     va_list args;
     va_start(args, format);
