@@ -1,0 +1,179 @@
+"""`piagent run` and `start` while they follow their machine: in a terminal, without one, and when they are interrupted."""
+
+import os
+import signal
+import termios
+
+import boot_sectors
+import pexpect
+import pytest
+from fedora_server import FedoraServer, Image
+from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, wait_for
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+def words(name, disk, *more):
+    return ["run", name, "--image", disk, "--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M",
+            "--disk", "1M", *more]
+
+
+def run(user, name, disk, *more):
+    """A run in the foreground whose machine has said hello."""
+    command = user.start(*words(name, disk, *more))
+    wait_for("it says hello", lambda: b"hello" in user.console(name), 60)
+    user.wait_state(name, "running", 10)
+    return command
+
+
+def finish(command, timeout=60):
+    out, _ = command.communicate(timeout=timeout)
+    return command.returncode, out
+
+
+def test_without_a_terminal_it_tells_each_step_and_ends_with_the_machine(user):
+    command = run(user, "job", boot_sectors.poweroff_when_told(user.home))
+    user.type("job", "x")
+    code, out = finish(command)
+    assert code == 0, out
+    steps = [line.removeprefix("job: ") for line in out.splitlines() if line.startswith("job: ")]
+    assert steps[-1].startswith("stopped")
+    for step in ("starting", "running"):
+        assert step in steps
+    assert "\x1b" not in out and "\r" not in out
+    command = user.start("start", "job")
+    wait_for("it says hello again", lambda: user.console("job").count(b"hello") == 2, 60)
+    user.wait_state("job", "running", 10)
+    user.type("job", "x")
+    assert finish(command)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_an_interrupt_powers_the_guest_down_in_order(user, number):
+    command = run(user, "job", boot_sectors.obedient(user.home))
+    user.type("job", "x")
+    wait_for("it is up", lambda: b"up" in user.console("job"), 30)
+    command.send_signal(number)
+    code, out = finish(command)
+    assert code == 0, out
+    assert "job: powering down; interrupt again to kill it" in out
+    assert user.status("job")["stopped_by"] == "powerdown"
+
+
+def test_a_second_interrupt_kills_a_guest_that_does_not_listen(user):
+    command = run(user, "job", boot_sectors.deaf(user.home))
+    command.send_signal(signal.SIGTERM)
+    user.wait_state("job", "stopping", 20)
+    command.send_signal(signal.SIGTERM)
+    finish(command)
+    machine = user.status("job")
+    assert (machine["state"], machine["stopped_by"]) == ("stopped", "quit")
+
+
+def test_a_terminal_that_is_closed_stops_no_machine(user):
+    command = run(user, "job", boot_sectors.deaf(user.home))
+    command.send_signal(signal.SIGHUP)
+    code, out = finish(command)
+    assert code == 128 + signal.SIGHUP
+    assert "job goes on" in out
+    assert user.state("job") == "running"
+
+
+def test_a_machine_that_is_lost_is_an_error(user):
+    command = run(user, "job", boot_sectors.deaf(user.home))
+    os.kill(user.status("job")["pid"], signal.SIGKILL)
+    code, out = finish(command)
+    assert code == GUEST
+    assert out.splitlines()[-1].startswith("piagent: job was lost: QEMU ended (killed by SIGKILL)")
+
+
+def test_a_machine_that_stops_before_it_was_ready_is_an_error_for_who_waits_for_that(user):
+    command = run(user, "job", boot_sectors.poweroff_when_told(user.home), "-d")
+    user.type("job", "x")
+    code, out = finish(command)
+    assert code == GUEST
+    assert "piagent: job stopped before it was ready" in out
+
+
+def test_an_interrupt_while_the_image_comes_undoes_all_of_it(user):
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+        user.env.update(fedora.env)
+        command = user.start("run", "half", "--arch", "x86_64")
+        wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
+        command.send_signal(signal.SIGINT)
+        code, out = finish(command)
+        assert code == 128 + signal.SIGINT
+        assert "half: interrupted, and undone" in out
+        assert user.ps() == []
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+@pytest.mark.parametrize("fault, code", [("wrong", UNVERIFIED), ("truncate", NETWORK)])
+def test_an_image_that_does_not_come_right_is_one_line_and_leaves_nothing(user, fault, code):
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": fault}) as fedora:
+        user.env.update(fedora.env)
+        user.refused(code, "run", "half", "--arch", "x86_64", "-d")
+        assert user.leftovers() == []
+        # Its name is free again, also while the failed one can still be asked about.
+        user.refused(code, "run", "half", "--arch", "x86_64", "-d")
+
+
+def terminal(user, *args):
+    return pexpect.spawn(PIAGENT, list(args), env=user.env, timeout=60, encoding="latin-1", dimensions=(24, 100))
+
+
+def test_in_a_terminal_the_console_is_attached_and_can_be_left(user):
+    shell = terminal(user, *words("pi", boot_sectors.echo(user.home)))
+    before = termios.tcgetattr(shell.child_fd)
+    shell.expect("pi: the serial console; Ctrl-\\] leaves it")
+    shell.expect("hello")
+    assert termios.tcgetattr(shell.child_fd) != before
+    shell.send("HAL")
+    shell.expect("IBM")
+    shell.sendcontrol("]")
+    shell.expect("pi runs on; come back with: piagent console pi")
+    shell.expect(pexpect.EOF)
+    assert termios.tcgetattr(shell.child_fd) == before
+    shell.close()
+    assert shell.exitstatus == 0
+    assert user.state("pi") == "running"
+
+
+def test_in_a_terminal_the_command_ends_with_the_machine(user):
+    shell = terminal(user, *words("pi", boot_sectors.poweroff_when_told(user.home)))
+    before = termios.tcgetattr(shell.child_fd)
+    shell.expect("hello")
+    shell.send("x")
+    shell.expect("pi: stopped")
+    shell.expect(pexpect.EOF)
+    assert termios.tcgetattr(shell.child_fd) == before
+    shell.close()
+    assert shell.exitstatus == 0
+
+
+def test_in_a_terminal_a_download_has_a_bar(user):
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+        user.env.update(fedora.env)
+        shell = terminal(user, "run", "half", "--arch", "x86_64")
+        shell.expect("%")
+        shell.sendintr()
+        shell.expect("interrupted, and undone")
+        shell.expect(pexpect.EOF)
+        shell.close()
+        assert shell.exitstatus == 128 + signal.SIGINT
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+def test_steps_of_a_download_are_lines_where_there_is_no_terminal(user):
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))]) as fedora:
+        user.env.update(fedora.env)
+        command = user.start("run", "pi", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M", "--disk", "1M")
+        wait_for("it says hello", lambda: b"hello" in user.console("pi"), 60)
+        user.do("kill", "pi")
+        _, out = finish(command)
+        assert "pi: downloading" in out.lower(), out
+        assert user.status("pi")["image_verified"]
