@@ -19,6 +19,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/paths.h"
 #include "base_fixture.h"
+#include "skip.h"
 
 #define CALL_MS 20000u
 
@@ -499,8 +500,7 @@ static void another_user_is_refused(void **state)
 {
     struct fixture *f = *state;
     if (geteuid() != 0) {
-        print_message("skipped: only root can be another user\n");
-        skip();
+        skip_because("cannot here: only root can be another user");
     }
     assert_int_equal(chmod(f->folder->path, 0755), 0);
     assert_int_equal(chmod(f->socket, 0666), 0);

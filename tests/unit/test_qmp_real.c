@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "qmp/commands.h"
+#include "skip.h"
 
 #define PATIENCE_MS 25000
 #define UUID        "550e8400-e29b-41d4-a716-446655440000"
@@ -143,8 +144,7 @@ static void detach(struct vm *vm)
 static void start(struct vm *vm, const struct architecture *of)
 {
     if (launch(vm, of) != 0) {
-        print_message("%s is not installed\n", of->binary);
-        skip();
+        skip_because("%s is not installed", of->binary);
     }
     attach(vm);
 }

@@ -21,6 +21,7 @@
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/validate.h"
+#include "skip.h"
 
 #define TEXT(text) .data = (text), .size = sizeof(text) - 1
 
@@ -153,8 +154,7 @@ static void rendered_seeds_reach_cloud_init_as_meant(void **state)
     (void)state;
     const char *const probe[] = {"/usr/bin/python3", "-c", "import cloudinit.stages", NULL};
     if (pi_run(probe, NULL, NULL, NULL) < 0) {
-        print_message("cloud-init is not installed: apt-get install cloud-init\n");
-        skip();
+        skip_because("cloud-init is not installed: apt-get install cloud-init");
     }
     char top[] = "/tmp/piagent-seed-XXXXXX";
     assert_non_null(mkdtemp(top));

@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/vm/firmware.h"
 #include "vm_fixture.h"
+#include "skip.h"
 
 /* A descriptor with the parts that a test wants to be different. */
 #define DESCRIPTOR(interfaces, mapping, arch, machine, features)                             \
@@ -215,7 +216,7 @@ static void this_hosts_own_descriptors_are_understood(void **state)
         vm_firmware_done(&files);
     }
     if (!found)
-        skip();
+        skip_because("no firmware is installed");
 }
 
 int main(void)

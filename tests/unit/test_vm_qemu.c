@@ -18,6 +18,7 @@
 #include "agent/vm/argv.h"
 #include "agent/vm/ports.h"
 #include "vm_fixture.h"
+#include "skip.h"
 
 #define PATIENCE_MS 30000
 
@@ -55,10 +56,8 @@ static int teardown(void **state)
 
 static void needs(const char *program)
 {
-    if (is_installed(program))
-        return;
-    print_message("%s is not installed\n", program);
-    skip();
+    if (!is_installed(program))
+        skip_because("%s is not installed", program);
 }
 
 static void succeeds(int r, const struct pi_error *err)
@@ -205,8 +204,7 @@ static void build_and_start(const struct fixture *f, enum vm_arch arch, enum vm_
     spec.image.path = (char *)f->base;
     assert_int_equal(pi_program_find(vm_qemu_program(arch), &qemu, NULL), 0);
     if (vm_spec_uses_uefi(&spec) && vm_firmware_find(arch, NULL, &files, &err) < 0) {
-        print_message("%s\n", err.text);
-        skip();
+        skip_because("%s", err.text);
     }
     succeeds(vm_disk_prepare(&spec, f->folder, &err), &err);
     if (files.code)
