@@ -91,7 +91,7 @@ class User:
         done = self.call(*args, timeout=timeout)
         assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
         line = done.stderr.strip().splitlines()[-1]
-        assert line.startswith("piagent: ") and len(line) > 20, line
+        assert line.startswith("piagent: ") and done.stderr.count("piagent: ") == 1, done.stderr
         return line.removeprefix("piagent: ")
 
     def start(self, *args, **more):
