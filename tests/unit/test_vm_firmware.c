@@ -9,8 +9,8 @@
 
 #include "agent/base/auto.h"
 #include "agent/vm/firmware.h"
-#include "vm_fixture.h"
 #include "skip.h"
+#include "vm_fixture.h"
 
 /* A descriptor with the parts that a test wants to be different. */
 #define DESCRIPTOR(interfaces, mapping, arch, machine, features)                             \

@@ -17,8 +17,8 @@
 #include "agent/base/proc.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/ports.h"
-#include "vm_fixture.h"
 #include "skip.h"
+#include "vm_fixture.h"
 
 #define PATIENCE_MS 30000
 
