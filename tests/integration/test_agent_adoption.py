@@ -153,7 +153,7 @@ def test_a_record_that_cannot_be_read_harms_no_other_machine_and_can_be_removed(
 
 
 def test_a_download_that_was_cut_short_leaves_nothing(user):
-    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
         environment = [f"{name}={value}" for name, value in fedora.env.items()]
         assert user.create("half", arch="x86_64", environment=environment)[0] == 202
         assert user.state("half") == "created"

@@ -207,7 +207,8 @@ def test_secrets_are_in_no_command_line_and_no_log_and_only_their_owner_can_read
 
 
 def test_removal_while_it_is_made_undoes_it():
-    with User() as user, FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+    faults = {"image": "stall", "metalink": "404"}
+    with User() as user, FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults=faults) as fedora:
         environment = [f"{name}={value}" for name, value in fedora.env.items()]
         assert user.create("half", arch="x86_64", environment=environment)[0] == 202
         wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)

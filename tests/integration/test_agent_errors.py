@@ -78,7 +78,8 @@ def words(user, disk):
                    check=True, timeout=60)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         yield {"NUL": str(user.home / "nul.yaml"), "DAMAGED": str(user.home / "damaged.pub"),
-               "BLANK": str(user.home / "blank.raw"), "BACKED": str(user.home / "backed.qcow2"), "DISK": disk, "BIG": str(big), "YAML": str(user.home / "broken.yaml"),
+               "BLANK": str(user.home / "blank.raw"), "BACKED": str(user.home / "backed.qcow2"),
+               "DISK": disk, "BIG": str(big), "YAML": str(user.home / "broken.yaml"),
                "HEADLESS": str(user.home / "headless.yaml"), "PRIVATE": str(user.home / "id"),
                "FOREIGN": "aarch64" if os.uname().machine == "x86_64" else "x86_64",
                "PORT": str(busy.getsockname()[1])}

@@ -100,7 +100,7 @@ def test_a_machine_that_stops_before_it_was_ready_is_an_error_for_who_waits_for_
 
 
 def test_an_interrupt_while_the_image_comes_undoes_all_of_it(user):
-    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
         user.env.update(fedora.env)
         command = user.start("run", "half", "--arch", "x86_64")
         wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
@@ -114,7 +114,7 @@ def test_an_interrupt_while_the_image_comes_undoes_all_of_it(user):
 
 @pytest.mark.parametrize("fault, code", [("wrong", UNVERIFIED), ("truncate", NETWORK)])
 def test_an_image_that_does_not_come_right_is_one_line_and_leaves_nothing(user, fault, code):
-    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": fault}) as fedora:
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": fault, "metalink": "404"}) as fedora:
         user.env.update(fedora.env)
         user.refused(code, "run", "half", "--arch", "x86_64", "-d")
         assert user.leftovers() == []
@@ -156,7 +156,7 @@ def test_in_a_terminal_the_command_ends_with_the_machine(user):
 
 
 def test_in_a_terminal_a_download_has_a_bar(user):
-    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall"}) as fedora:
+    with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
         user.env.update(fedora.env)
         shell = terminal(user, "run", "half", "--arch", "x86_64")
         shell.expect("%")
