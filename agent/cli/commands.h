@@ -16,6 +16,7 @@ extern const struct cli_command cli_command_console, cli_command_ssh, cli_comman
 extern const struct cli_command cli_command_powerdown, cli_command_kill, cli_command_reset;
 extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
+extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command;
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
 

@@ -1,5 +1,4 @@
-/* "image fetch" gets an image into the store, in this process; the agent runs it with --json. "image ls"
- * lists the store. */
+/* "image fetch" gets an image into the store, in this process; the agent runs it with --json. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +12,6 @@
 #include "agent/cli/bar.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/screen.h"
-#include "agent/cli/table.h"
 #include "agent/image/fetch.h"
 
 #define JSON_EVERY_MS 200 /* five lines a second at most */
@@ -144,70 +142,6 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     return options->json ? end_json(r, &image, err) : end_text(r, &image, err);
 }
 
-struct ls_options {
-    bool json;
-};
-
-static int list_json(const struct image_list *list, struct pi_error *err)
-{
-    json_t *items = json_array();
-    for (size_t i = 0; i < list->count; i++)
-        json_array_append_new(items, pi_fields_write(image_fields, &list->items[i]));
-    json_auto_t *shown = json_pack("{so}", "images", items);
-    return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image ls");
-}
-
-static int list_table(const struct image_list *list, struct pi_error *err)
-{
-    static const struct cli_column columns[] = {
-        {"NAME", CLI_LEFT},
-        {"ARCH", CLI_LEFT},
-        {"RELEASE", CLI_LEFT},
-        {"SIZE", CLI_RIGHT},
-        {"VERIFIED", CLI_LEFT},
-        {"SHA256", CLI_LEFT},
-        {0},
-    };
-    pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
-    int r = table ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < list->count; i++) {
-        const struct image *image = &list->items[i];
-        char size[32], sha256[13];
-        snprintf(sha256, sizeof sha256, "%.12s", image->sha256);
-        const char *const cells[] = {
-            image->name,
-            image->arch,
-            image->release,
-            pi_size_format(image->size_bytes, size),
-            image->verified ? "yes" : "no",
-            sha256,
-        };
-        r = cli_table_add(table, cells, NULL);
-    }
-    return r < 0 ? pi_fail(err, -r, "image ls") : cli_table_print(table, err);
-}
-
-static int run_ls(const struct cli_call *call, struct pi_error *err)
-{
-    const struct ls_options *options = call->values;
-    pi_auto_paths struct pi_paths paths = {0};
-    pi_auto_image_store struct image_store store = {.dir_fd = -1};
-    pi_auto_image_list struct image_list list = {0};
-    int r = pi_paths_find(&paths, err);
-    if (r == 0)
-        r = image_store_open(paths.images, &store, err);
-    if (r == 0)
-        r = image_store_list(&store, &list, err);
-    if (r < 0)
-        return r;
-    if (options->json)
-        return list_json(&list, err);
-    if (list.count)
-        return list_table(&list, err);
-    fprintf(stderr, "there is no image yet: piagent image fetch fedora gets one\n");
-    return 0;
-}
-
 #define FETCH(member, name_, type_, ...)                                                                \
     {                                                                                                   \
         .name = (name_), .type = (type_), .offset = offsetof(struct fetch_options, member), __VA_ARGS__ \
@@ -223,10 +157,6 @@ static const struct cli_option fetch_table[] = {
     FETCH(json, "json", CLI_FLAG, .help = "progress and result as JSON lines"),
     {0},
 };
-static const struct cli_option ls_table[] = {
-    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct ls_options, json), .help = "as JSON"},
-    {0},
-};
 
 const struct cli_command cli_command_image_fetch = {
     .name = "image fetch",
@@ -240,12 +170,4 @@ const struct cli_command cli_command_image_fetch = {
     .min_operands = 1,
     .max_operands = 1,
     .run = run_fetch,
-};
-const struct cli_command cli_command_image_ls = {
-    .name = "image ls",
-    .summary = "lists the images that are here",
-    .example = "piagent image ls --json",
-    .options = ls_table,
-    .values_size = sizeof(struct ls_options),
-    .run = run_ls,
 };

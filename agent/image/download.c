@@ -261,7 +261,7 @@ static int run(struct image_transfer *t, struct pi_error *err)
 }
 
 static int transfer(const struct image_download *what, struct image_follow *follow, struct image_meter *meter,
-                    long *ret_status, struct pi_error *err)
+                    bool *ret_void, struct pi_error *err)
 {
     pi_auto_free struct image_transfer *t = calloc(1, sizeof *t);
     CURLM *multi = t ? curl_multi_init() : NULL;
@@ -280,9 +280,10 @@ static int transfer(const struct image_download *what, struct image_follow *foll
     for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
         t->parts[i].transfer = t;
     int r = run(t, err);
-    advance(t);
+    long status = 0;
     if (t->parts[0].curl)
-        curl_easy_getinfo(t->parts[0].curl, CURLINFO_RESPONSE_CODE, ret_status);
+        curl_easy_getinfo(t->parts[0].curl, CURLINFO_RESPONSE_CODE, &status);
+    *ret_void = t->void_start || status == HTTP_UNSATISFIED;
     for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
         image_part_done(&t->parts[i]);
     curl_multi_cleanup(multi);
@@ -293,16 +294,15 @@ int image_download(const struct image_download *what, struct image_follow *follo
                    struct pi_error *err)
 {
     struct image_resume *resume = what->resume;
-    long status = 0;
+    bool start_is_void = false;
     bool complete = resume->size_bytes && resume->done_bytes == resume->size_bytes;
     if (complete && (!what->size_bytes || what->size_bytes == resume->size_bytes))
         return 0;
-    int r = transfer(what, follow, meter, &status, err);
-    if (r == 0 || status != HTTP_UNSATISFIED || !resume->done_bytes)
+    int r = transfer(what, follow, meter, &start_is_void, err);
+    if (r == 0 || !start_is_void || !resume->done_bytes)
         return r;
-    /* The object is shorter now than what is here: another one. */
     resume->done_bytes = 0;
     image_follow_restart(follow);
     return ftruncate(what->fd, 0) < 0 ? pi_fail(err, errno, "cannot write the image")
-                                      : transfer(what, follow, meter, &status, err);
+                                      : transfer(what, follow, meter, &start_is_void, err);
 }

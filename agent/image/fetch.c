@@ -136,7 +136,7 @@ static int run(struct image_fetch *fetch, struct image *image, struct pi_error *
     int r = prepare(fetch, err);
     if (r < 0)
         return r;
-    image_partial_sweep(fetch->store);
+    image_partial_sweep(fetch->store, false);
     if (fetch->ref.kind == IMAGE_REF_FILE)
         return image_import(fetch, image, err);
     r = image_resolve(fetch, image, err);

@@ -20,6 +20,8 @@ const struct pi_field image_fields[] = {
     PI_FIELD(image, checksum_source, PI_FIELD_ENUM, .required = true, .names = checksum_source_names),
     PI_FIELD(image, signer, PI_FIELD_STRING),
     PI_FIELD(image, allow_unsigned, PI_FIELD_BOOL),
+    PI_FIELD(image, mtime_ns, PI_FIELD_U64),
+    PI_FIELD(image, inode, PI_FIELD_U64),
     PI_FIELD(image, fetched_ms, PI_FIELD_U64, .required = true),
     PI_FIELD(image, path, PI_FIELD_STRING),
     PI_FIELD(image, note, PI_FIELD_STRING),

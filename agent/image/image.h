@@ -37,6 +37,8 @@ struct image {
     enum image_checksum_source checksum_source; /* "none", "user", "index", "checksum-file" in JSON */
     char *signer; /* primary fingerprint of the key whose signature covers the SHA-256; NULL = unsigned */
     bool allow_unsigned; /* unsigned, and the user asked for it so */
+    uint64_t mtime_ns,
+        inode;           /* of the stored file when it was hashed: image_store_check(); 0 = not recorded */
     uint64_t fetched_ms; /* since 1970 */
     char *path;          /* of the stored file, absolute; not in the provenance on disk */
     char *note;          /* what the user should be told besides, or NULL; not on disk */

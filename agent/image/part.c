@@ -78,7 +78,8 @@ static bool same_object(const struct image_part *part)
 {
     const struct image_resume *resume = part->transfer->what->resume;
     const struct image_answer *answer = &part->answer;
-    if (part->transfer->total != UINT64_MAX && answer->range_total != part->transfer->total)
+    uint64_t total = part->transfer->total == UINT64_MAX ? resume->size_bytes : part->transfer->total;
+    if (answer->range_total != total)
         return false;
     if (!part->transfer->what->same_url && !part->transfer->received_bytes)
         return true; /* another server's: its size, and the hash in the end */
@@ -152,9 +153,11 @@ static int accept_range(struct image_part *part)
 {
     struct image_transfer *t = part->transfer;
     const struct image_answer *answer = &part->answer;
-    if (!part->ranged || !answer->has_range || answer->range_start != part->at || !same_object(part))
+    if (!part->ranged || !answer->has_range || answer->range_start != part->at || !same_object(part)) {
+        t->void_start = is_first(part) && !t->received_bytes;
         return pi_refuse(&part->error, PI_NETWORK,
                          "the server answers with another range, or of another object, than was asked for");
+    }
     int r = check_size(part, answer->range_total);
     if (r < 0 || !is_first(part) || t->received_bytes)
         return r;

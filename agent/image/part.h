@@ -52,7 +52,8 @@ struct image_transfer {
     bool proven;                                   /* it has served one */
     struct image_span todo[IMAGE_CONNECTIONS_MAX]; /* given back by parts that failed */
     size_t todo_count;
-    bool settling; /* more connections were just made: this window says nothing yet */
+    bool settling;   /* more connections were just made: this window says nothing yet */
+    bool void_start; /* the server cannot go on with what is there */
     unsigned failures;
     uint64_t rate, last_rate;         /* bytes a second, in the last two windows */
     uint64_t window_ms, window_bytes; /* when the window began, and what had been received then */

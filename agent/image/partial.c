@@ -95,6 +95,16 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
     }
 }
 
+int image_stat(int fd, struct image *image, struct pi_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return pi_fail(err, errno, "cannot look at %s", image->name);
+    image->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    image->inode = st.st_ino;
+    return 0;
+}
+
 int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
                           struct pi_error *err)
 {
@@ -102,8 +112,8 @@ int image_partial_publish(struct image_partial *partial, const struct image_stor
     char *path;
     if (fchmod(partial->fd, 0444) < 0 || fsync(partial->fd) < 0)
         return pi_fail(err, errno, "cannot store %s", image->name);
-    int r = image_store_record(store, image, err);
-    if (r < 0)
+    int r = image_stat(partial->fd, image, err);
+    if (r < 0 || (r = image_store_record(store, image, err)) < 0)
         return r;
     image_store_file(image->sha256, image_format_names[image->format], file);
     if (asprintf(&path, "%s/%s", store->dir, file) < 0)
@@ -143,25 +153,29 @@ static bool is_kept(const struct image_store *store, const char *resume_name, in
            st.st_mtim.tv_sec + KEPT_S > (time_t)(pi_realtime_ms() / 1000);
 }
 
-static void sweep_one(const struct image_store *store, const char *name)
+static uint64_t sweep_one(const struct image_store *store, const char *name, bool kept_too)
 {
     char resume_name[IMAGE_STORE_NAME_MAX];
     size_t key = strlen(name) - strlen(SUFFIX);
     pi_auto_close int fd = openat(store->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || key > IMAGE_SHA256_LENGTH || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
         !is_still(store->dir_fd, name, fd))
-        return;
+        return 0;
     snprintf(resume_name, sizeof resume_name, "%.*s" RESUME_SUFFIX, (int)key, name);
-    if (is_kept(store, resume_name, fd))
-        return;
+    struct stat st;
+    if (fstat(fd, &st) < 0 || (!kept_too && is_kept(store, resume_name, fd)))
+        return 0;
     unlinkat(store->dir_fd, resume_name, 0);
     unlinkat(store->dir_fd, name, 0);
+    return (uint64_t)st.st_blocks * 512;
 }
 
-void image_partial_sweep(const struct image_store *store)
+uint64_t image_partial_sweep(const struct image_store *store, bool kept_too)
 {
+    uint64_t freed_bytes = 0;
     pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (pi_ends_with(entry->d_name, SUFFIX))
-            sweep_one(store, entry->d_name);
+            freed_bytes += sweep_one(store, entry->d_name, kept_too);
+    return freed_bytes;
 }

@@ -49,8 +49,11 @@ void image_partial_done(struct image_partial *partial);
 #define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
 
 /* Removes the partials of fetchers that are gone: those that no fetch can go on with, and those that none
- * went on with for three days. */
-void image_partial_sweep(const struct image_store *store);
+ * went on with for three days, or all of them where kept_too. Returns the bytes that this freed. */
+uint64_t image_partial_sweep(const struct image_store *store, bool kept_too);
+
+/* Takes down the stored file's mtime and inode. */
+int image_stat(int fd, struct image *image, struct pi_error *err);
 
 /* Writes the provenance of an image. */
 int image_store_record(const struct image_store *store, const struct image *image, struct pi_error *err);

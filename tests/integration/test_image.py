@@ -12,7 +12,7 @@ import pytest
 from fedora_server import FedoraServer, Image
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
-UNVERIFIED, NOT_FOUND, NETWORK = 5, 3, 7
+UNVERIFIED, NOT_FOUND, CONFLICT, NETWORK = 5, 3, 4, 7
 MIB = 1 << 20
 
 
@@ -107,7 +107,6 @@ def test_kept_release_is_fetched_again_without_a_server(world):
 
 @pytest.mark.parametrize("world, code, said", [
     ({"faults": {"image": "wrong", "metalink": "404"}}, UNVERIFIED, "expected SHA-256"),
-    ({"faults": {"image": "truncate", "metalink": "404"}}, NETWORK, "try again later"),
     ({"faults": {"image": "404", "metalink": "404"}}, NOT_FOUND, "HTTP 404"),
     ({"faults": {"index": "500"}}, NETWORK, "HTTP 500"),
     ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--allow-unsigned"),
@@ -169,3 +168,74 @@ def test_another_server_is_asked_where_one_fails(world, faults, where):
     assert where in world.fedora.requests[-1]
     source = json.loads((world.images / f"sha256-{world.sha256}.json").read_text())["source"]
     assert where in source
+
+
+def machine_of(world, name, sha256):
+    """A machine's record as the agent leaves it, as far as images are concerned."""
+    folder = world.folder / "DATA/piagent/instances" / name
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps({"spec": {"name": name, "image": {"sha256": sha256}}}))
+
+
+@pytest.fixture
+def fetched(world):
+    assert world.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    world.file = world.images / f"sha256-{world.sha256}.qcow2"
+    return world
+
+
+def test_ls_tells_trust_and_who_uses_an_image(fetched):
+    machine_of(fetched, "web", fetched.sha256)
+    assert json.loads(fetched.run("image", "ls", "--json")[1])["images"][0]["used_by"] == ["web"]
+    heads, row = fetched.run("image", "ls")[1].splitlines()
+    assert heads.split() == ["NAME", "ARCH", "RELEASE", "SIZE", "AGE", "TRUST", "USED", "BY", "SHA256"]
+    assert " signed " in row and " web " in row and fetched.sha256[:12] in row
+
+
+def test_rm_refuses_an_image_in_use_and_removes_it_afterwards(fetched):
+    machine_of(fetched, "web", fetched.sha256)
+    code, _, err = fetched.run("image", "rm", fetched.sha256[:8])
+    assert code == CONFLICT and "is used by web" in err
+    assert fetched.file.exists()
+    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    assert fetched.run("image", "rm", fetched.sha256[:8])[0] == 0
+    assert fetched.stored() == []
+    assert fetched.run("image", "rm", fetched.sha256[:8])[0] == NOT_FOUND
+
+
+def test_nothing_is_removed_where_a_record_cannot_be_read(fetched):
+    machine_of(fetched, "web", fetched.sha256)
+    (fetched.folder / "DATA/piagent/instances/web/record.json").write_text("{")
+    for command in (["rm", fetched.sha256], ["prune"]):
+        code, _, err = fetched.run("image", *command)
+        assert code != 0 and "machine web" in err
+    assert fetched.file.exists()
+
+
+def test_prune_removes_what_is_unused_and_old_and_says_what_it_freed(fetched):
+    (fetched.images / "0123.partial").write_bytes(b"x" * 4096)
+    kept = fetched.stored()
+    code, out, _ = fetched.run("image", "prune", "--dry-run")
+    assert code == 0 and "would be freed" in out and "Fedora-Cloud-Base-Generic-44" in out
+    assert fetched.stored() == kept
+    assert fetched.run("image", "prune", "--older-than", "1h")[0] == 0
+    assert fetched.file.exists()
+    machine_of(fetched, "web", fetched.sha256)
+    assert fetched.run("image", "prune")[0] == 0
+    assert fetched.file.exists()
+    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    code, out, _ = fetched.run("image", "prune")
+    assert code == 0 and out.splitlines()[-1] == "1 MiB freed"
+    assert fetched.stored() == []
+
+
+def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
+    code, out, _ = fetched.run("image", "verify")
+    assert code == 0 and out.strip().endswith("good")
+    fetched.file.chmod(0o644)
+    with fetched.file.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"?")
+    code, _, err = fetched.run("image", "verify", fetched.sha256[:12])
+    assert code == UNVERIFIED
+    assert fetched.sha256 in err and "piagent image rm" in err

@@ -1,0 +1,329 @@
+/* The commands that look after the image store: "image ls", "image verify", "image rm", "image prune". */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/paths.h"
+#include "agent/base/text.h"
+#include "agent/cli/bar.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/image_use.h"
+#include "agent/cli/screen.h"
+#include "agent/cli/table.h"
+#include "agent/image/care.h"
+
+#define PREFIX_MIN 4 /* hexadecimal digits that may name an image */
+
+/* A signal handler has nothing else to write to. */
+static volatile sig_atomic_t cancelled;
+
+static void on_signal(int signal)
+{
+    cancelled = signal;
+}
+
+/* The store, what is in it and who uses that. */
+struct shelf {
+    struct pi_paths paths;
+    struct image_store store;
+    struct image_list list;
+    json_t *use;
+};
+
+static void shelf_done(struct shelf *shelf)
+{
+    json_decref(shelf->use);
+    image_list_done(&shelf->list);
+    image_store_done(&shelf->store);
+    pi_paths_done(&shelf->paths);
+}
+#define auto_shelf __attribute__((cleanup(shelf_done)))
+
+static int shelf_open(struct shelf *ret, struct pi_error *err)
+{
+    auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
+    int r = pi_paths_find(&shelf.paths, err);
+    if (r == 0)
+        r = image_store_open(shelf.paths.images, &shelf.store, err);
+    if (r == 0)
+        r = image_store_list(&shelf.store, &shelf.list, err);
+    if (r == 0 && !(shelf.use = cli_image_use(&shelf.paths, err)))
+        r = -EBADMSG;
+    if (r < 0)
+        return r;
+    *ret = shelf;
+    shelf = (struct shelf){.store = {.dir_fd = -1}};
+    return 0;
+}
+
+/* "web, db", or "" where no machine uses it. */
+static int users_of(const struct shelf *shelf, const struct image *image, struct pi_buf *ret)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(shelf->use, image->sha256), i, name)
+    {
+        int r = pi_buf_printf(ret, "%s%s", i ? ", " : "", json_string_value(name));
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static bool is_used(const struct shelf *shelf, const struct image *image)
+{
+    return json_array_size(json_object_get(shelf->use, image->sha256)) > 0;
+}
+
+static int find(const struct shelf *shelf, const char *text, struct image **ret, struct pi_error *err)
+{
+    struct image *found = NULL;
+    size_t length = strlen(text);
+    bool prefix = length >= PREFIX_MIN && length <= IMAGE_SHA256_LENGTH && pi_is_hex(text, length);
+    for (size_t i = 0; i < shelf->list.count; i++) {
+        struct image *image = &shelf->list.items[i];
+        if (strcmp(image->name, text) != 0 && !(prefix && !strncasecmp(image->sha256, text, length)))
+            continue;
+        if (found)
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "'%.80s' names several images: give more digits of the SHA-256 (piagent image ls)", text);
+        found = image;
+    }
+    if (!found)
+        return pi_refuse(err, PI_NOT_FOUND,
+                         "no image is called '%.80s': name it by its file name or the first digits of its "
+                         "SHA-256 (piagent image ls)",
+                         text);
+    *ret = found;
+    return 0;
+}
+
+struct ls_options {
+    bool json;
+};
+
+static int list_json(const struct shelf *shelf, struct pi_error *err)
+{
+    json_auto_t *items = json_array();
+    for (size_t i = 0; i < shelf->list.count; i++) {
+        const struct image *image = &shelf->list.items[i];
+        json_t *item = pi_fields_write(image_fields, image),
+               *users = json_object_get(shelf->use, image->sha256);
+        json_object_set_new(item, "used_by", users ? json_incref(users) : json_array());
+        json_array_append_new(items, item);
+    }
+    json_auto_t *shown = json_pack("{sO}", "images", items);
+    return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image ls");
+}
+
+static const char *trust_of(const struct image *image)
+{
+    if (!image->verified)
+        return "unverified";
+    return image->signer ? "signed" : image->allow_unsigned ? "unsigned" : "checksum";
+}
+
+static int add_row(const struct shelf *shelf, const struct image *image, struct libscols_table *table)
+{
+    char size[32], age[32], sha256[13];
+    uint64_t now_ms = pi_realtime_ms();
+    pi_auto_buf struct pi_buf users = {0};
+    int r = users_of(shelf, image, &users);
+    if (r < 0)
+        return r;
+    snprintf(sha256, sizeof sha256, "%.12s", image->sha256);
+    const char *const cells[] = {
+        image->name,
+        image->arch,
+        image->release,
+        pi_size_format(image->size_bytes, size),
+        pi_duration_format(now_ms > image->fetched_ms ? now_ms - image->fetched_ms : 0, age),
+        trust_of(image),
+        users.data,
+        sha256,
+    };
+    return cli_table_add(table, cells, NULL);
+}
+
+static int list_table(const struct shelf *shelf, struct pi_error *err)
+{
+    static const struct cli_column columns[] = {
+        {"NAME", CLI_LEFT},        {"ARCH", CLI_LEFT},   {"RELEASE", CLI_LEFT},
+        {"SIZE", CLI_RIGHT},       {"AGE", CLI_RIGHT},   {"TRUST", CLI_LEFT},
+        {"USED BY", CLI_SHORTENS}, {"SHA256", CLI_LEFT}, {0},
+    };
+    pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
+    int r = table ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < shelf->list.count; i++)
+        r = add_row(shelf, &shelf->list.items[i], table);
+    return r < 0 ? pi_fail(err, -r, "image ls") : cli_table_print(table, err);
+}
+
+static int run_ls(const struct cli_call *call, struct pi_error *err)
+{
+    const struct ls_options *options = call->values;
+    auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
+    int r = shelf_open(&shelf, err);
+    if (r < 0)
+        return r;
+    if (options->json)
+        return list_json(&shelf, err);
+    if (shelf.list.count)
+        return list_table(&shelf, err);
+    fprintf(stderr, "there is no image yet: piagent image fetch fedora gets one\n");
+    return 0;
+}
+
+static void report(const struct image_progress *progress, void *user)
+{
+    pi_auto_buf struct pi_buf line = {0};
+    if (cli_render_image(progress, cli_screen_width(user), &line) == 0)
+        cli_screen_status(user, line.data);
+}
+
+static int verify_one(const struct shelf *shelf, struct image *image, struct cli_screen *screen,
+                      struct pi_error *err)
+{
+    struct image_meter meter = {.report = report, .user = screen, .cancel = &cancelled};
+    int r = image_store_verify(&shelf->store, image, &meter, err);
+    cli_screen_clear(screen);
+    if (r == 0)
+        printf("%s  good\n", image->name);
+    return r;
+}
+
+/* All of them are looked at; the first failure is the command's. */
+static int run_verify(const struct cli_call *call, struct pi_error *err)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
+    struct cli_screen screen;
+    struct image *chosen = NULL;
+    int r = shelf_open(&shelf, err), first = 0;
+    if (r == 0 && call->count)
+        r = find(&shelf, call->operands[0], &chosen, err);
+    if (r < 0)
+        return r;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    cli_screen_init(&screen);
+    for (size_t i = 0; i < shelf.list.count && !cancelled; i++) {
+        struct pi_error failure = {0};
+        if (chosen && chosen != &shelf.list.items[i])
+            continue;
+        r = verify_one(&shelf, &shelf.list.items[i], &screen, &failure);
+        if (r < 0 && first < 0)
+            cli_report(err);
+        if (r < 0) {
+            first = r;
+            *err = failure;
+        }
+    }
+    return first;
+}
+
+static int run_rm(const struct cli_call *call, struct pi_error *err)
+{
+    auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
+    struct image *image;
+    int r = shelf_open(&shelf, err);
+    for (unsigned i = 0; r == 0 && i < call->count; i++) {
+        pi_auto_buf struct pi_buf users = {0};
+        if ((r = find(&shelf, call->operands[i], &image, err)) < 0)
+            return r;
+        if (is_used(&shelf, image))
+            return users_of(&shelf, image, &users) < 0
+                       ? pi_fail(err, ENOMEM, "image rm")
+                       : pi_refuse(err, PI_CONFLICT, "%s is used by %s: remove that first (piagent rm)",
+                                   image->name, users.data);
+        r = image_store_remove(&shelf.store, image, err);
+    }
+    return r;
+}
+
+struct prune_options {
+    uint64_t older_than_ms;
+    bool dry_run;
+};
+
+static int run_prune(const struct cli_call *call, struct pi_error *err)
+{
+    const struct prune_options *options = call->values;
+    auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
+    uint64_t now_ms = pi_realtime_ms(), freed_bytes = 0;
+    char size[32];
+    int r = shelf_open(&shelf, err);
+    for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
+        const struct image *image = &shelf.list.items[i];
+        if (is_used(&shelf, image) || image->fetched_ms + options->older_than_ms > now_ms)
+            continue;
+        if (!options->dry_run)
+            r = image_store_remove(&shelf.store, image, err);
+        if (r == 0) {
+            freed_bytes += image->size_bytes;
+            printf("%s  %s\n", image->name, pi_size_format(image->size_bytes, size));
+        }
+    }
+    if (r == 0 && !options->dry_run)
+        freed_bytes += image_store_remove_partials(&shelf.store);
+    if (r == 0)
+        printf("%s %s\n", pi_size_format(freed_bytes, size), options->dry_run ? "would be freed" : "freed");
+    return r;
+}
+
+static const struct cli_option ls_table[] = {
+    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct ls_options, json), .help = "as JSON"},
+    {0},
+};
+static const struct cli_option prune_table[] = {
+    {.name = "older-than",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .offset = offsetof(struct prune_options, older_than_ms),
+     .help = "only those fetched longer ago (720h)"},
+    {.name = "dry-run",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct prune_options, dry_run),
+     .help = "only tell what would be removed"},
+    {0},
+};
+
+const struct cli_command cli_command_image_ls = {
+    .name = "image ls",
+    .summary = "lists the images that are here",
+    .example = "piagent image ls --json",
+    .options = ls_table,
+    .values_size = sizeof(struct ls_options),
+    .run = run_ls,
+};
+const struct cli_command cli_command_image_verify = {
+    .name = "image verify",
+    .operands = "[IMAGE]",
+    .summary = "hashes the stored images, or one, again",
+    .details = "IMAGE is a file name or the first digits of a SHA-256, as image ls shows them.",
+    .example = "piagent image verify",
+    .max_operands = 1,
+    .run = run_verify,
+};
+const struct cli_command cli_command_image_rm = {
+    .name = "image rm",
+    .operands = "IMAGE...",
+    .summary = "removes images that no machine uses",
+    .details = "IMAGE is a file name or the first digits of a SHA-256, as image ls shows them.",
+    .example = "piagent image rm 6205ae0c",
+    .min_operands = 1,
+    .max_operands = 64,
+    .run = run_rm,
+};
+const struct cli_command cli_command_image_prune = {
+    .name = "image prune",
+    .summary = "removes all images that no machine uses, and unfinished downloads",
+    .example = "piagent image prune --older-than 720h --dry-run",
+    .options = prune_table,
+    .values_size = sizeof(struct prune_options),
+    .run = run_prune,
+};
