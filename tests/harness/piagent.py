@@ -120,7 +120,8 @@ class User:
                                       "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, **request})
         assert answer[0] == 202, answer
         wait_for(f"{name} says something", lambda: b"\n" in self.console(name), 60)
-        return self.status(name)
+        # Which may come before QEMU's answer to cont.
+        return self.wait_state(name, "running", 30)
 
     def console(self, name):
         """The newest of what the guest said, as it is on disk."""
