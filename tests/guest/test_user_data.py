@@ -49,4 +49,5 @@ def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, ima
     assert "scripts-user" in done.stderr
     machine = user.status("bad")
     assert machine["cloud_init"] == "failed" and any("scripts-user" in m for m in machine["failed_modules"]), machine
+    assert "scripts-user" in user.do("status", "bad")
     assert user.ssh("bad", "hostname") == "bad"
