@@ -30,11 +30,11 @@ int image_refuse_unknown(const char *what, struct pi_error *err)
         what);
 }
 
-int image_refuse_wrong(const struct image *image, const char *found, struct pi_error *err)
+int image_refuse_wrong(const char *name, const char *expected, const char *found, struct pi_error *err)
 {
     return pi_refuse(err, PI_UNVERIFIED,
-                     "%s has the wrong checksum: expected SHA-256 %s, found %s; nothing was kept",
-                     image->name, image->sha256, found);
+                     "%s has the wrong checksum: expected SHA-256 %s, found %s; nothing was kept", name,
+                     expected, found);
 }
 
 int image_inspect(int fd, uint64_t size_bytes, struct image *image, struct pi_error *err)
@@ -64,13 +64,21 @@ int image_complete(struct image_fetch *fetch, struct image_partial *partial, con
     return image_partial_publish(partial, fetch->store, image, err);
 }
 
-static bool find_by_source(const struct image_fetch *fetch, const char *source, struct image *ret)
+/* What came packed is known by the digest that it had then; what no digest is known of, by its source. */
+static bool is_wanted(const struct image *stored, const struct image *wanted)
+{
+    return wanted->packed_sha256[0] ? !strcmp(stored->packed_sha256, wanted->packed_sha256)
+                                    : !strcmp(stored->source, wanted->source);
+}
+
+static bool find_without_digest(const struct image_fetch *fetch, const struct image *wanted,
+                                struct image *ret)
 {
     pi_auto_image_list struct image_list list = {0};
     if (image_store_list(fetch->store, &list, NULL) < 0)
         return false;
     for (size_t i = 0; i < list.count; i++) {
-        if (!strcmp(list.items[i].source, source)) {
+        if (is_wanted(&list.items[i], wanted)) {
             *ret = list.items[i];
             list.items[i] = (struct image){0};
             return true;
@@ -108,7 +116,7 @@ bool image_is_stored(const struct image_fetch *fetch, struct image *image)
 {
     pi_auto_image struct image stored = {0};
     bool found = image->sha256[0] ? image_store_find(fetch->store, image->sha256, &stored, NULL) == 0
-                                  : find_by_source(fetch, image->source, &stored);
+                                  : find_without_digest(fetch, image, &stored);
     if (!found)
         return false;
     learn(fetch, image, &stored);

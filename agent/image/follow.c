@@ -23,7 +23,9 @@ struct image_follow {
     uint64_t limit, at;
     unsigned turn; /* counts restarts: what was read in an older turn is void */
     bool idle, ending;
-    int failed; /* errno */
+    int failed; /* negative errno, its message in error */
+    struct pi_error error;
+    struct image_unpack *unpack; /* may be NULL */
     EVP_MD_CTX *digest;
     char chunk[CHUNK];
 };
@@ -48,25 +50,37 @@ static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
                               SYNC_FILE_RANGE_WRITE);
 }
 
+static int take_chunk(struct image_follow *f, uint64_t at, size_t n, struct pi_error *err)
+{
+    EVP_DigestUpdate(f->digest, f->chunk, n);
+    write_out(f, at, n);
+    return f->unpack ? image_unpack_feed(f->unpack, f->chunk, n, err) : 0;
+}
+
+static void begin(struct image_follow *f)
+{
+    f->at = 0;
+    EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
+    f->failed = f->unpack ? image_unpack_restart(f->unpack, &f->error) : 0;
+}
+
 static void step(struct image_follow *f)
 {
     uint64_t at = f->at, limit = f->limit;
     unsigned turn = f->turn;
     f->idle = false;
     pthread_mutex_unlock(&f->lock);
+    struct pi_error error = {0};
     ssize_t n = read_chunk(f, at, limit);
-    int errnum = n < 0 ? errno : EIO;
-    if (n > 0) {
-        EVP_DigestUpdate(f->digest, f->chunk, (size_t)n);
-        write_out(f, at, (uint64_t)n);
-    }
+    int r = n > 0 ? take_chunk(f, at, (size_t)n, &error)
+                  : pi_fail(&error, n < 0 ? errno : EIO, "cannot read what was written");
     pthread_mutex_lock(&f->lock);
     f->idle = true;
     if (turn != f->turn) {
-        EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
-        f->at = 0;
-    } else if (n <= 0) {
-        f->failed = errnum;
+        begin(f);
+    } else if (r < 0) {
+        f->failed = r;
+        f->error = error;
     } else {
         f->at += (uint64_t)n;
     }
@@ -88,13 +102,13 @@ static void *run(void *user)
     return NULL;
 }
 
-int image_follow_new(int fd, struct image_follow **ret, struct pi_error *err)
+int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **ret, struct pi_error *err)
 {
     struct image_follow *f = calloc(1, sizeof *f);
     EVP_MD_CTX *digest = f ? image_digest_new() : NULL;
     int errnum = digest ? 0 : ENOMEM;
     if (!errnum) {
-        *f = (struct image_follow){.fd = fd, .idle = true, .digest = digest};
+        *f = (struct image_follow){.fd = fd, .unpack = unpack, .idle = true, .digest = digest};
         pthread_mutex_init(&f->lock, NULL);
         pthread_cond_init(&f->more, NULL);
         pthread_cond_init(&f->caught_up, NULL);
@@ -127,11 +141,8 @@ void image_follow_restart(struct image_follow *f)
     pthread_mutex_lock(&f->lock);
     f->turn++;
     f->limit = 0;
-    f->failed = 0;
-    if (f->idle) {
-        f->at = 0;
-        EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
-    }
+    if (f->idle)
+        begin(f);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -162,12 +173,16 @@ int image_follow_digest(struct image_follow *f, uint64_t size_bytes, struct imag
         wait_a_little(f);
     }
     int failed = f->failed;
+    if (failed && err)
+        *err = f->error;
     bool copied = !failed && !cancelled && EVP_MD_CTX_copy_ex(copy, f->digest);
     pthread_mutex_unlock(&f->lock);
     if (cancelled)
         return image_meter_give_up(meter, err);
+    if (failed)
+        return failed;
     if (!copied)
-        return pi_fail(err, failed ? failed : ENOMEM, "cannot read what was written of %s", meter->now.name);
+        return pi_fail(err, ENOMEM, "cannot hash");
     image_digest_hex(copy, ret_sha256);
     return 0;
 }

@@ -10,11 +10,13 @@
 #include "agent/base/error.h"
 #include "agent/image/image.h"
 #include "agent/image/meter.h"
+#include "agent/image/unpack.h"
 
 struct image_follow; /* one owner; not for two threads */
 
-/* Starts at the beginning of fd, which must outlive it. */
-int image_follow_new(int fd, struct image_follow **ret, struct pi_error *err);
+/* Starts at the beginning of fd. What is read is unpacked too where unpack is not NULL; it is the thread's
+ * until image_follow_digest() has returned. Both must outlive it. */
+int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **ret, struct pi_error *err);
 
 /* The first `bytes` bytes are written and stay as they are. */
 void image_follow_advance(struct image_follow *follow, uint64_t bytes);
@@ -23,7 +25,7 @@ void image_follow_advance(struct image_follow *follow, uint64_t bytes);
 void image_follow_restart(struct image_follow *follow);
 
 /* Waits for it to reach size_bytes, all of which is written, and tells the digest so far. PI_FAILED where the
- * file cannot be read, or with -ECANCELED. */
+ * file cannot be read, or with -ECANCELED; what image_unpack_feed() said. */
 int image_follow_digest(struct image_follow *follow, uint64_t size_bytes, struct image_meter *meter,
                         char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 

@@ -9,6 +9,7 @@ static const char *const checksum_source_names[] = {
 const struct pi_field image_fields[] = {
     PI_FIELD(image, schema, PI_FIELD_U64, .required = true, .min = IMAGE_SCHEMA, .max = IMAGE_SCHEMA),
     PI_FIELD(image, sha256, PI_FIELD_TEXT, .required = true),
+    PI_FIELD(image, packed_sha256, PI_FIELD_TEXT),
     PI_FIELD(image, name, PI_FIELD_STRING, .required = true),
     PI_FIELD(image, release, PI_FIELD_STRING),
     PI_FIELD(image, arch, PI_FIELD_STRING, .required = true),

@@ -24,9 +24,10 @@ enum image_checksum_source {
 
 /* Owns its strings: image_done(). Zeroed memory is a valid empty image. */
 struct image {
-    uint64_t schema;                            /* IMAGE_SCHEMA */
-    char sha256[IMAGE_SHA256_LENGTH + 1];       /* lower case; identifies the image */
-    char *name;                                 /* the file's name where it came from */
+    uint64_t schema;                             /* IMAGE_SCHEMA */
+    char sha256[IMAGE_SHA256_LENGTH + 1];        /* lower case; identifies the image */
+    char packed_sha256[IMAGE_SHA256_LENGTH + 1]; /* of the compressed file that it came as; "" = it did not */
+    char *name;                                  /* the file's name where it came from */
     char *release;                              /* "44"; NULL unless it was resolved through Fedora's index */
     char *arch;                                 /* "x86_64" or "aarch64": what it was fetched for */
     char *source;                               /* the URL, or the absolute path of the imported file */

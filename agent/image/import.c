@@ -39,7 +39,8 @@ static int judge(const struct image_fetch *fetch, const char *sha256, struct ima
         return 0;
     memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
     image->checksum_source = IMAGE_CHECKSUM_USER;
-    return strcmp(fetch->sha256, sha256) == 0 ? 0 : image_refuse_wrong(image, sha256, err);
+    return strcmp(fetch->sha256, sha256) == 0 ? 0
+                                              : image_refuse_wrong(image->name, image->sha256, sha256, err);
 }
 
 /* Copies fd into the partial: shared blocks where the file system can (ioctl_ficlone(2)), else byte by byte.

@@ -19,6 +19,8 @@ struct receiving {
     struct image *image;
     struct image_partial partial;
     struct image_follow *follow;
+    struct image_partial unpacked; /* fd -1 where it does not come packed */
+    struct image_unpack *unpack;
     bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
                  */
     unsigned connections;
@@ -26,15 +28,34 @@ struct receiving {
     int first_r;
 };
 
-/* The digest names the partial where it is known, so that every way to an image leads to one download. */
-static int take_partial(struct image_fetch *fetch, const struct image *image, struct image_partial *ret,
-                        struct pi_error *err)
+/* What the bytes that come have to hash to; "" = that is not known. */
+static char *expected(struct receiving *rx)
 {
+    return rx->fetch->packing ? rx->image->packed_sha256 : rx->image->sha256;
+}
+
+/* The digest names the partial where it is known, so that every way to an image leads to one download. */
+static int take_partial(struct receiving *rx, struct pi_error *err)
+{
+    struct image_fetch *fetch = rx->fetch;
     char key[IMAGE_SHA256_LENGTH + 1];
-    memcpy(key, image->sha256, sizeof key);
-    if (!key[0] && image_digest_text(image->source, key) < 0)
-        return pi_fail(err, ENOMEM, "%s", image->source);
-    return image_partial_take(fetch->store, key, image->size_bytes, &fetch->meter, ret, err);
+    memcpy(key, expected(rx), sizeof key);
+    if (!key[0] && image_digest_text(rx->image->source, key) < 0)
+        return pi_fail(err, ENOMEM, "%s", rx->image->source);
+    return image_partial_take(fetch->store, key, rx->image->size_bytes, &fetch->meter, &rx->partial, err);
+}
+
+/* The unpacked image has a partial of its own; who holds the packed one is alone with it. */
+static int take_unpacked(struct receiving *rx, struct pi_error *err)
+{
+    struct image_fetch *fetch = rx->fetch;
+    char key[IMAGE_SHA256_LENGTH + 1];
+    if (!fetch->packing)
+        return 0;
+    if (image_digest_text(rx->partial.name, key) < 0)
+        return pi_fail(err, ENOMEM, "%s", rx->image->source);
+    int r = image_partial_take(fetch->store, key, 0, &fetch->meter, &rx->unpacked, err);
+    return r < 0 ? r : image_unpack_new(fetch->packing, rx->unpacked.fd, &rx->unpack, err);
 }
 
 static void checkpoint(const struct image_resume *resume, void *user)
@@ -59,8 +80,14 @@ static int check(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
     int r = image_follow_digest(rx->follow, size_bytes, &rx->fetch->meter, ret_sha256, err);
     if (r < 0)
         return r;
-    if (image->sha256[0] && strcmp(image->sha256, ret_sha256) != 0)
-        return image_refuse_wrong(image, ret_sha256, err);
+    if (*expected(rx) && strcmp(expected(rx), ret_sha256) != 0)
+        return image_refuse_wrong(image->name, expected(rx), ret_sha256, err);
+    if (rx->unpack) {
+        memcpy(image->packed_sha256, ret_sha256, sizeof image->packed_sha256);
+        r = image_unpack_finish(rx->unpack, &size_bytes, ret_sha256, err);
+        return r < 0 ? pi_context(err, r, "%s", image->name)
+                     : image_inspect(rx->unpacked.fd, size_bytes, image, err);
+    }
     return image_inspect(rx->partial.fd, size_bytes, image, err);
 }
 
@@ -70,7 +97,7 @@ static int download(struct receiving *rx, const char *url, struct pi_error *err)
     struct image_download what = {.url = url,
                                   .fd = rx->partial.fd,
                                   .size_bytes = rx->image->size_bytes,
-                                  .checksum_known = rx->image->sha256[0] != '\0',
+                                  .checksum_known = *expected(rx) != '\0',
                                   .same_url = resume->url && !strcmp(resume->url, url),
                                   .connections = rx->connections,
                                   .stall_s = (unsigned)rx->fetch->sources->fedora_stall_s,
@@ -187,29 +214,35 @@ static int receive(struct receiving *rx, struct pi_error *err)
 {
     char sha256[IMAGE_SHA256_LENGTH + 1];
     pi_auto_image_follow struct image_follow *follow = NULL;
+    struct image_partial *complete = rx->fetch->packing ? &rx->unpacked : &rx->partial;
     int r = image_space_reserve(rx->partial.fd, rx->image->size_bytes, err);
     if (r == 0 && ask_first(rx->fetch, rx->partial.resume.url) < 0)
         r = pi_fail(err, ENOMEM, "%s", rx->image->name);
     if (r == 0)
-        r = image_follow_new(rx->partial.fd, &follow, err);
+        r = take_unpacked(rx, err);
+    if (r == 0)
+        r = image_follow_new(rx->partial.fd, rx->unpack, &follow, err);
     rx->follow = follow;
     if (r < 0 || (r = try_all(rx, sha256, err)) < 0)
         return r;
-    return image_complete(rx->fetch, &rx->partial, sha256, rx->image, err);
+    r = image_complete(rx->fetch, complete, sha256, rx->image, err);
+    return r < 0 || !rx->fetch->packing ? r : image_partial_reset(&rx->partial, err);
 }
 
 int image_receive(struct image_fetch *fetch, struct image *image, struct pi_error *err)
 {
-    struct receiving rx = {.fetch = fetch, .image = image, .partial = {.fd = -1}};
+    struct receiving rx = {.fetch = fetch, .image = image, .partial = {.fd = -1}, .unpacked = {.fd = -1}};
     if (image_is_stored(fetch, image))
         return 0;
-    int r = take_partial(fetch, image, &rx.partial, err);
+    int r = take_partial(&rx, err);
     if (r < 0)
         return r;
     if (image_is_stored(fetch, image))
         r = image_partial_reset(&rx.partial, err);
     else
         r = receive(&rx, err);
+    image_unpack_free(&rx.unpack);
+    image_partial_done(&rx.unpacked);
     image_partial_done(&rx.partial);
     return r;
 }

@@ -105,7 +105,9 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     image->size_bytes = entry->size_bytes;
     if (fetch->sha256[0]) {
         trust(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
-        return strcmp(fetch->sha256, image->sha256) != 0 ? image_refuse_wrong(image, fetch->sha256, err) : 0;
+        return strcmp(fetch->sha256, image->sha256) != 0
+                   ? image_refuse_wrong(image->name, image->sha256, fetch->sha256, err)
+                   : 0;
     }
     int r = read_checksum_file(fetch, target, image, err);
     if (r == 0)
@@ -240,7 +242,9 @@ static int resolve_url(struct image_fetch *fetch, struct image *image, struct pi
         return image_refuse_unknown(url, err);
     if (fetch->sha256[0])
         image->checksum_source = IMAGE_CHECKSUM_USER;
-    memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
+    /* The user's SHA-256 is that of what the URL names, packed or not. */
+    fetch->packing = image_packing_of(base, &length);
+    memcpy(fetch->packing ? image->packed_sha256 : image->sha256, fetch->sha256, sizeof image->sha256);
     char name[256];
     snprintf(name, sizeof name, "%.*s", length, base);
     if (image_set(&image->name, *name ? name : "image") < 0 ||

@@ -9,6 +9,7 @@
 #include "agent/image/meter.h"
 #include "agent/image/partial.h"
 #include "agent/image/ref.h"
+#include "agent/image/unpack.h"
 
 struct image_fetch {
     const struct image_store *store;
@@ -17,7 +18,8 @@ struct image_fetch {
     struct image_ref ref;
     char sha256[IMAGE_SHA256_LENGTH + 1]; /* the request's, lower case; "" = none */
     struct pi_strv urls;                  /* where a resolved image can be had, in the order to try; owned */
-    char *metalink_path; /* of a Fedora image, for image_sources.fedora_metalink_url; owned */
+    char *metalink_path;        /* of a Fedora image, for image_sources.fedora_metalink_url; owned */
+    enum image_packing packing; /* of what the URL names */
     bool allow_unsigned;
     struct image_meter meter;
 };
@@ -44,7 +46,7 @@ int image_complete(struct image_fetch *fetch, struct image_partial *partial, con
 
 /* The first refusal of what no one vouches for, and the last one of what is not what it should be. */
 int image_refuse_unknown(const char *what, struct pi_error *err);
-int image_refuse_wrong(const struct image *image, const char *found, struct pi_error *err);
+int image_refuse_wrong(const char *name, const char *expected, const char *found, struct pi_error *err);
 
 /* Replaces a string that a struct owns. 0 or -ENOMEM. */
 int image_set(char **field, const char *value);

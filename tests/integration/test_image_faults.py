@@ -127,3 +127,60 @@ def test_killed_fetch_is_gone_on_with(client):
     assert code == 0, err
     assert client.is_right()
     assert server.requests[before] not in (None, "bytes=0-")
+
+
+def make_raw(size):
+    """A raw disk: a boot signature, something in the middle, zeros for the rest."""
+    disk = bytearray(size)
+    disk[510:512] = b"\x55\xaa"
+    disk[size // 2:size // 2 + 4096] = os.urandom(4096)
+    return bytes(disk)
+
+
+def pack(program, data):
+    return subprocess.run([program, "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+@pytest.fixture(params=["xz", "zstd"])
+def packed(request, client):
+    """A client that wants a packed raw disk; its server's URL ends as packed files do."""
+    client.raw = make_raw(4 * MIB)
+    client.data = pack(request.param, client.raw)
+    client.sha256 = hashlib.sha256(client.data).hexdigest()
+    client.suffix = {"xz": ".xz", "zstd": ".zst"}[request.param]
+    client.unpacked = client.images / f"sha256-{hashlib.sha256(client.raw).hexdigest()}.raw"
+    return client
+
+
+def test_packed_image_is_unpacked_on_the_way_and_known_again(packed):
+    with FaultServer(packed.data) as server:
+        code, err = packed.fetch(server.url + packed.suffix)
+        assert code == 0, err
+        assert packed.fetch(server.url + packed.suffix)[0] == 0
+    assert packed.unpacked.read_bytes() == packed.raw
+    assert packed.unpacked.stat().st_blocks * 512 < MIB
+    assert len(packed.stored()) == 2 and len(server.requests) == 1
+
+
+@pytest.mark.parametrize("damage", [
+    lambda data: data[:-40],
+    lambda data: data + b"more",
+    lambda data: data[:len(data) // 2] + b"????????" + data[len(data) // 2 + 8:],
+])
+def test_damaged_packed_image_is_refused_although_its_checksum_is_right(packed, damage):
+    packed.data = damage(packed.data)
+    packed.sha256 = hashlib.sha256(packed.data).hexdigest()
+    with FaultServer(packed.data) as server:
+        code, err = packed.fetch(server.url + packed.suffix)
+    assert code == UNVERIFIED, err
+    assert "damaged" in err
+    assert packed.stored() == []
+
+
+def test_packed_image_is_gone_on_with_too(packed):
+    with FaultServer(packed.data, "truncate", times=1) as server:
+        assert packed.fetch(server.url + packed.suffix)[0] == NETWORK
+        code, err = packed.fetch(server.url + packed.suffix)
+    assert code == 0, err
+    assert packed.unpacked.read_bytes() == packed.raw
+    assert server.requests[1].startswith("bytes=")
