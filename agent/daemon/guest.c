@@ -54,6 +54,14 @@ static void remember_failure(struct instance *instance, const char *module)
         pi_strv_add(failed, module);
 }
 
+/* cloud-init reports where its seed came from, and the address holds the key. The journal is what people pass
+ * on when they ask for help. */
+static void hide_key(const char *key, char *text)
+{
+    for (char *at = text; key[0] && (at = strstr(at, key));)
+        memset(at, '*', strlen(key));
+}
+
 static void on_reported(void *owner, const struct imds_report *report, void *user)
 {
     struct instance *instance = owner;
@@ -64,6 +72,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
         return;
     instance_sign(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
+    hide_key(record->key, text);
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
         remember_failure(instance, report->name);
