@@ -31,10 +31,13 @@ static int failed(gpgme_error_t code, struct pi_error *err)
 int image_gpg_open(struct image_meter *meter, struct image_gpg *ret, struct pi_error *err)
 {
     pi_auto_image_gpg struct image_gpg gpg = {.meter = meter};
-    char home[] = "/tmp/piagent-gpg-XXXXXX";
-    if (!mkdtemp(home))
-        return pi_fail(err, errno, "cannot create a folder for GnuPG in /tmp");
-    snprintf(gpg.home, sizeof gpg.home, "%s", home);
+    const char *folder = getenv("TMPDIR");
+    char home[sizeof gpg.home];
+    int n = snprintf(home, sizeof home, "%s/piagent-gpg-XXXXXX", folder && *folder == '/' ? folder : "/tmp");
+    if (n >= (int)sizeof home || !mkdtemp(home))
+        return pi_fail(err, n >= (int)sizeof home ? ENAMETOOLONG : errno,
+                       "cannot create a folder for GnuPG (TMPDIR, else /tmp)");
+    memcpy(gpg.home, home, sizeof gpg.home);
     gpgme_check_version(NULL); /* initializes the library, says its manual */
     gpgme_error_t code = gpgme_new(&gpg.ctx);
     if (!code)

@@ -11,7 +11,7 @@
 
 struct image_gpg {
     gpgme_ctx_t ctx;
-    char home[64]; /* "" = none */
+    char home[256]; /* below $TMPDIR, else /tmp; "" = none */
     struct image_meter *meter;
 };
 

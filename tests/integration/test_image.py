@@ -146,13 +146,45 @@ def test_signal_ends_a_download_and_the_next_fetch_goes_on(world, number):
 
 
 @pytest.mark.parametrize("world", [{"size": 2 * MIB, "faults": {"image": "slow"}}], indirect=True)
-def test_many_fetches_of_one_image_are_one_download(world):
-    processes = [world.start("image", "fetch", "fedora", "--arch", "x86_64") for _ in range(6)]
+def test_ten_fetches_of_one_image_are_one_download(world):
+    processes = [world.start("image", "fetch", "fedora", "--arch", "x86_64") for _ in range(10)]
     for process in processes:
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     assert world.downloads() == 1
     assert world.stored() == [f"sha256-{world.sha256}.json", f"sha256-{world.sha256}.qcow2"]
+
+
+@pytest.mark.parametrize("world", [{"size": 4 * MIB, "faults": {"image": "slow"}}], indirect=True)
+def test_killing_the_one_that_downloads_harms_no_other(world):
+    first = world.start("image", "fetch", "fedora", "--arch", "x86_64", "--json")
+    with first:
+        for line in first.stdout:
+            if json.loads(line).get("done_bytes", 0) > MIB:
+                break
+        others = [world.start("image", "fetch", "fedora", "--arch", "x86_64") for _ in range(4)]
+        first.kill()
+    for process in others:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert world.stored() == [f"sha256-{world.sha256}.json", f"sha256-{world.sha256}.qcow2"]
+
+
+def test_no_process_or_folder_of_gnupg_is_left_over(world):
+    temporary = world.folder / "tmp"
+    temporary.mkdir()
+    world.env["TMPDIR"] = str(temporary)
+    assert world.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    assert list(temporary.iterdir()) == []
+    assert not any(str(temporary) in command for command in commands_running())
+
+
+def commands_running():
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_text(errors="replace")
+        except OSError:
+            pass  # it ended meanwhile
 
 
 @pytest.mark.parametrize("faults, where", [
