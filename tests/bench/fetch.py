@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import statistics
 import struct
 import subprocess
@@ -19,27 +18,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
+from nginx import Nginx  # noqa: E402
+
 PIAGENT = os.environ["PIAGENT_BINARY"]
 MIB = 1 << 20
 LIMIT_MIB_S = 8
 LIMITED_MIB = 96
-
-CONFIG = """
-worker_processes 1;
-daemon off;
-pid {folder}/pid;
-error_log stderr crit;
-events {{ }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  sendfile on;
-  server {{ listen 127.0.0.1:{fast}; root {folder}/www; }}
-  server {{ listen 127.0.0.1:{limited}; root {folder}/www; limit_rate {limit}m; }}
-}}
-"""
-
 
 @dataclass
 class Cost:
@@ -84,41 +69,6 @@ def make_disk(path, mebibytes):
             file.write(block)
             digest.update(block)
     return digest.hexdigest()
-
-
-def free_ports(count):
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
-class Nginx:
-    def __init__(self, folder):
-        self.fast, self.limited = free_ports(2)
-        config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, limit=LIMIT_MIB_S))
-        program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or sys.exit("bench: install nginx")
-        self.process = subprocess.Popen([program, "-c", config, "-p", folder, "-e", "stderr"])
-        for port in (self.fast, self.limited):
-            self.wait(port)
-
-    def wait(self, port):
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        sys.exit("bench: nginx does not start")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
 
 
 class Bench:
@@ -198,14 +148,13 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="piagent-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         folder = pathlib.Path(name)
-        folder.chmod(0o755)  # nginx's worker may be another user
         (folder / "www").mkdir()
         whole = make_disk(folder / "www/whole.qcow2", args.size)
         limited = make_disk(folder / "www/limited.qcow2", LIMITED_MIB)
         bench = Bench(folder, args.runs)
-        with Nginx(folder) as nginx:
-            bench.whole(f"http://127.0.0.1:{nginx.fast}/whole.qcow2", whole, args.size)
-            bench.limited(f"http://127.0.0.1:{nginx.limited}/limited.qcow2", limited)
+        with Nginx(folder, LIMIT_MIB_S) as nginx:
+            bench.whole(f"{nginx.fast_url}/whole.qcow2", whole, args.size)
+            bench.limited(f"{nginx.limited_url}/limited.qcow2", limited)
     show(bench.rows)
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(bench.rows, indent=1) + "\n")

@@ -129,6 +129,14 @@ def test_killed_fetch_is_gone_on_with(client):
     assert server.requests[before] not in (None, "bytes=0-")
 
 
+def test_proxy_of_the_environment_is_asked(client):
+    with FaultServer(client.data) as proxy:
+        client.env["http_proxy"] = proxy.url.removesuffix("/disk.qcow2")
+        code, err = client.fetch("http://no.such.host.invalid/disk.qcow2")
+    assert code == 0, err
+    assert client.is_right()
+
+
 def make_raw(size):
     """A raw disk: a boot signature, something in the middle, zeros for the rest."""
     disk = bytearray(size)

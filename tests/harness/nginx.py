@@ -1,0 +1,84 @@
+"""A real nginx on loopback: FOLDER/www at full speed and, on a second port, so many MiB a second for a connection.
+
+    with Nginx(folder, limit=8) as nginx:
+        subprocess.run(["curl", f"{nginx.limited_url}/file"])
+
+nginx.requests() is its log so far: pairs of the status and the Range header ("-" where there was none).
+"""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+
+CONFIG = """
+worker_processes 1;
+daemon off;
+pid {folder}/pid;
+error_log stderr crit;
+events {{ }}
+http {{
+  log_format short '$status $http_range';
+  access_log {folder}/access.log short;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  sendfile on;
+  server {{ listen 127.0.0.1:{fast}; root {folder}/www; }}
+  server {{ listen 127.0.0.1:{limited}; root {folder}/www; limit_rate {limit}m; }}
+}}
+"""
+
+
+def program():
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+
+
+def free_ports(count):
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+class Nginx:
+    def __init__(self, folder, limit):
+        self.folder = pathlib.Path(folder)
+        self.folder.chmod(0o755)  # nginx's worker may be another user
+        self.fast, self.limited = free_ports(2)
+        config = self.folder / "nginx.conf"
+        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, limit=limit))
+        if not program():
+            raise RuntimeError("nginx is not installed: scripts/packages test")
+        self.process = subprocess.Popen([program(), "-c", config, "-p", folder, "-e", "stderr"])
+        for port in (self.fast, self.limited):
+            self.wait(port)
+
+    @property
+    def fast_url(self):
+        return f"http://127.0.0.1:{self.fast}"
+
+    @property
+    def limited_url(self):
+        return f"http://127.0.0.1:{self.limited}"
+
+    def wait(self, port):
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("nginx does not start")
+
+    def requests(self):
+        return [tuple(line.split(" ", 1)) for line in (self.folder / "access.log").read_text().splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
