@@ -138,6 +138,9 @@ void api_reply_stream(struct api_call *call, const struct api_stream *stream)
 {
     call->stream = *stream;
     call->streams = true;
+    /* A client that does not read for a while (Ctrl-S) costs a descriptor and no memory, and goes on where it
+     * was. */
+    MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, call, NULL);
     if (response)
