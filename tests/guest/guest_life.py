@@ -22,10 +22,9 @@ def boot_attached(user, arch):
         terminal.sendline(PASSWORD)
     terminal.expect(rf"Fedora-Cloud-Base-Generic-44-1\.7\.{arch}\.qcow2 .*\d%  .* of \d+ MiB", timeout=180)
     terminal.expect_exact("Ctrl-]", timeout=180)
-    # The account is made by cloud-init while the getty is there already, and the kernel may print into its prompt.
-    # What the console says has to be read meanwhile: a viewer that stalls for a minute is dropped.
     terminal.expect("Cloud-init v. .* finished at", timeout=BOOT)
     user.wait_ready("pi-1", BOOT)
+    # A fresh prompt: the one that the getty had before the account was made may have the kernel's words in it.
     terminal.sendline("")
     terminal.expect("login: ", timeout=60)
     terminal.sendline("pi")
