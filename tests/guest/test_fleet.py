@@ -9,9 +9,10 @@ NAMES = [f"node-{i}" for i in range(1, 7)]
 # In the guest: what the IMDS answers to anyone but the right key. Prints the statuses.
 PROBE = """
 import sys, urllib.request, urllib.error
-for path in sys.argv[2:]:
+for word in sys.argv[2:]:
+    method, _, path = word.partition(":")
     try:
-        print(urllib.request.urlopen(sys.argv[1] + path, timeout=10).status)
+        print(urllib.request.urlopen(urllib.request.Request(sys.argv[1] + path, method=method), timeout=10).status)
     except urllib.error.HTTPError as e:
         print(e.code)
 """
@@ -30,13 +31,24 @@ def check_own_seed(user, name):
     assert said.split() == [name, f"only-{name}", f"iid-{machine['uuid']}"]
 
 
+def check_nothing_is_shared(user):
+    records = [json.loads((user.instances / name / "record.json").read_text()) for name in NAMES]
+    own = [[record["key"] for record in records], [machine["uuid"] for machine in user.ps()],
+           [machine["ssh_port"] for machine in user.ps()],
+           [(user.instances / name / "ssh_host_ed25519_key.pub").read_text() for name in NAMES]]
+    assert [len(set(values)) for values in own] == [len(NAMES)] * len(own), own
+
+
 def check_no_other_seed(user, port):
+    """From inside the first guest, without the key of another one; a key of 128 random bits cannot be found by trying."""
     key = json.loads((user.instances / NAMES[0] / "record.json").read_text())["key"]
     wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
-    paths = [f"/{key}/meta-data", f"/{wrong}/meta-data", "/", "/meta-data", f"/{key}/../{wrong}/user-data",
-             f"/{key}/", f"/{key.upper()}/meta-data" if key.upper() != key else f"/x{key}/meta-data"]
-    command = f"python3 - http://10.0.2.2:{port} {' '.join(paths)} <<'EOF'\n{PROBE}\nEOF"
-    assert user.ssh(NAMES[0], command).split() == ["200"] + ["404"] * 6
+    refused = ["GET:/", "GET:/meta-data", "GET://meta-data", f"GET:/{key}/", f"GET:/x{key}/meta-data",
+               f"GET:/{key[:-1]}/meta-data", f"GET:/{wrong}/meta-data", f"HEAD:/{wrong}/meta-data", f"POST:/{wrong}/events",
+               f"GET:/{key}/../{wrong}/user-data", f"GET:/{wrong}/../{key}/user-data", f"GET:/{key}/%2e%2e/{wrong}/user-data"]
+    words = " ".join([f"GET:/{key}/meta-data", f"HEAD:/{key}/user-data", *refused])
+    said = user.ssh(NAMES[0], f"python3 - http://10.0.2.2:{port} {words} <<'EOF'\n{PROBE}\nEOF")
+    assert said.split() == ["200"] * 2 + ["404"] * len(refused)
 
 
 def test_six_guests_keep_their_seeds_and_outlive_their_agent():
@@ -49,6 +61,7 @@ def test_six_guests_keep_their_seeds_and_outlive_their_agent():
             assert run.returncode == 0, f"{name}: {out}"
         for name in NAMES:
             check_own_seed(user, name)
+        check_nothing_is_shared(user)
         port = user.api("GET", "/v1/agent")[1]["imds_port"]
         check_no_other_seed(user, port)
 
