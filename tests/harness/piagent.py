@@ -59,7 +59,9 @@ class User:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
+        if failure:
+            self.print_logs()
         try:
             # First those that would start the agent again to go on following a machine.
             for follower in self.followers:
@@ -74,6 +76,11 @@ class User:
                     os.kill(pid, signal.SIGKILL)
             wait_for("all of it has ended", lambda: not self.processes(), 20)
             shutil.rmtree(self.home)
+
+    def print_logs(self):
+        """What tells why a test failed and goes with the folders: pytest shows it."""
+        for log in sorted(self.home.glob("data/piagent/**/*.log")) + sorted(self.instances.glob("*/journal.jsonl")):
+            print(f"--- the end of {log}\n{log.read_text(errors='replace')[-4000:]}")
 
     def call(self, *args, timeout=60, **more):
         """The finished command, whatever it ended with."""
