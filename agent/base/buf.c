@@ -100,10 +100,17 @@ int pi_strv_addf(struct pi_strv *v, const char *format, ...)
     return strv_take(v, text);
 }
 
+void pi_strv_cut(struct pi_strv *v, size_t count)
+{
+    while (v->count > count) {
+        free(v->items[--v->count]);
+        v->items[v->count] = NULL;
+    }
+}
+
 void pi_strv_done(struct pi_strv *v)
 {
-    for (size_t i = 0; i < v->count; i++)
-        free(v->items[i]);
+    pi_strv_cut(v, 0);
     free(v->items);
     *v = (struct pi_strv){0};
 }

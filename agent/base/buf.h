@@ -35,6 +35,9 @@ struct pi_strv {
 int pi_strv_add(struct pi_strv *v, const char *item);
 int pi_strv_addf(struct pi_strv *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Drops all items but the first count. */
+void pi_strv_cut(struct pi_strv *v, size_t count);
+
 void pi_strv_done(struct pi_strv *v);
 #define pi_auto_strv __attribute__((cleanup(pi_strv_done)))
 

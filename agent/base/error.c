@@ -33,7 +33,7 @@ int pi_fail(struct pi_error *err, int errnum, const char *format, ...)
         va_end(args);
         if (n >= 0 && (size_t)n < sizeof err->text)
             snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", strerror(errnum));
-        err->kind = PI_FAILED;
+        err->kind = errnum == ENOSPC || errnum == EDQUOT ? PI_HOST : PI_FAILED;
     }
     return -errnum;
 }

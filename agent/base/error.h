@@ -31,8 +31,8 @@ struct pi_error {
     char text[1024];
 };
 
-/* A failed system call: message + ": " + strerror(errnum), kind PI_FAILED. Returns -errnum (or -EIO where
- * errnum is 0). err may be NULL. */
+/* A failed system call: message + ": " + strerror(errnum), kind PI_FAILED, or PI_HOST where no space is
+ * left. Returns -errnum (or -EIO where errnum is 0). err may be NULL. */
 int pi_fail(struct pi_error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A refusal that a person can act on: the message alone. Returns the negative errno that stands for the kind.

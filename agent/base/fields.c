@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "agent/base/fs.h"
 
 static int wrong(const struct pi_field *f, struct pi_error *err, const char *wanted)
 {
@@ -207,6 +210,22 @@ void pi_fields_done(const struct pi_field *table, void *owner)
             *(json_t **)at = NULL;
         }
     }
+}
+
+static void *memory_or_end(size_t size)
+{
+    static const char message[] = "piagent: there is no memory left\n";
+    void *p = malloc(size);
+    if (!p) {
+        (void)pi_write_all(STDERR_FILENO, message, sizeof message - 1);
+        _exit(PI_HOST);
+    }
+    return p;
+}
+
+void pi_json_protect(void)
+{
+    json_set_alloc_funcs(memory_or_end, free);
 }
 
 json_t *pi_json_parse(const char *text, size_t size, struct pi_error *err)

@@ -58,6 +58,13 @@ json_t *pi_fields_write(const struct pi_field *table, const void *from);
 /* Frees all that the struct owns and zeroes those members. */
 void pi_fields_done(const struct pi_field *table, void *owner);
 
+/*
+ * To be called first in main(): from then on the process ends (PI_HOST, said on its standard error) where
+ * jansson gets no memory. Its parser goes on without the characters that it had no room for, and reads and
+ * writes past its buffers where that was a string's end (load.c, lex_scan_string).
+ */
+void pi_json_protect(void);
+
 /* Parses JSON text that came from outside: one object, no duplicate keys. max depth is jansson's (2048). New
  * reference or NULL. */
 json_t *pi_json_parse(const char *text, size_t size, struct pi_error *err);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/random.h"
+
+#define TEMP_HEX 8
 
 int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err)
 {
@@ -67,17 +70,35 @@ int pi_dir_sync(int dir_fd, struct pi_error *err)
     return 0;
 }
 
+/* ".NAME.HEX" beside the path: what has such a name is never more than half of something. */
+static int temp_name(const char *path, int head, char ret[PATH_MAX], struct pi_error *err)
+{
+    char suffix[PI_HEX_MAX + 1];
+    int r = pi_random_hex(TEMP_HEX, suffix);
+    if (r < 0)
+        return pi_fail(err, -r, "no random bytes");
+    if (snprintf(ret, PATH_MAX, "%.*s.%s.%s", head, path, path + head, suffix) >= PATH_MAX)
+        return pi_fail(err, ENAMETOOLONG, "%s", path);
+    return 0;
+}
+
+static bool is_temp_name(const char *name)
+{
+    size_t length = strlen(name);
+    const char *suffix = length > TEMP_HEX + 2 ? name + length - TEMP_HEX : name;
+    return name[0] == '.' && suffix > name && suffix[-1] == '.' &&
+           strspn(suffix, "0123456789abcdef") == TEMP_HEX;
+}
+
 int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct pi_error *err)
 {
-    char temp[PATH_MAX], folder[PATH_MAX], suffix[PI_HEX_MAX + 1];
+    char temp[PATH_MAX], folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
     int head = slash ? (int)(slash - path + 1) : 0;
-    int r = pi_random_hex(8, suffix);
+    int r = temp_name(path, head, temp, err);
     if (r < 0)
-        return pi_fail(err, -r, "no random bytes");
-    if (snprintf(temp, sizeof temp, "%.*s.%s.%s", head, path, path + head, suffix) >= (int)sizeof temp)
-        return pi_fail(err, ENAMETOOLONG, "%s", path);
+        return r;
     snprintf(folder, sizeof folder, "%.*s", head, path);
 
     pi_auto_close int folder_fd = openat(dir_fd, head ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -128,6 +149,11 @@ int pi_dir_open(const char *path, struct pi_error *err)
             return pi_fail(err, errno, "cannot create %s", part);
     }
     pi_auto_close int fd = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return pi_refuse(
+            err, PI_HOST,
+            "%s is a link or a file, not a folder: move it away, or set the XDG variables to a folder of yours",
+            path);
     if (fd < 0)
         return pi_fail(err, errno, "%s", path);
     int r = check_owned(fd, path, err);
@@ -140,6 +166,15 @@ int pi_dir_make(const char *path, struct pi_error *err)
     return fd < 0 ? fd : 0;
 }
 
+DIR *pi_dir_entries(int dir_fd, const char *name)
+{
+    pi_auto_close int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir)
+        pi_steal_fd(&fd);
+    return dir;
+}
+
 static int remove_tree(int dir_fd, const char *name, struct pi_error *err)
 {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
@@ -147,13 +182,9 @@ static int remove_tree(int dir_fd, const char *name, struct pi_error *err)
     if (errno != EISDIR && errno != EPERM)
         return pi_fail(err, errno, "cannot remove %s", name);
 
-    pi_auto_closedir DIR *dir = NULL;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || !(dir = fdopendir(fd))) {
-        int errnum = errno;
-        pi_close_p(&fd);
-        return pi_fail(err, errnum, "cannot remove %s", name);
-    }
+    pi_auto_closedir DIR *dir = pi_dir_entries(dir_fd, name);
+    if (!dir)
+        return pi_fail(err, errno, "cannot remove %s", name);
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
@@ -174,6 +205,30 @@ int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
         if ((r = remove_tree(dir_fd, name, err)) != -ENOTEMPTY)
             break;
     return r;
+}
+
+void pi_temp_sweep(int dir_fd)
+{
+    pi_auto_closedir DIR *dir = pi_dir_entries(dir_fd, ".");
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_temp_name(entry->d_name))
+            pi_tree_remove(dir_fd, entry->d_name, NULL);
+}
+
+int pi_tree_discard(int dir_fd, const char *name, struct pi_error *err)
+{
+    char temp[PATH_MAX];
+    int r = temp_name(name, 0, temp, err);
+    if (r < 0)
+        return r;
+    if (renameat(dir_fd, name, dir_fd, temp) < 0)
+        return errno == ENOENT ? 0 : pi_fail(err, errno, "cannot remove %s", name);
+    if ((r = pi_dir_sync(dir_fd, err)) < 0) {
+        renameat(dir_fd, temp, dir_fd, name);
+        return pi_context(err, r, "cannot remove %s", name);
+    }
+    pi_temp_sweep(dir_fd);
+    return 0;
 }
 
 int pi_space_free(const char *path, uint64_t *ret_bytes, struct pi_error *err)

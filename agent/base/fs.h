@@ -6,6 +6,7 @@
 #ifndef PIAGENT_BASE_FS_H
 #define PIAGENT_BASE_FS_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,6 +36,18 @@ int pi_dir_open(const char *path, struct pi_error *err);
 
 /* Removes name and all in it, never following a link. No error where it is not there. */
 int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err);
+
+/* The same for a whole that nobody may see a part of: its name is gone at once and durably, or the error says
+ * why nothing has changed. What cannot be removed then is left to the next pi_temp_sweep(), which this ends
+ * with. */
+int pi_tree_discard(int dir_fd, const char *name, struct pi_error *err);
+
+/* Removes what a process that was killed in pi_file_write() or pi_tree_discard() left in the folder. Nobody
+ * else may be writing there. */
+void pi_temp_sweep(int dir_fd);
+
+/* Opens a folder to list it, never through a link; the caller's to close. NULL with errno. */
+DIR *pi_dir_entries(int dir_fd, const char *name);
 
 /* Bytes that an unprivileged user may still write on the file system that holds path. */
 int pi_space_free(const char *path, uint64_t *ret_bytes, struct pi_error *err);

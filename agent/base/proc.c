@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ static void child_exec(const struct pi_spawn *how, pid_t parent)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     if (how->new_session)
         setsid();
     /* A parent that ended before it was asked for sends nothing any more. */
@@ -51,39 +53,65 @@ static void child_exec(const struct pi_spawn *how, pid_t parent)
     execve(how->argv[0], (char *const *)how->argv, how->environ_ ? (char *const *)how->environ_ : environ);
 }
 
+/* The child waits for a byte before it becomes the program, and an end of file says that nobody is left who
+ * wants it. Its errno comes back on the same way, which a successful exec closes. */
+static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
+{
+    char go;
+    /* Above every target, so that putting descriptors into place does not overwrite it. */
+    int link = fcntl(theirs, F_DUPFD_CLOEXEC, (int)how->fd_count);
+    ssize_t n;
+    do
+        n = read(link, &go, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1)
+        _exit(125);
+    child_exec(how, parent);
+    int errnum = errno;
+    if (write(link, &errnum, sizeof errnum) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* Lets the child become the program. 0, or its errno. */
+static int let_go(int ours)
+{
+    int errnum = 0;
+    ssize_t n = send(ours, "", 1, MSG_NOSIGNAL);
+    if (n < 0)
+        return errno;
+    do
+        n = read(ours, &errnum, sizeof errnum);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof errnum ? errnum : 0;
+}
+
 int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err)
 {
-    /* The child's errno comes back through a pipe that a successful exec closes. */
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
-    pi_auto_close int reader = report[0], writer = report[1];
+    pi_auto_close int ours = ends[0], theirs = ends[1];
 
     pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
     if (pid == 0) {
-        /* Above every target, so that putting descriptors into place does not overwrite it. */
-        int out = fcntl(writer, F_DUPFD_CLOEXEC, 64);
-        child_exec(how, parent);
-        int errnum = errno;
-        if (write(out, &errnum, sizeof errnum) < 0)
-            _exit(126);
-        _exit(127);
+        close(ours);
+        child_run(how, parent, theirs);
     }
-    close(pi_steal_fd(&writer));
+    close(pi_steal_fd(&theirs));
     pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    int errnum = pidfd < 0 ? errno : 0, child_errnum = 0;
-    ssize_t n;
-    do
-        n = read(reader, &child_errnum, sizeof child_errnum);
-    while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof child_errnum)
-        errnum = child_errnum;
-    if (errnum) {
+    int errnum = pidfd < 0 ? errno : 0;
+    int r = errnum || !how->before ? 0 : how->before(pid, how->user, err);
+    if (r == 0 && !errnum)
+        errnum = let_go(ours);
+    if (errnum)
+        r = pi_fail(err, errnum, "cannot start %s", how->argv[0]);
+    if (r < 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        return pi_fail(err, errnum, "cannot start %s", how->argv[0]);
+        return r;
     }
     *ret_pid = pid;
     *ret_pidfd = pi_steal_fd(&pidfd);

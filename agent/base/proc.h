@@ -27,6 +27,10 @@ struct pi_spawn {
     const char *const *environ_; /* NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
     int orphan_signal;           /* comes when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
+    /* Called when there is a process, and before it becomes the program: where this fails, or the caller's
+     * process ends in it, the program never runs. NULL = nothing to do. */
+    int (*before)(pid_t pid, void *user, struct pi_error *err);
+    void *user;
 };
 
 /* Starts the program. The pidfd (O_CLOEXEC) is the caller's, readable once the process has ended. Reap with

@@ -163,6 +163,27 @@ size_t pi_utf8_length(const char *text, size_t left)
     return overlong_or_surrogate ? 0 : n;
 }
 
+bool pi_char_shows(uint32_t code_point)
+{
+    static const uint32_t hidden[][2] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},   {0x200e, 0x200f},   {0x2028, 0x202e},
+        {0x2066, 0x2069}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
+        if (code_point >= hidden[i][0] && code_point <= hidden[i][1])
+            return false;
+    return true;
+}
+
+/* Of a sequence whose length pi_utf8_length() gave. */
+static uint32_t decode(const unsigned char *s, size_t n)
+{
+    uint32_t code_point = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        code_point = code_point << 6 | (s[i] & 0x3f);
+    return code_point;
+}
+
 char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
 {
     size_t used = 0;
@@ -171,8 +192,7 @@ char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
         size_t n = pi_utf8_length(text + i, length - i);
         const unsigned char *s = (const unsigned char *)text + i;
         bool white = n == 1 && (*s == ' ' || (*s >= '\t' && *s <= '\r'));
-        bool control =
-            n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f)) || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+        bool control = n == 0 || !pi_char_shows(decode(s, n));
         size_t out = white || control ? 1 : n;
         if (used + out + 1 > max)
             break;

@@ -28,8 +28,8 @@ char *pi_size_format(uint64_t bytes, char buf[32]);
 char *pi_duration_format(uint64_t ms, char buf[32]);
 
 /*
- * A copy of text that is safe on a terminal and on one line: control characters (C0, C1, DEL) and bytes that
- * are not UTF-8 become '?', a run of white space becomes one space. At most max bytes, cut between
+ * A copy of text that is safe on a terminal and on one line: characters that are not shown (below) and bytes
+ * that are not UTF-8 become '?', a run of white space becomes one space. At most max bytes, cut between
  * characters. Returns buf. Everything that a guest or QEMU said goes through here before it is shown or
  * logged.
  */
@@ -37,6 +37,11 @@ char *pi_text_clean(const char *text, size_t length, char *buf, size_t max);
 
 /* The length of the UTF-8 sequence at s (1 to 4), or 0 where it isn't one (RFC 3629). */
 size_t pi_utf8_length(const char *s, size_t left);
+
+/* Whether a character shows itself and does nothing else: no control (C0, C1, DEL), no line or paragraph
+ * separator, none of those that turn or hide the text around them (Unicode's UAX #9, UTS #39: marks,
+ * embeddings, overrides and isolates of direction, tags). */
+bool pi_char_shows(uint32_t code_point);
 
 bool pi_starts_with(const char *text, const char *prefix);
 bool pi_ends_with(const char *text, const char *suffix);

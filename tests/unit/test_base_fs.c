@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -246,6 +247,43 @@ static void removal_takes_the_tree_and_follows_no_link(void **state)
     assert_int_equal(pi_tree_remove(f->fd, "not there", NULL), 0);
 }
 
+static void discarded_tree_is_gone_at_once_and_takes_earlier_rests_along(void **state)
+{
+    const struct folder *f = *state;
+    assert_int_equal(mkdirat(f->fd, "tree", 0700), 0);
+    assert_int_equal(mkdirat(f->fd, "tree/sub", 0700), 0);
+    put(f, "tree/sub/file", "x");
+    put(f, ".rest.0123abcd", "x");
+    put(f, "other", "x");
+    assert_int_equal(pi_tree_discard(f->fd, "tree", NULL), 0);
+    assert_int_equal(pi_tree_discard(f->fd, "tree", NULL), 0);
+    assert_int_equal(entries(f->path), 1);
+}
+
+static void sweep_takes_what_has_a_temporary_name_and_nothing_else(void **state)
+{
+    static const struct {
+        const char *name;
+        bool swept;
+    } cases[] = {
+        {".file.0123abcd", true},  {".a.b.89abcdef", true},    {"file.0123abcd", false},
+        {".file.0123abcg", false}, {".file.0123abc", false},   {".0123abcd", false},
+        {"..0123abcd", false},     {".file-0123abcd", false},  {".file.00123abcd", false},
+        {".file.0123ABCD", false}, {".file.0123abcd.", false},
+    };
+    const struct folder *f = *state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        put(f, cases[i].name, "x");
+    assert_int_equal(symlinkat("other", f->fd, ".link.0123abcd"), 0);
+    put(f, "other", "x");
+    pi_temp_sweep(f->fd);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        if ((faccessat(f->fd, cases[i].name, F_OK, 0) < 0) != cases[i].swept)
+            fail_msg("%s", cases[i].name);
+    assert_true(faccessat(f->fd, ".link.0123abcd", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+    assert_content(f, "other", "x");
+}
+
 static void free_space_is_known(void **state)
 {
     const struct folder *f = *state;
@@ -273,6 +311,8 @@ int main(void)
         TEST(unsafe_folder_is_refused),
         TEST(folder_of_another_user_is_refused),
         TEST(removal_takes_the_tree_and_follows_no_link),
+        TEST(discarded_tree_is_gone_at_once_and_takes_earlier_rests_along),
+        TEST(sweep_takes_what_has_a_temporary_name_and_nothing_else),
         TEST(free_space_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

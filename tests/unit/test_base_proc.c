@@ -295,6 +295,71 @@ static int run(const char *script, struct pi_buf *output, int *ret_code, struct 
     return pi_run((const char *const[]){"sh", "-c", script, NULL}, output, ret_code, err);
 }
 
+static int refuse(pid_t pid, void *user, struct pi_error *err)
+{
+    *(pid_t *)user = pid;
+    usleep(100000); /* for a program that runs although it must not */
+    return pi_refuse(err, PI_CONFLICT, "not now");
+}
+
+static void program_does_not_run_where_what_comes_before_it_fails(void **state)
+{
+    struct folder *f = *state;
+    struct pi_error err;
+    pid_t seen = 0, pid = -7;
+    int pidfd = -7;
+    char script[300];
+    snprintf(script, sizeof script, "echo x > %s", folder_path(f, "ran"));
+    const struct pi_spawn how = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL},
+                                 .fds = (const int[]){-1, -1, 2},
+                                 .fd_count = 3,
+                                 .before = refuse,
+                                 .user = &seen};
+    assert_int_equal(pi_spawn(&how, &pid, &pidfd, &err), -EEXIST);
+    assert_string_equal(err.text, "not now");
+    assert_true(seen > 0 && pid == -7 && pidfd == -7);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(faccessat(f->fd, "ran", F_OK, 0), -1);
+}
+
+static int die(pid_t pid, void *user, struct pi_error *err)
+{
+    (void)err;
+    if (write(*(int *)user, &pid, sizeof pid) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+static void program_does_not_run_where_its_parent_ends_before(void **state)
+{
+    struct folder *f = *state;
+    int ends[2];
+    pid_t child = 0;
+    char script[300];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    snprintf(script, sizeof script, "echo x > %s", folder_path(f, "ran"));
+    pid_t parent = fork();
+    if (parent == 0) {
+        int pidfd;
+        const struct pi_spawn how = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL},
+                                     .fds = (const int[]){-1, -1, ends[1]},
+                                     .fd_count = 3,
+                                     .before = die,
+                                     .user = &ends[1]};
+        pi_spawn(&how, &parent, &pidfd, NULL);
+        _exit(2);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &child, sizeof child), sizeof child);
+    /* The pipe's end is in the child, and would be the program's: the end of file is the end of either. */
+    struct pollfd ended = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, DEADLINE_MS), 1);
+    assert_int_equal(read(ends[0], &child, sizeof child), 0);
+    close(ends[0]);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    assert_int_equal(faccessat(f->fd, "ran", F_OK, 0), -1);
+}
+
 static void run_collects_output_and_errors(void **state)
 {
     pi_auto_buf struct pi_buf output = {0};
@@ -365,6 +430,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(name_with_parentheses_does_not_hide_the_start_time, folder_setup,
                                         folder_teardown),
         cmocka_unit_test(identity_that_cannot_be_checked_is_not_called_gone),
+        cmocka_unit_test_setup_teardown(program_does_not_run_where_what_comes_before_it_fails, folder_setup,
+                                        folder_teardown),
+        cmocka_unit_test_setup_teardown(program_does_not_run_where_its_parent_ends_before, folder_setup,
+                                        folder_teardown),
         cmocka_unit_test(run_collects_output_and_errors),
         cmocka_unit_test(failed_run_is_refused_with_its_last_line),
         cmocka_unit_test(exit_code_is_given_where_asked),

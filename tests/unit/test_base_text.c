@@ -290,6 +290,13 @@ static void text_is_made_safe_for_a_terminal(void **state)
         {"\xe2\x82x", "??x"},
         {"\xed\xa0\x80", "???"},
         {"\xc0\x80", "??"},
+        {"\xe2\x80\xae"
+         "exe",
+         "?exe"}, /* U+202E: right to left from here on */
+        {"\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\x8f\xd8\x9c", "????"},
+        {"\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf", "???"},
+        {"\xf3\xa0\x81\x81", "?"},
+        {"\xd7\x90\xe2\x80\x90\xe2\x81\xa5", "\xd7\x90\xe2\x80\x90\xe2\x81\xa5"},
     };
     char buf[128];
     (void)state;

@@ -1,0 +1,189 @@
+/*
+ * Memory that runs out: an operation is repeated with each of its allocations failing in turn, once alone and
+ * once with all that follow it. Included by the test_*_memory.c only: it puts an allocator of its own before
+ * the C library's (or the sanitizer's), so that the libraries beneath fail as well.
+ */
+#ifndef TESTS_UNIT_MEMORY_FIXTURE_H
+#define TESTS_UNIT_MEMORY_FIXTURE_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "agent/base/error.h"
+
+/* Both sanitizers name what stands behind their malloc so, for programs that have one themselves. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define REAL(name) __interceptor_##name
+#else
+#define REAL(name) __libc_##name
+#endif
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *old, size_t size);
+void REAL(free)(void *p);
+
+/* They run before a sanitizer is up. */
+#define EARLY __attribute__((no_sanitize("address", "thread", "undefined")))
+
+#define MEMORY_ALLOCATIONS_MAX 5000
+
+static struct {
+    bool armed, all_after, refused;
+    long until; /* allocations that go well before the one that fails */
+    long live;  /* that were not freed */
+} memory;
+
+EARLY static bool memory_refuses(void)
+{
+    if (!memory.armed || memory.until-- > 0 || (memory.refused && !memory.all_after))
+        return false;
+    memory.refused = true;
+    errno = ENOMEM;
+    return true;
+}
+
+EARLY static void *memory_count(void *p)
+{
+    memory.live += p != NULL;
+    return p;
+}
+
+EARLY void *malloc(size_t size)
+{
+    return memory_refuses() ? NULL : memory_count(REAL(malloc)(size));
+}
+
+static void *memory_given(size_t size)
+{
+    return memory_count(REAL(malloc)(size));
+}
+
+EARLY void *calloc(size_t count, size_t size)
+{
+    return memory_refuses() ? NULL : memory_count(REAL(calloc)(count, size));
+}
+
+EARLY void *realloc(void *old, size_t size)
+{
+    if (!old)
+        return malloc(size);
+    return memory_refuses() ? NULL : REAL(realloc)(old, size);
+}
+
+/* AddressSanitizer's own of these three don't call malloc. */
+EARLY void *reallocarray(void *old, size_t count, size_t size)
+{
+    return realloc(old, count * size);
+}
+
+EARLY char *strndup(const char *text, size_t size)
+{
+    size_t length = strnlen(text, size);
+    char *copy = malloc(length + 1);
+    if (copy) {
+        memcpy(copy, text, length);
+        copy[length] = '\0';
+    }
+    return copy;
+}
+
+EARLY char *strdup(const char *text)
+{
+    return strndup(text, strlen(text));
+}
+
+EARLY void free(void *p)
+{
+    memory.live -= p != NULL;
+    REAL(free)(p);
+}
+
+/* What an operation promises while memory is short: a failed assertion needs memory itself. */
+#define memory_promise(condition)            \
+    do {                                     \
+        bool kept_ = (condition);            \
+        memory.armed &= kept_;               \
+        if (!kept_)                          \
+            fail_msg("not: %s", #condition); \
+    } while (0)
+
+/* Marks an output, and says whether it was left as it was. */
+static inline void memory_mark(void *output, size_t size)
+{
+    memset(output, 0x5a, size);
+}
+
+static inline bool memory_untouched(const void *output, size_t size)
+{
+    const unsigned char *bytes = output;
+    while (size && bytes[size - 1] == 0x5a)
+        size--;
+    return size == 0;
+}
+
+struct memory_operation {
+    const char *name;
+    /* 0 or -errno. Leaves nothing behind; promises whatever has to hold after either. Libraries can do
+     * without some of their memory, so it may succeed. */
+    int (*run)(struct pi_error *err);
+    bool silent; /* it has no messages */
+    bool parses; /* JSON: jansson itself gets its memory, as after pi_json_protect() */
+};
+
+#define MEMORY_OPERATION(function, ...)                 \
+    {                                                   \
+        .name = #function, .run = function, __VA_ARGS__ \
+    }
+
+/* Runs it with allocation n failing; whether there was such an allocation. */
+static bool memory_fail(const struct memory_operation *operation, long n, bool all_after)
+{
+    struct pi_error err = {0};
+    long before = memory.live;
+    memory.until = n;
+    memory.all_after = all_after;
+    memory.refused = false;
+    json_set_alloc_funcs(operation->parses ? memory_given : malloc, free);
+    memory.armed = true;
+    int r = operation->run(&err);
+    memory.armed = false;
+    const char *how = all_after ? "and all after it" : "alone";
+    if (memory.live != before)
+        fail_msg("%s, allocation %ld %s: %ld are left behind", operation->name, n, how, memory.live - before);
+    if (!memory.refused && r != 0)
+        fail_msg("%s fails with memory: %d, %s", operation->name, r, err.text);
+    if (memory.refused && r != 0 && r != -ENOMEM)
+        fail_msg("%s, allocation %ld %s: %d, %s", operation->name, n, how, r, err.text);
+    if (r == -ENOMEM && !operation->silent && !strstr(err.text, strerror(ENOMEM)))
+        fail_msg("%s, allocation %ld %s says: %s", operation->name, n, how, err.text);
+    return memory.refused;
+}
+
+static void memory_check(const struct memory_operation *operations, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        /* What libraries make once for all is there after the first time. */
+        struct pi_error err = {0};
+        if (operations[i].run(&err) != 0)
+            fail_msg("%s fails: %s", operations[i].name, err.text);
+        long n = 0;
+        while (memory_fail(&operations[i], n, false)) {
+            memory_fail(&operations[i], n, true);
+            assert_in_range(++n, 1, MEMORY_ALLOCATIONS_MAX);
+        }
+        if (n == 0)
+            fail_msg("%s needs no memory", operations[i].name);
+    }
+}
+
+#endif
