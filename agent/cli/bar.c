@@ -8,8 +8,9 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 
-#define BAR_MIN 10
-#define BAR_MAX 40
+#define BAR_MIN  10
+#define BAR_MAX  40
+#define NAME_MIN 8
 
 static size_t step(const char *s)
 {
@@ -72,10 +73,13 @@ int cli_render_image(const struct image_progress *p, unsigned width, struct pi_b
     pi_text_clean(p->name, strlen(p->name), name, sizeof name);
     bool counted = p->done_bytes || p->total_bytes;
     int r = p->phase == IMAGE_DOWNLOADING ? 0 : pi_buf_printf(&line, "%s ", image_phase_names[p->phase]);
-    if (r == 0)
-        r = pi_buf_printf(&line, "%s%s", name, counted ? "  " : "");
     if (r == 0 && counted)
         r = numbers(p, &tail);
+    unsigned others = columns(line.data) + (counted ? columns(tail.data) + 2 : 0);
+    if (r == 0)
+        r = cli_fit(name, width > others + NAME_MIN ? width - others : NAME_MIN, &line);
+    if (r == 0 && counted)
+        r = pi_buf_puts(&line, "  ");
     if (r < 0)
         return r;
     unsigned used = columns(line.data) + (counted ? columns(tail.data) : 0) + 4;

@@ -12,7 +12,7 @@ int cli_fit(const char *text, unsigned width, struct pi_buf *ret);
 /*
  * An image's progress on one line of at most width columns:
  *     Fedora-Cloud-Base-44.qcow2  [#######---------]  45%  213 MiB of 480 MiB  12.3 MiB/s  22.0s left
- * Where it is narrow the bar goes first, then the end of the line.
+ * Where it is narrow the bar goes first, then the end of the name, then that of the line.
  */
 int cli_render_image(const struct image_progress *progress, unsigned width, struct pi_buf *ret);
 

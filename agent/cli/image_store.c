@@ -15,7 +15,8 @@
 #include "agent/cli/table.h"
 #include "agent/image/care.h"
 
-#define PREFIX_MIN 4 /* hexadecimal digits that may name an image */
+#define PREFIX_MIN        4     /* hexadecimal digits that may name an image */
+#define OLDER_THAN_MIN_MS 60000 /* less is a number that lacks its unit */
 
 /* A signal handler has nothing else to write to. */
 static volatile sig_atomic_t cancelled;
@@ -196,6 +197,23 @@ static int verify_one(const struct shelf *shelf, struct image *image, struct cli
     return r;
 }
 
+/* What is no whole image any more; a failure that is told already stays the command's. */
+static int verify_damaged(const struct shelf *shelf, int first, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv damaged = {0};
+    struct pi_error ignored;
+    int r = image_store_damaged(&shelf->store, &damaged, first < 0 ? &ignored : err);
+    if (r < 0 || !damaged.count)
+        return first < 0 ? first : r;
+    if (first < 0)
+        cli_report(err);
+    return pi_refuse(
+        err, PI_UNVERIFIED,
+        "%s is damaged (its size or its provenance is wrong)%s: fetching the same image replaces it, "
+        "piagent image prune removes it",
+        damaged.items[0], damaged.count > 1 ? ", and it is not the only one" : "");
+}
+
 /* All of them are looked at; the first failure is the command's. */
 static int run_verify(const struct cli_call *call, struct pi_error *err)
 {
@@ -223,7 +241,7 @@ static int run_verify(const struct cli_call *call, struct pi_error *err)
             *err = failure;
         }
     }
-    return first;
+    return call->count ? first : verify_damaged(&shelf, first, err);
 }
 
 static int run_rm(const struct cli_call *call, struct pi_error *err)
@@ -250,12 +268,33 @@ struct prune_options {
     bool dry_run;
 };
 
+/* Those that a machine needs are left to be fetched again. */
+static int prune_damaged(const struct shelf *shelf, bool dry_run, uint64_t *freed_bytes, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv damaged = {0};
+    int r = image_store_damaged(&shelf->store, &damaged, err);
+    for (size_t i = 0; r == 0 && i < damaged.count; i++) {
+        struct image image = {0};
+        uint64_t bytes = 0;
+        if (sscanf(damaged.items[i], "sha256-%64[0-9a-f]", image.sha256) != 1 || is_used(shelf, &image))
+            continue;
+        r = image_store_remove_damaged(&shelf->store, damaged.items[i], dry_run, &bytes, err);
+        *freed_bytes += bytes;
+        if (r == 0)
+            printf("%s  damaged\n", damaged.items[i]);
+    }
+    return r;
+}
+
 static int run_prune(const struct cli_call *call, struct pi_error *err)
 {
     const struct prune_options *options = call->values;
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
     uint64_t now_ms = pi_realtime_ms(), freed_bytes = 0;
     char size[32];
+    if (options->older_than_ms && options->older_than_ms < OLDER_THAN_MIN_MS)
+        return pi_refuse(err, PI_USAGE,
+                         "--older-than is less than a minute: write it with its unit, 120h for five days");
     int r = shelf_open(&shelf, err);
     for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
         const struct image *image = &shelf.list.items[i];
@@ -268,8 +307,10 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
             printf("%s  %s\n", image->name, pi_size_format(image->size_bytes, size));
         }
     }
-    if (r == 0 && !options->dry_run)
-        freed_bytes += image_store_remove_partials(&shelf.store);
+    if (r == 0)
+        r = prune_damaged(&shelf, options->dry_run, &freed_bytes, err);
+    if (r == 0)
+        freed_bytes += image_store_prune_partials(&shelf.store, options->older_than_ms, options->dry_run);
     if (r == 0)
         printf("%s %s\n", pi_size_format(freed_bytes, size), options->dry_run ? "would be freed" : "freed");
     return r;

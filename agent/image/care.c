@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
@@ -12,30 +14,51 @@
 
 static int open_stored(const struct image *image, struct pi_error *err)
 {
+    if (!image->path)
+        return pi_refuse(err, PI_NOT_FOUND, "the image %s is not in a store", image->sha256);
     int fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd < 0 ? pi_fail(err, errno, "cannot read %s", image->path) : fd;
 }
 
-int image_store_check(const struct image_store *store, const char *sha256, struct pi_error *err)
+static int compare(const struct image *image, struct pi_error *err)
 {
-    pi_auto_image struct image image = {0};
-    struct image now = {0};
-    int r = image_store_find(store, sha256, &image, err);
-    if (r < 0)
+    struct image now = {.name = image->name};
+    pi_auto_close int fd = open_stored(image, err);
+    int r = fd < 0 ? fd : image_stat(fd, &now, err);
+    if (r < 0 || (now.mtime_ns == image->mtime_ns && now.inode == image->inode))
         return r;
-    pi_auto_close int fd = open_stored(&image, err);
-    if (fd < 0)
-        return fd;
-    now.name = image.name;
-    r = image_stat(fd, &now, err);
-    if (r < 0)
-        return r;
-    if (now.mtime_ns == image.mtime_ns && now.inode == image.inode)
-        return 0;
     return pi_refuse(err, PI_UNVERIFIED,
                      "the stored image %s is not the file that was checked (its modification time or inode "
                      "differs): piagent image verify %.12s hashes it again",
-                     image.name, image.sha256);
+                     image->name, image->sha256);
+}
+
+int image_check(const char *path, const char *sha256, struct pi_error *err)
+{
+    pi_auto_image struct image image = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    const char *slash = strrchr(path, '/');
+    pi_auto_free char *dir = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+    if (!dir)
+        return pi_fail(err, slash ? ENOMEM : EINVAL, "%s", path);
+    int r = image_store_open(dir, &store, err);
+    if (r == 0)
+        r = image_store_find(&store, sha256, &image, err);
+    return r < 0 ? r : compare(&image, err);
+}
+
+static int refuse_damaged(const struct image *image, const char *found, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf again = {0};
+    int r = image->release ? pi_buf_printf(&again, "fedora:%.*s --arch %s", (int)strcspn(image->release, " "),
+                                           image->release, image->arch)
+                           : pi_buf_printf(&again, "%s --sha256 %s", image->source,
+                                           image->packed_sha256[0] ? image->packed_sha256 : image->sha256);
+    return r < 0 ? pi_fail(err, -r, "%s", image->name)
+                 : pi_refuse(err, PI_UNVERIFIED,
+                             "the stored image %s is damaged: expected SHA-256 %s, found %s; piagent image "
+                             "fetch %s replaces it",
+                             image->name, image->sha256, found, again.data);
 }
 
 int image_store_verify(const struct image_store *store, struct image *image, struct image_meter *meter,
@@ -51,10 +74,7 @@ int image_store_verify(const struct image_store *store, struct image *image, str
     if (r < 0)
         return r;
     if (strcmp(sha256, image->sha256) != 0)
-        return pi_refuse(err, PI_UNVERIFIED,
-                         "the stored image %s is damaged: expected SHA-256 %s, found %s; remove it with "
-                         "piagent image rm %.12s and fetch it again",
-                         image->name, image->sha256, sha256, image->sha256);
+        return refuse_damaged(image, sha256, err);
     r = image_stat(fd, image, err);
     return r < 0 ? r : image_store_record(store, image, err);
 }
@@ -71,7 +91,47 @@ int image_store_remove(const struct image_store *store, const struct image *imag
     return pi_dir_sync(store->dir_fd, err);
 }
 
-uint64_t image_store_remove_partials(const struct image_store *store)
+uint64_t image_store_prune_partials(const struct image_store *store, uint64_t kept_ms, bool dry_run)
 {
-    return image_partial_sweep(store, true);
+    return image_partial_sweep(store, kept_ms, dry_run);
+}
+
+/* Asked of a file that was seen: its provenance was published before it, also where that was just now. */
+static bool is_whole(const struct image_store *store, const char *file)
+{
+    pi_auto_image struct image image = {0};
+    char digest[IMAGE_SHA256_LENGTH + 1], name[IMAGE_STORE_NAME_MAX];
+    snprintf(digest, sizeof digest, "%s", strchr(file, '-') + 1);
+    if (image_store_find(store, digest, &image, NULL) < 0)
+        return false;
+    image_store_file(image.sha256, image_format_names[image.format], name);
+    return !strcmp(file, name);
+}
+
+int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err)
+{
+    int r;
+    pi_auto_closedir DIR *dir = image_store_folder(store, err);
+    if (!dir)
+        return -errno;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (image_store_is_image(entry->d_name) && !is_whole(store, entry->d_name) &&
+            (r = pi_strv_add(ret, entry->d_name)) < 0)
+            return pi_fail(err, -r, "cannot read the image store");
+    return 0;
+}
+
+int image_store_remove_damaged(const struct image_store *store, const char *file, bool dry_run,
+                               uint64_t *ret_bytes, struct pi_error *err)
+{
+    struct stat st;
+    char provenance[IMAGE_STORE_NAME_MAX];
+    if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return pi_fail(err, errno, "cannot remove %s", file);
+    *ret_bytes = (uint64_t)st.st_blocks * 512;
+    if (dry_run)
+        return 0;
+    snprintf(provenance, sizeof provenance, "%.*s.json", (int)strcspn(file, "."), file);
+    int r = pi_tree_remove(store->dir_fd, file, err);
+    return r < 0 ? r : pi_tree_remove(store->dir_fd, provenance, err);
 }

@@ -8,13 +8,13 @@
 #include "agent/image/store.h"
 
 /*
- * The cheap check before an image is booted: the stored file has the size, modification time and inode that
- * it had when it was hashed. PI_NOT_FOUND where the image is not there; PI_UNVERIFIED where something
- * differs, which image_store_verify() settles.
+ * The cheap check before the image at path, in whichever store that is, is booted: the file has the size,
+ * modification time and inode that it had when it was hashed. PI_NOT_FOUND where it is not there;
+ * PI_UNVERIFIED where something differs, which image_store_verify() settles.
  */
-int image_store_check(const struct image_store *store, const char *sha256, struct pi_error *err);
+int image_check(const char *path, const char *sha256, struct pi_error *err);
 
-/* The full check: hashes the stored file again. Where it is right, it is what image_store_check() compares
+/* The full check: hashes the stored file again. Where it is right, it is what image_check() compares
  * with from now on; else PI_UNVERIFIED. PI_FAILED with -ECANCELED. */
 int image_store_verify(const struct image_store *store, struct image *image, struct image_meter *meter,
                        struct pi_error *err);
@@ -22,7 +22,16 @@ int image_store_verify(const struct image_store *store, struct image *image, str
 /* Removes the image and its provenance. Whether something uses it is the caller's to know. */
 int image_store_remove(const struct image_store *store, const struct image *image, struct pi_error *err);
 
-/* Removes what fetches left to be gone on with, but not what is being fetched; returns the bytes freed. */
-uint64_t image_store_remove_partials(const struct image_store *store);
+/* Removes what fetches left to be gone on with, where none did for kept_ms, but not what is being fetched.
+ * Returns the bytes that this frees, or would free (dry_run). */
+uint64_t image_store_prune_partials(const struct image_store *store, uint64_t kept_ms, bool dry_run);
+
+/* The names of stored files that are no whole images: of another size than their provenance says, or without
+ * one that can be read. A fetch of the same image replaces them. Added to *ret, also on failure. */
+int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err);
+
+/* Removes one of them with its provenance, unless dry_run; tells its bytes on disk. */
+int image_store_remove_damaged(const struct image_store *store, const char *file, bool dry_run,
+                               uint64_t *ret_bytes, struct pi_error *err);
 
 #endif

@@ -41,18 +41,30 @@ static uint64_t frontier(const struct image_transfer *t)
     return least;
 }
 
+/* Writes what all parts hold. Where one cannot, its next bytes end it. */
+static void flush(struct image_transfer *t)
+{
+    for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
+        (void)image_part_flush(&t->parts[i]);
+}
+
 static void advance(struct image_transfer *t)
 {
     struct image_resume *resume = t->what->resume;
-    uint64_t there = frontier(t), now_ms = pi_monotonic_ms();
+    uint64_t now_ms = pi_monotonic_ms();
+    bool save = t->received_bytes && now_ms - t->saved_ms >= SAVE_MS;
+    if (save)
+        flush(t);
+    uint64_t there = frontier(t);
     if (t->received_bytes && there != UINT64_MAX && there > resume->done_bytes) {
         resume->done_bytes = there;
         image_follow_advance(t->follow, there);
     }
-    if (t->what->checkpoint && t->received_bytes && now_ms - t->saved_ms >= SAVE_MS) {
+    if (!save)
+        return;
+    if (t->what->checkpoint)
         t->what->checkpoint(resume, t->what->user);
-        t->saved_ms = now_ms;
-    }
+    t->saved_ms = now_ms;
 }
 
 static void report(struct image_transfer *t)
@@ -62,7 +74,7 @@ static void report(struct image_transfer *t)
     uint64_t missing = total > t->next ? total - t->next : 0;
     for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)
         if (t->parts[i].state != IMAGE_PART_IDLE && t->parts[i].end != UINT64_MAX)
-            missing += t->parts[i].end - t->parts[i].at;
+            missing += t->parts[i].end - image_part_position(&t->parts[i]);
     for (size_t i = 0; i < t->todo_count; i++)
         missing += t->todo[i].end - t->todo[i].at;
     if (t->received_bytes)
@@ -74,9 +86,10 @@ static void report(struct image_transfer *t)
 static void cut_first(struct image_transfer *t, uint64_t at)
 {
     struct image_part *first = &t->parts[0];
-    if (first->state == IMAGE_PART_IDLE || first->end != t->total || first->at == at)
+    uint64_t position = image_part_position(first);
+    if (first->state == IMAGE_PART_IDLE || first->end != t->total || position == at)
         return;
-    first->end = first->at > at ? first->at : at;
+    first->end = position > at ? position : at;
     if (t->next < first->end)
         t->next = first->end;
 }
@@ -87,9 +100,9 @@ static bool split_first(struct image_transfer *t, struct image_part *part)
     const struct image_part *first = &t->parts[0];
     uint64_t lead = t->rate > PIECE_BYTES ? t->rate : PIECE_BYTES;
     if (first->state != IMAGE_PART_RECEIVING || first->end != t->total ||
-        t->total - first->at < lead + PIECE_BYTES)
+        t->total - image_part_position(first) < lead + PIECE_BYTES)
         return false;
-    uint64_t at = first->at + lead;
+    uint64_t at = image_part_position(first) + lead;
     if (image_part_start(part, at, at + PIECE_BYTES) < 0)
         return false;
     t->next = at + PIECE_BYTES;
@@ -200,13 +213,23 @@ static void hand_back(struct image_transfer *t, const struct image_part *part)
     t->wanted = active(t);
 }
 
+/* The first connection has brought all of it, while another one still waits for its first answer. */
+static void stop_others(struct image_transfer *t)
+{
+    for (unsigned i = 1; i < IMAGE_CONNECTIONS_MAX; i++)
+        image_part_stop(&t->parts[i]);
+    t->todo_count = 0;
+    t->next = t->total;
+}
+
 /* A connection has ended, well or not. */
 static int finish(struct image_transfer *t, struct image_part *part, CURLcode code, struct pi_error *err)
 {
     bool known = part->end != UINT64_MAX;
     bool answered = part->state == IMAGE_PART_RECEIVING;
-    bool whole = part->r == -EALREADY ||
-                 (part->r == 0 && code == CURLE_OK && answered && (!known || part->at >= part->end));
+    bool written = image_part_flush(part) == 0;
+    bool whole = written && (part->r == -EALREADY || (part->r == 0 && code == CURLE_OK && answered &&
+                                                      (!known || part->at >= part->end)));
     if (whole && !known)
         t->total = t->next = part->end = part->at;
     bool alone = active(t) == 1 || part->error.kind == PI_HOST || t->failures >= FAILURES_MAX ||
@@ -220,6 +243,8 @@ static int finish(struct image_transfer *t, struct image_part *part, CURLcode co
     image_part_stop(part);
     if (!whole)
         hand_back(t, part);
+    else if (part == &t->parts[0] && !t->proven && part->end == t->total)
+        stop_others(t);
     return 0;
 }
 
@@ -251,8 +276,11 @@ static int run(struct image_transfer *t, struct pi_error *err)
             return r;
         advance(t);
         report(t);
-        if (image_meter_cancelled(t->meter))
+        if (image_meter_cancelled(t->meter)) {
+            flush(t);
+            advance(t);
             return image_meter_give_up(t->meter, err);
+        }
         adapt(t);
         if ((r = fill(t, err)) < 0 || active(t) == 0)
             return r;

@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/image/care.h"
 #include "agent/image/checksum.h"
 #include "agent/image/name.h"
 #include "agent/image/steps.h"
@@ -25,8 +26,8 @@ int image_refuse_unknown(const char *what, struct pi_error *err)
 {
     return pi_refuse(
         err, PI_UNVERIFIED,
-        "%s has no published checksum: give the right one with --image-sha256 HEX, or take it as it "
-        "is with --image-unverified",
+        "%s has no published checksum: give the right one with --sha256 HEX, or take it as it is with "
+        "--unverified (piagent run: --image-sha256, --image-unverified)",
         what);
 }
 
@@ -112,12 +113,20 @@ static void learn(const struct image_fetch *fetch, struct image *wanted, struct 
     (void)image_store_record(fetch->store, stored, NULL);
 }
 
-bool image_is_stored(const struct image_fetch *fetch, struct image *image)
+/* What changed since it was hashed is hashed again: rsync makes another inode, a bad disk another image. */
+bool image_still_good(struct image_fetch *fetch, struct image *stored)
+{
+    struct pi_error err;
+    return image_check(stored->path, stored->sha256, &err) == 0 ||
+           image_store_verify(fetch->store, stored, &fetch->meter, &err) == 0;
+}
+
+bool image_is_stored(struct image_fetch *fetch, struct image *image)
 {
     pi_auto_image struct image stored = {0};
     bool found = image->sha256[0] ? image_store_find(fetch->store, image->sha256, &stored, NULL) == 0
                                   : find_without_digest(fetch, image, &stored);
-    if (!found)
+    if (!found || !image_still_good(fetch, &stored))
         return false;
     learn(fetch, image, &stored);
     stored.note = pi_steal(image->note);
@@ -144,7 +153,7 @@ static int run(struct image_fetch *fetch, struct image *image, struct pi_error *
     int r = prepare(fetch, err);
     if (r < 0)
         return r;
-    image_partial_sweep(fetch->store, false);
+    image_partial_sweep(fetch->store, IMAGE_PARTIAL_KEPT_MS, false);
     if (fetch->ref.kind == IMAGE_REF_FILE)
         return image_import(fetch, image, err);
     r = image_resolve(fetch, image, err);

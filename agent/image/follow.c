@@ -12,7 +12,8 @@
 #include "agent/image/digest.h"
 
 #define CHUNK         131072u
-#define WRITE_OUT     ((uint64_t)8 << 20) /* bytes; so much less is left for the fsync in the end */
+#define WRITE_OUT     ((uint64_t)8 << 20) /* bytes */
+#define WRITE_BEHIND  4u                  /* pieces of so many bytes that the disk may have in hand */
 #define LOOK_AGAIN_NS 100000000L
 
 struct image_follow {
@@ -41,13 +42,21 @@ static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
     return n;
 }
 
-/* Lets the disk begin with what was just read, where that is a round piece. */
+/* Lets the disk begin with what was just read, where that is a round piece, and lets go of the piece some way
+ * behind once it is written: its memory serves the next one, where new memory would cost more than all the
+ * rest, and the fsync in the end finds little left to do. */
 static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
 {
     uint64_t piece = (at + n) / WRITE_OUT;
-    if (piece > at / WRITE_OUT)
-        (void)sync_file_range(f->fd, (off_t)((piece - 1) * WRITE_OUT), (off_t)WRITE_OUT,
-                              SYNC_FILE_RANGE_WRITE);
+    if (piece == at / WRITE_OUT)
+        return;
+    (void)sync_file_range(f->fd, (off_t)((piece - 1) * WRITE_OUT), (off_t)WRITE_OUT, SYNC_FILE_RANGE_WRITE);
+    if (piece <= WRITE_BEHIND)
+        return;
+    off_t behind = (off_t)((piece - 1 - WRITE_BEHIND) * WRITE_OUT);
+    (void)sync_file_range(f->fd, behind, (off_t)WRITE_OUT,
+                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    (void)posix_fadvise(f->fd, behind, (off_t)WRITE_OUT, POSIX_FADV_DONTNEED);
 }
 
 static int take_chunk(struct image_follow *f, uint64_t at, size_t n, struct pi_error *err)

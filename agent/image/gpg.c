@@ -1,17 +1,25 @@
 #include "agent/image/gpg.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
+#include "agent/base/text.h"
 #include "agent/image/release.h"
 
+#define HOME_PREFIX   "piagent-gpg-"
+#define ABANDONED_S   60
 #define STEP_MS       30000u
 #define LOOK_AGAIN_NS 2000000L
 
@@ -28,16 +36,49 @@ static int failed(gpgme_error_t code, struct pi_error *err)
     return pi_refuse(err, PI_FAILED, "GnuPG failed: %s", gpgme_strerror(code));
 }
 
+/* Neither verifying nor importing needs a daemon, but a host may be configured to keep keys in one. */
+static void remove_home(const char *home)
+{
+    pi_run((const char *const[]){"gpgconf", "--homedir", home, "--kill", "all", NULL}, NULL, NULL, NULL);
+    pi_tree_remove(AT_FDCWD, home, NULL);
+}
+
+/* The home that a killed fetch left: nobody holds its lock, and its fetch has long had the time to take it.
+ */
+static bool is_abandoned(int dir_fd, const char *name)
+{
+    struct stat st;
+    pi_auto_close int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+           st.st_mtim.tv_sec + ABANDONED_S < time(NULL) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static void sweep(const char *folder)
+{
+    pi_auto_closedir DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char home[PATH_MAX];
+        if (pi_starts_with(entry->d_name, HOME_PREFIX) && is_abandoned(dirfd(dir), entry->d_name) &&
+            snprintf(home, sizeof home, "%s/%s", folder, entry->d_name) < (int)sizeof home)
+            remove_home(home);
+    }
+}
+
 int image_gpg_open(struct image_meter *meter, struct image_gpg *ret, struct pi_error *err)
 {
-    pi_auto_image_gpg struct image_gpg gpg = {.meter = meter};
+    pi_auto_image_gpg struct image_gpg gpg = {.meter = meter, .home_fd = -1};
     const char *folder = getenv("TMPDIR");
+    folder = folder && *folder == '/' ? folder : "/tmp";
+    sweep(folder);
     char home[sizeof gpg.home];
-    int n = snprintf(home, sizeof home, "%s/piagent-gpg-XXXXXX", folder && *folder == '/' ? folder : "/tmp");
+    int n = snprintf(home, sizeof home, "%s/" HOME_PREFIX "XXXXXX", folder);
     if (n >= (int)sizeof home || !mkdtemp(home))
         return pi_fail(err, n >= (int)sizeof home ? ENAMETOOLONG : errno,
                        "cannot create a folder for GnuPG (TMPDIR, else /tmp)");
     memcpy(gpg.home, home, sizeof gpg.home);
+    gpg.home_fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (gpg.home_fd < 0 || flock(gpg.home_fd, LOCK_EX | LOCK_NB) < 0)
+        return pi_fail(err, errno, "%s", home);
     gpgme_check_version(NULL); /* initializes the library, says its manual */
     gpgme_error_t code = gpgme_new(&gpg.ctx);
     if (!code)
@@ -56,10 +97,9 @@ void image_gpg_done(struct image_gpg *gpg)
         gpgme_release(gpg->ctx);
     if (!gpg->home[0])
         return;
-    /* Neither verifying nor importing needs a daemon, but a host may be configured to keep keys in one. */
-    pi_run((const char *const[]){"gpgconf", "--homedir", gpg->home, "--kill", "all", NULL}, NULL, NULL, NULL);
-    pi_tree_remove(AT_FDCWD, gpg->home, NULL);
-    *gpg = (struct image_gpg){0};
+    remove_home(gpg->home);
+    pi_close_p(&gpg->home_fd);
+    *gpg = (struct image_gpg){.home_fd = -1};
 }
 
 /* Waits for the operation that was started. */
@@ -114,6 +154,8 @@ int image_gpg_verify(struct image_gpg *gpg, const struct pi_buf *data, struct pi
     if (!code)
         code = gpgme_data_new(&plain);
     int r = await(gpg, code ? code : gpgme_op_verify_start(gpg->ctx, message, NULL, plain), err);
+    if (r < 0 && err && err->kind == PI_FAILED && r != -ECANCELED)
+        err->kind = PI_UNVERIFIED; /* it could not make sense of the text */
     if (r < 0)
         return r;
     gpgme_data_seek(plain, 0, SEEK_SET);

@@ -12,6 +12,7 @@
 struct image_gpg {
     gpgme_ctx_t ctx;
     char home[256]; /* below $TMPDIR, else /tmp; "" = none */
+    int home_fd;    /* holds a flock on it while it is in use */
     struct image_meter *meter;
 };
 

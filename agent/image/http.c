@@ -79,6 +79,12 @@ int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *re
     if (code == CURLE_HTTP_RETURNED_ERROR && (status == HTTP_NOT_FOUND || status == HTTP_GONE))
         return pi_refuse(err, PI_NOT_FOUND,
                          "%s is not there (HTTP %ld): check the URL, or try another release", url, status);
+    curl_off_t retry_s = 0;
+    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_s);
+    if (code == CURLE_HTTP_RETURNED_ERROR && retry_s > 0)
+        return pi_refuse(err, PI_NETWORK,
+                         "cannot fetch %s: the server answered HTTP %ld: it asks to be left alone for %s",
+                         url, status, pi_duration_format((uint64_t)retry_s * 1000, clean));
     if (code == CURLE_HTTP_RETURNED_ERROR)
         return pi_refuse(err, PI_NETWORK, "cannot fetch %s: the server answered HTTP %ld: %s", url, status,
                          hint(code));

@@ -37,12 +37,11 @@ struct image {
     bool verified;                              /* the SHA-256 is the one that checksum_source says */
     enum image_checksum_source checksum_source; /* "none", "user", "index", "checksum-file" in JSON */
     char *signer; /* primary fingerprint of the key whose signature covers the SHA-256; NULL = unsigned */
-    bool allow_unsigned; /* unsigned, and the user asked for it so */
-    uint64_t mtime_ns,
-        inode;           /* of the stored file when it was hashed: image_store_check(); 0 = not recorded */
-    uint64_t fetched_ms; /* since 1970 */
-    char *path;          /* of the stored file, absolute; not in the provenance on disk */
-    char *note;          /* what the user should be told besides, or NULL; not on disk */
+    bool allow_unsigned;      /* unsigned, and the user asked for it so */
+    uint64_t mtime_ns, inode; /* of the stored file when it was hashed: image_check(); 0 = not recorded */
+    uint64_t fetched_ms;      /* since 1970 */
+    char *path;               /* of the stored file, absolute; not in the provenance on disk */
+    char *note;               /* what the user should be told besides, or NULL; not on disk */
 };
 
 extern const struct pi_field image_fields[];

@@ -41,7 +41,7 @@ struct reader {
     enum element inside;
     char text[IMAGE_URL_MAX];
     size_t length;
-    bool failed;
+    bool failed, no_memory;
 };
 
 static const char *attribute(const XML_Char **attributes, const char *name)
@@ -117,8 +117,9 @@ static bool take_url(struct reader *r)
         return true; /* ftp and rsync are in the list too */
     struct mirror *mirror = &r->mirrors[r->count];
     *mirror = (struct mirror){.url = strdup(r->text), .preference = r->preference};
-    r->count += mirror->url != NULL;
-    return mirror->url != NULL;
+    r->no_memory = !mirror->url;
+    r->count += !r->no_memory;
+    return !r->no_memory;
 }
 
 static bool take(struct reader *r)
@@ -202,8 +203,9 @@ int image_metalink_parse(const char *text, size_t size, const char *file, struct
         return pi_fail(err, ENOMEM, "cannot read the list of mirrors");
     r->file = file;
     bool whole = parse(r, text, size);
+    r->no_memory |= XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY;
     XML_ParserFree(r->parser);
-    int result = whole ? choose(r) : 0;
+    int result = whole ? choose(r) : r->no_memory ? -ENOMEM : 0;
     for (size_t i = 0; i < r->count; i++)
         free(r->mirrors[i].url);
     if (result < 0)

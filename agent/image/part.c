@@ -184,20 +184,40 @@ static int accept_answer(struct image_part *part)
     return 0;
 }
 
-static int write_at(struct image_part *part, const char *data, size_t size)
+int image_part_flush(struct image_part *part)
 {
+    size_t written = 0;
+    int r = 0;
+    while (written < part->held_bytes && r == 0) {
+        ssize_t n = pwrite(part->transfer->what->fd, part->held + written, part->held_bytes - written,
+                           (off_t)(part->at + written));
+        if (n >= 0)
+            written += (size_t)n;
+        else if (errno == ENOSPC || errno == EDQUOT)
+            r = image_space_full(&part->error);
+        else if (errno != EINTR)
+            r = pi_fail(&part->error, errno, "cannot write the image");
+    }
+    part->at += written;
+    part->held_bytes = 0;
+    if (r < 0)
+        part->r = r;
+    return r;
+}
+
+/* Writes happen at round offsets, however the span began. */
+static int hold(struct image_part *part, const char *data, size_t size)
+{
+    part->transfer->received_bytes += size;
     while (size) {
-        ssize_t n = pwrite(part->transfer->what->fd, data, size, (off_t)part->at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return image_space_full(&part->error);
-        if (n < 0)
-            return pi_fail(&part->error, errno, "cannot write the image");
-        part->at += (uint64_t)n;
-        part->transfer->received_bytes += (uint64_t)n;
+        size_t room = IMAGE_PART_HELD_MAX - image_part_position(part) % IMAGE_PART_HELD_MAX;
+        size_t n = size < room ? size : room;
+        memcpy(part->held + part->held_bytes, data, n);
+        part->held_bytes += n;
         data += n;
-        size -= (size_t)n;
+        size -= n;
+        if (n == room && image_part_flush(part) < 0)
+            return part->r;
     }
     return 0;
 }
@@ -206,12 +226,14 @@ static size_t on_bytes(char *data, size_t one, size_t count, void *user)
 {
     struct image_part *part = user;
     size_t size = one * count;
-    part->r = part->state == IMAGE_PART_ASKING ? accept_answer(part) : 0;
+    if (part->r == 0 && part->state == IMAGE_PART_ASKING)
+        part->r = accept_answer(part);
     if (part->r < 0)
         return 0;
     uint64_t end = part->end == UINT64_MAX ? IMAGE_FILE_MAX : part->end;
-    size_t fits = end - part->at < size ? (size_t)(end - part->at) : size;
-    part->r = write_at(part, data, fits);
+    uint64_t left = end - image_part_position(part);
+    size_t fits = left < size ? (size_t)left : size;
+    part->r = hold(part, data, fits);
     if (part->r == 0 && fits < size)
         part->r =
             end == part->transfer->total || part->end == UINT64_MAX
@@ -247,6 +269,8 @@ int image_part_start(struct image_part *part, uint64_t at, uint64_t end)
     const struct image_resume *resume = t->what->resume;
     if (!part->curl && !(part->curl = curl_easy_init()))
         return -ENOMEM;
+    if (!part->held && !(part->held = malloc(IMAGE_PART_HELD_MAX)))
+        return -ENOMEM;
     curl_easy_reset(part->curl);
     part->at = part->begin = at;
     part->end = end;
@@ -277,6 +301,7 @@ void image_part_stop(struct image_part *part)
     curl_multi_remove_handle(part->transfer->multi, part->curl);
     curl_slist_free_all(part->header);
     part->header = NULL;
+    part->held_bytes = 0;
     part->state = IMAGE_PART_IDLE;
 }
 
@@ -285,5 +310,6 @@ void image_part_done(struct image_part *part)
     image_part_stop(part);
     curl_slist_free_all(part->header);
     curl_easy_cleanup(part->curl);
+    free(part->held);
     *part = (struct image_part){0};
 }

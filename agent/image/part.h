@@ -20,6 +20,9 @@ enum image_part_state {
     IMAGE_PART_RECEIVING,
 };
 
+/* Bytes written at once: as libcurl hands them on, 16 KiB each, writing would cost more than receiving. */
+#define IMAGE_PART_HELD_MAX ((size_t)256 << 10)
+
 struct image_span {
     uint64_t at, end;
 };
@@ -27,7 +30,9 @@ struct image_span {
 struct image_part {
     CURL *curl; /* made at first use */
     enum image_part_state state;
-    uint64_t at, end;          /* the span that is still to come; end UINT64_MAX = unknown */
+    uint64_t at, end; /* the span that is still to be written; end UINT64_MAX = unknown */
+    char *held;       /* IMAGE_PART_HELD_MAX bytes, made at first use: what came and belongs at `at` */
+    size_t held_bytes;
     uint64_t begin;            /* where it was asked to begin */
     bool ranged;               /* a part of the file was asked for, not all of it */
     struct curl_slist *header; /* If-Range */
@@ -63,7 +68,16 @@ struct image_transfer {
 /* Asks for [at, end). 0 or -ENOMEM. */
 int image_part_start(struct image_part *part, uint64_t at, uint64_t end);
 
-/* The connection has ended; the handle is out of the multi again. */
+/* Up to where it has come, written or held. */
+static inline uint64_t image_part_position(const struct image_part *part)
+{
+    return part->at + part->held_bytes;
+}
+
+/* Writes what is held. Negative, and part->r too, where it cannot. */
+int image_part_flush(struct image_part *part);
+
+/* The connection has ended; the handle is out of the multi again. What is held is dropped. */
 void image_part_stop(struct image_part *part);
 
 void image_part_done(struct image_part *part);

@@ -15,7 +15,6 @@
 
 #define SUFFIX        ".partial"
 #define RESUME_SUFFIX ".resume"
-#define KEPT_S        (3 * 24 * 3600)
 #define LOOK_AGAIN_NS 100000000L
 
 static bool is_still(int store_fd, const char *name, int fd)
@@ -69,6 +68,15 @@ void image_partial_save(const struct image_partial *partial)
         image_resume_save(partial->store_fd, partial->resume_name, &partial->resume);
 }
 
+/* Opens the partial; *ret_whole where it is read-only: its fetcher ended when all of it was there, short of
+ * its place in the store. */
+static int open_partial(const struct image_store *store, const char *name, bool *ret_whole)
+{
+    int fd = openat(store->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_whole = fd < 0 && errno == EACCES;
+    return *ret_whole ? openat(store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : fd;
+}
+
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err)
 {
@@ -76,14 +84,18 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
     snprintf(partial.name, sizeof partial.name, "%s" SUFFIX, key);
     snprintf(partial.resume_name, sizeof partial.resume_name, "%s" RESUME_SUFFIX, key);
     for (;;) {
-        pi_auto_close int fd =
-            openat(store->dir_fd, partial.name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        bool whole;
+        pi_auto_close int fd = open_partial(store, partial.name, &whole);
         if (fd < 0)
-            return pi_fail(err, errno, "cannot write into the image store %s", store->dir);
+            return pi_fail(err, errno, "cannot write %s/%s", store->dir, partial.name);
         int r = lock(fd, total_bytes, meter, err);
         if (r < 0)
             return r;
         if (!is_still(store->dir_fd, partial.name, fd))
+            continue;
+        if (whole && fchmod(fd, 0600) < 0)
+            return pi_fail(err, errno, "cannot write %s/%s", store->dir, partial.name);
+        if (whole)
             continue;
         partial.fd = fd;
         r = find_rest(&partial, err);
@@ -145,37 +157,39 @@ void image_partial_done(struct image_partial *partial)
 }
 
 /* Whether a fetch may still go on with the partial that is locked in fd. */
-static bool is_kept(const struct image_store *store, const char *resume_name, int fd)
+static bool is_kept(const struct image_store *store, const char *resume_name, const struct stat *st,
+                    uint64_t kept_ms)
 {
     pi_auto_image_resume struct image_resume resume = {0};
-    struct stat st;
-    return image_resume_load(store->dir_fd, resume_name, &resume) && fstat(fd, &st) == 0 &&
-           st.st_mtim.tv_sec + KEPT_S > (time_t)(pi_realtime_ms() / 1000);
+    return image_resume_load(store->dir_fd, resume_name, &resume) &&
+           (uint64_t)st->st_mtim.tv_sec * 1000 + kept_ms > pi_realtime_ms();
 }
 
-static uint64_t sweep_one(const struct image_store *store, const char *name, bool kept_too)
+static uint64_t sweep_one(const struct image_store *store, const char *name, uint64_t kept_ms, bool dry_run)
 {
     char resume_name[IMAGE_STORE_NAME_MAX];
     size_t key = strlen(name) - strlen(SUFFIX);
-    pi_auto_close int fd = openat(store->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int fd = openat(store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || key > IMAGE_SHA256_LENGTH || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
         !is_still(store->dir_fd, name, fd))
         return 0;
     snprintf(resume_name, sizeof resume_name, "%.*s" RESUME_SUFFIX, (int)key, name);
     struct stat st;
-    if (fstat(fd, &st) < 0 || (!kept_too && is_kept(store, resume_name, fd)))
+    if (fstat(fd, &st) < 0 || is_kept(store, resume_name, &st, kept_ms))
         return 0;
-    unlinkat(store->dir_fd, resume_name, 0);
-    unlinkat(store->dir_fd, name, 0);
+    if (!dry_run) {
+        unlinkat(store->dir_fd, resume_name, 0);
+        unlinkat(store->dir_fd, name, 0);
+    }
     return (uint64_t)st.st_blocks * 512;
 }
 
-uint64_t image_partial_sweep(const struct image_store *store, bool kept_too)
+uint64_t image_partial_sweep(const struct image_store *store, uint64_t kept_ms, bool dry_run)
 {
     uint64_t freed_bytes = 0;
     pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (pi_ends_with(entry->d_name, SUFFIX))
-            freed_bytes += sweep_one(store, entry->d_name, kept_too);
+            freed_bytes += sweep_one(store, entry->d_name, kept_ms, dry_run);
     return freed_bytes;
 }

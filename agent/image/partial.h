@@ -49,8 +49,10 @@ void image_partial_done(struct image_partial *partial);
 #define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
 
 /* Removes the partials of fetchers that are gone: those that no fetch can go on with, and those that none
- * went on with for three days, or all of them where kept_too. Returns the bytes that this freed. */
-uint64_t image_partial_sweep(const struct image_store *store, bool kept_too);
+ * went on with for kept_ms. Returns the bytes that this frees, or would free (dry_run: nothing is removed).
+ */
+#define IMAGE_PARTIAL_KEPT_MS ((uint64_t)3 * 24 * 3600 * 1000)
+uint64_t image_partial_sweep(const struct image_store *store, uint64_t kept_ms, bool dry_run);
 
 /* Takes down the stored file's mtime and inode. */
 int image_stat(int fd, struct image *image, struct pi_error *err);
@@ -60,6 +62,9 @@ int image_store_record(const struct image_store *store, const struct image *imag
 
 /* "sha256-HEX.EXTENSION" */
 void image_store_file(const char *sha256, const char *extension, char ret[IMAGE_STORE_NAME_MAX]);
+
+/* Whether a name is that of a stored image, not of its provenance. */
+bool image_store_is_image(const char *file);
 
 /* The store's folder for readdir(); NULL with errno. */
 DIR *image_store_folder(const struct image_store *store, struct pi_error *err);

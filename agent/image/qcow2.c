@@ -17,6 +17,9 @@ enum {
     AT_CRYPT_METHOD = 32,
     AT_L1_ENTRIES = 36,
     AT_L1_OFFSET = 40,
+    AT_REFCOUNT_OFFSET = 48,
+    AT_REFCOUNT_CLUSTERS = 56,
+    AT_SNAPSHOTS = 60,
     V2_LENGTH = 72,
     AT_INCOMPATIBLE = 72,
     AT_HEADER_LENGTH = 100,
@@ -111,13 +114,20 @@ static int check_v3(const uint8_t *h, size_t size, struct pi_error *err)
     return r < 0 ? r : check_extensions(h, size, length, err);
 }
 
+static bool lies_inside(uint64_t offset, uint64_t bytes, uint64_t cluster, uint64_t file_size)
+{
+    return offset % cluster == 0 && offset <= file_size && bytes <= file_size - offset;
+}
+
 static int check_tables(const uint8_t *h, uint64_t file_size, struct pi_error *err)
 {
     uint32_t cluster_bits = get32(h + AT_CLUSTER_BITS);
-    uint64_t l1_offset = get64(h + AT_L1_OFFSET), l1_bytes = (uint64_t)get32(h + AT_L1_ENTRIES) * 8;
     if (cluster_bits < 9 || cluster_bits > 21)
         return unsafe(err, "has a damaged qcow2 header: its cluster size is out of range");
-    if (l1_offset % (1ull << cluster_bits) || l1_offset > file_size || l1_bytes > file_size - l1_offset)
+    uint64_t cluster = 1ull << cluster_bits;
+    if (!lies_inside(get64(h + AT_L1_OFFSET), (uint64_t)get32(h + AT_L1_ENTRIES) * 8, cluster, file_size) ||
+        !lies_inside(get64(h + AT_REFCOUNT_OFFSET), get32(h + AT_REFCOUNT_CLUSTERS) * cluster, cluster,
+                     file_size))
         return unsafe(err, "has a damaged qcow2 header: its tables lie outside the file");
     return 0;
 }
@@ -133,6 +143,9 @@ static int check_qcow2(const uint8_t *h, size_t size, uint64_t file_size, uint64
                            "that stands alone");
     if (get32(h + AT_CRYPT_METHOD))
         return unsafe(err, "is encrypted");
+    /* QEMU reads all of them before it answers to anyone. */
+    if (get32(h + AT_SNAPSHOTS))
+        return unsafe(err, "holds snapshots of other states: qemu-img convert makes one that has none");
     uint64_t virtual_size = get64(h + AT_VIRTUAL_SIZE);
     int r = check_virtual_size(virtual_size, virtual_size_max, err);
     if (r < 0 || (r = check_tables(h, file_size, err)) < 0)

@@ -105,8 +105,9 @@ static int download(struct receiving *rx, const char *url, struct pi_error *err)
                                   .checkpoint = checkpoint,
                                   .user = &rx->partial};
     int r = 0;
-    if (resume->done_bytes && !what.checksum_known && !what.same_url)
-        r = from_the_beginning(rx, err); /* nothing would prove that it is the same object */
+    /* Nothing else would prove that it is the same object, or still there. */
+    if (resume->done_bytes && !what.checksum_known && (!what.same_url || !image_resume_is_intact(resume)))
+        r = from_the_beginning(rx, err);
     if (r < 0)
         return r;
     rx->mixed |= resume->done_bytes > 0;

@@ -61,6 +61,9 @@ int image_ref_parse(const char *text, struct image_ref *ret, struct pi_error *er
             return r;
     } else if (image_is_url(text)) {
         ref.kind = IMAGE_REF_URL;
+    } else if (strstr(text, "://") && !pi_starts_with(text, "http")) {
+        return pi_refuse(err, PI_USAGE, "'%.200s' is fetched neither by https nor by http: " UNDERSTOOD,
+                         text);
     } else if (strstr(text, "://")) {
         return pi_refuse(err, PI_USAGE,
                          "the URL '%.200s' cannot be used (a password belongs into ~/.netrc): " UNDERSTOOD,

@@ -106,7 +106,11 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     if (fetch->sha256[0]) {
         trust(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
         return strcmp(fetch->sha256, image->sha256) != 0
-                   ? image_refuse_wrong(image->name, image->sha256, fetch->sha256, err)
+                   ? pi_refuse(
+                         err, PI_UNVERIFIED,
+                         "%s is published with the SHA-256 %s, not with the one given, %s: leave that out, "
+                         "and Fedora's signature decides",
+                         image->name, image->sha256, fetch->sha256)
                    : 0;
     }
     int r = read_checksum_file(fetch, target, image, err);
@@ -165,8 +169,8 @@ static int use_newest_stored(struct image_fetch *fetch, struct image *ret)
 {
     pi_auto_image struct image image = {0};
     int r = image_store_newest(fetch->store, NULL, fetch->request->arch, fetch->allow_unsigned, &image, NULL);
-    if (r < 0)
-        return r;
+    if (r < 0 || !image_still_good(fetch, &image))
+        return -ENOENT;
     r = image_set(&image.note,
                   "Fedora's index cannot be read: this is the newest release in the store, and a "
                   "newer one may be out");
@@ -202,9 +206,15 @@ static bool use_table(const char *release, const char *arch, struct target *ret)
 
 static bool is_stored_release(struct image_fetch *fetch, const char *release, struct image *image)
 {
-    return *release && !fetch->sha256[0] &&
-           image_store_newest(fetch->store, release, fetch->request->arch, fetch->allow_unsigned, image,
-                              NULL) == 0;
+    pi_auto_image struct image stored = {0};
+    if (!*release || fetch->sha256[0] ||
+        image_store_newest(fetch->store, release, fetch->request->arch, fetch->allow_unsigned, &stored,
+                           NULL) < 0 ||
+        !image_still_good(fetch, &stored))
+        return false;
+    *image = stored;
+    stored = (struct image){0};
+    return true;
 }
 
 static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct pi_error *err)

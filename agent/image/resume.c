@@ -16,6 +16,7 @@ static const struct pi_field fields[] = {
     PI_FIELD(image_resume, last_modified, PI_FIELD_STRING),
     PI_FIELD(image_resume, size_bytes, PI_FIELD_U64, .required = true),
     PI_FIELD(image_resume, done_bytes, PI_FIELD_U64, .required = true),
+    PI_FIELD(image_resume, boot_id, PI_FIELD_TEXT, .required = true),
     {0},
 };
 
@@ -28,6 +29,12 @@ bool image_resume_possible(const struct image_resume *resume)
 {
     return resume->done_bytes && resume->size_bytes && resume->done_bytes <= resume->size_bytes &&
            resume->url && image_is_url(resume->url) && image_resume_validator(resume);
+}
+
+bool image_resume_is_intact(const struct image_resume *resume)
+{
+    char now[PI_BOOT_ID_LENGTH + 1];
+    return !resume->boot_id[0] || (pi_boot_id(now, NULL) == 0 && !strcmp(resume->boot_id, now));
 }
 
 bool image_resume_load(int dir_fd, const char *name, struct image_resume *ret)
@@ -46,7 +53,10 @@ bool image_resume_load(int dir_fd, const char *name, struct image_resume *ret)
 
 void image_resume_save(int dir_fd, const char *name, const struct image_resume *resume)
 {
-    json_auto_t *object = pi_fields_write(fields, resume);
+    struct image_resume kept = *resume; /* borrows */
+    if (pi_boot_id(kept.boot_id, NULL) < 0)
+        return;
+    json_auto_t *object = pi_fields_write(fields, &kept);
     pi_auto_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     pi_auto_close int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     /* Without it the next fetch starts from the beginning: no harm done. */

@@ -9,18 +9,24 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
+#include "agent/base/proc.h"
 
 /* Owns its strings: image_resume_done(). */
 struct image_resume {
-    char *url;           /* that answered in the end, after redirects */
-    char *etag;          /* strong, or NULL */
-    char *last_modified; /* or NULL */
-    uint64_t size_bytes; /* of the whole object; 0 = unknown */
-    uint64_t done_bytes; /* from its beginning that are in the file */
+    char *url;                           /* that answered in the end, after redirects */
+    char *etag;                          /* strong, or NULL */
+    char *last_modified;                 /* or NULL */
+    uint64_t size_bytes;                 /* of the whole object; 0 = unknown */
+    uint64_t done_bytes;                 /* from its beginning that are in the file */
+    char boot_id[PI_BOOT_ID_LENGTH + 1]; /* of the host when it was saved; "" = it was not loaded */
 };
 
 /* Whether bytes are there that a server can be asked to go on from. */
 bool image_resume_possible(const struct image_resume *resume);
+
+/* Whether the bytes are there as they were written: after a power cut, those that were never synced may be
+ * others, and only a hash can tell. */
+bool image_resume_is_intact(const struct image_resume *resume);
 
 /* The value for If-Range: the ETag, else the date; NULL where there is neither. */
 const char *image_resume_validator(const struct image_resume *resume);

@@ -98,7 +98,7 @@ int image_signature_check(const struct pi_buf *signed_text, const char *release,
                           struct pi_buf *ret_text, char ret_signer[IMAGE_FINGERPRINT_LENGTH + 1],
                           struct pi_error *err)
 {
-    pi_auto_image_gpg struct image_gpg gpg = {0};
+    pi_auto_image_gpg struct image_gpg gpg = {.home_fd = -1};
     pi_auto_buf struct pi_buf text = {0};
     char pin[IMAGE_FINGERPRINT_LENGTH + 1];
     if (!image_sources_signer(sources, release, pin))

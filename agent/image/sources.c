@@ -166,13 +166,16 @@ static char **member(struct image_sources *sources, size_t i)
 }
 
 /* Who names mirrors of their own doesn't mean Fedora's. */
+static const char *standard(size_t i, bool own_mirrors)
+{
+    return own_mirrors && is_none(fields[i].key, "none") ? "none" : origins[i].standard;
+}
+
 static int fill_defaults(struct image_sources *sources, struct pi_error *err)
 {
     bool own_mirrors = sources->fedora_url != NULL;
-    if (own_mirrors && !sources->fedora_metalink_url)
-        sources->fedora_metalink_url = strdup("none");
     for (size_t i = 0; i < PI_ARRAY_SIZE(origins); i++)
-        if (!*member(sources, i) && !(*member(sources, i) = strdup(origins[i].standard)))
+        if (!*member(sources, i) && !(*member(sources, i) = strdup(standard(i, own_mirrors))))
             return pi_fail(err, ENOMEM, "%s", fields[i].key);
     return 0;
 }

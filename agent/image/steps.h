@@ -35,7 +35,10 @@ int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *
 
 /* Whether the store has what image wants, by its SHA-256, or by its source where it is wanted unverified; it
  * is *image then. What is known better now (a checksum for what was unverified) is recorded. */
-bool image_is_stored(const struct image_fetch *fetch, struct image *image);
+bool image_is_stored(struct image_fetch *fetch, struct image *image);
+
+/* Whether a stored image is what was checked once; hashed again where that cannot be told from outside. */
+bool image_still_good(struct image_fetch *fetch, struct image *stored);
 
 /* Looks at the header of the file in fd, size_bytes long; sets format and both sizes. */
 int image_inspect(int fd, uint64_t size_bytes, struct image *image, struct pi_error *err);

@@ -41,6 +41,17 @@ void image_store_file(const char *sha256, const char *extension, char ret[IMAGE_
     snprintf(ret, IMAGE_STORE_NAME_MAX, PREFIX "%s.%s", sha256, extension);
 }
 
+bool image_store_is_image(const char *file)
+{
+    size_t digits = strlen(PREFIX) + IMAGE_SHA256_LENGTH;
+    if (!pi_starts_with(file, PREFIX) || strlen(file) <= digits || file[digits] != '.')
+        return false;
+    for (size_t i = 0; image_format_names[i]; i++)
+        if (!strcmp(file + digits + 1, image_format_names[i]))
+            return true;
+    return false;
+}
+
 /* Whether the stored file is as its provenance says; sets path then. */
 static int locate(const struct image_store *store, struct image *image, struct pi_error *err)
 {

@@ -42,7 +42,9 @@ static size_t on_bytes(char *data, size_t one, size_t count, void *user)
 static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
 {
     const struct sink *sink = user;
+    struct image_progress *shown = &sink->meter->now;
     (void)total, (void)now, (void)up_total, (void)up_now;
+    image_meter_step(sink->meter, shown->done_bytes, shown->total_bytes);
     return image_meter_cancelled(sink->meter);
 }
 

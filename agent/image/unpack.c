@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
@@ -45,6 +46,11 @@ enum image_packing image_packing_of(const char *name, int *length)
     return IMAGE_UNPACKED;
 }
 
+static int no_memory(struct pi_error *err)
+{
+    return pi_fail(err, ENOMEM, "cannot unpack the image");
+}
+
 static int begin(struct image_unpack *u, struct pi_error *err)
 {
     bool good = EVP_DigestInit_ex(u->digest, EVP_sha256(), NULL);
@@ -55,21 +61,21 @@ static int begin(struct image_unpack *u, struct pi_error *err)
     else
         good &= !ZSTD_isError(ZSTD_DCtx_reset(u->zst, ZSTD_reset_session_and_parameters)) &&
                 !ZSTD_isError(ZSTD_DCtx_setParameter(u->zst, ZSTD_d_windowLogMax, WINDOW_LOG));
-    return good ? 0 : pi_fail(err, ENOMEM, "cannot unpack");
+    return good ? 0 : no_memory(err);
 }
 
 int image_unpack_new(enum image_packing packing, int fd, struct image_unpack **ret, struct pi_error *err)
 {
     pi_auto_image_unpack struct image_unpack *u = calloc(1, sizeof *u);
     if (!u)
-        return pi_fail(err, ENOMEM, "cannot unpack");
+        return no_memory(err);
     u->packing = packing;
     u->fd = fd;
     u->digest = image_digest_new();
     if (packing == IMAGE_ZST)
         u->zst = ZSTD_createDCtx();
     if (!u->digest || (packing == IMAGE_ZST && !u->zst))
-        return pi_fail(err, ENOMEM, "cannot unpack");
+        return no_memory(err);
     int r = begin(u, err);
     if (r == 0)
         *ret = pi_steal(u);
@@ -123,7 +129,7 @@ static int feed_xz(struct image_unpack *u, const void *data, size_t size, lzma_a
         if (r < 0)
             return r;
         if (code != LZMA_OK && code != LZMA_STREAM_END)
-            return damaged(err);
+            return code == LZMA_MEM_ERROR ? no_memory(err) : damaged(err);
         u->ended = code == LZMA_STREAM_END;
     }
     return 0;
@@ -136,7 +142,7 @@ static int feed_zst(struct image_unpack *u, const void *data, size_t size, struc
         ZSTD_outBuffer out = {.dst = u->chunk, .size = sizeof u->chunk};
         size_t left = ZSTD_decompressStream(u->zst, &out, &in);
         if (ZSTD_isError(left))
-            return damaged(err);
+            return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation ? no_memory(err) : damaged(err);
         u->ended = left == 0;
         more = out.pos == out.size && !u->ended;
         int r = put(u, out.pos, err);

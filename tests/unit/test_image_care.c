@@ -2,9 +2,12 @@
 #include "image_fixture.h"
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 
 #include "agent/image/care.h"
 #include "agent/image/fetch.h"
+#include "agent/image/partial.h"
 
 #define SIZE ((size_t)1 << 20)
 
@@ -45,7 +48,7 @@ static int teardown(void **state)
 static int check(const struct world *w, struct pi_error *err)
 {
     *err = (struct pi_error){0};
-    return image_store_check(&w->store, w->image.sha256, err);
+    return image_check(w->image.path, w->image.sha256, err);
 }
 
 static int verify(struct world *w, struct pi_error *err)
@@ -108,6 +111,86 @@ static void removed_image_is_gone_with_its_provenance(void **state)
     assert_int_equal(rmdir(w->store.dir), 0);
 }
 
+static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    pi_auto_strv struct pi_strv damaged = {0};
+    uint64_t bytes = 0;
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(damaged.count, 0);
+    assert_int_equal(chmod(w->image.path, 0600), 0);
+    assert_int_equal(truncate(w->image.path, SIZE / 2), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(damaged.count, 1);
+    assert_string_equal(damaged.items[0], strrchr(w->image.path, '/') + 1);
+    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], true, &bytes, &err), 0);
+    assert_in_range(bytes, 1, SIZE / 2); /* it has holes */
+    assert_int_equal(access(w->image.path, F_OK), 0);
+    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], false, &bytes, &err), 0);
+    assert_int_equal(rmdir(w->store.dir), 0);
+}
+
+static void image_whose_provenance_is_no_json_is_called_damaged(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    pi_auto_strv struct pi_strv damaged = {0};
+    char file[IMAGE_STORE_NAME_MAX];
+    image_store_file(w->image.sha256, "json", file);
+    assert_int_equal(pi_file_write(w->store.dir_fd, file, "{", 1, 0600, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(damaged.count, 1);
+}
+
+static void changed_image_is_hashed_and_fetched_again_where_it_is_another(void **state)
+{
+    struct world *w = *state;
+    struct image_sources sources = {0};
+    struct pi_error err;
+    char path[96];
+    snprintf(path, sizeof path, "%s/mine.qcow2", w->dir);
+    struct image_request request = {.ref = path, .arch = "x86_64", .unverified = true};
+    assert_int_equal(unlink(w->image.path), 0);
+    qcow2_write(w->image.path, SIZE, 8);
+    for (int i = 0; i < 2; i++) {
+        pi_auto_image struct image again = {0};
+        assert_int_equal(image_fetch(&w->store, &sources, &request, NULL, NULL, &again, &err), 0);
+        assert_int_equal(check(w, &err), 0);
+        assert_int_equal(verify(w, &err), 0);
+    }
+}
+
+/* As a user whom modes bind, unlike root. */
+static void be_bound_by_modes(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    assert_int_equal(syscall(SYS_capget, &header, data), 0);
+    data[0].effective &= ~(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
+    assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+static void fetch_that_ended_short_of_its_place_blocks_no_other(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    struct image_meter meter = {0};
+    pi_auto_image_partial struct image_partial partial = {.fd = -1};
+    char file[IMAGE_STORE_NAME_MAX];
+    snprintf(file, sizeof file, "%s.partial", w->image.sha256);
+    be_bound_by_modes();
+    for (int i = 0; i < 2; i++) {
+        int fd = openat(w->store.dir_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+        assert_int_equal(write(fd, "whole", 5), 5);
+        close(fd);
+        if (i == 0)
+            assert_true(image_store_prune_partials(&w->store, 0, false) > 0);
+    }
+    assert_int_equal(image_partial_take(&w->store, w->image.sha256, 0, &meter, &partial, &err), 0);
+    assert_int_equal(write(partial.fd, "again", 5), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +198,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(new_time_is_noticed_and_settled_by_hashing, setup, teardown),
         cmocka_unit_test_setup_teardown(another_file_in_its_place_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(image_of_another_size_is_not_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(truncated_image_is_called_damaged_and_can_be_removed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(image_whose_provenance_is_no_json_is_called_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(changed_image_is_hashed_and_fetched_again_where_it_is_another, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(fetch_that_ended_short_of_its_place_blocks_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(removed_image_is_gone_with_its_provenance, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,7 +401,7 @@ static void unknown_release_says_which_there_are(void **state)
     world_open(&w, state, "");
     assert_refused(&w, "fedora:99", NULL, PI_NOT_FOUND, "Fedora 99 is not in the index");
     assert_refused(&w, "fedora:99", NULL, PI_NOT_FOUND, "it has 44, 45 Beta, 42");
-    assert_refused(&w, "fedora:44", WRONG, PI_UNVERIFIED, "found " WRONG);
+    assert_refused(&w, "fedora:44", WRONG, PI_UNVERIFIED, "not with the one given, " WRONG);
     world_close(&w);
 }
 
@@ -536,14 +536,16 @@ static int fetcher_end(struct fetcher *f)
 static void two_fetchers_download_once(void **state)
 {
     struct world w;
-    world_open(&w, state, "image=slow");
+    world_open(&w, state, "image=hold");
     struct fetcher first = fetcher_start(&w);
     fetcher_await(&first, IMAGE_DOWNLOADING);
     struct fetcher second = fetcher_start(&w);
     fetcher_await(&second, IMAGE_WAITING);
+    assert_int_equal(mirror_downloads(&w), 1);
+    set_faults(&w, "");
     assert_int_equal(fetcher_end(&first), 0);
     assert_int_equal(fetcher_end(&second), 0);
-    assert_int_equal(mirror_downloads(&w), 1);
+    assert_int_equal(mirror_downloads(&w), 0);
     assert_int_equal(files(&w), 2);
     world_close(&w);
 }
@@ -551,7 +553,7 @@ static void two_fetchers_download_once(void **state)
 static void killed_fetcher_is_succeeded_by_the_one_that_waits(void **state)
 {
     struct world w;
-    world_open(&w, state, "image=slow");
+    world_open(&w, state, "image=hold");
     struct fetcher first = fetcher_start(&w);
     fetcher_await(&first, IMAGE_DOWNLOADING);
     struct fetcher second = fetcher_start(&w);
@@ -559,8 +561,9 @@ static void killed_fetcher_is_succeeded_by_the_one_that_waits(void **state)
     kill(first.pid, SIGKILL);
     assert_true(WIFSIGNALED(fetcher_end(&first)));
     fetcher_await(&second, IMAGE_DOWNLOADING);
-    assert_int_equal(fetcher_end(&second), 0);
     assert_int_equal(mirror_downloads(&w), 2);
+    set_faults(&w, "");
+    assert_int_equal(fetcher_end(&second), 0);
     assert_int_equal(files(&w), 2);
     world_close(&w);
 }
@@ -570,13 +573,17 @@ static void partial_of_a_dead_fetcher_is_swept_by_the_next_fetch_of_anything(voi
     struct world w;
     struct pi_error err;
     pi_auto_image struct image image = {0};
-    world_open(&w, state, "image=slow");
+    world_open(&w, state, "image=hold");
     struct fetcher first = fetcher_start(&w);
     fetcher_await(&first, IMAGE_DOWNLOADING);
     kill(first.pid, SIGKILL);
     assert_true(WIFSIGNALED(fetcher_end(&first)));
+    /* On a slow machine it has come to writing down how to go on: without that nobody can. */
+    char file[128], sha256[IMAGE_SHA256_LENGTH + 1];
+    digest_of(w.site->disk, sha256);
+    snprintf(file, sizeof file, "%s.resume", sha256);
+    unlinkat(w.store.dir_fd, file, 0);
     assert_int_equal(files(&w), 1);
-    char file[96];
     snprintf(file, sizeof file, "%s/mine.qcow2", w.dir);
     qcow2_write(file, SIZE, 3);
     assert_int_equal(fetch(&w, file, NULL, true, &image, &err), 0);
@@ -672,7 +679,8 @@ static void requests_that_make_no_sense_are_usage_errors(void **state)
         {"fedora", NULL, NULL, "x86_64 or aarch64"},
         {"fedora", "x86_64", "12ab", "64 hexadecimal digits"},
         {"ubuntu", "x86_64", NULL, "no image is called 'ubuntu'"},
-        {"ftp://x/y.qcow2", "x86_64", NULL, "cannot be used"},
+        {"ftp://x/y.qcow2", "x86_64", NULL, "neither by https nor by http"},
+        {"http://me:secret@x/y.qcow2", "x86_64", NULL, "cannot be used"},
     };
     struct image_store store = {.dir_fd = -1};
     struct image_sources sources = {0};
