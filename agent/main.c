@@ -1,9 +1,13 @@
-/* One executable, three programs: the command line, the agent, and the agent's worker. */
+/* One executable, four programs: the command line, the agent, its worker, and the network of isolated
+ * machines. */
+#include <signal.h>
 #include <string.h>
 
+#include "agent/base/fields.h"
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/daemon.h"
+#include "agent/net/net.h"
 
 /* "agent" alone, or with the descriptor that a command gives to the agent that it starts. */
 static bool is_agent(int argc, char **argv)
@@ -13,9 +17,13 @@ static bool is_agent(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    pi_json_protect();
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is a failed write (EFBIG), and no death */
     if (is_agent(argc, argv))
         return agent_main(argc - 1, argv + 1);
     if (argc >= 2 && !strcmp(argv[1], "worker"))
         return worker_main(argc - 1, argv + 1);
+    if (argc >= 2 && !strcmp(argv[1], "isolated"))
+        return net_main(argc - 1, argv + 1);
     return cli_main(argc, argv);
 }

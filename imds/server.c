@@ -213,7 +213,7 @@ static unsigned connections_affordable(unsigned wanted)
 static struct imds_limits limits_or_defaults(const struct imds_limits *wanted)
 {
     struct imds_limits limits = wanted ? *wanted : (struct imds_limits){0};
-    limits.connections = connections_affordable(limits.connections ? limits.connections : 2048);
+    limits.connections = connections_affordable(limits.connections ? limits.connections : 4096);
     if (limits.request_ms == 0)
         limits.request_ms = 60000;
     if (limits.header_bytes == 0)
@@ -291,6 +291,14 @@ int imds_server_new(int listen_fd, struct imds_registry *registry, const struct 
     close(listen_fd);
     *ret = server;
     return 0;
+}
+
+int imds_server_add(struct imds_server *server, int fd, uint64_t now_ms)
+{
+    /* No address: nothing here asks for one. */
+    const struct sockaddr nobody = {.sa_family = AF_UNIX};
+    server->now_ms = now_ms;
+    return MHD_add_connection(server->daemon, fd, &nobody, sizeof(nobody)) == MHD_YES ? 0 : -ECONNABORTED;
 }
 
 int imds_server_fd(const struct imds_server *server)

@@ -38,9 +38,9 @@ struct imds_handler {
 };
 
 /* 0 anywhere = the default. At worst, a guest with a key makes the server hold header_bytes + body_bytes for
- * each connection: 144 MiB with the defaults. */
+ * each connection: 288 MiB with the defaults. */
 struct imds_limits {
-    unsigned connections; /* 2,048 */
+    unsigned connections; /* 4,096 */
     unsigned request_ms;  /* 60,000: from the connection to the last byte of its response */
     size_t header_bytes;  /* 8 KiB a connection, request line and headers; at least 1 KiB */
     size_t body_bytes;    /* IMDS_REPORT_MAX: of a report, kept until it is whole */
@@ -55,6 +55,10 @@ struct imds_server;
  */
 int imds_server_new(int listen_fd, struct imds_registry *registry, const struct imds_handler *handler,
                     void *user, const struct imds_limits *limits, struct imds_server **ret);
+
+/* Serves a connection that was accepted elsewhere (a second listening socket), as one of its own. fd is taken
+ * over, also on failure. 0 or -ECONNABORTED. now_ms as below. */
+int imds_server_add(struct imds_server *server, int fd, uint64_t now_ms);
 
 /* Poll this for reading; when it is readable, call imds_server_run(). It belongs to the server. */
 int imds_server_fd(const struct imds_server *server);

@@ -92,8 +92,11 @@ static int failure(const struct api_transfer *transfer, CURLcode code, struct pi
         return pi_refuse(err, PI_TIMEOUT, "the agent did not answer in time");
     if (code == CURLE_COULDNT_CONNECT)
         return pi_refuse(err, PI_AGENT, "no agent answers at %s", transfer->client->socket_path);
-    if (code != CURLE_OK)
-        return pi_refuse(err, PI_AGENT, "the connection to the agent broke: %s", curl_easy_strerror(code));
+    if (code != CURLE_OK) {
+        int r = pi_refuse(err, PI_AGENT, "the connection to the agent broke: %s", curl_easy_strerror(code));
+        bool hung_up = code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR;
+        return hung_up ? -ECONNRESET : r;
+    }
     if (status < 300)
         return 0;
     json_auto_t *body =

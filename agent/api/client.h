@@ -22,7 +22,7 @@ void api_client_free(struct api_client *client);
 /*
  * One request to its end. body may be NULL. *ret (may be NULL) gets the reply's JSON object, a new reference.
  * A failure that the agent reports comes back with its kind and message; no agent at the socket is PI_AGENT
- * (-ECONNREFUSED), no answer in timeout_ms PI_TIMEOUT.
+ * (-ECONNREFUSED), or one that hangs up (-ECONNRESET), no answer in timeout_ms PI_TIMEOUT.
  */
 int api_client_call(struct api_client *client, const char *method, const char *path, const json_t *body,
                     uint64_t timeout_ms, json_t **ret, struct pi_error *err);

@@ -4,14 +4,19 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
 
-#define CONNECTIONS_MAX 1024
-#define HEADERS_MAX     ((size_t)32 << 10)
-#define STREAM_BLOCK    ((size_t)16 << 10)
+#define CONNECTIONS_MAX 4096
+/* Two for each of a thousand machines in the foreground, and some more; the rest is for requests, so that the
+ * agent can always be asked. */
+#define STREAMS_MAX  (CONNECTIONS_MAX - 256)
+#define HEADERS_MAX  ((size_t)32 << 10)
+#define STREAM_BLOCK ((size_t)16 << 10)
 /* An idle connection between requests; a suspended one (a stream that waits) has no time limit. */
 #define IDLE_SECONDS 60u
 
@@ -33,6 +38,8 @@ struct api_call {
 
 struct api_server {
     struct MHD_Daemon *daemon;
+    int epoll_fd; /* MHD's own, and the sockets of the streams: for the end of their clients only */
+    unsigned stream_count;
     api_handler_fn handler;
     void *user;
     bool resumed; /* connections were: MHD, run by someone else's loop, does not ask to be run for them */
@@ -104,18 +111,23 @@ void api_reply(struct api_call *call, unsigned status, json_t *body)
 
 void api_reply_error(struct api_call *call, const struct pi_error *err)
 {
+    char clean[sizeof err->text];
+    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
     api_reply(call, statuses[err->kind] ? statuses[err->kind] : 500,
-              json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", err->text));
+              json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", clean));
 }
 
-/* MHD does not look at a suspended connection, so whether its client has gone is asked here, each time before
- * it is. */
+static int socket_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 static bool client_gone(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     char byte;
-    return !info || recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    ssize_t n = recv(socket_of(connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    /* A client that had not read all of it leaves ECONNRESET behind. */
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 static ssize_t stream_read(void *user, uint64_t position, char *buf, size_t max)
@@ -134,10 +146,36 @@ static ssize_t stream_read(void *user, uint64_t position, char *buf, size_t max)
     return 0;
 }
 
+/* MHD does not look at a suspended connection: that its client has gone is seen here, or nobody would see it
+ * until there is something to send. */
+static int watch_client(struct api_call *call)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = call};
+    return epoll_ctl(call->server->epoll_fd, EPOLL_CTL_ADD, socket_of(call->connection), &event);
+}
+
+static void end_stream(struct api_call *call)
+{
+    epoll_ctl(call->server->epoll_fd, EPOLL_CTL_DEL, socket_of(call->connection), NULL);
+    call->server->stream_count--;
+    if (call->stream.close)
+        call->stream.close(call->stream.source);
+}
+
 void api_reply_stream(struct api_call *call, const struct api_stream *stream)
 {
+    if (call->server->stream_count == STREAMS_MAX || watch_client(call) < 0) {
+        struct pi_error err;
+        pi_refuse(&err, PI_AGENT, "%u consoles and logs are being followed: end some of them first",
+                  call->server->stream_count);
+        if (stream->close)
+            stream->close(stream->source);
+        api_reply_error(call, &err);
+        return;
+    }
     call->stream = *stream;
     call->streams = true;
+    call->server->stream_count++;
     /* A client that does not read for a while (Ctrl-S) costs a descriptor and no memory, and goes on where it
      * was. */
     MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
@@ -175,11 +213,9 @@ void api_server_end(struct api_server *server, const void *topic)
  * not. */
 static bool peer_allowed(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct ucred peer;
     socklen_t size = sizeof peer;
-    return info && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+    return getsockopt(socket_of(connection), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
@@ -261,8 +297,8 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
         return;
     *state = NULL;
     LIST_REMOVE(call, entry);
-    if (call->streams && call->stream.close)
-        call->stream.close(call->stream.source);
+    if (call->streams)
+        end_stream(call);
     pi_buf_done(&call->body);
     free(call->path);
     free(call);
@@ -274,6 +310,16 @@ __attribute__((format(printf, 2, 0))) static void no_log(void *user, const char 
     (void)user;
     (void)format;
     (void)args;
+}
+
+static int watch_mhd(struct api_server *server)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return server->epoll_fd < 0
+               ? -1
+               : epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD,
+                           MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, &event);
 }
 
 int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api_server **ret,
@@ -293,6 +339,12 @@ int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
     if (!server->daemon)
         return pi_fail(err, EIO, "the control API's server did not start");
+    if (watch_mhd(server) < 0) {
+        int r = pi_fail(err, errno, "control API");
+        MHD_quiesce_daemon(server->daemon); /* the descriptor stays the caller's */
+        api_server_free(pi_steal(server));
+        return r;
+    }
     *ret = pi_steal(server);
     return 0;
 }
@@ -313,12 +365,13 @@ void api_server_free(struct api_server *server)
     MHD_run(server->daemon);
     resume_streams(server, NULL, true);
     MHD_stop_daemon(server->daemon);
+    pi_close_p(&server->epoll_fd);
     free(server);
 }
 
 int api_server_fd(const struct api_server *server)
 {
-    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return server->epoll_fd;
 }
 
 int api_server_timeout_ms(struct api_server *server)
@@ -333,6 +386,13 @@ int api_server_timeout_ms(struct api_server *server)
 
 void api_server_run(struct api_server *server)
 {
+    struct epoll_event events[64];
+    int count = epoll_wait(server->epoll_fd, events, PI_ARRAY_SIZE(events), 0);
+    for (int i = 0; i < count; i++) {
+        struct api_call *call = events[i].data.ptr;
+        if (call && call->suspended)
+            resume(call);
+    }
     server->resumed = false;
     MHD_run(server->daemon);
 }

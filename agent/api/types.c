@@ -27,10 +27,13 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, arch),
     NUMBER(api_create, cpus),
     NUMBER(api_create, memory_mib),
+    NUMBER(api_create, memory_max_mib),
+    NUMBER(api_create, cpu_quota_percent),
     NUMBER(api_create, disk_bytes),
     STRING(api_create, accel),
     STRING(api_create, firmware),
     LIST(api_create, forwards),
+    FLAG(api_create, isolate),
     STRING(api_create, user),
     STRING(api_create, password_hash),
     LIST(api_create, ssh_keys),
@@ -50,12 +53,15 @@ const struct pi_field api_instance_fields[] = {
     FLAG(api_instance, image_verified),
     NUMBER(api_instance, cpus),
     NUMBER(api_instance, memory_mib),
+    NUMBER(api_instance, memory_max_mib),
+    NUMBER(api_instance, cpu_quota_percent),
     NUMBER(api_instance, disk_bytes),
     STRING(api_instance, uuid),
     NUMBER(api_instance, pid),
     STRING(api_instance, user),
     NUMBER(api_instance, ssh_port),
     LIST(api_instance, forwards),
+    FLAG(api_instance, isolate),
     NUMBER(api_instance, created_ms),
     NUMBER(api_instance, started_ms),
     NUMBER(api_instance, ready_ms),
@@ -69,12 +75,28 @@ const struct pi_field api_instance_fields[] = {
     {0},
 };
 
-const struct pi_field api_stop_fields[] = {
-    NUMBER(api_stop, timeout_ms, .max = 24 * 3600 * 1000),
+const struct pi_field api_summary_fields[] = {
+    STRING(api_instance, name, .required = true),
+    STRING(api_instance, state, .required = true),
+    STRING(api_instance, reason),
+    STRING(api_instance, arch),
+    STRING(api_instance, accel),
+    STRING(api_instance, image),
+    NUMBER(api_instance, cpus),
+    NUMBER(api_instance, memory_mib),
+    NUMBER(api_instance, ssh_port),
+    NUMBER(api_instance, started_ms),
     {0},
 };
 
-const char *const api_event_kind_names[] = {"state", "image", "seed", "report", "note", "error", NULL};
+const struct pi_field api_stop_fields[] = {
+    NUMBER(api_stop, timeout_ms, .max = 24 * 3600 * 1000),
+    NUMBER(api_stop, step_ms, .max = 24 * 3600 * 1000),
+    {0},
+};
+
+const char *const api_event_kind_names[] = {"state", "image", "seed",  "report",
+                                            "note",  "panic", "error", NULL};
 
 const struct pi_field api_event_fields[] = {
     NUMBER(api_event, seq),

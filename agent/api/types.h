@@ -5,12 +5,13 @@
  *   GET    /v1/agent                      struct api_agent
  *   POST   /v1/agent/stop                 {}: guests run on
  *   GET    /v1/instances                  {"instances": [struct api_instance...]}
+ *   GET    /v1/instances?summary=1        the same with what a list of machines shows (api_summary_fields)
  *   POST   /v1/instances                  struct api_create -> 202 struct api_instance; follow its events
  *   GET    /v1/instances/NAME             struct api_instance
  *   DELETE /v1/instances/NAME             removes a stopped instance with all its files
  *   POST   /v1/instances/NAME/start       {} -> 202
  *   POST   /v1/instances/NAME/powerdown   struct api_stop (all optional) -> 202
- *   POST   /v1/instances/NAME/kill        {} -> 202: quit at once
+ *   POST   /v1/instances/NAME/kill        struct api_stop -> 202: quit at once
  *   POST   /v1/instances/NAME/reset|pause|resume   {} -> 200 when QEMU has answered
  *   GET    /v1/instances/NAME/events?since=SEQ&follow=1    JSON lines: struct api_event (seq > SEQ), for ever
  * with follow GET    /v1/instances/NAME/console?tail=BYTES&follow=1  the console's bytes as they are, from
@@ -59,10 +60,13 @@ struct api_create {
     char *arch;                 /* "x86_64", "aarch64"; default: the host's */
     uint64_t cpus;              /* 0 = default (2) */
     uint64_t memory_mib;        /* 0 = default (1024) */
+    uint64_t memory_max_mib;    /* of QEMU as a whole; 0 = no limit */
+    uint64_t cpu_quota_percent; /* of one processor's time; 0 = no limit */
     uint64_t disk_bytes;        /* 0 = default: 10 GiB or the image's own size, whichever is larger */
     char *accel;                /* "auto", "kvm", "tcg" */
     char *firmware;             /* "auto", "bios", "uefi" */
     struct pi_strv forwards;    /* "127.0.0.1:8080:80" */
+    bool isolate;               /* the guest reaches its IMDS and answers to the forwards, nothing else */
     char *user;                 /* default "fedora" */
     char *password_hash;        /* crypt(3); absent: no password */
     struct pi_strv ssh_keys;    /* public key lines */
@@ -75,18 +79,20 @@ extern const struct pi_field api_create_fields[];
 struct api_instance {
     char *name;
     char *state;  /* vm_state_names: created starting running ready paused stopping stopped failed lost */
-    char *reason; /* why, where there is something to say */
+    char *reason; /* why it is in this state, or what is wrong with it: its host's disk is full, its image
+                     damaged, its guest's kernel panicked, QEMU's monitor lost */
     char *arch;
     char *accel; /* what it runs under: "kvm", "tcg"; absent when it never ran */
     char *image; /* the image's file name */
     char *image_sha256;
     bool image_verified;
-    uint64_t cpus, memory_mib, disk_bytes;
+    uint64_t cpus, memory_mib, memory_max_mib, cpu_quota_percent, disk_bytes;
     char *uuid;
     uint64_t pid; /* 0 = no QEMU */
     char *user;
     uint64_t ssh_port; /* on 127.0.0.1 */
     struct pi_strv forwards;
+    bool isolate;
     uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* since 1970; 0 = never */
     char *cloud_init; /* "pending", "running", "done", "degraded" (WARN), "failed", or absent */
     char *cloud_init_stage;
@@ -96,9 +102,13 @@ struct api_instance {
     uint64_t last_event; /* seq of its newest event */
 };
 extern const struct pi_field api_instance_fields[];
+extern const struct pi_field
+    api_summary_fields[]; /* some of them: reading all of a thousand machines takes long */
 
 struct api_stop {
-    uint64_t timeout_ms; /* for the guest to power itself off; 0 = default (90 s) */
+    uint64_t
+        timeout_ms;   /* for the guest to power itself off; 0 = default (90 s from its last sign of life) */
+    uint64_t step_ms; /* for each step after that: quit, SIGTERM; 0 = default (10 s) */
 };
 extern const struct pi_field api_stop_fields[];
 
@@ -109,6 +119,7 @@ enum api_event_kind {
     API_EVENT_REPORT, /* cloud-init's report: stage, module, report ("start"/"finish"), result */
     API_EVENT_NOTE,  /* something to tell: text (accelerator fallback, powerdown sent again, reset, panic ...)
                       */
+    API_EVENT_PANIC, /* the guest's kernel panicked: text */
     API_EVENT_ERROR, /* the request that made the instance failed, and the instance is gone: error_kind, text
                       */
 };

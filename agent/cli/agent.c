@@ -1,16 +1,19 @@
 /* "agent" itself, "agent status" and "agent stop". */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/proc.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/connect.h"
 #include "agent/cli/table.h"
 
-#define STOP_MS 10000u
+#define STOP_MS 5000
 
 struct status_options {
     bool json;
@@ -31,6 +34,13 @@ static int print_agent(const json_t *reply, struct pi_error *err)
     return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
 }
 
+static int refuse_none(const struct pi_paths *paths, struct pi_error *err)
+{
+    pid_t pid = cli_agent_process(paths);
+    return pid ? cli_refuse_lost(paths, pid, err)
+               : pi_refuse(err, PI_AGENT, "no agent runs; a command that needs one starts it");
+}
+
 static int run_status(const struct cli_call *call, struct pi_error *err)
 {
     const struct status_options *options = call->values;
@@ -40,37 +50,68 @@ static int run_status(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = api_client_call(agent.client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &reply, err);
     if (r < 0)
-        return err->kind == PI_AGENT
-                   ? pi_refuse(err, PI_AGENT, "no agent runs; a command that needs one starts it")
-                   : r;
+        return err->kind == PI_AGENT && r != -ETIMEDOUT ? refuse_none(&agent.paths, err) : r;
     return options->json ? cli_json_print(reply, err) : print_agent(reply, err);
 }
 
-/* It has stopped when it doesn't answer any more. */
-static int await_gone(struct cli_agent *agent, struct pi_error *err)
+/* Its process, -1 where it ended meanwhile. To ask the socket instead would start it anew where a service
+ * manager listens. */
+static int open_agent(struct cli_agent *agent, int *ret_pidfd, struct pi_error *err)
 {
-    for (uint64_t end = pi_monotonic_ms() + STOP_MS; pi_monotonic_ms() < end; usleep(20000)) {
-        struct pi_error answer = {0};
-        api_client_call(agent->client, "GET", "/v1/agent", NULL, STOP_MS, NULL, &answer);
-        if (answer.kind == PI_AGENT)
-            return 0;
+    json_auto_t *reply = NULL;
+    struct api_agent view = {0};
+    struct pi_identity id;
+    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &reply, err);
+    if (r == 0 && (r = api_read(agent, reply, &view, err)) == 0 &&
+        pi_identify((pid_t)view.pid, &id, NULL) == 0)
+        *ret_pidfd = pi_identity_open(&id);
+    api_done(agent, &view);
+    return r;
+}
+
+static int await_end(int pidfd, struct pi_error *err)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    if (pidfd < 0 || poll(&ended, 1, STOP_MS) != 0)
+        return 0;
+    return pi_refuse(err, PI_TIMEOUT, "the agent still runs after %d s", STOP_MS / 1000);
+}
+
+/* One that does not answer, or not at its socket. */
+static int end_process(pid_t pid, struct pi_error *err)
+{
+    static const int signals[] = {SIGTERM, SIGKILL};
+    struct pi_identity id;
+    pi_auto_close int pidfd = pid && pi_identify(pid, &id, NULL) == 0 ? pi_identity_open(&id) : -1;
+    if (pidfd < 0) {
+        fprintf(stderr, "no agent runs\n");
+        return 0;
     }
-    return pi_refuse(err, PI_TIMEOUT, "the agent still runs after %u s", STOP_MS / 1000);
+    int r = -ETIMEDOUT;
+    for (size_t i = 0; r < 0 && i < PI_ARRAY_SIZE(signals); i++) {
+        pi_signal(pidfd, signals[i]);
+        r = await_end(pidfd, err);
+    }
+    if (r == 0)
+        fprintf(stderr, "the agent (process %d) did not answer and was ended; machines that ran go on\n",
+                (int)pid);
+    return r;
 }
 
 static int run_stop(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_close int pidfd = -1;
     (void)call;
     int r = cli_connect_running(&agent, err);
-    if (r < 0 && err->kind == PI_AGENT) {
-        fprintf(stderr, "no agent runs\n");
-        return 0;
-    }
+    if (r < 0 && err->kind == PI_AGENT)
+        return end_process(cli_agent_process(&agent.paths), err);
+    if (r == 0)
+        r = open_agent(&agent, &pidfd, err);
     if (r == 0)
         r = api_client_call(agent.client, "POST", "/v1/agent/stop", NULL, CLI_CALL_MS, NULL, err);
     if (r == 0)
-        r = await_gone(&agent, err);
+        r = await_end(pidfd, err);
     if (r == 0)
         fprintf(stderr, "the agent has stopped; machines that ran go on\n");
     return r;

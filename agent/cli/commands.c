@@ -54,6 +54,17 @@ static const struct cli_command *find(int argc, char **argv, int *ret_words)
     return found;
 }
 
+/* "fetch, ls, verify": what may follow the first word of commands of two. */
+static int second_words(const char *first, struct pi_buf *ret)
+{
+    int r = 0;
+    size_t length = strlen(first);
+    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(commands); i++)
+        if (pi_starts_with(commands[i]->name, first) && commands[i]->name[length] == ' ')
+            r = pi_buf_printf(ret, "%s%s", ret->size ? ", " : "", commands[i]->name + length + 1);
+    return r;
+}
+
 /* "image fech" is compared as a whole, "pss web" by its first word. */
 static int unknown(int argc, char **argv, struct pi_error *err)
 {
@@ -65,6 +76,10 @@ static int unknown(int argc, char **argv, struct pi_error *err)
     const char *nearest = pi_nearest(two, names);
     if (!nearest)
         nearest = pi_nearest(argv[0], names);
+    pi_auto_buf struct pi_buf seconds = {0};
+    if (!nearest && second_words(argv[0], &seconds) == 0 && seconds.size)
+        return pi_refuse(err, PI_USAGE, "piagent %.40s takes one of %s: see piagent help", argv[0],
+                         seconds.data);
     if (nearest)
         return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s?",
                          strchr(nearest, ' ') ? two : argv[0], nearest);

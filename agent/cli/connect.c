@@ -16,13 +16,57 @@
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 
+#define PATIENCE_MS  5000u  /* then it is said that something is waited for */
+#define CONFLICT_MS  10000u /* for an agent that somebody else has started to come up */
 #define START_MS     60000u /* adoption of many guests on a loaded host takes its time */
 #define READY_MAX    4096u  /* of the line that a starting agent says */
 #define LOG_TAIL_MAX 2048
 
+pid_t cli_agent_process(const struct pi_paths *paths)
+{
+    char path[PATH_MAX], text[16] = "";
+    uint64_t pid = 0;
+    snprintf(path, sizeof path, "%s/agent.lock", paths->runtime);
+    pi_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
+        pread(fd, text, sizeof text - 1, 0) < 0)
+        return 0;
+    return pi_number_parse(text, 1, INT32_MAX, &pid, NULL) < 0 ? 0 : (pid_t)pid;
+}
+
+int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err)
+{
+    return pi_refuse(err, PI_AGENT,
+                     "an agent runs (process %d), but not at %s/" API_SOCKET_NAME
+                     ": piagent agent stop ends it, machines run on, and the next command starts another",
+                     (int)pid, paths->runtime);
+}
+
+/* One that lives and does not answer is none to start another beside. */
+static int ask(struct cli_agent *agent, struct pi_error *err)
+{
+    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, PATIENCE_MS, NULL, err);
+    if (r == 0 || err->kind != PI_TIMEOUT)
+        return r;
+    fprintf(stderr, "the agent does not answer yet\n");
+    r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS - PATIENCE_MS, NULL, err);
+    if (r == 0 || err->kind != PI_TIMEOUT)
+        return r;
+    pi_refuse(err, PI_AGENT,
+              "the agent (process %d) does not answer: piagent agent stop ends it, machines run on",
+              (int)cli_agent_process(&agent->paths));
+    return -ETIMEDOUT;
+}
+
+/* Who listens and hangs up is an agent that ends. Where a service manager holds its socket, the next one is
+ * on its way; where not, the socket closes too. */
 static int ping(struct cli_agent *agent, struct pi_error *err)
 {
-    return api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, NULL, err);
+    for (uint64_t end = pi_monotonic_ms() + START_MS;; usleep(20000)) {
+        int r = ask(agent, err);
+        if (r != -ECONNRESET || pi_monotonic_ms() >= end)
+            return r;
+    }
 }
 
 /* This program by its path, so that a list of processes shows its name; by the kernel's link where the file
@@ -36,14 +80,14 @@ static void own_program(char ret[PATH_MAX])
 }
 
 /* What the agent wrote last: why it died, mostly. */
-static void last_log_line(int log_fd, char *ret, size_t size)
+static void last_log_line(int log_fd, off_t from, char *ret, size_t size)
 {
     char tail[LOG_TAIL_MAX + 1];
     struct stat st;
     ret[0] = '\0';
     if (fstat(log_fd, &st) < 0)
         return;
-    off_t at = st.st_size > LOG_TAIL_MAX ? st.st_size - LOG_TAIL_MAX : 0;
+    off_t at = st.st_size - from > LOG_TAIL_MAX ? st.st_size - LOG_TAIL_MAX : from;
     ssize_t n = pread(log_fd, tail, LOG_TAIL_MAX, at);
     while (n > 0 && tail[n - 1] == '\n')
         n--;
@@ -75,7 +119,7 @@ static int read_line(int fd, char ret[READY_MAX], struct pi_error *err)
     return 0;
 }
 
-static int await_ready(int fd, int log_fd, const char *log_path, struct pi_error *err)
+static int await_ready(int fd, int log_fd, off_t log_from, const char *log_path, struct pi_error *err)
 {
     char line[READY_MAX], last[512];
     int r = read_line(fd, line, err);
@@ -88,7 +132,7 @@ static int await_ready(int fd, int log_fd, const char *log_path, struct pi_error
     if (api_read(failure, json_object_get(reply, "error"), &said, NULL) == 0) {
         r = pi_refuse(err, pi_kind_from_name(said.kind), "the agent cannot start: %s", said.message);
     } else {
-        last_log_line(log_fd, last, sizeof last);
+        last_log_line(log_fd, log_from, last, sizeof last);
         r = pi_refuse(err, PI_AGENT, "the agent died while starting: %s (see %s)",
                       last[0] ? last : "it said nothing", log_path);
     }
@@ -113,7 +157,9 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return pi_fail(err, errno, "cannot start the agent");
     pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
+    off_t log_from = lseek(log_fd, 0, SEEK_END); /* what an agent before this one said is not why */
     own_program(program);
+    unsetenv("NOTIFY_SOCKET"); /* this command's, which waits for no agent */
     pid_t pid;
     const struct pi_spawn how = {
         .argv = (const char *const[]){program, "agent", "--ready-fd", "3", NULL},
@@ -124,13 +170,24 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
     close(pi_steal_fd(&writer));
-    return await_ready(reader, log_fd, log_path, err);
+    return await_ready(reader, log_fd, log_from, log_path, err);
+}
+
+/* Somebody else's agent has the lock: it is about to listen, or its socket was taken away. */
+static int await_other(struct cli_agent *agent, struct pi_error *err)
+{
+    int r;
+    for (uint64_t end = pi_monotonic_ms() + CONFLICT_MS; pi_monotonic_ms() < end; usleep(100000))
+        if ((r = ping(agent, err)) == 0 || r == -ETIMEDOUT)
+            return r;
+    return cli_refuse_lost(&agent->paths, cli_agent_process(&agent->paths), err);
 }
 
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
 {
-    if (ping(agent, NULL) == 0)
-        return 0;
+    int r = ping(agent, err);
+    if (r == 0 || r == -ETIMEDOUT)
+        return r;
     pi_auto_close int dir = pi_dir_open(agent->paths.runtime, err);
     if (dir < 0)
         return dir;
@@ -138,17 +195,23 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
     if (lock < 0 || flock(lock, LOCK_EX) < 0)
         return pi_fail(err, errno, "cannot lock %s/start.lock", agent->paths.runtime);
     /* Whoever had the lock before may have started one. */
-    int r = ping(agent, err);
-    if (r == 0 || (err && err->kind != PI_AGENT))
+    r = ping(agent, err);
+    if (r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT)
         return r;
     r = start_agent(&agent->paths, err);
-    return r < 0 ? r : ping(agent, err);
+    if (r == 0)
+        return ping(agent, err);
+    return err->kind == PI_CONFLICT ? await_other(agent, err) : r;
 }
 
 static int find_agent(struct cli_agent *ret, struct pi_error *err)
 {
     pi_auto_free char *socket = NULL;
     int r = pi_paths_find(&ret->paths, err);
+    /* Before anything is said: in a folder of somebody else's (under /tmp) whoever answers is not the agent.
+     */
+    if (r == 0)
+        r = pi_dir_make(ret->paths.runtime, err);
     if (r < 0)
         return r;
     if (asprintf(&socket, "%s/%s", ret->paths.runtime, API_SOCKET_NAME) < 0)

@@ -2,6 +2,8 @@
 #ifndef PIAGENT_CLI_CONNECT_H
 #define PIAGENT_CLI_CONNECT_H
 
+#include <sys/types.h>
+
 #include "agent/api/client.h"
 #include "agent/api/types.h"
 #include "agent/base/error.h"
@@ -22,8 +24,14 @@ struct cli_agent {
  */
 int cli_connect(struct cli_agent *ret, struct pi_error *err);
 
-/* The same without starting one: PI_AGENT where none answers. */
+/* The same without starting one: PI_AGENT where none answers, -ETIMEDOUT where it only does not answer. */
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err);
+
+/* The process that holds the agent's lock, whether it answers or not; 0 where none does. */
+pid_t cli_agent_process(const struct pi_paths *paths);
+
+/* PI_AGENT for an agent that lives and whose socket was taken away. */
+int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err);
 
 /* Starts an agent again where the one that ret is connected to has died. */
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err);

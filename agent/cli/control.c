@@ -10,7 +10,7 @@
 #define NAMES_MAX 64
 
 struct stop_options {
-    uint64_t timeout_ms;
+    uint64_t timeout_ms, step_ms;
 };
 
 struct rm_options {
@@ -116,22 +116,17 @@ static int stop_all(struct task *task, const struct cli_call *call, struct pi_er
     return asked ? asked : stopped;
 }
 
-static int run_powerdown(const struct cli_call *call, struct pi_error *err)
+/* powerdown and kill are the request of the same name, followed to the machine's end. */
+static int run_stop(const struct cli_call *call, struct pi_error *err)
 {
     const struct stop_options *options = call->values;
-    struct api_stop stop = {.timeout_ms = options->timeout_ms};
+    struct api_stop stop = {.timeout_ms = options->timeout_ms, .step_ms = options->step_ms};
     json_auto_t *body = api_write(stop, &stop);
-    pi_auto_task struct task task = {.request = "powerdown", .body = body};
+    pi_auto_task struct task task = {.request = call->command->name, .body = body};
     if (!body)
-        return pi_fail(err, ENOMEM, "powerdown");
+        return pi_fail(err, ENOMEM, "%s", call->command->name);
     int r = stop_all(&task, call, err);
-    return r == 0 && task.forced ? PI_TIMEOUT : r;
-}
-
-static int run_kill(const struct cli_call *call, struct pi_error *err)
-{
-    pi_auto_task struct task task = {.request = "kill"};
-    return stop_all(&task, call, err);
+    return r == 0 && task.forced && call->command == &cli_command_powerdown ? PI_TIMEOUT : r;
 }
 
 /* reset, pause and resume are the request of the same name, answered at once. */
@@ -161,12 +156,24 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     return r < 0 ? r : each(&task, call, remove_one);
 }
 
-static const struct cli_option stop_table[] = {
+#define STEP_OPTION                                                              \
+    {                                                                            \
+        .name = "step-timeout", .type = CLI_DURATION, .argument = "TIME",        \
+        .offset = offsetof(struct stop_options, step_ms),                        \
+        .help = "how long QEMU may take to quit, and on SIGTERM (default: 10s)", \
+    }
+
+static const struct cli_option powerdown_table[] = {
     {.name = "timeout",
      .type = CLI_DURATION,
      .argument = "TIME",
      .offset = offsetof(struct stop_options, timeout_ms),
      .help = "how long the guest may take (default: 90s)"},
+    STEP_OPTION,
+    {0},
+};
+static const struct cli_option kill_table[] = {
+    STEP_OPTION,
     {0},
 };
 static const struct cli_option rm_table[] = {
@@ -186,20 +193,24 @@ const struct cli_command cli_command_powerdown = {
         "A guest that does not is ended in steps: QEMU is told to quit, then terminated, then killed. Each is\n"
         "shown; the exit code is 9 where the guest did not power itself off.",
     .example = "piagent powerdown pi-1 --timeout 2m",
-    .options = stop_table,
+    .options = powerdown_table,
     .values_size = sizeof(struct stop_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
-    .run = run_powerdown,
+    .run = run_stop,
 };
 const struct cli_command cli_command_kill = {
     .name = "kill",
     .operands = "NAME...",
     .summary = "ends machines at once, as pulling the plug does",
+    .details =
+        "QEMU is told to quit, which writes out what the guest has written; then terminated, then killed.",
     .example = "piagent kill pi-1",
+    .options = kill_table,
+    .values_size = sizeof(struct stop_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
-    .run = run_kill,
+    .run = run_stop,
 };
 const struct cli_command cli_command_reset = {
     .name = "reset",

@@ -29,6 +29,10 @@ const struct cli_option cli_create_options[] = {
     OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "memory (default: 1G)"),
     OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .min = 1, .max = 64,
            .help = "virtual CPUs (default: 2)"),
+    OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .argument = "SIZE",
+           .help = "memory that QEMU as a whole may use (default: no limit)"),
+    OPTION(cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = 10, .max = 6400,
+           .help = "processor time that it may use: 100 is one processor's (default: no limit)"),
     OPTION(disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
            .help = "disk, grown from the image (default: 10G)"),
     OPTION(accel, "accel", CLI_STRING, .argument = "HOW",
@@ -37,6 +41,9 @@ const struct cli_option cli_create_options[] = {
            .help = "auto, bios or uefi (aarch64 has uefi only)"),
     OPTION(forwards, "forward", CLI_LIST, .argument = "[ADDR:]PORT:GUEST",
            .help = "forward a TCP port of this host"),
+    OPTION(isolate, "isolate", CLI_FLAG,
+           .help =
+               "the guest reaches neither this host nor the network: only its seed, SSH and the forwards"),
     OPTION(user, "user", CLI_STRING, .argument = "NAME", .help = "the login to make (default: fedora)"),
     OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"),
     OPTION(password_hash, "password-hash", CLI_STRING, .argument = "HASH",
@@ -74,8 +81,12 @@ static int add_password(const struct cli_create *options, struct api_create *ret
         return pi_refuse(err, PI_USAGE, "--password-prompt and --password-hash exclude each other");
     if (options->password_hash) {
         int r = seed_hash_check(options->password_hash, err);
-        return r < 0 ? pi_context(err, r, "--password-hash")
-                     : copy(&ret->password_hash, options->password_hash);
+        if (r < 0 || (r = copy(&ret->password_hash, options->password_hash)) < 0)
+            return pi_context(err, r, "--password-hash");
+        /* It is a word of this process's argv, which everyone on the host can read as long as the command
+         * follows the machine. */
+        memset(options->password_hash, '*', strlen(options->password_hash));
+        return 0;
     }
     if (!options->password_prompt)
         return 0;
@@ -127,7 +138,10 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         .image_allow_unsigned = options->image_allow_unsigned,
         .cpus = options->cpus,
         .memory_mib = options->memory_bytes >> 20,
+        .memory_max_mib = (options->memory_max_bytes + (1 << 20) - 1) >> 20,
+        .cpu_quota_percent = options->cpu_quota_percent,
         .disk_bytes = options->disk_bytes,
+        .isolate = options->isolate,
     };
     int r = pi_name_check(name, err);
     if (r == 0)

@@ -105,7 +105,8 @@ const struct cli_command cli_command_console = {
     .operands = "NAME",
     .summary = "attaches to the guest's serial console",
     .details =
-        "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are.",
+        "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are, and\n"
+        "what the guest says goes on until an interrupt.",
     .example = "piagent console pi-1",
     .min_operands = 1,
     .max_operands = 1,
@@ -116,7 +117,9 @@ const struct cli_command cli_command_logs = {
     .name = "logs",
     .operands = "NAME",
     .summary = "shows what the guest said on its console",
-    .details = "On a terminal without control sequences, elsewhere byte for byte.",
+    .details =
+        "On a terminal without control sequences, elsewhere byte for byte. With -f also of a machine that is\n"
+        "stopped: it ends with an interrupt, or when the machine is removed.",
     .example = "piagent logs -f pi-1",
     .options = logs_table,
     .values_size = sizeof(struct logs_options),

@@ -43,7 +43,7 @@ static char *age(uint64_t since_ms, char buf[32])
 static int add_instance(struct libscols_table *table, const json_t *object, struct pi_error *err)
 {
     pi_auto_instance struct api_instance instance = {0};
-    int r = api_read(instance, object, &instance, err);
+    int r = api_read(summary, object, &instance, err);
     if (r < 0)
         return pi_context(err, r, "the agent's answer");
     char cpus[24], memory[32], up[32], ssh[24];
@@ -84,6 +84,21 @@ static int print_table(const json_t *list, struct pi_error *err)
     return cli_table_print(table, err);
 }
 
+/* What is wrong with machines that run, below the table. */
+static void print_reasons(const json_t *list)
+{
+    const json_t *instance;
+    size_t i;
+    json_array_foreach(list, i, instance)
+    {
+        const char *name = json_string_value(json_object_get(instance, "name"));
+        const char *reason = json_string_value(json_object_get(instance, "reason"));
+        char clean[512];
+        if (name && reason && !is_over(instance))
+            printf("%s: %s\n", name, pi_text_clean(reason, strlen(reason), clean, sizeof clean));
+    }
+}
+
 static int run_ps(const struct cli_call *call, struct pi_error *err)
 {
     const struct ps_options *options = call->values;
@@ -91,7 +106,8 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
     json_auto_t *reply = NULL;
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = api_client_call(agent.client, "GET", "/v1/instances", NULL, CLI_CALL_MS, &reply, err);
+        r = api_client_call(agent.client, "GET", options->json ? "/v1/instances" : "/v1/instances?summary=1",
+                            NULL, CLI_CALL_MS, &reply, err);
     if (r < 0)
         return r;
     json_auto_t *list = chosen(reply, options->all);
@@ -100,8 +116,11 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
         json_auto_t *shown = json_pack("{sO}", "instances", list);
         return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "ps");
     }
-    if (json_array_size(list))
-        return print_table(list, err);
+    if (json_array_size(list)) {
+        r = print_table(list, err);
+        print_reasons(list);
+        return r;
+    }
     if (hidden)
         fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
     else
@@ -179,6 +198,17 @@ static int row_machine(struct libscols_table *table, const struct api_instance *
                        pi_size_format(instance->disk_bytes, disk));
 }
 
+static int row_limits(struct libscols_table *table, const struct api_instance *instance)
+{
+    char memory[32];
+    int r = 0;
+    if (instance->memory_max_mib)
+        r = row(table, "memory-max", "%s", pi_size_format(instance->memory_max_mib << 20, memory));
+    if (r == 0 && instance->cpu_quota_percent)
+        r = row(table, "cpu-quota", "%" PRIu64 "%%", instance->cpu_quota_percent);
+    return r;
+}
+
 static int row_reach(struct libscols_table *table, const struct api_instance *instance)
 {
     int r = 0;
@@ -186,6 +216,8 @@ static int row_reach(struct libscols_table *table, const struct api_instance *in
         r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->user, instance->ssh_port);
     if (r == 0)
         r = row_list(table, "forwards", &instance->forwards);
+    if (r == 0 && instance->isolate)
+        r = row(table, "network", "isolated");
     if (r == 0 && instance->pid)
         r = row(table, "QEMU", "process %" PRIu64, instance->pid);
     return r < 0 || !instance->folder ? r : row(table, "folder", "%s", instance->folder);
@@ -204,6 +236,8 @@ static int print_status(const struct api_instance *instance, struct pi_error *er
         r = row_cloud_init(table, instance);
     if (r == 0)
         r = row_machine(table, instance);
+    if (r == 0)
+        r = row_limits(table, instance);
     if (r == 0)
         r = row_time(table, "created", instance->created_ms);
     if (r == 0)

@@ -52,6 +52,12 @@ static int tell_up(struct foreground *fg, struct pi_error *err)
     return 0;
 }
 
+static int tell_panic(const struct cli_view *view, struct pi_error *err)
+{
+    return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s", view->name,
+                     view->name);
+}
+
 /* The exit code that the machine's end stands for. */
 static int tell_end(const struct foreground *fg, struct pi_error *err)
 {
@@ -61,6 +67,8 @@ static int tell_end(const struct foreground *fg, struct pi_error *err)
         return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
     if (!strcmp(view->state, "failed"))
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
+    if (view->panicked)
+        return tell_panic(view, err);
     if (fg->detach && !fg->told_up)
         return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name, reason);
     return fg->exit_code;
@@ -127,7 +135,7 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
 static bool is_settled(const struct foreground *fg)
 {
     const struct cli_view *view = &fg->follow->view;
-    return cli_view_is_over(view) || (fg->detach && cli_view_is_up(view));
+    return cli_view_is_over(view) || (fg->detach && (cli_view_is_up(view) || view->panicked));
 }
 
 static bool has_console(const struct cli_view *view)
@@ -153,7 +161,9 @@ static int loop(struct foreground *fg, struct pi_error *err)
         if (cli_view_is_up(&follow->view) && !fg->told_up && (r = tell_up(fg, err)) < 0)
             return r;
     }
-    return cli_view_is_over(&follow->view) ? tell_end(fg, err) : fg->exit_code;
+    if (cli_view_is_over(&follow->view))
+        return tell_end(fg, err);
+    return fg->detach && follow->view.panicked ? tell_panic(&follow->view, err) : fg->exit_code;
 }
 
 /* reply is the agent's answer to the request that started it: an instance. */
@@ -225,10 +235,11 @@ static const struct cli_option start_table[] = {
     {0},
 };
 
-#define FOREGROUND                                                                                       \
-    "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n" \
-    "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"    \
-    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed."
+#define FOREGROUND                                                                                        \
+    "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n"  \
+    "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"     \
+    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed or the\n" \
+    "guest's kernel panicked."
 
 const struct cli_command cli_command_run = {
     .name = "run",

@@ -63,7 +63,8 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err)
 
 int cli_json_print(const json_t *value, struct pi_error *err)
 {
-    size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
+    /* ASCII on a terminal: JSON itself lets C1 controls and turned text through. */
+    size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) | JSON_ENSURE_ASCII : JSON_COMPACT;
     if (json_dumpf(value, stdout, flags) < 0 || putchar('\n') == EOF)
         return pi_fail(err, errno, "cannot write the output");
     return 0;

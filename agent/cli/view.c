@@ -67,15 +67,16 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     describe(view);
     if (!strcmp(view->state, "starting")) {
         view->since_ms = event->monotonic_ms;
-        view->seeded = view->finished = false;
+        view->seeded = view->finished = view->panicked = false;
         view->stage[0] = '\0';
     }
     if (!strcmp(view->state, "ready")) {
+        view->panicked = false;
         pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
         return CLI_TELL_ALWAYS;
     }
     pi_buf_printf(line, "%s%s%s", view->state, view->reason[0] ? ": " : "", view->reason);
-    return cli_view_is_over(view) ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
+    return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }
 
 static enum cli_tell on_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
@@ -153,6 +154,10 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
         return on_report(view, event, line);
     case API_EVENT_ERROR:
         return on_error(view, event);
+    case API_EVENT_PANIC:
+        view->panicked = true;
+        COPY(view->doing, "the guest's kernel panicked");
+        break;
     case API_EVENT_NOTE:
         break;
     }

@@ -22,6 +22,7 @@ struct cli_view {
     uint64_t since_ms; /* monotonic: when what is timed began: the start, or before it the request */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
+    bool panicked;     /* the guest's kernel did, and no boot came to its end since */
     char stage[64];    /* the last stage of cloud-init that was told */
     bool fetching;     /* image is being fetched: */
     struct image_progress image;

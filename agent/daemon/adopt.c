@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,11 +11,39 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
+#include "agent/vm/argv.h"
+
+pid_t instance_find_qemu(const char *folder)
+{
+    pi_auto_closedir DIR *proc = opendir("/proc");
+    char path[64], wanted[PATH_MAX];
+    snprintf(wanted, sizeof wanted, "%s/" VM_SMBIOS_FILE, folder);
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        pi_auto_buf struct pi_buf argv = {0};
+        long pid = strtol(entry->d_name, NULL, 10);
+        snprintf(path, sizeof path, "/proc/%ld/cmdline", pid);
+        if (pid <= 0 || pi_file_read(AT_FDCWD, path, 64 << 10, &argv, NULL) < 0 || !argv.size)
+            continue;
+        for (const char *arg = argv.data; arg < argv.data + argv.size; arg += strlen(arg) + 1)
+            if (pi_starts_with(arg, "file=") && !strcmp(arg + strlen("file="), wanted))
+                return (pid_t)pid;
+    }
+    return 0;
+}
 
 static void ended(struct instance *instance, const char *why)
 {
     instance_set_reason(instance, "%s", why);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
+}
+
+/* The start that an agent did not finish. */
+static void start_anew(struct instance *instance)
+{
+    struct pi_error err;
+    instance->record.state = VM_STOPPED;
+    if (instance_request(instance, VM_EVENT_START, &err) < 0)
+        agent_log("%s: %s", instance->record.spec.name, err.text);
 }
 
 static void take_over(struct instance *instance)
@@ -30,7 +58,10 @@ static void take_over(struct instance *instance)
     }
     instance->pidfd = pi_identity_open(&id);
     if (instance->pidfd == -ESRCH) {
-        ended(instance, "its QEMU ended while no agent was running");
+        if (record->state == VM_STARTING && record->rung == VM_RUNG_NONE)
+            start_anew(instance);
+        else
+            ended(instance, "its QEMU ended while no agent was running");
         return;
     }
     if (instance->pidfd < 0) {
@@ -45,54 +76,28 @@ static void take_over(struct instance *instance)
     if (instance_serve_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);
     if (instance_connect(instance, &err) < 0)
-        journal_note(instance, "its QEMU runs, but does not answer: %s", err.text);
-    /* A stop goes on from its rung when QMP has answered, and to the next one where it doesn't. */
+        instance_lose_monitor(instance, -ECONNREFUSED, err.text);
+    /* A stop goes on from its rung, whether QMP answers or not. */
     if (record->state == VM_STOPPING)
-        timer_set(instance->rung_timer, INSTANCE_QMP_MS);
-}
-
-/* The agent ended between the start of a QEMU and the record of it: its vCPUs never ran, so it is ended and
- * started anew. */
-static bool is_qemu_of(const char *pid, const char *uuid)
-{
-    char path[64];
-    pi_auto_buf struct pi_buf argv = {0};
-    snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
-    if (pi_file_read(AT_FDCWD, path, 64 << 10, &argv, NULL) < 0 || !argv.size)
-        return false;
-    for (const char *arg = argv.data; arg < argv.data + argv.size; arg += strlen(arg) + 1)
-        if (!strcmp(arg, "-uuid"))
-            return arg + 6 < argv.data + argv.size && !strcmp(arg + 6, uuid);
-    return false;
-}
-
-static void end_orphan(const struct instance *instance)
-{
-    pi_auto_closedir DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        struct pi_identity id;
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-            pi_identify((pid_t)strtol(entry->d_name, NULL, 10), &id, NULL) < 0 ||
-            !is_qemu_of(entry->d_name, instance->record.spec.uuid))
-            continue;
-        pi_auto_close int pidfd = pi_identity_open(&id);
-        if (pidfd >= 0)
-            pi_signal(pidfd, SIGKILL);
-    }
+        instance_arm_rung(instance);
 }
 
 static void resume_life(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
     if (record->state == VM_STARTING && !record->pid) {
-        struct pi_error err;
-        end_orphan(instance);
-        record->state = VM_STOPPED;
-        if (instance_request(instance, VM_EVENT_START, &err) < 0)
-            agent_log("%s: %s", record->spec.name, err.text);
+        start_anew(instance);
     } else if (vm_state_is_live((enum vm_state)record->state)) {
         take_over(instance);
     }
+}
+
+/* A machine that has neither a record nor a disk was never whole. With a disk it is someone's, whatever
+ * became of its record. */
+static bool is_half_made(int dir_fd, int loaded, const struct vm_record *record)
+{
+    return loaded == 0 ? record->state == VM_CREATED
+                       : loaded == -ENOENT && faccessat(dir_fd, VM_DISK_FILE, F_OK, 0) < 0;
 }
 
 static int load(struct agent *agent, const char *name, struct vm_record *ret, bool *broken)
@@ -101,14 +106,20 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     pi_auto_close int dir =
         openat(agent->instances_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
-        return -errno;
+        return pi_fail(NULL, errno, "%s", name);
+    pi_temp_sweep(dir);
     int r = vm_record_load(dir, ret, &err);
-    if (r == -ENOENT || (r == 0 && ret->state == VM_CREATED)) {
+    if (is_half_made(dir, r, ret)) {
         vm_record_done(ret);
-        bool removed = pi_tree_remove(agent->instances_fd, name, &err) == 0;
+        bool removed = pi_tree_discard(agent->instances_fd, name, &err) == 0;
         agent_log("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
         return -ENOENT;
     }
+    if (r == 0 && strcmp(ret->spec.name, name) != 0)
+        r = pi_refuse(&err, PI_CONFLICT,
+                      "its folder is a copy, or has another name than its record: %s is the machine, and "
+                      "piagent rm %s removes this folder",
+                      ret->spec.name, name);
     *broken = r < 0;
     if (r < 0) {
         vm_record_done(ret);
@@ -124,7 +135,7 @@ static void adopt(struct agent *agent, const char *name)
     struct vm_record record = {0};
     struct instance *instance;
     struct pi_error err;
-    bool broken;
+    bool broken = false;
     if (pi_name_check(name, NULL) < 0 || load(agent, name, &record, &broken) < 0)
         return;
     if (instance_new(agent, &record, &instance, &err) < 0) {
@@ -137,16 +148,37 @@ static void adopt(struct agent *agent, const char *name)
         resume_life(instance);
 }
 
+/* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not
+ * ended for that: its disk is there for as long as it runs. */
+static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket)
+{
+    char name[PI_NAME_MAX + 1], folder[PATH_MAX];
+    const char *suffix = strrchr(socket, '.');
+    if (!suffix || (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0))
+        return;
+    snprintf(name, sizeof name, "%.*s", (int)(suffix - socket), socket);
+    snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
+    if (agent_find(agent, name, false))
+        return;
+    pid_t pid = instance_find_qemu(folder);
+    if (!pid)
+        unlinkat(runtime_fd, socket, 0);
+    else if (!strcmp(suffix, ".qmp"))
+        agent_log("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
+                  folder, (int)pid);
+}
+
 int agent_adopt_all(struct agent *agent, struct pi_error *err)
 {
-    int fd = openat(agent->instances_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    pi_auto_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        int errnum = errno;
-        pi_close_p(&fd);
-        return pi_fail(err, errnum, "%s", agent->paths.instances);
-    }
+    pi_temp_sweep(agent->instances_fd);
+    pi_auto_closedir DIR *dir = pi_dir_entries(agent->instances_fd, ".");
+    if (!dir)
+        return pi_fail(err, errno, "%s", agent->paths.instances);
     for (struct dirent *entry; (entry = readdir(dir));)
         adopt(agent, entry->d_name);
+
+    pi_auto_closedir DIR *sockets = pi_dir_entries(AT_FDCWD, agent->paths.runtime);
+    for (struct dirent *entry; sockets && (entry = readdir(sockets));)
+        sweep_socket(agent, dirfd(sockets), entry->d_name);
     return 0;
 }

@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,20 +22,8 @@
 #include "agent/daemon/instance.h"
 #include "agent/daemon/sockets.h"
 
-#define STATE_FILE "agent.json" /* in pi_paths.state: the IMDS port, kept from one agent to the next */
-
-void agent_log(const char *format, ...)
-{
-    char text[1200], when[32];
-    struct tm tm;
-    time_t now = time(NULL);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    strftime(when, sizeof when, "%F %T", localtime_r(&now, &tm));
-    fprintf(stderr, "%s %s\n", when, text);
-}
+#define STATE_FILE  "agent.json" /* in pi_paths.state: the IMDS port, kept from one agent to the next */
+#define IMDS_SOCKET "imds.sock"
 
 void agent_wake(struct agent *agent, const void *topic)
 {
@@ -55,6 +44,40 @@ struct instance *agent_find(struct agent *agent, const char *name, bool ghosts)
             ghost = instance;
     }
     return ghosts ? ghost : NULL;
+}
+
+uint64_t agent_running(const struct agent *agent)
+{
+    const struct instance *instance;
+    uint64_t count = 0;
+    LIST_FOREACH(instance, &agent->instances, entry)
+    count += vm_state_is_live((enum vm_state)instance->record.state);
+    return count;
+}
+
+void agent_tell_status(const struct agent *agent)
+{
+    if (agent->service.notify_fd >= 0)
+        service_tell(&agent->service, "STATUS=%" PRIu64 " machines run; seeds on 127.0.0.1:%u",
+                     agent_running(agent), agent->imds_port);
+}
+
+/* From the loop: where it hangs, the service manager starts the agent anew. */
+static void on_ping(void *user)
+{
+    struct agent *agent = user;
+    service_tell(&agent->service, "WATCHDOG=1");
+    timer_set(agent->ping_timer, agent->service.ping_ms);
+}
+
+static int start_pings(struct agent *agent, struct pi_error *err)
+{
+    if (!agent->service.ping_ms)
+        return 0;
+    if (!(agent->ping_timer = timer_new(&agent->loop, on_ping, agent)))
+        return pi_fail(err, ENOMEM, "agent");
+    on_ping(agent);
+    return 0;
 }
 
 /* The servers on the loop. */
@@ -173,15 +196,48 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
     return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
 }
 
-static int start_api(struct agent *agent, struct pi_error *err)
+static void on_isolated_guest(void *user)
 {
-    pi_auto_close int fd = socket_listen_unix(agent->paths.runtime, API_SOCKET_NAME, err);
-    if (fd < 0)
-        return fd;
-    int r = api_server_new(fd, agent_route, agent, &agent->api, err);
+    struct agent *agent = user;
+    int fd = accept4(agent->imds_socket_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        imds_server_add(agent->imds, fd, pi_monotonic_ms());
+}
+
+static int start_imds_socket(struct agent *agent, struct pi_error *err)
+{
+    agent->imds_socket_fd = socket_listen_unix(agent->paths.runtime, IMDS_SOCKET, err);
+    if (agent->imds_socket_fd < 0)
+        return agent->imds_socket_fd;
+    agent->imds_socket_watch = watch_new(&agent->loop, agent->imds_socket_fd, on_isolated_guest, agent);
+    if (!agent->imds_socket_watch ||
+        asprintf(&agent->imds_socket, "%s/" IMDS_SOCKET, agent->paths.runtime) < 0)
+        return pi_fail(err, ENOMEM, "cannot serve seeds");
+    return 0;
+}
+
+/* Called with the lock held: who listens there all the same is no agent but a socket unit, which would be cut
+ * off. */
+static int control_socket(struct agent *agent, struct pi_error *err)
+{
+    if (agent->service.listen_fd >= 0)
+        return pi_steal_fd(&agent->service.listen_fd);
+    pi_auto_close int other = socket_connect_unix(agent->paths.runtime, API_SOCKET_NAME, NULL);
+    if (other >= 0 || other == -EAGAIN)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "the service manager listens at %s/" API_SOCKET_NAME
+            " and starts the agent by itself: run a command, or first systemctl --user stop piagent.socket",
+            agent->paths.runtime);
+    return socket_listen_unix(agent->paths.runtime, API_SOCKET_NAME, err);
+}
+
+static int start_api(struct agent *agent, int *fd, struct pi_error *err)
+{
+    int r = api_server_new(*fd, agent_route, agent, &agent->api, err);
     if (r < 0)
         return r;
-    pi_steal_fd(&fd);
+    pi_steal_fd(fd);
     return pump_start(&agent->api_pump, agent, api_server_fd(agent->api), run_api, api_timeout, err);
 }
 
@@ -224,18 +280,25 @@ static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
     pi_auto_close int runtime_fd = pi_dir_open(agent->paths.runtime, err);
     if (runtime_fd < 0)
         return runtime_fd;
-    if ((r = take_lock(agent, runtime_fd, ret_lock, err)) < 0)
+    if ((r = service_take(agent->paths.runtime, API_SOCKET_NAME, &agent->service, err)) < 0 ||
+        (r = take_lock(agent, runtime_fd, ret_lock, err)) < 0)
         return r;
+    pi_auto_close int control_fd = control_socket(agent, err);
+    if (control_fd < 0)
+        return control_fd;
     pi_auto_close int state_fd = pi_dir_open(agent->paths.state, err);
     if (state_fd < 0)
         return state_fd;
     if ((agent->instances_fd = pi_dir_open(agent->paths.instances, err)) < 0)
         return agent->instances_fd;
+    pi_temp_sweep(runtime_fd);
+    pi_temp_sweep(state_fd);
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
      * machines. */
-    if ((r = start_imds(agent, state_fd, err)) < 0 || (r = agent_adopt_all(agent, err)) < 0)
+    if ((r = start_imds(agent, state_fd, err)) < 0 || (r = start_imds_socket(agent, err)) < 0 ||
+        (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
         return r;
-    return start_api(agent, err);
+    return start_pings(agent, err);
 }
 
 static void finish(struct agent *agent)
@@ -243,14 +306,19 @@ static void finish(struct agent *agent)
     struct instance *instance;
     pump_stop(&agent->api_pump);
     pump_stop(&agent->imds_pump);
+    watch_free(pi_steal(agent->imds_socket_watch));
+    timer_free(pi_steal(agent->ping_timer));
     while ((instance = LIST_FIRST(&agent->instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));
+    pi_close_p(&agent->imds_socket_fd);
+    free(agent->imds_socket);
     free(agent->program);
     pi_paths_done(&agent->paths);
     pi_close_p(&agent->instances_fd);
+    service_done(&agent->service);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -282,6 +350,16 @@ static void report_ready(int fd, int result, const struct pi_error *err)
     close(fd);
 }
 
+static void tell_started(const struct agent *agent, int result, const struct pi_error *err)
+{
+    if (result == 0)
+        service_tell(&agent->service, "READY=1");
+    else
+        service_tell(&agent->service, "STATUS=%s\nERRNO=%d", err->text, -result);
+    if (result == 0)
+        agent_tell_status(agent);
+}
+
 static int run(struct agent *agent, int ready_fd, struct pi_error *err)
 {
     uv_prepare_t prepare;
@@ -290,6 +368,7 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
     pi_auto_close int lock = -1;
     int r = start(agent, &lock, err);
     report_ready(ready_fd, r, err);
+    tell_started(agent, r, err);
     if (r == 0) {
         uv_prepare_init(&agent->loop, &prepare);
         prepare.data = agent;
@@ -301,6 +380,7 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
         agent_log("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
                   agent->imds_port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
+        service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
     }
     finish(agent);
     uv_walk(&agent->loop, close_handle, NULL);
@@ -324,7 +404,8 @@ static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
 
 int agent_main(int argc, char **argv)
 {
-    struct agent agent = {.instances_fd = -1, .started_ms = pi_realtime_ms()};
+    struct agent agent = {
+        .instances_fd = -1, .imds_socket_fd = -1, .started_ms = pi_realtime_ms(), .service = SERVICE_NONE};
     struct pi_error err = {0};
     int ready_fd;
     int r = parse_ready_fd(argc, argv, &ready_fd, &err);

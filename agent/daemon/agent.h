@@ -11,6 +11,7 @@
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/daemon/loop.h"
+#include "agent/daemon/service.h"
 #include "imds/server.h"
 
 struct instance;
@@ -35,14 +36,20 @@ struct agent {
     struct imds_registry *registry;
     struct imds_server *imds;
     uint16_t imds_port;
+    char *imds_socket; /* the same for isolated guests, who come over a unix socket */
+    int imds_socket_fd;
+    struct watch *imds_socket_watch;
     struct pump imds_pump;
     struct api_server *api;
     struct pump api_pump;
+    struct service service;
+    struct timer *ping_timer;
 
     LIST_HEAD(, instance) instances;
 };
 
-/* One line in the agent's log (its standard error), with the time. */
+/* One line in the agent's log (its standard error, of bounded size where that is agent.log), with the time,
+ * and cleaned (log.c). */
 void agent_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Streams that follow topic have something new. */
@@ -51,6 +58,12 @@ void agent_wake(struct agent *agent, const void *topic);
 /* The instance of that name, or NULL. Ghosts (what is left of a failed creation, for its followers) only
  * where asked. */
 struct instance *agent_find(struct agent *agent, const char *name, bool ghosts);
+
+/* How many machines have a QEMU. */
+uint64_t agent_running(const struct agent *agent);
+
+/* What "systemctl status" shows beside the agent. */
+void agent_tell_status(const struct agent *agent);
 
 /* Answers one request of the control API (routes.c). */
 void agent_route(struct api_call *call, void *user);

@@ -1,7 +1,7 @@
 /* A new instance: checked first, then its image is fetched and its folder filled by workers. All of it, or
  * nothing. */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +12,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
+#include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
@@ -73,11 +74,14 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
     snprintf(spec->name, sizeof spec->name, "%s", request->name);
     spec->cpus = request->cpus ? request->cpus : DEFAULT_CPUS;
     spec->memory_mib = request->memory_mib ? request->memory_mib : DEFAULT_MEMORY_MIB;
+    spec->memory_max_mib = request->memory_max_mib;
+    spec->cpu_quota_percent = request->cpu_quota_percent;
     spec->disk_bytes = request->disk_bytes;
     spec->user = copy_or(request->user, DEFAULT_USER);
     spec->password_hash = copy_or(request->password_hash, NULL);
     spec->forwards = request->forwards;
     request->forwards = (struct pi_strv){0};
+    spec->isolate = request->isolate;
     spec->authorized_keys = request->ssh_keys;
     request->ssh_keys = (struct pi_strv){0};
     spec->has_user_data = request->user_data != NULL;
@@ -122,13 +126,15 @@ static void on_ghost_over(void *user)
 static void creation_failed(struct instance *instance, const struct pi_error *err)
 {
     struct pi_error ignored;
-    agent_log("%s: not created: %s", instance->record.spec.name, err->text);
+    char why[sizeof err->text];
+    pi_text_clean(err->text, strlen(err->text), why, sizeof why);
+    agent_log("%s: not created: %s", instance->record.spec.name, why);
     instance_let_go(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
-                                              .text = (char *)err->text,
+                                              .text = why,
                                               .error_kind = (char *)pi_kind_name(err->kind)});
     instance->ghost = true;
-    if (pi_tree_remove(instance->agent->instances_fd, instance->record.spec.name, &ignored) < 0)
+    if (pi_tree_discard(instance->agent->instances_fd, instance->record.spec.name, &ignored) < 0)
         agent_log("%s: %s", instance->record.spec.name, ignored.text);
     instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
     if (instance->ghost_timer)
@@ -251,20 +257,38 @@ static int check_host(struct instance *instance, struct pi_error *err)
     int r = check_memory(&instance->record.spec, err);
     if (r == 0)
         r = instance_check_ports(instance, err);
-    return r < 0 ? r : instance_argv(instance, &argv, err);
+    if (r == 0)
+        r = instance_argv(instance, &argv, err);
+    return r < 0 ? r : scope_enter(&instance->record.spec, &argv, err);
+}
+
+/* A machine whose folder was taken away keeps its name for as long as its QEMU runs. */
+static int check_name(struct agent *agent, const char *name, struct pi_error *err)
+{
+    char path[PATH_MAX];
+    const struct instance *other = agent_find(agent, name, false);
+    snprintf(path, sizeof path, "%s/%s.qmp", agent->paths.runtime, name);
+    if (!other && access(path, F_OK) < 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/%s", agent->paths.instances, name);
+    pid_t pid = other ? 0 : instance_find_qemu(path);
+    if (pid)
+        return pi_refuse(err, PI_CONFLICT,
+                         "a machine named %s runs on without its folder: end it first with: kill %d", name,
+                         (int)pid);
+    return !other ? 0
+                  : pi_refuse(err, PI_CONFLICT,
+                              "the name %s is in use, %s: choose another one, or remove that machine with: "
+                              "piagent rm %s",
+                              name, vm_state_names[other->record.state], name);
 }
 
 static int make_folder(struct agent *agent, const char *name, struct pi_error *err)
 {
-    if (mkdirat(agent->instances_fd, name, 0700) == 0)
-        return 0;
-    if (errno != EEXIST)
-        return pi_fail(err, errno, "cannot create %s/%s", agent->paths.instances, name);
-    const struct instance *other = agent_find(agent, name, false);
-    return pi_refuse(
-        err, PI_CONFLICT,
-        "the name %s is in use%s%s: choose another one, or remove that machine with: piagent rm %s", name,
-        other ? ", " : "", other ? vm_state_names[other->record.state] : "", name);
+    int r = check_name(agent, name, err);
+    if (r == 0 && mkdirat(agent->instances_fd, name, 0700) < 0)
+        r = pi_fail(err, errno, "cannot create %s/%s", agent->paths.instances, name);
+    return r;
 }
 
 static int begin(struct instance *instance, struct pi_error *err)
@@ -305,7 +329,7 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
         return r;
     r = instance_new(agent, &record, &instance, err);
     if (r < 0) {
-        pi_tree_remove(agent->instances_fd, request->name, &ignored);
+        pi_tree_discard(agent->instances_fd, request->name, &ignored);
         return r;
     }
     instance->request = *request;
@@ -320,12 +344,18 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
 
 int instance_remove(struct instance *instance, struct pi_error *err)
 {
+    const char *name = instance->record.spec.name;
+    pid_t pid = instance->broken ? instance_find_qemu(instance->folder) : 0;
+    if (pid)
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s cannot be removed while its QEMU runs: end it first with: kill %d", name,
+                         (int)pid);
     /* First what would fill it again. */
     worker_cancel(pi_steal(instance->worker));
-    int r = pi_tree_remove(instance->agent->instances_fd, instance->record.spec.name, err);
-    if (r == 0)
-        r = pi_dir_sync(instance->agent->instances_fd, err);
-    if (r == 0)
-        instance_detach(instance);
-    return r;
+    int r = pi_tree_discard(instance->agent->instances_fd, name, err);
+    if (r < 0)
+        return r;
+    instance_clean_sockets(instance);
+    instance_detach(instance);
+    return 0;
 }

@@ -18,17 +18,7 @@ static const char *const results[] = {[IMDS_RESULT_NONE] = NULL,
  * busy. */
 static bool within_budget(struct instance *instance)
 {
-    uint64_t now = pi_monotonic_ms(),
-             earned = (now - instance->reports_refilled_ms) * REPORTS_PER_SECOND / 1000;
-    if (earned) {
-        uint64_t budget = instance->reports_budget + earned;
-        instance->reports_budget = budget > REPORTS_BURST ? REPORTS_BURST : (unsigned)budget;
-        instance->reports_refilled_ms = now;
-    }
-    if (!instance->reports_budget)
-        return false;
-    instance->reports_budget--;
-    return true;
+    return budget_spend(&instance->reports_budget, 1, REPORTS_BURST, REPORTS_PER_SECOND, pi_monotonic_ms());
 }
 
 static void on_served(void *owner, enum imds_document document, const char *user_agent, void *user)

@@ -19,20 +19,37 @@ static void on_resend(void *user)
     instance_feed(user, &(struct vm_event){.type = VM_EVENT_RESEND});
 }
 
+static uint64_t rung_ms(const struct vm_record *record)
+{
+    if (record->rung == VM_RUNG_POWERDOWN)
+        return record->powerdown_ms ? record->powerdown_ms : INSTANCE_POWERDOWN_MS;
+    return record->step_ms ? record->step_ms : INSTANCE_STEP_MS;
+}
+
+static void rung_expired(struct instance *instance)
+{
+    int rung = instance->record.rung;
+    char took[32];
+    if (rung < VM_RUNG_KILL)
+        journal_note(instance, "%s did not end it within %s: next is %s", vm_rung_names[rung],
+                     pi_duration_format(rung_ms(&instance->record), took), vm_rung_names[rung + 1]);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
+}
+
 /* A guest is slow, not dead, while it prints and reports: unless a time was asked for, the powerdown's counts
  * from its last sign of life. */
 static void on_rung(void *user)
 {
     struct instance *instance = user;
     uint64_t now = pi_monotonic_ms();
-    if (instance->record.rung == VM_RUNG_POWERDOWN && !instance->powerdown_ms) {
+    if (instance->record.rung == VM_RUNG_POWERDOWN && !instance->record.powerdown_ms) {
         uint64_t quiet = now - instance->last_sign_ms, asked = now - instance->powerdown_since_ms;
         if (quiet < INSTANCE_POWERDOWN_MS && asked < INSTANCE_POWERDOWN_CAP_MS) {
             timer_set(instance->rung_timer, INSTANCE_POWERDOWN_MS - quiet);
             return;
         }
     }
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
+    rung_expired(instance);
 }
 
 bool instance_may_fall_back(const struct instance *instance)
@@ -65,15 +82,21 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
     instance->resend_timer = timer_new(&agent->loop, on_resend, instance);
     instance->rung_timer = timer_new(&agent->loop, on_rung, instance);
     instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
-    int r = instance->resend_timer && instance->rung_timer && instance->sign_timer &&
+    instance->link_timer = timer_new(&agent->loop, instance_reconnect, instance);
+    instance->room_timer = timer_new(&agent->loop, instance_look_for_room, instance);
+    int r = instance->resend_timer && instance->rung_timer && instance->sign_timer && instance->link_timer &&
+                    instance->room_timer &&
                     asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
     if (r == 0 && (instance->dir_fd = openat(agent->instances_fd, record->spec.name,
                                              O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
         r = pi_fail(err, errno, "%s", instance->folder);
-    if (r == 0)
-        r = journal_open(instance, err);
+    if (r == 0 && (r = journal_open(instance, err)) < 0 && record->state != VM_CREATED) {
+        /* A machine that is there already is worth more than its logs. */
+        agent_log("%s: %s", record->spec.name, err->text);
+        r = 0;
+    }
     if (r < 0) {
         instance_unref(instance);
         return r;
@@ -99,7 +122,10 @@ void instance_unref(struct instance *instance)
     timer_free(instance->rung_timer);
     timer_free(instance->sign_timer);
     timer_free(instance->link_timer);
+    timer_free(instance->room_timer);
     timer_free(instance->ghost_timer);
+    timer_free(instance->save_timer);
+    pi_buf_done(&instance->journal_tail);
     logfile_close(&instance->journal);
     logfile_close(&instance->console_log);
     pi_close_p(&instance->dir_fd);
@@ -112,11 +138,13 @@ void instance_unref(struct instance *instance)
 
 void instance_let_go(struct instance *instance)
 {
-    timer_clear(instance->resend_timer);
-    timer_clear(instance->rung_timer);
-    timer_clear(instance->sign_timer);
-    if (instance->link_timer)
-        timer_clear(instance->link_timer);
+    struct timer *const timers[] = {instance->resend_timer, instance->rung_timer, instance->sign_timer,
+                                    instance->link_timer, instance->room_timer};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
+        if (timers[i]) /* there may have been no memory for it */
+            timer_clear(timers[i]);
+    instance->monitor_why[0] = '\0';
+    instance->monitor_told = false;
     qmp_link_close(pi_steal(instance->qmp));
     console_free(pi_steal(instance->console));
     watch_free(pi_steal(instance->exit_watch));
@@ -129,6 +157,7 @@ void instance_detach(struct instance *instance)
 {
     LIST_REMOVE(instance, entry);
     instance_let_go(instance);
+    timer_free(pi_steal(instance->save_timer));
     if (instance->agent->api) {
         api_server_end(instance->agent->api, &instance->journal);
         api_server_end(instance->agent->api, &instance->console_log);
@@ -144,13 +173,38 @@ void instance_set_reason(struct instance *instance, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     pi_text_clean(text, strlen(text), instance->record.reason, sizeof instance->record.reason);
+    instance->reason_is_news = true;
+}
+
+static void on_save(void *user)
+{
+    struct instance *instance = user;
+    if (!journal_flush(instance))
+        instance_save_later(instance);
+    if (instance->unsaved)
+        instance_save(instance);
+}
+
+void instance_save_later(struct instance *instance)
+{
+    if (!instance->save_timer)
+        instance->save_timer = timer_new(&instance->agent->loop, on_save, instance);
+    if (instance->save_timer)
+        timer_set(instance->save_timer, INSTANCE_SAVE_MS);
 }
 
 void instance_save(struct instance *instance)
 {
     struct pi_error err;
-    if (vm_record_save(instance->dir_fd, &instance->record, &err) < 0)
-        agent_log("%s: %s", instance->record.spec.name, err.text);
+    bool was_unsaved = instance->unsaved;
+    instance->unsaved = vm_record_save(instance->dir_fd, &instance->record, &err) < 0;
+    if (instance->unsaved)
+        instance_save_later(instance);
+    if (instance->unsaved && !was_unsaved)
+        journal_note(instance, "its state cannot be saved: %s; it goes on, and that is tried again",
+                     err.text);
+    else if (was_unsaved && !instance->unsaved)
+        journal_note(instance, "its state is saved again");
 }
 
 void instance_sign(struct instance *instance)
@@ -160,33 +214,32 @@ void instance_sign(struct instance *instance)
     timer_clear(instance->sign_timer);
 }
 
-/* QMP's answers to what the state function sent: a refusal is told; the ladder's next rung deals with
- * silence. */
+/* QMP's answers to what the state function sent: the ladder's next rung deals with silence, which is told
+ * once. */
 static void on_answer(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
     (void)data;
-    if (result < 0 && result != -ECONNRESET)
-        journal_note(instance, "QEMU did not do as asked: %s", why);
+    if (result == -EREMOTEIO)
+        journal_note(instance, "QEMU refused what it was asked: %s", why);
+    if (result == -ETIMEDOUT && !instance->monitor_why[0]) {
+        journal_note(instance, "%s", why);
+        snprintf(instance->monitor_why, sizeof instance->monitor_why, "%s", why);
+    } else if (result == 0 || result == -EREMOTEIO) {
+        instance->monitor_why[0] = '\0';
+    }
 }
 
-static void on_cont(int result, const json_t *data, const char *why, void *user)
+static bool command(struct instance *instance, enum qmp_command which)
 {
-    struct instance *instance = user;
-    on_answer(result, data, why, user);
-    if (result == 0)
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
-}
-
-static void command(struct instance *instance, enum qmp_command which, qmp_reply_fn reply)
-{
-    if (instance->qmp)
-        qmp_link_execute(instance->qmp, which, INSTANCE_QMP_MS, reply, instance);
+    return instance->qmp && !instance->adopting &&
+           qmp_link_execute(instance->qmp, which, INSTANCE_QMP_MS, on_answer, instance) == 0;
 }
 
 static void press_power_button(struct instance *instance)
 {
-    command(instance, QMP_SYSTEM_POWERDOWN, on_answer);
+    if (!command(instance, QMP_SYSTEM_POWERDOWN))
+        return;
     instance->powerdowns_sent++;
     /* Each press would be a line of its own; the first is news, then one every half a minute. */
     if (instance->powerdowns_sent == 1)
@@ -222,15 +275,19 @@ static void launch(struct instance *instance)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
 
-static void arm_rung(struct instance *instance)
+/* A monitor that comes back in the middle of a rung gives it no more time: one that breaks off again and
+ * again would be waited for without end. */
+void instance_arm_rung(struct instance *instance)
 {
-    bool asking = instance->record.rung == VM_RUNG_POWERDOWN;
-    uint64_t ms = !asking                  ? INSTANCE_RUNG_MS
-                  : instance->powerdown_ms ? instance->powerdown_ms
-                                           : INSTANCE_POWERDOWN_MS;
-    if (asking)
+    enum vm_rung rung = (enum vm_rung)instance->record.rung;
+    if (timer_is_set(instance->rung_timer) && instance->armed_rung == rung)
+        return;
+    if (rung == VM_RUNG_POWERDOWN)
         instance->powerdown_since_ms = instance->last_sign_ms = pi_monotonic_ms();
-    timer_set(instance->rung_timer, ms);
+    if (rung <= VM_RUNG_QUIT && !instance->qmp)
+        journal_note(instance, "QEMU's monitor is not there now: %s waits for it", vm_rung_names[rung]);
+    instance->armed_rung = rung;
+    timer_set(instance->rung_timer, rung_ms(&instance->record));
 }
 
 static void note_state(struct instance *instance, enum vm_state before)
@@ -238,7 +295,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     struct vm_record *record = &instance->record;
     uint64_t now = pi_realtime_ms();
     if (record->state == VM_STARTING)
-        record->started_ms = now, record->ready_ms = record->stopped_ms = 0;
+        record->started_ms = now, record->ready_ms = record->stopped_ms = 0, record->step_ms = 0;
     else if (record->state == VM_READY && before != VM_PAUSED)
         record->ready_ms = now;
     else if (!vm_state_is_live((enum vm_state)record->state))
@@ -248,6 +305,7 @@ static void note_state(struct instance *instance, enum vm_state before)
                                               .text = record->reason[0] ? record->reason : NULL});
     agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
               record->reason);
+    agent_tell_status(instance->agent);
 }
 
 /* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
@@ -265,11 +323,11 @@ static void act(struct instance *instance, unsigned actions)
     if (actions & VM_DO_SAVE)
         instance_save(instance);
     if (actions & VM_DO_CONT)
-        command(instance, QMP_CONT, on_cont);
+        instance_ask_cont(instance);
     if (actions & VM_DO_POWERDOWN)
         press_power_button(instance);
     if (actions & VM_DO_QUIT)
-        command(instance, QMP_QUIT, on_answer);
+        command(instance, QMP_QUIT);
     if (actions & VM_DO_TERM)
         signal_qemu(instance, SIGTERM);
     if (actions & VM_DO_KILL)
@@ -277,7 +335,7 @@ static void act(struct instance *instance, unsigned actions)
     if (actions & VM_DO_ARM_RESEND)
         timer_set(instance->resend_timer, INSTANCE_RESEND_MS);
     if (actions & VM_DO_ARM_RUNG)
-        arm_rung(instance);
+        instance_arm_rung(instance);
     if ((actions & VM_DO_WATCH_SIGN) && instance->record.accel == VM_ACCEL_KVM)
         timer_set(instance->sign_timer, INSTANCE_SIGN_MS);
     if (actions & VM_DO_LAUNCH)
@@ -287,18 +345,17 @@ static void act(struct instance *instance, unsigned actions)
 static unsigned step(struct instance *instance, const struct vm_event *event)
 {
     enum vm_state before = (enum vm_state)instance->record.state;
-    enum vm_rung rung = (enum vm_rung)instance->record.rung;
     struct vm_life life = vm_record_life(&instance->record);
     unsigned actions = vm_life_next(&life, event);
     vm_record_set_life(&instance->record, &life);
-    if (life.rung > VM_RUNG_POWERDOWN && life.rung != rung && rung != VM_RUNG_NONE &&
-        life.state == VM_STOPPING)
-        journal_note(instance, "that took too long: next is %s", vm_rung_names[life.rung]);
     if (life.state != before) {
-        note_state(instance, before);
-        if (vm_state_is_live(life.state))
+        if (!instance->reason_is_news)
             instance->record.reason[0] = '\0';
+        timer_clear(instance->room_timer);
+        note_state(instance, before);
     }
+    /* What condemns a QEMU at its start is the reason of its end, which is still to come. */
+    instance->reason_is_news = instance->reason_is_news && life.state == VM_STARTING;
     return actions;
 }
 

@@ -11,6 +11,7 @@
 #define PIAGENT_DAEMON_INSTANCE_H
 
 #include "agent/daemon/agent.h"
+#include "agent/daemon/budget.h"
 #include "agent/daemon/console.h"
 #include "agent/daemon/logfile.h"
 #include "agent/daemon/qmp_link.h"
@@ -29,6 +30,9 @@ struct instance {
     LIST_ENTRY(instance) entry;
 
     struct logfile journal, console_log;
+    struct pi_buf journal_tail; /* what could not be written to the journal: its continuation */
+    bool unsaved;               /* nor could the record as it is */
+    struct timer *save_timer;   /* tries both again */
     uint64_t next_seq;
     struct api_event image; /* the image's progress while it is fetched */
     uint64_t image_version; /* counts its changes; 0 = none */
@@ -42,23 +46,29 @@ struct instance {
     struct watch *exit_watch;
     struct qmp_link *qmp;
     struct console *console;
-    bool adopting; /* QMP is being asked whether this is the same machine */
-    struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *ghost_timer;
-    uint64_t
-        powerdown_ms; /* how long the guest may take; 0 = the default, counted from its last sign of life */
+    bool adopting;       /* QMP is being asked whether this is the same machine */
+    bool reason_is_news; /* the reason belongs to a change of state that is still to come */
+    struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
     uint64_t powerdown_since_ms, last_sign_ms; /* CLOCK_MONOTONIC */
     unsigned powerdowns_sent;
-    bool sign_seen;          /* since QEMU's start */
-    unsigned reports_budget; /* a guest may not write the journal as fast as it can */
-    uint64_t reports_refilled_ms;
+    enum vm_rung armed_rung;               /* the one whose time runs */
+    char monitor_why[128];                 /* what is wrong with QEMU's monitor; "" where it answers */
+    bool monitor_told;                     /* its loss was */
+    uint64_t link_since_ms, link_delay_ms; /* when the monitor was connected to; before it is again */
+    uint64_t room_tried_ms, room_delay_ms; /* the same for going on after a full disk */
+    uint64_t disk_noted_ms;                /* one line tells a burst of failed requests */
+    struct budget events_budget;           /* a hostile QEMU may send them without end */
+    bool sign_seen;                        /* since QEMU's start */
+    struct budget reports_budget;          /* a guest may not write the journal as fast as it can */
 };
 
-#define INSTANCE_RUNG_MS          10000 /* for quit, and for each signal */
+#define INSTANCE_STEP_MS          10000 /* for quit, and for each signal */
 #define INSTANCE_RESEND_MS        3000
 #define INSTANCE_POWERDOWN_MS     90000
 #define INSTANCE_POWERDOWN_CAP_MS 600000
 #define INSTANCE_SIGN_MS          30000
 #define INSTANCE_QMP_MS           20000
+#define INSTANCE_SAVE_MS          5000
 
 /* instance.c */
 /* An instance in the agent's list, its folder open. Takes over *record on success. */
@@ -70,10 +80,14 @@ void instance_detach(struct instance *instance);
 void instance_feed(struct instance *instance, const struct vm_event *event);
 /* The same for a request: PI_CONFLICT where the state does not allow it, with what to do instead. */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
-/* The reason that the next change of state carries; cleaned. */
+/* The reason for what is fed next, shown until the state changes again; cleaned. */
 void instance_set_reason(struct instance *instance, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Writes the record; where that fails (a full disk), says so once and tries again until it is written. */
 void instance_save(struct instance *instance);
+void instance_save_later(struct instance *instance);
+/* Gives the rung of the stop its time, unless that runs already. */
+void instance_arm_rung(struct instance *instance);
 /* The guest showed that it lives. */
 void instance_sign(struct instance *instance);
 /* Whether a start under TCG may replace the one that runs under KVM. */
@@ -84,8 +98,13 @@ void instance_let_go(struct instance *instance);
 /* create.c */
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
-/* Removes all of it from the disk; it must not be running. What creates it is stopped. */
+/* Removes all of it from the disk, or nothing; it must not be running. What creates it is stopped. */
 int instance_remove(struct instance *instance, struct pi_error *err);
+
+/* adopt.c */
+/* The process of a QEMU that runs from the machine's folder, found by its command line, without the record; 0
+ * where there is none. */
+pid_t instance_find_qemu(const char *folder);
 
 /* launch.c */
 /* Starts QEMU with stopped vCPUs and connects to it. On failure nothing is left of it. */
@@ -96,6 +115,8 @@ int instance_connect(struct instance *instance, struct pi_error *err);
 int instance_serve_seed(struct instance *instance, struct pi_error *err);
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
 int instance_check_ports(struct instance *instance, struct pi_error *err);
+/* Its image must be the file that was checked: PI_UNVERIFIED, PI_NOT_FOUND. */
+int instance_check_image(const struct instance *instance, struct pi_error *err);
 /* QEMU's argv as a start would use it now. */
 int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
 void instance_clean_sockets(struct instance *instance);
@@ -103,6 +124,16 @@ void instance_clean_sockets(struct instance *instance);
 void instance_forget_boot(struct instance *instance);
 
 /* monitor.c */
+/* QEMU's monitor is gone, or not to be believed: it is closed. One that starts is ended for it; any other
+ * keeps its guest, and is connected to again, later each time. why is told; a reason of -ECONNRESET may be
+ * the end of QEMU itself. */
+void instance_lose_monitor(struct instance *instance, int reason, const char *why);
+/* Whether QEMU can be asked now, and has proven to be this instance's. */
+bool instance_has_monitor(const struct instance *instance);
+void instance_ask_cont(struct instance *instance);
+/* Goes on after a full disk when there is room, or looks again later. */
+void instance_look_for_room(void *instance);
+void instance_reconnect(void *instance);
 /* Connects to QEMU's QMP and proves that it is this instance's machine; then VM_EVENT_LAUNCHED comes, or
  * VM_EVENT_ADOPTED where .adopting is set. */
 int instance_connect_qmp(struct instance *instance, struct pi_error *err);
@@ -112,6 +143,8 @@ extern const struct imds_handler instance_imds_handler;
 
 /* journal.c */
 int journal_open(struct instance *instance, struct pi_error *err);
+/* Writes what could not be written before. False where it still cannot. */
+bool journal_flush(struct instance *instance);
 /* Completes the event (seq, both clocks), writes it and wakes its followers. Strings are borrowed. */
 void journal_add(struct instance *instance, struct api_event *event);
 void journal_note(struct instance *instance, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -123,7 +156,8 @@ int console_stream(struct instance *instance, uint64_t tail, bool follow, struct
                    struct pi_error *err);
 
 /* view.c */
-/* As the API shows it. New reference or NULL. */
+/* As the API shows it, all of it or in a list of machines. New reference or NULL. */
 json_t *instance_view(const struct instance *instance);
+json_t *instance_summary(const struct instance *instance);
 
 #endif

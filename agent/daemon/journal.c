@@ -13,6 +13,7 @@
 #define JOURNAL_MAX ((size_t)512 << 10)
 #define CONSOLE_MAX ((size_t)1 << 20)
 #define LINE_MAX_   ((size_t)16 << 10)
+#define TAIL_MAX    ((size_t)64 << 10)
 
 static int last_seq(char *line, size_t size, void *user)
 {
@@ -25,9 +26,11 @@ static int last_seq(char *line, size_t size, void *user)
 
 int journal_open(struct instance *instance, struct pi_error *err)
 {
+    instance->next_seq = 1;
+    instance->journal_tail.max = TAIL_MAX;
     int r = logfile_open(instance->dir_fd, "journal.jsonl", JOURNAL_MAX, &instance->journal, err);
-    if (r == 0)
-        r = logfile_open(instance->dir_fd, "console.log", CONSOLE_MAX, &instance->console_log, err);
+    int console = logfile_open(instance->dir_fd, "console.log", CONSOLE_MAX, &instance->console_log,
+                               r < 0 ? NULL : err);
     if (r < 0)
         return r;
     struct pi_lines lines = {.partial.max = LINE_MAX_};
@@ -40,7 +43,7 @@ int journal_open(struct instance *instance, struct pi_error *err)
         logfile_append(&instance->journal, "\n", 1);
     pi_lines_done(&lines);
     instance->next_seq = seq + 1;
-    return 0;
+    return console;
 }
 
 static void complete(struct api_event *event)
@@ -49,20 +52,38 @@ static void complete(struct api_event *event)
     event->monotonic_ms = pi_monotonic_ms();
 }
 
+bool journal_flush(struct instance *instance)
+{
+    struct pi_buf *tail = &instance->journal_tail;
+    if (tail->size && logfile_append(&instance->journal, tail->data, tail->size) < 0)
+        return false;
+    pi_buf_consume(tail, tail->size);
+    return true;
+}
+
+/* Followers read the tail behind the log, and do not notice when it is written: its offsets stay. */
+static void append(struct instance *instance, const char *line, size_t size)
+{
+    bool was_behind = instance->journal_tail.size > 0;
+    if (pi_buf_add(&instance->journal_tail, line, size) < 0 || journal_flush(instance))
+        return;
+    instance_save_later(instance);
+    if (!was_behind)
+        agent_log("%s: its journal cannot be written: it is kept in memory, up to %zu KiB of it",
+                  instance->record.spec.name, TAIL_MAX >> 10);
+}
+
 void journal_add(struct instance *instance, struct api_event *event)
 {
     complete(event);
     event->seq = instance->next_seq++;
     json_auto_t *object = api_write(event, event);
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    pi_auto_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
     size_t size = line ? strlen(line) : 0;
     if (line) {
         line[size] = '\n'; /* in place of the NUL: the size says where it ends */
-        int r = logfile_append(&instance->journal, line, size + 1);
-        if (r < 0)
-            agent_log("%s: cannot write its journal: %s", instance->record.spec.name, strerror(-r));
+        append(instance, line, size + 1);
     }
-    free(line);
     agent_wake(instance->agent, &instance->journal);
 }
 
@@ -114,10 +135,25 @@ static size_t read_progress(struct reader *reader, char *buf, size_t max)
     return n + 1;
 }
 
+/* The log and, behind the journal, what could not be written to it yet. */
+static size_t read_log(const struct instance *instance, const struct logfile *log, uint64_t *offset,
+                       char *buf, size_t max)
+{
+    const struct pi_buf *tail = &instance->journal_tail;
+    size_t n = logfile_read(log, offset, buf, max);
+    if (n || log != &instance->journal || *offset - log->end >= tail->size)
+        return n;
+    n = tail->size - (size_t)(*offset - log->end);
+    n = n < max ? n : max;
+    memcpy(buf, tail->data + (*offset - log->end), n);
+    *offset += n;
+    return n;
+}
+
 static long reader_read(void *source, char *buf, size_t max)
 {
     struct reader *reader = source;
-    size_t n = logfile_read(reader->log, &reader->offset, buf, max);
+    size_t n = read_log(reader->instance, reader->log, &reader->offset, buf, max);
     /* The log is at its end, so at the end of a line: only there may a line of progress stand. */
     if (n == 0 && reader->follow)
         n = read_progress(reader, buf, max);
@@ -171,7 +207,7 @@ int journal_stream(struct instance *instance, uint64_t since, bool follow, struc
     struct search search = {.since = since, .offset = offset, .found = offset};
     struct pi_lines lines = {.partial.max = LINE_MAX_};
     char chunk[4096];
-    for (size_t n; since && (n = logfile_read(log, &offset, chunk, sizeof chunk));)
+    for (size_t n; since && (n = read_log(instance, log, &offset, chunk, sizeof chunk));)
         if (pi_lines_feed(&lines, chunk, n, seek_line, &search) < 0)
             break;
     pi_lines_done(&lines);

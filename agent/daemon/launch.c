@@ -1,6 +1,7 @@
 /* From a record to a running QEMU: its seed, its sockets, its process, its monitor. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,10 @@
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/kvm.h"
+#include "agent/daemon/scope.h"
 #include "agent/daemon/sockets.h"
+#include "agent/image/care.h"
+#include "agent/net/net.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/smbios.h"
 #include "agent/seed/validate.h"
@@ -106,10 +110,13 @@ int instance_serve_seed(struct instance *instance, struct pi_error *err)
 /* Where the guest finds it: in a file, because an argv can be read by everyone on the host. */
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
+    const struct agent *agent = instance->agent;
     char url[128], serial[SEED_SERIAL_MAX + 1];
     pi_auto_buf struct pi_buf blob = {0};
-    snprintf(url, sizeof url, "http://" HOST_ADDRESS ":%u/%s/", instance->agent->imds_port,
-             instance->record.key);
+    if (instance->record.spec.isolate)
+        snprintf(url, sizeof url, "http://" NET_IMDS_ADDRESS "/%s/", instance->record.key);
+    else
+        snprintf(url, sizeof url, "http://" HOST_ADDRESS ":%u/%s/", agent->imds_port, instance->record.key);
     int r = seed_serial(url, serial, err);
     struct seed_system system = {.manufacturer = "piagent",
                                  .product = "piagent",
@@ -142,6 +149,9 @@ static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_
                            .accel = accel,
                            .qmp_fd = QMP_FD,
                            .console_fd = CONSOLE_FD,
+                           .isolator = instance->agent->program,
+                           .imds_socket = instance->agent->imds_socket,
+                           .net_fd = NET_FD,
                            .firmware = uefi ? &firmware : NULL};
     r = vm_argv_build(spec, &host, ret, err);
     vm_firmware_done(&firmware);
@@ -215,20 +225,38 @@ static void on_ended(void *user)
     if (pi_reap(instance->pidfd, &code, how, sizeof how) == -EAGAIN)
         return;
     last_words(instance, words, sizeof words);
+    if (!words[0] && code == 128 + SIGKILL && instance->record.spec.memory_max_mib)
+        snprintf(words, sizeof words, "the kernel does that at more than --memory-max, here %" PRIu64 " MiB",
+                 instance->record.spec.memory_max_mib);
     /* Where KVM cannot set up the vCPUs, QEMU aborts: TCG may do. An exit by itself has another reason, which
      * TCG would share. */
-    bool aborted =
-        instance->record.state == VM_STARTING && instance->record.accel == VM_ACCEL_KVM && code > 128;
+    bool aborted = instance->record.state == VM_STARTING && instance->record.rung == VM_RUNG_NONE &&
+                   instance->record.accel == VM_ACCEL_KVM && code > 128;
     bool fallback = aborted && instance_may_fall_back(instance);
     bool expected = instance->record.shutdown_seen || instance->record.state == VM_STOPPING;
     if (fallback)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
-    else if (aborted && !instance->record.reason[0])
+    else if (aborted && !instance->reason_is_news)
         instance_set_reason(
             instance, "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
-    else if (!expected && !instance->record.reason[0]) /* what was said before is more than an exit code */
+    else if (!expected && !instance->reason_is_news) /* what was said before is more than an exit code */
         instance_set_reason(instance, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .fallback = fallback});
+}
+
+/* No QEMU without a record of it: an agent that ends now leaves nothing that the next one does not know. */
+static int remember(pid_t pid, void *user, struct pi_error *err)
+{
+    struct instance *instance = user;
+    struct vm_record *record = &instance->record;
+    struct pi_identity id;
+    int r = pi_identify(pid, &id, err);
+    if (r < 0)
+        return r;
+    record->pid = (uint64_t)pid;
+    record->start_ticks = id.start_ticks;
+    snprintf(record->boot_id, sizeof record->boot_id, "%s", id.boot_id);
+    return vm_record_save(instance->dir_fd, record, err);
 }
 
 static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, int console_fd,
@@ -239,20 +267,13 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, in
     if (log < 0)
         return pi_fail(err, errno, "cannot write %s", QEMU_LOG);
     pid_t pid;
-    struct pi_identity id;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
                            .fds = (int[]){-1, log, log, [QMP_FD] = qmp_fd, [CONSOLE_FD] = console_fd},
                            .fd_count = 5,
-                           .new_session = true};
-    int r = pi_spawn(&how, &pid, &instance->pidfd, err);
-    if (r < 0)
-        return r;
-    r = pi_identify(pid, &id, err);
-    instance->record.pid = (uint64_t)pid;
-    instance->record.start_ticks = r < 0 ? 0 : id.start_ticks;
-    snprintf(instance->record.boot_id, sizeof instance->record.boot_id, "%s", instance->agent->boot_id);
-    instance_save(instance);
-    return r;
+                           .new_session = true,
+                           .before = remember,
+                           .user = instance};
+    return pi_spawn(&how, &pid, &instance->pidfd, err);
 }
 
 static int start_process(struct instance *instance, struct pi_error *err)
@@ -263,6 +284,8 @@ static int start_process(struct instance *instance, struct pi_error *err)
     socket_name(instance, "qmp", qmp);
     socket_name(instance, "console", console);
     int r = build_argv(instance, (enum vm_accel)instance->record.accel, &argv, err);
+    if (r == 0)
+        r = scope_enter(&instance->record.spec, &argv, err);
     if (r < 0)
         return r;
     pi_auto_close int qmp_fd = socket_listen_unix(runtime, qmp, err);
@@ -281,6 +304,21 @@ void instance_forget_boot(struct instance *instance)
     pi_strv_done(&record->failed_modules);
 }
 
+/* The overlay is worth nothing without the image below it, and nobody's word vouches for one that changed. */
+int instance_check_image(const struct instance *instance, struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    if (!spec->image.path)
+        return pi_refuse(err, PI_CONFLICT, "%s has no image yet: it is being created", spec->name);
+    int r = image_check(spec->image.path, spec->image.sha256, err);
+    if (r == -ENOENT)
+        return pi_refuse(err, PI_NOT_FOUND,
+                         "its image %s (SHA-256 %.12s) is not in the store any more: fetch it again with "
+                         "piagent image fetch, then start the machine",
+                         spec->image.name, spec->image.sha256);
+    return r;
+}
+
 int instance_launch(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
@@ -288,13 +326,14 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     int r;
     instance_forget_boot(instance);
     instance->sign_seen = instance->adopting = false;
+    instance->link_since_ms = instance->link_delay_ms = 0;
     instance->powerdowns_sent = 0;
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
-    if ((r = instance_check_ports(instance, err)) < 0 || (r = write_smbios(instance, err)) < 0 ||
-        (r = instance_serve_seed(instance, err)) < 0 || (r = start_process(instance, err)) < 0 ||
-        (r = instance_connect(instance, err)) < 0) {
+    if ((r = instance_check_image(instance, err)) < 0 || (r = instance_check_ports(instance, err)) < 0 ||
+        (r = write_smbios(instance, err)) < 0 || (r = instance_serve_seed(instance, err)) < 0 ||
+        (r = start_process(instance, err)) < 0 || (r = instance_connect(instance, err)) < 0) {
         if (instance->pidfd >= 0) {
             pi_signal(instance->pidfd, SIGKILL);
             waitpid((pid_t)record->pid, NULL, 0);
@@ -321,10 +360,11 @@ int instance_connect(struct instance *instance, struct pi_error *err)
     struct agent *agent = instance->agent;
     char console[96];
     socket_name(instance, "console", console);
-    if (!(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_ended, instance)))
+    if (!instance->exit_watch &&
+        !(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_ended, instance)))
         return pi_fail(err, ENOMEM, "QEMU");
-    int r = instance_connect_qmp(instance, err);
-    return r < 0 ? r
-                 : console_new(&agent->loop, agent->paths.runtime, console, &console_handler, instance,
-                               &instance->console, err);
+    int r = instance->qmp ? 0 : instance_connect_qmp(instance, err);
+    return r < 0 || instance->console ? r
+                                      : console_new(&agent->loop, agent->paths.runtime, console,
+                                                    &console_handler, instance, &instance->console, err);
 }

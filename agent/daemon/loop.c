@@ -4,6 +4,7 @@
 
 struct watch {
     uv_poll_t handle;
+    int events; /* that are waited for */
     void (*fn)(void *user);
     void *user;
 };
@@ -45,7 +46,11 @@ struct watch *watch_new(uv_loop_t *loop, int fd, void (*fn)(void *user), void *u
 
 void watch_set_writable(struct watch *watch, bool wanted)
 {
-    uv_poll_start(&watch->handle, UV_READABLE | UV_DISCONNECT | (wanted ? UV_WRITABLE : 0), on_poll);
+    int events = UV_READABLE | UV_DISCONNECT | (wanted ? UV_WRITABLE : 0);
+    /* libuv takes the descriptor out of its set and adds it anew, even where nothing changes. */
+    if (events != watch->events)
+        uv_poll_start(&watch->handle, events, on_poll);
+    watch->events = events;
 }
 
 void watch_free(struct watch *watch)

@@ -1,13 +1,138 @@
 /* What QEMU says over QMP: the handshake that proves whose QEMU it is, and the events that move the
  * instance's life. */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/daemon/instance.h"
+#include "agent/daemon/scope.h"
 
-#define RECONNECT_MS 2000
+#define LINK_DELAY_MIN_MS 1000
+#define LINK_DELAY_MAX_MS 60000
+#define ROOM_DELAY_MIN_MS 2000
+#define ROOM_DELAY_MAX_MS 60000
+#define ROOM_BYTES        ((uint64_t)64 << 20) /* or a 64th of the file system, where that is less */
+#define DISK_NOTE_MS      10000
+/* What an event costs: those that are written down, and those that are passed over. A guest that reboots in a
+ * loop, or whose disk fails, stays below. */
+#define EVENTS_BURST      2000u
+#define EVENTS_PER_SECOND 50u
+#define EVENT_PRICE       10u
+
+/* The end of waiting for the monitor, one way or the other. */
+
+static bool is_starting(const struct instance *instance)
+{
+    return instance->record.state == VM_STARTING && instance->record.rung == VM_RUNG_NONE;
+}
+
+static void give_up_start(struct instance *instance, const char *why)
+{
+    if (scope_is_pending((pid_t)instance->record.pid))
+        why = "systemd has not put it into a scope in time; systemctl --user status tells how that is";
+    instance_set_reason(instance, "QEMU did not start: %s", why);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
+}
+
+/* Twice the last delay, unless what was tried then worked for a while. */
+static uint64_t next_delay_ms(uint64_t last_ms, uint64_t tried_ms, uint64_t min_ms, uint64_t max_ms)
+{
+    if (!last_ms || pi_monotonic_ms() - tried_ms > max_ms)
+        return min_ms;
+    return 2 * last_ms < max_ms ? 2 * last_ms : max_ms;
+}
+
+void instance_lose_monitor(struct instance *instance, int reason, const char *why)
+{
+    pi_text_clean(why, strlen(why), instance->monitor_why, sizeof instance->monitor_why);
+    qmp_link_close(pi_steal(instance->qmp));
+    if (is_starting(instance) && reason != -ECONNRESET) {
+        give_up_start(instance, instance->monitor_why);
+        return;
+    }
+    instance->link_delay_ms =
+        next_delay_ms(instance->link_delay_ms, instance->link_since_ms, LINK_DELAY_MIN_MS, LINK_DELAY_MAX_MS);
+    timer_set(instance->link_timer, instance->link_delay_ms);
+}
+
+bool instance_has_monitor(const struct instance *instance)
+{
+    return instance->qmp && !instance->adopting;
+}
+
+void instance_reconnect(void *user)
+{
+    struct instance *instance = user;
+    struct pi_error err;
+    if (is_starting(instance)) /* it closed its monitor, and has not ended since */
+        give_up_start(instance, instance->monitor_why);
+    if (instance->record.state == VM_STARTING)
+        return;
+    if (!instance->monitor_told)
+        journal_note(instance, "QEMU's monitor is lost: %s; connecting anew", instance->monitor_why);
+    instance->monitor_told = instance->adopting = true;
+    if (instance_connect(instance, &err) < 0)
+        instance_lose_monitor(instance, -ECONNREFUSED, err.text);
+}
+
+static void on_cont(int result, const json_t *data, const char *why, void *user)
+{
+    struct instance *instance = user;
+    (void)data;
+    if (result == 0)
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+    else if (result != -ECONNRESET && is_starting(instance))
+        give_up_start(instance, why);
+    else if (result != -ECONNRESET)
+        journal_note(instance, "QEMU did not let its guest go on: %s", why);
+}
+
+void instance_ask_cont(struct instance *instance)
+{
+    if (instance_has_monitor(instance))
+        qmp_link_execute(instance->qmp, QMP_CONT, INSTANCE_QMP_MS, on_cont, instance);
+}
+
+/* A full disk: QEMU holds the guest, and its failed writes, until it is told to go on. */
+
+static bool has_room(const struct instance *instance)
+{
+    struct statvfs fs;
+    if (fstatvfs(instance->dir_fd, &fs) < 0)
+        return false;
+    uint64_t enough = (uint64_t)fs.f_blocks * fs.f_frsize / 64;
+    return (uint64_t)fs.f_bavail * fs.f_frsize >= (enough < ROOM_BYTES ? enough : ROOM_BYTES);
+}
+
+void instance_look_for_room(void *user)
+{
+    struct instance *instance = user;
+    if (instance_has_monitor(instance) && has_room(instance)) {
+        journal_note(instance, "there is room on the host's disk again: it goes on");
+        instance->room_tried_ms = pi_monotonic_ms();
+        instance_ask_cont(instance);
+    }
+    timer_set(instance->room_timer, instance->room_delay_ms);
+}
+
+static void stopped_by_full_disk(struct instance *instance)
+{
+    if (instance->record.state == VM_STOPPING) {
+        journal_note(instance, "the guest cannot go on and power off: the host's disk is full");
+        return;
+    }
+    instance_set_reason(instance,
+                        "the host's disk is full: it goes on by itself when there is room again in %s",
+                        instance->folder);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    if (instance->record.state != VM_PAUSED)
+        return;
+    instance->room_delay_ms =
+        next_delay_ms(instance->room_delay_ms, instance->room_tried_ms, ROOM_DELAY_MIN_MS, ROOM_DELAY_MAX_MS);
+    timer_set(instance->room_timer, instance->room_delay_ms);
+}
 
 static void stopped_for_a_reason(struct instance *instance, const struct qmp_status *status)
 {
@@ -26,12 +151,10 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_INTERNAL_ERROR, .fallback = fallback});
     } else if (status->state == QMP_RUN_SHUTDOWN) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = true});
+    } else if (status->state == QMP_RUN_IO_ERROR) {
+        stopped_by_full_disk(
+            instance); /* QEMU's default: it stops for a full disk only, and reports other errors */
     } else {
-        if (status->state == QMP_RUN_IO_ERROR)
-            journal_note(
-                instance,
-                "paused: its disk could not be written; make room on the host, then: piagent resume %s",
-                instance->record.spec.name);
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
     }
 }
@@ -45,31 +168,69 @@ static void on_stop_status(int result, const json_t *data, const char *why, void
         stopped_for_a_reason(user, &status);
 }
 
-static void on_block_error(struct instance *instance, const struct qmp_event_info *info)
+/* QEMU reads and writes it no more, and the guest would go on with a disk that fails. */
+static void on_corrupted(struct instance *instance, const struct qmp_event_info *info)
 {
-    const char *disk = info->node[0] ? info->node : info->device;
-    if (info->kind == QMP_EVENT_BLOCK_IMAGE_CORRUPTED)
-        journal_note(instance, "the disk image %s is corrupt%s: %s", disk,
-                     info->fatal ? " and cannot be used any more" : "", info->message);
-    else
-        journal_note(instance, "a %s on disk %s failed%s: %s", info->operation, disk,
-                     info->nospace ? " (no space left on the host)" : "", info->reason);
+    const char *name = instance->record.spec.name;
+    bool runs = instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
+    if (!info->fatal) {
+        journal_note(instance, "its disk image is damaged, and in use still: %s", info->message);
+        return;
+    }
+    journal_note(instance, "its disk image is damaged: %s", info->message);
+    instance_set_reason(
+        instance,
+        "its disk image is damaged, QEMU does not use it any more: piagent kill %s, then repair or replace it: "
+        "qemu-img check -r all %s/disk.qcow2",
+        name, instance->folder);
+    if (runs)
+        qmp_link_execute(instance->qmp, QMP_STOP, INSTANCE_QMP_MS, NULL, NULL);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
 }
 
-static void on_event(const struct qmp_event *event, void *user)
+static void on_disk_error(struct instance *instance, const struct qmp_event_info *info)
 {
-    struct instance *instance = user;
-    struct qmp_event_info info;
-    if (qmp_event_decode(event, &info) < 0 || instance->adopting)
+    uint64_t now = pi_monotonic_ms();
+    if (instance->disk_noted_ms && now - instance->disk_noted_ms < DISK_NOTE_MS)
         return;
-    switch (info.kind) {
+    instance->disk_noted_ms = now;
+    journal_note(instance, "a %s on disk %s failed%s: %s", info->operation,
+                 info->node[0] ? info->node : info->device,
+                 info->nospace ? " (no space left on the host)" : "", info->reason);
+}
+
+static void on_panicked(struct instance *instance)
+{
+    const char *name = instance->record.spec.name;
+    char before[sizeof instance->record.reason];
+    snprintf(before, sizeof before, "%s", instance->record.reason);
+    instance_set_reason(
+        instance,
+        "the guest's kernel panicked: piagent logs %s shows its last words, piagent reset %s boots it anew",
+        name, name);
+    if (strcmp(before, instance->record.reason) != 0)
+        journal_add(instance, &(struct api_event){.kind = API_EVENT_PANIC,
+                                                  .text = (char *)"the guest's kernel panicked"});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
+}
+
+static void on_reset(struct instance *instance, bool guest)
+{
+    instance_forget_boot(instance);
+    if (instance->record.state != VM_PAUSED)
+        instance->record.reason[0] = '\0';
+    journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
+}
+
+static void act_on(struct instance *instance, const struct qmp_event_info *info)
+{
+    switch (info->kind) {
     case QMP_EVENT_SHUTDOWN:
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info.guest});
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
         break;
     case QMP_EVENT_RESET:
-        instance_forget_boot(instance);
-        journal_note(instance, info.guest ? "the guest reboots" : "the machine was reset");
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
+        on_reset(instance, info->guest);
         break;
     case QMP_EVENT_STOP:
         qmp_link_execute(instance->qmp, QMP_QUERY_STATUS, INSTANCE_QMP_MS, on_stop_status, instance);
@@ -78,17 +239,30 @@ static void on_event(const struct qmp_event *event, void *user)
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
         break;
     case QMP_EVENT_GUEST_PANICKED:
-        journal_note(instance, "the guest's kernel panicked: piagent logs %s shows its last words",
-                     instance->record.spec.name);
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
+        on_panicked(instance);
         break;
     case QMP_EVENT_BLOCK_IO_ERROR:
+        on_disk_error(instance, info);
+        break;
     case QMP_EVENT_BLOCK_IMAGE_CORRUPTED:
-        on_block_error(instance, &info);
+        on_corrupted(instance, info);
         break;
     default:
         break;
     }
+}
+
+static void on_event(const struct qmp_event *event, void *user)
+{
+    struct instance *instance = user;
+    struct qmp_event_info info = {.kind = QMP_EVENT_OTHER};
+    bool readable = qmp_event_decode(event, &info) == 0;
+    bool cheap = info.kind == QMP_EVENT_OTHER || info.kind == QMP_EVENT_BLOCK_IO_ERROR;
+    if (!budget_spend(&instance->events_budget, cheap ? 1 : EVENT_PRICE, EVENTS_BURST, EVENTS_PER_SECOND,
+                      pi_monotonic_ms()))
+        instance_lose_monitor(instance, -EPROTO, "it sends events without end");
+    else if (readable && !instance->adopting)
+        act_on(instance, &info);
 }
 
 /* The last step of the handshake with a QEMU that ran before: what became of it meanwhile. */
@@ -96,14 +270,27 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
 {
     struct instance *instance = user;
     struct qmp_status status;
-    (void)why;
-    if (result < 0 || qmp_status_decode(data, &status) < 0)
+    bool returns = instance->monitor_told;
+    if (result == -ECONNRESET)
         return;
-    instance->adopting = false;
-    journal_note(instance, "taken over: its QEMU (process %u) is %s", (unsigned)instance->record.pid,
-                 status.name);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED, .running = status.running});
-    if (!status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED)
+    if (result < 0 || qmp_status_decode(data, &status) < 0) {
+        instance_lose_monitor(instance, -EPROTO, result < 0 ? why : "it does not tell QEMU's state");
+        return;
+    }
+    instance->adopting = instance->monitor_told = false;
+    instance->monitor_why[0] = '\0';
+    if (returns)
+        journal_note(instance, "QEMU's monitor is back: QEMU is %s", status.name);
+    else
+        journal_note(instance, "taken over: its QEMU (process %u) is %s", (unsigned)instance->record.pid,
+                     status.name);
+    /* Where it stands still for a reason, that is what a guest that ran is paused for. */
+    bool stands = !status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED;
+    bool under_way = instance->record.state == VM_STARTING || instance->record.state == VM_STOPPING;
+    /* A guest that is off needs no button pressed any more. */
+    if (status.state != QMP_RUN_SHUTDOWN && (!stands || under_way))
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED, .running = status.running});
+    if (stands)
         stopped_for_a_reason(instance, &status);
 }
 
@@ -111,18 +298,18 @@ static void on_uuid(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
     struct qmp_uuid uuid;
-    (void)why;
-    if (result < 0)
+    if (result == -ECONNRESET)
         return;
-    if (qmp_uuid_decode(data, &uuid) < 0 || strcmp(uuid.text, instance->record.spec.uuid) != 0) {
-        /* It holds this instance's socket and process identity, and is another machine: not ours to touch. */
-        instance_set_reason(instance, "the process that was its QEMU is another machine now");
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
-    } else if (instance->adopting) {
+    /* The process is the one that was started here, and says that it is another machine: it is not believed,
+     * and can only be ended. */
+    if (result < 0)
+        instance_lose_monitor(instance, result, why);
+    else if (qmp_uuid_decode(data, &uuid) < 0 || strcmp(uuid.text, instance->record.spec.uuid) != 0)
+        instance_lose_monitor(instance, -EPROTO, "it answers for another machine");
+    else if (instance->adopting)
         qmp_link_execute(instance->qmp, QMP_QUERY_STATUS, INSTANCE_QMP_MS, on_adopted_status, instance);
-    } else {
+    else
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCHED});
-    }
 }
 
 static void on_ready(void *user)
@@ -131,32 +318,11 @@ static void on_ready(void *user)
     qmp_link_execute(instance->qmp, QMP_QUERY_UUID, INSTANCE_QMP_MS, on_uuid, instance);
 }
 
-static void reconnect(void *user)
-{
-    struct instance *instance = user;
-    struct pi_error err;
-    instance->adopting = instance->record.state != VM_STARTING;
-    if (instance->pidfd >= 0 && !instance->qmp && instance_connect_qmp(instance, &err) < 0)
-        timer_set(instance->link_timer, RECONNECT_MS);
-}
-
-/* The process may have ended (its pidfd will tell) or only its monitor; a QEMU that never answered at its
- * start is no use. */
 static void on_closed(int reason, const char *why, void *user)
 {
     struct instance *instance = user;
-    struct qmp_link *link = pi_steal(instance->qmp);
-    if (!link) /* it was given up here */
-        return;
-    qmp_link_close(link);
-    if (reason == -ETIMEDOUT && instance->record.state == VM_STARTING) {
-        instance_set_reason(instance, "QEMU did not answer at its start: %s", why);
-        pi_signal(instance->pidfd, SIGKILL);
-        return;
-    }
-    if (reason != -ECONNRESET)
-        journal_note(instance, "QEMU's monitor was cut (%s): connecting anew", why);
-    timer_set(instance->link_timer, RECONNECT_MS);
+    if (instance->qmp) /* else it was given up here */
+        instance_lose_monitor(instance, reason, why);
 }
 
 int instance_connect_qmp(struct instance *instance, struct pi_error *err)
@@ -164,8 +330,7 @@ int instance_connect_qmp(struct instance *instance, struct pi_error *err)
     static const struct qmp_handler handler = {.ready = on_ready, .event = on_event, .closed = on_closed};
     struct agent *agent = instance->agent;
     char name[96];
-    if (!instance->link_timer && !(instance->link_timer = timer_new(&agent->loop, reconnect, instance)))
-        return pi_fail(err, ENOMEM, "QMP");
+    instance->link_since_ms = pi_monotonic_ms();
     snprintf(name, sizeof name, "%s.qmp", instance->record.spec.name);
     return qmp_link_new(&agent->loop, agent->paths.runtime, name, INSTANCE_QMP_MS, &handler, instance,
                         &instance->qmp, err);

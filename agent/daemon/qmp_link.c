@@ -7,7 +7,12 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/daemon/budget.h"
 #include "agent/daemon/sockets.h"
+
+/* A busy machine says some KiB a second. */
+#define BYTES_BURST      (4u << 20)
+#define BYTES_PER_SECOND (128u << 10)
 
 struct qmp_link {
     int fd;
@@ -15,6 +20,7 @@ struct qmp_link {
     struct timer *timer;
     struct qmp_client *client; /* NULL: closed from within a callback */
     bool busy;                 /* a call into the client is on the stack */
+    struct budget bytes;
 };
 
 /* After anything that may have queued bytes or moved a deadline. */
@@ -67,7 +73,10 @@ static void on_io(void *user)
         return;
     }
     link->busy = true;
-    if (n > 0) {
+    if (n > 0 && !budget_spend(&link->bytes, (unsigned)n, BYTES_BURST, BYTES_PER_SECOND, pi_monotonic_ms())) {
+        watch_free(pi_steal(link->watch));
+        qmp_client_close(link->client, -EPROTO, "QEMU sends without end");
+    } else if (n > 0) {
         qmp_client_receive(link->client, chunk, (size_t)n);
     } else {
         /* Nothing more will come; watched on, it would be readable for ever. */

@@ -1,4 +1,8 @@
-/* A QMP client on the loop: the socket, the bytes and the deadlines around qmp/'s sans-I/O client. */
+/*
+ * A QMP client on the loop: the socket, the bytes and the deadlines around qmp/'s sans-I/O client. There is
+ * no way to ask something without a deadline. A QEMU that sends more than 4 MiB at once, or 128 KiB a second,
+ * is closed with -EPROTO.
+ */
 #ifndef PIAGENT_DAEMON_QMP_LINK_H
 #define PIAGENT_DAEMON_QMP_LINK_H
 

@@ -14,13 +14,11 @@ static void get_agent(struct agent *agent, struct api_call *call)
                              .pid = (uint64_t)getpid(),
                              .imds_port = agent->imds_port,
                              .started_ms = agent->started_ms,
+                             .running = agent_running(agent),
                              .state_folder = agent->paths.state};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    {
-        view.instances += !instance->ghost;
-        view.running += vm_state_is_live((enum vm_state)instance->record.state);
-    }
+    view.instances += !instance->ghost;
     api_reply(call, 200, api_write(agent, &view));
 }
 
@@ -31,6 +29,15 @@ static void stop_agent(struct agent *agent, struct api_call *call)
     uv_stop(&agent->loop);
 }
 
+static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
+{
+    uint64_t value = otherwise;
+    const char *text = api_call_query(call, name);
+    if (text && pi_number_parse(text, 0, INT64_MAX, &value, NULL) < 0)
+        value = otherwise;
+    return value;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(struct instance *const *)a)->record.spec.name,
@@ -39,6 +46,8 @@ static int by_name(const void *a, const void *b)
 
 static void list_instances(struct agent *agent, struct api_call *call)
 {
+    json_t *(*view)(const struct instance *) =
+        query_number(call, "summary", 0) ? instance_summary : instance_view;
     json_t *list = json_array();
     size_t count = 0, i = 0;
     struct instance *instance;
@@ -51,7 +60,7 @@ static void list_instances(struct agent *agent, struct api_call *call)
     if (i)
         qsort(sorted, i, sizeof *sorted, by_name);
     for (size_t k = 0; k < i; k++)
-        json_array_append_new(list, instance_view(sorted[k]));
+        json_array_append_new(list, view(sorted[k]));
     api_reply(call, 200, json_pack("{s:o}", "instances", list));
 }
 
@@ -116,15 +125,16 @@ static void request(struct instance *instance, struct api_call *call, enum vm_ev
 
 static void start(struct instance *instance, struct api_call *call)
 {
-    request(instance, call, VM_EVENT_START);
+    struct pi_error err;
+    bool stands = !instance->broken && !vm_state_is_live((enum vm_state)instance->record.state);
+    if (stands && instance_check_image(instance, &err) < 0)
+        api_reply_error(call, &err);
+    else
+        request(instance, call, VM_EVENT_START);
 }
 
-static void kill_(struct instance *instance, struct api_call *call)
-{
-    request(instance, call, VM_EVENT_KILL);
-}
-
-static void powerdown(struct instance *instance, struct api_call *call)
+/* The times of a stop are those that it began with. */
+static void stop(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
     struct api_stop stop = {0};
     struct pi_error err;
@@ -133,8 +143,21 @@ static void powerdown(struct instance *instance, struct api_call *call)
         api_reply_error(call, &err);
         return;
     }
-    instance->powerdown_ms = stop.timeout_ms;
-    request(instance, call, VM_EVENT_POWERDOWN);
+    if (instance->record.state != VM_STOPPING) {
+        instance->record.powerdown_ms = stop.timeout_ms;
+        instance->record.step_ms = stop.step_ms;
+    }
+    request(instance, call, type);
+}
+
+static void kill_(struct instance *instance, struct api_call *call)
+{
+    stop(instance, call, VM_EVENT_KILL);
+}
+
+static void powerdown(struct instance *instance, struct api_call *call)
+{
+    stop(instance, call, VM_EVENT_POWERDOWN);
 }
 
 /* A request that is answered when QEMU has answered. */
@@ -164,9 +187,15 @@ static void ask_qemu(struct instance *instance, struct api_call *call, enum qmp_
 {
     struct pi_error err;
     struct pending *pending = NULL;
-    if (!allowed || !instance->qmp || instance->adopting) {
-        pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", instance->record.spec.name,
-                  vm_state_names[instance->record.state], what);
+    const char *name = instance->record.spec.name;
+    if (!allowed || !instance_has_monitor(instance)) {
+        if (!allowed)
+            pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
+                      vm_state_names[instance->record.state], what);
+        else
+            pi_refuse(&err, PI_FAILED,
+                      "%s: QEMU's monitor cannot be asked now: try again, or end it with: piagent kill %s",
+                      name, name);
         api_reply_error(call, &err);
         return;
     }
@@ -178,7 +207,7 @@ static void ask_qemu(struct instance *instance, struct api_call *call, enum qmp_
         instance_unref(instance);
         free(pending);
     }
-    pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", instance->record.spec.name);
+    pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", name);
     api_reply_error(call, &err);
 }
 
@@ -201,15 +230,6 @@ static void pause_(struct instance *instance, struct api_call *call)
 static void resume(struct instance *instance, struct api_call *call)
 {
     ask_qemu(instance, call, QMP_CONT, "resumed", instance->record.state == VM_PAUSED);
-}
-
-static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
-{
-    uint64_t value = otherwise;
-    const char *text = api_call_query(call, name);
-    if (text && pi_number_parse(text, 0, INT64_MAX, &value, NULL) < 0)
-        value = otherwise;
-    return value;
 }
 
 static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)

@@ -12,7 +12,9 @@
 #include "agent/base/auto.h"
 #include "agent/base/paths.h"
 
-#define BACKLOG 512
+/* A thousand guests that boot together ask in the same moment; a connection that finds no room is tried again
+ * a second later. */
+#define BACKLOG 4096
 
 int socket_listen_unix(const char *folder, const char *name, struct pi_error *err)
 {

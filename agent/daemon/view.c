@@ -1,4 +1,5 @@
 /* An instance as the API shows it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/daemon/instance.h"
@@ -25,15 +26,29 @@ static const char *stopped_by(const struct vm_record *record)
     return record->rung == VM_RUNG_NONE ? NULL : vm_rung_names[record->rung];
 }
 
-json_t *instance_view(const struct instance *instance)
+#define REASON_MAX sizeof(((struct vm_record *)0)->reason)
+
+/* What is wrong with it, or NULL. */
+static const char *reason_of(const struct instance *instance, char buf[REASON_MAX])
+{
+    if (instance->record.reason[0])
+        return instance->record.reason;
+    if (!instance->monitor_why[0])
+        return NULL;
+    snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
+             instance->monitor_why, instance->record.spec.name);
+    return buf;
+}
+
+/* The strings are borrowed, from buf too: the view is written and never freed. */
+static struct api_instance view_of(const struct instance *instance, char buf[REASON_MAX])
 {
     const struct vm_record *record = &instance->record;
     const struct vm_spec *spec = &record->spec;
-    /* The strings are borrowed: the view is written and never freed. */
-    struct api_instance view = {
+    return (struct api_instance){
         .name = (char *)spec->name,
         .state = (char *)vm_state_names[record->state],
-        .reason = record->reason[0] ? (char *)record->reason : NULL,
+        .reason = (char *)reason_of(instance, buf),
         .arch = (char *)vm_arch_names[spec->arch],
         .accel = record->accel == VM_ACCEL_AUTO ? NULL : (char *)vm_accel_names[record->accel],
         .image = spec->image.name,
@@ -41,12 +56,15 @@ json_t *instance_view(const struct instance *instance)
         .image_verified = spec->image.verified,
         .cpus = spec->cpus,
         .memory_mib = spec->memory_mib,
+        .memory_max_mib = spec->memory_max_mib,
+        .cpu_quota_percent = spec->cpu_quota_percent,
         .disk_bytes = spec->disk_bytes,
         .uuid = (char *)spec->uuid,
         .pid = record->pid,
         .user = spec->user,
         .ssh_port = spec->ssh_port,
         .forwards = spec->forwards,
+        .isolate = spec->isolate,
         .created_ms = record->created_ms,
         .started_ms = record->started_ms,
         .ready_ms = record->ready_ms,
@@ -58,5 +76,18 @@ json_t *instance_view(const struct instance *instance)
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,
     };
+}
+
+json_t *instance_view(const struct instance *instance)
+{
+    char buf[REASON_MAX];
+    struct api_instance view = view_of(instance, buf);
     return api_write(instance, &view);
+}
+
+json_t *instance_summary(const struct instance *instance)
+{
+    char buf[REASON_MAX];
+    struct api_instance view = view_of(instance, buf);
+    return api_write(summary, &view);
 }

@@ -107,12 +107,21 @@ static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
     return add_json(ret, "", meta);
 }
 
+/* An optional text. json_pack's "s*" leaves one out also where there is no memory for it. */
+static int add_text(json_t *object, const char *key, const char *text)
+{
+    return text ? json_object_set_new(object, key, json_string(text)) : 0;
+}
+
 /* hashed_passwd, unlike passwd, also reaches a user that the image already has. */
 static json_t *account_json(const struct seed_spec *spec)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:s*, s:s*}", "name", spec->user, "shell", "/bin/bash", "sudo",
-                     "ALL=(ALL) NOPASSWD:ALL", "lock_passwd", !spec->password_hash, "hashed_passwd",
-                     spec->password_hash, "groups", spec->groups);
+    json_auto_t *account = json_pack("{s:s, s:s, s:s, s:b}", "name", spec->user, "shell", "/bin/bash", "sudo",
+                                     "ALL=(ALL) NOPASSWD:ALL", "lock_passwd", !spec->password_hash);
+    if (add_text(account, "hashed_passwd", spec->password_hash) < 0 ||
+        add_text(account, "groups", spec->groups) < 0)
+        return NULL;
+    return json_incref(account);
 }
 
 static int render_user_data(const struct seed_spec *spec, struct pi_buf *ret)

@@ -179,9 +179,13 @@ int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *
     pi_auto_strv struct pi_strv found = {0};
     r = keys_add(path, text.data, &found, err);
     explicit_bzero(text.data, text.size); /* it may have been a private key */
+    size_t before = keys->count;
     for (size_t i = 0; r == 0 && i < found.count; i++)
-        if (pi_strv_add(keys, found.items[i]) < 0)
-            r = pi_fail(err, ENOMEM, "cannot read %s", path);
+        r = pi_strv_add(keys, found.items[i]);
+    if (r == -ENOMEM) {
+        pi_strv_cut(keys, before);
+        pi_fail(err, ENOMEM, "cannot read %s", path);
+    }
     return r;
 }
 

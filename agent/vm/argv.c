@@ -95,6 +95,14 @@ static void add_image(struct building *b, const char *node, const char *format, 
     addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
 }
 
+/* Translated code grows up to 1 GiB by default: it has to fit into what QEMU may use beside the guest's
+ * memory. */
+static uint64_t code_cache_mib(const struct vm_spec *spec)
+{
+    uint64_t mib = (spec->memory_max_mib - spec->memory_mib) / 2;
+    return mib < 1024 ? mib : 1024;
+}
+
 static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     const struct vm_firmware_files *uefi = host->firmware;
@@ -103,7 +111,10 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
     /* TCG has a thread for each CPU by itself, but where the guest's memory order is stronger than this
      * host's. */
-    add(b, "-accel", vm_accel_names[host->accel]);
+    if (host->accel == VM_ACCEL_TCG && spec->memory_max_mib)
+        addf(b, "-accel", "tcg,tb-size=%" PRIu64, code_cache_mib(spec));
+    else
+        add(b, "-accel", vm_accel_names[host->accel]);
     add(b, "-cpu", arches[spec->arch].cpu[host->accel]);
     addf(b, "-smp", "%" PRIu64, spec->cpus);
     addf(b, "-m", "%" PRIu64 "M", spec->memory_mib);
@@ -141,8 +152,19 @@ static void add_devices(struct building *b, const struct vm_spec *spec, const st
     add(b, "-mon", "chardev=qmp,mode=control");
 }
 
+/* The program beside QEMU that is an isolated guest's network (agent/net); what follows is QEMU's own argv.
+ */
+static void add_isolator(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    add(b, host->isolator, "isolated");
+    addf(b, host->imds_socket, "127.0.0.1:%" PRIu64 ":22", spec->ssh_port);
+    for (size_t i = 0; i < spec->forwards.count; i++)
+        add(b, spec->forwards.items[i], NULL);
+    add(b, "--", NULL);
+}
+
 /* IPv4 only: QEMU would announce an IPv6 router to the guest also where this host has no IPv6. */
-static void add_network(struct building *b, const struct vm_spec *spec)
+static void add_user_network(struct building *b, const struct vm_spec *spec)
 {
     pi_auto_buf struct pi_buf net = {0};
     int r = pi_buf_printf(&net, "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:%" PRIu64 "-:22", spec->ssh_port);
@@ -155,6 +177,14 @@ static void add_network(struct building *b, const struct vm_spec *spec)
     if (r < 0)
         b->r = r;
     add(b, "-netdev", net.data);
+}
+
+static void add_network(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    if (spec->isolate)
+        addf(b, "-netdev", "socket,id=net,fd=%d", host->net_fd);
+    else
+        add_user_network(b, spec);
     /* No boot ROM: UEFI and SeaBIOS would try the network before giving up on a disk that does not boot. */
     addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
 }
@@ -178,12 +208,14 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
         "-S", /* nothing runs before QMP has shaken hands */
     };
     struct building b = {0};
+    if (spec->isolate)
+        add_isolator(&b, spec, host);
     add(&b, host->qemu, NULL);
     for (size_t i = 0; i < PI_ARRAY_SIZE(fixed); i++)
         add(&b, fixed[i], NULL);
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
-    add_network(&b, spec);
+    add_network(&b, spec, host);
     if (b.r < 0) {
         pi_strv_done(&b.argv);
         return pi_fail(err, -b.r, "QEMU's command line");

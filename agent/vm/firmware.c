@@ -97,8 +97,8 @@ int vm_firmware_parse(const char *json, size_t size, enum vm_arch arch, struct v
     return copy_files(mapping, ret, err);
 }
 
-/* Reads the descriptor from the first folder that has it: 0, or -ENOENT where it is hidden by an empty file
- * or a link to /dev/null, or cannot be read. */
+/* Reads the descriptor from the first folder that has it: 0, -ENOMEM, or -ENOENT where it is hidden by an
+ * empty file or a link to /dev/null, or cannot be read. */
 static int read_descriptor(const char *const *folders, const char *name, struct pi_buf *ret)
 {
     for (; *folders; folders++) {
@@ -106,19 +106,23 @@ static int read_descriptor(const char *const *folders, const char *name, struct 
         if (snprintf(path, sizeof path, "%s/%s", *folders, name) >= (int)sizeof path ||
             access(path, F_OK) < 0)
             continue;
-        return pi_file_read(AT_FDCWD, path, DESCRIPTOR_MAX, ret, NULL) < 0 || !ret->size ? -ENOENT : 0;
+        int r = pi_file_read(AT_FDCWD, path, DESCRIPTOR_MAX, ret, NULL);
+        return r == 0 && ret->size ? 0 : r == -ENOMEM ? r : -ENOENT;
     }
     return -ENOENT;
 }
 
+/* 1 where it fits; a descriptor that is broken, or whose package is gone, must not hide the next one. */
 static int try_descriptor(const char *const *folders, const char *name, enum vm_arch arch,
                           struct vm_firmware_files *ret)
 {
     pi_auto_buf struct pi_buf json = {0};
     struct vm_firmware_files files = {0};
-    /* A descriptor that is broken, or whose package is gone, must not hide the next one. */
-    if (read_descriptor(folders, name, &json) == 0)
-        vm_firmware_parse(json.data, json.size, arch, &files, NULL);
+    int r = read_descriptor(folders, name, &json);
+    if (r == 0)
+        r = vm_firmware_parse(json.data, json.size, arch, &files, NULL);
+    if (r == -ENOMEM)
+        return r;
     if (!files.code || access(files.code, R_OK) < 0 || access(files.vars, R_OK) < 0) {
         vm_firmware_done(&files);
         return 0;
@@ -131,6 +135,8 @@ static int list_names(const char *const *folders, struct pi_strv *ret)
 {
     for (; *folders; folders++) {
         pi_auto_closedir DIR *dir = opendir(*folders);
+        if (!dir && errno == ENOMEM)
+            return -ENOMEM;
         for (struct dirent *e; dir && ret->count < DESCRIPTORS_MAX && (e = readdir(dir));) {
             int r = pi_ends_with(e->d_name, ".json") ? pi_strv_add(ret, e->d_name) : 0;
             if (r < 0)
@@ -150,13 +156,12 @@ static int find_in(enum vm_arch arch, const char *const *folders, struct vm_firm
 {
     pi_auto_strv struct pi_strv names = {0};
     int r = list_names(folders, &names);
-    if (r < 0)
-        return pi_fail(err, -r, "firmware");
     if (names.count)
         qsort(names.items, names.count, sizeof *names.items, by_name);
-    for (size_t i = 0; i < names.count; i++)
-        if (try_descriptor(folders, names.items[i], arch, ret))
-            return 0;
+    for (size_t i = 0; i < names.count && r == 0; i++)
+        r = try_descriptor(folders, names.items[i], arch, ret);
+    if (r != 0)
+        return r < 0 ? pi_fail(err, -r, "firmware") : 0;
     return pi_refuse(err, PI_HOST, "no UEFI firmware for %s is installed: install %s", vm_arch_names[arch],
                      packages[arch]);
 }

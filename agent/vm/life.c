@@ -117,7 +117,8 @@ static unsigned on_guest_done(struct vm_life *life, bool success)
     return VM_DO_SAVE;
 }
 
-static unsigned on_reset(struct vm_life *life)
+/* The guest boots anew, or its kernel panicked: what follows then is the guest's own setting. */
+static unsigned not_ready(struct vm_life *life)
 {
     if (life->state == VM_READY)
         life->state = VM_RUNNING;
@@ -161,6 +162,11 @@ static unsigned on_accelerator_failed(struct vm_life *life, const struct vm_even
         return error || relaunch ? condemn(life, relaunch) : 0;
     /* A guest that has worked keeps its disk and its last screen: someone decides. */
     return error ? on_stopped(life) : 0;
+}
+
+static unsigned on_unusable(struct vm_life *life)
+{
+    return life->state == VM_STARTING && !is_condemned(life) ? condemn(life, false) : 0;
 }
 
 static unsigned on_exited(struct vm_life *life, bool fallback)
@@ -240,6 +246,8 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
         return on_continued(life);
     case VM_EVENT_LAUNCH_FAILED:
         return on_launch_failed(life);
+    case VM_EVENT_UNUSABLE:
+        return on_unusable(life);
     case VM_EVENT_ADOPTED:
         return on_adopted(life, event->running);
     case VM_EVENT_GUEST_DONE:
@@ -247,11 +255,10 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_STOPPED:
         return on_stopped(life);
     case VM_EVENT_RESET:
-        return on_reset(life);
+    case VM_EVENT_PANICKED:
+        return not_ready(life);
     case VM_EVENT_SHUTDOWN:
         return on_shutdown(life, event->guest);
-    case VM_EVENT_PANICKED:
-        return 0; /* only noted: what follows, a reset or silence, is the guest's own setting */
     case VM_EVENT_INTERNAL_ERROR:
     case VM_EVENT_NO_SIGN:
         return on_accelerator_failed(life, event);

@@ -35,12 +35,13 @@ enum vm_event_type {
     VM_EVENT_LAUNCHED,      /* QEMU runs (stopped vCPUs), QMP has negotiated and its uuid is proven */
     VM_EVENT_CONTINUED,     /* cont was answered, or a RESUME event */
     VM_EVENT_LAUNCH_FAILED, /* it could not be started at all */
+    VM_EVENT_UNUSABLE,      /* QEMU runs, but its monitor fails while it starts, or it refuses cont */
     VM_EVENT_ADOPTED,    /* a new agent has taken over a running QEMU; .running tells whether its vCPUs run */
     VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
     VM_EVENT_STOPPED,    /* STOP event: vCPUs were stopped */
     VM_EVENT_RESET,      /* RESET event: the guest boots anew */
     VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it */
-    VM_EVENT_PANICKED,   /* GUEST_PANICKED */
+    VM_EVENT_PANICKED,   /* GUEST_PANICKED: QEMU and its vCPUs go on, the guest is not ready any more */
     VM_EVENT_INTERNAL_ERROR, /* the accelerator gave up: query-status says internal-error */
     VM_EVENT_NO_SIGN,        /* no sign of life from the guest in its time, under KVM */
     VM_EVENT_EXITED,         /* the process ended */

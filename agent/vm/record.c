@@ -20,6 +20,8 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, fell_back, PI_FIELD_BOOL),
     PI_FIELD(vm_record, relaunch, PI_FIELD_BOOL),
     PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),
     PI_FIELD(vm_record, accel, PI_FIELD_ENUM, .names = vm_accel_names),
     PI_FIELD(vm_record, pid, PI_FIELD_U64),
@@ -35,8 +37,11 @@ static const struct pi_field record_fields[] = {
     {0},
 };
 
-static int corrupt(struct pi_error *err)
+/* r is why it could not be read: a lack of memory says nothing about the record. */
+static int corrupt(int r, struct pi_error *err)
 {
+    if (r == -ENOMEM)
+        return pi_context(err, r, VM_RECORD_FILE);
     if (err)
         err->kind = PI_FAILED;
     return pi_context(err, -EBADMSG, VM_RECORD_FILE " is damaged");
@@ -56,15 +61,16 @@ int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct
 {
     json_auto_t *doc = pi_json_parse(json, size, err);
     if (!doc)
-        return corrupt(err);
+        return corrupt(-EBADMSG, err);
     json_int_t schema = json_integer_value(json_object_get(doc, "schema"));
     if (schema > VM_RECORD_SCHEMA)
         return newer(doc, schema, err);
 
     struct vm_record record = {0};
-    if (pi_fields_read(record_fields, doc, true, &record, err) < 0) {
+    int r = pi_fields_read(record_fields, doc, true, &record, err);
+    if (r < 0) {
         vm_record_done(&record);
-        return corrupt(err);
+        return corrupt(r, err);
     }
     *ret = record;
     return 0;
@@ -75,7 +81,7 @@ int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
     pi_auto_buf struct pi_buf text = {0};
     int r = pi_file_read(dir_fd, VM_RECORD_FILE, VM_RECORD_MAX, &text, err);
     if (r == -EFBIG)
-        return corrupt(err);
+        return corrupt(r, err);
     if (r < 0)
         return r;
     return vm_record_parse(text.data ? text.data : "", text.size, ret, err);
@@ -85,7 +91,8 @@ int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *
 {
     json_auto_t *doc = pi_fields_write(record_fields, record);
     pi_auto_free char *text = NULL;
-    if (doc && json_object_set_new(doc, "schema", json_integer(VM_RECORD_SCHEMA)) == 0 &&
+    int schema = record->spec.isolate ? VM_RECORD_SCHEMA : 1;
+    if (doc && json_object_set_new(doc, "schema", json_integer(schema)) == 0 &&
         json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) == 0)
         text = json_dumps(doc, JSON_INDENT(2));
     if (!text)

@@ -13,8 +13,9 @@
 #include "agent/vm/life.h"
 #include "agent/vm/spec.h"
 
-#define VM_RECORD_FILE   "record.json"
-#define VM_RECORD_SCHEMA 1
+#define VM_RECORD_FILE "record.json"
+/* 2 where the spec has .isolate: a version that does not know it must not start the machine without. */
+#define VM_RECORD_SCHEMA 2
 #define VM_RECORD_MAX    ((size_t)1 << 20)
 
 struct vm_record {
@@ -24,7 +25,9 @@ struct vm_record {
     int state; /* enum vm_state, and the rest of struct vm_life that outlives an agent */
     int rung;  /* enum vm_rung */
     bool was_ready, shutdown_seen, guest_powered_off, fell_back, relaunch;
-    char reason[512]; /* why it is failed, lost, paused or stopped, for people; one clean line */
+    char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
+                         line for people */
+    uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
     char key[33];              /* of its seed: 128 random bits, hexadecimal */
     int accel;                 /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
@@ -38,11 +41,11 @@ struct vm_record {
 };
 
 /* Reads the text of a record; unknown keys, of a later version with the same schema, are passed over.
- * -EBADMSG and -EPROTONOSUPPORT as below. */
+ * -EBADMSG, -EPROTONOSUPPORT and -ENOMEM as below. */
 int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct pi_error *err);
 
 /* Reads the record in the folder. -ENOENT where there is none; -EBADMSG for one that cannot be read (why in
- * err); -EPROTONOSUPPORT for a newer schema. */
+ * err); -EPROTONOSUPPORT for a newer schema; -ENOMEM, which says nothing about the record. */
 int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err);
 int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err);
 void vm_record_done(struct vm_record *record);

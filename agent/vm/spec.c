@@ -26,12 +26,15 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, arch, PI_FIELD_ENUM, .required = true, .names = vm_arch_names),
     PI_FIELD(vm_spec, cpus, PI_FIELD_U64),
     PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64),
+    PI_FIELD(vm_spec, memory_max_mib, PI_FIELD_U64),
+    PI_FIELD(vm_spec, cpu_quota_percent, PI_FIELD_U64),
     PI_FIELD(vm_spec, disk_bytes, PI_FIELD_U64),
     PI_FIELD(vm_spec, accel, PI_FIELD_ENUM, .names = vm_accel_names),
     PI_FIELD(vm_spec, firmware, PI_FIELD_ENUM, .names = vm_firmware_names),
     PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64),
     PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
     PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, .max = VM_FORWARDS_MAX),
+    PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
     PI_FIELD(vm_spec, user, PI_FIELD_STRING),
     PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING),
@@ -119,6 +122,23 @@ static int check_sizes(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
+static int check_limits(const struct vm_spec *spec, struct pi_error *err)
+{
+    uint64_t needed = spec->memory_mib + VM_OVERHEAD_MIB;
+    if (spec->memory_max_mib &&
+        (spec->memory_max_mib < needed || spec->memory_max_mib > VM_MEMORY_MIB_MAX + VM_OVERHEAD_MIB))
+        return pi_refuse(err, PI_USAGE,
+                         "--memory-max of %" PRIu64 " MiB is not from %" PRIu64
+                         " MiB (--memory, and %d MiB for QEMU itself) to %d MiB",
+                         spec->memory_max_mib, needed, VM_OVERHEAD_MIB, VM_MEMORY_MIB_MAX + VM_OVERHEAD_MIB);
+    if (spec->cpu_quota_percent &&
+        (spec->cpu_quota_percent < VM_CPU_QUOTA_MIN || spec->cpu_quota_percent > VM_CPU_QUOTA_MAX))
+        return pi_refuse(err, PI_USAGE,
+                         "--cpu-quota %" PRIu64 " is not from %d to %d: 100 is the time of one processor",
+                         spec->cpu_quota_percent, VM_CPU_QUOTA_MIN, VM_CPU_QUOTA_MAX);
+    return 0;
+}
+
 /* useradd(8): a lower case letter or '_' first, then also digits and '-', 32 characters at most. */
 static bool is_user_name(const char *s)
 {
@@ -176,6 +196,8 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
     int r = pi_name_check(spec->name, err);
     if (r == 0)
         r = check_sizes(spec, err);
+    if (r == 0)
+        r = check_limits(spec, err);
     if (r == 0)
         r = check_identity(spec, err);
     if (r == 0)

@@ -30,7 +30,12 @@ enum vm_arch vm_arch_host(void);
 #define VM_MEMORY_MIB_MIN 256
 #define VM_MEMORY_MIB_MAX (1024 * 1024)
 #define VM_DISK_BYTES_MAX (16ull << 40)
-#define VM_FORWARDS_MAX   32
+/* What QEMU needs beside the guest's memory: its own, the devices', and some translated code (vm/argv.c). */
+#define VM_OVERHEAD_MIB 256
+/* With less QEMU would not even answer in its time. */
+#define VM_CPU_QUOTA_MIN 10
+#define VM_CPU_QUOTA_MAX (100 * VM_CPUS_MAX)
+#define VM_FORWARDS_MAX  32
 
 /* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
 struct vm_forward {
@@ -58,12 +63,15 @@ struct vm_spec {
     int arch;     /* enum vm_arch */
     uint64_t cpus;
     uint64_t memory_mib;
-    uint64_t disk_bytes;     /* of the overlay; 0 = as large as the image */
-    int accel;               /* enum vm_accel: what was asked for, not what runs */
-    int firmware;            /* enum vm_firmware */
-    uint64_t ssh_port;       /* on 127.0.0.1, forwarded to the guest's 22 */
-    char *mac;               /* 52:54:00:xx:xx:xx, locally unique */
-    struct pi_strv forwards; /* texts that vm_forward_parse() takes */
+    uint64_t memory_max_mib;    /* of QEMU as a whole; 0 = no limit */
+    uint64_t cpu_quota_percent; /* of one processor's time; 0 = no limit */
+    uint64_t disk_bytes;        /* of the overlay; 0 = as large as the image */
+    int accel;                  /* enum vm_accel: what was asked for, not what runs */
+    int firmware;               /* enum vm_firmware */
+    uint64_t ssh_port;          /* on 127.0.0.1, forwarded to the guest's 22 */
+    char *mac;                  /* 52:54:00:xx:xx:xx, locally unique */
+    struct pi_strv forwards;    /* texts that vm_forward_parse() takes */
+    bool isolate;               /* the guest reaches its IMDS and answers to the forwards, nothing else */
     struct vm_image image;
 
     char *user;                     /* the login that piagent made */

@@ -107,6 +107,28 @@ static void the_ends_of_a_machine_are_told_apart(void **state)
     }
 }
 
+static void what_is_wrong_with_a_machine_that_lives_is_told_always(void **state)
+{
+    char paused[] = "paused", full[] = "the host's disk is full", panic[] = "the guest's kernel panicked",
+         ready[] = "ready";
+    struct api_event events[] = {
+        EVENT(STATE, .seq = 3, .state = paused, .text = full),
+        EVENT(PANIC, .seq = 4, .text = panic),
+        EVENT(STATE, .seq = 5, .state = ready),
+    };
+    pi_auto_buf struct pi_buf lines = {0}, status = {0};
+    struct cli_view view = fresh();
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(cli_view_event(&view, &events[i], &lines), CLI_TELL_ALWAYS);
+    assert_string_equal(lines.data, "paused: the host's disk is fullthe guest's kernel panicked");
+    assert_true(view.panicked);
+    assert_int_equal(cli_view_render(&view, 0, 100, &status), 0);
+    assert_non_null(strstr(status.data, panic));
+    cli_view_event(&view, &events[2], &lines);
+    assert_false(view.panicked);
+}
+
 static void an_error_ends_the_view_with_its_kind(void **state)
 {
     char kind[] = "unverified", text[] = "the checksum is wrong";
@@ -205,6 +227,17 @@ static void control_sequences_do_not_reach_the_terminal(void **state)
         {"\033[12\030z", "z"},
         {"äě\n", "äě\n"},
         {"\302\2332J", "\3022J"},
+        /* Nothing that is taken out may leave a control of what lies around it. */
+        {"\302\233\2332J", "\3022J"},
+        {"\302\033[m\2332J", "\3022J"},
+        {"\302\0\2332J", "\302"},
+        {"\2332J", "2J"},
+        {"\340\202\233x", "\340x"},
+        {"\355\240\200x", "\355x"},
+        {"\364\220\200\200x", "\364x"},
+        {"\300\233\301\233\365\200x", "x"},
+        {"\342\200\256txt\342\201\246", "\342\200txt\342\201"}, /* U+202E, U+2066 */
+        {"\342\202\254\360\237\220\247", "\342\202\254\360\237\220\247"},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
@@ -239,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_boot_is_told_in_steps),
         cmocka_unit_test(the_ends_of_a_machine_are_told_apart),
+        cmocka_unit_test(what_is_wrong_with_a_machine_that_lives_is_told_always),
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
         cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(an_image_line_fits_every_width),

@@ -318,6 +318,27 @@ static void command_without_an_answer_times_out_alone(void **state)
     assert_int_equal(f->replies, 1);
 }
 
+static void late_reply_harms_nothing(void **state)
+{
+    struct fixture *f = *state;
+    open_link(f, LOOP_DEADLINE_MS);
+    shake_hands(f);
+    assert_int_equal(qmp_link_execute(f->link, QMP_STOP, 20, on_reply, f), 0);
+    qemu_hears(f, "stop");
+    assert_true(loop_run_until(&f->loop, &f->replied));
+    assert_int_equal(f->result, -ETIMEDOUT);
+    qemu_returns(f);
+    f->replied = false;
+    assert_int_equal(qmp_link_execute(f->link, QMP_CONT, LOOP_DEADLINE_MS, on_reply, f), 0);
+    qemu_hears(f, "cont");
+    qemu_returns(f);
+    assert_true(loop_run_until(&f->loop, &f->replied));
+    assert_int_equal(f->result, 0);
+    assert_int_equal(f->replies, 2);
+    assert_false(f->closed);
+    qmp_link_close(f->link);
+}
+
 static void link_can_be_closed_from_its_own_callbacks(void **state)
 {
     struct fixture *f = *state;
@@ -368,6 +389,25 @@ static void peer_that_does_not_speak_qmp_is_given_up(void **state)
     qmp_link_close(f->link);
 }
 
+static void peer_that_sends_without_end_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    static char nothing[4096];
+    size_t sent = 0;
+    open_link(f, LOOP_DEADLINE_MS);
+    shake_hands(f);
+    memset(nothing, '\n', sizeof nothing); /* empty lines mean nothing, and are no breach */
+    while (!f->closed && sent < 64u << 20) {
+        ssize_t n = send(f->peer, nothing, sizeof nothing, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    assert_true(f->closed);
+    assert_int_equal(f->reason, -EPROTO);
+    assert_in_range(sent, 4u << 20, 16u << 20);
+    qmp_link_close(f->link);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -382,10 +422,12 @@ int main(void)
         TEST(handshake_events_and_replies_go_through),
         TEST(greeting_that_does_not_come_closes),
         TEST(command_without_an_answer_times_out_alone),
+        TEST(late_reply_harms_nothing),
         TEST(link_can_be_closed_from_its_own_callbacks),
         TEST(closing_twice_at_once_is_closing),
         TEST(end_of_qemu_fails_what_is_outstanding_and_closes),
         TEST(peer_that_does_not_speak_qmp_is_given_up),
+        TEST(peer_that_sends_without_end_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,14 @@
 
 static struct vm_host a_host(void)
 {
-    return (struct vm_host){
-        .qemu = "/usr/bin/qemu", .folder = "/data/pi-1", .accel = VM_ACCEL_TCG, .qmp_fd = 3, .console_fd = 4};
+    return (struct vm_host){.qemu = "/usr/bin/qemu",
+                            .folder = "/data/pi-1",
+                            .accel = VM_ACCEL_TCG,
+                            .qmp_fd = 3,
+                            .console_fd = 4,
+                            .isolator = "/usr/bin/piagent",
+                            .imds_socket = "/run/imds.sock",
+                            .net_fd = 5};
 }
 
 static struct pi_strv built(const struct vm_spec *spec, const struct vm_host *host)
@@ -119,6 +125,29 @@ static void processor_follows_architecture_and_accelerator(void **state)
     }
 }
 
+static void translated_code_has_room_within_the_limit_of_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vm_accel accel;
+        uint64_t memory_max_mib;
+        struct option option;
+    } cases[] = {
+        {VM_ACCEL_TCG, 0, {"-accel", "tcg"}},
+        {VM_ACCEL_TCG, 1024 + VM_OVERHEAD_MIB, {"-accel", "tcg,tb-size=128"}},
+        {VM_ACCEL_TCG, 1 << 20, {"-accel", "tcg,tb-size=1024"}},
+        {VM_ACCEL_KVM, 1024 + VM_OVERHEAD_MIB, {"-accel", "kvm"}},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        struct vm_host host = a_host();
+        spec.memory_max_mib = cases[i].memory_max_mib;
+        host.accel = cases[i].accel;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_options(&argv, &cases[i].option, 1);
+    }
+}
+
 static void emulated_aarch64_has_no_source_of_randomness_that_slows_it(void **state)
 {
     (void)state;
@@ -173,6 +202,27 @@ static void every_forward_is_there(void **state)
     assert_true(has(&argv, "-netdev",
                     "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22,hostfwd=tcp:127.0.0.1:8080-:80,"
                     "hostfwd=tcp:0.0.0.0:8443-:443"));
+}
+
+static void isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox(void **state)
+{
+    (void)state;
+    static const char *const before[] = {
+        "/usr/bin/piagent", "isolated", "/run/imds.sock", "127.0.0.1:20022:22",
+        "8080:80",          "--",       "/usr/bin/qemu",
+    };
+    char *list[] = {TEXT("8080:80"), NULL};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    const struct vm_host host = a_host();
+    spec.forwards = (struct pi_strv){list, 1};
+    spec.isolate = true;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(before); i++)
+        assert_string_equal(argv.items[i], before[i]);
+    assert_true(has(&argv, "-netdev", "socket,id=net,fd=5"));
+    assert_true(
+        has(&argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
+    assert_false(mentions(&argv, "user,") || mentions(&argv, "hostfwd"));
 }
 
 static void comma_in_a_path_stays_in_the_path(void **state)
@@ -234,9 +284,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine_is_closed_in_and_held_by_qmp),
         cmocka_unit_test(processor_follows_architecture_and_accelerator),
+        cmocka_unit_test(translated_code_has_room_within_the_limit_of_memory),
         cmocka_unit_test(emulated_aarch64_has_no_source_of_randomness_that_slows_it),
         cmocka_unit_test(firmware_is_two_flash_chips_with_explicit_formats),
         cmocka_unit_test(every_forward_is_there),
+        cmocka_unit_test(isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
         cmocka_unit_test(uefi_is_a_choice_on_x86_64_only),

@@ -63,6 +63,7 @@ enum happening {
     LAUNCHED,
     CONTINUED,
     LAUNCH_FAILED,
+    UNUSABLE,
     ADOPTED_RUNNING,
     ADOPTED_HALTED,
     DONE_WELL,
@@ -90,6 +91,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [LAUNCHED] = {.type = VM_EVENT_LAUNCHED},
     [CONTINUED] = {.type = VM_EVENT_CONTINUED},
     [LAUNCH_FAILED] = {.type = VM_EVENT_LAUNCH_FAILED},
+    [UNUSABLE] = {.type = VM_EVENT_UNUSABLE},
     [ADOPTED_RUNNING] = {.type = VM_EVENT_ADOPTED, .running = true},
     [ADOPTED_HALTED] = {.type = VM_EVENT_ADOPTED},
     [DONE_WELL] = {.type = VM_EVENT_GUEST_DONE, .success = true},
@@ -182,9 +184,14 @@ static const struct {
     {HALTED, IN(RUNNING_TCG), {.state = VM_PAUSED, .fell_back = true}, VM_DO_SAVE},
     {HALTED, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
 
-    {RESET, IN(RUNNING) | IN(RUNNING_TCG) | IN(PAUSED), UNCHANGED, VM_DO_SAVE},
-    {RESET, IN(READY), {.state = VM_RUNNING}, VM_DO_SAVE},
-    {RESET, IN(PAUSED_READY), {.state = VM_PAUSED}, VM_DO_SAVE},
+#define NOT_READY(event)                                                        \
+    {event, IN(RUNNING) | IN(RUNNING_TCG) | IN(PAUSED), UNCHANGED, VM_DO_SAVE}, \
+        {event, IN(READY), {.state = VM_RUNNING}, VM_DO_SAVE},                  \
+    {                                                                           \
+        event, IN(PAUSED_READY), {.state = VM_PAUSED}, VM_DO_SAVE               \
+    }
+    NOT_READY(RESET),
+    NOT_READY(PANICKED),
 
 #define SEEN(in, at, ...)                                                                            \
     {GUEST_SHUTDOWN,                                                                                 \
@@ -233,6 +240,12 @@ static const struct {
     {ERROR_FINAL, NO_SECOND_FALL_BACK},
     {ERROR_FALLBACK, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
     {ERROR_FINAL, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+
+    {UNUSABLE, IN(STARTING), {.state = VM_STARTING, .rung = VM_RUNG_KILL}, VM_DO_KILL | VM_DO_SAVE},
+    {UNUSABLE,
+     IN(STARTING_TCG),
+     {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true},
+     VM_DO_KILL | VM_DO_SAVE},
 
     {EXITED, IN(STARTING), {.state = VM_FAILED}, GONE},
     {ABORTED,
@@ -410,6 +423,24 @@ static void qemu_that_dies_before_its_guest_boots_has_failed(void **state)
     assert_int_equal(life.state, VM_FAILED);
 }
 
+static void qemu_that_is_of_no_use_at_its_start_is_killed_and_has_failed(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START, UNUSABLE, ABORTED);
+    assert_int_equal(life.state, VM_FAILED);
+    assert_int_equal(last, GONE);
+}
+
+static void guest_that_panicked_is_not_ready_until_its_next_boot_is_done(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, PANICKED);
+    assert_int_equal(life.state, VM_RUNNING);
+    vm_life_next(&life, &happenings[RESET]);
+    vm_life_next(&life, &happenings[DONE_WELL]);
+    assert_int_equal(life.state, VM_READY);
+}
+
 static void stop_resends_powerdown_until_the_guest_listens(void **state)
 {
     (void)state;
@@ -553,6 +584,8 @@ int main(void)
         cmocka_unit_test(guest_that_powers_itself_off_is_stopped),
         cmocka_unit_test(qemu_that_dies_is_lost),
         cmocka_unit_test(qemu_that_dies_before_its_guest_boots_has_failed),
+        cmocka_unit_test(qemu_that_is_of_no_use_at_its_start_is_killed_and_has_failed),
+        cmocka_unit_test(guest_that_panicked_is_not_ready_until_its_next_boot_is_done),
         cmocka_unit_test(stop_resends_powerdown_until_the_guest_listens),
         cmocka_unit_test(stop_climbs_every_rung_and_stays_on_the_last),
         cmocka_unit_test(second_powerdown_changes_nothing),

@@ -49,6 +49,8 @@ static struct vm_record full_record(void)
         .fell_back = true,
         .relaunch = true,
         .reason = "its QEMU was killed",
+        .powerdown_ms = 5000,
+        .step_ms = 1000,
         .key = "0123456789abcdef0123456789abcdef",
         .accel = VM_ACCEL_TCG,
         .pid = 4711,
@@ -62,6 +64,8 @@ static struct vm_record full_record(void)
         .cloud_init_result = "FAIL",
         .failed_modules = {failed, 1},
     };
+    record.spec.memory_max_mib = 2048;
+    record.spec.cpu_quota_percent = 150;
     record.spec.disk_bytes = 10ull << 30;
     record.spec.accel = VM_ACCEL_KVM;
     record.spec.firmware = VM_FIRMWARE_UEFI;
@@ -69,6 +73,7 @@ static struct vm_record full_record(void)
     record.spec.authorized_keys = (struct pi_strv){keys, 1};
     record.spec.password_hash = TEXT("$y$x");
     record.spec.has_user_data = true;
+    record.spec.isolate = true;
     record.spec.image.verified = true;
     record.spec.image.name = TEXT("base");
     strcpy(record.spec.image.sha256, "aa");
@@ -93,6 +98,8 @@ static void assert_same_spec(const struct vm_spec *a, const struct vm_spec *b)
     assert_int_equal(a->arch, b->arch);
     assert_int_equal(a->cpus, b->cpus);
     assert_int_equal(a->memory_mib, b->memory_mib);
+    assert_int_equal(a->memory_max_mib, b->memory_max_mib);
+    assert_int_equal(a->cpu_quota_percent, b->cpu_quota_percent);
     assert_int_equal(a->disk_bytes, b->disk_bytes);
     assert_int_equal(a->accel, b->accel);
     assert_int_equal(a->firmware, b->firmware);
@@ -129,6 +136,19 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_string_equal(got.cloud_init_result, record.cloud_init_result);
     assert_string_equal(got.failed_modules.items[0], record.failed_modules.items[0]);
     vm_record_done(&got);
+}
+
+static void only_a_record_that_needs_it_keeps_older_versions_out(void **state)
+{
+    const struct fixture *f = *state;
+    for (int isolate = 0; isolate < 2; isolate++) {
+        struct vm_record record = full_record(), got;
+        record.spec.isolate = isolate;
+        assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
+        assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
+        assert_int_equal(got.schema, 1 + isolate);
+        vm_record_done(&got);
+    }
 }
 
 static void record_is_for_its_owner_only(void **state)
@@ -170,7 +190,7 @@ static void newer_schema_names_the_piagent_that_wrote_it(void **state)
     struct vm_record got = {.pid = 7};
     struct pi_error err = {0};
     fixture_write(f->folder, VM_RECORD_FILE,
-                  "{\"schema\": 2, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
+                  "{\"schema\": 3, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
     assert_int_equal(vm_record_load(f->dir_fd, &got, &err), -EPROTONOSUPPORT);
     assert_non_null(strstr(err.text, "9.8.7"));
     assert_int_equal(got.pid, 7);
@@ -231,6 +251,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(record_comes_back_as_it_was_saved, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_a_record_that_needs_it_keeps_older_versions_out, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(record_is_for_its_owner_only, setup, teardown),
         cmocka_unit_test(life_goes_into_the_record_and_out_again),
         cmocka_unit_test_setup_teardown(missing_record_is_not_found, setup, teardown),

@@ -120,6 +120,34 @@ static void sizes_outside_their_limits_are_refused(void **state)
     }
 }
 
+static void limits_leave_qemu_what_it_needs(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t memory_max_mib, cpu_quota_percent;
+        const char *says; /* NULL = nothing */
+    } cases[] = {
+        {1024 + VM_OVERHEAD_MIB, 0, NULL},
+        {VM_MEMORY_MIB_MAX + VM_OVERHEAD_MIB, VM_CPU_QUOTA_MIN, NULL},
+        {0, VM_CPU_QUOTA_MAX, NULL},
+        {1, 0, "--memory-max of 1 MiB is not from 1280 MiB"},
+        {1024 + VM_OVERHEAD_MIB - 1, 0, "--memory-max of 1279 MiB"},
+        {VM_MEMORY_MIB_MAX + VM_OVERHEAD_MIB + 1, 0, "--memory-max"},
+        {UINT64_MAX, 0, "--memory-max"},
+        {0, VM_CPU_QUOTA_MIN - 1, "--cpu-quota 9 "},
+        {0, VM_CPU_QUOTA_MAX + 1, "--cpu-quota 6401 "},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.memory_max_mib = cases[i].memory_max_mib;
+        spec.cpu_quota_percent = cases[i].cpu_quota_percent;
+        if (cases[i].says)
+            refuses(&spec, cases[i].says);
+        else
+            assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    }
+}
+
 static void names_that_useradd_refuses_are_refused(void **state)
 {
     (void)state;
@@ -237,6 +265,7 @@ int main(void)
         cmocka_unit_test(good_spec_passes_on_both_architectures),
         cmocka_unit_test(what_is_not_chosen_yet_passes),
         cmocka_unit_test(sizes_outside_their_limits_are_refused),
+        cmocka_unit_test(limits_leave_qemu_what_it_needs),
         cmocka_unit_test(names_that_useradd_refuses_are_refused),
         cmocka_unit_test(identity_with_a_wrong_syntax_is_refused),
         cmocka_unit_test(forwards_that_clash_are_refused),

@@ -1,0 +1,150 @@
+#include "agent/daemon/scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/paths.h"
+#include "agent/base/random.h"
+#include "agent/daemon/sockets.h"
+
+static int read_proc(const char *pid, const char *file, struct pi_buf *ret)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, file);
+    int r = pi_file_read(AT_FDCWD, path, 64 << 10, ret, NULL);
+    return r < 0 || ret->size ? r : -ENODATA;
+}
+
+static bool in_service(void)
+{
+    pi_auto_buf struct pi_buf cgroups = {0};
+    return read_proc("self", "cgroup", &cgroups) == 0 && strstr(cgroups.data, ".service\n");
+}
+
+/* The manager's process: its listening socket tells whose it is. */
+static int find_manager(pid_t *ret, struct pi_error *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char folder[PATH_MAX];
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    snprintf(folder, sizeof folder, "%s/systemd", runtime ? runtime : "");
+    pi_auto_close int fd = socket_connect_unix(folder, "private", err);
+    if (fd < 0)
+        return fd;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return pi_fail(err, errno, "%s/private", folder);
+    *ret = peer.pid;
+    return 0;
+}
+
+/* What the manager may limit: the controllers of its own cgroup, which is the parent of its init.scope. In
+ * the first version of cgroups no user's manager is given any. */
+static int read_controllers(pid_t manager, struct pi_buf *ret)
+{
+    static const char unified[] = "0::", leaf[] = "/init.scope";
+    pi_auto_buf struct pi_buf cgroups = {0};
+    char pid[16], path[PATH_MAX];
+    snprintf(pid, sizeof pid, "%d", (int)manager);
+    int r = read_proc(pid, "cgroup", &cgroups);
+    char *group = r < 0 ? NULL : strstr(cgroups.data, unified);
+    if (!group)
+        return r < 0 ? r : -ENOTSUP;
+    group += strlen(unified);
+    group[strcspn(group, "\n")] = '\0';
+    if (pi_ends_with(group, leaf))
+        group[strlen(group) - strlen(leaf)] = '\0';
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.controllers", group);
+    return pi_file_read(AT_FDCWD, path, 4096, ret, NULL);
+}
+
+static int check_controller(const char *option, const char *controller, pid_t manager, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf controllers = {0};
+    char *rest = read_controllers(manager, &controllers) < 0 ? NULL : controllers.data, *word;
+    while ((word = rest ? strtok_r(rest, " \n", &rest) : NULL))
+        if (!strcmp(word, controller))
+            return 0;
+    return pi_refuse(
+        err, PI_HOST,
+        "--%s: this host gives users' systemd no %s controller: say Delegate=cpu memory pids for user@.service (with cgroup v2), or leave --%s out",
+        option, controller, option);
+}
+
+static int check_limits(const struct vm_spec *spec, pid_t manager, struct pi_error *err)
+{
+    int r = spec->memory_max_mib ? check_controller("memory-max", "memory", manager, err) : 0;
+    return r == 0 && spec->cpu_quota_percent ? check_controller("cpu-quota", "cpu", manager, err) : r;
+}
+
+/* A name that no scope has, also while the one of the last start is being cleared away. */
+static int add_unit(const char *name, struct pi_strv *run)
+{
+    char suffix[9];
+    int r = pi_random_hex(8, suffix);
+    return r < 0 ? r : pi_strv_addf(run, "--unit=piagent-%s-%s", name, suffix);
+}
+
+static int put_before(const char *program, const struct vm_spec *spec, struct pi_strv *argv)
+{
+    static const char *const options[] = {"--user", "--scope", "--collect", "--quiet"};
+    pi_auto_strv struct pi_strv run = {0};
+    int r = pi_strv_add(&run, program);
+    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(options); i++)
+        r = pi_strv_add(&run, options[i]);
+    if (r == 0)
+        r = add_unit(spec->name, &run);
+    if (r == 0 && spec->memory_max_mib)
+        r = pi_strv_addf(&run, "--property=MemoryMax=%" PRIu64 "M", spec->memory_max_mib);
+    if (r == 0 && spec->cpu_quota_percent)
+        r = pi_strv_addf(&run, "--property=CPUQuota=%" PRIu64 "%%", spec->cpu_quota_percent);
+    if (r == 0)
+        r = pi_strv_add(&run, "--");
+    for (size_t i = 0; r == 0 && i < argv->count; i++)
+        r = pi_strv_add(&run, argv->items[i]);
+    if (r < 0)
+        return r;
+    struct pi_strv qemu = *argv;
+    *argv = run;
+    run = qemu;
+    return 0;
+}
+
+int scope_enter(const struct vm_spec *spec, struct pi_strv *argv, struct pi_error *err)
+{
+    const char *option = spec->memory_max_mib ? "memory-max" : spec->cpu_quota_percent ? "cpu-quota" : NULL;
+    pi_auto_free char *program = NULL;
+    struct pi_error why;
+    pid_t manager = 0;
+    if (!option && !in_service())
+        return 0;
+    int r = find_manager(&manager, &why);
+    if (r == 0)
+        r = pi_program_find("systemd-run", &program, &why);
+    if (r < 0)
+        return !option ? 0
+                       : pi_refuse(err, PI_HOST,
+                                   "--%s needs the user's systemd (%s): log in anew, or loginctl "
+                                   "enable-linger, or leave --%s out",
+                                   option, why.text, option);
+    if ((r = check_limits(spec, manager, err)) < 0)
+        return r;
+    r = put_before(program, spec, argv);
+    return r < 0 ? pi_fail(err, -r, "cannot start %s in a scope", spec->name) : 0;
+}
+
+bool scope_is_pending(pid_t pid)
+{
+    pi_auto_buf struct pi_buf name = {0};
+    char number[16];
+    snprintf(number, sizeof number, "%d", (int)pid);
+    return read_proc(number, "comm", &name) == 0 && pi_starts_with(name.data, "systemd-run");
+}
