@@ -1,17 +1,21 @@
-/* Bodies of requests and replies: what a table reads it writes, reads again, and frees. */
+/* Bodies of requests and replies, an image's provenance: what a table reads it writes, reads again, and
+ * frees. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "agent/api/types.h"
+#include "agent/image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union any {
+    struct api_agent agent;
     struct api_create create;
     struct api_event event;
     struct api_instance instance;
     struct api_failure failure;
     struct api_stop stop;
+    struct image image;
 };
 
 static void round_trip(const struct pi_field *table, const json_t *object, bool lenient)
@@ -32,8 +36,9 @@ static void round_trip(const struct pi_field *table, const json_t *object, bool 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct pi_field *const tables[] = {api_create_fields, api_event_fields, api_instance_fields,
-                                                    api_failure_fields, api_stop_fields};
+    static const struct pi_field *const tables[] = {api_agent_fields,    api_create_fields,  api_event_fields,
+                                                    api_instance_fields, api_failure_fields, api_stop_fields,
+                                                    image_fields};
     struct pi_error err;
     json_auto_t *object = pi_json_parse((const char *)data, size, &err);
     for (size_t i = 0; object && i < sizeof tables / sizeof tables[0]; i++) {

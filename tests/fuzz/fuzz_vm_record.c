@@ -12,8 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pi_error err;
     if (vm_record_parse((const char *)data, size, &record, &err) < 0)
         return 0;
-    const struct vm_host host = {
-        .qemu = "/qemu", .folder = "/a,b", .accel = VM_ACCEL_TCG, .qmp_fd = 3, .console_fd = 4};
+    const struct vm_host host = {.qemu = "/qemu",
+                                 .folder = "/a,b",
+                                 .accel = VM_ACCEL_TCG,
+                                 .qmp_fd = 3,
+                                 .console_fd = 4,
+                                 .isolator = "/piagent",
+                                 .imds_socket = "/socket"};
     struct pi_strv argv = {0};
     vm_argv_build(&record.spec, &host, &argv, &err);
     pi_strv_done(&argv);

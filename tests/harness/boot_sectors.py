@@ -11,7 +11,7 @@ def _disk(folder, name, code):
 
 def _print(text):
     """16-bit code that writes text to COM1, each byte when the one before is gone. The text stands in it, behind a call."""
-    text = text.encode() + b"\0"
+    text = (text if isinstance(text, bytes) else text.encode()) + b"\0"
     return (b"\xe8" + len(text).to_bytes(2, "little") + text +  # call what follows the text
             bytes.fromhex("5e" "0e1f" "fc"  # pop si; push cs; pop ds; cld
                           "ac" "84c0" "7412"  # next: lodsb; test al, al; jz out
@@ -29,12 +29,25 @@ ACPI_ON = bytes.fromhex("66b840f80080" "baf80c" "66ef" "66b800060000" "bafc0c" "
 # PM1_EN: the power button; then until PM1_STS has it: in ax; test ah, 1; jnz out; hlt; jmp back.
 AWAIT_BUTTON = bytes.fromhex("ba0206" "b80001" "ef" "ba0006" "ed" "f6c401" "7503" "f4" "ebf7")
 POWEROFF = bytes.fromhex("ba0406" "b80020" "ef")  # PM1_CNT: SLP_EN, S5
+# A packet for the BIOS's extended write: one sector from 0:7C00 to sector 128, behind a call; pop si. Then again and again,
+# each time 128 sectors (a cluster of qcow2) further, up to 4 MiB and from there at the start again.
+FIRST_SECTOR = bytes.fromhex("e81000" "1000" "0100" "007c0000" "8000000000000000" "5e")
+WRITE_SECTOR = bytes.fromhex("56" "b80043" "b280" "cd13" "5e" "8144088000" "816408ff1f")
+# Finds pvpanic's function (1b36:0011) on PCI bus 0 by outl(0xCF8) and inl(0xCFC), puts its BAR where a VGA's memory would be,
+# and says there that the guest has panicked.
+PANIC = bytes.fromhex("66bb00000080" "6689d8" "baf80c" "66ef" "bafc0c" "66ed" "663d361b1100" "7409" "6681c300080000" "ebe2"
+                      "6689d8" "b010" "baf80c" "66ef" "bafc0c" "66b800000a00" "66ef" "b800a0" "8ec0" "26c606000001")
 REBOOT = bytes.fromhex("baf90c" "b006" "ee")  # the chipset's reset control register
 
 
 def deaf(folder):
     """Says hello, then ignores everything."""
     return _disk(folder, "deaf", _print("hello\r\n") + HALT)
+
+
+def says(folder, text):
+    """Says these bytes (none of them 0), then ignores everything."""
+    return _disk(folder, "says", _print(text) + HALT)
 
 
 def chatty(folder):
@@ -56,6 +69,18 @@ def poweroff_when_told(folder):
 def reboot_when_told(folder):
     """Waits for a byte on COM1, then reboots."""
     return _disk(folder, "reboot", _print("hello\r\n") + AWAIT_BYTE + REBOOT + HALT)
+
+
+def writer(folder):
+    """Waits for a byte on COM1, then writes to its disk without end, 4 MiB of it, and says "w" for each sector written."""
+    loop = WRITE_SECTOR + b"\x56" + _print("w\r\n") + b"\x5e"
+    code = _print("hello\r\n") + AWAIT_BYTE + FIRST_SECTOR + loop + b"\xe9" + (-(len(loop) + 3) & 0xFFFF).to_bytes(2, "little")
+    return _disk(folder, "writer", code)
+
+
+def panics(folder):
+    """Waits for a byte on COM1, then panics."""
+    return _disk(folder, "panics", _print("hello\r\n") + AWAIT_BYTE + PANIC + HALT)
 
 
 def obedient(folder):

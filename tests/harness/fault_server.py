@@ -20,7 +20,7 @@ class FaultServer:
         self.data, self.fault, self.left = data, fault, times
         self.requests = []
         self.lock = threading.Lock()
-        self.stopping = threading.Event()
+        self.stopping, self.whole_sent = threading.Event(), threading.Event()
         self.server = _Server(("127.0.0.1", 0), functools.partial(_Handler, self))
 
     @property
@@ -82,6 +82,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_object(fault)
 
+    def do_busy(self):
+        self.send_response(503)
+        self.send_header("Retry-After", "90")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_no_length(self):
+        """The end of the connection is the end of the object."""
+        self.send_response(200)
+        self.send_header("ETag", '"one"')
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(self.faulty.data)
+        self.close_connection = True
+
     def do_redirect_loop(self):
         self.send_response(302)
         self.send_header("Location", self.path)
@@ -114,6 +129,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         data, span = self.faulty.data, self.span()
         slow = fault.startswith("slow")
         fault = fault.removeprefix("slow").removeprefix("-")
+        if fault == "waits" and span:  # as a server that has one connection at a time, and no ranges
+            self.faulty.whole_sent.wait(30)
+            span = None
         if fault == "refuses" and span:
             self.send_error(503)
             return
@@ -142,6 +160,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             body = body[:len(body) // 2]
         for at in range(0, len(body), CHUNK):
             self.wfile.write(body[at:at + CHUNK])
+            if at + CHUNK >= len(data):
+                self.faulty.whole_sent.set()
             if slow and self.faulty.stopping.wait(CHUNK / (4 << 20)):
                 break
         if fault == "stall":

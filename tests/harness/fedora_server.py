@@ -13,7 +13,7 @@ From a shell (prints NAME=VALUE lines for the environment, then serves until SIG
 The links in the index are Fedora's own, so a client that does not replace their base leaves loopback and
 fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
 checksum, keys, metalink, front: the redirector, image: the mirror, image2: the other one, archive): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
-silence), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
+silence), hold (half, then silence until the faults are others), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
 stranger (signed by a key that no one pinned). The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
 forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests,
 GET /ranges the ranges of images that were asked for.
@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 DOWNLOAD = "https://download.fedoraproject.org/pub/fedora/linux"
 LINUX = "/pub/fedora/linux"
-FAULTS = ("404", "403", "429", "500", "503", "truncate", "wrong", "stall", "slow", "unsigned", "forged", "stranger")
+FAULTS = ("404", "403", "429", "500", "503", "truncate", "wrong", "stall", "hold", "slow", "unsigned", "forged", "stranger")
 COMPOSES = {"38": "1.6", "39": "1.5", "40": "1.14", "41": "1.4", "42": "1.1", "43": "1.6", "44": "1.7"}
 CHUNK = 1 << 16
 KINDS = ("index", "checksum", "keys", "metalink", "front", "image", "image2", "archive")
@@ -350,6 +350,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         left = size // 2 if fault in ("truncate", "stall") else size
         while left and (chunk := file.read(min(CHUNK, left))):
+            while left <= size // 2 and self.fedora.faults.get(kind) == "hold" and not self.fedora.stopping.wait(0.02):
+                pass
             if fault == "wrong" and left == size:
                 chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
             self.wfile.write(chunk)

@@ -1,4 +1,5 @@
-"""A real nginx on loopback: FOLDER/www at full speed and, on a second port, so many MiB a second for a connection.
+"""A real nginx on loopback: FOLDER/www at full speed, on a second port so many MiB a second for a connection, and on a
+third by https, with a certificate that only FOLDER/ca.pem vouches for.
 
     with Nginx(folder, limit=8) as nginx:
         subprocess.run(["curl", f"{nginx.limited_url}/file"])
@@ -27,6 +28,10 @@ http {{
   sendfile on;
   server {{ listen 127.0.0.1:{fast}; root {folder}/www; }}
   server {{ listen 127.0.0.1:{limited}; root {folder}/www; limit_rate {limit}m; }}
+  server {{
+    listen 127.0.0.1:{tls} ssl; root {folder}/www;
+    ssl_certificate {folder}/ca.pem; ssl_certificate_key {folder}/ca.key;
+  }}
 }}
 """
 
@@ -47,13 +52,16 @@ class Nginx:
     def __init__(self, folder, limit):
         self.folder = pathlib.Path(folder)
         self.folder.chmod(0o755)  # nginx's worker may be another user
-        self.fast, self.limited = free_ports(2)
+        self.fast, self.limited, self.tls = free_ports(3)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem"], check=True, stderr=subprocess.DEVNULL)
         config = self.folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, limit=limit))
+        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, tls=self.tls, limit=limit))
         if not program():
             raise RuntimeError("nginx is not installed: scripts/packages test")
         self.process = subprocess.Popen([program(), "-c", config, "-p", folder, "-e", "stderr"])
-        for port in (self.fast, self.limited):
+        for port in (self.fast, self.limited, self.tls):
             self.wait(port)
 
     @property
@@ -63,6 +71,10 @@ class Nginx:
     @property
     def limited_url(self):
         return f"http://127.0.0.1:{self.limited}"
+
+    @property
+    def tls_url(self):
+        return f"https://127.0.0.1:{self.tls}"
 
     def wait(self, port):
         for _ in range(100):

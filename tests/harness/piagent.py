@@ -1,5 +1,6 @@
 """A user of piagent on this host: folders of their own, an agent of their own, and nothing left of either afterwards."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -24,7 +25,12 @@ def guest_image(arch, suite="trixie"):
     return out.stdout.strip()
 
 
-def wait_for(what, condition, timeout):
+def fake_qemu(rules=""):
+    """What makes fake_qemu.c a User's QEMU: User(**fake_qemu("ignore=quit")). A machine's own rules: tell_fake()."""
+    return {"PATH": f"{os.environ['PIAGENT_BUILD']}/fake-qemu:{os.environ['PATH']}", "FAKE_QEMU": rules}
+
+
+def wait_for(what, condition, timeout, every=0.2):
     """The condition's first true value; an AssertionError that says what was waited for."""
     end = time.monotonic() + timeout
     while True:
@@ -32,7 +38,7 @@ def wait_for(what, condition, timeout):
         if value:
             return value
         assert time.monotonic() < end, f"not within {timeout} s: {what}"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def is_running(pid):
@@ -54,7 +60,9 @@ class User:
         self.followers = []
         self.env = {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
-                    "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm", **environment}
+                    "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm",
+                    **{name: f"log_path={self.home}/sanitizer" for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")},
+                    **environment}
 
     def __enter__(self):
         return self
@@ -75,7 +83,14 @@ class User:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             wait_for("all of it has ended", lambda: not self.processes(), 20)
+            reports = self.sanitizer_reports()
             shutil.rmtree(self.home)
+        assert not reports, "\n".join(["a sanitizer found something in the agent, a worker or a command:", *reports])
+
+    def sanitizer_reports(self):
+        """What AddressSanitizer and the like wrote; UBSan has no file of its own, so its reports stand in the agent's log."""
+        logs = [path.read_text(errors="replace") for path in [*self.home.glob("sanitizer.*"), *self.home.glob("data/piagent/agent.log")]]
+        return [log for log in logs if "Sanitizer" in log or "runtime error: " in log]
 
     def print_logs(self):
         """What tells why a test failed and goes with the folders: pytest shows it."""
@@ -101,8 +116,8 @@ class User:
         assert line.startswith("piagent: ") and done.stderr.count("piagent: ") == 1, done.stderr
         return line.removeprefix("piagent: ")
 
-    def start(self, *args, **more):
-        process = subprocess.Popen([PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
+    def start(self, *args, through=(), **more):
+        process = subprocess.Popen([*through, PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
         self.followers.append(process)
         return process
@@ -129,6 +144,11 @@ class User:
         wait_for(f"{name} says something", lambda: b"\n" in self.console(name), 60)
         # Which may come before QEMU's answer to cont.
         return self.wait_state(name, "running", 30)
+
+    def boot_all(self, names, disk, **request):
+        """The same for several at once."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda name: self.boot(name, disk, **request), names))
 
     def console(self, name):
         """The newest of what the guest said, as it is on disk."""
@@ -185,6 +205,36 @@ class User:
     def agent_pid(self):
         return int((self.runtime / "agent.lock").read_text())
 
+    def tell_fake(self, name, rules):
+        """Changes what a machine's fake QEMU does, from now on; a running one reads it at once."""
+        (self.instances / name / "fake-qemu").write_text(rules)
+        if pid := self.status(name)["pid"]:
+            os.kill(pid, signal.SIGUSR1)
+
+    def own_disk(self):
+        """Starts the agent with its data on a file system that only it and what it starts can see, and that can be made small."""
+        if os.geteuid() != 0:
+            import pytest  # what else uses this file may not have it
+            pytest.skip("cannot here: only root may mount a file system")
+        data = self.home / "data"
+        data.mkdir()
+        mount = 'mount -t tmpfs -o size=1G none "$1" && shift && exec "$@"'  # nothing is created where there is less
+        agent = self.start("agent", through=["unshare", "-m", "sh", "-c", mount, "sh", data])
+        wait_for("the agent is up", lambda: self.call("agent", "status").returncode == 0, 30)
+        self.disk_of(agent.pid)
+
+    def disk_of(self, pid):
+        """Looks at that disk through a process that sees it."""
+        self.mounts = f"/proc/{pid}/ns/mnt"
+        self.instances = pathlib.Path(f"/proc/{pid}/root{self.home}/data/piagent/instances")
+
+    def leave_room(self, size):
+        """So many bytes can be written to that disk yet."""
+        fs = os.statvfs(self.instances)
+        used = (fs.f_blocks - fs.f_bavail) * fs.f_frsize
+        subprocess.run(["nsenter", f"--mount={self.mounts}", "mount", "-o", f"remount,size={used + size}", self.home / "data"],
+                       check=True)
+
     def kill_agent(self):
         pid = self.agent_pid()
         os.kill(pid, signal.SIGKILL)
@@ -194,6 +244,9 @@ class User:
         """What the journal holds, oldest first."""
         lines = (self.instances / name / "journal.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
+
+    def texts(self, name):
+        return [event.get("text", "") for event in self.events(name)]
 
     def log(self):
         return (self.home / "data/piagent/agent.log").read_text()

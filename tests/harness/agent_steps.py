@@ -1,0 +1,210 @@
+"""Requests in which the agent is killed after every step that leaves something behind, and before the first, or in which each
+step fails (faults.c). The machine is then as before the request or as after it, and nothing else is there."""
+
+import concurrent.futures
+import contextlib
+import errno
+import json
+import os
+
+import boot_sectors
+from faults import FragileUser
+from piagent import is_running, wait_for
+
+AT_ONCE = 4  # users, each with an agent and a machine
+# Every step where it costs little. Sanitizers look at the same code, not at what is on disk.
+STRIDE = 1 if os.path.basename(os.environ["PIAGENT_BUILD"]) == "release" else 4
+
+UNREACHED = "unreached"
+
+# A request: the machine's state before and after it, None being no machine.
+REQUESTS = {
+    "create": (None, "running", ("POST", "/v1/instances")),
+    "kill": ("running", "stopped", ("POST", "/v1/instances/pi/kill")),
+    "powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
+    "start": ("stopped", "running", ("POST", "/v1/instances/pi/start")),
+    "pause": ("running", "paused", ("POST", "/v1/instances/pi/pause")),
+    "resume": ("paused", "running", ("POST", "/v1/instances/pi/resume")),
+    "rm": ("stopped", None, ("DELETE", "/v1/instances/pi")),
+}
+# What brings a machine from a state nearer to another.
+WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused"): "create",
+        ("running", "stopped"): "kill", ("running", "paused"): "pause", ("running", None): "kill",
+        ("stopped", "running"): "start", ("stopped", "paused"): "start", ("stopped", None): "rm",
+        ("failed", "running"): "start", ("failed", "stopped"): "start", ("failed", "paused"): "start", ("failed", None): "rm",
+        ("paused", "running"): "resume", ("paused", "stopped"): "kill", ("paused", None): "kill"}
+
+
+@contextlib.contextmanager
+def one_user():
+    with FragileUser() as user:
+        user.disk = boot_sectors.obedient(user.home)
+        user.do("ps")
+        yield user
+
+
+def machine(user):
+    status, body = user.ask("GET", "/v1/instances/pi")
+    assert status in (200, 404), body
+    return body if status == 200 else None
+
+
+def state(user):
+    shown = machine(user)
+    return shown and shown["state"]
+
+
+def state_or_none(user):
+    """The state in a tuple, or nothing where there is no agent to tell."""
+    status, body = user.ask("GET", "/v1/instances/pi")
+    return (body["state"] if status == 200 else None,) if status else ()
+
+
+def ask(user, request):
+    body = {"name": "pi", "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
+            "memory_mib": 256, "disk_bytes": 1 << 20} if request == "create" else {}
+    return user.ask(*REQUESTS[request][2], body)
+
+
+def bring(user, wanted):
+    """Whatever it is now: until it is so."""
+    def step():
+        now = state(user)
+        if now == wanted:
+            return True
+        if (now, wanted) in WAYS:
+            ask(user, WAYS[now, wanted])
+        return False
+    wait_for(f"pi is {wanted}", step, 60, 0.05)
+
+
+def prepare(user, request):
+    if request == "powerdown":  # which only a guest that is up obeys
+        bring(user, "stopped")
+        was = user.console("pi").count(b"up")
+        bring(user, "running")
+        wait_for("its guest is up", lambda: user.ask("POST", "/v1/instances/pi/console", "x") and user.console("pi").count(b"up") > was,
+                 60, 0.05)
+    bring(user, REQUESTS[request][0])
+
+
+def qemu_on_record(user):
+    """The process of the QEMU that the record tells of, where there is one: one that waits for its agent's word is none yet."""
+    try:
+        pid = json.loads((user.instances / "pi/record.json").read_text())["pid"]
+    except FileNotFoundError:
+        return 0
+    return pid if any("qemu-system" in word for word in user.processes().get(pid, [])) else 0
+
+
+def ports(user):
+    shown = machine(user)
+    return user.ask("GET", "/v1/agent")[1]["imds_port"], shown and shown["ssh_port"]
+
+
+def files(user):
+    return {path.name for path in (user.instances / "pi").glob("*")}
+
+
+def steps_of(user, request):
+    prepare(user, request)
+    user.arm("count")
+    ask(user, request)
+    wait_for(f"{request} is done", lambda: state(user) == REQUESTS[request][1], 60, 0.05)
+    steps = user.steps()
+    user.disarm()
+    return steps
+
+
+def kill_at(user, request, when):
+    """One run of the request of which the agent dies, and a second agent. What the steps were, and how it came out."""
+    before, after, _ = REQUESTS[request]
+    prepare(user, request)
+    was_ports, was_files = ports(user), files(user)
+    agent = user.agent_pid()
+    user.arm(f"kill {when}")
+    ask(user, request)
+    # A slow host has more steps in one run than in another: a QEMU that does not quit in time, say.
+    wait_for(f"{request}: the agent is killed, or done", lambda: not is_running(agent) or state_or_none(user) == (after,), 60, 0.02)
+    reached = not is_running(agent)
+    user.disarm()
+    qemu = qemu_on_record(user)
+    user.do("ps")
+    wait_for(f"{request}, killed {when}: pi is {before} or {after}",
+             lambda: state(user) in (before, after), 60, 0.05)
+    user.nothing_strays()
+    now = machine(user)
+    if qemu and now and now["pid"]:
+        assert now["pid"] == qemu, f"{request}, killed {when}: QEMU was started again"
+    if before:
+        assert now is None or ports(user) == was_ports
+    if now and before:
+        assert was_files <= files(user)
+        assert not [event for event in user.events("pi") if "did not do as asked" in event.get("text", "")]
+    return now and now["state"] if reached else UNREACHED
+
+
+def fail_at(user, request, case):
+    """One run of the request in which a step fails. How it came out."""
+    before, after, _ = REQUESTS[request]
+    prepare(user, request)
+    was, agent = machine(user), user.agent_pid()
+    step, errnum = case
+    user.arm(f"fail {step} 1 {errnum}")
+    status, answer = ask(user, request)
+    assert status in (200, 202) or answer["error"]["message"].endswith(os.strerror(errnum)), f"{request}, failing at {case}: {answer}"
+
+    def settled():
+        now = machine(user)
+        if now and now["state"] == "failed":
+            assert os.strerror(errnum) in now["reason"], f"{request}, failing at {case}: {now}"
+        return (now and now["state"]) in ((before, "failed") if status >= 400 else (before, after, "failed"))
+    wait_for(f"{request}, failing at {case}: pi is {before} or {after}", settled, 60, 0.05)
+    user.disarm()
+    assert user.agent_pid() == agent
+    if any(name.startswith("folder .pi.") for name in user.stray()):
+        # What could not be removed is not the machine any more: the next removal or agent takes it away.
+        user.kill_agent()
+        user.do("ps")
+    user.nothing_strays()
+    now = machine(user)
+    if was and was["pid"] and now and now["pid"]:
+        assert now["pid"] == was["pid"], f"{request}, failing at {case}"
+    return now and now["state"]
+
+
+def every_case(requests, cases_of, run):
+    """run() of each case of the requests, by several users side by side: [(request, case, how it came out)]."""
+    def work(part):
+        with one_user() as user:
+            return [(request, case, run(user, request, case)) for request, case in part]
+
+    def count(user, request):
+        return [(request, case) for case in cases_of(steps_of(user, request))[::STRIDE]]
+
+    with one_user() as user:
+        cases = [case for request in requests for case in count(user, request)]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        return [outcome for part in pool.map(work, [cases[i::AT_ONCE] for i in range(AT_ONCE)]) for outcome in part]
+
+
+def check(requests):
+    """None of them is ever half done, and both outcomes were there: the steps are those that decide."""
+    def cases_of(steps):
+        return ["before 1", *(f"after {i + 1}" for i in range(len(steps)))]
+
+    outcomes = every_case(requests, cases_of, kill_at)
+    assert [state for _, _, state in outcomes].count(UNREACHED) <= len(outcomes) / 10, outcomes
+    for request in requests:
+        before, after, _ = REQUESTS[request]
+        assert {state for name, _, state in outcomes if name == request} - {UNREACHED} == {before, after}, outcomes
+
+
+def check_failures(requests):
+    """Whatever step fails: the agent lives, and the machine is as before, as after, or says why not."""
+    def cases_of(steps):
+        # What is sent to QEMU does not fail for the disk's sake; its own silence is another test's.
+        names = [(i + 1, step.split()[0]) for i, step in enumerate(steps)]
+        return ([(i, errno.EIO) for i, name in names if name not in ("send", "signal")] +
+                [(i, errno.ENOSPC) for i, name in names if name in ("open", "write", "mkdir")])
+    assert len(every_case(requests, cases_of, fail_at)) > 30 / STRIDE

@@ -1,0 +1,434 @@
+/*
+ * A QEMU without a machine: it speaks enough QMP on the sockets that it is handed for a whole life, in some
+ * hundred KiB of memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the
+ * names of the real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
+ *
+ * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp and console, and the folder in
+ * -smbios file=. Its guest says hello on the console when it first runs, reads what is typed and answers
+ * nothing, and powers off at the first system_powerdown.
+ *
+ * What to do comes from the file "fake-qemu" in the instance's folder, else from the variable FAKE_QEMU:
+ * words between spaces or line ends. It is read at the start and at each SIGUSR1; what was read before is
+ * forgotten then.
+ *
+ *   silent=WHEN    the monitor answers nothing any more
+ *   close=WHEN     the monitor hangs up
+ *   refuse=WHEN    the command is answered with an error
+ *   ignore=WHEN    the command is answered, and not done
+ *   exit=WHEN      it ends as from a crash, with exit code 1
+ *   print=WHEN     the guest prints without end
+ *   events=WHEN    harmless events without end; resets=WHEN: of a guest that resets itself
+ *   garbage=WHEN   lines without end that are no JSON; deep=WHEN: that are nested deeply
+ *   line=WHEN      one line without end
+ *   uuid=UUID      it is another machine
+ *   status=NAME    what query-status tells, until cont, stop or powerdown change it
+ *   become=PATH    at the start: the real QEMU there takes its place
+ *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
+ *
+ * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define RULES_MAX     16
+#define TIMESTAMP     "\"timestamp\":{\"seconds\":1700000000,\"microseconds\":0}"
+#define GREETING \
+    "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},\"package\":\"fake\"},\"capabilities\":[\"oob\"]}}"
+#define TEN(text) text text text text text text text text text text
+
+/* A socket that listens, its one client, and what is to be sent to it. */
+struct port {
+    int listen_fd, fd;
+    char out[4096];
+    size_t size;
+    const char *endless; /* sent again and again */
+};
+
+static struct port monitor = {.listen_fd = -1, .fd = -1}, console = {.listen_fd = -1, .fd = -1};
+static char **own_argv;
+static char folder[1024], uuid[64], status[32] = "prelaunch";
+static char rules_text[4096];
+static struct {
+    const char *what, *when;
+} rules[RULES_MAX];
+static size_t rule_count;
+static bool silent, greeted; /* greeted: the guest has said hello */
+
+/* Ports. What finds no room is lost. */
+
+static void put(struct port *port, const char *text)
+{
+    size_t size = strlen(text);
+    if (port->fd < 0 || size > sizeof port->out - port->size)
+        return;
+    memcpy(port->out + port->size, text, size);
+    port->size += size;
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line - 2, format, args);
+    va_end(args);
+    strcat(line, "\r\n");
+    put(&monitor, line);
+}
+
+static void event(const char *name, const char *data)
+{
+    if (!silent)
+        say("{" TIMESTAMP ",\"event\":\"%s\"%s%s}", name, data ? ",\"data\":" : "", data ? data : "");
+}
+
+static void hang_up(struct port *port)
+{
+    if (port->fd >= 0)
+        close(port->fd);
+    port->fd = -1;
+    port->size = 0;
+    port->endless = NULL;
+}
+
+static void flush(struct port *port)
+{
+    while (port->endless && port->size + strlen(port->endless) <= sizeof port->out)
+        put(port, port->endless);
+    ssize_t n = port->size ? send(port->fd, port->out, port->size, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+    if (n > 0) {
+        port->size -= (size_t)n;
+        memmove(port->out, port->out + n, port->size);
+    }
+}
+
+static _Noreturn void end(int code)
+{
+    if (monitor.fd >= 0)
+        flush(&monitor);
+    exit(code);
+}
+
+/* Misbehaviour. */
+
+static const struct {
+    const char *name, *text;
+} floods[] = {
+    {"events", "{" TIMESTAMP ",\"event\":\"RTC_CHANGE\",\"data\":{\"offset\":0}}\r\n"},
+    {"resets",
+     "{" TIMESTAMP ",\"event\":\"RESET\",\"data\":{\"guest\":true,\"reason\":\"guest-reset\"}}\r\n"},
+    {"garbage", "\033[2J\xff not JSON\r\n"},
+    {"line", "{\"event\":\""},
+    {"deep", TEN(TEN("[[[[[")) "\r\n"},
+};
+
+static void apply(const char *what)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(floods); i++)
+        if (!strcmp(what, floods[i].name))
+            monitor.endless = floods[i].text;
+    if (!strcmp(what, "silent"))
+        silent = true;
+    else if (!strcmp(what, "close"))
+        hang_up(&monitor);
+    else if (!strcmp(what, "exit"))
+        end(1);
+    else if (!strcmp(what, "print"))
+        console.endless = "All work and no play makes Jack a dull boy.\r\n";
+}
+
+static bool is_told(const char *what, const char *when)
+{
+    for (size_t i = 0; i < rule_count; i++)
+        if (!strcmp(rules[i].what, what) && !strcmp(rules[i].when, when))
+            return true;
+    return false;
+}
+
+static void misbehave(const char *when)
+{
+    for (size_t i = 0; i < rule_count; i++)
+        if (!strcmp(rules[i].when, when))
+            apply(rules[i].what);
+}
+
+static void read_word(char *word)
+{
+    char *value = strchr(word, '=');
+    if (!value || rule_count == RULES_MAX) {
+        fprintf(stderr, "fake qemu: '%s' is not understood\n", word);
+        end(2);
+    }
+    *value++ = '\0';
+    if (!strcmp(word, "uuid"))
+        snprintf(uuid, sizeof uuid, "%s", value);
+    else if (!strcmp(word, "status"))
+        snprintf(status, sizeof status, "%s", value);
+    else if (!strcmp(word, "become"))
+        execv(value, own_argv);
+    else
+        rules[rule_count].what = word, rules[rule_count++].when = value;
+}
+
+static void read_line(char *line)
+{
+    char *word, *words = NULL;
+    if (line[0] == '{') {
+        say("%s", line);
+        return;
+    }
+    for (; (word = strtok_r(line, " ", &words)); line = NULL)
+        read_word(word);
+}
+
+static void read_rules(void)
+{
+    char path[sizeof folder + 16], *lines = NULL;
+    const char *variable = getenv("FAKE_QEMU");
+    snprintf(path, sizeof path, "%s/fake-qemu", folder);
+    snprintf(rules_text, sizeof rules_text, "%s", variable ? variable : "");
+    FILE *file = fopen(path, "re");
+    if (file) {
+        rules_text[fread(rules_text, 1, sizeof rules_text - 1, file)] = '\0';
+        fclose(file);
+    }
+    rule_count = 0;
+    silent = false;
+    monitor.endless = console.endless = NULL;
+    for (char *line = strtok_r(rules_text, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines))
+        read_line(line);
+}
+
+/* Commands. */
+
+static void cont(void)
+{
+    snprintf(status, sizeof status, "running");
+    event("RESUME", NULL);
+    if (!greeted)
+        put(&console, "hello\r\n");
+    greeted = true;
+}
+
+static void stop(void)
+{
+    if (!strcmp(status, "running"))
+        event("STOP", NULL);
+    snprintf(status, sizeof status, "paused");
+}
+
+static void powerdown(void)
+{
+    event("POWERDOWN", NULL);
+    event("SHUTDOWN", "{\"guest\":true,\"reason\":\"guest-shutdown\"}");
+    event("STOP", NULL);
+    snprintf(status, sizeof status, "shutdown");
+}
+
+static void reset(void)
+{
+    event("RESET", "{\"guest\":false,\"reason\":\"host-qmp-system-reset\"}");
+}
+
+static void nothing(void)
+{
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} commands[] = {
+    {"qmp_capabilities", nothing},
+    {"query-status", nothing},
+    {"query-uuid", nothing},
+    {"quit", nothing},
+    {"cont", cont},
+    {"stop", stop},
+    {"system_powerdown", powerdown},
+    {"system_reset", reset},
+};
+
+/* The string that is the member's value, as it stands in the line. */
+static void member(const char *line, const char *name, char *ret, size_t size)
+{
+    char quoted[32];
+    snprintf(quoted, sizeof quoted, "\"%s\"", name);
+    const char *value = strstr(line, quoted);
+    value = value ? value + strlen(quoted) + strspn(value + strlen(quoted), ": \"") : "";
+    snprintf(ret, size, "%.*s", (int)strcspn(value, "\""), value);
+}
+
+static void reply(const char *command, const char *id)
+{
+    if (!strcmp(command, "query-status"))
+        say("{\"return\":{\"status\":\"%s\",\"singlestep\":false,\"running\":%s},\"id\":\"%s\"}", status,
+            strcmp(status, "running") ? "false" : "true", id);
+    else if (!strcmp(command, "query-uuid"))
+        say("{\"return\":{\"UUID\":\"%s\"},\"id\":\"%s\"}", uuid, id);
+    else
+        say("{\"return\":{},\"id\":\"%s\"}", id);
+}
+
+static void refuse(const char *kind, const char *command, const char *id)
+{
+    say("{\"error\":{\"class\":\"%s\",\"desc\":\"the fake does not do %s\"},\"id\":\"%s\"}", kind, command,
+        id);
+}
+
+static void execute(const char *line)
+{
+    char command[64], id[64];
+    size_t i = 0;
+    member(line, "execute", command, sizeof command);
+    member(line, "id", id, sizeof id);
+    while (i < ARRAY_SIZE(commands) && strcmp(commands[i].name, command) != 0)
+        i++;
+    misbehave(command);
+    if (silent || monitor.fd < 0)
+        return;
+    if (i == ARRAY_SIZE(commands) || is_told("refuse", command)) {
+        refuse(i == ARRAY_SIZE(commands) ? "CommandNotFound" : "GenericError", command, id);
+        return;
+    }
+    bool ignored = is_told("ignore", command);
+    if (!ignored)
+        commands[i].run();
+    reply(command, id);
+    if (!strcmp(command, "quit") && !ignored) {
+        event("SHUTDOWN", "{\"guest\":false,\"reason\":\"host-qmp-quit\"}");
+        end(0);
+    }
+}
+
+/* The loop. */
+
+static void read_monitor(void)
+{
+    static char line[4096];
+    static size_t size;
+    ssize_t n = recv(monitor.fd, line + size, sizeof line - 1 - size, MSG_DONTWAIT);
+    if (n <= 0) {
+        if (n == 0 || errno == ECONNRESET)
+            hang_up(&monitor);
+        return;
+    }
+    size += (size_t)n;
+    line[size] = '\0';
+    for (char *newline; monitor.fd >= 0 && (newline = memchr(line, '\n', size));) {
+        *newline = '\0';
+        execute(line);
+        size -= (size_t)(newline + 1 - line);
+        memmove(line, newline + 1, size);
+    }
+    if (monitor.fd < 0 || size == sizeof line - 1)
+        size = 0;
+}
+
+static void read_console(void)
+{
+    char bytes[512];
+    ssize_t n = recv(console.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        hang_up(&console);
+}
+
+static void take_client(struct port *port)
+{
+    port->fd = accept(port->listen_fd, NULL, NULL);
+    if (port != &monitor || port->fd < 0)
+        return;
+    misbehave("greeting");
+    if (!silent)
+        put(port, GREETING "\r\n");
+}
+
+static void serve(struct port *port, short events, void (*read_some)(void))
+{
+    if (port->fd < 0) {
+        if (events)
+            take_client(port);
+        return;
+    }
+    if (events & (POLLIN | POLLHUP | POLLERR))
+        read_some();
+    if (port->fd >= 0)
+        flush(port);
+}
+
+static void take_signal(int fd)
+{
+    struct signalfd_siginfo info;
+    if (read(fd, &info, sizeof info) != sizeof info)
+        return;
+    if (info.ssi_signo == SIGUSR1) {
+        read_rules();
+        misbehave("SIGUSR1");
+    } else if (!is_told("ignore", "SIGTERM")) {
+        event("SHUTDOWN", "{\"guest\":false,\"reason\":\"host-signal\"}");
+        end(0);
+    }
+}
+
+static struct pollfd wait_for(const struct port *port)
+{
+    if (port->fd < 0)
+        return (struct pollfd){.fd = port->listen_fd, .events = POLLIN};
+    short writable = port->size || port->endless ? POLLOUT : 0;
+    return (struct pollfd){.fd = port->fd, .events = (short)(POLLIN | writable)};
+}
+
+static void read_argv(char **argv)
+{
+    for (; argv[0] && argv[1]; argv++) {
+        int fd;
+        if (!strcmp(argv[0], "-uuid"))
+            snprintf(uuid, sizeof uuid, "%s", argv[1]);
+        else if (!strcmp(argv[0], "-smbios"))
+            sscanf(argv[1], "file=%1000s", folder);
+        else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=qmp,fd=%d", &fd) == 1)
+            monitor.listen_fd = fd;
+        else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=console,fd=%d", &fd) == 1)
+            console.listen_fd = fd;
+    }
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t signals;
+    (void)argc;
+    own_argv = argv;
+    read_argv(argv + 1);
+    read_rules();
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (signal_fd < 0 || monitor.listen_fd < 0 || console.listen_fd < 0) {
+        fprintf(stderr, "fake qemu: no sockets\n");
+        return 1;
+    }
+    for (;;) {
+        struct pollfd fds[] = {wait_for(&monitor), wait_for(&console), {.fd = signal_fd, .events = POLLIN}};
+        if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+            continue;
+        /* The console first: its client came before cont, and must not miss the hello. */
+        serve(&console, fds[1].revents, read_console);
+        serve(&monitor, fds[0].revents, read_monitor);
+        if (fds[2].revents)
+            take_signal(signal_fd);
+    }
+}
