@@ -3,6 +3,7 @@
 import json
 import pathlib
 import platform
+import subprocess
 
 import pexpect
 from fedora_server import FedoraServer, Image
@@ -112,6 +113,34 @@ def stop_and_start(user):
     user.do("start", "pi-1", "-d", timeout=BOOT)
 
 
+IDENTITY = "sudo cat /var/lib/cloud/data/instance-id; hostname; id -un; sudo sha256sum /etc/shadow /etc/ssh/ssh_host_*_key"
+
+
+def ssh_by_hand(user, name, command):
+    """Without piagent, whose commands would start an agent; the host key is checked as piagent checks it."""
+    folder = user.instances / name
+    spec = json.loads((folder / "record.json").read_text())["spec"]
+    return subprocess.run(["ssh", "-i", folder / "ssh_key", f"-oUserKnownHostsFile={folder}/known_hosts",
+                           "-oGlobalKnownHostsFile=/dev/null", "-oStrictHostKeyChecking=yes", "-oBatchMode=yes",
+                           f"-oHostKeyAlias={name}", "-oConnectTimeout=5", f"-p{spec['ssh_port']}",
+                           f"{spec['user']}@127.0.0.1", command],
+                          text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+
+
+def reboots_without_an_agent(user, name):
+    """No agent serves the seed or hears reports while the guest boots: to cloud-init it is the same instance still."""
+    boot, *before = user.ssh(name, f"cat /proc/sys/kernel/random/boot_id; {IDENTITY}").splitlines()
+    user.kill_agent()
+    ssh_by_hand(user, name, "sudo systemctl reboot")
+
+    def booted_anew():
+        said = ssh_by_hand(user, name, f"cat /proc/sys/kernel/random/boot_id && cloud-init status --wait >&2; {IDENTITY}")
+        return said.returncode == 0 and said.stdout.split()[0] != boot and said.stdout.splitlines()[1:]
+    assert wait_for("it has booted again", booted_anew, BOOT) == before
+    assert not is_running(user.agent_pid())
+    assert user.state(name) == "ready"
+
+
 def live(arch):
     image = Image(arch, guest_image(arch))
     with FedoraServer([image]) as fedora, User(**fedora.env) as user:
@@ -120,6 +149,8 @@ def live(arch):
         check_host_key(user)
         user.ssh("pi-1", "echo kept > ~/note; sync")
         check_secrets(user)
+        if arch == "x86_64":
+            reboots_without_an_agent(user, "pi-1")
         boots_anew(user, lambda: reset(user))
         boots_anew(user, lambda: stop_and_start(user))
         assert user.ssh("pi-1", "cat ~/note") == "kept"

@@ -1,6 +1,7 @@
 """The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails."""
 
 import pytest
+from guest_life import reboots_without_an_agent
 from piagent import GUEST, User, guest_image
 
 GOOD = """#cloud-config
@@ -39,6 +40,7 @@ def test_the_users_own_cloud_config_is_applied_beside_the_login(user, image):
         ["fedora", "other", "written", "/run/ran"]
     # The cached seed: a reboot that the user's own write_files did not break.
     assert user.ssh("own", "cat /var/lib/cloud/seed/nocloud/meta-data").endswith(user.status("own")["uuid"])
+    reboots_without_an_agent(user, "own")
 
 
 def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, image):

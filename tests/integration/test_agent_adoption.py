@@ -9,7 +9,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import CONFLICT, LIVE, PIAGENT, User, is_running, wait_for
+from piagent import AGENT, CONFLICT, LIVE, PIAGENT, User, is_running, wait_for
 
 
 @pytest.fixture
@@ -217,3 +217,47 @@ def test_an_agent_that_is_asked_to_stop_leaves_its_guests_running(user):
     assert list(user.processes()) == [before["stays"][1]]
     assert shown(user) == before
     assert before["stays"][0] in LIVE
+
+
+def test_a_copy_of_a_machines_folder_is_no_second_machine_on_its_qemu(user):
+    pid = user.boot("web", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    subprocess.run(["cp", "-r", user.instances / "web", user.instances / "copy"], check=True)
+    assert {name: state for name, (state, _, _) in shown(user).items()} == {"copy": "lost", "web": "running"}
+    assert "web is the machine" in user.status("copy")["reason"]
+    wait_for("the machine is taken over", lambda: "web: taken over" in user.log(), 20)
+    user.do("rm", "copy")
+    assert not (user.instances / "copy").exists() and shown(user)["web"][1] == pid
+    user.do("kill", "web")
+    assert user.status("web")["stopped_by"] == "quit"
+
+
+def test_an_agent_whose_socket_was_taken_away_can_be_ended_and_followed_by_another(user):
+    user.boot("stays", boot_sectors.deaf(user.home))
+    before, agent = shown(user), user.agent_pid()
+    (user.runtime / "agent.sock").unlink()
+    for command in (["ps"], ["agent", "status"]):
+        said = user.refused(AGENT, *command)
+        assert f"process {agent}" in said and "piagent agent stop" in said
+    user.do("agent", "stop")
+    assert not is_running(agent)
+    assert shown(user) == before
+
+
+def test_an_agent_that_hangs_is_told_and_can_be_ended(user):
+    user.boot("stays", boot_sectors.deaf(user.home))
+    before, agent = shown(user), user.agent_pid()
+    os.kill(agent, signal.SIGSTOP)
+    done = user.call("ps")
+    assert done.returncode == AGENT and done.stderr.splitlines() == [
+        "the agent does not answer yet",
+        f"piagent: the agent (process {agent}) does not answer: piagent agent stop ends it, machines run on"]
+    assert f"process {agent}" in user.call("agent", "stop", timeout=90).stderr
+    assert not is_running(agent)
+    assert shown(user) == before
+
+
+def test_a_low_limit_on_descriptors_does_not_keep_the_agent_from_starting(user):
+    done = subprocess.run(["sh", "-c", 'ulimit -Sn 32; exec "$0" ps', PIAGENT], env=user.env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

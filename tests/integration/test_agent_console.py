@@ -1,7 +1,9 @@
 """The serial console: the agent reads it at all times, whoever looks on; what is typed reaches the guest."""
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -109,6 +111,91 @@ def test_a_viewer_that_stops_reading_holds_nobody_up(user, viewer):
     finally:
         stopped.kill()
         stopped.communicate()
+
+
+def follow(user, name, count):
+    """Viewers of the console from its beginning on, as connections of this process."""
+    request = f"GET /v1/instances/{name}/console?follow=1 HTTP/1.1\r\nHost: piagent\r\n\r\n".encode()
+    viewers = []
+    for _ in range(count):
+        viewer = socket.socket(socket.AF_UNIX)
+        viewer.connect(str(user.runtime / "agent.sock"))
+        viewer.sendall(request)
+        viewers.append(viewer)
+    return viewers
+
+
+def body(reply):
+    """What the chunks of an HTTP reply held, the last of them perhaps not whole."""
+    head, parts = reply.find(b"\r\n\r\n"), []
+    at = head + 4 if head >= 0 else len(reply)
+    while (end := reply.find(b"\r\n", at)) >= 0:
+        size = int(reply[at:end], 16)
+        parts.append(reply[end + 2:end + 2 + size])
+        at = end + 2 + size + 2
+    return b"".join(parts)
+
+
+def test_of_a_hundred_viewers_those_that_read_get_all_and_those_that_do_not_cost_little(user):
+    user.boot("chatty", boot_sectors.chatty(user.home))
+    user.do("kill", "chatty")
+    user.kill_agent()
+    with open(user.instances / "chatty/console.log", "ab") as log:  # more than a socket holds
+        log.write(b"an earlier boot\r\n" * 40000)
+    user.do("ps")
+    assert user.api("POST", "/v1/instances/chatty/start", {})[0] == 202
+    user.wait_state("chatty", "running", 30)
+    agent, early = user.agent_pid(), resident_kib(user.agent_pid())
+    idle, readers = (follow(user, "chatty", 50) for _ in range(2))
+    got = {reader: bytearray() for reader in readers}
+
+    def read_all():
+        for reader in select.select(readers, [], [], 0.1)[0]:
+            got[reader] += reader.recv(1 << 20)
+    logs = [user.instances / "chatty" / name for name in ("console.log", "console.log.1")]
+    slowest_s, end = 0, time.monotonic() + 6
+    # Not so much that the oldest of it is dropped.
+    while time.monotonic() < end and sum(log.stat().st_size for log in logs if log.exists()) < 1 << 20:
+        began = time.monotonic()
+        assert user.api("POST", "/v1/instances/chatty/pause")[0] == 200
+        assert user.api("POST", "/v1/instances/chatty/resume")[0] == 200
+        slowest_s = max(slowest_s, time.monotonic() - began)
+        read_all()
+    assert slowest_s < 10
+    user.do("pause", "chatty")
+    said = user.do("logs", "chatty").replace("\n", "\r\n").encode()
+    assert len(said) > 40000 * 17 + 5000
+
+    def complete():
+        read_all()
+        return all(len(body(reply)) >= len(said) for reply in got.values())
+    wait_for("all that read have all of it", complete, 60)
+    assert all(body(reply) == said for reply in got.values())
+    assert resident_kib(agent) < early + (16 << 10)
+    for viewer in idle + readers:
+        viewer.close()
+
+
+def test_a_full_disk_loses_what_the_guest_prints_and_not_the_guest(user):
+    user.own_disk()
+    user.boot("chatty", boot_sectors.chatty(user.home))
+    user.leave_room(100 << 10)
+    log = user.instances / "chatty/console.log"
+
+    def stands():
+        before = log.stat().st_size
+        time.sleep(2)
+        return log.stat().st_size == before
+    wait_for("the log can take no more", stands, 60)
+    began = time.monotonic()
+    user.do("pause", "chatty")
+    user.do("resume", "chatty")
+    assert time.monotonic() - began < 10 and user.state("chatty") == "running"
+    full = log.stat().st_size
+    user.leave_room(4 << 20)
+    wait_for("the log goes on", lambda: log.stat().st_size > full + 2000, 30)
+    assert set(user.do("logs", "chatty").splitlines()[1:-1]) >= {"0123456789abcdef"}
+    user.do("kill", "chatty")
 
 
 def resident_kib(pid):

@@ -8,7 +8,7 @@ import subprocess
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, FAILED, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User
+from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,25 @@ def test_an_agent_that_cannot_start_says_why():
     with User() as user:
         (user.home / "data/piagent").mkdir(parents=True, mode=0o700)
         (user.home / "data/piagent/instances").touch()
-        assert "instances" in user.refused(FAILED, "ps")
+        assert "instances" in user.refused(HOST, "ps")
         (user.home / "data/piagent/instances").unlink()
         user.do("ps")
+
+
+def test_image_that_changed_or_is_gone_is_not_booted(user, disk):
+    user.boot("pi", disk)
+    user.do("kill", "pi")
+    stored = user.home / f"cache/piagent/images/sha256-{user.status('pi')['image_sha256']}.raw"
+    os.utime(stored, (1000000, 1000000))
+    said = user.refused(UNVERIFIED, "start", "pi")
+    assert "is not the file that was checked" in said and "piagent image verify" in said
+    user.do("image", "verify")
+    assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+    user.wait_state("pi", "running", 30)
+    user.do("kill", "pi")
+    stored.rename(user.home / "away")
+    assert "piagent image fetch" in user.refused(NOT_FOUND, "start", "pi")
+    (user.home / "away").rename(stored)
+    assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+    user.do("rm", "--force", "pi")
+    nothing_left(user)

@@ -1,7 +1,10 @@
 """Machines through the agent, with real QEMUs and guests of one boot sector: requests, states, the ways to end."""
 
+import ctypes
 import os
+import pathlib
 import signal
+import socket
 import time
 
 import boot_sectors
@@ -13,10 +16,6 @@ from piagent import CONFLICT, HOST, TIMEOUT, User, is_running, wait_for
 def user():
     with User() as user:
         yield user
-
-
-def texts(user, name):
-    return [event.get("text", "") for event in user.events(name)]
 
 
 def states(user, name):
@@ -61,7 +60,7 @@ def test_pause_resume_and_reset_are_answered_and_shown(user):
     user.do("reset", "one")
     wait_for("it says hello again", lambda: user.console("one").count(b"hello") == 2, 30)
     assert states(user, "one")[2:] == ["running", "paused", "running"]
-    assert "the machine was reset" in texts(user, "one")
+    assert "the machine was reset" in user.texts("one")
     end(user, "one")
 
 
@@ -69,7 +68,7 @@ def test_a_guest_that_reboots_goes_on_running(user):
     pid = user.boot("again", boot_sectors.reboot_when_told(user.home))["pid"]
     user.type("again", "x")
     wait_for("it says hello again", lambda: user.console("again").count(b"hello") == 2, 30)
-    assert "the guest reboots" in texts(user, "again")
+    assert "the guest reboots" in user.texts("again")
     machine = user.status("again")
     assert (machine["state"], machine["pid"]) == ("running", pid)
 
@@ -85,7 +84,7 @@ def test_a_powerdown_that_comes_too_early_is_sent_again_until_the_guest_hears_it
     assert command.returncode == 0, out
     assert "the guest powered itself off" in out
     assert user.status("slow")["stopped_by"] == "powerdown"
-    assert texts(user, "slow").count("the guest was asked to power off") == 1
+    assert user.texts("slow").count("the guest was asked to power off") == 1
 
 
 def test_a_paused_guest_is_let_go_on_for_its_powerdown(user):
@@ -105,19 +104,53 @@ def test_a_guest_that_ignores_powerdown_is_ended_by_quit_and_it_is_said(user):
     assert "ended by QEMU's quit, without the guest's own poweroff" in done.stdout + done.stderr
     machine = user.status("deaf")
     assert (machine["state"], machine["stopped_by"], machine["pid"]) == ("stopped", "quit", 0)
-    assert "that took too long: next is quit" in texts(user, "deaf")
+    assert "powerdown did not end it within 2.0s: next is quit" in user.texts("deaf")
     assert "nothing to stop" in user.refused(CONFLICT, "powerdown", "deaf")
 
 
 def test_a_qemu_that_hangs_is_ended_by_signals(user):
     pid = user.boot("hung", boot_sectors.deaf(user.home))["pid"]
     os.kill(pid, signal.SIGSTOP)
-    done = user.call("powerdown", "hung", "--timeout", "1s")
+    done = user.call("powerdown", "hung", "--timeout", "1s", "--step-timeout", "2s")
     assert done.returncode == TIMEOUT, done
+    for step in ("powerdown did not end it within 1.0s: next is quit", "quit did not end it within 2.0s: next is term",
+                 "term did not end it within 2.0s: next is kill", "QEMU did not quit and was killed (SIGKILL)"):
+        assert f"hung: {step}" in done.stderr
     machine = user.status("hung")
     assert (machine["state"], machine["stopped_by"]) == ("stopped", "kill"), machine
-    assert [text for text in texts(user, "hung") if text.startswith("SIG")] == ["SIGTERM sent to QEMU", "SIGKILL sent to QEMU"]
+    assert [text for text in user.texts("hung") if text.startswith("SIG")] == ["SIGTERM sent to QEMU", "SIGKILL sent to QEMU"]
     assert not is_running(pid)
+
+
+PIDFD_GETFD = 438
+
+
+def cut_monitor(pid):
+    """Shuts down the connection that a real QEMU has with its agent, which both take for the other's doing."""
+    unix = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]]
+    connected = {f"socket:[{words[6]}]" for words in unix if words[5] == "03" and words[-1].endswith(".qmp")}
+    [number] = [int(fd.name) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir() if os.readlink(fd) in connected]
+    pidfd = os.pidfd_open(pid)
+    fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, number, 0)
+    os.close(pidfd)
+    if fd < 0:
+        pytest.skip("cannot here: this user may not take a descriptor of another process")
+    with socket.socket(fileno=fd) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_monitor_that_is_cut_is_connected_to_again_while_its_guest_runs_or_is_stopped(user):
+    pid = user.boot("cut", boot_sectors.deaf(user.home))["pid"]
+    cut_monitor(pid)
+    wait_for("it is back", lambda: "QEMU's monitor is back: QEMU is running" in user.texts("cut"), 30)
+    user.do("pause", "cut")
+    user.do("resume", "cut")
+    command = user.start("powerdown", "cut", "--timeout", "10s")
+    wait_for("it is asked", lambda: "the guest was asked to power off" in user.texts("cut"), 20)
+    cut_monitor(pid)
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == TIMEOUT and user.status("cut")["stopped_by"] == "quit", out
+    assert out.count("QEMU's monitor is back") == 1, out
 
 
 def test_a_guest_that_powers_itself_off_is_stopped_and_can_be_started_again(user):
@@ -166,12 +199,12 @@ def has_kvm_that_runs_nothing(user):
 
 def test_kvm_that_runs_no_guest_is_said_once_and_remembered(user):
     has_kvm_that_runs_nothing(user)
-    assert len([text for text in texts(user, "first") if "TCG" in text]) == 1
+    assert len([text for text in user.texts("first") if "TCG" in text]) == 1
     assert user.status("first")["accel"] == "tcg"
     user.kill_agent()
     user.boot("second", boot_sectors.deaf(user.home), accel="auto")
     assert user.status("second")["accel"] == "tcg"
-    assert not [text for text in texts(user, "second") if "TCG" in text]
+    assert not [text for text in user.texts("second") if "TCG" in text]
 
 
 def test_kvm_that_was_asked_for_and_runs_no_guest_is_a_failure_that_says_what_to_do(user):

@@ -12,7 +12,7 @@ import pytest
 from fedora_server import FedoraServer, Image
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
-UNVERIFIED, NOT_FOUND, CONFLICT, NETWORK = 5, 3, 4, 7
+UNVERIFIED, NOT_FOUND, CONFLICT, HOST, NETWORK = 5, 3, 4, 6, 7
 MIB = 1 << 20
 
 
@@ -172,7 +172,10 @@ def test_killing_the_one_that_downloads_harms_no_other(world):
 
 def test_no_process_or_folder_of_gnupg_is_left_over(world):
     temporary = world.folder / "tmp"
-    temporary.mkdir()
+    of_a_killed_fetch = temporary / "piagent-gpg-killed"
+    of_a_killed_fetch.mkdir(parents=True)
+    (of_a_killed_fetch / "trustdb.gpg").write_bytes(b"")
+    os.utime(of_a_killed_fetch, (1000000, 1000000))
     world.env["TMPDIR"] = str(temporary)
     assert world.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
     assert list(temporary.iterdir()) == []
@@ -261,6 +264,37 @@ def test_prune_removes_what_is_unused_and_old_and_says_what_it_freed(fetched):
     assert fetched.stored() == []
 
 
+def test_unfinished_downloads_are_told_before_they_are_removed_and_kept_while_they_are_young(fetched):
+    partial, resume = fetched.images / f"{'1' * 64}.partial", fetched.images / f"{'1' * 64}.resume"
+    partial.write_bytes(b"x" * 8192)
+    boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    resume.write_text(json.dumps({"url": "http://127.0.0.1/x", "etag": '"1"', "size_bytes": 9000, "done_bytes": 8192,
+                                  "boot_id": boot_id}))
+    assert fetched.run("image", "prune", "--older-than", "1h")[1].splitlines()[-1] == "0 B freed"
+    machine_of(fetched, "web", fetched.sha256)
+    assert fetched.run("image", "prune", "--dry-run")[1].splitlines()[-1] == "8 KiB would be freed"
+    assert partial.exists() and resume.exists()
+    assert fetched.run("image", "prune")[1].splitlines()[-1] == "8 KiB freed"
+    assert not partial.exists() and not resume.exists()
+
+
+def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetched):
+    machine_of(fetched, "web", fetched.sha256)
+    fetched.file.chmod(0o644)
+    os.truncate(fetched.file, 5)
+    code, _, err = fetched.run("image", "verify")
+    assert code == UNVERIFIED and fetched.file.name in err
+    assert fetched.run("image", "prune")[0] == 0
+    assert fetched.file.exists()
+    assert fetched.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    assert fetched.file.read_bytes() == fetched.disk.read_bytes()
+    os.truncate(fetched.file, 5)
+    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    code, out, _ = fetched.run("image", "prune")
+    assert code == 0 and f"{fetched.file.name}  damaged" in out
+    assert fetched.stored() == []
+
+
 def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
     code, out, _ = fetched.run("image", "verify")
     assert code == 0 and out.strip().endswith("good")
@@ -270,4 +304,6 @@ def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
         file.write(b"?")
     code, _, err = fetched.run("image", "verify", fetched.sha256[:12])
     assert code == UNVERIFIED
-    assert fetched.sha256 in err and "piagent image rm" in err
+    assert fetched.sha256 in err and "piagent image fetch fedora:44 --arch x86_64 replaces it" in err
+    assert fetched.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    assert fetched.run("image", "verify", fetched.sha256[:12])[0] == 0

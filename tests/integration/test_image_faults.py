@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from fault_server import FaultServer
 
-from test_image import MIB, NETWORK, NOT_FOUND, PIAGENT, UNVERIFIED, make_disk
+from test_image import HOST, MIB, NETWORK, NOT_FOUND, PIAGENT, UNVERIFIED, make_disk
 
 
 class Client:
@@ -21,12 +21,12 @@ class Client:
         self.env = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "CACHE"),
                     "XDG_CONFIG_HOME": str(folder / "CONFIG"), "PIAGENT_FEDORA_STALL_S": "2"}
 
-    def start(self, url, *options):
-        return subprocess.Popen([PIAGENT, "image", "fetch", url, "--sha256", self.sha256, *options], env=self.env,
+    def start(self, url, trust=None, *options):
+        return subprocess.Popen([PIAGENT, "image", "fetch", url, *(trust or ["--sha256", self.sha256]), *options], env=self.env,
                                 text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def fetch(self, url):
-        process = self.start(url)
+    def fetch(self, url, trust=None):
+        process = self.start(url, trust)
         _, err = process.communicate(timeout=60)
         return process.returncode, err
 
@@ -48,6 +48,7 @@ def client(tmp_path, request):
     ("429", NETWORK, "HTTP 429"),
     ("500", NETWORK, "HTTP 500"),
     ("503", NETWORK, "HTTP 503"),
+    ("busy", NETWORK, "left alone for 1m30s"),
     ("redirect-loop", NETWORK, "redirects"),
     ("redirect-to-file", NETWORK, "cannot fetch"),
     ("headers", NETWORK, "headers without end"),
@@ -103,7 +104,7 @@ def test_slow_server_is_asked_for_several_ranges_at_once(client):
 
 
 @pytest.mark.parametrize("client", [16 * MIB], indirect=True)
-@pytest.mark.parametrize("fault", ["slow-no-ranges", "slow-changes", "slow-wrong-range", "slow-refuses"])
+@pytest.mark.parametrize("fault", ["slow-no-ranges", "slow-changes", "slow-wrong-range", "slow-refuses", "slow-waits"])
 def test_slow_server_that_serves_no_good_ranges_is_left_to_one_connection(client, fault):
     with FaultServer(client.data, fault) as server:
         code, err = client.fetch(server.url)
@@ -115,7 +116,7 @@ def test_slow_server_that_serves_no_good_ranges_is_left_to_one_connection(client
 @pytest.mark.parametrize("client", [8 * MIB], indirect=True)
 def test_killed_fetch_is_gone_on_with(client):
     with FaultServer(client.data, "slow") as server:
-        process = client.start(server.url, "--json")
+        process = client.start(server.url, None, "--json")
         for line in process.stdout:
             if json.loads(line).get("done_bytes", 0) > 5 * MIB:
                 break
@@ -127,6 +128,72 @@ def test_killed_fetch_is_gone_on_with(client):
     assert code == 0, err
     assert client.is_right()
     assert server.requests[before] not in (None, "bytes=0-")
+
+
+def lose_power(client):
+    """What a power cut makes of a fetch that was killed: other bytes where nothing was synced, and another boot."""
+    partial, = client.images.glob("*.partial")
+    resume = partial.with_suffix(".resume")
+    record = json.loads(resume.read_text())
+    assert record["done_bytes"] > 4096
+    with partial.open("r+b") as file:
+        file.seek(record["done_bytes"] - 4096)
+        file.write(bytes(4096))
+    resume.write_text(json.dumps({**record, "boot_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12}))
+
+
+@pytest.mark.parametrize("trust", ["--sha256", "--unverified"])
+def test_bytes_that_a_power_cut_took_are_fetched_again(client, trust):
+    trust = [trust] if trust == "--unverified" else [trust, client.sha256]
+    with FaultServer(client.data, "truncate", times=1) as server:
+        assert client.fetch(server.url, trust)[0] == NETWORK
+        lose_power(client)
+        code, err = client.fetch(server.url, trust)
+    assert code == 0, err
+    assert client.is_right()
+
+
+def test_unverified_fetch_goes_on_where_no_power_was_lost(client):
+    with FaultServer(client.data, "truncate", times=1) as server:
+        assert client.fetch(server.url, ["--unverified"])[0] == NETWORK
+        code, err = client.fetch(server.url, ["--unverified"])
+    assert code == 0, err
+    assert client.is_right()
+    assert server.requests[1].startswith("bytes=")
+
+
+def test_limit_on_the_size_of_files_is_a_failed_write_and_no_death(client):
+    with FaultServer(client.data) as server:
+        limited = f'ulimit -f 300; exec "{PIAGENT}" image fetch {server.url} --sha256 {client.sha256}'
+        done = subprocess.run(["bash", "-c", limited], env=client.env, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1, done
+    assert "File too large" in done.stderr.splitlines()[-1]
+
+
+def fetch_on_full_disk(client, url):
+    """With the store on a file system of 2 MiB, in a mount namespace of its own."""
+    client.images.mkdir(parents=True, mode=0o700)
+    script = ('mount -t tmpfs -o size=2m,mode=0700 none "$1" || exit 77; "$0" image fetch "$2" --unverified; code=$?; '
+              'ls "$1" >&2; exit $code')
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script, PIAGENT, client.images, url], env=client.env, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("cannot here: this user may not mount a small file system")
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("client", [4 * MIB], indirect=True)
+@pytest.mark.parametrize("kind", ["unknown length", "packed"])
+def test_disk_that_fills_midway_is_told_and_nothing_half_made_is_left(client, kind):
+    if kind == "packed":
+        client.data = pack("xz", os.urandom(MIB) + 8 * os.urandom(512 << 10))
+    with FaultServer(client.data, "no-length") as server:
+        code, err = fetch_on_full_disk(client, server.url + (".xz" if kind == "packed" else ""))
+    assert code == HOST, err
+    assert "the disk is full" in err and "piagent image prune" in err
+    assert "sha256-" not in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("piagent: ") or err.splitlines()[-1].endswith((".partial", ".resume"))
 
 
 def test_proxy_of_the_environment_is_asked(client):

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 from nginx import Nginx, program
 
-from test_image import MIB, PIAGENT, make_disk
+from test_image import MIB, NETWORK, PIAGENT, make_disk
 
 pytestmark = pytest.mark.skipif(not program(), reason="nginx is not installed")
 LIMIT_MIB_S = 4
@@ -57,6 +57,19 @@ def test_server_that_limits_each_connection_is_asked_for_ranges(nginx):
     requests = nginx.requests()
     assert sum(status == "206" for status, _ in requests) >= 3
     assert ("200", "-") in requests
+
+
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_https_server_is_believed_by_the_users_own_authority_only(nginx, monkeypatch, variable):
+    for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    process = start(nginx, nginx.tls_url)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == NETWORK and "or name yours in CURL_CA_BUNDLE" in out, out
+    assert not nginx.stored.exists()
+    monkeypatch.setenv(variable, str(nginx.folder / "ca.pem"))
+    end(start(nginx, nginx.tls_url))
+    assert nginx.stored.read_bytes() == nginx.disk
 
 
 def kill_on_the_way(nginx, process):

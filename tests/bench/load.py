@@ -1,0 +1,104 @@
+"""One agent with a thousand machines: fake QEMUs that speak QMP, and one real QEMU without a guest; and its IMDS.
+
+Memory is the agent's RSS. Times are wall times, medians over the runs where there are several; the new agent is ready when it has
+spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio (ours / the limit), wanted.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).parents[2]
+os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
+os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
+sys.path[:0] = [str(ROOT / "tests/harness"), str(ROOT / "tests/bench")]
+import boot_sectors  # noqa: E402
+import fleet  # noqa: E402
+import imds_storm  # noqa: E402
+from fetch import show  # noqa: E402
+from piagent import PIAGENT, User, fake_qemu  # noqa: E402
+
+RUNS = 21
+IDLE_S = 10
+GUESTS = 2000
+HOSTILE = 100  # of each kind
+
+
+def wall_s(work):
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
+
+
+class Bench:
+    def __init__(self, user, count):
+        self.user, self.count, self.rows = user, count, []
+
+    def row(self, what, ours, limit):
+        self.rows.append({"bench": "load", "what": f"{self.count} machines, {what}", "peer": "the limit", "ours": round(ours, 3),
+                          "theirs": limit, "ratio": round(ours / limit, 3), "wanted": f"<= {limit:g}"})
+
+    def ps(self):
+        subprocess.run([PIAGENT, "ps"], env=self.user.env, stdout=subprocess.DEVNULL, check=True)
+
+    def memory(self, when):
+        self.row(f"memory_mib {when}", fleet.memory_kib(self.user.agent_pid()) / 1024, 8 + self.count / 16)
+
+    def run(self):
+        fleet.make(self.user, boot_sectors.deaf(self.user.home), self.count)
+        real = self.user.instances / fleet.name_of(0) / "fake-qemu"
+        real.write_text(f"become={shutil.which('qemu-system-x86_64')}\n")
+        begin = time.monotonic()
+        api = fleet.start(self.user, self.count)
+        print(f"{self.count} machines were started in {time.monotonic() - begin:.1f} s", file=sys.stderr)
+        self.memory("after the start")
+        self.row("ps, wall_s", statistics.median(wall_s(self.ps) for _ in range(RUNS)), 0.05)
+        self.idle()
+        before = fleet.newest_events(api)
+        self.user.kill_agent()
+        self.row("new agent, wall_s", wall_s(lambda: self.take_over(before)), 2)
+        self.memory("after the takeover")
+        self.guests()
+
+    def idle(self):
+        agent = self.user.agent_pid()
+        begin = fleet.cpu_s(agent)
+        time.sleep(IDLE_S)
+        self.row("idle, percent of a CPU", (fleet.cpu_s(agent) - begin) / IDLE_S * 100, 0.5)
+
+    def guests(self):
+        """All at once, beside hostile ones that were there first."""
+        port = self.user.api("GET", "/v1/agent")[1]["imds_port"]
+        paths = [f"/{fleet.key_of(index % self.count)}/meta-data" for index in range(GUESTS)]
+        served = asyncio.run(imds_storm.storm(port, paths, HOSTILE, fleet.key_of(0)))
+        hostile = HOSTILE * len(imds_storm.HOSTILE)
+        self.row(f"{GUESTS} guests beside {hostile} hostile clients, slowest answer_s", max(guest.seconds for guest in served), 10)
+        self.row(f"{GUESTS} guests beside {hostile} hostile clients, had to ask again", sum(guest.tries > 1 for guest in served), 1)
+
+    def take_over(self, before):
+        self.ps()
+        fleet.wait_taken_over(fleet.Api(self.user), before)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench load", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--count", metavar="N", type=int, default=1000)
+    args = parser.parse_args()
+    with User(**fake_qemu()) as user:
+        bench = Bench(user, args.count)
+        bench.run()
+    show(bench.rows)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(bench.rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What someone or something did to a machine's files: each has one outcome, no other machine is harmed, and no bytes are thrown away."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import boot_sectors
+import pytest
+from piagent import CONFLICT, User, is_running, wait_for
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+def altered(**changes):
+    return lambda text: json.dumps({**json.loads(text), **changes}).encode()
+
+
+# What became of the record, and what is said of it.
+RECORDS = {
+    "truncated": (lambda text: text[:len(text) // 2], "is damaged"),
+    "empty": (lambda text: b"", "is damaged"),
+    "garbage": (lambda text: bytes(range(256)) * 16, "is damaged"),
+    "too_large": (lambda text: text + b" " * (1 << 20), "is damaged"),
+    "of_other_types": (altered(state=7, spec=[]), "is damaged"),
+    "of_a_newer_version": (altered(schema=99, piagent="9.9"), "piagent 9.9 (schema 99"),
+    "gone": (None, "no such file"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_a_machine_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, case):
+    change, said = RECORDS[case]
+    user.boot("bad", boot_sectors.deaf(user.home))
+    user.do("kill", "bad")
+    user.kill_agent()
+    record, disk = user.instances / "bad/record.json", (user.instances / "bad/disk.qcow2").read_bytes()
+    text = record.read_bytes()
+    record.unlink()
+    if change:
+        record.write_bytes(change(text))
+    machine = user.status("bad")
+    assert machine["state"] == "lost" and said in machine["reason"], machine
+    assert said in user.refused(CONFLICT, "start", "bad")
+    assert (user.instances / "bad/disk.qcow2").read_bytes() == disk
+    # Whoever has a copy puts it back.
+    user.kill_agent()
+    record.write_bytes(text)
+    assert user.state("bad") == "stopped"
+    user.do("rm", "bad")
+    assert user.leftovers() == []
+
+
+def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qemu(user):
+    pid = user.boot("bad", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    (user.instances / "bad/record.json").write_text("{")
+    assert f"kill {pid}" in user.refused(CONFLICT, "rm", "bad")
+    assert is_running(pid)
+    os.kill(pid, signal.SIGTERM)
+    wait_for("QEMU is gone", lambda: not is_running(pid), 20)
+    user.do("rm", "bad")
+    assert user.leftovers() == []
+
+
+def test_a_machine_whose_folder_is_taken_away_while_it_runs_can_still_be_ended(user):
+    pid = user.boot("bare", boot_sectors.deaf(user.home))["pid"]
+    shutil.rmtree(user.instances / "bare")
+    user.do("pause", "bare")
+    user.wait_state("bare", "paused", 10)
+    assert "in use" in user.refused(CONFLICT, "run", "bare", "--image", boot_sectors.deaf(user.home), "--image-unverified", "-d")
+    assert user.log().count("its state cannot be saved") == 1
+    user.do("rm", "--force", "bare")
+    assert not is_running(pid)
+    assert user.leftovers() == []
+
+
+def test_a_folder_that_was_taken_away_without_an_agent_ends_no_guest_and_is_said(user):
+    pid = user.boot("bare", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    shutil.rmtree(user.instances / "bare")
+    assert user.ps() == []
+    assert f"kill {pid}" in user.log()
+    assert f"kill {pid}" in user.refused(CONFLICT, "run", "bare", "--image", boot_sectors.deaf(user.home), "--image-unverified", "-d")
+    assert is_running(pid)
+    os.kill(pid, signal.SIGTERM)
+    wait_for("QEMU is gone", lambda: not is_running(pid), 20)
+    user.kill_agent()
+    assert user.ps() == []
+    assert user.leftovers() == []
+    user.boot("bare", boot_sectors.deaf(user.home))
+
+
+def test_a_machine_without_its_disk_fails_to_start_and_says_so(user):
+    user.boot("bare", boot_sectors.deaf(user.home))
+    user.do("kill", "bare")
+    (user.instances / "bare/disk.qcow2").unlink()
+    assert user.api("POST", "/v1/instances/bare/start", {})[0] == 202
+    machine = user.wait_state("bare", "failed", 30)
+    assert "disk.qcow2" in machine["reason"] and machine["pid"] == 0, machine
+    user.do("rm", "bare")
+    assert user.leftovers() == []
+
+
+def test_what_a_write_or_a_removal_left_half_done_is_swept(user):
+    user.boot("pi", boot_sectors.deaf(user.home))
+    user.kill_agent()
+    left = [user.instances / "pi/.record.json.0123abcd", user.instances.parent / ".agent.json.0123abcd",
+            user.runtime / ".kvm-runs-no-guest.0123abcd", user.instances / ".gone.0123abcd/disk.qcow2"]
+    kept = [user.instances / "pi/.mine", user.instances.parent / ".record.json.0123abcX"]
+    for path in left + kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{")
+    assert [machine["name"] for machine in user.ps()] == ["pi"]
+    assert [path for path in left if path.exists()] == []
+    assert not left[-1].parent.exists()
+    assert [path for path in kept if not path.exists()] == []
+
+
+@pytest.mark.parametrize("log", ["journal.jsonl", "console.log"])
+def test_a_machine_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user, log):
+    pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    (user.instances / "pi" / log).unlink()
+    (user.instances / "pi" / log).mkdir()
+    assert user.status("pi")["pid"] == pid
+    wait_for("it is taken over", lambda: "taken over" in user.log(), 20)
+    user.do("kill", "pi")
+    assert user.state("pi") == "stopped"
+    user.do("rm", "pi")
+    assert user.leftovers() == []
+
+
+def test_another_machine_on_its_socket_is_not_taken_for_it(user):
+    """A process with the identity on record that answers for another machine."""
+    first = user.boot("a", boot_sectors.deaf(user.home))
+    user.boot("b", boot_sectors.deaf(user.home))
+    user.kill_agent()
+    for end in ("qmp", "console"):
+        (user.runtime / f"a.{end}").unlink()
+        (user.runtime / f"b.{end}").rename(user.runtime / f"a.{end}")
+    wait_for("it is not believed", lambda: "another machine" in user.status("a").get("reason", ""), 30)
+    assert user.status("b")["pid"] != first["pid"] and is_running(first["pid"])
+    user.do("kill", "a")
+    wait_for("it is ended by a signal", lambda: not is_running(first["pid"]), 60)

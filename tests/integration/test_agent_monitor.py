@@ -1,0 +1,120 @@
+"""QEMUs that hang, refuse or cut their monitor (harness/fake_qemu.c): each is ended step by step, and nothing waits for ever."""
+
+import boot_sectors
+import pytest
+from piagent import FAILED, TIMEOUT, User, fake_qemu, is_running, wait_for
+
+
+@pytest.fixture
+def user():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+def boot(user, name):
+    return user.boot(name, boot_sectors.deaf(user.home))
+
+
+STARTS = {
+    "silent=greeting": "QEMU did not greet in time",
+    "silent=query-uuid": "QEMU did not answer in time",
+    "silent=cont": "QEMU did not answer in time",
+    "close=cont": "QEMU closed its monitor",
+    "refuse=cont": "GenericError: the fake does not do cont",
+    "garbage=greeting": "not JSON",
+    "uuid=00000000-0000-0000-0000-000000000000": "another machine",
+}
+
+
+def test_a_qemu_that_is_of_no_use_at_its_start_is_ended_and_says_why(user):
+    names = [f"start-{i}" for i in range(len(STARTS))]
+    user.boot_all(names, boot_sectors.deaf(user.home))
+    user.do("kill", *names)
+    for name, rules in zip(names, STARTS):
+        user.tell_fake(name, rules)
+    for name in names:
+        assert user.api("POST", f"/v1/instances/{name}/start", {})[0] == 202
+    for name, reason in zip(names, STARTS.values()):
+        machine = user.wait_state(name, "failed", 60)
+        assert machine["reason"].startswith("QEMU did not start: ") and reason in machine["reason"], machine
+    assert list(user.processes()) == [user.agent_pid()]
+
+
+RUNGS = {
+    "ignore=system_powerdown": ("quit", "ended by QEMU's quit"),
+    "ignore=system_powerdown ignore=quit": ("term", "terminated (SIGTERM)"),
+    "ignore=system_powerdown refuse=quit": ("term", "terminated (SIGTERM)"),
+    "ignore=system_powerdown ignore=quit ignore=SIGTERM": ("kill", "killed (SIGKILL)"),
+    "silent=system_powerdown": ("term", "terminated (SIGTERM)"),
+    "silent=system_powerdown ignore=SIGTERM": ("kill", "killed (SIGKILL)"),
+    "close=system_powerdown silent=greeting": ("term", "terminated (SIGTERM)"),
+}
+
+
+def test_every_stop_comes_to_its_end_step_by_step(user):
+    names = [f"stop-{i}" for i in range(len(RUNGS))]
+    pids = [machine["pid"] for machine in user.boot_all(names, boot_sectors.deaf(user.home))]
+    for name, rules in zip(names, RUNGS):
+        user.tell_fake(name, rules)
+    done = user.call("powerdown", *names, "--timeout", "1s", "--step-timeout", "500ms")
+    assert done.returncode == TIMEOUT, done
+    for name, (rung, said) in zip(names, RUNGS.values()):
+        assert user.status(name)["stopped_by"] == rung, user.texts(name)
+        assert [line for line in done.stderr.splitlines() if line.startswith(f"{name}: ") and said in line], done.stderr
+        steps = [text.partition(" did not end it within ")[::2] for text in user.texts(name) if "did not end it" in text]
+        expected = [("powerdown", "1.0s: next is quit"), ("quit", "0.5s: next is term"), ("term", "0.5s: next is kill")]
+        assert steps == expected[:len(steps)] and steps[-1][1].endswith(rung), steps
+    assert not any(is_running(pid) for pid in pids)
+
+
+def test_a_monitor_that_breaks_off_again_and_again_gives_a_stop_no_more_time(user):
+    boot(user, "pi")
+    user.tell_fake("pi", "close=system_powerdown ignore=quit")
+    done = user.call("powerdown", "pi", "--timeout", "8s", "--step-timeout", "1s")
+    assert done.returncode == TIMEOUT and user.status("pi")["stopped_by"] == "term", done
+    at_ms = {event["text"]: event["monotonic_ms"] for event in user.events("pi") if "text" in event}
+    assert "QEMU's monitor is back: QEMU is running" in at_ms
+    took_ms = at_ms["powerdown did not end it within 8.0s: next is quit"] - at_ms["the guest was asked to power off"]
+    assert took_ms < 12000, at_ms  # it was back after 1 s, 3 s and 7 s
+
+
+def test_the_times_of_a_stop_hold_for_the_next_agent_too(user):
+    boot(user, "pi")
+    user.tell_fake("pi", "ignore=system_powerdown ignore=quit")
+    assert user.api("POST", "/v1/instances/pi/powerdown", {"timeout_ms": 3000, "step_ms": 1000})[0] == 202
+    user.kill_agent()
+    assert user.wait_state("pi", "stopped", 30)["stopped_by"] == "term"
+
+
+def test_a_command_that_waits_is_answered_when_the_monitor_is_cut_or_hangs(user):
+    user.boot_all(["cut", "hangs"], boot_sectors.deaf(user.home))
+    user.tell_fake("cut", "close=stop")
+    user.tell_fake("hangs", "silent=stop")
+    assert "QEMU closed its monitor" in user.refused(FAILED, "pause", "cut")
+    assert "did not answer in time" in user.refused(TIMEOUT, "pause", "hangs")
+    user.tell_fake("hangs", "")
+    user.do("pause", "hangs")
+    wait_for("the monitor is back", lambda: user.call("pause", "cut").returncode == 1 and "back" in user.texts("cut")[-1], 30)
+
+
+def test_a_monitor_that_is_cut_is_connected_to_again(user):
+    boot(user, "pi")
+    user.tell_fake("pi", "close=SIGUSR1")
+    wait_for("it is back", lambda: any("QEMU's monitor is back: QEMU is running" in text for text in user.texts("pi")), 30)
+    assert "reason" not in user.status("pi")
+    user.do("pause", "pi")
+    user.wait_state("pi", "paused", 10)
+
+
+def test_a_monitor_that_is_lost_for_good_is_shown_and_the_machine_can_be_stopped(user):
+    boot(user, "pi")
+    user.tell_fake("pi", "close=SIGUSR1 close=greeting")
+    lost = "QEMU's monitor does not work (QEMU closed its monitor): piagent kill pi ends it"
+    wait_for("it is lost", lambda: user.status("pi").get("reason") == lost, 30)
+    assert f"pi: {lost}" in user.do("ps") and user.state("pi") == "running"
+    assert "piagent kill pi" in user.refused(FAILED, "pause", "pi")
+    user.kill_agent()
+    wait_for("it is lost to the next agent too", lambda: "monitor does not work" in user.status("pi").get("reason", ""), 30)
+    user.do("kill", "pi", "--step-timeout", "1s")
+    assert user.status("pi")["stopped_by"] == "term"
+    assert "QEMU's monitor is not there now: quit waits for it" in user.texts("pi")

@@ -1,0 +1,15 @@
+"""A machine that is told to start, stop or pause does so or goes on as before, whatever the step at which the agent is killed."""
+
+import agent_steps
+
+
+def test_a_machine_is_started_and_killed_or_not():
+    agent_steps.check(["start", "kill"])
+
+
+def test_a_machine_is_paused_and_resumed_or_not():
+    agent_steps.check(["pause", "resume"])
+
+
+def test_a_powerdown_is_done_or_not():
+    agent_steps.check(["powerdown"])

@@ -1,0 +1,24 @@
+"""The benchmarks run and print what they say; their figures are nobody's business here."""
+
+import json
+import os
+import subprocess
+
+SOURCE = os.environ["PIAGENT_SOURCE"]
+KEYS = {"bench", "what", "peer", "ours", "theirs", "ratio", "wanted"}
+
+
+def rows_of(name, tmp_path, *options):
+    path = tmp_path / "rows.json"
+    done = subprocess.run([f"{SOURCE}/scripts/bench", name, "--json", path, *options], text=True, timeout=250,
+                          stdout=subprocess.PIPE, check=True)
+    rows = json.loads(path.read_text())
+    assert all(row["bench"] == name and set(row) == KEYS and row["ours"] > 0 for row in rows)
+    assert len(done.stdout.splitlines()) == len(rows) + 1
+    return rows
+
+
+def test_fetch_is_measured_beside_each_peer(tmp_path):
+    rows = rows_of("fetch", tmp_path, "--runs", "1", "--size", "24")
+    assert {"curl", "curl + sha256sum", "aria2c"} == {row["peer"] for row in rows}
+    assert any("a connection" in row["what"] for row in rows)

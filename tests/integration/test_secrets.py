@@ -1,0 +1,123 @@
+"""What opens a machine or its seed: in which files it is, and that it is nowhere else."""
+
+import json
+import pathlib
+import re
+import threading
+
+import boot_sectors
+import pexpect
+import pytest
+from piagent import PIAGENT, User, wait_for
+
+PASSWORD, TOKEN = "raspberry-42", "token-7f3a9c"
+# Where they have to be: everything in it is its owner's alone.
+HOLD = {"record.json", "smbios.bin", "user-data", "ssh_key", "ssh_host_ed25519_key"}
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+class Watch:
+    """Everything that the command lines and environments of this user's processes said, however short they lived."""
+
+    def __init__(self, user):
+        self.user, self.said, self.over = user, {}, threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def look(self):
+        while not self.over.wait(0.01):
+            self.look_once()
+
+    def look_once(self):
+        for pid in self.user.processes():
+            for file in ("cmdline", "environ"):
+                try:
+                    text = pathlib.Path(f"/proc/{pid}/{file}").read_bytes()
+                except OSError:
+                    continue
+                self.said.setdefault((pid, file), set()).add(text)
+
+
+def attached(user, *words):
+    """`piagent run` in a terminal until its guest has spoken."""
+    (user.home / "secret.yaml").write_text(f"#cloud-config\nwrite_files:\n  - {{path: /etc/token, content: {TOKEN}}}\n")
+    (user.home / "secret.yaml").chmod(0o600)
+    return pexpect.spawn(PIAGENT, ["run", "box", "--image", boot_sectors.deaf(user.home), "--image-unverified", "--arch", "x86_64",
+                                   "--accel", "tcg", "--memory", "256M", "--user-data", str(user.home / "secret.yaml"), "--isolate",
+                                   *words], env=user.env, timeout=90, encoding="latin-1")
+
+
+def secrets_of(user):
+    folder = user.instances / "box"
+    record = json.loads((folder / "record.json").read_text())
+    keys = [line for name in ("ssh_key", "ssh_host_ed25519_key") for line in (folder / name).read_text().splitlines()[1:-1]]
+    return [PASSWORD, TOKEN, record["spec"]["password_hash"], record["key"], *keys]
+
+
+def check(user, watch, shown):
+    secrets = [secret.encode() for secret in secrets_of(user)]
+
+    def has(text):
+        return [secret for secret in secrets if secret in text]
+    watch.look_once()
+    qemu, network = user.status("box")["pid"], [pid for pid, words in user.processes().items() if words[1:2] == ["isolated"]]
+    assert {qemu, user.agent_pid(), *network} <= {pid for pid, _ in watch.said} and network
+    assert [(where, has(text)) for where, texts in watch.said.items() for text in texts if has(text)] == []
+    said = [shown] + [user.do(*words) for words in (["qemu-command", "box"], ["status", "box", "--json"], ["status", "box"],
+                                                    ["ps", "--json"], ["logs", "box"], ["agent", "status"])]
+    said.append(json.dumps(user.api("GET", "/v1/instances/box")[1]))
+    assert [text for text in said if has(text.encode())] == []
+    own = [user.home / "secret.yaml"]
+    files = [path for path in user.home.rglob("*") if path.is_file() and path not in own]
+    assert {path.name for path in files if has(path.read_bytes())} == HOLD
+    assert [path for path in (user.instances / "box").rglob("*") if path.stat().st_mode & 0o077] == []
+    assert not (user.home / "data/piagent/agent.log").stat().st_mode & 0o077
+    return secrets
+
+
+def end(user, terminal, secrets):
+    terminal.sendcontrol("]")
+    terminal.expect(pexpect.EOF)
+    user.do("rm", "--force", "box")
+    (user.home / "secret.yaml").unlink()
+    assert [path for path in user.home.rglob("*") if path.is_file() and any(s in path.read_bytes() for s in secrets)] == []
+
+
+def test_a_password_that_was_typed_and_what_comes_of_it(user):
+    with Watch(user) as watch:
+        terminal = attached(user, "--password-prompt")
+        for _ in range(2):
+            terminal.expect("[Pp]assword.*: ")
+            terminal.sendline(PASSWORD)
+        terminal.expect("hello")
+        secrets = check(user, watch, terminal.before)
+        end(user, terminal, secrets)
+
+
+def test_a_hash_on_the_command_line_leaves_the_list_of_processes_at_once(user):
+    asked = pexpect.spawn(PIAGENT, ["hash-password"], env=user.env, timeout=60, encoding="latin-1")
+    for _ in range(2):
+        asked.expect("[Pp]assword.*: ")
+        asked.sendline(PASSWORD)
+    asked.expect(pexpect.EOF)
+    assert PASSWORD not in asked.before
+    made = re.search(r"\$\S+", asked.before).group()
+    terminal = attached(user, "--password-hash", made)
+    terminal.expect("hello")
+    assert json.loads((user.instances / "box/record.json").read_text())["spec"]["password_hash"] == made
+    with Watch(user) as watch:
+        wait_for("its command is seen", lambda: any(pid == terminal.pid for pid, _ in watch.said), 20)
+        secrets = check(user, watch, terminal.before)
+    end(user, terminal, secrets)
