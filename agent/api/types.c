@@ -95,8 +95,8 @@ const struct pi_field api_stop_fields[] = {
     {0},
 };
 
-const char *const api_event_kind_names[] = {"state", "image", "seed",  "report",
-                                            "note",  "panic", "error", NULL};
+const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note",
+                                            "panic", "error", "boot", "landmark", NULL};
 
 const struct pi_field api_event_fields[] = {
     NUMBER(api_event, seq),
@@ -110,6 +110,8 @@ const struct pi_field api_event_fields[] = {
     STRING(api_event, report),
     STRING(api_event, result),
     NUMBER(api_event, guest_ms),
+    NUMBER(api_event, duration_ms),
+    STRING(api_event, landmark),
     STRING(api_event, phase),
     NUMBER(api_event, done_bytes),
     NUMBER(api_event, total_bytes),

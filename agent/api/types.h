@@ -122,6 +122,9 @@ enum api_event_kind {
     API_EVENT_PANIC, /* the guest's kernel panicked: text */
     API_EVENT_ERROR, /* the request that made the instance failed, and the instance is gone: error_kind, text
                       */
+    API_EVENT_BOOT,  /* the guest begins at its firmware: QEMU was started, or reset: text is
+                        "started", "reset" or "rebooted" */
+    API_EVENT_LANDMARK, /* the console shows how far the boot has come: landmark, text (the line, cleaned) */
 };
 extern const char *const api_event_kind_names[];
 
@@ -134,7 +137,10 @@ struct api_event {
     char *state;                            /* STATE */
     char *stage, *module, *report, *result; /* REPORT */
     uint64_t guest_ms;                      /* REPORT: the guest's clock */
-    char *phase; /* IMAGE: "resolving", "waiting", "downloading", "copying", "checking" */
+    uint64_t duration_ms; /* REPORT, finish: what the guest says that it took; 0 = it does not (cloud-init
+                             before 26.1) */
+    char *landmark;       /* LANDMARK: "firmware", "bootloader", "kernel", "init", "login" */
+    char *phase;          /* IMAGE: "resolving", "waiting", "downloading", "copying", "checking" */
     uint64_t done_bytes, total_bytes, rate_bytes_per_s; /* IMAGE */
     char *error_kind;                                   /* ERROR: pi_kind_name() */
 };

@@ -158,6 +158,12 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
         view->panicked = true;
         COPY(view->doing, "the guest's kernel panicked");
         break;
+    case API_EVENT_BOOT:
+        describe(view);
+        return CLI_TELL_NOTHING;
+    case API_EVENT_LANDMARK:
+        COPY(view->doing, event->landmark);
+        return CLI_TELL_NOTHING;
     case API_EVENT_NOTE:
         break;
     }

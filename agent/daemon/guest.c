@@ -73,7 +73,8 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
                               .module = report->module[0] ? (char *)report->module : NULL,
                               .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
                               .result = (char *)results[report->result],
-                              .guest_ms = report->timestamp_ms});
+                              .guest_ms = report->timestamp_ms,
+                              .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
     if (!imds_report_ends_boot(report))
         return;
     /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would

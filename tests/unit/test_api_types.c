@@ -131,7 +131,8 @@ static void event_kinds_have_their_words(void **state)
     assert_string_equal(api_event_kind_names[API_EVENT_STATE], "state");
     assert_string_equal(api_event_kind_names[API_EVENT_REPORT], "report");
     assert_string_equal(api_event_kind_names[API_EVENT_ERROR], "error");
-    assert_null(api_event_kind_names[API_EVENT_ERROR + 1]);
+    assert_string_equal(api_event_kind_names[API_EVENT_LANDMARK], "landmark");
+    assert_null(api_event_kind_names[API_EVENT_LANDMARK + 1]);
 }
 
 int main(void)
