@@ -131,24 +131,44 @@ static int check_owned(int fd, const char *path, struct pi_error *err)
     return 0;
 }
 
+/* With a slash at its end, a link would be followed in spite of O_NOFOLLOW. */
+static int copy_path(const char *path, char ret[PATH_MAX], struct pi_error *err)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    if (length >= PATH_MAX)
+        return pi_fail(err, ENAMETOOLONG, "%s", path);
+    memcpy(ret, path, length);
+    ret[length] = '\0';
+    return 0;
+}
+
 int pi_dir_open(const char *path, struct pi_error *err)
 {
     char part[PATH_MAX];
-    size_t length = strlen(path);
-    /* With a slash at its end, a link would be followed in spite of O_NOFOLLOW. */
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    if (length >= sizeof part)
-        return pi_fail(err, ENAMETOOLONG, "%s", path);
-    for (size_t i = 1; i <= length; i++) {
-        if (path[i] != '/' && path[i] != '\0')
+    int r = copy_path(path, part, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 1, length = strlen(part); i <= length; i++) {
+        char after = part[i];
+        if (after != '/' && after != '\0')
             continue;
-        memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, 0700) < 0 && errno != EEXIST)
             return pi_fail(err, errno, "cannot create %s", part);
+        part[i] = after;
     }
-    pi_auto_close int fd = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return pi_dir_find(part, err);
+}
+
+int pi_dir_find(const char *path, struct pi_error *err)
+{
+    char whole[PATH_MAX];
+    int r = copy_path(path, whole, err);
+    if (r < 0)
+        return r;
+    pi_auto_close int fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
         return pi_refuse(
             err, PI_HOST,
@@ -156,7 +176,7 @@ int pi_dir_open(const char *path, struct pi_error *err)
             path);
     if (fd < 0)
         return pi_fail(err, errno, "%s", path);
-    int r = check_owned(fd, path, err);
+    r = check_owned(fd, path, err);
     return r < 0 ? r : pi_steal_fd(&fd);
 }
 

@@ -34,6 +34,9 @@ int pi_dir_make(const char *path, struct pi_error *err);
 /* The same, and opens it (O_DIRECTORY | O_CLOEXEC). The descriptor is the caller's; negative on failure. */
 int pi_dir_open(const char *path, struct pi_error *err);
 
+/* The same for one that is there; -ENOENT where it is not. */
+int pi_dir_find(const char *path, struct pi_error *err);
+
 /* Removes name and all in it, never following a link. No error where it is not there. */
 int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err);
 

@@ -81,6 +81,18 @@ int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *
     return 0;
 }
 
+int pi_socket_connect(const char *folder, const char *name, struct pi_error *err)
+{
+    struct sockaddr_un address;
+    int r = pi_socket_address(folder, name, &address, err);
+    if (r < 0)
+        return r;
+    pi_auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return pi_fail(err, errno, "cannot connect to %s", address.sun_path);
+    return pi_steal_fd(&fd);
+}
+
 static bool is_program(const char *path)
 {
     struct stat st;

@@ -22,6 +22,10 @@ void pi_paths_done(struct pi_paths *paths);
 struct sockaddr_un;
 int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *ret, struct pi_error *err);
 
+/* A connection to FOLDER/NAME (O_CLOEXEC, non-blocking), or negative: -ENOENT, -ECONNREFUSED where nobody
+ * listens. */
+int pi_socket_connect(const char *folder, const char *name, struct pi_error *err);
+
 /* The absolute path of a program: as given where it holds a slash, else looked for in the absolute folders of
  * PATH. Allocated. PI_HOST where not found. */
 int pi_program_find(const char *name, char **ret, struct pi_error *err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/paths.h"
 #include "agent/base/text.h"
@@ -145,6 +146,14 @@ int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err)
     return 0;
 }
 
+int pi_proc_read(const char *pid, const char *file, struct pi_buf *ret)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, file);
+    int r = pi_file_read(AT_FDCWD, path, 64 << 10, ret, NULL);
+    return r < 0 || ret->size ? r : -ENODATA;
+}
+
 static int start_ticks(pid_t pid, uint64_t *ret)
 {
     char path[64];
@@ -212,11 +221,28 @@ static void last_line(const struct pi_buf *output, char *text, size_t size)
     pi_text_clean(start, (size_t)(end - start), text, size);
 }
 
+/* Waits until there is something to read; -ETIMEDOUT at end_ms (0 = never). */
+static int await_output(int fd, uint64_t end_ms)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        uint64_t now = end_ms ? pi_monotonic_ms() : 0;
+        if (end_ms && now >= end_ms)
+            return -ETIMEDOUT;
+        int n = poll(&readable, 1, end_ms ? (int)(end_ms - now) : -1);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return n > 0 ? 0 : -errno;
+    }
+}
+
 /* Keeps the end, which is where a program says why it failed. */
-static int collect(int fd, struct pi_buf *output)
+static int collect(int fd, uint64_t end_ms, struct pi_buf *output)
 {
     char chunk[4096];
     for (;;) {
+        int r = await_output(fd, end_ms);
+        if (r < 0)
+            return r;
         ssize_t n = read(fd, chunk, sizeof chunk);
         if (n < 0 && errno == EINTR)
             continue;
@@ -224,13 +250,18 @@ static int collect(int fd, struct pi_buf *output)
             return n < 0 ? -errno : 0;
         if (output->size + (size_t)n > output->max)
             pi_buf_consume(output, output->size + (size_t)n - output->max);
-        int r = pi_buf_add(output, chunk, (size_t)n);
-        if (r < 0)
+        if ((r = pi_buf_add(output, chunk, (size_t)n)) < 0)
             return r;
     }
 }
 
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err)
+{
+    return pi_run_within(argv, 0, output, ret_code, err);
+}
+
+int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *output, int *ret_code,
+                  struct pi_error *err)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -254,13 +285,20 @@ int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
     close(pi_steal_fd(&writer));
-    r = collect(reader, &out);
+    r = collect(reader, timeout_ms ? pi_monotonic_ms() + timeout_ms : 0, &out);
     close(pi_steal_fd(&reader));
+    if (r == -ETIMEDOUT)
+        pi_signal(pidfd, SIGKILL);
 
     int code, status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return pi_fail(err, errno, "cannot wait for %s", argv[0]);
+    if (r == -ETIMEDOUT) {
+        char waited[32];
+        pi_refuse(err, PI_TIMEOUT, "%s did not end in %s", argv[0], pi_duration_format(timeout_ms, waited));
+        return r;
+    }
     if (r == 0 && output)
         r = pi_buf_add(output, out.data, out.size);
     if (r < 0)

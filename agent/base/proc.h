@@ -45,6 +45,9 @@ int pi_reap(int pidfd, int *ret_code, char *text, size_t text_size);
 /* This host's boot id (/proc/sys/kernel/random/boot_id). */
 int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err);
 
+/* Adds /proc/PID/FILE to ret ("self" is a pid, too); -ENODATA where it is empty. */
+int pi_proc_read(const char *pid, const char *file, struct pi_buf *ret);
+
 /* The identity of a running process. */
 int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err);
 
@@ -60,5 +63,9 @@ int pi_signal(int pidfd, int signal);
  * workers, never for the agent's loop. Refuses with the last line of the output where the program fails;
  * ret_code, where not NULL, takes the exit code instead. */
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
+
+/* The same for at most timeout_ms (0 = no limit): then the program is killed, which is PI_TIMEOUT. */
+int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *output, int *ret_code,
+                  struct pi_error *err);
 
 #endif

@@ -222,7 +222,7 @@ static int control_socket(struct agent *agent, struct pi_error *err)
 {
     if (agent->service.listen_fd >= 0)
         return pi_steal_fd(&agent->service.listen_fd);
-    pi_auto_close int other = socket_connect_unix(agent->paths.runtime, API_SOCKET_NAME, NULL);
+    pi_auto_close int other = pi_socket_connect(agent->paths.runtime, API_SOCKET_NAME, NULL);
     if (other >= 0 || other == -EAGAIN)
         return pi_refuse(
             err, PI_CONFLICT,

@@ -7,7 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/buf.h"
-#include "agent/daemon/sockets.h"
+#include "agent/base/paths.h"
 
 struct console {
     int fd;
@@ -51,7 +51,7 @@ static void on_io(void *user)
 int console_new(uv_loop_t *loop, const char *folder, const char *name, const struct console_handler *handler,
                 void *user, struct console **ret, struct pi_error *err)
 {
-    pi_auto_close int fd = socket_connect_unix(folder, name, err);
+    pi_auto_close int fd = pi_socket_connect(folder, name, err);
     if (fd < 0)
         return fd;
     struct console *console = calloc(1, sizeof *console);

@@ -7,8 +7,8 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/paths.h"
 #include "agent/daemon/budget.h"
-#include "agent/daemon/sockets.h"
 
 /* A busy machine says some KiB a second. */
 #define BYTES_BURST      (4u << 20)
@@ -97,7 +97,7 @@ static void on_deadline(void *user)
 int qmp_link_new(uv_loop_t *loop, const char *folder, const char *name, uint64_t greeting_ms,
                  const struct qmp_handler *handler, void *user, struct qmp_link **ret, struct pi_error *err)
 {
-    pi_auto_close int fd = socket_connect_unix(folder, name, err);
+    pi_auto_close int fd = pi_socket_connect(folder, name, err);
     if (fd < 0)
         return fd;
     struct qmp_link *link = calloc(1, sizeof *link);

@@ -12,67 +12,20 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/base/paths.h"
+#include "agent/base/proc.h"
 #include "agent/base/random.h"
-#include "agent/daemon/sockets.h"
-
-static int read_proc(const char *pid, const char *file, struct pi_buf *ret)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%s/%s", pid, file);
-    int r = pi_file_read(AT_FDCWD, path, 64 << 10, ret, NULL);
-    return r < 0 || ret->size ? r : -ENODATA;
-}
+#include "agent/base/user_manager.h"
 
 static bool in_service(void)
 {
     pi_auto_buf struct pi_buf cgroups = {0};
-    return read_proc("self", "cgroup", &cgroups) == 0 && strstr(cgroups.data, ".service\n");
-}
-
-/* The manager's process: its listening socket tells whose it is. */
-static int find_manager(pid_t *ret, struct pi_error *err)
-{
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    char folder[PATH_MAX];
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    snprintf(folder, sizeof folder, "%s/systemd", runtime ? runtime : "");
-    pi_auto_close int fd = socket_connect_unix(folder, "private", err);
-    if (fd < 0)
-        return fd;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return pi_fail(err, errno, "%s/private", folder);
-    *ret = peer.pid;
-    return 0;
-}
-
-/* What the manager may limit: the controllers of its own cgroup, which is the parent of its init.scope. In
- * the first version of cgroups no user's manager is given any. */
-static int read_controllers(pid_t manager, struct pi_buf *ret)
-{
-    static const char unified[] = "0::", leaf[] = "/init.scope";
-    pi_auto_buf struct pi_buf cgroups = {0};
-    char pid[16], path[PATH_MAX];
-    snprintf(pid, sizeof pid, "%d", (int)manager);
-    int r = read_proc(pid, "cgroup", &cgroups);
-    char *group = r < 0 ? NULL : strstr(cgroups.data, unified);
-    if (!group)
-        return r < 0 ? r : -ENOTSUP;
-    group += strlen(unified);
-    group[strcspn(group, "\n")] = '\0';
-    if (pi_ends_with(group, leaf))
-        group[strlen(group) - strlen(leaf)] = '\0';
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.controllers", group);
-    return pi_file_read(AT_FDCWD, path, 4096, ret, NULL);
+    return pi_proc_read("self", "cgroup", &cgroups) == 0 && strstr(cgroups.data, ".service\n");
 }
 
 static int check_controller(const char *option, const char *controller, pid_t manager, struct pi_error *err)
 {
-    pi_auto_buf struct pi_buf controllers = {0};
-    char *rest = read_controllers(manager, &controllers) < 0 ? NULL : controllers.data, *word;
-    while ((word = rest ? strtok_r(rest, " \n", &rest) : NULL))
-        if (!strcmp(word, controller))
-            return 0;
+    if (pi_user_manager_has(manager, controller))
+        return 0;
     return pi_refuse(
         err, PI_HOST,
         "--%s: this host gives users' systemd no %s controller: say Delegate=cpu memory pids for user@.service (with cgroup v2), or leave --%s out",
@@ -126,7 +79,7 @@ int scope_enter(const struct vm_spec *spec, struct pi_strv *argv, struct pi_erro
     pid_t manager = 0;
     if (!option && !in_service())
         return 0;
-    int r = find_manager(&manager, &why);
+    int r = pi_user_manager_find(&manager, &why);
     if (r == 0)
         r = pi_program_find("systemd-run", &program, &why);
     if (r < 0)
@@ -146,5 +99,5 @@ bool scope_is_pending(pid_t pid)
     pi_auto_buf struct pi_buf name = {0};
     char number[16];
     snprintf(number, sizeof number, "%d", (int)pid);
-    return read_proc(number, "comm", &name) == 0 && pi_starts_with(name.data, "systemd-run");
+    return pi_proc_read(number, "comm", &name) == 0 && pi_starts_with(name.data, "systemd-run");
 }

@@ -34,18 +34,6 @@ int socket_listen_unix(const char *folder, const char *name, struct pi_error *er
     return pi_steal_fd(&fd);
 }
 
-int socket_connect_unix(const char *folder, const char *name, struct pi_error *err)
-{
-    struct sockaddr_un address;
-    int r = pi_socket_address(folder, name, &address, err);
-    if (r < 0)
-        return r;
-    pi_auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return pi_fail(err, errno, "cannot connect to %s", address.sun_path);
-    return pi_steal_fd(&fd);
-}
-
 int socket_listen_loopback(uint16_t *port, struct pi_error *err)
 {
     struct sockaddr_in address = {

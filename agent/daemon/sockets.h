@@ -1,5 +1,4 @@
-/* The sockets of the agent: listening ones that it binds, and connections to those of a QEMU. All are
- * O_CLOEXEC and non-blocking. */
+/* The listening sockets that the agent binds. All are O_CLOEXEC and non-blocking. */
 #ifndef PIAGENT_DAEMON_SOCKETS_H
 #define PIAGENT_DAEMON_SOCKETS_H
 
@@ -10,9 +9,6 @@
 /* A listening unix socket FOLDER/NAME, 0600 from the first moment, in place of what lay there. The
  * descriptor, or negative. */
 int socket_listen_unix(const char *folder, const char *name, struct pi_error *err);
-
-/* A connection to it, or negative: -ENOENT, -ECONNREFUSED where nobody listens. */
-int socket_connect_unix(const char *folder, const char *name, struct pi_error *err);
 
 /* A listening TCP socket on 127.0.0.1; *port 0 = any free one, which it then holds. */
 int socket_listen_loopback(uint16_t *port, struct pi_error *err);

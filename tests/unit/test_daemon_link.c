@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "agent/base/paths.h"
 #include "agent/daemon/console.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/sockets.h"
@@ -81,7 +82,7 @@ static void unix_socket_is_private_and_replaces_what_lay_there(void **state)
     assert_int_equal(st.st_mode, S_IFSOCK | 0600);
     assert_int_equal(fcntl(again, F_GETFD), FD_CLOEXEC);
     assert_true(fcntl(again, F_GETFL) & O_NONBLOCK);
-    pi_auto_close int client = socket_connect_unix(f->folder->path, "sock", NULL);
+    pi_auto_close int client = pi_socket_connect(f->folder->path, "sock", NULL);
     assert_true(client >= 0);
     close(f->listen_fd);
     f->listen_fd = again;
@@ -92,10 +93,10 @@ static void connection_that_nobody_answers_says_where(void **state)
 {
     struct fixture *f = *state;
     struct pi_error err;
-    assert_int_equal(socket_connect_unix(f->folder->path, "none", &err), -ENOENT);
+    assert_int_equal(pi_socket_connect(f->folder->path, "none", &err), -ENOENT);
     assert_non_null(strstr(err.text, "/none: No such file"));
     close(pi_steal_fd(&f->listen_fd));
-    assert_int_equal(socket_connect_unix(f->folder->path, "sock", &err), -ECONNREFUSED);
+    assert_int_equal(pi_socket_connect(f->folder->path, "sock", &err), -ECONNREFUSED);
 }
 
 static void loopback_port_is_any_free_one_or_the_one_asked_for(void **state)
