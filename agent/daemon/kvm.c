@@ -2,27 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/fs.h"
-
-#define DISTRUST_FILE "kvm-runs-no-guest"
-
-static bool distrusted(const struct agent *agent)
-{
-    pi_auto_buf struct pi_buf boot_id = {0};
-    pi_auto_close int dir = open(agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir >= 0 && pi_file_read(dir, DISTRUST_FILE, 64, &boot_id, NULL) == 0 && boot_id.data &&
-           !strcmp(boot_id.data, agent->boot_id);
-}
+#include "agent/vm/kvm.h"
 
 void kvm_distrust(const struct agent *agent)
 {
-    struct pi_error err;
-    pi_auto_close int dir = open(agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || pi_file_write(dir, DISTRUST_FILE, agent->boot_id, strlen(agent->boot_id), 0600, &err) < 0)
+    if (vm_kvm_distrust(agent->paths.runtime, agent->boot_id) < 0)
         agent_log("cannot remember that KVM runs no guest here: each start will try it again");
 }
 
@@ -34,7 +20,7 @@ static int usable(const struct vm_spec *spec, struct pi_error *err)
             err, PI_HOST,
             "KVM runs guests of this host's own architecture only, not %s: leave --accel out, or say --accel tcg",
             vm_arch_names[spec->arch]);
-    pi_auto_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    pi_auto_close int fd = open(VM_KVM_DEVICE, O_RDWR | O_CLOEXEC);
     if (fd >= 0)
         return 0;
     if (errno == EACCES)
@@ -53,6 +39,8 @@ int kvm_choose(const struct agent *agent, const struct vm_spec *spec, enum vm_ac
     int r = spec->accel == VM_ACCEL_TCG ? -ENOTSUP : usable(spec, err);
     if (spec->accel == VM_ACCEL_KVM && r < 0)
         return r;
-    *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !distrusted(agent)) ? VM_ACCEL_KVM : VM_ACCEL_TCG;
+    *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !vm_kvm_distrusted(agent->paths.runtime, agent->boot_id))
+               ? VM_ACCEL_KVM
+               : VM_ACCEL_TCG;
     return 0;
 }

@@ -130,6 +130,13 @@ static int write_smbios(struct instance *instance, struct pi_error *err)
 
 /* The command line. */
 
+static int refuse_qemu(enum vm_arch arch, struct pi_error *err)
+{
+    struct vm_packages packages = vm_qemu_packages(arch);
+    return pi_refuse(err, PI_HOST, "%s is not installed: install %s (Debian) or %s (Fedora)",
+                     vm_qemu_program(arch), packages.debian, packages.fedora);
+}
+
 static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_strv *ret,
                       struct pi_error *err)
 {
@@ -139,9 +146,7 @@ static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_
     bool uefi = vm_spec_uses_uefi(spec);
     int r = pi_program_find(vm_qemu_program((enum vm_arch)spec->arch), &qemu, err);
     if (r < 0)
-        return pi_refuse(err, PI_HOST, "%s is not installed: install %s",
-                         vm_qemu_program((enum vm_arch)spec->arch),
-                         vm_qemu_packages((enum vm_arch)spec->arch));
+        return refuse_qemu((enum vm_arch)spec->arch, err);
     if (uefi && (r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err)) < 0)
         return r;
     struct vm_host host = {.qemu = qemu,

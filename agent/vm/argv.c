@@ -10,18 +10,19 @@
 #include "agent/base/auto.h"
 
 static const struct {
-    const char *program, *packages;
+    const char *program;
+    struct vm_packages packages;
     const char *machine;
     const char *cpu[VM_ACCEL_TCG + 1];
 } arches[VM_ARCHES] = {
     [VM_X86_64] = {"qemu-system-x86_64",
-                   "qemu-system-x86 (Debian) or qemu-system-x86-core (Fedora)",
+                   {"qemu-system-x86", "qemu-system-x86-core"},
                    "q35",
                    {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
     /* cortex-a72 is the Raspberry Pi 4's core; it has no pointer authentication, which is slow to emulate.
      * gic-version=max: the default, version 2, ends at 8 CPUs. */
     [VM_AARCH64] = {"qemu-system-aarch64",
-                    "qemu-system-arm (Debian) or qemu-system-aarch64-core (Fedora)",
+                    {"qemu-system-arm", "qemu-system-aarch64-core"},
                     "virt,gic-version=max",
                     {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "cortex-a72"}},
 };
@@ -31,7 +32,7 @@ const char *vm_qemu_program(enum vm_arch arch)
     return arches[arch].program;
 }
 
-const char *vm_qemu_packages(enum vm_arch arch)
+struct vm_packages vm_qemu_packages(enum vm_arch arch)
 {
     return arches[arch].packages;
 }

@@ -28,10 +28,9 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
 /* Whether this spec boots through UEFI: aarch64 always, x86_64 when asked for. */
 bool vm_spec_uses_uefi(const struct vm_spec *spec);
 
-/* "qemu-system-x86_64" or "qemu-system-aarch64", and the Debian and Fedora packages that hold it, for
- * messages. */
+/* "qemu-system-x86_64" or "qemu-system-aarch64", and what holds it. */
 const char *vm_qemu_program(enum vm_arch arch);
-const char *vm_qemu_packages(enum vm_arch arch);
+struct vm_packages vm_qemu_packages(enum vm_arch arch);
 
 /* Blocking, for workers: makes the overlay (qemu-img, checked against the base's own size and the disk's free
  * space) and, for UEFI, the variable store as qcow2 in folder. */

@@ -18,10 +18,15 @@
 
 /* Machine patterns of descriptors are matched against a versioned name ("pc-q35-*"). */
 static const char *const machines[VM_ARCHES] = {[VM_X86_64] = "pc-q35-7.2", [VM_AARCH64] = "virt-7.2"};
-static const char *const packages[VM_ARCHES] = {
-    [VM_X86_64] = "ovmf (Debian) or edk2-ovmf (Fedora)",
-    [VM_AARCH64] = "qemu-efi-aarch64 (Debian) or edk2-aarch64 (Fedora)",
+static const struct vm_packages packages[VM_ARCHES] = {
+    [VM_X86_64] = {"ovmf", "edk2-ovmf"},
+    [VM_AARCH64] = {"qemu-efi-aarch64", "edk2-aarch64"},
 };
+
+struct vm_packages vm_firmware_packages(enum vm_arch arch)
+{
+    return packages[arch];
+}
 
 static bool holds(const json_t *list, const char *word)
 {
@@ -162,8 +167,8 @@ static int find_in(enum vm_arch arch, const char *const *folders, struct vm_firm
         r = try_descriptor(folders, names.items[i], arch, ret);
     if (r != 0)
         return r < 0 ? pi_fail(err, -r, "firmware") : 0;
-    return pi_refuse(err, PI_HOST, "no UEFI firmware for %s is installed: install %s", vm_arch_names[arch],
-                     packages[arch]);
+    return pi_refuse(err, PI_HOST, "no UEFI firmware for %s is installed: install %s (Debian) or %s (Fedora)",
+                     vm_arch_names[arch], packages[arch].debian, packages[arch].fedora);
 }
 
 int vm_firmware_find(enum vm_arch arch, const char *const *folders, struct vm_firmware_files *ret,

@@ -24,6 +24,9 @@ int vm_firmware_parse(const char *json, size_t size, enum vm_arch arch, struct v
 int vm_firmware_find(enum vm_arch arch, const char *const *folders, struct vm_firmware_files *ret,
                      struct pi_error *err);
 
+/* What holds it. */
+struct vm_packages vm_firmware_packages(enum vm_arch arch);
+
 void vm_firmware_done(struct vm_firmware_files *files);
 
 #endif

@@ -23,6 +23,11 @@ extern const char *const vm_arch_names[];     /* "x86_64", "aarch64" */
 extern const char *const vm_accel_names[];    /* "auto", "kvm", "tcg" */
 extern const char *const vm_firmware_names[]; /* "auto", "bios", "uefi" */
 
+/* What holds a program or file that piagent needs, for messages. */
+struct vm_packages {
+    const char *debian, *fedora;
+};
+
 /* This host's own architecture, or VM_ARCHES where it is neither. */
 enum vm_arch vm_arch_host(void);
 

@@ -276,7 +276,7 @@ static void programs_and_packages_have_names(void **state)
     (void)state;
     assert_string_equal(vm_qemu_program(VM_X86_64), "qemu-system-x86_64");
     assert_string_equal(vm_qemu_program(VM_AARCH64), "qemu-system-aarch64");
-    assert_non_null(strstr(vm_qemu_packages(VM_AARCH64), "qemu-system-arm"));
+    assert_non_null(strstr(vm_qemu_packages(VM_AARCH64).debian, "qemu-system-arm"));
 }
 
 int main(void)
