@@ -35,6 +35,11 @@ const char *image_release_signer(const char *release)
     return NULL;
 }
 
+unsigned image_release_known(size_t index)
+{
+    return index < PI_ARRAY_SIZE(releases) ? releases[index].number : 0;
+}
+
 bool image_release_name(const char *release, const char *arch, struct image_name *ret)
 {
     uint64_t number;

@@ -6,6 +6,7 @@
 #define PIAGENT_IMAGE_RELEASE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "agent/image/name.h"
 
@@ -14,6 +15,9 @@
 /* The primary fingerprint (upper case) of the key that signs a release ("44", "45 Beta"), as Fedora publishes
  * it on https://fedoraproject.org/security; NULL for a release that is not known here. */
 const char *image_release_signer(const char *release);
+
+/* The releases whose signer is known here, from the oldest, by their numbers; 0 after the last. */
+unsigned image_release_known(size_t index);
 
 /* The name of a stable release's generic Cloud image; false for a release that is not known here. */
 bool image_release_name(const char *release, const char *arch, struct image_name *ret);

@@ -25,6 +25,16 @@ static int import_file(struct image_gpg *gpg, int dir_fd, const char *path, stru
     return pi_file_read(dir_fd, path, KEYS_MAX, &text, NULL) < 0 ? 0 : image_gpg_import(gpg, &text, err);
 }
 
+/* A release's key as Fedora's packages bring it. */
+static int import_packaged(struct image_gpg *gpg, const char *folder, const char *release,
+                           struct pi_error *err)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/RPM-GPG-KEY-fedora-%.*s-primary", folder, (int)strcspn(release, " "),
+             release);
+    return import_file(gpg, AT_FDCWD, path, err);
+}
+
 static int import_folder(struct image_gpg *gpg, const char *folder, struct pi_error *err)
 {
     pi_auto_closedir DIR *dir = opendir(folder);
@@ -50,12 +60,8 @@ static int find_key(struct image_gpg *gpg, const char *pin, const char *release,
                     const struct image_sources *sources, struct pi_error *err)
 {
     int r = 0;
-    for (size_t i = 0; i < PI_ARRAY_SIZE(host_folders) && r == 0 && !image_gpg_has(gpg, pin, NULL); i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/RPM-GPG-KEY-fedora-%.*s-primary", host_folders[i],
-                 (int)strcspn(release, " "), release);
-        r = import_file(gpg, AT_FDCWD, path, err);
-    }
+    for (size_t i = 0; i < PI_ARRAY_SIZE(host_folders) && r == 0 && !image_gpg_has(gpg, pin, NULL); i++)
+        r = import_packaged(gpg, host_folders[i], release, err);
     if (r == 0 && !image_gpg_has(gpg, pin, NULL))
         r = import_folder(gpg, sources->keys_dir, err);
     if (r == 0 && !image_gpg_has(gpg, pin, NULL))
@@ -115,4 +121,23 @@ int image_signature_check(const struct pi_buf *signed_text, const char *release,
         return pi_fail(err, -r, "cannot keep the signed text");
     memcpy(ret_signer, pin, sizeof pin);
     return 0;
+}
+
+int image_signature_keys_here(const struct image_sources *sources, struct image_meter *meter,
+                              struct pi_strv *ret, struct pi_error *err)
+{
+    pi_auto_image_gpg struct image_gpg gpg = {.home_fd = -1};
+    int r = image_gpg_open(meter, &gpg, err);
+    if (r == 0)
+        r = import_folder(&gpg, sources->keys_dir, err);
+    for (unsigned i = 0, number; r == 0 && (number = image_release_known(i)); i++) {
+        char release[16], pin[IMAGE_FINGERPRINT_LENGTH + 1];
+        snprintf(release, sizeof release, "%u", number);
+        for (size_t j = 0; j < PI_ARRAY_SIZE(host_folders) && r == 0; j++)
+            r = import_packaged(&gpg, host_folders[j], release, err);
+        if (r == 0 && image_sources_signer(sources, release, pin) && image_gpg_has(&gpg, pin, NULL) &&
+            (r = pi_strv_add(ret, release)) < 0)
+            pi_fail(err, -r, "keys");
+    }
+    return r;
 }

@@ -29,4 +29,11 @@ int image_signature_check(const struct pi_buf *signed_text, const char *release,
                           struct pi_buf *ret_text, char ret_signer[IMAGE_FINGERPRINT_LENGTH + 1],
                           struct pi_error *err);
 
+/*
+ * Adds the releases ("44") whose pinned key lies on this host: what image_signature_check() would fetch no
+ * key for. Errors are GnuPG's.
+ */
+int image_signature_keys_here(const struct image_sources *sources, struct image_meter *meter,
+                              struct pi_strv *ret, struct pi_error *err);
+
 #endif
