@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/colour.h"
 
 static int run_help(const struct cli_call *call, struct pi_error *err);
 
@@ -149,7 +150,9 @@ static int dispatch(int argc, char **argv, struct pi_error *err)
 int cli_report(const struct pi_error *err)
 {
     char line[sizeof err->text];
-    fprintf(stderr, "piagent: %s\n", pi_text_clean(err->text, strlen(err->text), line, sizeof line));
+    fprintf(stderr, "%spiagent:%s %s\n", cli_colour(STDERR_FILENO, CLI_BOLD_RED),
+            cli_colour(STDERR_FILENO, CLI_PLAIN),
+            pi_text_clean(err->text, strlen(err->text), line, sizeof line));
     return err->kind ? (int)err->kind : PI_FAILED;
 }
 

@@ -3,31 +3,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/cli/colour.h"
 
 #define SILENCE_MAX_MS 30000
 
-static bool is_terminal(int fd)
-{
-    const char *term = getenv("TERM");
-    return isatty(fd) && term && strcmp(term, "dumb") != 0;
-}
-
-bool cli_colours(int fd)
-{
-    const char *no_color = getenv("NO_COLOR");
-    return is_terminal(fd) && !(no_color && no_color[0]);
-}
-
 void cli_screen_init(struct cli_screen *screen)
 {
-    *screen = (struct cli_screen){.redraws = is_terminal(STDERR_FILENO), .spoken_ms = pi_monotonic_ms()};
+    *screen = (struct cli_screen){.redraws = cli_is_terminal(STDERR_FILENO), .spoken_ms = pi_monotonic_ms()};
 }
 
 unsigned cli_screen_width(const struct cli_screen *screen)

@@ -30,7 +30,4 @@ void cli_screen_clear(struct cli_screen *screen);
 /* The columns that a status line may take. */
 unsigned cli_screen_width(const struct cli_screen *screen);
 
-/* Whether colours are wanted on that descriptor: a terminal, no NO_COLOR (no-color.org), no dumb TERM. */
-bool cli_colours(int fd);
-
 #endif

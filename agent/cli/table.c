@@ -5,9 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/base/auto.h"
 #include "agent/base/text.h"
-#include "agent/cli/screen.h"
+#include "agent/cli/colour.h"
 
 #define CELL_MAX 1024
 
@@ -30,17 +29,6 @@ struct libscols_table *cli_table_new(const struct cli_column *columns, bool head
     return table;
 }
 
-const char *cli_state_colour(const char *state)
-{
-    static const char *const colours[][2] = {
-        {"ready", "green"}, {"running", "yellow"}, {"starting", "yellow"}, {"failed", "red"}, {"lost", "red"},
-    };
-    for (size_t i = 0; i < PI_ARRAY_SIZE(colours); i++)
-        if (!strcmp(state, colours[i][0]))
-            return colours[i][1];
-    return NULL;
-}
-
 int cli_table_add(struct libscols_table *table, const char *const *cells, const char *state)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
@@ -52,7 +40,10 @@ int cli_table_add(struct libscols_table *table, const char *const *cells, const 
         if (scols_line_set_data(line, i, clean) != 0)
             return -ENOMEM;
     }
-    return state && scols_line_set_color(line, cli_state_colour(state)) ? -ENOMEM : 0;
+    /* libsmartcols knows no colour that is empty. */
+    enum cli_colour colour = state ? cli_state_colour(state) : CLI_PLAIN;
+    const char *sequence = cli_colour(STDOUT_FILENO, colour);
+    return colour && *sequence && scols_line_set_color(line, sequence) ? -ENOMEM : 0;
 }
 
 int cli_table_print(struct libscols_table *table, struct pi_error *err)

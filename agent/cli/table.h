@@ -38,7 +38,4 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err);
 /* Prints the value, indented on a terminal and on one line elsewhere. */
 int cli_json_print(const json_t *value, struct pi_error *err);
 
-/* The colour of a state, as libsmartcols names colours, or NULL. */
-const char *cli_state_colour(const char *state);
-
 #endif

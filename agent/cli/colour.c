@@ -1,0 +1,44 @@
+#include "agent/cli/colour.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+
+bool cli_is_terminal(int fd)
+{
+    const char *term = getenv("TERM");
+    return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+bool cli_colours(int fd)
+{
+    const char *no_color = getenv("NO_COLOR");
+    return cli_is_terminal(fd) && !(no_color && no_color[0]);
+}
+
+const char *cli_colour(int fd, enum cli_colour colour)
+{
+    static const char *const sequences[] = {
+        [CLI_PLAIN] = "\033[0m", [CLI_BOLD] = "\033[1m",        [CLI_DIM] = "\033[2m",
+        [CLI_RED] = "\033[31m",  [CLI_GREEN] = "\033[32m",      [CLI_YELLOW] = "\033[33m",
+        [CLI_BLUE] = "\033[34m", [CLI_BOLD_RED] = "\033[1;31m",
+    };
+    return cli_colours(fd) ? sequences[colour] : "";
+}
+
+enum cli_colour cli_state_colour(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum cli_colour colour;
+    } colours[] = {
+        {"ready", CLI_GREEN},   {"created", CLI_YELLOW},  {"starting", CLI_YELLOW}, {"running", CLI_YELLOW},
+        {"paused", CLI_YELLOW}, {"stopping", CLI_YELLOW}, {"failed", CLI_RED},      {"lost", CLI_RED},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(colours); i++)
+        if (!strcmp(state, colours[i].state))
+            return colours[i].colour;
+    return CLI_PLAIN;
+}
