@@ -19,5 +19,6 @@ extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command;
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
+extern const struct cli_command cli_command_doctor;
 
 #endif

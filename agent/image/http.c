@@ -1,5 +1,6 @@
 #include "agent/image/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,4 +93,17 @@ int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *re
         reason = curl_easy_strerror(code);
     return pi_refuse(err, PI_NETWORK, "cannot fetch %s: %s: %s", url,
                      pi_text_clean(reason, strlen(reason), clean, sizeof clean - 1), hint(code));
+}
+
+int image_http_reach(const char *url, unsigned timeout_ms, struct pi_error *err)
+{
+    pi_auto_curl CURL *curl = curl_easy_init();
+    char reason[IMAGE_HTTP_REASON_BYTES];
+    if (!curl)
+        return pi_fail(err, ENOMEM, "%s", url);
+    image_http_setup(curl, url, true, IMAGE_HTTP_STALL_S, reason);
+    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    CURLcode code = curl_easy_perform(curl);
+    return code == CURLE_OK ? 0 : image_http_failed(curl, code, url, reason, err);
 }

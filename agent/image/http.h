@@ -30,4 +30,7 @@ void image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned
  * the reason and a hint. */
 int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *reason, struct pi_error *err);
 
+/* Whether the URL's server answers, within timeout_ms, that it is there: 0, else image_http_failed(). */
+int image_http_reach(const char *url, unsigned timeout_ms, struct pi_error *err);
+
 #endif
