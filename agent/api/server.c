@@ -67,6 +67,28 @@ const char *api_call_query(struct api_call *call, const char *name)
     return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct each_query {
+    int (*fn)(const char *name, const char *value, void *user);
+    void *user;
+    int result;
+};
+
+static enum MHD_Result on_query(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct each_query *each = user;
+    (void)kind;
+    each->result = each->fn(name, value, each->user);
+    return each->result < 0 ? MHD_NO : MHD_YES;
+}
+
+int api_call_each_query(struct api_call *call, int (*fn)(const char *name, const char *value, void *user),
+                        void *user)
+{
+    struct each_query each = {.fn = fn, .user = user};
+    MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, on_query, &each);
+    return each.result;
+}
+
 const struct pi_buf *api_call_body(const struct api_call *call)
 {
     return &call->body;
@@ -96,7 +118,7 @@ static void queue_reply(struct api_call *call, unsigned status, struct MHD_Respo
         resume(call);
 }
 
-void api_reply(struct api_call *call, unsigned status, json_t *body)
+static void reply(struct api_call *call, unsigned status, json_t *body, const char *allow)
 {
     json_auto_t *owned = body;
     char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
@@ -106,15 +128,32 @@ void api_reply(struct api_call *call, unsigned status, json_t *body)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     else
         free(text);
+    if (response && allow)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
     queue_reply(call, status, response);
+}
+
+void api_reply(struct api_call *call, unsigned status, json_t *body)
+{
+    reply(call, status, body, NULL);
+}
+
+static json_t *failure_json(const struct pi_error *err)
+{
+    char clean[sizeof err->text];
+    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
+    struct api_error error = {{.kind = (char *)pi_kind_name(err->kind), .message = clean}};
+    return api_write(error, &error);
 }
 
 void api_reply_error(struct api_call *call, const struct pi_error *err)
 {
-    char clean[sizeof err->text];
-    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
-    api_reply(call, statuses[err->kind] ? statuses[err->kind] : 500,
-              json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", clean));
+    reply(call, statuses[err->kind] ? statuses[err->kind] : 500, failure_json(err), NULL);
+}
+
+void api_reply_not_allowed(struct api_call *call, const char *allow, const struct pi_error *err)
+{
+    reply(call, MHD_HTTP_METHOD_NOT_ALLOWED, failure_json(err), allow);
 }
 
 static int socket_of(struct MHD_Connection *connection)

@@ -50,6 +50,9 @@ void api_server_end(struct api_server *server, const void *topic);
 const char *api_call_method(const struct api_call *call);
 const char *api_call_path(const struct api_call *call);
 const char *api_call_query(struct api_call *call, const char *name); /* NULL when absent */
+/* Calls fn for each query parameter (value may be NULL) until one returns negative, which is returned. */
+int api_call_each_query(struct api_call *call, int (*fn)(const char *name, const char *value, void *user),
+                        void *user);
 const struct pi_buf *api_call_body(const struct api_call *call);
 
 /* The body as a JSON object, an empty one for an empty body: new reference, or NULL with err filled. */
@@ -58,6 +61,8 @@ json_t *api_call_json(const struct api_call *call, struct pi_error *err);
 /* The answer: exactly one of them ends the call, which is not to be touched afterwards. body is stolen. */
 void api_reply(struct api_call *call, unsigned status, json_t *body);
 void api_reply_error(struct api_call *call, const struct pi_error *err);
+/* Status 405; allow lists the methods that the path has: "GET, POST". */
+void api_reply_not_allowed(struct api_call *call, const char *allow, const struct pi_error *err);
 void api_reply_stream(struct api_call *call, const struct api_stream *stream);
 
 #endif

@@ -11,6 +11,11 @@ const struct pi_field api_failure_fields[] = {
     {0},
 };
 
+const struct pi_field api_error_fields[] = {
+    PI_FIELD(api_error, error, PI_FIELD_STRUCT, .required = true, .nested = api_failure_fields),
+    {0},
+};
+
 const struct pi_field api_agent_fields[] = {
     STRING(api_agent, version),      NUMBER(api_agent, pid),
     NUMBER(api_agent, imds_port),    NUMBER(api_agent, instances),
@@ -86,6 +91,11 @@ const struct pi_field api_summary_fields[] = {
     NUMBER(api_instance, memory_mib),
     NUMBER(api_instance, ssh_port),
     NUMBER(api_instance, started_ms),
+    {0},
+};
+
+const struct pi_field api_qemu_command_fields[] = {
+    LIST(api_qemu_command, argv, .required = true, .max = 4096),
     {0},
 };
 

@@ -1,25 +1,7 @@
 /*
  * The wire of the control API: requests, replies and events as structs, each bound to its JSON object by a
- * table (agent/base/fields.h). HTTP over a unix socket, see api/server.h; paths:
- *
- *   GET    /v1/agent                      struct api_agent
- *   POST   /v1/agent/stop                 {}: guests run on
- *   GET    /v1/instances                  {"instances": [struct api_instance...]}
- *   GET    /v1/instances?summary=1        the same with what a list of machines shows (api_summary_fields)
- *   POST   /v1/instances                  struct api_create -> 202 struct api_instance; follow its events
- *   GET    /v1/instances/NAME             struct api_instance
- *   DELETE /v1/instances/NAME             removes a stopped instance with all its files
- *   POST   /v1/instances/NAME/start       {} -> 202
- *   POST   /v1/instances/NAME/powerdown   struct api_stop (all optional) -> 202
- *   POST   /v1/instances/NAME/kill        struct api_stop -> 202: quit at once
- *   POST   /v1/instances/NAME/reset|pause|resume   {} -> 200 when QEMU has answered
- *   GET    /v1/instances/NAME/events?since=SEQ&follow=1    JSON lines: struct api_event (seq > SEQ), for ever
- * with follow GET    /v1/instances/NAME/console?tail=BYTES&follow=1  the console's bytes as they are, from
- * BYTES before the end (absent: all that is kept) POST   /v1/instances/NAME/console     the body's bytes go
- * to the console's input GET    /v1/instances/NAME/qemu-command   {"argv": [...]}
- *
- * A failure is {"error": {"kind": KIND, "message": TEXT}} (struct api_failure), its HTTP status by kind
- * (api/server.h).
+ * table (agent/base/fields.h). Which path takes and gives which is in api/operations.h, and as an OpenAPI
+ * document in GET /v1/openapi.json.
  */
 #ifndef PIAGENT_API_TYPES_H
 #define PIAGENT_API_TYPES_H
@@ -38,6 +20,12 @@ struct api_failure {
     char *message;
 };
 extern const struct pi_field api_failure_fields[];
+
+/* The body of every failure; its HTTP status goes by its kind (api/server.h). */
+struct api_error {
+    struct api_failure error;
+};
+extern const struct pi_field api_error_fields[];
 
 struct api_agent {
     char *version;
@@ -104,6 +92,11 @@ struct api_instance {
 extern const struct pi_field api_instance_fields[];
 extern const struct pi_field
     api_summary_fields[]; /* some of them: reading all of a thousand machines takes long */
+
+struct api_qemu_command {
+    struct pi_strv argv;
+};
+extern const struct pi_field api_qemu_command_fields[];
 
 struct api_stop {
     uint64_t

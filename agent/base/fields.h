@@ -34,6 +34,7 @@ struct pi_field {
     uint64_t min, max;
     const char *const *names;      /* PI_FIELD_ENUM: ends with NULL */
     const struct pi_field *nested; /* PI_FIELD_STRUCT: its table */
+    const char *help;              /* what it is, for documents made from the table; may be NULL */
 };
 
 /* A table ends with {0}. */

@@ -1,4 +1,4 @@
-/* "agent" itself, "agent status" and "agent stop". */
+/* "agent" itself, "agent status", "agent stop" and "agent openapi". */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "agent/api/openapi.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/proc.h"
@@ -117,6 +118,13 @@ static int run_stop(const struct cli_call *call, struct pi_error *err)
     return r;
 }
 
+static int run_openapi(const struct cli_call *call, struct pi_error *err)
+{
+    json_auto_t *document = api_openapi();
+    (void)call;
+    return document ? cli_json_print(document, err) : pi_fail(err, ENOMEM, "OpenAPI document");
+}
+
 /* main() runs the agent itself; what comes here has an operand or option too many. */
 static int run_agent(const struct cli_call *call, struct pi_error *err)
 {
@@ -153,4 +161,11 @@ const struct cli_command cli_command_agent_stop = {
     .summary = "stops the agent; machines run on",
     .example = "piagent agent stop",
     .run = run_stop,
+};
+const struct cli_command cli_command_agent_openapi = {
+    .name = "agent openapi",
+    .summary = "prints the control API as an OpenAPI document",
+    .details = "The agent itself serves it at /v1/openapi.json.",
+    .example = "piagent agent openapi",
+    .run = run_openapi,
 };

@@ -21,13 +21,19 @@ static const struct cli_command command_help = {
 };
 
 static const struct cli_command *const commands[] = {
-    &cli_command_run,      &cli_command_ps,           &cli_command_status,       &cli_command_console,
-    &cli_command_ssh,      &cli_command_logs,         &cli_command_powerdown,    &cli_command_reset,
-    &cli_command_pause,    &cli_command_resume,       &cli_command_kill,         &cli_command_start,
-    &cli_command_rm,       &cli_command_image_fetch,  &cli_command_image_ls,     &cli_command_image_verify,
-    &cli_command_image_rm, &cli_command_image_prune,  &cli_command_qemu_command, &cli_command_hash_password,
-    &cli_command_agent,    &cli_command_agent_status, &cli_command_agent_stop,   &cli_command_doctor,
-    &command_help,
+    &cli_command_run,          &cli_command_ps,
+    &cli_command_status,       &cli_command_console,
+    &cli_command_ssh,          &cli_command_logs,
+    &cli_command_powerdown,    &cli_command_reset,
+    &cli_command_pause,        &cli_command_resume,
+    &cli_command_kill,         &cli_command_start,
+    &cli_command_rm,           &cli_command_image_fetch,
+    &cli_command_image_ls,     &cli_command_image_verify,
+    &cli_command_image_rm,     &cli_command_image_prune,
+    &cli_command_qemu_command, &cli_command_hash_password,
+    &cli_command_agent,        &cli_command_agent_status,
+    &cli_command_agent_stop,   &cli_command_agent_openapi,
+    &cli_command_doctor,       &command_help,
 };
 
 /* How many words of argv name the command: 2 for "image fetch", 1 for "ps", 0 for another one. */

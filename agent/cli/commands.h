@@ -20,5 +20,6 @@ extern const struct cli_command cli_command_image_verify, cli_command_image_rm, 
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command;
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
 extern const struct cli_command cli_command_doctor;
+extern const struct cli_command cli_command_agent_openapi;
 
 #endif

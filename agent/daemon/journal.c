@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/lines.h"
@@ -211,7 +212,7 @@ int journal_stream(struct instance *instance, uint64_t since, bool follow, struc
         if (pi_lines_feed(&lines, chunk, n, seek_line, &search) < 0)
             break;
     pi_lines_done(&lines);
-    return stream_new(instance, log, search.found, follow, "application/jsonl", ret, err);
+    return stream_new(instance, log, search.found, follow, API_TYPE_LINES, ret, err);
 }
 
 int console_stream(struct instance *instance, uint64_t tail, bool follow, struct api_stream *ret,
@@ -220,5 +221,5 @@ int console_stream(struct instance *instance, uint64_t tail, bool follow, struct
     const struct logfile *log = &instance->console_log;
     uint64_t oldest = logfile_oldest(log);
     uint64_t offset = tail < log->end - oldest ? log->end - tail : oldest;
-    return stream_new(instance, log, offset, follow, "application/octet-stream", ret, err);
+    return stream_new(instance, log, offset, follow, API_TYPE_BYTES, ret, err);
 }

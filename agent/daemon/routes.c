@@ -1,12 +1,18 @@
-/* The control API's paths (api/types.h) and what the agent does for each. */
+/* The control API's operations (api/operations.h) and what the agent does for each. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api/openapi.h"
+#include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/instance.h"
 
-#define INSTANCES "/v1/instances"
+static void get_openapi(struct agent *agent, struct api_call *call)
+{
+    (void)agent;
+    api_reply(call, 200, api_openapi());
+}
 
 static void get_agent(struct agent *agent, struct api_call *call)
 {
@@ -29,12 +35,13 @@ static void stop_agent(struct agent *agent, struct api_call *call)
     uv_stop(&agent->loop);
 }
 
+/* Checked already: check_query(). */
 static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
 {
     uint64_t value = otherwise;
     const char *text = api_call_query(call, name);
-    if (text && pi_number_parse(text, 0, INT64_MAX, &value, NULL) < 0)
-        value = otherwise;
+    if (text)
+        (void)pi_number_parse(text, 0, INT64_MAX, &value, NULL);
     return value;
 }
 
@@ -287,40 +294,85 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
         api_reply_error(call, &err);
         return;
     }
-    json_t *list = json_array();
-    for (size_t i = 0; i < argv.count; i++)
-        json_array_append_new(list, json_string(argv.items[i]));
-    api_reply(call, 200, json_pack("{s:o}", "argv", list));
+    api_reply(call, 200, api_write(qemu_command, &(struct api_qemu_command){argv}));
 }
 
 static const struct {
-    const char *method, *path;
-    void (*handle)(struct agent *agent, struct api_call *call);
-} agent_routes[] = {
-    {"GET", "/v1/agent", get_agent},
-    {"POST", "/v1/agent/stop", stop_agent},
-    {"GET", INSTANCES, list_instances},
-    {"POST", INSTANCES, create_instance},
+    void (*agent)(struct agent *agent, struct api_call *call);
+    void (*instance)(struct instance *instance, struct api_call *call);
+} handlers[API_OPERATIONS] = {
+    [API_GET_OPENAPI] = {.agent = get_openapi},
+    [API_GET_AGENT] = {.agent = get_agent},
+    [API_STOP_AGENT] = {.agent = stop_agent},
+    [API_LIST_INSTANCES] = {.agent = list_instances},
+    [API_CREATE_INSTANCE] = {.agent = create_instance},
+    [API_GET_INSTANCE] = {.instance = get_instance},
+    [API_DELETE_INSTANCE] = {.instance = delete_instance},
+    [API_START] = {.instance = start},
+    [API_POWERDOWN] = {.instance = powerdown},
+    [API_KILL] = {.instance = kill_},
+    [API_RESET] = {.instance = reset},
+    [API_PAUSE] = {.instance = pause_},
+    [API_RESUME] = {.instance = resume},
+    [API_GET_EVENTS] = {.instance = get_events},
+    [API_GET_CONSOLE] = {.instance = get_console},
+    [API_TYPE] = {.instance = post_console},
+    [API_GET_QEMU_COMMAND] = {.instance = get_qemu_command},
 };
 
-static const struct {
-    const char *method, *verb;
-    void (*handle)(struct instance *instance, struct api_call *call);
-} instance_routes[] = {
-    {"GET", "", get_instance},         {"DELETE", "", delete_instance},
-    {"POST", "start", start},          {"POST", "powerdown", powerdown},
-    {"POST", "kill", kill_},           {"POST", "reset", reset},
-    {"POST", "pause", pause_},         {"POST", "resume", resume},
-    {"GET", "events", get_events},     {"GET", "console", get_console},
-    {"POST", "console", post_console}, {"GET", "qemu-command", get_qemu_command},
-};
+/* The nearest path, with its {name}; NULL where there is none. */
+static const char *nearest_path(const char *path)
+{
+    static const char parent[] = "/v1/instances/";
+    const char *paths[API_OPERATIONS + 1] = {0};
+    char shape[160];
+    for (size_t i = 0; i < API_OPERATIONS; i++)
+        paths[i] = api_operations[i].path;
+    if (!pi_starts_with(path, parent))
+        return pi_nearest(path, paths);
+    const char *rest = strchr(path + strlen(parent), '/');
+    snprintf(shape, sizeof shape, "%s{name}%s", parent, rest ? rest : "");
+    return pi_nearest(shape, paths);
+}
 
 static void refuse_path(struct api_call *call)
 {
     struct pi_error err;
-    pi_refuse(&err, PI_NOT_FOUND, "the control API has no %.16s %.128s", api_call_method(call),
-              api_call_path(call));
+    const char *nearest = nearest_path(api_call_path(call));
+    pi_refuse(
+        &err, PI_NOT_FOUND, "the control API has no %.16s %.128s%s%s: GET /v1/openapi.json lists its paths",
+        api_call_method(call), api_call_path(call), nearest ? ": did you mean " : "", nearest ? nearest : "");
     api_reply_error(call, &err);
+}
+
+static void refuse_method(struct api_call *call, const char *allow)
+{
+    struct pi_error err;
+    pi_refuse(&err, PI_USAGE, "%.128s takes %s, not %.16s", api_call_path(call), allow,
+              api_call_method(call));
+    api_reply_not_allowed(call, allow, &err);
+}
+
+struct query_check {
+    const struct api_query *known;
+    struct pi_error *err;
+};
+
+static int check_parameter(const char *name, const char *value, void *user)
+{
+    const struct query_check *check = user;
+    uint64_t number;
+    for (const struct api_query *q = check->known; q && q->name; q++)
+        if (!strcmp(q->name, name))
+            return pi_context(check->err, pi_number_parse(value ? value : "", 0, q->max, &number, check->err),
+                              "the query's '%s'", name);
+    return pi_refuse(check->err, PI_USAGE, "the query's '%.64s' is not known here", name);
+}
+
+static int check_query(const struct api_operation *operation, struct api_call *call, struct pi_error *err)
+{
+    struct query_check check = {operation->queries, err};
+    return api_call_each_query(call, check_parameter, &check);
 }
 
 static void refuse_name(struct agent *agent, struct api_call *call, const char *name)
@@ -341,37 +393,58 @@ static void refuse_name(struct agent *agent, struct api_call *call, const char *
     api_reply_error(call, &err);
 }
 
-static void route_instance(struct agent *agent, struct api_call *call, const char *rest)
+/* What takes no members refuses any; the others read theirs. */
+static int check_body(const struct api_operation *operation, const struct api_call *call,
+                      struct pi_error *err)
 {
-    char name[PI_NAME_MAX + 2];
-    size_t length = strcspn(rest, "/");
-    snprintf(name, sizeof name, "%.*s", (int)length, rest);
-    const char *verb = rest[length] ? rest + length + 1 : "";
-    for (size_t i = 0; i < PI_ARRAY_SIZE(instance_routes); i++) {
-        if (strcmp(instance_routes[i].method, api_call_method(call)) != 0 ||
-            strcmp(instance_routes[i].verb, verb) != 0)
-            continue;
-        struct instance *instance = agent_find(agent, name, !strcmp(verb, "events"));
-        if (instance)
-            instance_routes[i].handle(instance, call);
-        else
-            refuse_name(agent, call, name);
+    if (!operation->request || operation->request->fields[0].key)
+        return 0;
+    json_auto_t *body = api_call_json(call, err);
+    return body ? pi_fields_read(operation->request->fields, body, false, NULL, err) : -EINVAL;
+}
+
+static void run_operation(struct agent *agent, struct api_call *call, enum api_operation_id id,
+                          const char *name)
+{
+    struct pi_error err;
+    const struct api_operation *operation = &api_operations[id];
+    if (check_query(operation, call, &err) < 0 || check_body(operation, call, &err) < 0) {
+        api_reply_error(call, &err);
         return;
     }
-    refuse_path(call);
+    if (handlers[id].agent) {
+        handlers[id].agent(agent, call);
+        return;
+    }
+    struct instance *instance = agent_find(agent, name, id == API_GET_EVENTS);
+    if (instance)
+        handlers[id].instance(instance, call);
+    else
+        refuse_name(agent, call, name);
+}
+
+/* HEAD is GET without its body, which the server leaves out. */
+static bool method_fits(const char *method, const char *asked)
+{
+    return !strcmp(method, asked) || (!strcmp(asked, "HEAD") && !strcmp(method, "GET"));
 }
 
 void agent_route(struct api_call *call, void *user)
 {
-    const char *path = api_call_path(call);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(agent_routes); i++) {
-        if (!strcmp(agent_routes[i].method, api_call_method(call)) && !strcmp(agent_routes[i].path, path)) {
-            agent_routes[i].handle(user, call);
+    char name[PI_NAME_MAX + 2], allow[64] = "";
+    for (int id = 0; id < API_OPERATIONS; id++) {
+        const struct api_operation *operation = &api_operations[id];
+        if (!api_path_match(operation->path, api_call_path(call), name, sizeof name))
+            continue;
+        if (method_fits(operation->method, api_call_method(call))) {
+            run_operation(user, call, (enum api_operation_id)id, name);
             return;
         }
+        size_t used = strlen(allow);
+        snprintf(allow + used, sizeof allow - used, "%s%s", used ? ", " : "", operation->method);
     }
-    if (pi_starts_with(path, INSTANCES "/"))
-        route_instance(user, call, path + strlen(INSTANCES "/"));
+    if (allow[0])
+        refuse_method(call, allow);
     else
         refuse_path(call);
 }

@@ -16,6 +16,7 @@ union any {
     struct api_agent agent;
     struct api_create create;
     struct api_instance instance;
+    struct api_qemu_command qemu_command;
     struct api_stop stop;
     struct api_event event;
 };
@@ -30,6 +31,7 @@ static const struct {
     {"agent", api_agent_fields, sizeof(struct api_agent), ""},
     {"create", api_create_fields, sizeof(struct api_create), "name"},
     {"instance", api_instance_fields, sizeof(struct api_instance), "name state"},
+    {"qemu-command", api_qemu_command_fields, sizeof(struct api_qemu_command), "argv"},
     {"stop", api_stop_fields, sizeof(struct api_stop), ""},
     {"event", api_event_fields, sizeof(struct api_event), "kind"},
 };

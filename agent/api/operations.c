@@ -1,0 +1,175 @@
+#include "agent/api/operations.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PATH      "/v1/instances/{name}"
+#define NAME_HOLE "{name}"
+
+static const struct pi_field no_fields[] = {{0}};
+
+static const struct api_schema document = {.name = "OpenAPI"};
+static const struct api_schema empty = {"Empty", no_fields, NULL, {0}};
+static const struct api_schema error = {"Error", api_error_fields, NULL, {0}};
+static const struct api_schema agent = {"Agent", api_agent_fields, NULL, {0}};
+static const struct api_schema create = {"Create", api_create_fields, NULL, {0}};
+static const struct api_schema instance = {"Instance", api_instance_fields, NULL, {0}};
+static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {0}};
+static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
+static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
+static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
+static const struct api_schema qemu_command = {"QemuCommand", api_qemu_command_fields, NULL, {0}};
+
+const struct api_schema *const api_schemas[] = {
+    &document, &empty,     &error, &agent, &create,       &instance,
+    &summary,  &instances, &stop,  &event, &qemu_command, NULL,
+};
+
+static const struct api_query list_queries[] = {
+    {"summary", 1, "1: only what a list of machines shows, which is quicker to read for a thousand of them"},
+    {0},
+};
+static const struct api_query event_queries[] = {
+    {"since", INT64_MAX, "the events after the one with this seq; all that are kept where absent"},
+    {"follow", 1, "1: goes on as more happens, until the machine is removed or the client leaves"},
+    {0},
+};
+static const struct api_query console_queries[] = {
+    {"tail", INT64_MAX, "so many bytes before the end; all that are kept where absent"},
+    {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},
+    {0},
+};
+
+const struct api_operation api_operations[API_OPERATIONS] = {
+    [API_GET_OPENAPI] = {.method = "GET",
+                         .path = "/v1/openapi.json",
+                         .id = "getOpenAPI",
+                         .summary = "This document",
+                         .status = 200,
+                         .reply = &document},
+    [API_GET_AGENT] = {.method = "GET",
+                       .path = "/v1/agent",
+                       .id = "getAgent",
+                       .summary = "What this agent is",
+                       .status = 200,
+                       .reply = &agent},
+    [API_STOP_AGENT] = {.method = "POST",
+                        .path = "/v1/agent/stop",
+                        .id = "stopAgent",
+                        .summary = "Stops the agent; guests run on",
+                        .request = &empty,
+                        .status = 200,
+                        .reply = &empty},
+    [API_LIST_INSTANCES] = {.method = "GET",
+                            .path = "/v1/instances",
+                            .id = "listInstances",
+                            .summary = "All machines, by name",
+                            .queries = list_queries,
+                            .status = 200,
+                            .reply = &instances},
+    [API_CREATE_INSTANCE] = {.method = "POST",
+                             .path = "/v1/instances",
+                             .id = "createInstance",
+                             .summary = "Makes a machine and starts it: follow its events",
+                             .request = &create,
+                             .status = 202,
+                             .reply = &instance},
+    [API_GET_INSTANCE] = {.method = "GET",
+                          .path = PATH,
+                          .id = "getInstance",
+                          .summary = "A machine",
+                          .status = 200,
+                          .reply = &instance},
+    [API_DELETE_INSTANCE] = {.method = "DELETE",
+                             .path = PATH,
+                             .id = "deleteInstance",
+                             .summary = "Removes a machine that does not run, with all its files",
+                             .status = 200,
+                             .reply = &empty},
+    [API_START] = {.method = "POST",
+                   .path = PATH "/start",
+                   .id = "start",
+                   .summary = "Starts a machine that does not run",
+                   .request = &empty,
+                   .status = 202,
+                   .reply = &instance},
+    [API_POWERDOWN] = {.method = "POST",
+                       .path = PATH "/powerdown",
+                       .id = "powerdown",
+                       .summary = "Asks the guest to switch itself off, and ends it where it does not",
+                       .request = &stop,
+                       .status = 202,
+                       .reply = &instance},
+    [API_KILL] = {.method = "POST",
+                  .path = PATH "/kill",
+                  .id = "kill",
+                  .summary = "Ends QEMU at once, its disk's buffers written",
+                  .request = &stop,
+                  .status = 202,
+                  .reply = &instance},
+    [API_RESET] = {.method = "POST",
+                   .path = PATH "/reset",
+                   .id = "reset",
+                   .summary = "Presses the reset button; answered when QEMU has done it",
+                   .request = &empty,
+                   .status = 200,
+                   .reply = &instance},
+    [API_PAUSE] = {.method = "POST",
+                   .path = PATH "/pause",
+                   .id = "pause",
+                   .summary = "Stops the guest's processors; answered when QEMU has done it",
+                   .request = &empty,
+                   .status = 200,
+                   .reply = &instance},
+    [API_RESUME] = {.method = "POST",
+                    .path = PATH "/resume",
+                    .id = "resume",
+                    .summary = "Lets a paused guest go on; answered when QEMU has done it",
+                    .request = &empty,
+                    .status = 200,
+                    .reply = &instance},
+    [API_GET_EVENTS] = {.method = "GET",
+                        .path = PATH "/events",
+                        .id = "getEvents",
+                        .summary = "A machine's events as JSON lines, oldest first",
+                        .queries = event_queries,
+                        .status = 200,
+                        .reply = &event,
+                        .stream_type = API_TYPE_LINES},
+    [API_GET_CONSOLE] = {.method = "GET",
+                         .path = PATH "/console",
+                         .id = "getConsole",
+                         .summary = "What the guest said on its serial console, byte for byte",
+                         .queries = console_queries,
+                         .status = 200,
+                         .stream_type = API_TYPE_BYTES},
+    [API_TYPE] = {.method = "POST",
+                  .path = PATH "/console",
+                  .id = "type",
+                  .summary = "Types the body's bytes into the serial console",
+                  .request_type = API_TYPE_BYTES,
+                  .status = 200,
+                  .reply = &empty},
+    [API_GET_QEMU_COMMAND] = {.method = "GET",
+                              .path = PATH "/qemu-command",
+                              .id = "getQemuCommand",
+                              .summary = "The QEMU command that a start would use now",
+                              .status = 200,
+                              .reply = &qemu_command},
+};
+
+bool api_path_match(const char *path_template, const char *path, char *name, size_t size)
+{
+    const char *hole = strstr(path_template, NAME_HOLE);
+    size_t before = hole ? (size_t)(hole - path_template) : strlen(path_template);
+    snprintf(name, size, "%s", "");
+    if (strncmp(path_template, path, before) != 0)
+        return false;
+    if (!hole)
+        return !path[before];
+    size_t length = strcspn(path + before, "/");
+    if (!length || strcmp(hole + strlen(NAME_HOLE), path + before + length) != 0)
+        return false;
+    snprintf(name, size, "%.*s", (int)length, path + before);
+    return true;
+}

@@ -1,0 +1,69 @@
+/*
+ * What the control API can do: one table, from which the agent dispatches (daemon/routes.c) and its OpenAPI
+ * document is made (api/openapi.h), so that they cannot differ. HTTP over a unix socket, see api/server.h.
+ * A failure is struct api_error, its HTTP status by kind (api/server.h).
+ */
+#ifndef PIAGENT_API_OPERATIONS_H
+#define PIAGENT_API_OPERATIONS_H
+
+#include "agent/api/types.h"
+
+/* A JSON object on the wire. */
+struct api_schema {
+    const char *name;
+    const struct pi_field *fields;     /* NULL: any object */
+    const char *list;                  /* the key of a list beside the fields, or NULL ... */
+    const struct api_schema *items[2]; /* ... and what may stand in it */
+};
+
+/* A query parameter: a whole number. */
+struct api_query {
+    const char *name;
+    uint64_t max;
+    const char *help;
+};
+
+enum api_operation_id {
+    API_GET_OPENAPI,
+    API_GET_AGENT,
+    API_STOP_AGENT,
+    API_LIST_INSTANCES,
+    API_CREATE_INSTANCE,
+    API_GET_INSTANCE,
+    API_DELETE_INSTANCE,
+    API_START,
+    API_POWERDOWN,
+    API_KILL,
+    API_RESET,
+    API_PAUSE,
+    API_RESUME,
+    API_GET_EVENTS,
+    API_GET_CONSOLE,
+    API_TYPE,
+    API_GET_QEMU_COMMAND,
+    API_OPERATIONS
+};
+
+struct api_operation {
+    const char *method, *path; /* "{name}" stands for an instance's name */
+    const char *id, *summary;
+    const struct api_query *queries;  /* ends with {0}; NULL = none */
+    const struct api_schema *request; /* NULL: no body is read */
+    const char *request_type;         /* of a body that is not JSON, or NULL */
+    unsigned status;                  /* of its success */
+    const struct api_schema *reply;   /* for a stream of JSON lines, of each line; NULL for bytes */
+    const char *stream_type;          /* NULL: one JSON object */
+};
+
+extern const struct api_operation api_operations[API_OPERATIONS];
+
+#define API_TYPE_LINES "application/jsonl"
+#define API_TYPE_BYTES "application/octet-stream"
+
+/* All that operations refer to, and the error; ends with NULL. */
+extern const struct api_schema *const api_schemas[];
+
+/* Whether path is of the template; name, of the size given, gets what stands for {name}, or "". */
+bool api_path_match(const char *path_template, const char *path, char *name, size_t size);
+
+#endif

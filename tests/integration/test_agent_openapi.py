@@ -1,0 +1,143 @@
+"""The OpenAPI document that the agent serves, held to OpenAPI's own rules and to what the agent answers in a machine's life."""
+
+import json
+import pathlib
+import subprocess
+
+import boot_sectors
+import jsonschema
+import pytest
+from piagent import User, wait_for
+
+OPENAPI_SCHEMA = pathlib.Path("/usr/share/openapi-specification/schemas/v3.0/schema.json")  # Debian's package
+
+
+class Checked:
+    """The control API asked with curl, each answer held to the document; it knows which operations have succeeded."""
+
+    def __init__(self, user):
+        self.socket = str(user.runtime / "agent.sock")
+        self.document = json.loads(user.do("agent", "openapi"))
+        self.succeeded = set()
+
+    def check(self, schema, value):
+        resolver = jsonschema.RefResolver("", self.document)
+        jsonschema.Draft4Validator(schema, resolver=resolver, format_checker=jsonschema.FormatChecker()).validate(value)
+
+    def resolve(self, value):
+        for part in value.get("$ref", "#").split("/")[1:]:
+            value = (value if part != "components" else self.document)[part]
+        return value
+
+    def send(self, method, path, body=None):
+        """Status, headers (lower case) and bytes, whatever they are."""
+        data = [] if body is None else ["--data-binary", body if isinstance(body, str) else json.dumps(body)]
+        how = ["-I"] if method == "HEAD" else ["-i", "-X", method]
+        out = subprocess.run(["curl", "-sS", "--max-time", "30", *how, *data, "--unix-socket", self.socket, f"http://piagent{path}"],
+                             stdout=subprocess.PIPE, timeout=60, check=True).stdout
+        head, _, content = out.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        return int(first.split()[1]), headers, content
+
+    def __call__(self, method, template, body=None, query="", name="pi"):
+        operation = self.document["paths"][template][method.lower()]
+        if body is not None and (asked := operation["requestBody"]["content"].get("application/json")):
+            self.check(asked["schema"], body)
+        status, headers, content = self.send(method, template.replace("{name}", name) + query, body)
+        known = operation["responses"].get(str(status))
+        kind = headers["content-type"]
+        schema = (known or self.resolve(operation["responses"]["default"]))["content"][kind]["schema"]
+        if known:
+            self.succeeded.add((method.lower(), template))
+        if kind == "application/octet-stream":
+            return content
+        values = [json.loads(line) for line in content.splitlines()]
+        for value in values:
+            self.check(schema, value)
+        return values if kind == "application/jsonl" else values[0] if known else (status, values[0]["error"])
+
+
+@pytest.fixture(scope="module")
+def user():
+    with User() as user:
+        user.do("ps")
+        yield user
+
+
+@pytest.fixture(scope="module")
+def api(user):
+    return Checked(user)
+
+
+def test_the_document_is_openapi_and_the_one_that_the_agent_serves(api):
+    assert api("GET", "/v1/openapi.json") == api.document
+    if OPENAPI_SCHEMA.exists():
+        jsonschema.Draft4Validator(json.loads(OPENAPI_SCHEMA.read_text())).validate(api.document)
+    else:
+        import openapi_spec_validator  # Fedora's package
+        openapi_spec_validator.validate_spec(api.document)
+    for schema in api.document["components"]["schemas"].values():
+        jsonschema.Draft4Validator.check_schema(schema)
+
+
+def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, api):
+    def is_now(*states):
+        return wait_for(f"pi is {states}", lambda: api("GET", "/v1/instances/{name}")["state"] in states, 60)
+    path = "/v1/instances/{name}"
+    create = {"name": "pi", "image": boot_sectors.obedient(user.home), "image_unverified": True, "arch": "x86_64",
+              "accel": "tcg", "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, "forwards": [], "user": "pi"}
+    assert api("POST", "/v1/instances", create)["name"] == "pi"
+    assert api("POST", "/v1/instances", create)[0] == 409
+    wait_for("it says something", lambda: b"hello" in user.console("pi"), 60)
+    is_now("running")
+    assert b"hello" in api("GET", f"{path}/console")
+    assert api("GET", f"{path}/qemu-command")["argv"][0].endswith("qemu-system-x86_64")
+    assert [view["name"] for view in api("GET", "/v1/instances")["instances"]] == ["pi"]
+    assert "uuid" not in api("GET", "/v1/instances", query="?summary=1")["instances"][0]
+    assert api("POST", f"{path}/pause", {})["name"] == "pi"
+    is_now("paused")
+    assert api("POST", f"{path}/pause", {})[0] == 409
+    api("POST", f"{path}/resume", {})
+    is_now("running")
+    api("POST", f"{path}/reset", {})
+    wait_for("it is up again", lambda: user.console("pi").count(b"hello") == 2, 60)
+    assert api("POST", f"{path}/console", "a") == {}
+    wait_for("it has read that", lambda: b"up" in user.console("pi"), 60)
+    assert api("POST", f"{path}/powerdown", {"timeout_ms": 60000})["state"] == "stopping"
+    is_now("stopped")
+    assert api("POST", f"{path}/start", {})["state"] == "starting"
+    is_now("running")
+    api("POST", f"{path}/kill", {"step_ms": 5000})
+    is_now("stopped")
+    events = api("GET", f"{path}/events")
+    assert {"state", "boot", "note"} <= {event["kind"] for event in events}
+    assert api("GET", f"{path}/events", query="?since=3&follow=0") == events[3:]
+    assert api("DELETE", path) == {}
+    assert api("DELETE", path)[0] == 404
+    assert api("GET", "/v1/agent")["instances"] == 0
+    assert api("POST", "/v1/agent/stop", {}) == {}
+    assert api.succeeded | {("get", "/v1/openapi.json")} == {
+        (method, path) for path, item in api.document["paths"].items() for method in item}
+
+
+def test_no_other_method_is_taken_and_allow_tells_which_are(user, api):
+    user.do("ps")  # starts the agent that was stopped
+    for path, item in api.document["paths"].items():
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"):
+            if method.lower() in item or (method == "HEAD" and "get" in item):
+                continue
+            status, headers, _ = api.send(method, path.replace("{name}", "nobody"))
+            assert (status, sorted(headers["allow"].lower().split(", "))) == (405, sorted(item)), (method, path)
+
+
+def test_head_is_get_without_its_body(user, api):
+    user.do("ps")
+    status, headers, content = api.send("HEAD", "/v1/agent")
+    assert (status, headers["content-type"], content) == (200, "application/json", b"")
+
+
+def test_unknown_members_and_wrong_numbers_are_against_the_document_too(api):
+    for body in ({"name": "a", "colour": "red"}, {"name": "a", "cpus": -1}, {}, {"name": 5}):
+        with pytest.raises(jsonschema.ValidationError):
+            api.check({"$ref": "#/components/schemas/Create"}, body)
