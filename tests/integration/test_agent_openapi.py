@@ -121,6 +121,23 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
         (method, path) for path, item in api.document["paths"].items() for method in item}
 
 
+def test_a_follower_gets_lines_that_the_document_describes(user, api):
+    user.do("ps")  # starts the agent that was stopped
+    user.boot("pi", boot_sectors.deaf(user.home))
+    command = ["curl", "-sSN", "--max-time", "60", "--unix-socket", api.socket, "http://piagent/v1/instances/pi/events?follow=1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        first = json.loads(curl.stdout.readline())
+        api("POST", "/v1/instances/{name}/kill", {})
+        events = [first]
+        while events[-1].get("state") != "stopped":
+            events.append(json.loads(curl.stdout.readline()))
+        user.wait_state("pi", "stopped")
+        api("DELETE", "/v1/instances/{name}")
+        assert curl.wait(20) == 0
+    for event in events:
+        api.check({"$ref": "#/components/schemas/Event"}, event)
+
+
 def test_no_other_method_is_taken_and_allow_tells_which_are(user, api):
     user.do("ps")  # starts the agent that was stopped
     for path, item in api.document["paths"].items():
