@@ -21,5 +21,6 @@ extern const struct cli_command cli_command_hash_password, cli_command_qemu_comm
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_agent_openapi;
+extern const struct cli_command cli_command_events;
 
 #endif

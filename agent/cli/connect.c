@@ -260,3 +260,41 @@ int cli_get_instance(struct cli_agent *agent, const char *name, struct api_insta
     }
     return r;
 }
+
+struct stream {
+    bool over;
+    int result;
+    struct pi_error error;
+    int (*data)(const char *bytes, size_t size, void *user);
+    void *user;
+};
+
+static int on_stream_data(const char *bytes, size_t size, void *user)
+{
+    struct stream *stream = user;
+    return stream->data(bytes, size, stream->user);
+}
+
+static void on_stream_done(int result, const struct pi_error *err, void *user)
+{
+    struct stream *stream = user;
+    stream->over = true;
+    stream->result = result;
+    stream->error = *err;
+}
+
+int cli_stream(struct cli_agent *agent, const char *path,
+               int (*data)(const char *bytes, size_t size, void *user), void *user, struct pi_error *err)
+{
+    struct stream stream = {.data = data, .user = user};
+    const struct api_sink sink = {.data = on_stream_data, .done = on_stream_done, .user = &stream};
+    int r = api_client_start(agent->client, "GET", path, NULL, 0, &sink, NULL, err);
+    while (r == 0 && !stream.over)
+        r = api_client_wait(agent->client, NULL, 0, -1, err);
+    if (r < 0 || stream.result == 0)
+        return r;
+    if (!stream.error.kind)
+        return pi_fail(err, -stream.result, "cannot write the output");
+    *err = stream.error;
+    return stream.result;
+}

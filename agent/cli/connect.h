@@ -44,6 +44,11 @@ void cli_agent_done(struct cli_agent *agent);
 int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
              const json_t *body, json_t **ret, struct pi_error *err);
 
+/* GETs what has no end, or is long: data gets its bytes as they come. A negative return of data ends it, with
+ * that as the result and "cannot write the output" as its message. */
+int cli_stream(struct cli_agent *agent, const char *path,
+               int (*data)(const char *bytes, size_t size, void *user), void *user, struct pi_error *err);
+
 /* The instance as the agent has it. Free it with api_done(instance, ret). */
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);

@@ -44,9 +44,6 @@ struct logs_options {
 struct logs {
     struct cli_strip strip;
     bool clean;
-    bool over;
-    int result;
-    struct pi_error error;
 };
 
 static int on_data(const char *bytes, size_t size, void *user)
@@ -60,34 +57,19 @@ static int on_data(const char *bytes, size_t size, void *user)
     return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&logs->strip, text.data, text.size));
 }
 
-static void on_done(int result, const struct pi_error *err, void *user)
-{
-    struct logs *logs = user;
-    logs->over = true;
-    logs->result = result;
-    logs->error = *err;
-}
-
 static int run_logs(const struct cli_call *call, struct pi_error *err)
 {
     const struct logs_options *options = call->values;
     char path[PI_NAME_MAX + 64];
     pi_auto_agent struct cli_agent agent = {0};
     struct logs logs = {.clean = isatty(STDOUT_FILENO)};
-    const struct api_sink sink = {.data = on_data, .done = on_done, .user = &logs};
     int r = pi_name_check(call->operands[0], err);
     if (r == 0)
         r = cli_connect(&agent, err);
     snprintf(path, sizeof path, "/v1/instances/%.*s/console%s", PI_NAME_MAX, call->operands[0],
              options->follow ? "?follow=1" : "");
     if (r == 0)
-        r = api_client_start(agent.client, "GET", path, NULL, 0, &sink, NULL, err);
-    while (r == 0 && !logs.over)
-        r = api_client_wait(agent.client, NULL, 0, -1, err);
-    if (r == 0 && logs.result < 0) {
-        *err = logs.error;
-        r = logs.error.kind ? logs.result : pi_fail(err, -logs.result, "cannot write the output");
-    }
+        r = cli_stream(&agent, path, on_data, &logs, err);
     return r;
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import boot_sectors
 import jsonschema
 import pytest
-from piagent import User, wait_for
+from piagent import NOT_FOUND, User, wait_for
 
 OPENAPI_SCHEMA = pathlib.Path("/usr/share/openapi-specification/schemas/v3.0/schema.json")  # Debian's package
 
@@ -111,6 +111,10 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     api("POST", f"{path}/kill", {"step_ms": 5000})
     is_now("stopped")
     events = api("GET", f"{path}/events")
+    assert [json.loads(line) for line in user.do("events", "pi", "--json").splitlines()] == events
+    lines = user.do("events", "pi", "--since", "3").splitlines()
+    assert [line.split()[2] for line in lines] == [event["kind"] for event in events[3:]]
+    assert "no machine named pj" in user.refused(NOT_FOUND, "events", "pj")
     assert {"state", "boot", "note"} <= {event["kind"] for event in events}
     assert api("GET", f"{path}/events", query="?since=3&follow=0") == events[3:]
     assert api("DELETE", path) == {}
