@@ -18,11 +18,13 @@ static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
 static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
 static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
-static const struct api_schema qemu_command = {"QemuCommand", api_qemu_command_fields, NULL, {0}};
+static const struct api_schema qemu_option = {"QemuOption", api_qemu_option_fields, NULL, {0}};
+static const struct api_schema qemu_command = {
+    "QemuCommand", api_qemu_command_fields, "options", {&qemu_option}};
 
 const struct api_schema *const api_schemas[] = {
-    &document, &empty,     &error, &agent, &create,       &instance,
-    &summary,  &instances, &stop,  &event, &qemu_command, NULL,
+    &document,  &empty, &error, &agent,       &create,       &instance, &summary,
+    &instances, &stop,  &event, &qemu_option, &qemu_command, NULL,
 };
 
 static const struct api_query list_queries[] = {

@@ -113,6 +113,13 @@ const struct pi_field api_qemu_command_fields[] = {
     {0},
 };
 
+const struct pi_field api_qemu_option_fields[] = {
+    STRING(api_qemu_option, group, .required = true, .help = "what its words are about"),
+    STRING(api_qemu_option, why, .help = "what they are for"),
+    LIST(api_qemu_option, words, .required = true, .max = 4096, .help = "of argv"),
+    {0},
+};
+
 const struct pi_field api_stop_fields[] = {
     NUMBER(api_stop, timeout_ms, .max = 24 * 3600 * 1000,
            .help = "for the guest to power itself off; 0 = default (90 s from its last sign of life)"),

@@ -91,9 +91,17 @@ extern const struct pi_field api_instance_fields[];
 extern const struct pi_field
     api_summary_fields[]; /* some of them: reading all of a thousand machines takes long */
 
+/* In the reply, "options" is besides: an array of api_qemu_option, of vm_argv_explain() (agent/vm/explain.h).
+ */
 struct api_qemu_command {
     struct pi_strv argv;
 };
+struct api_qemu_option {
+    char *group;
+    char *why;
+    struct pi_strv words;
+};
+extern const struct pi_field api_qemu_option_fields[];
 extern const struct pi_field api_qemu_command_fields[];
 
 struct api_stop {

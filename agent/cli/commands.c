@@ -40,6 +40,7 @@ static const struct cli_command *const commands[] = {
     &cli_command_image_rm,
     &cli_command_image_prune,
     &cli_command_qemu_command,
+    &cli_command_explain,
     &cli_command_hash_password,
     &cli_command_agent,
     &cli_command_agent_status,

@@ -7,6 +7,7 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/instance.h"
+#include "agent/vm/explain.h"
 
 static void get_openapi(struct agent *agent, struct api_call *call)
 {
@@ -294,7 +295,9 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
         api_reply_error(call, &err);
         return;
     }
-    api_reply(call, 200, api_write(qemu_command, &(struct api_qemu_command){argv}));
+    json_t *reply = api_write(qemu_command, &(struct api_qemu_command){argv});
+    json_object_set_new(reply, "options", vm_argv_explain(&argv));
+    api_reply(call, 200, reply);
 }
 
 static const struct {

@@ -8,6 +8,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/vm/argv.h"
+#include "agent/vm/explain.h"
 #include "vm_fixture.h"
 
 static struct vm_host a_host(void)
@@ -260,6 +261,62 @@ static void spec_that_is_wrong_or_incomplete_makes_no_command_line(void **state)
     }
 }
 
+/* Each word of argv is told once, each option with its reason, and each group in one place. */
+static void assert_explained(const struct pi_strv *argv)
+{
+    json_auto_t *options = vm_argv_explain(argv), *groups = json_object();
+    size_t words = 0, i;
+    const char *last = "";
+    json_t *option;
+    json_array_foreach(options, i, option)
+    {
+        const char *group = json_string_value(json_object_get(option, "group"));
+        json_t *list = json_object_get(option, "words");
+        words += json_array_size(list);
+        if (!json_object_get(option, "why"))
+            fail_msg("%s has no reason: give it one in agent/vm/explain.c",
+                     json_string_value(json_array_get(list, 0)));
+        if (strcmp(group, last) != 0)
+            assert_null(json_object_get(groups, group));
+        json_object_set_new(groups, last = group, json_true());
+    }
+    assert_int_equal(words, argv->count);
+}
+
+static void every_option_is_explained(void **state)
+{
+    struct vm_firmware_files uefi = {.code = TEXT("/f"), .code_format = TEXT("raw")};
+    (void)state;
+    for (int arch = 0; arch < VM_ARCHES; arch++) {
+        for (int variant = 0; variant < 16; variant++) {
+            struct vm_spec spec = fixture_spec((enum vm_arch)arch);
+            struct vm_host host = a_host();
+            spec.isolate = variant & 1;
+            spec.memory_max_mib = variant & 2 ? 2048 : 0;
+            host.accel = variant & 4 ? VM_ACCEL_KVM : VM_ACCEL_TCG;
+            host.firmware = variant & 8 ? &uefi : NULL;
+            pi_strv_add(&spec.forwards, "127.0.0.1:8080:80");
+            pi_auto_strv struct pi_strv argv = built(&spec, &host);
+            assert_explained(&argv);
+            pi_strv_done(&spec.forwards);
+        }
+    }
+}
+
+static void option_that_nothing_is_known_of_comes_last_without_a_reason(void **state)
+{
+    pi_auto_strv struct pi_strv argv = {0};
+    (void)state;
+    for (const char *const *word = (const char *const[]){"qemu", "-frob", "x", "-S", NULL}; *word; word++)
+        pi_strv_add(&argv, *word);
+    json_auto_t *options = vm_argv_explain(&argv);
+    assert_int_equal(json_array_size(options), 3);
+    const json_t *last = json_array_get(options, 2);
+    assert_string_equal(json_string_value(json_object_get(last, "group")), "other");
+    assert_null(json_object_get(last, "why"));
+    assert_int_equal(json_array_size(json_object_get(last, "words")), 2);
+}
+
 static void uefi_is_a_choice_on_x86_64_only(void **state)
 {
     (void)state;
@@ -291,6 +348,8 @@ int main(void)
         cmocka_unit_test(isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
+        cmocka_unit_test(every_option_is_explained),
+        cmocka_unit_test(option_that_nothing_is_known_of_comes_last_without_a_reason),
         cmocka_unit_test(uefi_is_a_choice_on_x86_64_only),
         cmocka_unit_test(programs_and_packages_have_names),
     };
