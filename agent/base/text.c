@@ -47,6 +47,8 @@ int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err)
     static const char units[] = "KMGT";
     double value;
     const char *s = scan_decimal(text, &value);
+    if (s && s[0] == ' ' && s[1])
+        s++;
     if (s && *s) {
         const char *unit = strchr(units, toupper((unsigned char)*s));
         if (unit) {
@@ -69,7 +71,12 @@ static uint64_t duration_unit(const char **s)
     static const struct {
         const char *name;
         uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    } units[] = {
+        {"ms", 1},    {"sec", 1000},  {"s", 1000},     {"min", 60000},
+        {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
+    };
+    if (**s == ' ')
+        ++*s;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (pi_starts_with(*s, units[i].name)) {
             *s += strlen(units[i].name);
@@ -91,10 +98,12 @@ int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err)
         uint64_t unit = first && !*s ? 1000 : duration_unit(&s);
         first = false;
         good = unit != 0;
+        if (s[0] == ' ' && s[1])
+            s++;
         total += value * (double)unit;
     }
     if (!good || !s || total > 1e12)
-        return pi_refuse(err, PI_USAGE, "'%.32s' is not a duration: write it as 90s, 2m or 1h30m", text);
+        return pi_refuse(err, PI_USAGE, "'%.32s' is not a duration: write it as 90s, 2m, 1h30m or 2d", text);
     *ret_ms = (uint64_t)(total + 0.5);
     return 0;
 }

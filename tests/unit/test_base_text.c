@@ -71,7 +71,9 @@ static void sizes_are_read(void **state)
         {"-1", BAD},
         {"+1", BAD},
         {" 1", BAD},
-        {"1 G", BAD},
+        {"1 G", 1ull << 30},
+        {"1.5 GiB", 3ull << 29},
+        {"1  G", BAD},
         {"1 ", BAD},
         {".5G", BAD},
         {"1.G", BAD},
@@ -117,9 +119,17 @@ static void durations_are_read(void **state)
         {"-1s", BAD},
         {"1m30", BAD},
         {"0m5", BAD},
-        {"1d", BAD},
+        {"1d", 86400000},
+        {"1d02h", 93600000},
+        {"1.5h", 5400000},
+        {"1w", 604800000},
+        {"2 min", 120000},
+        {"1h 30min", 5400000},
+        {"90sec", 90000},
+        {"1y", BAD},
+        {"1s  2s", BAD},
         {"1s ", BAD},
-        {"1 s", BAD},
+        {"1 s", 1000},
         {"1.s", BAD},
         {"1e3s", BAD},
         {"inf", BAD},
@@ -186,7 +196,7 @@ static void refusals_say_how_to_write_it(void **state)
     assert_int_equal(err.kind, PI_USAGE);
     assert_string_equal(err.text, "'big' is not a size: write it as 512M, 1G or 1.5G");
     assert_true(pi_duration_parse("soon", &value, &err) < 0);
-    assert_string_equal(err.text, "'soon' is not a duration: write it as 90s, 2m or 1h30m");
+    assert_string_equal(err.text, "'soon' is not a duration: write it as 90s, 2m, 1h30m or 2d");
     assert_true(pi_number_parse("x", 1, 8, &value, &err) < 0);
     assert_string_equal(err.text, "'x' is not a whole number from 1 to 8");
 }
