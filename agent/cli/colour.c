@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
@@ -10,6 +11,14 @@ bool cli_is_terminal(int fd)
 {
     const char *term = getenv("TERM");
     return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+unsigned cli_text_width(int fd)
+{
+    struct winsize size;
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+        return 80;
+    return size.ws_col < 110 ? size.ws_col : 110;
 }
 
 bool cli_colours(int fd)

@@ -23,6 +23,9 @@ enum cli_colour {
 /* Whether fd is a terminal that can do more than print lines: TERM is set, and not "dumb". */
 bool cli_is_terminal(int fd);
 
+/* The columns that text for people may take there: the terminal's, up to 110; 80 where it is none. */
+unsigned cli_text_width(int fd);
+
 /* Whether colours are wanted on fd: such a terminal, and no NO_COLOR that is not empty
  * (https://no-color.org).
  */

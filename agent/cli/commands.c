@@ -4,23 +4,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/colour.h"
+#include "agent/cli/table.h"
+#include "agent/cli/topics.h"
+
+#define SUMMARY_COLUMN 18
+#define TOPICS_MAX     16
 
 static int run_help(const struct cli_call *call, struct pi_error *err);
 
 static const struct cli_command command_help = {
     .name = "help",
-    .operands = "[COMMAND]",
-    .summary = "shows the commands, or the options of one",
-    .example = "piagent help run",
+    .operands = "[COMMAND | TOPIC]",
+    .summary = "shows the commands, the options of one, or a topic",
+    .example = "piagent help exit-codes",
     .max_operands = 2,
+    .operand = CLI_COMMAND,
     .run = run_help,
 };
 
-static const struct cli_command *const commands[] = {
+const struct cli_command *const cli_commands[] = {
     &cli_command_run,
     &cli_command_ps,
     &cli_command_status,
@@ -48,8 +55,14 @@ static const struct cli_command *const commands[] = {
     &cli_command_agent_openapi,
     &cli_command_doctor,
     &cli_command_events,
+    &cli_command_completion,
     &command_help,
+    &cli_command__complete,
+    &cli_command__pages,
+    NULL,
 };
+
+#define COUNT (PI_ARRAY_SIZE(cli_commands) - 1)
 
 /* How many words of argv name the command: 2 for "image fetch", 1 for "ps", 0 for another one. */
 static int words_matched(const struct cli_command *command, int argc, char **argv)
@@ -67,34 +80,51 @@ static const struct cli_command *find(int argc, char **argv, int *ret_words)
 {
     const struct cli_command *found = NULL;
     *ret_words = 0;
-    for (size_t i = 0; i < PI_ARRAY_SIZE(commands); i++) {
-        int words = words_matched(commands[i], argc, argv);
+    for (size_t i = 0; i < COUNT; i++) {
+        int words = words_matched(cli_commands[i], argc, argv);
         if (words > *ret_words) {
-            found = commands[i];
+            found = cli_commands[i];
             *ret_words = words;
         }
     }
     return found;
 }
 
+/* Whether the command has two words, and this is the first. */
+static bool begins(const struct cli_command *command, const char *first)
+{
+    return pi_starts_with(command->name, first) && command->name[strlen(first)] == ' ';
+}
+
+static bool is_group(const char *first)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (begins(cli_commands[i], first))
+            return true;
+    return false;
+}
+
 /* "fetch, ls, verify": what may follow the first word of commands of two. */
 static int second_words(const char *first, struct pi_buf *ret)
 {
     int r = 0;
-    size_t length = strlen(first);
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(commands); i++)
-        if (pi_starts_with(commands[i]->name, first) && commands[i]->name[length] == ' ')
-            r = pi_buf_printf(ret, "%s%s", ret->size ? ", " : "", commands[i]->name + length + 1);
+    for (size_t i = 0; r == 0 && i < COUNT; i++)
+        if (begins(cli_commands[i], first))
+            r = pi_buf_printf(ret, "%s%s", ret->size ? ", " : "", cli_commands[i]->name + strlen(first) + 1);
     return r;
 }
 
 /* "image fech" is compared as a whole, "pss web" by its first word. */
-static int unknown(int argc, char **argv, struct pi_error *err)
+static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
 {
-    const char *names[PI_ARRAY_SIZE(commands) + 1] = {0};
+    const char *names[COUNT + TOPICS_MAX + 1] = {0};
     char two[64];
-    for (size_t i = 0; i < PI_ARRAY_SIZE(commands); i++)
-        names[i] = commands[i]->name;
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        if (!cli_is_hidden(cli_commands[i]))
+            names[count++] = cli_commands[i]->name;
+    for (const struct cli_topic *const *t = cli_topics; topics && *t && count < COUNT + TOPICS_MAX; t++)
+        names[count++] = (*t)->name;
     snprintf(two, sizeof two, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     const char *nearest = pi_nearest(two, names);
     if (!nearest)
@@ -104,44 +134,120 @@ static int unknown(int argc, char **argv, struct pi_error *err)
         return pi_refuse(err, PI_USAGE, "piagent %.40s takes one of %s: see piagent help", argv[0],
                          seconds.data);
     if (nearest)
-        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s?",
-                         strchr(nearest, ' ') ? two : argv[0], nearest);
+        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?",
+                         strchr(nearest, ' ') ? two : argv[0], topics ? "help " : "", nearest);
     return pi_refuse(err, PI_USAGE, "there is no command '%.40s': see piagent help", argv[0]);
 }
 
-static int help_all(FILE *out)
+/* All commands, or those that begin with the word. */
+static int list_commands(const char *first, unsigned width, struct pi_buf *ret)
 {
-    fputs("piagent boots Fedora Cloud images with QEMU and cloud-init, and looks after them.\n\n", out);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(commands); i++)
-        fprintf(out, "  %-15s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\npiagent COMMAND --help shows a command's options; piagent --version, the version.\n"
-          "\nExample:\n  piagent run pi-1\n",
-          out);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < COUNT; i++) {
+        const struct cli_command *command = cli_commands[i];
+        if (cli_is_hidden(command) || (first && !begins(command, first)))
+            continue;
+        r = pi_buf_printf(ret, "  %-*s ", SUMMARY_COLUMN - 3, command->name);
+        if (r == 0)
+            r = cli_wrap(command->summary, SUMMARY_COLUMN, SUMMARY_COLUMN, width, ret);
+    }
+    return r;
+}
+
+static int list_topics(struct pi_buf *ret)
+{
+    int r = 0;
+    for (const struct cli_topic *const *t = cli_topics; r == 0 && *t; t++)
+        r = pi_buf_printf(ret, "  %-*s %s\n", SUMMARY_COLUMN - 3, (*t)->name, (*t)->summary);
+    return r;
+}
+
+static int help_all(int fd, struct pi_buf *ret)
+{
+    int r = pi_buf_puts(
+        ret, "piagent boots Fedora Cloud images with QEMU and cloud-init, and looks after them.\n\n");
+    if (r == 0)
+        r = list_commands(NULL, cli_text_width(fd), ret);
+    if (r == 0)
+        r = pi_buf_puts(ret, "\nTopics of piagent help:\n");
+    if (r == 0)
+        r = list_topics(ret);
+    return r < 0 ? r
+                 : pi_buf_puts(ret, "\npiagent COMMAND --help shows a command's options; piagent --version, "
+                                    "the version.\n\nExample:\n  piagent run pi-1\n");
+}
+
+/* The commands of two words that begin with this one. */
+static int help_group(const char *first, struct pi_buf *ret)
+{
+    int r = pi_buf_printf(ret, "piagent %s COMMAND\n\n", first);
+    return r < 0 ? r : list_commands(first, cli_text_width(STDOUT_FILENO), ret);
+}
+
+static int print_text(int r, const struct pi_buf *text, FILE *out, struct pi_error *err)
+{
+    if (r < 0)
+        return pi_fail(err, ENOMEM, "help");
+    fputs(text->data, out);
     return PI_OK;
 }
 
 static int help_one(const struct cli_command *command, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
-    if (cli_help(command, &text) < 0)
-        return pi_fail(err, ENOMEM, "help");
-    fputs(text.data, stdout);
-    return PI_OK;
+    return print_text(cli_help(command, cli_text_width(STDOUT_FILENO), &text), &text, stdout, err);
+}
+
+static const struct cli_topic *find_topic(const char *name)
+{
+    for (const struct cli_topic *const *t = cli_topics; *t; t++)
+        if (!strcmp((*t)->name, name))
+            return *t;
+    return NULL;
 }
 
 static int run_help(const struct cli_call *call, struct pi_error *err)
 {
     int words;
+    pi_auto_buf struct pi_buf text = {0};
     if (call->count == 0)
-        return help_all(stdout);
+        return print_text(help_all(STDOUT_FILENO, &text), &text, stdout, err);
     const struct cli_command *command = find((int)call->count, call->operands, &words);
-    return command ? help_one(command, err) : unknown((int)call->count, call->operands, err);
+    const struct cli_topic *topic = find_topic(call->operands[0]);
+    if (command && words == (int)call->count)
+        return help_one(command, err);
+    if (topic && call->count == 1)
+        return print_text(cli_topic_help(topic, cli_text_width(STDOUT_FILENO), &text), &text, stdout, err);
+    if (call->count == 1 && is_group(call->operands[0]))
+        return print_text(help_group(call->operands[0], &text), &text, stdout, err);
+    return unknown((int)call->count, call->operands, true, err);
+}
+
+/* Whether the command line asks for JSON: also where it is wrong otherwise. */
+static bool wants_json(const struct cli_command *command, char **argv)
+{
+    if (!cli_option_named(command, "json", strlen("json")))
+        return false;
+    while (*argv && strcmp(*argv, "--json") != 0 && strcmp(*argv, "--") != 0)
+        argv++;
+    return *argv && !strcmp(*argv, "--json");
+}
+
+/* For tools, where people get cli_report()'s line. */
+static int report_json(const struct pi_error *err)
+{
+    json_auto_t *error = cli_error_json(err), *line = json_pack("{s:O?}", "error", error);
+    if (!error || !line || json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII) < 0)
+        return cli_report(err);
+    fputc('\n', stderr);
+    return err->kind ? (int)err->kind : PI_FAILED;
 }
 
 static int run_command(const struct cli_command *command, char **argv, struct pi_error *err)
 {
     pi_auto_free void *values = calloc(1, command->values_size + 1);
     struct cli_operands operands = {0};
+    bool json = wants_json(command, argv);
     if (!values)
         return pi_fail(err, ENOMEM, "%s", command->name);
     int r = cli_parse(command, argv, values, &operands, err);
@@ -149,24 +255,39 @@ static int run_command(const struct cli_command *command, char **argv, struct pi
     if (r == 0)
         r = operands.help ? help_one(command, err) : command->run(&call, err);
     cli_values_done(command, values);
-    return r;
+    return r < 0 && json ? report_json(err) : r;
+}
+
+static int print_version(bool json, struct pi_error *err)
+{
+    json_auto_t *version = json ? json_pack("{s:s}", "version", PIAGENT_VERSION) : NULL;
+    if (json)
+        return version ? cli_json_print(version, err) : pi_fail(err, ENOMEM, "version");
+    puts("piagent " PIAGENT_VERSION);
+    return PI_OK;
+}
+
+static bool is_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
 static int dispatch(int argc, char **argv, struct pi_error *err)
 {
     int words;
+    pi_auto_buf struct pi_buf text = {0};
     if (argc == 0) {
-        help_all(stderr);
-        return PI_USAGE;
+        int r = print_text(help_all(STDERR_FILENO, &text), &text, stderr, err);
+        return r < 0 ? r : PI_USAGE;
     }
-    if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))
-        return help_all(stdout);
-    if (!strcmp(argv[0], "--version")) {
-        puts("piagent " PIAGENT_VERSION);
-        return PI_OK;
-    }
+    if (is_help(argv[0]))
+        return print_text(help_all(STDOUT_FILENO, &text), &text, stdout, err);
+    if (!strcmp(argv[0], "--version"))
+        return print_version(argc > 1 && !strcmp(argv[1], "--json"), err);
     const struct cli_command *command = find(argc, argv, &words);
-    return command ? run_command(command, argv + words, err) : unknown(argc, argv, err);
+    if (!command && argc == 2 && is_help(argv[1]) && is_group(argv[0]))
+        return print_text(help_group(argv[0], &text), &text, stdout, err);
+    return command ? run_command(command, argv + words, err) : unknown(argc, argv, false, err);
 }
 
 int cli_report(const struct pi_error *err)

@@ -4,6 +4,9 @@
 
 #include "agent/cli/options.h"
 
+/* All of them, hidden ones too; ends with NULL. */
+extern const struct cli_command *const cli_commands[];
+
 /* The whole command line: the exit code, one of enum pi_kind (ssh's own for "piagent ssh"). */
 int cli_main(int argc, char **argv);
 
@@ -18,6 +21,7 @@ extern const struct cli_command cli_command_pause, cli_command_resume, cli_comma
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command, cli_command_explain;
+extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_agent_openapi;

@@ -204,7 +204,7 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
     return err->kind == PI_CONFLICT ? await_other(agent, err) : r;
 }
 
-static int find_agent(struct cli_agent *ret, struct pi_error *err)
+int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err)
 {
     pi_auto_free char *socket = NULL;
     int r = pi_paths_find(&ret->paths, err);
@@ -221,13 +221,13 @@ static int find_agent(struct cli_agent *ret, struct pi_error *err)
 
 int cli_connect(struct cli_agent *ret, struct pi_error *err)
 {
-    int r = find_agent(ret, err);
+    int r = cli_connect_prepare(ret, err);
     return r < 0 ? r : cli_reconnect(ret, err);
 }
 
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err)
 {
-    int r = find_agent(ret, err);
+    int r = cli_connect_prepare(ret, err);
     return r < 0 ? r : ping(ret, err);
 }
 

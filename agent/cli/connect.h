@@ -27,6 +27,9 @@ int cli_connect(struct cli_agent *ret, struct pi_error *err);
 /* The same without starting one: PI_AGENT where none answers, -ETIMEDOUT where it only does not answer. */
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err);
 
+/* A client that has not yet asked whether anyone answers. */
+int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err);
+
 /* The process that holds the agent's lock, whether it answers or not; 0 where none does. */
 pid_t cli_agent_process(const struct pi_paths *paths);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/cli/words.h"
 #include "agent/image/ref.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -17,40 +18,46 @@
     }
 
 const struct cli_option cli_create_options[] = {
-    OPTION(image, "image", CLI_STRING, .argument = "IMAGE",
+    OPTION(image, "image", CLI_STRING, .kind = CLI_IMAGE, .group = "Image", .argument = "IMAGE",
            .help = "fedora, fedora:44, an https URL or a file (default: the newest fedora)"),
-    OPTION(image_sha256, "image-sha256", CLI_STRING, .argument = "HEX",
+    OPTION(image_sha256, "image-sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
            .help = "the image's SHA-256, for a URL or file without a published one"),
     OPTION(image_unverified, "image-unverified", CLI_FLAG,
            .help = "boot the image although nothing proves what it is"),
     OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,
            .help = "boot a Fedora image whose signature is missing or bad"),
-    OPTION(arch, "arch", CLI_STRING, .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's)"),
+    OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .group = "Machine",
+           .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's); the other one is emulated"),
     OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "memory (default: 1G)"),
     OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .min = 1, .max = 64,
            .help = "virtual CPUs (default: 2)"),
-    OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .argument = "SIZE",
-           .help = "memory that QEMU as a whole may use (default: no limit)"),
-    OPTION(cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = 10, .max = 6400,
-           .help = "processor time that it may use: 100 is one processor's (default: no limit)"),
     OPTION(disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
            .help = "disk, grown from the image (default: 10G)"),
-    OPTION(accel, "accel", CLI_STRING, .argument = "HOW",
+    OPTION(accel, "accel", CLI_STRING, .kind = CLI_WORD, .words = cli_words_accel, .argument = "HOW",
            .help = "auto, kvm or tcg (default: auto: KVM where guests run on it)"),
-    OPTION(firmware, "firmware", CLI_STRING, .argument = "WHICH",
-           .help = "auto, bios or uefi (aarch64 has uefi only)"),
-    OPTION(forwards, "forward", CLI_LIST, .argument = "[ADDR:]PORT:GUEST",
-           .help = "forward a TCP port of this host"),
+    OPTION(firmware, "firmware", CLI_STRING, .kind = CLI_WORD, .words = cli_words_firmware,
+           .argument = "WHICH", .help = "auto, bios or uefi (default: auto: uefi for aarch64, else bios)"),
+    OPTION(
+        forwards, "forward", CLI_LIST, .kind = CLI_TEXT, .group = "Network", .argument = "[ADDR:]PORT:GUEST",
+        .help = "forward a TCP port of this host: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
     OPTION(isolate, "isolate", CLI_FLAG,
            .help =
                "the guest reaches neither this host nor the network: only its seed, SSH and the forwards"),
-    OPTION(user, "user", CLI_STRING, .argument = "NAME", .help = "the login to make (default: fedora)"),
+    OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .group = "Limits", .argument = "SIZE",
+           .help = "memory that QEMU as a whole may use (default: no limit)"),
+    OPTION(cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = 10, .max = 6400,
+           .help = "processor time that it may use: 100 is one processor's (default: no limit)"),
+    OPTION(user, "user", CLI_STRING, .kind = CLI_TEXT, .group = "Login", .argument = "NAME",
+           .help = "the login to make (default: fedora)"),
     OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"),
-    OPTION(password_hash, "password-hash", CLI_STRING, .argument = "HASH",
+    OPTION(password_hash, "password-hash", CLI_STRING, .kind = CLI_TEXT, .argument = "HASH",
            .help = "its hash instead, as of piagent hash-password"),
-    OPTION(ssh_keys, "ssh-key", CLI_LIST, .argument = "FILE", .help = "public keys that may log in"),
-    OPTION(user_data, "user-data", CLI_STRING, .argument = "FILE", .help = "your own cloud-init user-data"),
-    OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
+    OPTION(ssh_keys, "ssh-key", CLI_LIST, .kind = CLI_FILE, .argument = "FILE",
+           .help = "public keys that may log in"),
+    OPTION(user_data, "user-data", CLI_STRING, .kind = CLI_FILE, .argument = "FILE",
+           .help = "your own cloud-init user-data"),
+    OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
+           .help = "return when the guest is ready"),
     {0},
 };
 

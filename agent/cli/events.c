@@ -114,5 +114,6 @@ const struct cli_command cli_command_events = {
     .values_size = sizeof(struct events_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE,
     .run = run_events,
 };

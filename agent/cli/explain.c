@@ -136,12 +136,13 @@ const struct cli_command cli_command_qemu_command = {
     .values_size = sizeof(struct command_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE,
     .run = run_qemu_command,
 };
 const struct cli_command cli_command_explain = {
     .name = "explain",
     .operands = "NAME",
-    .summary = "prints it with what each option is for",
+    .summary = "prints a machine's QEMU command with what each option is for",
     .details =
         "As an array that bash and zsh read, comments and all: \"${command[@]}\" runs it. What is named "
         "by fd=NUMBER is a socket that the agent opens and hands to QEMU; by hand write path=FILE "
@@ -151,5 +152,6 @@ const struct cli_command cli_command_explain = {
     .values_size = sizeof(struct command_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE,
     .run = run_explain,
 };

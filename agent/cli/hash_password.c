@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/words.h"
 #include "agent/seed/password.h"
 
 struct hash_options {
@@ -30,6 +31,8 @@ static const struct cli_option hash_table[] = {
     {.name = "method",
      .letter = 'm',
      .type = CLI_STRING,
+     .kind = CLI_WORD,
+     .words = cli_words_hash_method,
      .argument = "METHOD",
      .offset = offsetof(struct hash_options, method),
      .help = "yescrypt or sha512 (default: yescrypt)"},

@@ -12,6 +12,7 @@
 #include "agent/cli/bar.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/screen.h"
+#include "agent/cli/words.h"
 #include "agent/image/fetch.h"
 
 #define JSON_EVERY_MS 200 /* five lines a second at most */
@@ -148,8 +149,9 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     }
 
 static const struct cli_option fetch_table[] = {
-    FETCH(arch, "arch", CLI_STRING, .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's)"),
-    FETCH(sha256, "sha256", CLI_STRING, .argument = "HEX",
+    FETCH(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .argument = "ARCH",
+          .help = "x86_64 or aarch64 (default: this host's)"),
+    FETCH(sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
           .help = "its SHA-256, for a URL or file without a published one"),
     FETCH(unverified, "unverified", CLI_FLAG, .help = "take it although nothing proves what it is"),
     FETCH(allow_unsigned, "allow-unsigned", CLI_FLAG,
@@ -169,5 +171,6 @@ const struct cli_command cli_command_image_fetch = {
     .values_size = sizeof(struct fetch_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_IMAGE,
     .run = run_fetch,
 };

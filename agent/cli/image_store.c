@@ -294,7 +294,7 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
     char size[32];
     if (options->older_than_ms && options->older_than_ms < OLDER_THAN_MIN_MS)
         return pi_refuse(err, PI_USAGE,
-                         "--older-than is less than a minute: write it with its unit, 120h for five days");
+                         "--older-than is less than a minute: write it with its unit, 5d for five days");
     int r = shelf_open(&shelf, err);
     for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
         const struct image *image = &shelf.list.items[i];
@@ -325,7 +325,7 @@ static const struct cli_option prune_table[] = {
      .type = CLI_DURATION,
      .argument = "TIME",
      .offset = offsetof(struct prune_options, older_than_ms),
-     .help = "only those fetched longer ago (720h)"},
+     .help = "only those fetched longer ago than that: 30d, 12h"},
     {.name = "dry-run",
      .type = CLI_FLAG,
      .offset = offsetof(struct prune_options, dry_run),
@@ -348,6 +348,7 @@ const struct cli_command cli_command_image_verify = {
     .details = "IMAGE is a file name or the first digits of a SHA-256, as image ls shows them.",
     .example = "piagent image verify",
     .max_operands = 1,
+    .operand = CLI_STORED_IMAGE,
     .run = run_verify,
 };
 const struct cli_command cli_command_image_rm = {
@@ -358,6 +359,7 @@ const struct cli_command cli_command_image_rm = {
     .example = "piagent image rm 6205ae0c",
     .min_operands = 1,
     .max_operands = 64,
+    .operand = CLI_STORED_IMAGE,
     .run = run_rm,
 };
 const struct cli_command cli_command_image_prune = {

@@ -92,6 +92,7 @@ const struct cli_command cli_command_console = {
     .example = "piagent console pi-1",
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_console,
 };
 
@@ -107,5 +108,6 @@ const struct cli_command cli_command_logs = {
     .values_size = sizeof(struct logs_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE,
     .run = run_logs,
 };

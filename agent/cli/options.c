@@ -13,9 +13,46 @@
 
 static const struct cli_option no_options[] = {{0}};
 
-static const struct cli_option *table_of(const struct cli_command *command)
+const struct cli_option cli_option_help = {.name = "help", .letter = 'h', .help = "show this"};
+
+const struct cli_option *cli_options(const struct cli_command *command)
 {
     return command->options ? command->options : no_options;
+}
+
+bool cli_is_hidden(const struct cli_command *command)
+{
+    return command->name[0] == '_';
+}
+
+const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length)
+{
+    for (const struct cli_option *o = cli_options(command); o->name; o++)
+        if (strlen(o->name) == length && !strncmp(o->name, name, length))
+            return o;
+    return NULL;
+}
+
+const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter)
+{
+    for (const struct cli_option *o = cli_options(command); o->name; o++)
+        if (o->letter == letter)
+            return o;
+    return NULL;
+}
+
+int cli_check_word(const char *text, const char *const *words, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf all = {0};
+    for (size_t i = 0; words[i]; i++) {
+        if (!strcmp(words[i], text))
+            return 0;
+        if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
+            return pi_fail(err, ENOMEM, "words");
+    }
+    const char *nearest = pi_nearest(text, words);
+    return pi_refuse(err, PI_USAGE, "'%.40s' is none of %s%s%s%s", text, all.data,
+                     nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static int unknown(const struct cli_command *command, const char *shown, const char *name,
@@ -23,7 +60,7 @@ static int unknown(const struct cli_command *command, const char *shown, const c
 {
     const char *names[OPTIONS_MAX + 2] = {"help"};
     size_t count = 1;
-    for (const struct cli_option *o = table_of(command); o->name && count <= OPTIONS_MAX; o++)
+    for (const struct cli_option *o = cli_options(command); o->name && count <= OPTIONS_MAX; o++)
         names[count++] = o->name;
     const char *nearest = pi_nearest(name, names);
     if (nearest)
@@ -42,6 +79,8 @@ static int store(const struct cli_option *option, char *text, void *values, stru
         *(bool *)member = true;
         return 0;
     case CLI_STRING:
+        if (option->kind == CLI_WORD && (r = cli_check_word(text, option->words, err)) < 0)
+            break;
         *(char **)member = text;
         return 0;
     case CLI_NUMBER:
@@ -82,9 +121,9 @@ static int long_option(struct scan *scan, char *word, struct pi_error *err)
 {
     size_t length = strcspn(word + 2, "=");
     char *attached = word[2 + length] ? word + 2 + length + 1 : NULL;
-    for (const struct cli_option *o = table_of(scan->command); o->name; o++)
-        if (strlen(o->name) == length && !strncmp(o->name, word + 2, length))
-            return option_value(scan, o, attached, err);
+    const struct cli_option *o = cli_option_named(scan->command, word + 2, length);
+    if (o)
+        return option_value(scan, o, attached, err);
     char name[64], shown[66];
     snprintf(name, sizeof name, "%.*s", (int)(length < 40 ? length : 40), word + 2);
     snprintf(shown, sizeof shown, "--%s", name);
@@ -94,10 +133,8 @@ static int long_option(struct scan *scan, char *word, struct pi_error *err)
 static int short_options(struct scan *scan, char *word, struct pi_error *err)
 {
     for (char *letter = word + 1; *letter; letter++) {
-        const struct cli_option *o = table_of(scan->command);
-        while (o->name && o->letter != *letter)
-            o++;
-        if (!o->name)
+        const struct cli_option *o = cli_option_lettered(scan->command, *letter);
+        if (!o)
             return unknown(scan->command, (char[]){'-', *letter, '\0'}, word + 1, err);
         bool flag = o->type == CLI_FLAG;
         int r = option_value(scan, o, !flag && letter[1] ? letter + 1 : NULL, err);
@@ -121,7 +158,10 @@ static int check_count(const struct cli_command *command, const struct cli_opera
     if (operands->count > command->max_operands)
         return pi_refuse(err, PI_USAGE, "%s does not take '%s': see piagent %s --help", command->name,
                          operands->items[command->max_operands], command->name);
-    return 0;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && command->operand == CLI_WORD && i < operands->count; i++)
+        r = cli_check_word(operands->items[i], command->words, err);
+    return r < 0 ? pi_context(err, r, "%s", command->name) : 0;
 }
 
 /* One word that is not an operand, and what belongs to it. */
@@ -164,36 +204,7 @@ int cli_parse(const struct cli_command *command, char **argv, void *values, stru
 
 void cli_values_done(const struct cli_command *command, void *values)
 {
-    for (const struct cli_option *o = table_of(command); values && o->name; o++)
+    for (const struct cli_option *o = cli_options(command); values && o->name; o++)
         if (o->type == CLI_LIST)
             pi_strv_done((struct pi_strv *)((char *)values + o->offset));
-}
-
-static int help_line(const struct cli_option *option, struct pi_buf *ret)
-{
-    char letter[8] = "    ", left[64];
-    if (option->letter)
-        snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
-             option->argument ? option->argument : "");
-    return pi_buf_printf(ret, "  %-33s %s%s\n", left, option->help,
-                         option->type == CLI_LIST ? " (may be given several times)" : "");
-}
-
-int cli_help(const struct cli_command *command, struct pi_buf *ret)
-{
-    static const struct cli_option help = {.name = "help", .letter = 'h', .help = "show this"};
-    int r =
-        pi_buf_printf(ret, "piagent %s%s%s%s\n\n%c%s.\n", command->name, command->options ? " [OPTIONS]" : "",
-                      command->operands ? " " : "", command->operands ? command->operands : "",
-                      toupper(command->summary[0]), command->summary + 1);
-    if (r == 0 && command->details)
-        r = pi_buf_printf(ret, "\n%s\n", command->details);
-    if (r == 0)
-        r = pi_buf_puts(ret, "\n");
-    for (const struct cli_option *o = table_of(command); r == 0 && o->name; o++)
-        r = help_line(o, ret);
-    if (r == 0)
-        r = help_line(&help, ret);
-    return r < 0 ? r : pi_buf_printf(ret, "\nExample:\n  %s\n", command->example);
 }

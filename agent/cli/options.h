@@ -1,6 +1,7 @@
 /*
- * Commands and their options as tables: one table drives parsing and --help (and, one day, man pages and
- * completions). Pure functions but for cli_help's output buffer.
+ * Commands and their options as tables: one table drives parsing, --help, the man pages (man.h) and the
+ * shells' completions (complete.h). Adding a command is adding one struct. Pure functions but for cli_help's
+ * output buffer.
  *
  * Options are written --name VALUE, --name=VALUE, -n VALUE, -nVALUE, and flags may be joined (-df). They may
  * stand anywhere up to "--", or up to the first operand where the command passes the rest on (ssh).
@@ -24,14 +25,35 @@ enum cli_type {
     CLI_LIST,     /* struct pi_strv: may be given several times */
 };
 
+/* What an operand, or the value of a CLI_STRING or CLI_LIST, is: what a shell offers for it. Every one has a
+ * kind (a test holds the tables to it). */
+enum cli_kind {
+    CLI_NOT_SAID,
+    CLI_TEXT,         /* only its writer knows it: nothing is offered */
+    CLI_WORD,         /* one of words: others are refused, with the nearest */
+    CLI_FILE,         /* a path */
+    CLI_FOLDER,       /* a path of a folder */
+    CLI_IMAGE,        /* fedora, fedora:44, a URL or a file */
+    CLI_STORED_IMAGE, /* one that is in the store, by its file name */
+    CLI_MACHINE,      /* a machine's name */
+    CLI_MACHINE_LIVE, /* of one that runs */
+    CLI_MACHINE_OVER, /* of one that does not */
+    CLI_PLACE,        /* a file of this host's, or MACHINE:PATH */
+    CLI_COMMAND,      /* a command of piagent's */
+};
+
 struct cli_option {
     const char *name; /* "ssh-key", without dashes */
     char letter;      /* 'd', or 0 */
     enum cli_type type;
     const char *argument; /* what --help calls its value: "FILE"; NULL for flags */
     const char *help;
-    size_t offset;     /* of its member in the command's values */
-    uint64_t min, max; /* CLI_NUMBER */
+    const char
+        *group; /* the heading above it in --help and the man page, told with its first option; or NULL */
+    enum cli_kind kind;
+    const char *const *words; /* CLI_WORD: ends with NULL */
+    size_t offset;            /* of its member in the command's values */
+    uint64_t min, max;        /* CLI_NUMBER */
 };
 
 struct cli_command;
@@ -48,12 +70,14 @@ struct cli_command {
     const char *name;                 /* "ps", "image fetch" */
     const char *operands;             /* "NAME [-- COMMAND...]", or NULL */
     const char *summary;              /* one line */
-    const char *details;              /* more lines for --help, or NULL */
+    const char *details;              /* more for --help, or NULL: paragraphs with "\n\n" between them */
     const char *example;              /* one command line */
     const struct cli_option *options; /* ends with {0}; NULL = none but --help */
     size_t values_size;
     unsigned min_operands, max_operands;
-    bool passes_rest; /* what follows the first operand is not for us to read */
+    enum cli_kind operand;    /* what each operand is; where the rest is passed on, what the first is */
+    const char *const *words; /* CLI_WORD: ends with NULL */
+    bool passes_rest;         /* what follows the first operand is not for us to read */
 
     /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */
     int (*run)(const struct cli_call *call, struct pi_error *err);
@@ -75,7 +99,28 @@ int cli_parse(const struct cli_command *command, char **argv, void *values, stru
               struct pi_error *err);
 void cli_values_done(const struct cli_command *command, void *values);
 
-/* The text of "piagent COMMAND --help". 0 or -ENOMEM. */
-int cli_help(const struct cli_command *command, struct pi_buf *ret);
+/* A command for piagent's own use: "__complete". Nobody is told of it. */
+bool cli_is_hidden(const struct cli_command *command);
+
+/* The table, also of a command without options (empty), and the option that all of them have. */
+const struct cli_option *cli_options(const struct cli_command *command);
+extern const struct cli_option cli_option_help;
+
+/* By its name of that length, without dashes, and by its letter; NULL where there is none. */
+const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
+const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
+
+/* Refuses (PI_USAGE) what is none of words, with all of them or the nearest. */
+int cli_check_word(const char *text, const char *const *words, struct pi_error *err);
+
+/* The text of "piagent COMMAND --help", in lines of at most width columns. 0 or -ENOMEM. */
+int cli_help(const struct cli_command *command, unsigned width, struct pi_buf *ret);
+
+/* A term and what is said of it, as a line of --help: the text begins at column 36 and is wrapped there. */
+int cli_help_entry(const char *term, const char *text, unsigned width, struct pi_buf *ret);
+
+/* Adds text in lines of at most width columns, those after the first indented; column is where the first
+ * stands already. White space is where it may break; "\n\n" stays an empty line. */
+int cli_wrap(const char *text, unsigned indent, unsigned column, unsigned width, struct pi_buf *ret);
 
 #endif

@@ -305,5 +305,6 @@ const struct cli_command cli_command_status = {
     .values_size = sizeof(struct status_options),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_MACHINE,
     .run = run_status,
 };

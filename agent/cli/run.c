@@ -251,6 +251,7 @@ const struct cli_command cli_command_run = {
     .values_size = sizeof(struct cli_create),
     .min_operands = 1,
     .max_operands = 1,
+    .operand = CLI_TEXT,
     .run = run_run,
 };
 
@@ -264,5 +265,6 @@ const struct cli_command cli_command_start = {
     .values_size = sizeof(struct start_options),
     .min_operands = 1,
     .max_operands = 64,
+    .operand = CLI_MACHINE_OVER,
     .run = run_start,
 };

@@ -110,5 +110,6 @@ const struct cli_command cli_command_ssh = {
     .min_operands = 1,
     .max_operands = 4096,
     .passes_rest = true,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_ssh,
 };

@@ -60,3 +60,10 @@ int cli_json_print(const json_t *value, struct pi_error *err)
         return pi_fail(err, errno, "cannot write the output");
     return 0;
 }
+
+json_t *cli_error_json(const struct pi_error *err)
+{
+    char clean[sizeof err->text];
+    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
+    return json_pack("{s:s,s:s}", "kind", pi_kind_name(err->kind), "message", clean);
+}

@@ -38,4 +38,7 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err);
 /* Prints the value, indented on a terminal and on one line elsewhere. */
 int cli_json_print(const json_t *value, struct pi_error *err);
 
+/* {"kind": KIND, "message": TEXT}, as in an answer of the agent's. A new reference, or NULL. */
+json_t *cli_error_json(const struct pi_error *err);
+
 #endif

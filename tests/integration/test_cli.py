@@ -26,8 +26,9 @@ def run(tmp_path):
 
 
 def commands(run):
-    lines = run("help").stdout.splitlines()
-    return [line[2:18].strip() for line in lines if line.startswith("  ") and not line.startswith("  piagent")]
+    """Those of the list, where a summary that goes on in the next line is no name."""
+    listed = run("help").stdout.split("\n\n")[1].splitlines()
+    return [name for line in listed if (name := line[2:18].strip())]
 
 
 def test_every_command_explains_itself(run):
@@ -56,10 +57,10 @@ def test_version_is_one_line(run):
     (["pss"], USAGE, "there is no command 'pss': did you mean piagent ps?"),
     (["image", "fech", "fedora"], USAGE, "did you mean piagent image fetch?"),
     (["image"], USAGE, "piagent image takes one of fetch, ls, verify, rm, prune"),
-    (["image", "prune", "--older-than", "5"], USAGE, "120h for five days"),
+    (["image", "prune", "--older-than", "5"], USAGE, "5d for five days"),
     (["image", "fetch", "ftp://host/disk.qcow2"], USAGE, "neither by https nor by http"),
     (["frobnicate"], USAGE, "see piagent help"),
-    (["help", "stats"], USAGE, "did you mean piagent status?"),
+    (["help", "stats"], USAGE, "did you mean piagent help status?"),
     (["run"], USAGE, "run needs NAME"),
     (["run", "pi-1", "pi-2"], USAGE, "run does not take 'pi-2'"),
     (["run", "pi-1", "--memroy", "1G"], USAGE, "did you mean --memory?"),
@@ -125,3 +126,30 @@ def test_output_that_cannot_be_written_is_an_error(run):
         done = subprocess.run([BINARY, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
     assert done.returncode == 6
     assert "cannot write the output" in done.stderr
+
+
+@pytest.mark.parametrize("words, code, kind", [
+    (["agent", "status", "--json"], AGENT, "agent"),
+    (["status", "Pi_1", "--json", "--frob"], USAGE, "usage"),
+    (["image", "fetch", "--json"], USAGE, "usage"),
+])
+def test_with_json_a_mistake_is_json(run, words, code, kind):
+    shown = run(*words)
+    assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (code, "", 1)
+    error = json.loads(shown.stderr)["error"]
+    assert error["kind"] == kind and error["message"]
+
+
+def test_topics_are_told(run):
+    assert "\n  10 " in run("help", "exit-codes").stdout
+    assert "NO_COLOR" in run("help", "environment").stdout
+    assert "did you mean piagent help environment?" in run("help", "enviroment").stderr
+
+
+def test_two_words_that_share_the_first_are_listed(run):
+    assert run("image", "--help").stdout == run("help", "image").stdout
+    assert "image prune" in run("help", "image").stdout
+
+
+def test_version_is_json_too(run):
+    assert set(json.loads(run("--version", "--json").stdout)) == {"version"}

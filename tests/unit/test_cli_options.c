@@ -201,7 +201,7 @@ static void help_shows_each_option_and_an_example(void **state)
 {
     pi_auto_buf struct pi_buf text = {0};
     (void)state;
-    assert_int_equal(cli_help(&cli_command_run, &text), 0);
+    assert_int_equal(cli_help(&cli_command_run, 1000, &text), 0);
     for (const struct cli_option *o = cli_command_run.options; o->name; o++)
         if (!strstr(text.data, o->name) || !strstr(text.data, o->help))
             fail_msg("--%s is not in the help", o->name);

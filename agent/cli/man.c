@@ -1,0 +1,216 @@
+#include "agent/cli/man.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+#include "agent/cli/topics.h"
+
+/* A page under construction: the first failure sticks. */
+struct page {
+    struct pi_buf *out;
+    int r;
+};
+
+static void raw(struct page *page, const char *text)
+{
+    if (page->r == 0)
+        page->r = pi_buf_puts(page->out, text);
+}
+
+/* Text in which nothing means anything to roff: backslashes, a line's first dot or quote, a macro's quotes.
+ */
+static void text(struct page *page, const char *s, size_t length)
+{
+    for (size_t i = 0; i < length && page->r == 0; i++) {
+        bool begins = page->out->size == 0 || page->out->data[page->out->size - 1] == '\n';
+        if (begins && (s[i] == '.' || s[i] == '\''))
+            raw(page, "\\&");
+        raw(page, s[i] == '\\'  ? "\\e"
+                  : s[i] == '"' ? "\\(dq"
+                  : s[i] == '-' ? "\\-"
+                  : s[i] == '~' ? "\\(ti"
+                                : (const char[]){s[i], '\0'});
+    }
+}
+
+/* .MACRO "argument" */
+static void macro(struct page *page, const char *name, const char *argument)
+{
+    raw(page, ".");
+    raw(page, name);
+    raw(page, " \"");
+    text(page, argument, strlen(argument));
+    raw(page, "\"\n");
+}
+
+static void sentence(struct page *page, const char *s)
+{
+    raw(page, (const char[]){(char)toupper((unsigned char)*s), '\0'});
+    text(page, s + 1, strlen(s) - 1);
+    raw(page, pi_ends_with(s, ".") ? "\n" : ".\n");
+}
+
+static void line(struct page *page, const char *s)
+{
+    text(page, s, strlen(s));
+    raw(page, "\n");
+}
+
+/* Paragraphs; sentences begin lines of their own, as roff wants it. */
+static void paragraphs(struct page *page, const char *s)
+{
+    while (s && *s) {
+        const char *blank = strstr(s, "\n\n"), *dot = strstr(s, ". "), *line = strstr(s, ".\n");
+        if (line && (!dot || line < dot))
+            dot = line;
+        const char *end = blank ? blank : s + strlen(s);
+        bool ends = dot && dot + 1 < end;
+        if (ends)
+            end = dot + 1;
+        for (const char *part = s; part < end;) { /* a break inside a sentence is a space */
+            size_t length = strcspn(part, "\n");
+            if (part + length > end)
+                length = (size_t)(end - part);
+            text(page, part, length);
+            part += length;
+            if (part < end) {
+                raw(page, " ");
+                part++;
+            }
+        }
+        raw(page, "\n");
+        s = end + (ends ? 1 : blank ? 2 : 0);
+        if (!ends && blank)
+            raw(page, ".Pp\n");
+    }
+}
+
+static void head(struct page *page, const char *name, const char *summary, const char *date)
+{
+    char upper[64];
+    size_t i = 0;
+    for (; name[i] && i + 1 < sizeof upper; i++)
+        upper[i] = (char)toupper((unsigned char)name[i]);
+    upper[i] = '\0';
+    raw(page, ".Dd ");
+    raw(page, date);
+    raw(page, "\n.Dt ");
+    raw(page, upper);
+    raw(page, " 1\n.Os piagent " PIAGENT_VERSION "\n.Sh NAME\n");
+    macro(page, "Nm", name);
+    macro(page, "Nd", summary);
+}
+
+static void option(struct page *page, const struct cli_option *o)
+{
+    raw(page, ".It ");
+    if (o->letter) {
+        raw(page, "Fl ");
+        raw(page, (const char[]){o->letter, '\0'});
+        raw(page, " , ");
+    }
+    raw(page, "Fl \\-");
+    text(page, o->name, strlen(o->name));
+    if (o->argument) {
+        raw(page, " Ar \"");
+        text(page, o->argument, strlen(o->argument));
+        raw(page, "\"");
+    }
+    raw(page, "\n");
+    line(page, o->help);
+    if (o->type == CLI_LIST)
+        raw(page, "(may be given several times)\n");
+}
+
+static void options(struct page *page, const struct cli_command *command)
+{
+    const struct cli_option *first = cli_options(command);
+    if (!first->group)
+        raw(page, ".Bl -tag -width Ds\n");
+    for (const struct cli_option *o = first; o->name; o++) {
+        if (o->group) {
+            raw(page, o == first ? "" : ".El\n");
+            macro(page, "Ss", o->group);
+            raw(page, ".Bl -tag -width Ds\n");
+        }
+        option(page, o);
+    }
+    option(page, &cli_option_help);
+    raw(page, ".El\n");
+}
+
+static void example(struct page *page, const char *line)
+{
+    raw(page, ".Sh EXAMPLES\n.Bd -literal -offset indent\n");
+    text(page, line, strlen(line));
+    raw(page, "\n.Ed\n");
+}
+
+void cli_man_name(const struct cli_command *command, char ret[64])
+{
+    snprintf(ret, 64, "piagent-%s", command->name);
+    for (char *space = ret; (space = strchr(space, ' '));)
+        *space = '-';
+}
+
+int cli_man_command(const struct cli_command *command, const char *date, struct pi_buf *ret)
+{
+    struct page page = {.out = ret};
+    char name[64];
+    cli_man_name(command, name);
+    head(&page, name, command->summary, date);
+    raw(&page, ".Sh SYNOPSIS\n.Nm \"piagent ");
+    text(&page, command->name, strlen(command->name));
+    raw(&page, "\"\n.Op Ar OPTIONS\n");
+    if (command->operands)
+        macro(&page, "Ar", command->operands);
+    raw(&page, ".Sh DESCRIPTION\n");
+    sentence(&page, command->summary);
+    if (command->details)
+        raw(&page, ".Pp\n");
+    paragraphs(&page, command->details);
+    options(&page, command);
+    raw(&page, ".Sh EXIT STATUS\n0 where it is done, else as\n.Xr piagent 1\ntells.\n");
+    example(&page, command->example);
+    raw(&page, ".Sh SEE ALSO\n.Xr piagent 1\n");
+    return page.r;
+}
+
+static void topic(struct page *page, const struct cli_topic *topic)
+{
+    raw(page, ".Sh ");
+    raw(page, topic->section);
+    raw(page, "\n");
+    paragraphs(page, topic->intro);
+    if (!topic->facts)
+        return;
+    raw(page, ".Bl -tag -width Ds\n");
+    for (const struct cli_fact *fact = topic->facts; fact->term; fact++) {
+        macro(page, "It", fact->term);
+        line(page, fact->text);
+    }
+    raw(page, ".El\n");
+}
+
+int cli_man_main(const struct cli_command *const *commands, const char *date, struct pi_buf *ret)
+{
+    struct page page = {.out = ret};
+    head(&page, "piagent", "boots Fedora Cloud images with QEMU and cloud-init, and looks after them", date);
+    raw(&page, ".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar OPTIONS\n.Sh DESCRIPTION\n"
+               "An agent, one a user, looks after the machines: the first command starts it.\n"
+               "Each command has a page of its own:\n.Xr piagent-run 1\nand so on.\n.Bl -tag -width Ds\n");
+    for (const struct cli_command *const *c = commands; *c; c++) {
+        if (cli_is_hidden(*c))
+            continue;
+        macro(&page, "It Ic", (*c)->name);
+        sentence(&page, (*c)->summary);
+    }
+    raw(&page, ".El\n");
+    for (const struct cli_topic *const *t = cli_topics; *t; t++)
+        topic(&page, *t);
+    example(&page, "piagent run pi-1 -d\npiagent ssh pi-1\npiagent powerdown pi-1");
+    raw(&page, ".Sh SEE ALSO\n.Xr piagent-run 1 ,\n.Xr qemu 1 ,\n.Xr ssh 1\n");
+    return page.r;
+}
