@@ -6,15 +6,17 @@
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/follow.h"
+#include "agent/cli/table.h"
 
 #define NAMES_MAX 64
 
 struct stop_options {
     uint64_t timeout_ms, step_ms;
+    bool json;
 };
 
-struct rm_options {
-    bool force;
+struct request_options {
+    bool json, force; /* force: rm */
 };
 
 /* What is done to each machine that a command names. */
@@ -22,8 +24,9 @@ struct task {
     struct cli_agent agent;
     const char *request; /* POST /v1/instances/NAME/request */
     const json_t *body;
-    bool force;                               /* rm */
-    bool forced;                              /* a guest did not power itself off */
+    bool force;      /* rm */
+    bool forced;     /* a guest did not power itself off */
+    json_t *results; /* --json: {"name"} and what came of it, one a machine; or NULL */
     struct api_instance instances[NAMES_MAX]; /* as they were before the request; no name = it was refused */
 };
 
@@ -31,9 +34,29 @@ static void task_done(struct task *task)
 {
     for (size_t i = 0; i < NAMES_MAX; i++)
         api_done(instance, &task->instances[i]);
+    json_decref(task->results);
     cli_agent_done(&task->agent);
 }
 #define pi_auto_task __attribute__((cleanup(task_done)))
+
+static int begin(struct task *task, const struct cli_call *call, bool json, struct pi_error *err)
+{
+    if (json && !(task->results = json_array()))
+        return pi_fail(err, ENOMEM, "%s", call->command->name);
+    for (unsigned i = 0; json && i < call->count; i++)
+        json_array_append_new(task->results, json_pack("{s:s}", "name", call->operands[i]));
+    return cli_connect(&task->agent, err);
+}
+
+/* What came of it, as JSON where that is wanted; code is the command's exit code. */
+static int end(const struct task *task, int code, struct pi_error *err)
+{
+    if (code < 0 || !task->results)
+        return code;
+    json_auto_t *shown = json_pack("{s:O}", "machines", task->results);
+    int r = shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "results");
+    return r < 0 ? r : code;
+}
 
 /* One that fails does not keep the others from it: its error is told at once. The exit code, or the first
  * failure's. */
@@ -46,7 +69,9 @@ static int each(struct task *task, const struct cli_call *call,
         struct pi_error err = {0};
         if (act(task, call->operands[i], &task->instances[i], &err) == 0)
             continue;
-        int failed = cli_report(&err);
+        int failed = task->results ? (int)err.kind : cli_report(&err);
+        if (task->results)
+            json_object_set_new(json_array_get(task->results, i), "error", cli_error_json(&err));
         code = code ? code : failed;
     }
     return code;
@@ -103,13 +128,16 @@ static int await_stop(struct task *task, const char *name, struct api_instance *
     if (r < 0 || !instance->name || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
         return r;
     cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));
+    json_t *result = json_array_get(task->results, (size_t)(instance - task->instances));
+    if (result && now.stopped_by)
+        json_object_set_new(result, "stopped_by", json_string(now.stopped_by));
     return 0;
 }
 
 /* All are asked before any is waited for, so that they stop side by side. */
 static int stop_all(struct task *task, const struct cli_call *call, struct pi_error *err)
 {
-    int r = cli_connect(&task->agent, err);
+    int r = begin(task, call, ((const struct stop_options *)call->values)->json, err);
     if (r < 0)
         return r;
     int asked = each(task, call, ask_to_stop), stopped = each(task, call, await_stop);
@@ -126,15 +154,16 @@ static int run_stop(const struct cli_call *call, struct pi_error *err)
     if (!body)
         return pi_fail(err, ENOMEM, "%s", call->command->name);
     int r = stop_all(&task, call, err);
-    return r == 0 && task.forced && call->command == &cli_command_powerdown ? PI_TIMEOUT : r;
+    return end(&task, r == 0 && task.forced && call->command == &cli_command_powerdown ? PI_TIMEOUT : r, err);
 }
 
 /* reset, pause and resume are the request of the same name, answered at once. */
 static int run_request(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto_task struct task task = {.request = call->command->name};
-    int r = cli_connect(&task.agent, err);
-    return r < 0 ? r : each(&task, call, request);
+    const struct request_options *options = call->values;
+    int r = begin(&task, call, options->json, err);
+    return r < 0 ? r : end(&task, each(&task, call, request), err);
 }
 
 static int remove_one(struct task *task, const char *name, struct api_instance *instance,
@@ -150,10 +179,10 @@ static int remove_one(struct task *task, const char *name, struct api_instance *
 
 static int run_rm(const struct cli_call *call, struct pi_error *err)
 {
-    const struct rm_options *options = call->values;
+    const struct request_options *options = call->values;
     pi_auto_task struct task task = {.request = "kill", .force = options->force};
-    int r = cli_connect(&task.agent, err);
-    return r < 0 ? r : each(&task, call, remove_one);
+    int r = begin(&task, call, options->json, err);
+    return r < 0 ? r : end(&task, each(&task, call, remove_one), err);
 }
 
 #define STEP_OPTION                                                              \
@@ -163,6 +192,12 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
         .help = "how long QEMU may take to quit, and on SIGTERM (default: 10s)", \
     }
 
+#define JSON_OPTION(struct_)                                                 \
+    {                                                                        \
+        .name = "json", .type = CLI_FLAG, .offset = offsetof(struct_, json), \
+        .help = "what came of each machine, as JSON",                        \
+    }
+
 static const struct cli_option powerdown_table[] = {
     {.name = "timeout",
      .type = CLI_DURATION,
@@ -170,18 +205,25 @@ static const struct cli_option powerdown_table[] = {
      .offset = offsetof(struct stop_options, timeout_ms),
      .help = "how long the guest may take (default: 90s)"},
     STEP_OPTION,
+    JSON_OPTION(struct stop_options),
     {0},
 };
 static const struct cli_option kill_table[] = {
     STEP_OPTION,
+    JSON_OPTION(struct stop_options),
     {0},
 };
 static const struct cli_option rm_table[] = {
     {.name = "force",
      .letter = 'f',
      .type = CLI_FLAG,
-     .offset = offsetof(struct rm_options, force),
+     .offset = offsetof(struct request_options, force),
      .help = "kill it first where it runs"},
+    JSON_OPTION(struct request_options),
+    {0},
+};
+static const struct cli_option request_table[] = {
+    JSON_OPTION(struct request_options),
     {0},
 };
 
@@ -197,6 +239,7 @@ const struct cli_command cli_command_powerdown = {
     .values_size = sizeof(struct stop_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_stop,
 };
 const struct cli_command cli_command_kill = {
@@ -210,6 +253,7 @@ const struct cli_command cli_command_kill = {
     .values_size = sizeof(struct stop_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_stop,
 };
 const struct cli_command cli_command_reset = {
@@ -217,8 +261,11 @@ const struct cli_command cli_command_reset = {
     .operands = "NAME...",
     .summary = "resets machines, as the button does",
     .example = "piagent reset pi-1",
+    .options = request_table,
+    .values_size = sizeof(struct request_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_request,
 };
 const struct cli_command cli_command_pause = {
@@ -226,8 +273,11 @@ const struct cli_command cli_command_pause = {
     .operands = "NAME...",
     .summary = "stops machines' processors",
     .example = "piagent pause pi-1",
+    .options = request_table,
+    .values_size = sizeof(struct request_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_request,
 };
 const struct cli_command cli_command_resume = {
@@ -235,8 +285,11 @@ const struct cli_command cli_command_resume = {
     .operands = "NAME...",
     .summary = "lets paused machines go on",
     .example = "piagent resume pi-1",
+    .options = request_table,
+    .values_size = sizeof(struct request_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
     .run = run_request,
 };
 const struct cli_command cli_command_rm = {
@@ -245,8 +298,9 @@ const struct cli_command cli_command_rm = {
     .summary = "removes stopped machines with all their files",
     .example = "piagent rm --force pi-1",
     .options = rm_table,
-    .values_size = sizeof(struct rm_options),
+    .values_size = sizeof(struct request_options),
     .min_operands = 1,
     .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE_OVER,
     .run = run_rm,
 };
