@@ -130,12 +130,12 @@ static void walk(const struct cli_command *command, const char *const *words, st
     }
 }
 
-static int offer_option_value(struct cli_candidates *ret, const struct cli_option *option, const char *before,
-                              cli_names_fn *names)
+static int offer_option_value(const struct cli_candidates *ret, const struct cli_option *option,
+                              const char *before, cli_names_fn *names)
 {
-    ret->before = before;
-    ret->already = NULL;
-    return offer_values(ret, option->kind, option->words, names);
+    struct cli_candidates values = *ret;
+    values.before = before;
+    return offer_values(&values, option->kind, option->words, names);
 }
 
 /* What may stand behind a command's name. */
@@ -161,8 +161,9 @@ static int offer_next(struct cli_candidates *ret, const struct cli_command *cons
         return 0;
     if (command->operand == CLI_COMMAND)
         return offer_commands(ret, commands, place.count ? place.operands[0] : NULL);
-    ret->already = command->max_operands > 1 ? place.operands : NULL;
-    return offer_values(ret, command->operand, command->words, names);
+    struct cli_candidates values = *ret;
+    values.already = command->max_operands > 1 ? place.operands : NULL;
+    return offer_values(&values, command->operand, command->words, names);
 }
 
 /* How many of the words before the last name the command. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -79,6 +80,20 @@ static bool is_used(const struct shelf *shelf, const struct image *image)
     return json_array_size(json_object_get(shelf->use, image->sha256)) > 0;
 }
 
+static int refuse_unknown(const struct shelf *shelf, const char *text, struct pi_error *err)
+{
+    pi_auto_free const char **names = calloc(shelf->list.count + 1, sizeof *names);
+    for (size_t i = 0; names && i < shelf->list.count; i++)
+        names[i] = shelf->list.items[i].name;
+    const char *nearest = names ? pi_nearest(text, names) : NULL;
+    if (nearest)
+        return pi_refuse(err, PI_NOT_FOUND, "no image is called '%.80s': did you mean %s?", text, nearest);
+    return pi_refuse(err, PI_NOT_FOUND,
+                     "no image is called '%.80s': name it by its file name or the first digits of its "
+                     "SHA-256 (piagent image ls)",
+                     text);
+}
+
 static int find(const struct shelf *shelf, const char *text, struct image **ret, struct pi_error *err)
 {
     struct image *found = NULL;
@@ -95,10 +110,7 @@ static int find(const struct shelf *shelf, const char *text, struct image **ret,
         found = image;
     }
     if (!found)
-        return pi_refuse(err, PI_NOT_FOUND,
-                         "no image is called '%.80s': name it by its file name or the first digits of its "
-                         "SHA-256 (piagent image ls)",
-                         text);
+        return refuse_unknown(shelf, text, err);
     *ret = found;
     return 0;
 }
@@ -265,11 +277,35 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
 
 struct prune_options {
     uint64_t older_than_ms;
-    bool dry_run;
+    bool dry_run, json;
 };
 
+/* What goes: told at once, or kept for --json. */
+static void tell_removed(json_t *removed, const char *name, bool damaged, uint64_t size_bytes)
+{
+    char size[32];
+    if (removed)
+        json_array_append_new(removed, json_pack("{s:s,s:b,s:I}", "name", name, "damaged", damaged,
+                                                 "size_bytes", (json_int_t)size_bytes));
+    else
+        printf("%s  %s\n", name, damaged ? "damaged" : pi_size_format(size_bytes, size));
+}
+
+static int tell_freed(json_t *removed, uint64_t freed_bytes, bool dry_run, struct pi_error *err)
+{
+    char size[32];
+    if (!removed) {
+        printf("%s %s\n", pi_size_format(freed_bytes, size), dry_run ? "would be freed" : "freed");
+        return 0;
+    }
+    json_auto_t *shown = json_pack("{s:O,s:I,s:b}", "images", removed, "freed_bytes", (json_int_t)freed_bytes,
+                                   "dry_run", dry_run);
+    return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image prune");
+}
+
 /* Those that a machine needs are left to be fetched again. */
-static int prune_damaged(const struct shelf *shelf, bool dry_run, uint64_t *freed_bytes, struct pi_error *err)
+static int prune_damaged(const struct shelf *shelf, bool dry_run, json_t *removed, uint64_t *freed_bytes,
+                         struct pi_error *err)
 {
     pi_auto_strv struct pi_strv damaged = {0};
     int r = image_store_damaged(&shelf->store, &damaged, err);
@@ -281,7 +317,7 @@ static int prune_damaged(const struct shelf *shelf, bool dry_run, uint64_t *free
         r = image_store_remove_damaged(&shelf->store, damaged.items[i], dry_run, &bytes, err);
         *freed_bytes += bytes;
         if (r == 0)
-            printf("%s  damaged\n", damaged.items[i]);
+            tell_removed(removed, damaged.items[i], true, bytes);
     }
     return r;
 }
@@ -291,7 +327,7 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
     const struct prune_options *options = call->values;
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
     uint64_t now_ms = pi_realtime_ms(), freed_bytes = 0;
-    char size[32];
+    json_auto_t *removed = options->json ? json_array() : NULL;
     if (options->older_than_ms && options->older_than_ms < OLDER_THAN_MIN_MS)
         return pi_refuse(err, PI_USAGE,
                          "--older-than is less than a minute: write it with its unit, 5d for five days");
@@ -304,16 +340,14 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
             r = image_store_remove(&shelf.store, image, err);
         if (r == 0) {
             freed_bytes += image->size_bytes;
-            printf("%s  %s\n", image->name, pi_size_format(image->size_bytes, size));
+            tell_removed(removed, image->name, false, image->size_bytes);
         }
     }
     if (r == 0)
-        r = prune_damaged(&shelf, options->dry_run, &freed_bytes, err);
+        r = prune_damaged(&shelf, options->dry_run, removed, &freed_bytes, err);
     if (r == 0)
         freed_bytes += image_store_prune_partials(&shelf.store, options->older_than_ms, options->dry_run);
-    if (r == 0)
-        printf("%s %s\n", pi_size_format(freed_bytes, size), options->dry_run ? "would be freed" : "freed");
-    return r;
+    return r < 0 ? r : tell_freed(removed, freed_bytes, options->dry_run, err);
 }
 
 static const struct cli_option ls_table[] = {
@@ -330,6 +364,10 @@ static const struct cli_option prune_table[] = {
      .type = CLI_FLAG,
      .offset = offsetof(struct prune_options, dry_run),
      .help = "only tell what would be removed"},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct prune_options, json),
+     .help = "what was removed, as JSON"},
     {0},
 };
 

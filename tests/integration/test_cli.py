@@ -121,6 +121,10 @@ def test_an_empty_store_is_an_empty_list(run):
     assert "piagent image fetch" in shown.stderr
 
 
+def test_pruning_nothing_frees_nothing(run):
+    assert json.loads(run("image", "prune", "--json").stdout) == {"images": [], "freed_bytes": 0, "dry_run": False}
+
+
 def test_output_that_cannot_be_written_is_an_error(run):
     with open("/dev/full", "w") as full:
         done = subprocess.run([BINARY, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)

@@ -1,4 +1,5 @@
 """Completions as a person meets them: a Tab in the real bash, zsh and fish, over machines and images that are there."""
+import json
 import os
 import re
 import shutil
@@ -79,6 +80,27 @@ def tab(user, shell, line):
 ])
 def test_a_tab_completes(user, shell, line, completed):
     assert tab(user, shell, line).replace("my data", "my\\ data") == completed
+
+
+def test_a_misspelt_image_is_answered_with_the_nearest(user):
+    assert user.refused(3, "image", "verify", "daef.raw") == "no image is called 'daef.raw': did you mean deaf.raw?"
+
+
+def test_each_machine_has_its_result_in_json(user):
+    done = user.call("pause", "web-up", "nobody", "--json")
+    results = json.loads(done.stdout)["machines"]
+    assert (done.returncode, results[0]) == (3, {"name": "web-up"})
+    assert results[1]["error"]["kind"] == "not-found"
+    assert json.loads(user.do("resume", "web-up", "--json")) == {"machines": [{"name": "web-up"}]}
+
+
+def test_the_explained_command_is_the_command(user):
+    """bash reads the array with its comments, and its words are the ones that QEMU got, in another order."""
+    script = f"{user.do('explain', 'web-up')}\nprintf '%s\\n' \"${{command[@]}}\""
+    words = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=30, check=True).stdout.splitlines()
+    assert sorted(words) == sorted(json.loads(user.do("qemu-command", "web-up", "--json"))["argv"])
+    explained = json.loads(user.do("explain", "web-up", "--json"))["options"]
+    assert all(option["why"] for option in explained)
 
 
 def test_completing_starts_no_agent_and_says_nothing():
