@@ -1,0 +1,264 @@
+#include "agent/boot/boot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/boot/raw.h"
+
+/* The sum and the difference of any two times stay within int64_t. */
+#define TIME_MAX ((uint64_t)1 << 60)
+
+const char *const boot_kind_names[] = {"phase", "stage", "step", "point", NULL};
+const char *const boot_result_names[] = {"ok", "warn", "fail", "running", "unfinished", NULL};
+const char *const boot_outcome_names[] = {"ready", "failed", "panicked", "ended", "booting", NULL};
+
+static uint64_t bounded(uint64_t ms)
+{
+    return ms < TIME_MAX ? ms : TIME_MAX;
+}
+
+static void clean(const char *text, char *ret, size_t size)
+{
+    pi_text_clean(text ? text : "", text ? strlen(text) : 0, ret, size);
+}
+#define CLEAN(text, array) clean((text), (array), sizeof(array))
+
+static bool is(const char *text, const char *word)
+{
+    return text && !strcmp(text, word);
+}
+
+void *boot_grow(void *items, size_t count, size_t size)
+{
+    if (count & (count - 1))
+        return items; /* there is room up to the next power of two */
+    return reallocarray(items, count ? 2 * count : 1, size);
+}
+
+static void raw_free(struct boot_raw *raw)
+{
+    if (raw) {
+        free(raw->boot.spans);
+        free(raw->documents);
+        free(raw->reports);
+    }
+    free(raw);
+}
+
+/* The open boot becomes the newest of the list, which keeps BOOTS_MAX. */
+static int settle(struct boot_list *list, bool live)
+{
+    struct boot_raw *raw = list->open;
+    if (!raw)
+        return 0;
+    struct boot *items = boot_grow(list->items, list->count, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    list->items = items;
+    int r = boot_raw_finish(raw, live);
+    if (r < 0)
+        return r;
+    if (list->count == BOOTS_MAX) {
+        free(items[0].spans);
+        memmove(items, items + 1, --list->count * sizeof *items);
+    }
+    items[list->count++] = raw->boot;
+    raw->boot.spans = NULL;
+    raw_free(pi_steal(list->open));
+    return 0;
+}
+
+static int begin(struct boot_list *list, const struct api_event *event, const char *why)
+{
+    struct boot_raw *before = list->open;
+    if (before && before->marks[BOOT_MARK_ENDED] == BOOT_NEVER) {
+        before->marks[BOOT_MARK_ENDED] = before->t;
+        CLEAN(why, before->boot.stopped_text);
+    }
+    int r = settle(list, false);
+    struct boot_raw *raw = r < 0 ? NULL : calloc(1, sizeof *raw);
+    if (!raw)
+        return -ENOMEM;
+    raw->boot.number = ++list->read;
+    raw->boot.began_ms = event->realtime_ms;
+    CLEAN(why, raw->boot.why);
+    raw->clock_ms = bounded(event->monotonic_ms);
+    for (size_t i = 0; i < BOOT_MARKS; i++)
+        raw->marks[i] = BOOT_NEVER;
+    list->open = raw;
+    return 0;
+}
+
+/* The host's monotonic clock begins anew when the host does: no time passes then. */
+static void pass_time(struct boot_raw *raw, uint64_t monotonic_ms)
+{
+    uint64_t now = bounded(monotonic_ms);
+    if (now > raw->clock_ms)
+        raw->t = bounded(raw->t + (now - raw->clock_ms));
+    raw->clock_ms = now;
+}
+
+static void mark(struct boot_raw *raw, enum boot_mark which)
+{
+    if (raw->marks[which] == BOOT_NEVER)
+        raw->marks[which] = raw->t;
+}
+
+static int add_report(struct boot_raw *raw, const struct api_event *event)
+{
+    if (raw->report_count == BOOT_REPORTS_MAX) {
+        raw->boot.dropped++;
+        return 0;
+    }
+    struct boot_report *reports = boot_grow(raw->reports, raw->report_count, sizeof *reports);
+    if (!reports)
+        return -ENOMEM;
+    raw->reports = reports;
+    struct boot_report *report = &reports[raw->report_count];
+    char name[BOOT_NAME_MAX];
+    *report = (struct boot_report){
+        .seen_ms = raw->t,
+        .guest_ms = bounded(event->guest_ms),
+        .duration_ms = bounded(event->duration_ms),
+        .order = raw->report_count++,
+        .finish = is(event->report, "finish"),
+        .is_step = event->module && event->module[0],
+        .result = is(event->result, "FAIL")   ? BOOT_FAIL
+                  : is(event->result, "WARN") ? BOOT_WARN
+                                              : BOOT_OK,
+    };
+    snprintf(name, sizeof name, "%.60s%s%.95s", event->stage ? event->stage : "", report->is_step ? "/" : "",
+             report->is_step ? event->module : "");
+    CLEAN(name, report->name);
+    CLEAN(event->text, report->text);
+    return 0;
+}
+
+/* "meta-data fetched by Cloud-Init/25.1" */
+static int add_document(struct boot_raw *raw, const struct api_event *event)
+{
+    if (raw->document_count == BOOT_SPANS_MAX / 8) {
+        raw->boot.dropped++;
+        return 0;
+    }
+    struct boot_span *documents = boot_grow(raw->documents, raw->document_count, sizeof *documents);
+    if (!documents)
+        return -ENOMEM;
+    raw->documents = documents;
+    struct boot_span *document = &documents[raw->document_count++];
+    *document = (struct boot_span){.kind = BOOT_STEP, .start_ms = raw->t, .end_ms = raw->t};
+    CLEAN(event->text, document->text);
+    snprintf(document->name, sizeof document->name, "seed/%.*s", (int)strcspn(document->text, " "),
+             document->text);
+    return 0;
+}
+
+static void take_state(struct boot_raw *raw, const struct api_event *event)
+{
+    static const char *const over[] = {"stopped", "failed", "lost"};
+    if (is(event->state, "starting"))
+        mark(raw, BOOT_MARK_STARTING);
+    else if (is(event->state, "running") && raw->marks[BOOT_MARK_STARTING] != BOOT_NEVER)
+        mark(raw, BOOT_MARK_POWER);
+    else if (is(event->state, "ready"))
+        mark(raw, BOOT_MARK_READY);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(over); i++) {
+        if (!is(event->state, over[i]) || raw->marks[BOOT_MARK_ENDED] != BOOT_NEVER)
+            continue;
+        char text[512];
+        mark(raw, BOOT_MARK_ENDED);
+        snprintf(text, sizeof text, "%s%s%.400s", over[i], event->text ? ": " : "",
+                 event->text ? event->text : "");
+        CLEAN(text, raw->boot.stopped_text);
+    }
+}
+
+static void take_landmark(struct boot_raw *raw, const struct api_event *event)
+{
+    static const char *const words[] = {"firmware", "bootloader", "kernel", "init", "login"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
+        if (is(event->landmark, words[i]))
+            mark(raw, (enum boot_mark)(BOOT_MARK_FIRMWARE + i));
+}
+
+/* Why this event begins a boot, or NULL: it belongs to the one that is open. */
+static const char *begins(const struct boot_raw *open, const struct api_event *event)
+{
+    bool waits =
+        open && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
+    if (event->kind == API_EVENT_STATE && is(event->state, "created"))
+        return "created";
+    /* Once more after "starting": KVM failed, and the guest starts afresh without it. */
+    if (event->kind == API_EVENT_STATE && is(event->state, "starting"))
+        return waits ? NULL : "started";
+    if (event->kind == API_EVENT_BOOT && !waits && (!open || open->announced || !is(event->text, "started")))
+        return event->text ? event->text : "started";
+    return open ? NULL : "";
+}
+
+static int take(struct boot_raw *raw, const struct api_event *event)
+{
+    switch ((enum api_event_kind)event->kind) {
+    case API_EVENT_STATE:
+        take_state(raw, event);
+        return 0;
+    case API_EVENT_BOOT:
+        raw->announced = true;
+        mark(raw, BOOT_MARK_POWER);
+        return 0;
+    case API_EVENT_LANDMARK:
+        take_landmark(raw, event);
+        return 0;
+    case API_EVENT_SEED:
+        return add_document(raw, event);
+    case API_EVENT_REPORT:
+        return add_report(raw, event);
+    case API_EVENT_PANIC:
+        mark(raw, BOOT_MARK_PANIC);
+        CLEAN(event->text, raw->boot.outcome_text);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int boot_list_add(struct boot_list *list, const struct api_event *event)
+{
+    /* Progress is in no journal, and an instance that could not be made has no boot. */
+    if (event->kind == API_EVENT_IMAGE || event->kind == API_EVENT_ERROR)
+        return 0;
+    if (list->open)
+        pass_time(list->open, event->monotonic_ms);
+    const char *why = begins(list->open, event);
+    int r = why ? begin(list, event, why) : 0;
+    return r < 0 ? r : take(list->open, event);
+}
+
+int boot_list_end(struct boot_list *list, uint64_t now_ms)
+{
+    bool live = now_ms && list->open && list->open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
+    if (live)
+        pass_time(list->open, now_ms);
+    return settle(list, live);
+}
+
+void boot_list_done(struct boot_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i].spans);
+    free(list->items);
+    raw_free(list->open);
+    *list = (struct boot_list){0};
+}
+
+const struct boot *boot_list_find(const struct boot_list *list, int64_t number)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (number > 0 ? list->items[i].number == number : (int64_t)(i + 1) - (int64_t)list->count == number)
+            return &list->items[i];
+    return NULL;
+}
