@@ -22,7 +22,7 @@ static int add(struct boot *boot, const struct boot_span *span)
         return -ENOMEM;
     boot->spans = spans;
     spans[boot->count] = *span;
-    if (spans[boot->count].end_ms < span->start_ms)
+    if (span->start_ms != BOOT_NEVER && span->end_ms < span->start_ms)
         spans[boot->count].end_ms = span->start_ms;
     boot->count++;
     return 0;

@@ -178,10 +178,10 @@ int boot_text_compare(const struct boot_shown shown[2], const struct boot_style 
     int r = boot_rows((const struct boot *const[]){shown[0].boot, shown[1].boot}, 2, &rows, &count);
     if (r < 0)
         return r;
+    use_times_of_points(rows, count, points, 6);
     for (size_t i = 0; i < 2 * count; i++)
         scale = took(rows[i / 2].spans[i % 2]) > scale ? took(rows[i / 2].spans[i % 2]) : scale;
     unsigned label_width = chart_label_width(rows, count, 2);
-    use_times_of_points(rows, count, points, 6);
     if (style->by_difference)
         qsort(rows, count, sizeof *rows, by_distance);
     for (size_t k = 0; k < 2; k++) {
