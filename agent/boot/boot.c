@@ -188,8 +188,9 @@ static void take_landmark(struct boot_raw *raw, const struct api_event *event)
 /* Why this event begins a boot, or NULL: it belongs to the one that is open. */
 static const char *begins(const struct boot_raw *open, const struct api_event *event)
 {
+    bool asked = open && (open->marks[BOOT_MARK_STARTING] != BOOT_NEVER || is(open->boot.why, "created"));
     bool waits =
-        open && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
+        asked && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
     if (event->kind == API_EVENT_STATE && is(event->state, "created"))
         return "created";
     /* Once more after "starting": KVM failed, and the guest starts afresh without it. */
