@@ -303,8 +303,8 @@ static void note_state(struct instance *instance, enum vm_state before)
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
                                               .state = (char *)vm_state_names[record->state],
                                               .text = record->reason[0] ? record->reason : NULL});
-    if (before == VM_STARTING && record->state == VM_RUNNING)
-        journal_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)"started"});
+    if (before == VM_STARTING && record->state == VM_RUNNING && !instance->boot_told)
+        instance_tell_boot(instance, "started");
     agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
               record->reason);
     agent_tell_status(instance->agent);

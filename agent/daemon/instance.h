@@ -16,6 +16,7 @@
 #include "agent/daemon/logfile.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/worker.h"
+#include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
 #include "agent/vm/record.h"
 
@@ -59,6 +60,8 @@ struct instance {
     uint64_t disk_noted_ms;                /* one line tells a burst of failed requests */
     struct budget events_budget;           /* a hostile QEMU may send them without end */
     bool sign_seen;                        /* since QEMU's start */
+    bool boot_told;                        /* the first one since QEMU's start */
+    struct vm_landmarks landmarks;         /* what the console has shown of this boot */
     struct budget reports_budget;          /* a guest may not write the journal as fast as it can */
 };
 
@@ -122,6 +125,8 @@ int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_erro
 void instance_clean_sockets(struct instance *instance);
 /* What the guest said in its last boot is no longer so. */
 void instance_forget_boot(struct instance *instance);
+/* Its guest begins at its firmware: how is "started", "reset" or "rebooted". */
+void instance_tell_boot(struct instance *instance, const char *how);
 
 /* monitor.c */
 /* QEMU's monitor is gone, or not to be believed: it is closed. One that starts is ended for it; any other

@@ -16,12 +16,35 @@
 #define LINE_MAX_   ((size_t)16 << 10)
 #define TAIL_MAX    ((size_t)64 << 10)
 
+/* How far the boot had come that an agent before this one saw. */
+static void recall(struct instance *instance, const json_t *event)
+{
+    const char *kind = json_string_value(json_object_get(event, "kind"));
+    const char *landmark = json_string_value(json_object_get(event, "landmark"));
+    if (kind && !strcmp(kind, api_event_kind_names[API_EVENT_BOOT]))
+        instance->landmarks.reached = VM_LANDMARK_NONE;
+    for (int i = 0; landmark && vm_landmark_names[i]; i++)
+        if (!strcmp(landmark, vm_landmark_names[i]))
+            instance->landmarks.reached = (enum vm_landmark)i;
+}
+
 static int last_seq(char *line, size_t size, void *user)
 {
     json_auto_t *event = pi_json_parse(line, size, NULL);
     json_int_t seq = json_integer_value(json_object_get(event, "seq"));
     if (seq > 0)
         *(uint64_t *)user = (uint64_t)seq;
+    return 0;
+}
+
+static int recall_line(char *line, size_t size, void *user)
+{
+    struct instance *instance = user;
+    json_auto_t *event = pi_json_parse(line, size, NULL);
+    json_int_t seq = json_integer_value(json_object_get(event, "seq"));
+    if (seq > 0)
+        instance->next_seq = (uint64_t)seq + 1;
+    recall(instance, event);
     return 0;
 }
 
@@ -35,15 +58,16 @@ int journal_open(struct instance *instance, struct pi_error *err)
     if (r < 0)
         return r;
     struct pi_lines lines = {.partial.max = LINE_MAX_};
-    uint64_t seq = 0, offset = instance->journal.end > LINE_MAX_ ? instance->journal.end - LINE_MAX_ : 0;
+    uint64_t offset = instance->journal.end > LINE_MAX_ ? instance->journal.end - LINE_MAX_ : 0;
     char chunk[4096];
+    /* Where that boot began before the part that is read, its landmarks are told already. */
+    instance->landmarks.reached = offset ? VM_LANDMARK_LOGIN : VM_LANDMARK_NONE;
     for (size_t n; (n = logfile_read(&instance->journal, &offset, chunk, sizeof chunk));)
-        pi_lines_feed(&lines, chunk, n, last_seq, &seq);
+        pi_lines_feed(&lines, chunk, n, recall_line, instance);
     /* A line that a crash cut short must not swallow the next one. */
     if (lines.partial.size)
         logfile_append(&instance->journal, "\n", 1);
     pi_lines_done(&lines);
-    instance->next_seq = seq + 1;
     return console;
 }
 

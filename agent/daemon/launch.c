@@ -309,6 +309,13 @@ void instance_forget_boot(struct instance *instance)
     pi_strv_done(&record->failed_modules);
 }
 
+void instance_tell_boot(struct instance *instance, const char *how)
+{
+    instance->landmarks = (struct vm_landmarks){0};
+    instance->boot_told = true;
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)how});
+}
+
 /* The overlay is worth nothing without the image below it, and nobody's word vouches for one that changed. */
 int instance_check_image(const struct instance *instance, struct pi_error *err)
 {
@@ -330,7 +337,7 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     enum vm_accel accel = VM_ACCEL_TCG;
     int r;
     instance_forget_boot(instance);
-    instance->sign_seen = instance->adopting = false;
+    instance->sign_seen = instance->adopting = instance->boot_told = false;
     instance->link_since_ms = instance->link_delay_ms = 0;
     instance->powerdowns_sent = 0;
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
@@ -350,10 +357,23 @@ int instance_launch(struct instance *instance, struct pi_error *err)
 
 /* The console. */
 
+static void on_landmark(enum vm_landmark landmark, const char *line, size_t length, void *user)
+{
+    char text[VM_LANDMARK_LINE];
+    pi_text_clean(line, length, text, sizeof text);
+    journal_add(user, &(struct api_event){.kind = API_EVENT_LANDMARK,
+                                          .landmark = (char *)vm_landmark_names[landmark],
+                                          .text = text});
+}
+
 static void on_console(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;
     instance_sign(instance);
+    /* It may speak before QEMU has answered that it runs. */
+    if (instance->record.state == VM_STARTING && !instance->boot_told)
+        instance_tell_boot(instance, "started");
+    vm_landmarks_feed(&instance->landmarks, bytes, size, on_landmark, instance);
     /* A full disk loses console output, never the guest. */
     if (logfile_append(&instance->console_log, bytes, size) == 0)
         agent_wake(instance->agent, &instance->console_log);

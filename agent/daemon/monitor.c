@@ -221,8 +221,7 @@ static void on_reset(struct instance *instance, bool guest)
         instance->record.reason[0] = '\0';
     journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
-    journal_add(instance,
-                &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)(guest ? "rebooted" : "reset")});
+    instance_tell_boot(instance, guest ? "rebooted" : "reset");
 }
 
 static void act_on(struct instance *instance, const struct qmp_event_info *info)
