@@ -91,6 +91,12 @@ const struct pi_field api_instance_fields[] = {
     STRING(api_instance, folder,
            .help = "its folder on disk: ssh_key, known_hosts, console.log, qemu.log, journal.jsonl"),
     NUMBER(api_instance, last_event, .help = "seq of its newest event"),
+    NUMBER(api_instance, boot_event,
+           .help = "seq of the event with which its boot began; 0 = none since its start"),
+    NUMBER(
+        api_instance, last_sign_ms,
+        .help =
+            "since 1970: when its guest last printed, asked for its seed or reported; 0 = not since this agent knows it"),
     {0},
 };
 
@@ -149,6 +155,10 @@ const struct pi_field api_event_fields[] = {
                "report, finish: what the guest says that it took; 0 = it does not (cloud-init before 26.1)"),
     STRING(api_event, landmark,
            .help = "landmark: \"firmware\", \"bootloader\", \"kernel\", \"init\", \"login\""),
+    NUMBER(
+        api_event, left_ms,
+        .help =
+            "boot, and what reaches a milestone of the boot: about how long until it is ready, by earlier boots of the same image; 0 = not known, or no milestone"),
     STRING(api_event, phase,
            .help = "image: \"resolving\", \"waiting\", \"downloading\", \"copying\", \"checking\""),
     NUMBER(api_event, done_bytes, .help = "image"),

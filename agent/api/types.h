@@ -86,6 +86,8 @@ struct api_instance {
     char *stopped_by;
     char *folder;
     uint64_t last_event;
+    uint64_t boot_event;
+    uint64_t last_sign_ms;
 };
 extern const struct pi_field api_instance_fields[];
 extern const struct pi_field
@@ -137,6 +139,7 @@ struct api_event {
     uint64_t guest_ms;
     uint64_t duration_ms;
     char *landmark;
+    uint64_t left_ms;
     char *phase;
     uint64_t done_bytes, total_bytes, rate_bytes_per_s;
     char *error_kind;

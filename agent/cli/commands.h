@@ -13,7 +13,7 @@ int cli_main(int argc, char **argv);
 /* Prints the error as it stands, "piagent: ..." in one line on standard error, and returns its exit code. */
 int cli_report(const struct pi_error *err);
 
-extern const struct cli_command cli_command_run, cli_command_start;
+extern const struct cli_command cli_command_run, cli_command_start, cli_command_wait;
 extern const struct cli_command cli_command_ps, cli_command_status;
 extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;
 extern const struct cli_command cli_command_powerdown, cli_command_kill, cli_command_reset;

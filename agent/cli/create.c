@@ -58,6 +58,9 @@ const struct cli_option cli_create_options[] = {
            .help = "your own cloud-init user-data"),
     OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
            .help = "return when the guest is ready"),
+    OPTION(timeout_ms, "timeout", CLI_DURATION, .argument = "TIME",
+           .help = "with -d: give up after so long without any progress (default: never)"),
+    OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
     {0},
 };
 

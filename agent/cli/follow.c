@@ -14,6 +14,15 @@
 #define BREAKS_MAX     5 /* an agent that dies that often is not started again */
 #define REDRAW_MS      200
 #define IDLE_MS        1000
+#define ASK_MS         5000 /* a guest that sends no events is asked about as often */
+
+static void stream(const struct cli_follow *follow, json_t *event)
+{
+    json_object_set_new(event, "name", json_string(follow->view.name));
+    pi_auto_free char *text = json_dumps(event, JSON_COMPACT);
+    if (text && puts(text) >= 0)
+        fflush(stdout);
+}
 
 static int on_event(char *line, size_t size, void *user)
 {
@@ -24,9 +33,14 @@ static int on_event(char *line, size_t size, void *user)
     /* What cannot be read is of a newer agent, and passed over. */
     if (doc && api_read(event, doc, &event, NULL) == 0) {
         enum cli_tell tell = cli_view_event(&follow->view, &event, &text);
-        bool wanted = tell == CLI_TELL_ALWAYS || (tell == CLI_TELL_STEP && !follow->screen.redraws);
-        if (wanted && text.size && !follow->screen.hidden)
-            cli_screen_line(&follow->screen, "%s: %s", follow->view.name, text.data);
+        struct cli_screen *screen = &follow->leader->screen;
+        bool wanted = tell == CLI_TELL_ALWAYS || (tell == CLI_TELL_STEP && !screen->redraws);
+        bool news = !event.seq || event.seq > follow->known;
+        follow->heard_ms = pi_monotonic_ms();
+        if (wanted && news && text.size && !screen->hidden && !follow->settled)
+            cli_screen_line(screen, "%s: %s", follow->view.name, text.data);
+        if (follow->json)
+            stream(follow, doc);
     }
     api_done(event, &event);
     return 0;
@@ -59,12 +73,24 @@ static int start(struct cli_follow *follow, struct pi_error *err)
     return api_client_start(follow->agent->client, "GET", path, NULL, 0, &sink, &follow->transfer, err);
 }
 
+static int begin(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
+                 struct pi_error *err)
+{
+    follow->agent = agent;
+    follow->heard_ms = pi_monotonic_ms();
+    follow->known = instance->last_event;
+    cli_view_init(&follow->view, instance, pi_monotonic_ms(), pi_realtime_ms());
+    if (instance->boot_event && instance->boot_event <= instance->last_event &&
+        !cli_state_is_over(instance->state))
+        follow->view.seq = instance->boot_event - 1;
+    return start(follow, err);
+}
+
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err)
 {
     sigset_t caught;
-    *follow = (struct cli_follow){.agent = agent};
-    cli_view_init(&follow->view, instance, pi_monotonic_ms(), pi_realtime_ms());
+    *follow = (struct cli_follow){.agent = agent, .leader = follow, .signal_fd = -1};
     cli_screen_init(&follow->screen);
     sigemptyset(&caught);
     sigaddset(&caught, SIGINT);
@@ -75,21 +101,38 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
         return pi_fail(err, errno, "cannot catch signals");
     sigprocmask(SIG_BLOCK, &caught, &follow->old_mask);
     follow->signal_fd = fd;
-    int r = start(follow, err);
+    int r = begin(follow, agent, instance, err);
     if (r < 0)
         cli_follow_close(follow);
     return r;
+}
+
+int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
+                    struct pi_error *err)
+{
+    *follow = (struct cli_follow){.leader = leader, .signal_fd = -1, .json = leader->json};
+    int r = begin(follow, leader->agent, instance, err);
+    if (r < 0) {
+        cli_follow_close(follow);
+        return r;
+    }
+    while (leader->next)
+        leader = leader->next;
+    leader->next = follow;
+    return 0;
 }
 
 void cli_follow_close(struct cli_follow *follow)
 {
     if (!follow->agent)
         return;
-    cli_screen_clear(&follow->screen);
+    cli_screen_clear(&follow->leader->screen);
     api_transfer_cancel(follow->transfer);
     pi_lines_done(&follow->lines);
-    close(follow->signal_fd);
-    sigprocmask(SIG_SETMASK, &follow->old_mask, NULL);
+    if (follow->signal_fd >= 0) {
+        close(follow->signal_fd);
+        sigprocmask(SIG_SETMASK, &follow->old_mask, NULL);
+    }
     *follow = (struct cli_follow){0};
 }
 
@@ -118,13 +161,43 @@ static int go_on(struct cli_follow *follow, struct pi_error *err)
     return start(follow, err);
 }
 
-static void draw(struct cli_follow *follow)
+uint64_t cli_follow_quiet_ms(struct cli_follow *follow)
 {
-    pi_auto_buf struct pi_buf line = {0};
-    if (cli_view_is_over(&follow->view))
-        return;
-    if (cli_view_render(&follow->view, pi_monotonic_ms(), cli_screen_width(&follow->screen), &line) == 0)
-        cli_screen_status(&follow->screen, line.data);
+    uint64_t now = pi_monotonic_ms(), realtime = pi_realtime_ms();
+    pi_auto_instance struct api_instance instance = {0};
+    if (now - follow->heard_ms >= ASK_MS && now - follow->asked_ms >= ASK_MS &&
+        cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 && instance.last_sign_ms) {
+        uint64_t quiet = realtime > instance.last_sign_ms ? realtime - instance.last_sign_ms : 0;
+        if (quiet < now && now - quiet > follow->heard_ms)
+            follow->heard_ms = now - quiet;
+    }
+    if (instance.name)
+        follow->asked_ms = now;
+    return now - follow->heard_ms;
+}
+
+/* A line a machine, as many as there is room for. */
+static void draw(struct cli_follow *leader)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    unsigned width = cli_screen_width(&leader->screen), room = cli_screen_height(&leader->screen);
+    unsigned lines = 0, left_out = 0;
+    int r = 0;
+    for (struct cli_follow *follow = leader; follow && r == 0; follow = follow->next) {
+        if (follow->settled || cli_view_is_over(&follow->view))
+            continue;
+        if (lines + 1 >= room && follow->next) {
+            left_out++;
+            continue;
+        }
+        r = lines++ ? pi_buf_puts(&text, "\n") : 0;
+        if (r == 0)
+            r = cli_view_render(&follow->view, pi_monotonic_ms(), width, &text);
+    }
+    if (left_out)
+        pi_buf_printf(&text, "\nand %u more", left_out);
+    if (r == 0 && lines)
+        cli_screen_status(&leader->screen, text.data);
 }
 
 int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned extra_count,
@@ -142,12 +215,13 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
         extra[i].revents = fds[1 + i].revents;
     while (read(follow->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
         follow->signal = (int)info.ssi_signo;
-    if (follow->view.error.kind != PI_OK) {
+    if (follow->view.error.kind != PI_OK && !follow->next) {
         *err = follow->view.error;
         return -EIO;
     }
-    if (follow->ended && !cli_view_is_over(&follow->view) && (r = go_on(follow, err)) < 0)
-        return r;
+    for (struct cli_follow *one = follow; one; one = one->next)
+        if (one->ended && !one->settled && !cli_view_is_over(&one->view) && (r = go_on(one, err)) < 0)
+            return r;
     draw(follow);
     return 0;
 }

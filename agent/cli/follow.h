@@ -28,7 +28,15 @@ struct cli_follow {
     struct cli_screen screen;
     int signal; /* SIGINT, SIGTERM or SIGHUP came: set it back to 0 */
 
-    int signal_fd; /* the rest is the follow's own */
+    bool json;    /* events go to standard output as JSON lines, each with its machine's name */
+    bool settled; /* nothing more of it is shown: set by the caller */
+
+    struct cli_follow *leader,
+        *next;      /* the rest is the follow's own; the leader has signals and screen of all */
+    uint64_t known; /* seq: events up to it are no news */
+    uint64_t heard_ms,
+        asked_ms; /* monotonic: its last event or other sign of life; when that was asked for */
+    int signal_fd;
     sigset_t old_mask;
     struct api_transfer *transfer;
     struct pi_lines lines;
@@ -38,13 +46,22 @@ struct cli_follow {
     unsigned breaks;
 };
 
-/* Starts with the events after instance->last_event; set that to 0 for all of them. On failure there is
- * nothing to close. */
+/* Starts with the events after instance->last_event; set that to 0 for all of them. What came before in the
+ * boot that is under way is taken in, and not told. On failure there is nothing to close. */
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err);
 
+/* Another one that is followed beside leader: its lines and status come on the leader's screen, and the
+ * leader's step is its step too. Close it before its leader. */
+int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
+                    struct pi_error *err);
+
+/* How long nothing came of it: no event, no byte on its console. Asks the agent where no event came for a
+ * while. */
+uint64_t cli_follow_quiet_ms(struct cli_follow *follow);
+
 /* Waits for something to happen, at most a second. extra, at most 2, are waited for besides. Fails with the
- * instance's own error where it is gone. */
+ * instance's own error where it is gone; where others have joined, each view keeps its own. */
 int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned extra_count,
                     struct pi_error *err);
 

@@ -8,15 +8,13 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/console.h"
 #include "agent/cli/create.h"
-#include "agent/cli/follow.h"
+#include "agent/cli/wait.h"
 
 #define FIRST_WORDS 65536 /* bytes that the firmware may have said before the console was attached */
-#define EXIT_SIGNAL 128   /* + the signal's number, as shells have it */
 
 struct foreground {
     struct cli_follow *follow;
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
-    bool detach;         /* -d */
     unsigned interrupts; /* how often the machine was asked to stop */
     bool told_up;
     int exit_code;
@@ -46,8 +44,6 @@ static int tell_up(struct foreground *fg, struct pi_error *err)
         cli_screen_line(&follow->screen,
                         "%s: cloud-init failed%s%s; look with: piagent logs %s, or piagent ssh %s", name,
                         modules.data ? ": " : "", modules.data ? modules.data : "", name, name);
-    } else if (fg->detach) {
-        cli_screen_line(&follow->screen, "%s: log in with: piagent ssh %s", name, name);
     }
     return 0;
 }
@@ -69,20 +65,7 @@ static int tell_end(const struct foreground *fg, struct pi_error *err)
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
     if (view->panicked)
         return tell_panic(view, err);
-    if (fg->detach && !fg->told_up)
-        return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name, reason);
     return fg->exit_code;
-}
-
-/* Interrupted while the image comes or the disk is made: nothing of it stays. */
-static int undo(struct foreground *fg, struct pi_error *err)
-{
-    struct cli_follow *follow = fg->follow;
-    int r = cli_call(follow->agent, "DELETE", follow->view.name, NULL, NULL, NULL, err);
-    if (r < 0)
-        return r;
-    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", follow->view.name);
-    return EXIT_SIGNAL + follow->signal;
 }
 
 /* A foreground machine ends with its command, in order; the second signal doesn't wait for the guest. */
@@ -104,15 +87,15 @@ static int leave_running(struct foreground *fg)
     cli_screen_line(&fg->follow->screen,
                     "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s", name,
                     name, name);
-    return EXIT_SIGNAL + fg->follow->signal;
+    return CLI_EXIT_SIGNAL + fg->follow->signal;
 }
 
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
     if (fg->fresh && is_before_start(&fg->follow->view))
-        return undo(fg, err);
-    if (fg->detach || fg->follow->signal == SIGHUP)
+        return cli_undo(fg->follow, err);
+    if (fg->follow->signal == SIGHUP)
         return leave_running(fg);
     return ask_to_stop(fg, err);
 }
@@ -132,12 +115,6 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
     return r;
 }
 
-static bool is_settled(const struct foreground *fg)
-{
-    const struct cli_view *view = &fg->follow->view;
-    return cli_view_is_over(view) || (fg->detach && (cli_view_is_up(view) || view->panicked));
-}
-
 static bool has_console(const struct cli_view *view)
 {
     return !strcmp(view->state, "running") || !strcmp(view->state, "ready");
@@ -146,9 +123,9 @@ static bool has_console(const struct cli_view *view)
 static int loop(struct foreground *fg, struct pi_error *err)
 {
     struct cli_follow *follow = fg->follow;
-    bool wants_console = !fg->detach && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), detached = false;
+    bool wants_console = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), detached = false;
     int r = 0;
-    while (!is_settled(fg) && !detached) {
+    while (!cli_view_is_over(&follow->view) && !detached) {
         if ((r = cli_follow_step(follow, NULL, 0, err)) < 0)
             return r;
         if (follow->signal && (r = on_signal(fg, err)) != 0)
@@ -161,35 +138,37 @@ static int loop(struct foreground *fg, struct pi_error *err)
         if (cli_view_is_up(&follow->view) && !fg->told_up && (r = tell_up(fg, err)) < 0)
             return r;
     }
-    if (cli_view_is_over(&follow->view))
-        return tell_end(fg, err);
-    return fg->detach && follow->view.panicked ? tell_panic(&follow->view, err) : fg->exit_code;
+    return cli_view_is_over(&follow->view) ? tell_end(fg, err) : fg->exit_code;
 }
 
-/* reply is the agent's answer to the request that started it: an instance. */
-static int follow_start(struct cli_agent *agent, const json_t *reply, bool fresh, bool detach,
+/* instance is as the agent answered the request that started it. */
+static int follow_start(struct cli_agent *agent, const struct api_instance *instance, bool fresh,
                         struct pi_error *err)
 {
-    pi_auto_instance struct api_instance instance = {0};
     pi_auto_follow struct cli_follow follow = {0};
-    int r = api_read(instance, reply, &instance, err);
-    if (r < 0)
-        return pi_context(err, r, "the agent's answer");
-    if (fresh)
-        instance.last_event = 0;
-    if ((r = cli_follow_open(&follow, agent, &instance, err)) < 0)
-        return r;
-    struct foreground fg = {.follow = &follow, .fresh = fresh, .detach = detach};
-    return loop(&fg, err);
+    int r = cli_follow_open(&follow, agent, instance, err);
+    struct foreground fg = {.follow = &follow, .fresh = fresh};
+    return r < 0 ? r : loop(&fg, err);
+}
+
+static int refuse_attached(bool detach, bool json, uint64_t timeout_ms, struct pi_error *err)
+{
+    if (detach || !(json || timeout_ms))
+        return 0;
+    return pi_refuse(err, PI_USAGE, "%s goes with -d, which waits until the guest is ready",
+                     json ? "--json" : "--timeout");
 }
 
 static int run_run(const struct cli_call *call, struct pi_error *err)
 {
     const struct cli_create *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_instance struct api_instance instance = {0};
     struct api_create request = {0};
     json_auto_t *reply = NULL;
-    int r = cli_create_request(options, call->operands[0], &request, err);
+    int r = refuse_attached(options->detach, options->json, options->timeout_ms, err);
+    if (r == 0)
+        r = cli_create_request(options, call->operands[0], &request, err);
     json_auto_t *body = r == 0 ? api_write(create, &request) : NULL;
     api_done(create, &request);
     if (r == 0 && !body)
@@ -198,32 +177,69 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
         r = cli_connect(&agent, err);
     if (r == 0)
         r = api_client_call(agent.client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
-    return r < 0 ? r : follow_start(&agent, reply, true, options->detach, err);
+    if (r == 0 && (r = api_read(instance, reply, &instance, err)) < 0)
+        pi_context(err, r, "the agent's answer");
+    instance.last_event = 0;
+    if (r < 0 || !options->detach)
+        return r < 0 ? r : follow_start(&agent, &instance, true, err);
+    const struct cli_wait how = {
+        .fresh = true, .login = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    return cli_wait(&how, &agent, &instance, 1, err);
 }
 
 struct start_options {
-    bool detach;
+    bool detach, json;
+    uint64_t timeout_ms;
 };
+
+static int start_one(struct cli_agent *agent, const char *name, struct api_instance *ret,
+                     struct pi_error *err)
+{
+    json_auto_t *reply = NULL;
+    int r = cli_call(agent, "POST", name, "start", NULL, &reply, err);
+    if (r == 0 && (r = api_read(instance, reply, ret, err)) < 0)
+        pi_context(err, r, "the agent's answer");
+    return r;
+}
+
+/* One that cannot be started keeps the others from nothing. */
+static int start_all(struct cli_agent *agent, const struct cli_call *call, struct api_instance *instances,
+                     struct pi_error *err)
+{
+    const struct start_options *options = call->values;
+    const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    unsigned started = 0;
+    int code = PI_OK, r;
+    for (unsigned i = 0; i < call->count; i++) {
+        r = start_one(agent, call->operands[i], &instances[started], err);
+        if (r < 0 && call->count == 1)
+            return r;
+        started += r == 0;
+        r = r < 0 ? cli_report(err) : PI_OK;
+        code = code ? code : r;
+    }
+    r = started ? cli_wait(&how, agent, instances, started, err) : PI_OK;
+    return r < 0 || !code ? r : code;
+}
 
 static int run_start(const struct cli_call *call, struct pi_error *err)
 {
     const struct start_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
-    int r = cli_connect(&agent, err), code = PI_OK;
-    if (r < 0)
-        return r;
+    struct api_instance instances[CLI_WAIT_MAX] = {0};
     if (call->count > 1 && !options->detach)
         return pi_refuse(err, PI_USAGE,
                          "several machines can only be started with -d: there is one terminal");
-    for (unsigned i = 0; i < call->count; i++) {
-        json_auto_t *reply = NULL;
-        if ((r = cli_call(&agent, "POST", call->operands[i], "start", NULL, &reply, err)) < 0)
-            return r;
-        if ((r = follow_start(&agent, reply, false, options->detach, err)) < 0)
-            return r;
-        code = r ? r : code;
-    }
-    return code;
+    int r = refuse_attached(options->detach, options->json, options->timeout_ms, err);
+    if (r == 0)
+        r = cli_connect(&agent, err);
+    if (r == 0 && options->detach)
+        r = start_all(&agent, call, instances, err);
+    else if (r == 0 && (r = start_one(&agent, call->operands[0], &instances[0], err)) == 0)
+        r = follow_start(&agent, &instances[0], false, err);
+    for (unsigned i = 0; i < call->count; i++)
+        cli_instance_done(&instances[i]);
+    return r;
 }
 
 static const struct cli_option start_table[] = {
@@ -232,6 +248,15 @@ static const struct cli_option start_table[] = {
      .type = CLI_FLAG,
      .help = "return when the guest is ready",
      .offset = offsetof(struct start_options, detach)},
+    {.name = "timeout",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .help = "with -d: give up after so long without any progress (default: never)",
+     .offset = offsetof(struct start_options, timeout_ms)},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .help = "with -d: the events as JSON lines",
+     .offset = offsetof(struct start_options, json)},
     {0},
 };
 
@@ -264,7 +289,7 @@ const struct cli_command cli_command_start = {
     .options = start_table,
     .values_size = sizeof(struct start_options),
     .min_operands = 1,
-    .max_operands = 64,
+    .max_operands = CLI_WAIT_MAX,
     .operand = CLI_MACHINE_OVER,
     .run = run_start,
 };

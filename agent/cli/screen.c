@@ -1,8 +1,10 @@
 #include "agent/cli/screen.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -11,11 +13,14 @@
 #include "agent/base/fs.h"
 #include "agent/cli/colour.h"
 
+#define SILENCE_MIN_MS 5000
 #define SILENCE_MAX_MS 30000
 
 void cli_screen_init(struct cli_screen *screen)
 {
-    *screen = (struct cli_screen){.redraws = cli_is_terminal(STDERR_FILENO), .spoken_ms = pi_monotonic_ms()};
+    *screen = (struct cli_screen){.redraws = cli_is_terminal(STDERR_FILENO),
+                                  .spoken_ms = pi_monotonic_ms(),
+                                  .pause_ms = SILENCE_MIN_MS};
 }
 
 unsigned cli_screen_width(const struct cli_screen *screen)
@@ -27,17 +32,37 @@ unsigned cli_screen_width(const struct cli_screen *screen)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1u : 79u;
 }
 
+unsigned cli_screen_height(const struct cli_screen *screen)
+{
+    struct winsize size;
+    if (!screen->redraws)
+        return UINT_MAX;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row - 1u : 23u;
+}
+
+/* To the first column of the first line, and the old ones go. */
+static int add_home(struct cli_screen *screen, struct pi_buf *ret)
+{
+    int r = pi_buf_puts(ret, "\r");
+    for (unsigned i = 1; r == 0 && i < screen->drawn; i++)
+        r = pi_buf_puts(ret, "\033[K\033[A");
+    screen->drawn = 0;
+    return r;
+}
+
 void cli_screen_clear(struct cli_screen *screen)
 {
-    if (screen->drawn)
-        pi_write_all(STDERR_FILENO, "\r\033[K", 4);
-    screen->drawn = false;
+    pi_auto_buf struct pi_buf text = {0};
+    if (screen->drawn && add_home(screen, &text) == 0 && pi_buf_puts(&text, "\033[K") == 0)
+        pi_write_all(STDERR_FILENO, text.data, text.size);
 }
 
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
 {
     pi_auto_buf struct pi_buf line = {0};
     char *formatted = NULL;
+    if (screen->silent)
+        return;
     va_list args;
     va_start(args, format);
     int n = vasprintf(&formatted, format, args);
@@ -49,19 +74,34 @@ void cli_screen_line(struct cli_screen *screen, const char *format, ...)
         pi_write_all(STDERR_FILENO, line.data, line.size);
     free(formatted);
     screen->spoken_ms = pi_monotonic_ms();
+    screen->pause_ms = SILENCE_MIN_MS;
+}
+
+static void break_silence(struct cli_screen *screen, const char *text)
+{
+    uint64_t pause_ms = screen->pause_ms;
+    if (pi_monotonic_ms() - screen->spoken_ms < pause_ms)
+        return;
+    cli_screen_line(screen, "%s", text);
+    screen->pause_ms = 2 * pause_ms < SILENCE_MAX_MS ? 2 * pause_ms : SILENCE_MAX_MS;
 }
 
 void cli_screen_status(struct cli_screen *screen, const char *text)
 {
-    pi_auto_buf struct pi_buf line = {0};
-    if (screen->hidden)
+    pi_auto_buf struct pi_buf shown = {0};
+    if (screen->hidden || screen->silent)
         return;
     if (!screen->redraws) {
-        if (pi_monotonic_ms() - screen->spoken_ms >= SILENCE_MAX_MS)
-            cli_screen_line(screen, "%s", text);
+        break_silence(screen, text);
         return;
     }
-    if (pi_buf_printf(&line, "\r%s\033[K", text) == 0)
-        pi_write_all(STDERR_FILENO, line.data, line.size);
-    screen->drawn = true;
+    unsigned lines = 0;
+    int r = add_home(screen, &shown);
+    for (const char *at = text, *end; r == 0 && at; at = *end ? end + 1 : NULL, lines++) {
+        end = strchrnul(at, '\n');
+        r = pi_buf_printf(&shown, "%s%.*s\033[K", lines ? "\n" : "", (int)(end - at), at);
+    }
+    if (r == 0)
+        pi_write_all(STDERR_FILENO, shown.data, shown.size);
+    screen->drawn = lines;
 }

@@ -10,9 +10,11 @@
 
 struct cli_screen {
     bool redraws;       /* standard error is a terminal that can */
-    bool drawn;         /* a status line stands there */
+    unsigned drawn;     /* status lines that stand there */
     bool hidden;        /* nothing is drawn: the guest's console has the terminal */
+    bool silent;        /* nothing is said at all: the events go to standard output */
     uint64_t spoken_ms; /* when the last line was written */
+    uint64_t pause_ms;  /* after which the status is a line, where none can be redrawn */
 };
 
 void cli_screen_init(struct cli_screen *screen);
@@ -21,11 +23,15 @@ void cli_screen_init(struct cli_screen *screen);
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The status line: redrawn on a terminal; elsewhere written as a line after 30 s in which nothing was. */
+/* The status, one line or several: redrawn on a terminal; elsewhere written as it is after 5 s in which
+ * nothing was said, then after longer ones, up to 30 s. */
 void cli_screen_status(struct cli_screen *screen, const char *text);
 
 /* Takes the status line away. */
 void cli_screen_clear(struct cli_screen *screen);
+
+/* The lines that a status may take. */
+unsigned cli_screen_height(const struct cli_screen *screen);
 
 /* The columns that a status line may take. */
 unsigned cli_screen_width(const struct cli_screen *screen);

@@ -33,7 +33,7 @@ bool cli_view_is_up(const struct cli_view *view)
 static void describe(struct cli_view *view)
 {
     static const char *const doing[][2] = {
-        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware and kernel"},
+        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware"},
         {"ready", "ready"},       {"paused", "paused"},          {"stopping", "stopping"},
     };
     COPY(view->doing, view->state);
@@ -68,7 +68,9 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     if (!strcmp(view->state, "starting")) {
         view->since_ms = event->monotonic_ms;
         view->seeded = view->finished = view->panicked = false;
-        view->stage[0] = '\0';
+        view->stage[0] = view->step[0] = '\0';
+    } else if (!strcmp(view->state, "running") && view->step[0]) {
+        COPY(view->doing, view->step); /* what is known of its boot is more */
     }
     if (!strcmp(view->state, "ready")) {
         view->panicked = false;
@@ -98,19 +100,57 @@ static enum cli_tell on_image(struct cli_view *view, const struct api_event *eve
     return CLI_TELL_STEP;
 }
 
-static enum cli_tell on_seed(struct cli_view *view, struct pi_buf *line)
+/* A step of the boot begins: told with the time that the one before it took. */
+static enum cli_tell begin_step(struct cli_view *view, const char *step, uint64_t now_ms, struct pi_buf *line)
 {
-    COPY(view->doing, "the guest fetches its seed");
+    char took[32];
+    if (!strcmp(view->step, step))
+        return CLI_TELL_NOTHING;
+    pi_buf_puts(line, step);
+    if (view->step[0])
+        pi_buf_printf(line, "; %s took %s", view->step,
+                      pi_duration_format(now_ms > view->step_ms ? now_ms - view->step_ms : 0, took));
+    COPY(view->step, step);
+    view->step_ms = now_ms;
+    return CLI_TELL_STEP;
+}
+
+static enum cli_tell on_seed(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
     if (view->seeded)
         return CLI_TELL_NOTHING;
     view->seeded = true;
-    pi_buf_puts(line, "the kernel is up, the guest fetches its seed");
-    return CLI_TELL_STEP;
+    COPY(view->doing, "seed fetched");
+    return begin_step(view, "seed fetched", event->monotonic_ms, line);
+}
+
+/* A new boot: of the last one nothing is so any more. */
+static enum cli_tell on_boot(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    view->seeded = view->finished = view->panicked = false;
+    view->stage[0] = view->step[0] = '\0';
+    view->left_ms = 0;
+    if (event->text && strcmp(event->text, "started") != 0)
+        view->since_ms = event->monotonic_ms;
+    COPY(view->doing, "firmware");
+    return begin_step(view, "firmware", event->monotonic_ms, line);
+}
+
+/* The login prompt may stand there while cloud-init is at work: then it is no step. */
+static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    const char *landmark = event->landmark ? event->landmark : "";
+    if (view->seeded || view->stage[0] || view->finished)
+        return CLI_TELL_NOTHING;
+    COPY(view->doing, !strcmp(landmark, "login") ? "login prompt" : landmark);
+    char step[sizeof view->step];
+    COPY(step, view->doing);
+    return begin_step(view, step, event->monotonic_ms, line);
 }
 
 static enum cli_tell on_report(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    char stage[64], module[96];
+    char stage[64], module[96], step[96];
     COPY(stage, event->stage);
     COPY(module, event->module);
     bool finish = event->report && !strcmp(event->report, "finish");
@@ -125,11 +165,9 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
         pi_buf_printf(line, "cloud-init: %s/%s failed%s%s", stage, module, text[0] ? ": " : "", text);
         return CLI_TELL_ALWAYS;
     }
-    if (!strcmp(stage, view->stage))
-        return CLI_TELL_NOTHING;
     COPY(view->stage, stage);
-    pi_buf_printf(line, "cloud-init: %s", stage);
-    return CLI_TELL_STEP;
+    snprintf(step, sizeof step, "cloud-init: %s", stage);
+    return begin_step(view, step, event->monotonic_ms, line);
 }
 
 static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
@@ -139,17 +177,15 @@ static enum cli_tell on_error(struct cli_view *view, const struct api_event *eve
     return CLI_TELL_NOTHING;
 }
 
-enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+static enum cli_tell take(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    if (event->seq)
-        view->seq = event->seq;
     switch ((enum api_event_kind)event->kind) {
     case API_EVENT_STATE:
         return on_state(view, event, line);
     case API_EVENT_IMAGE:
         return on_image(view, event, line);
     case API_EVENT_SEED:
-        return on_seed(view, line);
+        return on_seed(view, event, line);
     case API_EVENT_REPORT:
         return on_report(view, event, line);
     case API_EVENT_ERROR:
@@ -159,11 +195,9 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
         COPY(view->doing, "the guest's kernel panicked");
         break;
     case API_EVENT_BOOT:
-        describe(view);
-        return CLI_TELL_NOTHING;
+        return on_boot(view, event, line);
     case API_EVENT_LANDMARK:
-        COPY(view->doing, event->landmark);
-        return CLI_TELL_NOTHING;
+        return on_landmark(view, event, line);
     case API_EVENT_NOTE:
         break;
     }
@@ -173,13 +207,54 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
     return text[0] ? CLI_TELL_ALWAYS : CLI_TELL_NOTHING;
 }
 
+enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char before[sizeof view->doing];
+    COPY(before, view->doing);
+    enum cli_tell tell = take(view, event, line);
+    if (event->seq)
+        view->seq = event->seq;
+    if (strcmp(before, view->doing) != 0)
+        view->doing_ms = event->monotonic_ms;
+    if (event->left_ms) {
+        view->left_ms = event->left_ms;
+        view->left_at_ms = event->monotonic_ms;
+    }
+    return tell;
+}
+
+/* In whole seconds: more would be a lie. */
+static void add_estimate(const struct cli_view *view, uint64_t now_ms, char *line, size_t size)
+{
+    char text[32];
+    size_t used = strlen(line);
+    uint64_t end_ms = view->left_at_ms + view->left_ms;
+    if (!view->left_ms || cli_view_is_up(view) || view->panicked || strcmp(view->state, "running") != 0)
+        return;
+    bool late = now_ms >= end_ms;
+    uint64_t seconds = ((late ? now_ms - end_ms : end_ms - now_ms) + 999) / 1000;
+    if (seconds < 60)
+        snprintf(text, sizeof text, "%us", (unsigned)seconds);
+    else
+        pi_duration_format(seconds * 1000, text);
+    snprintf(line + used, size - used, late ? ", %s longer than usual" : ", about %s left", text);
+}
+
 int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
                     struct pi_buf *ret)
 {
     if (view->fetching)
         return cli_render_image(&view->image, width, ret);
-    char line[512], age[32];
+    char line[512], age[32], step[32] = "";
     uint64_t age_ms = now_monotonic_ms > view->since_ms ? now_monotonic_ms - view->since_ms : 0;
-    snprintf(line, sizeof line, "%s: %s (%s)", view->name, view->doing, pi_duration_format(age_ms, age));
+    uint64_t step_ms = now_monotonic_ms > view->doing_ms ? now_monotonic_ms - view->doing_ms : 0;
+    bool timed = view->doing_ms > view->since_ms;
+    if (timed)
+        pi_duration_format(step_ms, step);
+    snprintf(line, sizeof line, "%s: %s%s%s (%s", view->name, view->doing, timed ? " " : "", step,
+             pi_duration_format(age_ms, age));
+    add_estimate(view, now_monotonic_ms, line, sizeof line - 1);
+    line[strlen(line) + 1] = '\0';
+    line[strlen(line)] = ')';
     return cli_fit(line, width, ret);
 }

@@ -19,6 +19,11 @@ struct cli_view {
     char state[16];    /* as in api_instance.state */
     char reason[512];  /* what came with the state */
     char doing[192];   /* what goes on now, for the status line */
+    uint64_t doing_ms; /* monotonic: since when */
+    char step[96];     /* the step of the boot that a line was told of last, "" before the first */
+    uint64_t step_ms;  /* monotonic: since when */
+    uint64_t left_ms;  /* about how long until it is ready, counted from left_at_ms; 0 = not known */
+    uint64_t left_at_ms;
     uint64_t since_ms; /* monotonic: when what is timed began: the start, or before it the request */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */

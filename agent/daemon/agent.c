@@ -293,6 +293,7 @@ static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
         return agent->instances_fd;
     pi_temp_sweep(runtime_fd);
     pi_temp_sweep(state_fd);
+    boots_load(agent, state_fd);
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
      * machines. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = start_imds_socket(agent, err)) < 0 ||

@@ -12,6 +12,7 @@
 #include "agent/base/proc.h"
 #include "agent/daemon/loop.h"
 #include "agent/daemon/service.h"
+#include "agent/vm/boots.h"
 #include "imds/server.h"
 
 struct instance;
@@ -46,6 +47,7 @@ struct agent {
     struct timer *ping_timer;
 
     LIST_HEAD(, instance) instances;
+    struct vm_boots boots; /* how long earlier ones took */
 };
 
 /* One line in the agent's log (its standard error, of bounded size where that is agent.log), with the time,

@@ -5,6 +5,7 @@
  *   instance.c  its life: events in, actions out         launch.c  from record to running QEMU
  *   create.c    image, disk and keys, by workers         adopt.c   finding it again after the agent's restart
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
+ *   boots.c     how long its boot may take
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
  */
 #ifndef PIAGENT_DAEMON_INSTANCE_H
@@ -16,6 +17,7 @@
 #include "agent/daemon/logfile.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/worker.h"
+#include "agent/vm/boots.h"
 #include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
 #include "agent/vm/record.h"
@@ -62,6 +64,10 @@ struct instance {
     bool sign_seen;                        /* since QEMU's start */
     bool boot_told;                        /* the first one since QEMU's start */
     struct vm_landmarks landmarks;         /* what the console has shown of this boot */
+    struct vm_boot boot;                   /* its milestones so far */
+    bool boot_news;                        /* the last event was one */
+    uint64_t boot_event;                   /* seq of the event with which the boot began; 0 = none */
+    uint64_t user_data_mark;               /* tells one user-data from another */
     struct budget reports_budget;          /* a guest may not write the journal as fast as it can */
 };
 
@@ -142,6 +148,15 @@ void instance_reconnect(void *instance);
 /* Connects to QEMU's QMP and proves that it is this instance's machine; then VM_EVENT_LAUNCHED comes, or
  * VM_EVENT_ADOPTED where .adopting is set. */
 int instance_connect_qmp(struct instance *instance, struct pi_error *err);
+
+/* boots.c */
+/* Reads what is known of earlier boots; a file that is damaged is begun anew. */
+void boots_load(struct agent *agent, int state_fd);
+/* Takes an event of the journal in, also one of an earlier agent. */
+void boots_note(struct instance *instance, const struct api_event *event);
+/* The same for one that happens now: api_event.left_ms. Keeps the boot where it has become ready. */
+uint64_t boots_left_ms(struct instance *instance, const struct api_event *event);
+uint64_t boots_mark(const char *bytes, size_t size);
 
 /* guest.c: callbacks of the IMDS */
 extern const struct imds_handler instance_imds_handler;

@@ -16,18 +16,6 @@
 #define LINE_MAX_   ((size_t)16 << 10)
 #define TAIL_MAX    ((size_t)64 << 10)
 
-/* How far the boot had come that an agent before this one saw. */
-static void recall(struct instance *instance, const json_t *event)
-{
-    const char *kind = json_string_value(json_object_get(event, "kind"));
-    const char *landmark = json_string_value(json_object_get(event, "landmark"));
-    if (kind && !strcmp(kind, api_event_kind_names[API_EVENT_BOOT]))
-        instance->landmarks.reached = VM_LANDMARK_NONE;
-    for (int i = 0; landmark && vm_landmark_names[i]; i++)
-        if (!strcmp(landmark, vm_landmark_names[i]))
-            instance->landmarks.reached = (enum vm_landmark)i;
-}
-
 static int last_seq(char *line, size_t size, void *user)
 {
     json_auto_t *event = pi_json_parse(line, size, NULL);
@@ -37,14 +25,22 @@ static int last_seq(char *line, size_t size, void *user)
     return 0;
 }
 
-static int recall_line(char *line, size_t size, void *user)
+/* What an agent before this one saw: how far the boot had come. */
+static int recall(char *line, size_t size, void *user)
 {
     struct instance *instance = user;
-    json_auto_t *event = pi_json_parse(line, size, NULL);
-    json_int_t seq = json_integer_value(json_object_get(event, "seq"));
-    if (seq > 0)
-        instance->next_seq = (uint64_t)seq + 1;
-    recall(instance, event);
+    struct api_event event = {0};
+    json_auto_t *doc = pi_json_parse(line, size, NULL);
+    if (doc && api_read(event, doc, &event, NULL) == 0 && event.seq) {
+        instance->next_seq = event.seq + 1;
+        boots_note(instance, &event);
+        if (event.kind == API_EVENT_BOOT)
+            instance->landmarks.reached = VM_LANDMARK_NONE;
+        for (int i = 0; event.landmark && vm_landmark_names[i]; i++)
+            if (!strcmp(event.landmark, vm_landmark_names[i]))
+                instance->landmarks.reached = (enum vm_landmark)i;
+    }
+    api_done(event, &event);
     return 0;
 }
 
@@ -63,7 +59,7 @@ int journal_open(struct instance *instance, struct pi_error *err)
     /* Where that boot began before the part that is read, its landmarks are told already. */
     instance->landmarks.reached = offset ? VM_LANDMARK_LOGIN : VM_LANDMARK_NONE;
     for (size_t n; (n = logfile_read(&instance->journal, &offset, chunk, sizeof chunk));)
-        pi_lines_feed(&lines, chunk, n, recall_line, instance);
+        pi_lines_feed(&lines, chunk, n, recall, instance);
     /* A line that a crash cut short must not swallow the next one. */
     if (lines.partial.size)
         logfile_append(&instance->journal, "\n", 1);
@@ -102,6 +98,7 @@ void journal_add(struct instance *instance, struct api_event *event)
 {
     complete(event);
     event->seq = instance->next_seq++;
+    event->left_ms = boots_left_ms(instance, event);
     json_auto_t *object = api_write(event, event);
     pi_auto_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
     size_t size = line ? strlen(line) : 0;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/daemon/instance.h"
 
 static const char *cloud_init(const struct vm_record *record)
@@ -75,6 +76,9 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .stopped_by = (char *)stopped_by(record),
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,
+        .boot_event = instance->boot_event,
+        .last_sign_ms =
+            instance->last_sign_ms ? pi_realtime_ms() - (pi_monotonic_ms() - instance->last_sign_ms) : 0,
     };
 }
 

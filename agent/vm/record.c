@@ -14,6 +14,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
     PI_FIELD(vm_record, state, PI_FIELD_ENUM, .required = true, .names = vm_state_names),
     PI_FIELD(vm_record, rung, PI_FIELD_ENUM, .names = vm_rung_names),
+    PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
     PI_FIELD(vm_record, was_ready, PI_FIELD_BOOL),
     PI_FIELD(vm_record, shutdown_seen, PI_FIELD_BOOL),
     PI_FIELD(vm_record, guest_powered_off, PI_FIELD_BOOL),

@@ -1,0 +1,224 @@
+#include "agent/cli/wait.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/commands.h"
+
+int cli_undo(struct cli_follow *follow, struct pi_error *err)
+{
+    int r = cli_call(follow->agent, "DELETE", follow->view.name, NULL, NULL, NULL, err);
+    if (r < 0)
+        return r;
+    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", follow->view.name);
+    return CLI_EXIT_SIGNAL + follow->signal;
+}
+
+/* cloud-init has finished: what it came to. */
+static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+{
+    struct cli_screen *screen = &follow->leader->screen;
+    pi_auto_instance struct api_instance instance = {0};
+    pi_auto_buf struct pi_buf modules = {0};
+    const char *name = follow->view.name;
+    int r = cli_get_instance(follow->agent, name, &instance, err);
+    if (r < 0)
+        return r;
+    if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
+        if (how->login)
+            cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
+        return PI_OK;
+    }
+    cli_tell_last_words(follow, &instance.failed_modules);
+    for (size_t i = 0; i < instance.failed_modules.count; i++)
+        pi_buf_printf(&modules, "%s%s", i ? ", " : ": ", instance.failed_modules.items[i]);
+    cli_screen_line(screen, "%s: cloud-init failed%s; look with: piagent logs %s, or piagent ssh %s", name,
+                    modules.data ? modules.data : "", name, name);
+    return PI_GUEST;
+}
+
+static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    const char *reason = view->reason[0] ? view->reason : "no reason is known";
+    if (view->error.kind != PI_OK) {
+        *err = view->error;
+        return -EIO;
+    }
+    if (how->stopped && !strcmp(view->state, "stopped"))
+        return PI_OK;
+    if (!strcmp(view->state, "failed"))
+        return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
+    cli_tell_last_words(follow, NULL);
+    if (!strcmp(view->state, "lost"))
+        return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
+    if (view->panicked)
+        return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s",
+                         view->name, view->name);
+    return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name, reason);
+}
+
+static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_error *err)
+{
+    char quiet[32];
+    const char *name = follow->view.name;
+    cli_tell_last_words(follow, NULL);
+    return pi_refuse(
+        err, PI_TIMEOUT,
+        "%s shows no progress: the last was \"%s\", and nothing for %s; it runs on: piagent console %s", name,
+        follow->view.doing, pi_duration_format(quiet_ms, quiet), name);
+}
+
+/* Whether the wait for one has come to its end; *ret is then its exit code, or negative with err filled. */
+static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *ret, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    uint64_t quiet_ms;
+    if (view->seq < follow->known) /* what was before is still being read */
+        return false;
+    if (cli_view_is_over(view))
+        *ret = tell_over(how, follow, err);
+    else if (!how->stopped && cli_view_is_up(view))
+        *ret = tell_up(how, follow, err);
+    else if (!how->stopped && view->panicked) {
+        cli_tell_last_words(follow, NULL);
+        *ret = pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s",
+                         view->name, view->name);
+    } else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow)) >= how->timeout_ms)
+        *ret = tell_quiet(follow, quiet_ms, err);
+    else
+        return false;
+    return true;
+}
+
+static int on_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+{
+    if (how->fresh && !strcmp(leader->view.state, "created"))
+        return cli_undo(leader, err);
+    for (struct cli_follow *one = leader; one; one = one->next)
+        if (!one->settled)
+            cli_screen_line(&leader->screen,
+                            "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s",
+                            one->view.name, one->view.name, one->view.name);
+    return CLI_EXIT_SIGNAL + leader->signal;
+}
+
+static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+{
+    int code = PI_OK, r;
+    for (bool waits = true; waits;) {
+        waits = false;
+        for (struct cli_follow *one = leader; one; one = one->next) {
+            if (!one->settled && settle(how, one, &r, err)) {
+                one->settled = true;
+                if (r < 0 && !leader->next)
+                    return r;
+                if (r < 0)
+                    cli_screen_clear(&leader->screen);
+                r = r < 0 ? cli_report(err) : r;
+                code = code ? code : r;
+            }
+            waits = waits || !one->settled;
+        }
+        if (waits && (r = cli_follow_step(leader, NULL, 0, err)) < 0)
+            return r;
+        if (waits && leader->signal)
+            return on_signal(how, leader, err);
+    }
+    return code;
+}
+
+int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
+             unsigned count, struct pi_error *err)
+{
+    pi_auto_free struct cli_follow *all = calloc(count, sizeof *all);
+    int r = all ? cli_follow_open(&all[0], agent, &instances[0], err) : pi_fail(err, ENOMEM, "wait");
+    if (r < 0)
+        return r;
+    all[0].json = all[0].screen.silent = how->json;
+    unsigned joined = 1;
+    while (r == 0 && joined < count &&
+           (r = cli_follow_join(&all[joined], &all[0], &instances[joined], err)) == 0)
+        joined++;
+    if (r == 0)
+        r = loop(how, &all[0], err);
+    while (joined > 0)
+        cli_follow_close(&all[--joined]);
+    return r;
+}
+
+struct wait_options {
+    char *goal;
+    uint64_t timeout_ms;
+    bool json;
+};
+
+static int check(const struct cli_wait *how, const struct api_instance *instance, struct pi_error *err)
+{
+    if (how->stopped || !cli_state_is_over(instance->state))
+        return 0;
+    return pi_refuse(err, PI_CONFLICT, "%s is %s, and does not become ready by itself: piagent start -d %s",
+                     instance->name, instance->state, instance->name);
+}
+
+static int run_wait(const struct cli_call *call, struct pi_error *err)
+{
+    const struct wait_options *options = call->values;
+    struct cli_wait how = {.stopped = options->goal && !strcmp(options->goal, "stopped"),
+                           .json = options->json,
+                           .timeout_ms = options->timeout_ms};
+    pi_auto_agent struct cli_agent agent = {0};
+    struct api_instance instances[CLI_WAIT_MAX] = {0};
+    int r = cli_connect(&agent, err);
+    for (unsigned i = 0; r == 0 && i < call->count; i++)
+        if ((r = cli_get_instance(&agent, call->operands[i], &instances[i], err)) == 0)
+            r = check(&how, &instances[i], err);
+    if (r == 0)
+        r = cli_wait(&how, &agent, instances, call->count, err);
+    for (unsigned i = 0; i < call->count; i++)
+        cli_instance_done(&instances[i]);
+    return r;
+}
+
+static const char *const goals[] = {"ready", "stopped", NULL};
+
+static const struct cli_option wait_table[] = {
+    {.name = "for",
+     .type = CLI_STRING,
+     .argument = "STATE",
+     .kind = CLI_WORD,
+     .words = goals,
+     .offset = offsetof(struct wait_options, goal),
+     .help = "ready (the default) or stopped"},
+    {.name = "timeout",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .offset = offsetof(struct wait_options, timeout_ms),
+     .help = "give up after so long without any progress (default: never)"},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct wait_options, json),
+     .help = "the events as JSON lines, from the boot's beginning"},
+    {0},
+};
+
+const struct cli_command cli_command_wait = {
+    .name = "wait",
+    .operands = "NAME...",
+    .summary = "waits until machines are ready, or stopped",
+    .details =
+        "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
+        "reports; while there is some it is waited for. Without, --timeout ends the wait with exit code 9, and\n"
+        "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked or the machine\n"
+        "stopped before it was ready.",
+    .example = "piagent wait pi-1 pi-2 --timeout 2m",
+    .options = wait_table,
+    .values_size = sizeof(struct wait_options),
+    .min_operands = 1,
+    .max_operands = CLI_WAIT_MAX,
+    .operand = CLI_MACHINE,
+    .run = run_wait,
+};

@@ -1,0 +1,31 @@
+/* Waiting for machines, one or several at once: until they are ready or stopped, and why they do not become
+ * so. */
+#ifndef PIAGENT_CLI_WAIT_H
+#define PIAGENT_CLI_WAIT_H
+
+#include "agent/cli/follow.h"
+
+#define CLI_WAIT_MAX    64  /* machines */
+#define CLI_EXIT_SIGNAL 128 /* + the signal's number, as shells have it */
+
+struct cli_wait {
+    bool stopped;        /* wait until they are stopped, else until they are ready */
+    bool fresh;          /* made by this command: undone when it is interrupted before the start */
+    bool login;          /* tell how to log in */
+    bool json;           /* events to standard output, nothing but errors to standard error */
+    uint64_t timeout_ms; /* without any progress; 0 = for ever */
+};
+
+/* The exit code, or negative with err filled; of several, what went wrong is told at once, and the first
+ * one's exit code is returned. Interrupted, the machines go on. */
+int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
+             unsigned count, struct pi_error *err);
+
+/* Interrupted while the image comes or the disk is made: nothing of it stays. */
+int cli_undo(struct cli_follow *follow, struct pi_error *err);
+
+/* What cloud-init failed at, and the last lines of the console, indented, on the follow's screen. modules may
+ * be empty. */
+void cli_tell_last_words(struct cli_follow *follow, const struct pi_strv *modules);
+
+#endif
