@@ -14,7 +14,6 @@
 #define BREAKS_MAX     5 /* an agent that dies that often is not started again */
 #define REDRAW_MS      200
 #define IDLE_MS        1000
-#define ASK_MS         5000 /* a guest that sends no events is asked about as often */
 
 static void stream(const struct cli_follow *follow, json_t *event)
 {
@@ -161,18 +160,16 @@ static int go_on(struct cli_follow *follow, struct pi_error *err)
     return start(follow, err);
 }
 
-uint64_t cli_follow_quiet_ms(struct cli_follow *follow)
+uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms)
 {
     uint64_t now = pi_monotonic_ms(), realtime = pi_realtime_ms();
     pi_auto_instance struct api_instance instance = {0};
-    if (now - follow->heard_ms >= ASK_MS && now - follow->asked_ms >= ASK_MS &&
+    if (now - follow->heard_ms >= limit_ms &&
         cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 && instance.last_sign_ms) {
         uint64_t quiet = realtime > instance.last_sign_ms ? realtime - instance.last_sign_ms : 0;
         if (quiet < now && now - quiet > follow->heard_ms)
             follow->heard_ms = now - quiet;
     }
-    if (instance.name)
-        follow->asked_ms = now;
     return now - follow->heard_ms;
 }
 

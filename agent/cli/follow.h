@@ -32,10 +32,9 @@ struct cli_follow {
     bool settled; /* nothing more of it is shown: set by the caller */
 
     struct cli_follow *leader,
-        *next;      /* the rest is the follow's own; the leader has signals and screen of all */
-    uint64_t known; /* seq: events up to it are no news */
-    uint64_t heard_ms,
-        asked_ms; /* monotonic: its last event or other sign of life; when that was asked for */
+        *next;         /* the rest is the follow's own; the leader has signals and screen of all */
+    uint64_t known;    /* seq: events up to it are no news */
+    uint64_t heard_ms; /* monotonic: its last event or other sign of life */
     int signal_fd;
     sigset_t old_mask;
     struct api_transfer *transfer;
@@ -56,9 +55,9 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
 int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
                     struct pi_error *err);
 
-/* How long nothing came of it: no event, no byte on its console. Asks the agent where no event came for a
- * while. */
-uint64_t cli_follow_quiet_ms(struct cli_follow *follow);
+/* How long nothing came of it: no event, no byte on its console. The agent is asked for the latter only where
+ * there was no event for limit_ms. */
+uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms);
 
 /* Waits for something to happen, at most a second. extra, at most 2, are waited for besides. Fails with the
  * instance's own error where it is gone; where others have joined, each view keeps its own. */

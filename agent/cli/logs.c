@@ -57,6 +57,17 @@ static int on_data(const char *bytes, size_t size, void *user)
     return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&logs->strip, text.data, text.size));
 }
 
+/* What is waited for is said aloud: a machine that is stopped says nothing until somebody starts it. */
+static int tell_stopped(struct cli_agent *agent, const char *name, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    int r = cli_get_instance(agent, name, &instance, err);
+    if (r == 0 && cli_state_is_over(instance.state))
+        fprintf(stderr, "%s is %s: more is shown when it is started, an interrupt ends this\n", instance.name,
+                instance.state);
+    return r;
+}
+
 static int run_logs(const struct cli_call *call, struct pi_error *err)
 {
     const struct logs_options *options = call->values;
@@ -66,6 +77,8 @@ static int run_logs(const struct cli_call *call, struct pi_error *err)
     int r = pi_name_check(call->operands[0], err);
     if (r == 0)
         r = cli_connect(&agent, err);
+    if (r == 0 && options->follow)
+        r = tell_stopped(&agent, call->operands[0], err);
     snprintf(path, sizeof path, "/v1/instances/%.*s/console%s", PI_NAME_MAX, call->operands[0],
              options->follow ? "?follow=1" : "");
     if (r == 0)

@@ -17,7 +17,7 @@ int cli_undo(struct cli_follow *follow, struct pi_error *err)
     return CLI_EXIT_SIGNAL + follow->signal;
 }
 
-/* cloud-init has finished: what it came to. */
+/* cloud-init has finished: what it came to. -EAGAIN where the event that says so is still to come. */
 static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
 {
     struct cli_screen *screen = &follow->leader->screen;
@@ -28,6 +28,8 @@ static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct
     if (r < 0)
         return r;
     if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
+        if (strcmp(follow->view.state, "ready") != 0)
+            return -EAGAIN;
         if (how->login)
             cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
         return PI_OK;
@@ -82,12 +84,13 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);
     else if (!how->stopped && cli_view_is_up(view))
-        *ret = tell_up(how, follow, err);
+        return (*ret = tell_up(how, follow, err)) != -EAGAIN;
     else if (!how->stopped && view->panicked) {
         cli_tell_last_words(follow, NULL);
         *ret = pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s",
                          view->name, view->name);
-    } else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow)) >= how->timeout_ms)
+    } else if (how->timeout_ms &&
+               (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
         *ret = tell_quiet(follow, quiet_ms, err);
     else
         return false;

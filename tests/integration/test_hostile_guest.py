@@ -84,7 +84,7 @@ def test_what_it_reports_reaches_no_terminal_as_it_is(user):
     disk = boot_sectors.deaf(user.home)
     run = pexpect.spawn(PIAGENT, ["run", "box", "--image", disk, "--image-unverified", "--arch", "x86_64", "--accel", "tcg",
                                   "--memory", "256M", "-d"], env=user.env, timeout=60, dimensions=(24, 200))
-    run.expect("firmware and kernel")
+    run.expect("box: firmware")
     guest = Guest(user, "box")
     assert guest.send(f"GET /{guest.key}/meta-data HTTP/1.1\r\nHost: x\r\nUser-Agent: {EVIL}\r\n\r\n".encode().replace(
         b"\r\nnext", b"")) == 200

@@ -1,0 +1,130 @@
+"""How a boot is shown while it goes on: landmarks, the steps of cloud-init, estimates, several at once, and why one does not end."""
+
+import json
+
+import boot_sectors
+import pytest
+from piagent import CONFLICT, GUEST, TIMEOUT, User, wait_for
+from test_hostile_guest import Guest
+
+BOOT = b"SeaBIOS (version 1)\r\nGRUB loading.\r\n[    0.000000] Linux version 6\r\nWelcome to \x1b[1mDebian\x1b[0m!\r\nbox login: "
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+def landmarks(user, name):
+    return [event["landmark"] for event in user.events(name) if event["kind"] == "landmark"]
+
+
+def boot_to_the_end(guest, result="SUCCESS", failed=()):
+    for stage in ("init-network", "modules-config", "modules-final"):
+        guest.report(stage)
+        for module in failed:
+            if module.startswith(f"{stage}/"):
+                guest.report(module, "FAIL", "running it with frequency once")
+        guest.report(stage, result)
+
+
+def finish(command, timeout=60):
+    out, _ = command.communicate(timeout=timeout)
+    return command.returncode, out
+
+
+def test_the_consoles_landmarks_are_events_each_once_a_boot(user):
+    user.boot("box", boot_sectors.says(user.home, BOOT))
+    wait_for("the login prompt", lambda: "login" in landmarks(user, "box"), 30)
+    kinds = [event["kind"] for event in user.events("box")]
+    assert kinds.index("boot") < kinds.index("landmark")
+    assert landmarks(user, "box") == ["firmware", "bootloader", "kernel", "init", "login"]
+    assert "Welcome to Debian!" in user.texts("box")
+    user.kill_agent()
+    wait_for("a new agent has its monitor", lambda: user.call("reset", "box").returncode == 0, 30)
+    wait_for("they come again", lambda: len(landmarks(user, "box")) == 10, 30)
+
+
+def test_several_are_waited_for_at_once_and_each_says_how_it_goes(user):
+    disk = boot_sectors.says(user.home, BOOT)
+    names = ["one", "two"]
+    user.boot_all(names, disk)
+    command = user.start("wait", *names)
+    for name in names:
+        boot_to_the_end(Guest(user, name))
+    code, out = finish(command)
+    assert code == 0, out
+    for name in names:
+        assert f"{name}: ready after" in out
+    assert user.call("wait", *names).returncode == 0
+
+
+def test_the_second_boot_has_an_estimate(user):
+    disk = boot_sectors.says(user.home, BOOT)
+    user.boot("box", disk)
+    boot_to_the_end(Guest(user, "box"))
+    user.wait_state("box", "ready")
+    user.do("kill", "box")
+    assert not any(event["left_ms"] for event in user.events("box"))
+    user.do("agent", "stop")
+    user.boot("again", disk)
+    [boot] = [event for event in user.events("again") if event["kind"] == "boot"]
+    assert boot["left_ms"] > 0
+
+
+def test_damaged_times_of_earlier_boots_are_begun_anew(user):
+    (user.home / "data/piagent").mkdir(parents=True, mode=0o700)
+    (user.home / "data/piagent/boots.json").write_text("{\x00")
+    user.boot("box", boot_sectors.says(user.home, BOOT))
+    boot_to_the_end(Guest(user, "box"))
+    user.wait_state("box", "ready")
+    assert len(json.loads((user.home / "data/piagent/boots.json").read_text())["boots"]) == 1
+
+
+def test_what_failed_is_told_with_what_the_console_says_of_it(user):
+    said = b"boot\r\n[   52.7] cloud-init[324]: cc_scripts_user.py[WARNING]: Failed to run \x1b[2Jmodule\r\nlast words\r\n"
+    user.boot("box", boot_sectors.says(user.home, said))
+    command = user.start("wait", "box")
+    boot_to_the_end(Guest(user, "box"), "FAIL", ["modules-final/config-scripts-user"])
+    code, out = finish(command)
+    assert code == GUEST
+    assert "    [ 52.7] cloud-init[324]: cc_scripts_user.py[WARNING]: Failed to run module" in out, out
+    assert "    last words" in out
+    assert "box: cloud-init failed: modules-final/config-scripts-user" in out
+
+
+def test_only_time_without_progress_ends_a_wait_and_the_machine_runs_on(user):
+    user.boot("still", boot_sectors.says(user.home, b"last words\r\n"))
+    done = user.call("wait", "still", "--timeout", "6s")
+    assert done.returncode == TIMEOUT, done.stderr
+    assert "    last words" in done.stderr and "still shows no progress" in done.stderr
+    assert user.state("still") == "running"
+
+
+def test_a_guest_that_only_prints_is_waited_for(user):
+    user.boot("chatty", boot_sectors.chatty(user.home))
+    command = user.start("wait", "chatty", "--timeout", "1s")
+    before = user.status("chatty")["last_sign_ms"]
+    wait_for("it prints for longer than that", lambda: user.status("chatty")["last_sign_ms"] > before + 7000, 30)
+    assert command.poll() is None
+    user.do("kill", "chatty")
+    assert finish(command)[0] == GUEST
+
+
+def test_events_are_json_lines_with_the_machines_name(user):
+    user.boot("box", boot_sectors.says(user.home, BOOT))
+    command = user.start("wait", "box", "--json")
+    boot_to_the_end(Guest(user, "box"))
+    code, out = finish(command)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and {event["name"] for event in events} == {"box"}
+    assert events[0]["kind"] == "boot" and events[-1]["state"] == "ready"
+
+
+def test_a_stopped_machine_is_waited_for_only_as_far_as_it_can_come(user):
+    user.boot("box", boot_sectors.poweroff_when_told(user.home))
+    command = user.start("wait", "box", "--for", "stopped")
+    user.type("box", "x")
+    assert finish(command)[0] == 0
+    assert "piagent start -d box" in user.refused(CONFLICT, "wait", "box")
