@@ -13,6 +13,8 @@
 struct api_client {
     CURLM *multi;
     char *socket_path;
+    uint64_t slow_ms;
+    void (*slow)(void); /* or NULL */
 };
 
 struct api_transfer {
@@ -47,6 +49,12 @@ void api_client_free(struct api_client *client)
         curl_multi_cleanup(client->multi);
     free(client->socket_path);
     free(client);
+}
+
+void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(void))
+{
+    client->slow_ms = ms;
+    client->slow = slow;
 }
 
 static void transfer_free(struct api_transfer *transfer)
@@ -229,15 +237,20 @@ static void one_done(int result, const struct pi_error *err, void *user)
 static int one_wait(struct api_client *client, struct one_call *one, struct api_transfer *transfer,
                     uint64_t timeout_ms, struct pi_error *err)
 {
-    uint64_t end = pi_monotonic_ms() + timeout_ms;
+    uint64_t now = pi_monotonic_ms(), end = now + timeout_ms;
+    uint64_t slow = client->slow && client->slow_ms < timeout_ms ? now + client->slow_ms : UINT64_MAX;
     while (!one->over) {
-        uint64_t now = pi_monotonic_ms();
+        now = pi_monotonic_ms();
+        if (now >= slow) {
+            client->slow();
+            slow = UINT64_MAX;
+        }
         if (now >= end) {
             api_transfer_cancel(transfer);
             return pi_refuse(err, PI_TIMEOUT, "the agent did not answer within %llu ms",
                              (unsigned long long)timeout_ms);
         }
-        int r = api_client_wait(client, NULL, 0, (int)(end - now), err);
+        int r = api_client_wait(client, NULL, 0, (int)((slow < end ? slow : end) - now), err);
         if (r < 0) {
             if (!one->over)
                 api_transfer_cancel(transfer);

@@ -19,6 +19,10 @@ struct api_client;
 int api_client_new(const char *socket_path, struct api_client **ret, struct pi_error *err);
 void api_client_free(struct api_client *client);
 
+/* slow is called once in each api_client_call() that takes longer than ms: a person who waits is to be told.
+ */
+void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(void));
+
 /*
  * One request to its end. body may be NULL. *ret (may be NULL) gets the reply's JSON object, a new reference.
  * A failure that the agent reports comes back with its kind and message; no agent at the socket is PI_AGENT

@@ -42,6 +42,11 @@ int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *er
                      (int)pid, paths->runtime);
 }
 
+static void say_slow(void)
+{
+    fprintf(stderr, "no answer yet: the agent, or the QEMU that it asks, is slow or hangs\n");
+}
+
 /* One that lives and does not answer is none to start another beside. */
 static int ask(struct cli_agent *agent, struct pi_error *err)
 {
@@ -216,7 +221,10 @@ int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err)
         return r;
     if (asprintf(&socket, "%s/%s", ret->paths.runtime, API_SOCKET_NAME) < 0)
         return pi_fail(err, ENOMEM, "cannot talk to the agent");
-    return api_client_new(socket, &ret->client, err);
+    r = api_client_new(socket, &ret->client, err);
+    if (r == 0)
+        api_client_on_slow(ret->client, PATIENCE_MS, say_slow);
+    return r;
 }
 
 int cli_connect(struct cli_agent *ret, struct pi_error *err)

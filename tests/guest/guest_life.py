@@ -46,6 +46,9 @@ def boot_attached(user, arch):
 def check_guest(user):
     machine = user.status("pi-1")
     assert machine["image_verified"] and machine["arch"] in user.do("ps"), machine
+    seen = [event["landmark"] for event in user.events("pi-1") if event["kind"] == "landmark"]
+    first = "bootloader" if machine["arch"] == "x86_64" else "firmware"  # syslinux; SeaBIOS is silent on a serial console
+    assert seen[0] == first and seen[-3:] == ["kernel", "init", "login"], seen
     assert user.ssh("pi-1", "id -un; sudo -n id -un; hostname").split() == ["pi", "root", "pi-1"]
     report = user.ssh("pi-1", "cloud-init status --long || true")
     assert "status: done" in report and "degraded" not in report and "errors: []" in report, report
@@ -111,6 +114,8 @@ def stop_and_start(user):
     machine = user.status("pi-1")
     assert (machine["state"], machine["stopped_by"]) == ("stopped", "powerdown"), machine
     user.do("start", "pi-1", "-d", timeout=BOOT)
+    [*_, boot] = [event for event in user.events("pi-1") if event["kind"] == "boot"]
+    assert boot["left_ms"] > 0, boot  # the boot before was one that was seen to its end, too
 
 
 IDENTITY = "sudo cat /var/lib/cloud/data/instance-id; hostname; id -un; sudo sha256sum /etc/shadow /etc/ssh/ssh_host_*_key"

@@ -1,6 +1,8 @@
 """How a boot is shown while it goes on: landmarks, the steps of cloud-init, estimates, several at once, and why one does not end."""
 
 import json
+import os
+import signal
 
 import boot_sectors
 import pytest
@@ -128,3 +130,20 @@ def test_a_stopped_machine_is_waited_for_only_as_far_as_it_can_come(user):
     user.type("box", "x")
     assert finish(command)[0] == 0
     assert "piagent start -d box" in user.refused(CONFLICT, "wait", "box")
+
+
+def test_a_request_that_qemu_does_not_answer_is_not_waited_for_in_silence(user):
+    user.boot("box", boot_sectors.deaf(user.home))
+    pid = user.status("box")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    done = user.call("reset", "box")
+    os.kill(pid, signal.SIGCONT)
+    assert done.returncode == TIMEOUT
+    assert done.stderr.startswith("no answer yet"), done.stderr
+
+
+def test_following_the_log_of_a_stopped_machine_says_so(user):
+    user.boot("box", boot_sectors.says(user.home, b"old words\r\n"))
+    user.do("kill", "box")
+    command = user.start("logs", "-f", "box")
+    assert command.stdout.readline().startswith("box is stopped: more is shown when it is started")
