@@ -121,7 +121,7 @@ def test_events_are_json_lines_with_the_machines_name(user):
     code, out = finish(command)
     events = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and {event["name"] for event in events} == {"box"}
-    assert events[0]["kind"] == "boot" and events[-1]["state"] == "ready"
+    assert events[0]["kind"] == "boot" and "ready" in [event.get("state") for event in events]
 
 
 def test_a_stopped_machine_is_waited_for_only_as_far_as_it_can_come(user):
