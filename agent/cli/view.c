@@ -70,7 +70,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         view->seeded = view->finished = view->panicked = false;
         view->stage[0] = view->step[0] = '\0';
     } else if (!strcmp(view->state, "running") && view->step[0]) {
-        COPY(view->doing, view->step); /* what is known of its boot is more */
+        snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
     }
     if (!strcmp(view->state, "ready")) {
         view->panicked = false;
@@ -104,9 +104,8 @@ static enum cli_tell on_image(struct cli_view *view, const struct api_event *eve
 static enum cli_tell begin_step(struct cli_view *view, const char *step, uint64_t now_ms, struct pi_buf *line)
 {
     char took[32];
-    if (!strcmp(view->step, step))
+    if (!strcmp(view->step, step) || pi_buf_puts(line, step) < 0)
         return CLI_TELL_NOTHING;
-    pi_buf_puts(line, step);
     if (view->step[0])
         pi_buf_printf(line, "; %s took %s", view->step,
                       pi_duration_format(now_ms > view->step_ms ? now_ms - view->step_ms : 0, took));
@@ -144,7 +143,7 @@ static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *
         return CLI_TELL_NOTHING;
     COPY(view->doing, !strcmp(landmark, "login") ? "login prompt" : landmark);
     char step[sizeof view->step];
-    COPY(step, view->doing);
+    snprintf(step, sizeof step, "%.*s", (int)sizeof step - 1, view->doing);
     return begin_step(view, step, event->monotonic_ms, line);
 }
 
@@ -210,7 +209,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
 enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     char before[sizeof view->doing];
-    COPY(before, view->doing);
+    memcpy(before, view->doing, sizeof before);
     enum cli_tell tell = take(view, event, line);
     if (event->seq)
         view->seq = event->seq;
