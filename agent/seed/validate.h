@@ -7,6 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/seed/findings.h"
 
 #define SEED_USER_DATA_MAX ((size_t)1 << 20)
 
@@ -29,14 +30,25 @@ enum seed_kind {
 };
 
 /*
- * Tells the kind, and refuses (PI_USAGE) what cloud-init would not take or pass over in silence: no or a
- * misspelt first line; and in a cloud-config what is not YAML (with line and column), a tab for indentation,
- * a key twice, anything but a mapping, the bounds above, and the keys that would switch off what piagent
- * needs in the guest ("user", "vendor_data", "ssh_keys"). Nothing is expanded: an alias costs one event.
+ * Tells the kind, and finds what cloud-init would not take or pass over in silence: no or a misspelt first
+ * line, a script whose first line names no program; and in a cloud-config what is not YAML, a tab for
+ * indentation, a key twice, anything but a mapping, the bounds above, unknown and deprecated keys, wrong
+ * types, what is no hash or SSH key, and the keys that would switch off what piagent needs in the guest
+ * ("user", "vendor_data", "ssh_keys"). Nothing is expanded: an alias costs one event. Where the first line is
+ * no known one, the rest is looked at as a cloud-config if it was meant to be one. 0 with *ret_kind and
+ * findings (added, in order), or -ENOMEM.
  */
+int seed_user_data_findings(const char *data, size_t size, enum seed_kind *ret_kind,
+                            struct seed_findings *findings);
+
+/* The same in one line: PI_USAGE with the first error, and how many more there are. */
 int seed_user_data_check(const char *data, size_t size, enum seed_kind *ret, struct pi_error *err);
 
-/* Reads a file and checks it; the message names the file. The bytes are appended to ret. */
+/* Reads a file, or standard input where path is "-"; the bytes are appended to ret. PI_NOT_FOUND where there
+ * is none. */
 int seed_user_data_read(const char *path, struct pi_buf *ret, struct pi_error *err);
+
+/* "a cloud-config", "a script" ... */
+const char *seed_kind_name(enum seed_kind kind);
 
 #endif

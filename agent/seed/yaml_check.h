@@ -1,13 +1,13 @@
-/* The YAML of a cloud-config, as PyYAML in the guest will see it. Used by validate.c alone. */
+/* A cloud-config's text: is it YAML, one mapping of unique keys, within the bounds, of the shape that
+ * cloud-init takes (seed/schema.h)? */
 #ifndef PIAGENT_SEED_YAML_CHECK_H
 #define PIAGENT_SEED_YAML_CHECK_H
 
 #include <stddef.h>
 
-#include "agent/base/error.h"
+#include "agent/seed/findings.h"
 
-/* The whole text, its first line included, so that line numbers are the file's. See seed_user_data_check().
- */
-int seed_yaml_check(const char *data, size_t size, struct pi_error *err);
+/* Adds what is found, up to the first place that is no YAML. 0, or -ENOMEM. */
+int seed_yaml_check(const char *data, size_t size, struct seed_findings *findings);
 
 #endif

@@ -21,7 +21,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(config, header, sizeof header - 1);
     memcpy(config + sizeof header - 1, data, size);
-    seed_user_data_check(config, sizeof header - 1 + size, &kind, NULL);
+    static struct seed_findings findings;
+    findings = (struct seed_findings){0};
+    if (seed_user_data_findings(config, sizeof header - 1 + size, &kind, &findings) < 0)
+        abort();
+    for (size_t i = 0; i < findings.count; i++) {
+        char line[640];
+        if (strpbrk(seed_finding_format(&findings.items[i], line, sizeof line), "\r\n\x1b") ||
+            (i && findings.items[i - 1].line > findings.items[i].line))
+            abort(); /* each is one line, in the order of the file */
+    }
     free(config);
     return 0;
 }

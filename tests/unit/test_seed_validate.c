@@ -52,16 +52,17 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\n", "nothing follows the first line"},
         {"#cloud-config\n# only a comment\n", "nothing follows the first line"},
         {"#cloud-config\n---\n", "nothing follows the first line"},
-        {"#cloud-configs\na: 1\n", "'#cloud-configs', and must be exactly '#cloud-config'"},
-        {"#cloud-config yes\na: 1\n", "must be exactly '#cloud-config'"},
-        {" #cloud-config\na: 1\n", "must be exactly '#cloud-config'"},
-        {"#cloud_config\na: 1\n", "must be exactly '#cloud-config'"},
-        {"cloud-config\na: 1\n", "must be exactly '#cloud-config'"},
-        {"\xef\xbb\xbf#cloud-config\na: 1\n", "must be exactly '#cloud-config'"},
+        {"#cloud-configs\na: 1\n",
+         "line 1, column 1: the first line is '#cloud-configs': make the first line exactly '#cloud-config'"},
+        {"#cloud-config yes\na: 1\n", "make the first line exactly '#cloud-config'"},
+        {" #cloud-config\na: 1\n", "make the first line exactly"},
+        {"#cloud_config\na: 1\n", "make the first line exactly"},
+        {"cloud-config\na: 1\n", "make the first line exactly"},
+        {"\xef\xbb\xbf#cloud-config\na: 1\n", "byte order mark"},
         {"users:\n  - default\n", "the first line is 'users:'"},
         {"#cloud-config\na: [1\nb: 2\n", "line 3, column 2: "},
         {"#cloud-config\na:\n\tb: 1\n", "line 3, column 1: indented with a tab"},
-        {"#cloud-config\na: 1\nb: 2\na: 3\n", "line 4: the key 'a' is there already, in line 2"},
+        {"#cloud-config\na: 1\nb: 2\na: 3\n", "line 4, column 1: the key 'a' is there already, in line 2"},
         {"#cloud-config\na: {b: 1, b: 2}\n", "the key 'b' is there already"},
         {"#cloud-config\n- a\n- b\n", "line 2, column 1: the top level must be a mapping"},
         {"#cloud-config\njust words\n", "line 2, column 1: the top level must be a mapping"},
@@ -69,7 +70,8 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\n? [a]\n: 1\n", "a key must be plain text"},
         {"#cloud-config\na: *b\n", "line 2, column 4: there is no anchor of this name"},
         {"#cloud-config\na: \xff\n", "save the file as UTF-8"},
-        {"#cloud-config\nuser: bob\n", "line 2: 'user' is piagent's to set: name the user with --user"},
+        {"#cloud-config\nuser: bob\n",
+         "line 2, column 1: 'user' is piagent's to set: name the user with --user"},
         {"#cloud-config\nvendor_data: {enabled: false}\n", "'vendor_data' is piagent's to set"},
         {"#cloud-config\nssh_keys: {}\n", "'ssh_keys' is piagent's to set"},
     };
@@ -138,28 +140,152 @@ static void a_bomb_of_aliases_is_not_expanded(void **state)
     assert_int_equal(seed_user_data_check(text.data, text.size, &kind, NULL), 0);
 }
 
-static void a_file_is_read_or_refused_by_name(void **state)
+static void a_file_is_read_as_it_is(void **state)
 {
     (void)state;
     char path[] = "/tmp/piagent-user-data-XXXXXX";
     pi_auto_close int fd = mkstemp(path);
     assert_true(fd >= 0);
-    static const char text[] = "#cloud-config\na: 1\na: 2\n";
+    static const char text[] = "#cloud-config\na: 1\n";
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     pi_auto_buf struct pi_buf got = {0};
     struct pi_error err = {0};
-    assert_true(seed_user_data_read(path, &got, &err) < 0);
-    assert_non_null(strstr(err.text, path));
-    assert_int_equal(got.size, 0);
-
-    assert_int_equal(ftruncate(fd, 19), 0); /* without the second key */
     assert_int_equal(seed_user_data_read(path, &got, &err), 0);
+    assert_int_equal(got.size, sizeof text - 1);
     assert_memory_equal(got.data, text, got.size);
-    assert_int_equal(got.size, 19);
 
     unlink(path);
     assert_true(seed_user_data_read(path, &got, &err) < 0);
     assert_int_equal(err.kind, PI_NOT_FOUND);
+    assert_non_null(strstr(err.text, path));
+}
+
+/* Where there is a finding, and of what severity, path and text. An empty path and line 0: none at all. */
+static const struct {
+    const char *text;
+    enum seed_severity severity;
+    size_t line, column;
+    const char *path, *words;
+} slips[] = {
+    {"runcmmd: [a]\n", SEED_WARNING, 2, 1, "runcmmd", "did you mean runcmd?"},
+    {"Write-Files: []\n", SEED_WARNING, 2, 1, "Write-Files", "did you mean write_files?"},
+    {"zzzzzzzz: 1\n", SEED_WARNING, 2, 1, "zzzzzzzz", "cloud-init passes over it"},
+    {"apt_update: true\n", SEED_WARNING, 2, 13, "apt_update", "write package_update"},
+    {"users:\n  - name: a\n    lock_paswd: no\n", SEED_WARNING, 4, 5, "users[0].lock_paswd", "lock_passwd?"},
+    {"users: [{name: a, passwd: secret}]\n", SEED_WARNING, 2, 27, "users[0].passwd", "hash-password"},
+    {"ssh_authorized_keys: [ssh-rsa foo]\n", SEED_WARNING, 2, 23, "ssh_authorized_keys[0]", ".pub"},
+    {"ssh_authorized_keys: [nonsense]\n", SEED_WARNING, 2, 23, "ssh_authorized_keys[0]", ".pub"},
+    {"write_files:\n- path: /a\n  permissions: 0644\n", SEED_WARNING, 4, 16, "write_files[0].permissions",
+     "as '0644'"},
+    {"write_files: [{path: /a, permissions: rw}]\n", SEED_WARNING, 2, 39, "write_files[0].permissions",
+     "not a file's mode"},
+    {"power_state: {mode: powerof}\n", SEED_WARNING, 2, 21, "power_state.mode", "did you mean poweroff?"},
+    {"package_update: \"yes\"\n", SEED_WARNING, 2, 17, "package_update", "write it without quotes"},
+    {"hostname: 12\n", SEED_WARNING, 2, 11, "hostname", "put it in quotes"},
+    {"packages:\n", SEED_WARNING, 2, 10, "packages", "remove the key"},
+    {"runcmd: 5\n", SEED_ERROR, 2, 9, "runcmd", "a number where cloud-init wants a list"},
+    {"runcmd:\n- echo a: b\n", SEED_ERROR, 3, 3, "runcmd[0]", "put the whole line in quotes"},
+    {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "text or a list"},
+    {"hostname: a: b\n", SEED_ERROR, 2, 12, "", "needs quotes"},
+};
+
+static void slips_are_found_where_they_are_with_what_to_write(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(slips); i++) {
+        char text[256];
+        enum seed_kind kind;
+        static struct seed_findings findings;
+        findings = (struct seed_findings){0};
+        snprintf(text, sizeof text, "#cloud-config\n%s", slips[i].text);
+        assert_int_equal(seed_user_data_findings(text, strlen(text), &kind, &findings), 0);
+        char all[512] = "";
+        const struct seed_finding *f = findings.items;
+        if (findings.count == 1)
+            seed_finding_format(f, all, sizeof all);
+        if (findings.count != 1 || f->severity != slips[i].severity || f->line != slips[i].line ||
+            f->column != slips[i].column || strcmp(f->path, slips[i].path) != 0 ||
+            !strstr(all, slips[i].words))
+            fail_msg("%s: %zu findings: %s", slips[i].text, findings.count, all);
+    }
+}
+
+/* A first line that is wrong doesn't hide the rest, and findings are in the order of the file. */
+static void all_findings_are_told_in_order(void **state)
+{
+    (void)state;
+    static const char text[] = "#cloud-confg\nrunmcd: [a]\npackages: vim\nhostname: 1\nrunmcd: 1\n";
+    static const size_t lines[] = {1, 2, 3, 4, 5, 5};
+    static struct seed_findings findings;
+    enum seed_kind kind;
+    findings = (struct seed_findings){0};
+    assert_int_equal(seed_user_data_findings(text, sizeof text - 1, &kind, &findings), 0);
+    assert_int_equal(findings.count, PI_ARRAY_SIZE(lines));
+    for (size_t i = 0; i < PI_ARRAY_SIZE(lines); i++)
+        assert_int_equal(findings.items[i].line, lines[i]);
+    assert_int_equal(findings.errors, 3);
+}
+
+static void no_number_of_warnings_hides_an_error(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf text = {0};
+    assert_int_equal(pi_buf_puts(&text, "#cloud-config\n"), 0);
+    for (int i = 0; i < 3 * SEED_FINDINGS_MAX; i++)
+        assert_int_equal(pi_buf_printf(&text, "unknown%d: 1\n", i), 0);
+    assert_int_equal(pi_buf_puts(&text, "runcmd: 5\n"), 0);
+    struct pi_error err = {0};
+    enum seed_kind kind;
+    static struct seed_findings findings;
+    findings = (struct seed_findings){0};
+    assert_int_equal(seed_user_data_findings(text.data, text.size, &kind, &findings), 0);
+    assert_int_equal(findings.count, SEED_FINDINGS_MAX);
+    assert_int_equal(findings.warnings, 3 * SEED_FINDINGS_MAX);
+    assert_true(seed_user_data_check(text.data, text.size, &kind, &err) < 0);
+    assert_non_null(strstr(err.text, "runcmd: a number"));
+}
+
+static void what_is_no_cloud_config_is_looked_at_too(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"#!bash\n", "'#!' needs the path of a program"},
+        {"#!/bin/sh\r\nls\r\n", "Unix line ends"},
+        {"## template: jinja\nfoo: 1\n", "no known kind follows"},
+        {"\n\n#cloud-config\na: 1\n", "line 3, column 1: '#cloud-config' must be the first line"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct pi_error err = {0};
+        enum seed_kind kind;
+        assert_true(seed_user_data_check(cases[i][0], strlen(cases[i][0]), &kind, &err) < 0);
+        if (!strstr(err.text, cases[i][1]))
+            fail_msg("%s: got: %s", cases[i][0], err.text);
+    }
+}
+
+/* The table is searched by halves, so it has to be in order: every key of it is found. */
+static void known_keys_are_known(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "#cloud-config\n"
+        "hostname: web\nfqdn: web.example.org\nlocale: C.UTF-8\ntimezone: Etc/UTC\npackages: [vim, [git, '2']]\n"
+        "users: [default, {name: a, lock_passwd: true, groups: [b], sudo: false, uid: 1000}]\ngroups: [a, {b: [c]}]\n"
+        "write_files: [{path: /a, permissions: '0644', owner: 'a:b', encoding: gz+b64, append: true, defer: true}]\n"
+        "runcmd: [ls, [ls, 1]]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, null, '0', 0]]\n"
+        "growpart: {mode: auto, devices: [/]}\nresize_rootfs: noblock\nchpasswd: {expire: false}\n"
+        "ssh_pwauth: yes\ndisable_root: true\nfinal_message: done\npower_state: {mode: reboot, delay: now}\n"
+        "phone_home: {url: http://a, post: all}\nswap: {filename: /s, size: auto}\napt: {conf: a}\n"
+        "yum_repos: {a: {baseurl: b, enabled: 1, other: 2}}\nca_certs: {trusted: [a]}\nkeyboard: {layout: de}\n"
+        "random_seed: {data: a}\nrsyslog: {configs: [a, {content: b}]}\nmanage_etc_hosts: localhost\n"
+        "reporting: {a: {type: log}}\noutput: {all: a}\nzypper: {repos: []}\n";
+    static struct seed_findings findings;
+    enum seed_kind kind;
+    char line[512];
+    findings = (struct seed_findings){0};
+    assert_int_equal(seed_user_data_findings(text, sizeof text - 1, &kind, &findings), 0);
+    if (findings.count)
+        fail_msg("%s", seed_finding_format(findings.items, line, sizeof line));
 }
 
 int main(void)
@@ -170,7 +296,12 @@ int main(void)
         cmocka_unit_test(what_only_looks_wrong_passes),
         cmocka_unit_test(depth_events_anchors_and_size_are_bounded),
         cmocka_unit_test(a_bomb_of_aliases_is_not_expanded),
-        cmocka_unit_test(a_file_is_read_or_refused_by_name),
+        cmocka_unit_test(a_file_is_read_as_it_is),
+        cmocka_unit_test(slips_are_found_where_they_are_with_what_to_write),
+        cmocka_unit_test(all_findings_are_told_in_order),
+        cmocka_unit_test(no_number_of_warnings_hides_an_error),
+        cmocka_unit_test(what_is_no_cloud_config_is_looked_at_too),
+        cmocka_unit_test(known_keys_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,84 @@
+#include "agent/seed/yaml_syntax.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+
+/* Problems as libyaml words them, each with what is mostly behind it. */
+static const struct {
+    const char *problem, *remedy;
+} remedies[] = {
+    {"mapping values are not allowed", "text that holds ': ' needs quotes; or the line is indented too far"},
+    {"did not find expected key",
+     "compare the indentation with the lines above; a quoted text may end too early"},
+    {"did not find expected '-'", "compare the indentation with the list's other lines"},
+    {"could not find expected ':'", "a key needs ': ' after it; or the line is not indented far enough"},
+    {"did not find expected ',' or ']'", "the '[' is not closed, or a ',' is missing"},
+    {"did not find expected ',' or '}'", "the '{' is not closed, or a ',' is missing"},
+    {"cannot start any token", "text that starts with '%', '@' or '`' needs quotes"},
+    {"unexpected end of stream", "a quote is not closed"},
+    {"unexpected document indicator", "a quote is not closed"},
+    {"unknown escape character", "write it in single quotes, or the backslash twice"},
+    {"block sequence entries are not allowed", "put the '- ' on a line of its own"},
+    {"alphabetic or numeric character", "text that starts with '*' or '&' needs quotes"},
+    {"undefined tag handle", "text that starts with '!' needs quotes"},
+};
+
+/* A tab among the blanks at the start of a line: what an editor put there, and YAML forbids. */
+static bool tab_indents(const char *data, size_t size, size_t line)
+{
+    const char *at = data, *end = data + size;
+    for (; line > 0 && at < end; line--) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        at = newline ? newline + 1 : end;
+    }
+    while (at < end && *at == ' ')
+        at++;
+    return at < end && *at == '\t';
+}
+
+static const char *remedy_of(const char *problem)
+{
+    for (size_t i = 0; i < PI_ARRAY_SIZE(remedies); i++)
+        if (strstr(problem, remedies[i].problem))
+            return remedies[i].remedy;
+    return NULL;
+}
+
+/* The reader knows a byte's place only: the lines before it. */
+static size_t line_of(const char *data, size_t size, size_t offset)
+{
+    size_t line = 1;
+    for (size_t i = 0; i < offset && i < size; i++)
+        line += data[i] == '\n';
+    return line;
+}
+
+int seed_yaml_syntax(const yaml_parser_t *parser, const char *data, size_t size,
+                     struct seed_findings *findings)
+{
+    const char *problem = parser->problem ? parser->problem : "not YAML";
+    if (parser->error == YAML_MEMORY_ERROR)
+        return -ENOMEM;
+    if (parser->error == YAML_READER_ERROR) {
+        seed_findings_addf(findings, SEED_ERROR, line_of(data, size, parser->problem_offset), 0, NULL,
+                           "save the file as UTF-8 text", "byte %zu is not text: %s",
+                           parser->problem_offset + 1, problem);
+        return 0;
+    }
+    size_t line = parser->problem_mark.line, begun = parser->context_mark.line;
+    if (tab_indents(data, size, line)) {
+        seed_findings_addf(findings, SEED_ERROR, line + 1, 1, NULL, "YAML takes spaces only",
+                           "indented with a tab");
+        return 0;
+    }
+    char where[48] = "";
+    if (parser->context && begun < line)
+        snprintf(where, sizeof where, " (begun in line %zu)", begun + 1);
+    seed_findings_addf(findings, SEED_ERROR, line + 1, parser->problem_mark.column + 1, NULL,
+                       remedy_of(problem), "not YAML: %s%s%s%s", problem, parser->context ? " " : "",
+                       parser->context ? parser->context : "", where);
+    return 0;
+}
