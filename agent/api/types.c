@@ -49,6 +49,7 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, password_hash, .help = "crypt(3); absent: no password"),
     LIST(api_create, ssh_keys, .help = "public key lines"),
     STRING(api_create, user_data, .help = "the file's text (UTF-8, no NUL)"),
+    FLAG(api_create, user_data_unchecked, .help = "take it although it has errors"),
     LIST(api_create, environment,
          .help = "NAME=VALUE for the image's fetch: where Fedora's files and proxies are for this user"),
     {0},

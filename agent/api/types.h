@@ -59,6 +59,7 @@ struct api_create {
     char *password_hash;
     struct pi_strv ssh_keys;
     char *user_data;
+    bool user_data_unchecked;
     struct pi_strv environment;
 };
 extern const struct pi_field api_create_fields[];

@@ -51,6 +51,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_image_prune,
     &cli_command_qemu_command,
     &cli_command_explain,
+    &cli_command_validate,
     &cli_command_hash_password,
     &cli_command_doctor,
     &cli_command_agent,

@@ -20,6 +20,7 @@ extern const struct cli_command cli_command_powerdown, cli_command_kill, cli_com
 extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
+extern const struct cli_command cli_command_validate;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command, cli_command_explain;
 extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;
 extern const struct cli_command cli_command_timeline;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/cli/user_data.h"
 #include "agent/cli/words.h"
 #include "agent/image/ref.h"
 #include "agent/seed/password.h"
@@ -56,6 +57,8 @@ const struct cli_option cli_create_options[] = {
            .help = "public keys that may log in"),
     OPTION(user_data, "user-data", CLI_STRING, .kind = CLI_FILE, .argument = "FILE",
            .help = "your own cloud-init user-data"),
+    OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,
+           .help = "boot it although it has errors, to see what the guest makes of it"),
     OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
            .help = "return when the guest is ready"),
     OPTION(timeout_ms, "timeout", CLI_DURATION, .argument = "TIME",
@@ -118,6 +121,8 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
         return 0;
     pi_auto_buf struct pi_buf text = {.max = SEED_USER_DATA_MAX + 1};
     int r = seed_user_data_read(options->user_data, &text, err);
+    if (r == 0)
+        r = cli_user_data_check(options->user_data, &text, options->user_data_unchecked, err);
     if (r < 0)
         return pi_context(err, r, "--user-data");
     if (strlen(text.data) != text.size)
@@ -152,6 +157,7 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         .cpu_quota_percent = options->cpu_quota_percent,
         .disk_bytes = options->disk_bytes,
         .isolate = options->isolate,
+        .user_data_unchecked = options->user_data_unchecked,
     };
     int r = pi_name_check(name, err);
     if (r == 0)

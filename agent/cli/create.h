@@ -7,7 +7,7 @@
 
 struct cli_create {
     char *image, *image_sha256, *arch, *accel, *firmware, *user, *password_hash, *user_data;
-    bool image_unverified, image_allow_unsigned, password_prompt, isolate, detach, json;
+    bool image_unverified, image_allow_unsigned, password_prompt, isolate, detach, json, user_data_unchecked;
     uint64_t memory_bytes, memory_max_bytes, cpu_quota_percent, disk_bytes, cpus;
     uint64_t timeout_ms; /* of the wait for it, with -d */
     struct pi_strv forwards, ssh_keys;

@@ -99,7 +99,7 @@ static int check_seed(const struct api_create *request, const struct vm_spec *sp
         r = seed_hash_check(spec->password_hash, err);
     for (size_t i = 0; r == 0 && i < spec->authorized_keys.count; i++)
         r = seed_ssh_key_check(spec->authorized_keys.items[i], err);
-    if (r == 0 && request->user_data)
+    if (r == 0 && request->user_data && !request->user_data_unchecked)
         r = seed_user_data_check(request->user_data, strlen(request->user_data), &kind, err);
     return r;
 }
