@@ -87,6 +87,8 @@ const struct pi_field api_instance_fields[] = {
            .help = "\"pending\", \"running\", \"done\", \"degraded\" (WARN), \"failed\", or absent"),
     STRING(api_instance, cloud_init_stage),
     LIST(api_instance, failed_modules),
+    LIST(api_instance, user_data_problems,
+         .help = "what the guest's cloud-init found wrong with the user-data"),
     STRING(api_instance, stopped_by,
            .help = "how the last stop ended: \"guest\", \"powerdown\", \"quit\", \"term\", \"kill\""),
     STRING(api_instance, folder,

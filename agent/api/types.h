@@ -84,6 +84,7 @@ struct api_instance {
     char *cloud_init;
     char *cloud_init_stage;
     struct pi_strv failed_modules;
+    struct pi_strv user_data_problems;
     char *stopped_by;
     char *folder;
     uint64_t last_event;

@@ -182,7 +182,9 @@ static int row_cloud_init(struct libscols_table *table, const struct api_instanc
         pi_duration_format(instance->ready_ms - instance->started_ms, took);
     int r = row(table, "cloud-init", "%s%s%s%s%s", instance->cloud_init, stage[0] ? ", " : "", stage,
                 took[0] ? ", after " : "", took);
-    return r < 0 ? r : row_list(table, "failed", &instance->failed_modules);
+    if (r == 0)
+        r = row_list(table, "failed", &instance->failed_modules);
+    return r < 0 ? r : row_list(table, "user-data", &instance->user_data_problems);
 }
 
 static int row_machine(struct libscols_table *table, const struct api_instance *instance)

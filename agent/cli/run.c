@@ -44,6 +44,8 @@ static int tell_up(struct foreground *fg, struct pi_error *err)
         cli_screen_line(&follow->screen,
                         "%s: cloud-init failed%s%s; look with: piagent logs %s, or piagent ssh %s", name,
                         modules.data ? ": " : "", modules.data ? modules.data : "", name, name);
+    } else if (instance.user_data_problems.count) {
+        cli_screen_line(&follow->screen, "%s: degraded: its user-data was not taken as it stands", name);
     }
     return 0;
 }

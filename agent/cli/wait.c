@@ -30,6 +30,8 @@ static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct
     if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
         if (strcmp(follow->view.state, "ready") != 0)
             return -EAGAIN;
+        if (instance.user_data_problems.count)
+            cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", name);
         if (how->login)
             cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
         return PI_OK;

@@ -8,6 +8,7 @@
 #define REPORTS_BURST      400u
 #define REPORTS_PER_SECOND 40u
 #define FAILED_MODULES_MAX 32
+#define PROBLEMS_MAX       8
 
 static const char *const results[] = {[IMDS_RESULT_NONE] = NULL,
                                       [IMDS_RESULT_SUCCESS] = "SUCCESS",
@@ -34,14 +35,24 @@ static void on_served(void *owner, enum imds_document document, const char *user
     journal_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
 }
 
-static void remember_failure(struct instance *instance, const char *module)
+static bool remember(struct pi_strv *list, size_t max, const char *text)
 {
-    struct pi_strv *failed = &instance->record.failed_modules;
-    for (size_t i = 0; i < failed->count; i++)
-        if (!strcmp(failed->items[i], module))
-            return;
-    if (failed->count < FAILED_MODULES_MAX)
-        pi_strv_add(failed, module);
+    for (size_t i = 0; i < list->count; i++)
+        if (!strcmp(list->items[i], text))
+            return false;
+    return list->count < max && pi_strv_add(list, text) == 0;
+}
+
+/* Of the script in the vendor-data (seed/documents.h). It runs once in an instance's life, so that what it
+ * found stays true in later boots. */
+static void on_user_data_problem(struct instance *instance, const char *problem)
+{
+    char text[320];
+    if (!remember(&instance->record.user_data_problems, PROBLEMS_MAX, problem))
+        return;
+    snprintf(text, sizeof text, "the guest's cloud-init says of its user-data: %s", problem);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_NOTE, .text = text});
+    instance_save(instance);
 }
 
 /* cloud-init reports where its seed came from, and the address holds the key. The journal is what people pass
@@ -63,9 +74,13 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     instance_sign(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
+    if (!strcmp(report->name, "user-data/check")) {
+        on_user_data_problem(instance, text);
+        return;
+    }
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
-        remember_failure(instance, report->name);
+        remember(&record->failed_modules, FAILED_MODULES_MAX, report->name);
     journal_add(instance, &(struct api_event){
                               .kind = API_EVENT_REPORT,
                               .text = text,
@@ -81,7 +96,9 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
      * not tell. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
     snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
-             success ? results[report->result] : "FAIL");
+             !success                           ? "FAIL"
+             : record->user_data_problems.count ? "WARN"
+                                                : results[report->result]);
     instance_save(instance);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
 }

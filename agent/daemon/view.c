@@ -73,6 +73,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .cloud_init = (char *)cloud_init(record),
         .cloud_init_stage = record->cloud_init_stage[0] ? (char *)record->cloud_init_stage : NULL,
         .failed_modules = record->failed_modules,
+        .user_data_problems = record->user_data_problems,
         .stopped_by = (char *)stopped_by(record),
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,

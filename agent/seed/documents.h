@@ -23,6 +23,10 @@
  * /run/cloud-init/cloud.cfg. (A "write_files" or "bootcmd" of ours would be lost to the user's own.) Before
  * the disk of an instance becomes an image: "cloud-init clean" in the guest, as for any cloud.
  *
+ * A script in the vendor-data looks at the end of the boot for what cloud-init found wrong with the user-data
+ * (which it says in its log alone) and reports it as "user-data/check", with result WARN and the problem as
+ * description.
+ *
  * ssh_pwauth is left to the image: the password is for the console, SSH uses keys.
  */
 #ifndef PIAGENT_SEED_DOCUMENTS_H

@@ -7,7 +7,8 @@
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
 
-#define FAILED_MODULES_MAX 32
+#define FAILED_MODULES_MAX     32
+#define USER_DATA_PROBLEMS_MAX 8
 
 static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
@@ -35,6 +36,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, cloud_init_stage, PI_FIELD_TEXT),
     PI_FIELD(vm_record, cloud_init_result, PI_FIELD_TEXT),
     PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = FAILED_MODULES_MAX),
+    PI_FIELD(vm_record, user_data_problems, PI_FIELD_STRV, .max = USER_DATA_PROBLEMS_MAX),
     {0},
 };
 

@@ -38,7 +38,8 @@ struct vm_record {
     uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* CLOCK_REALTIME; 0 = never */
     char cloud_init_stage[64];                             /* the last that the guest reported */
     char cloud_init_result[16];                            /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
-    struct pi_strv failed_modules; /* "modules-final/config-scripts-user", at most 32 */
+    struct pi_strv failed_modules;     /* "modules-final/config-scripts-user", at most 32 */
+    struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it, at most 8 */
 };
 
 /* Reads the text of a record; unknown keys, of a later version with the same schema, are passed over.

@@ -18,6 +18,7 @@ runcmd:
 BAD = """#cloud-config
 runcmd:
   - [sh, -c, 'exit 3']
+final_message: 5
 """
 
 
@@ -49,7 +50,10 @@ def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, ima
                      "-d", timeout=600)
     assert done.returncode == GUEST, done.stderr
     assert "scripts-user" in done.stderr
+    problem = "final_message: it is not of type 'string'"
+    assert "warning: line 4, column 16: final_message" in done.stderr and problem in done.stderr, done.stderr
     machine = user.status("bad")
     assert machine["cloud_init"] == "failed" and any("scripts-user" in m for m in machine["failed_modules"]), machine
+    assert machine["user_data_problems"] == [problem], machine
     assert "scripts-user" in user.do("status", "bad")
     assert user.ssh("bad", "hostname") == "bad"

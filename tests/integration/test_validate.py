@@ -1,0 +1,154 @@
+"""User-data that is wrong: told before the boot, by piagent and by this host's cloud-init, and after it by the guest."""
+
+import json
+import os
+import subprocess
+
+import boot_sectors
+import pytest
+from piagent import PIAGENT, User, wait_for
+from test_hostile_guest import Guest
+
+USAGE, NOT_FOUND, UNVERIFIED = 2, 3, 5
+BROKEN = "#cloud-config\nrunmcd:\n  - ls\npackages: vim\nhostname: a: b\n"
+SLIPS = "#cloud-config\nrunmcd:\n  - ls\nlocale_configfile: 5\n"
+
+# What cloud-init 22.4.2 prints for SLIPS, but for the last note.
+ANNOTATED = """#cloud-config
+runmcd:\t\t# E1
+  - ls\t\t# E2
+locale_configfile: 5\t\t# E3
+
+# Errors: -------------
+# E1: said twice
+# E2: 'ls' is not for lists
+# E3: 5 is not of type 'string'
+
+"""
+
+
+@pytest.fixture
+def validate(tmp_path):
+    """validate(text, option...), without a cloud-init unless a program is given in its place."""
+    (tmp_path / "bin").mkdir()
+    os.symlink("/usr/bin/timeout", tmp_path / "bin/timeout")
+
+    def call(text, *options, cloud_init=None):
+        if cloud_init:
+            program = tmp_path / "bin/cloud-init"
+            program.write_text(f"#!/bin/sh\n{cloud_init}\n")
+            program.chmod(0o700)
+        file = tmp_path / "file"
+        file.write_text(text)
+        return subprocess.run([PIAGENT, "validate", str(file), *options], capture_output=True, text=True, timeout=60, check=False,
+                              env={**os.environ, "PATH": str(tmp_path / "bin")})
+
+    return call
+
+
+def test_every_finding_is_shown_with_its_line_and_what_to_write(validate, tmp_path):
+    done = validate(BROKEN)
+    file = tmp_path / "file"
+    assert done.returncode == USAGE and not done.stderr
+    assert done.stdout == f"""{file}:2:1: warning: runmcd: cloud-init knows no such key
+     2 | runmcd:
+       | ^
+       = did you mean runcmd?
+{file}:4:11: error: packages: text where cloud-init wants a list
+     4 | packages: vim
+       |           ^
+       = write each item on a line of its own, after '- '
+{file}:5:12: error: not YAML: mapping values are not allowed in this context
+     5 | hostname: a: b
+       |            ^
+       = text that holds ': ' needs quotes; or the line is indented too far
+{file}: 2 errors, 1 warning
+"""
+
+
+def test_warnings_pass_unless_they_are_not_to(validate):
+    assert validate(SLIPS).returncode == 0
+    assert validate(SLIPS, "--strict").returncode == USAGE
+    assert validate("#cloud-config\nruncmd: [ls]\n", "--strict").stdout.endswith(": a cloud-config, nothing wrong\n")
+
+
+def test_json_tells_the_same(validate):
+    done = validate(BROKEN, "--json")
+    assert done.returncode == USAGE
+    file, = json.loads(done.stdout)
+    assert (file["errors"], file["warnings"]) == (2, 1)
+    assert [(f["severity"], f["line"], f["path"]) for f in file["findings"]] == \
+        [("warning", 2, "runmcd"), ("error", 4, "packages"), ("error", 5, "")]
+
+
+def test_standard_input_and_a_file_that_is_not_there(tmp_path):
+    done = subprocess.run([PIAGENT, "validate", "-"], input=BROKEN, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == USAGE and done.stdout.startswith("-:2:1: warning: runmcd")
+    done = subprocess.run([PIAGENT, "validate", str(tmp_path / "gone")], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == NOT_FOUND and "gone" in done.stderr
+
+
+def test_control_characters_of_a_file_reach_no_terminal(validate):
+    shown = validate("#cloud-config\n\x1b]0;T\x07: [\n\"a\\u001b[2Jb\": 1\n").stdout
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert "\x1b" not in validate('#cloud-config\n"a\\e[2Jb": 1\n').stdout
+
+
+def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path):
+    (tmp_path / "said").write_text(ANNOTATED)
+    done = validate(SLIPS, "--json", cloud_init=f"/bin/cat {tmp_path}/said")
+    findings = json.loads(done.stdout)[0]["findings"]
+    assert [(f["line"], f["message"]) for f in findings] == [
+        (2, "cloud-init knows no such key"),
+        (3, "this host's cloud-init says: 'ls' is not for lists"),
+        (4, "a number where cloud-init wants text")], findings
+    assert done.returncode == 0 and {f["severity"] for f in findings} == {"warning"}
+
+
+@pytest.mark.parametrize("broken", ["exit 1", "echo Traceback; exit 1", "kill -9 $$", "echo '# Errors: -------------'"])
+def test_a_broken_cloud_init_of_the_host_is_in_nobodys_way(validate, broken):
+    done = validate("#cloud-config\nruncmd: [ls]\n", cloud_init=broken)
+    assert done.returncode == 0 and "nothing wrong" in done.stdout, done
+
+
+@pytest.fixture
+def user():
+    with User() as user:
+        yield user
+
+
+def test_run_refuses_errors_and_goes_on_after_warnings(user):
+    disk, file = boot_sectors.deaf(user.home), user.home / "user-data"
+    words = ["run", "box", "--image", str(disk), "--image-unverified", "--user-data", str(file), "-d"]
+    file.write_text(BROKEN)
+    done = user.call(*words, timeout=60)
+    assert done.returncode == USAGE and "line 4, column 11: packages: " in done.stderr
+    assert "piagent validate shows this and 1 more; nothing was made" in done.stderr
+    assert user.call("status", "box").returncode == NOT_FOUND
+    # An image that nobody vouches for is the next thing that is refused.
+    words.remove("--image-unverified")
+    done = user.call(*words, "--user-data-unchecked", timeout=60)
+    assert done.returncode == UNVERIFIED and "error: line 4, column 11: packages: " in done.stderr, done.stderr
+    file.write_text(SLIPS)
+    done = user.call(*words, timeout=60)
+    assert done.returncode == UNVERIFIED and "warning: line 2, column 1: runmcd: " in done.stderr, done.stderr
+
+
+def test_what_the_guest_finds_wrong_is_shown_and_kept(user):
+    """The reports are those that the script in the vendor-data posts, from guests with cloud-init 22.4.2 and 25.1.4."""
+    problems = ['Failed loading yaml blob. Invalid format at line 2 column 11: "while parsing a flow sequence',
+                "Failed at merging in cloud config part from part-001: empty cloud config"]
+    user.boot("box", boot_sectors.deaf(user.home), user_data=BROKEN, user_data_unchecked=True)
+    guest = Guest(user, "box")
+    for problem in [*problems, problems[0], "\x1b[2Jx"]:
+        guest.report("user-data/check", "WARN", problem)
+    guest.report("modules-final", "SUCCESS")
+    wait_for("it is ready", lambda: user.status("box")["state"] == "ready", 30)
+    machine = user.status("box")
+    assert machine["user_data_problems"] == [*problems, "?[2Jx"] and machine["cloud_init"] == "degraded", machine
+    assert not machine["failed_modules"]
+    assert f"the guest's cloud-init says of its user-data: {problems[0]}" in [e["text"] for e in user.events("box") if e["kind"] == "note"]
+    assert problems[1] in user.do("status", "box")
+    for i in range(20):
+        guest.report("user-data/check", "WARN", f"problem {i}")
+    wait_for("they are heard", lambda: len(user.status("box")["user_data_problems"]) == 8, 30)
