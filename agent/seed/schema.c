@@ -339,13 +339,10 @@ static bool is_number(const char *text, size_t length)
     if (i < length && !isdigit((unsigned char)text[i]) && text[i] != '.')
         return false;
     for (; i < length; i++) {
-        if (isdigit((unsigned char)text[i]))
-            digits++;
-        else if (text[i] == '.')
-            points++;
-        else if (text[i] == ':' && (i + 1 == length || text[i + 1] > '5'))
-            return false;
-        else if (text[i] != '_' && text[i] != ':')
+        bool sexagesimal = text[i] == ':' && i + 1 < length && text[i + 1] <= '5';
+        digits += isdigit((unsigned char)text[i]) != 0;
+        points += text[i] == '.';
+        if (!isdigit((unsigned char)text[i]) && text[i] != '.' && text[i] != '_' && !sexagesimal)
             return false;
     }
     return digits > 0 && points <= 1;

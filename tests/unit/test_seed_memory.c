@@ -100,7 +100,8 @@ static int user_data_is_read(struct pi_error *err)
     snprintf(path, sizeof path, "%s/user-data", folder);
     int r = seed_user_data_read(path, &text, err);
     memory_promise(text.size == (r == 0 ? strlen(config) : 0));
-    return r;
+    enum seed_kind kind;
+    return r < 0 ? r : seed_user_data_check(text.data, text.size, &kind, err);
 }
 
 static int password_is_hashed(struct pi_error *err)
