@@ -147,5 +147,6 @@ const struct cli_command cli_command_validate = {
     .values_size = sizeof(struct validate_options),
     .min_operands = 1,
     .max_operands = 64,
+    .operand = CLI_FILE,
     .run = run_validate,
 };

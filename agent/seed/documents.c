@@ -45,7 +45,7 @@ static const char user_data_check[] =
     "    said = said or ['failed schema validation: cloud-init schema --system']\n"
     "for text in list(dict.fromkeys(said))[:8]:\n"
     "    text = re.sub('userdata: .*', 'userdata', text)\n"
-    "    text = re.sub(r'\\{.*?\\}', '{...}', text)\n"
+    "    text = re.sub(r'\\{.*\\}', '{...}', text)\n"
     "    text = re.sub(r'^([\\w.-]+): .* (is not|does not)', r'\\1: it \\2', text)\n"
     "    report = {'name': 'user-data/check', 'description': text[:250], 'event_type': 'finish',\n"
     "              'origin': 'piagent', 'timestamp': time.time(), 'result': 'WARN'}\n"

@@ -42,7 +42,7 @@ CASES = {
     "kvm_for_a_foreign_architecture": (HOST, ["m", "--image", "DISK", "--image-unverified", "--arch", "FOREIGN", "--accel", "kvm"],
                                        "--accel"),
     "a_busy_port": (HOST, ["m", "--image", "DISK", "--image-unverified", "--forward", "PORT:80"], "PORT"),
-    "user_data_that_is_not_yaml": (USAGE, ["m", "--user-data", "YAML"], "line 4, column"),
+    "user_data_that_is_not_yaml": (USAGE, ["m", "--user-data", "YAML"], "piagent validate shows this and 1 more"),
     "user_data_without_its_first_line": (USAGE, ["m", "--user-data", "HEADLESS"], "#cloud-config"),
     "a_key_file_that_is_not_there": (NOT_FOUND, ["m", "--ssh-key", "/missing.pub"], "/missing.pub"),
     "a_private_key": (USAGE, ["m", "--ssh-key", "PRIVATE"], ".pub"),
