@@ -35,6 +35,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_status,
     &cli_command_console,
     &cli_command_ssh,
+    &cli_command_cp,
+    &cli_command_ssh_config,
     &cli_command_logs,
     &cli_command_events,
     &cli_command_timeline,

@@ -74,9 +74,7 @@ static int ping(struct cli_agent *agent, struct pi_error *err)
     }
 }
 
-/* This program by its path, so that a list of processes shows its name; by the kernel's link where the file
- * was replaced since (an upgrade). */
-static void own_program(char ret[PATH_MAX])
+void cli_own_program(char ret[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
     ret[n > 0 ? n : 0] = '\0';
@@ -163,7 +161,7 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
         return pi_fail(err, errno, "cannot start the agent");
     pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
     off_t log_from = lseek(log_fd, 0, SEEK_END); /* what an agent before this one said is not why */
-    own_program(program);
+    cli_own_program(program);
     unsetenv("NOTIFY_SOCKET"); /* this command's, which waits for no agent */
     pid_t pid;
     const struct pi_spawn how = {

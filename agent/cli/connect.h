@@ -2,6 +2,7 @@
 #ifndef PIAGENT_CLI_CONNECT_H
 #define PIAGENT_CLI_CONNECT_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "agent/api/client.h"
@@ -55,6 +56,10 @@ int cli_stream(struct cli_agent *agent, const char *path,
 /* The instance as the agent has it. Free it with api_done(instance, ret). */
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);
+
+/* This program by its path, so that a list of processes shows its name; by the kernel's link where the file
+ * was replaced since (an upgrade). */
+void cli_own_program(char ret[PATH_MAX]);
 
 static inline void cli_instance_done(struct api_instance *instance)
 {

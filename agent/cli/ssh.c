@@ -1,65 +1,43 @@
 #include <errno.h>
-#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/follow.h"
+#include "agent/cli/reach.h"
 
-static int check_state(const char *name, const char *state, struct pi_error *err)
-{
-    if (!strcmp(state, "paused"))
-        return pi_refuse(err, PI_CONFLICT, "%s is paused: piagent resume %s", name, name);
-    if (cli_state_is_over(state) || !strcmp(state, "stopping"))
-        return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name, state, name);
-    return 0;
-}
+#define SSH_FAILED 255 /* ssh's exit code for its own failures (ssh(1), EXIT STATUS) */
 
-/* Whether the guest's SSH server can be expected to answer with the key that was put there. */
-static bool is_up(const struct api_instance *instance)
-{
-    const char *said = instance->cloud_init;
-    return !strcmp(instance->state, "ready") ||
-           (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed")));
-}
+/* ssh's own, passed on. */
+struct ssh_options {
+    struct pi_strv local, remote, dynamic, set;
+    bool agent, terminal, no_command, stdio;
+};
 
-static int await_up(struct cli_agent *agent, const struct api_instance *instance, struct pi_error *err)
+static int add_all(struct pi_strv *argv, const char *letter, const struct pi_strv *values)
 {
-    pi_auto_follow struct cli_follow follow = {0};
-    int r = cli_follow_open(&follow, agent, instance, err);
-    while (r == 0 && !cli_view_is_up(&follow.view)) {
-        if ((r = check_state(follow.view.name, follow.view.state, err)) == 0)
-            r = cli_follow_step(&follow, NULL, 0, err);
-        if (r == 0 && follow.signal)
-            r = pi_refuse(err, PI_FAILED, "interrupted; %s goes on booting", follow.view.name);
-    }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < values->count; i++)
+        r = pi_strv_addf(argv, "%s%s", letter, values->items[i]);
     return r;
 }
 
-/* The host key is the one that the agent put into the guest, filed under the instance's name: the address and
- * the port are no part of it. */
-static int ssh_argv(const char *ssh, const struct api_instance *instance, char **command, struct pi_strv *ret)
+/* Ours come first: ssh keeps the first value that it reads, so that nothing here makes it less strict. */
+static int ssh_argv(const char *ssh, const struct api_instance *instance, const struct ssh_options *options,
+                    char **command, struct pi_strv *ret)
 {
-    static const char *const options[] = {
-        "IdentitiesOnly=yes",        "GlobalKnownHostsFile=/dev/null",
-        "StrictHostKeyChecking=yes", "PasswordAuthentication=no",
-        "UpdateHostKeys=no",
-    };
-    int r = pi_strv_add(ret, ssh);
-    if (r == 0 && (r = pi_strv_add(ret, "-i")) == 0)
-        r = pi_strv_addf(ret, "%s/ssh_key", instance->folder);
+    pi_auto_strv struct pi_strv ours = {0};
+    int r = cli_reach_options(instance->folder, instance->name, &ours);
+    if (r < 0 || (r = pi_strv_add(ret, ssh)) < 0 || (r = add_all(ret, "-o", &ours)) < 0 ||
+        (r = add_all(ret, "-o", &options->set)) < 0 || (r = add_all(ret, "-L", &options->local)) < 0 ||
+        (r = add_all(ret, "-R", &options->remote)) < 0 || (r = add_all(ret, "-D", &options->dynamic)) < 0)
+        return r;
+    const char *const flags[] = {options->agent ? "-A" : NULL, options->terminal ? "-t" : NULL,
+                                 options->no_command ? "-N" : NULL};
+    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(flags); i++)
+        r = flags[i] ? pi_strv_add(ret, flags[i]) : 0;
     if (r == 0)
-        r = pi_strv_addf(ret, "-oUserKnownHostsFile=\"%s/known_hosts\"", instance->folder);
-    if (r == 0)
-        r = pi_strv_addf(ret, "-oHostKeyAlias=%s", instance->name);
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(options); i++)
-        r = pi_strv_addf(ret, "-o%s", options[i]);
-    if (r == 0)
-        r = pi_strv_addf(ret, "-p%" PRIu64, instance->ssh_port);
-    if (r == 0)
-        r = pi_strv_addf(ret, "%s@127.0.0.1", instance->user);
+        r = pi_strv_addf(ret, "%s@%s", instance->user, instance->name);
     if (r == 0 && *command)
         r = pi_strv_add(ret, "--");
     for (; r == 0 && *command; command++)
@@ -67,46 +45,69 @@ static int ssh_argv(const char *ssh, const struct api_instance *instance, char *
     return r;
 }
 
-static int exec_ssh(const struct api_instance *instance, char **command, struct pi_error *err)
+static int log_in(const struct api_instance *instance, const struct cli_call *call, struct pi_error *err)
 {
     pi_auto_free char *ssh = NULL;
     pi_auto_strv struct pi_strv argv = {0};
-    int r = pi_program_find("ssh", &ssh, err);
+    int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
-        return pi_refuse(err, PI_HOST,
-                         "there is no ssh: install openssh-client (Debian) or openssh-clients (Fedora)");
-    if (!instance->folder || !instance->user || !instance->ssh_port)
-        return pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", instance->name);
-    if ((r = ssh_argv(ssh, instance, command, &argv)) < 0)
+        return r;
+    if ((r = ssh_argv(ssh, instance, call->values, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
-    execv(ssh, argv.items);
-    return pi_fail(err, errno, "cannot run %s", ssh);
+    r = cli_reach_run((const char *const *)argv.items, err);
+    if (r == SSH_FAILED)
+        cli_reach_explain(instance);
+    return r;
 }
 
 static int run_ssh(const struct cli_call *call, struct pi_error *err)
 {
-    const char *name = call->operands[0];
+    const struct ssh_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
-    pi_auto_instance struct api_instance instance = {0}, now = {0};
+    pi_auto_instance struct api_instance instance = {0};
+    if (call->count > 1 && call->operands[1][0] == '-')
+        return pi_refuse(err, PI_USAGE, "ssh's options come before the machine's name: piagent ssh %s ... %s",
+                         call->operands[1], call->operands[0]);
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = cli_get_instance(&agent, name, &instance, err);
-    if (r == 0)
-        r = check_state(name, instance.state, err);
-    if (r == 0 && !is_up(&instance))
-        r = await_up(&agent, &instance, err);
-    /* Once more: a port can have changed with a start that was waited for. */
-    if (r == 0)
-        r = cli_get_instance(&agent, name, &now, err);
-    return r < 0 ? r : exec_ssh(&now, call->operands + 1, err);
+        r = cli_reach(&agent, call->operands[0], &instance, err);
+    if (r < 0)
+        return r;
+    return options->stdio ? cli_reach_relay(&instance, err) : log_in(&instance, call, err);
 }
+
+#define OPTION(name_, letter_, type_, member, ...)                                                       \
+    {                                                                                                    \
+        .name = name_, .letter = letter_, .type = type_, .offset = offsetof(struct ssh_options, member), \
+        __VA_ARGS__                                                                                      \
+    }
+static const struct cli_option ssh_table[] = {
+    OPTION("local-forward", 'L', CLI_LIST, local, .argument = "PORT:HOST:PORT",
+           .help = "a port of this host leads into the guest"),
+    OPTION("remote-forward", 'R', CLI_LIST, remote, .argument = "PORT:HOST:PORT",
+           .help = "a port of the guest leads here"),
+    OPTION("dynamic-forward", 'D', CLI_LIST, dynamic, .argument = "PORT",
+           .help = "a SOCKS proxy in the guest"),
+    OPTION("forward-agent", 'A', CLI_FLAG, agent, .help = "the guest may use this host's SSH agent"),
+    OPTION("tty", 't', CLI_FLAG, terminal, .help = "a terminal for the command"),
+    OPTION("no-command", 'N', CLI_FLAG, no_command, .help = "only forward ports"),
+    OPTION("option", 'o', CLI_LIST, set, .argument = "KEY=VALUE",
+           .help = "as in ssh_config(5); what piagent sets itself stays"),
+    OPTION("stdio", 0, CLI_FLAG, stdio,
+           .help = "only connect standard input and output to the SSH server (a ProxyCommand)"),
+    {0},
+};
 
 const struct cli_command cli_command_ssh = {
     .name = "ssh",
     .operands = "NAME [-- COMMAND...]",
     .summary = "logs in over SSH, or runs a command in the guest",
-    .details = "Waits until the guest is ready. The exit code is ssh's.",
+    .details =
+        "Waits until the guest is ready. Options come before NAME, as with ssh. The host key is always checked\n"
+        "against the one that was put into the guest. The exit code is ssh's.",
     .example = "piagent ssh pi-1 -- uname -a",
+    .options = ssh_table,
+    .values_size = sizeof(struct ssh_options),
     .min_operands = 1,
     .max_operands = 4096,
     .passes_rest = true,

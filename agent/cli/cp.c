@@ -1,0 +1,181 @@
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/reach.h"
+
+#define RSYNC_NOT_THERE 127 /* rsync(1), EXIT VALUES: the other side's shell did not find it */
+
+struct cp_options {
+    bool recursive, preserve, rsync;
+};
+
+/* The machine's name before the colon, as scp finds it: no slash comes before. False for a file of this host.
+ */
+static bool machine_of(const char *operand, char name[PI_NAME_MAX + 2])
+{
+    size_t length = strcspn(operand, ":/");
+    if (operand[length] != ':' || !length)
+        return false;
+    snprintf(name, PI_NAME_MAX + 2, "%.*s", (int)(length <= PI_NAME_MAX ? length : PI_NAME_MAX + 1), operand);
+    return true;
+}
+
+struct copying {
+    struct cli_agent agent;
+    struct pi_strv operands; /* as scp takes them: USER@NAME:PATH */
+    struct api_instance last;
+    unsigned machines;
+};
+
+static void copying_done(struct copying *copying)
+{
+    cli_agent_done(&copying->agent);
+    pi_strv_done(&copying->operands);
+    api_done(instance, &copying->last);
+}
+
+static int add_machine(struct copying *copying, const char *name, const char *operand, struct pi_error *err)
+{
+    struct api_instance now = {0};
+    if (pi_name_check(name, err) < 0)
+        return pi_context(err, -EINVAL, "%s: what stands before the colon is a machine (a file: ./%s)",
+                          operand, operand);
+    int r = copying->agent.client ? 0 : cli_connect(&copying->agent, err);
+    if (r == 0)
+        r = cli_reach(&copying->agent, name, &now, err);
+    if (r < 0)
+        return r;
+    api_done(instance, &copying->last);
+    copying->last = now;
+    copying->machines++;
+    return pi_strv_addf(&copying->operands, "%s@%s", now.user, operand);
+}
+
+static int add_operands(struct copying *copying, const struct cli_call *call, struct pi_error *err)
+{
+    char name[PI_NAME_MAX + 2];
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < call->count; i++)
+        r = machine_of(call->operands[i], name) ? add_machine(copying, name, call->operands[i], err)
+                                                : pi_strv_add(&copying->operands, call->operands[i]);
+    if (r == 0 && !copying->machines)
+        r = pi_refuse(err, PI_USAGE,
+                      "none of these is in a machine: piagent cp FILE NAME:PATH, or NAME:PATH FILE");
+    return r;
+}
+
+/* As rsync splits its remote shell: at spaces, but not in quotes, in which a quote is doubled. */
+static int remote_shell(const char *ssh, const struct pi_strv *options, struct pi_buf *ret)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i <= options->count; i++) {
+        const char *word = i ? options->items[i - 1] : ssh;
+        r = pi_buf_puts(ret, i ? " '-o" : "'");
+        for (; r == 0 && *word; word++)
+            r = pi_buf_printf(ret, *word == '\'' ? "''" : "%c", *word);
+        if (r == 0)
+            r = pi_buf_puts(ret, "'");
+    }
+    return r;
+}
+
+static int rsync_argv(const struct cp_options *options, const struct pi_strv *ssh_options,
+                      struct pi_strv *ret, struct pi_error *err)
+{
+    pi_auto_free char *rsync = NULL, *ssh = NULL;
+    pi_auto_buf struct pi_buf shell = {0};
+    if (pi_program_find("rsync", &rsync, NULL) < 0)
+        return pi_refuse(err, PI_HOST, "there is no rsync on this host: install rsync, or leave --rsync out");
+    int r = cli_reach_program("ssh", &ssh, err);
+    if (r < 0)
+        return r;
+    /* -s: the guest's shell does not read the names. */
+    if (remote_shell(ssh, ssh_options, &shell) < 0 || pi_strv_add(ret, rsync) < 0 ||
+        pi_strv_add(ret, "-s") < 0 || pi_strv_addf(ret, "--rsh=%s", shell.data) < 0 ||
+        (options->recursive && pi_strv_add(ret, "-rl") < 0) ||
+        (options->preserve && pi_strv_add(ret, "-pt") < 0))
+        return pi_fail(err, ENOMEM, "rsync");
+    return 0;
+}
+
+static int scp_argv(const struct cp_options *options, const struct pi_strv *ssh_options, struct pi_strv *ret,
+                    struct pi_error *err)
+{
+    pi_auto_free char *scp = NULL;
+    int r = cli_reach_program("scp", &scp, err);
+    if (r < 0)
+        return r;
+    /* -3: what goes from one guest to another passes here, as guests do not know each other's keys. */
+    r = pi_strv_add(ret, scp);
+    if (r == 0)
+        r = pi_strv_add(ret, "-3");
+    if (r == 0 && options->recursive)
+        r = pi_strv_add(ret, "-r");
+    if (r == 0 && options->preserve)
+        r = pi_strv_add(ret, "-p");
+    for (size_t i = 0; r == 0 && i < ssh_options->count; i++)
+        r = pi_strv_addf(ret, "-o%s", ssh_options->items[i]);
+    return r < 0 ? pi_fail(err, -r, "scp") : 0;
+}
+
+static int copy(const struct copying *copying, const struct cp_options *options, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv argv = {0}, ssh_options = {0};
+    int r = cli_reach_options(copying->last.folder, "%n", &ssh_options);
+    if (r < 0)
+        return pi_fail(err, -r, "cp");
+    r = (options->rsync ? rsync_argv : scp_argv)(options, &ssh_options, &argv, err);
+    if (r < 0)
+        return r;
+    r = pi_strv_add(&argv, "--");
+    for (size_t i = 0; r == 0 && i < copying->operands.count; i++)
+        r = pi_strv_add(&argv, copying->operands.items[i]);
+    return r < 0 ? pi_fail(err, -r, "cp") : cli_reach_run((const char *const *)argv.items, err);
+}
+
+static int run_cp(const struct cli_call *call, struct pi_error *err)
+{
+    const struct cp_options *options = call->values;
+    pi_auto(copying_done) struct copying copying = {0};
+    int r = add_operands(&copying, call, err);
+    if (r == 0 && (r = copy(&copying, options, err)) > 0) {
+        if (options->rsync && r == RSYNC_NOT_THERE)
+            fprintf(stderr, "piagent: %s has no rsync: install it there, or leave --rsync out\n",
+                    copying.last.name);
+        cli_reach_explain(&copying.last);
+    }
+    return r;
+}
+
+#define FLAG(name_, letter_, member, help_)                                                                \
+    {                                                                                                      \
+        .name = name_, .letter = letter_, .type = CLI_FLAG, .offset = offsetof(struct cp_options, member), \
+        .help = help_,                                                                                     \
+    }
+static const struct cli_option cp_table[] = {
+    FLAG("recursive", 'r', recursive, "folders with all in them"),
+    FLAG("preserve", 'p', preserve, "times and modes, too"),
+    FLAG("rsync", 0, rsync, "with rsync, which sends only what differs; both sides need it"),
+    {0},
+};
+
+const struct cli_command cli_command_cp = {
+    .name = "cp",
+    .operands = "SOURCE... TARGET",
+    .summary = "copies files into machines, out of them and between them",
+    .details =
+        "NAME:PATH is in a machine, a path from the login's home; a file here whose name has a colon is ./a:b.\n"
+        "Waits until the machines are ready. The exit code is scp's or rsync's.",
+    .example = "piagent cp -r ./site pi-1:/srv/",
+    .options = cp_table,
+    .values_size = sizeof(struct cp_options),
+    .min_operands = 2,
+    .max_operands = 4096,
+    .run = run_cp,
+};

@@ -1,0 +1,251 @@
+#include "agent/cli/reach.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/fs.h"
+#include "agent/base/proc.h"
+#include "agent/cli/follow.h"
+
+#define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
+#define RETRY_MS 200u
+
+static int check_state(const char *name, const char *state, struct pi_error *err)
+{
+    if (!strcmp(state, "paused"))
+        return pi_refuse(err, PI_CONFLICT, "%s is paused: piagent resume %s", name, name);
+    if (cli_state_is_over(state) || !strcmp(state, "stopping"))
+        return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name, state, name);
+    return 0;
+}
+
+/* Whether the guest's SSH server can be expected to answer with the key that was put there. */
+static bool is_up(const struct api_instance *instance)
+{
+    const char *said = instance->cloud_init;
+    return !strcmp(instance->state, "ready") ||
+           (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed")));
+}
+
+static int await_up(struct cli_agent *agent, const struct api_instance *instance, struct pi_error *err)
+{
+    pi_auto_follow struct cli_follow follow = {0};
+    int r = cli_follow_open(&follow, agent, instance, err);
+    while (r == 0 && !cli_view_is_up(&follow.view)) {
+        if ((r = check_state(follow.view.name, follow.view.state, err)) == 0)
+            r = cli_follow_step(&follow, NULL, 0, err);
+        if (r == 0 && follow.signal)
+            r = pi_refuse(err, PI_FAILED, "interrupted; %s goes on booting", follow.view.name);
+    }
+    return r;
+}
+
+int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance before = {0}, now = {0};
+    int r = cli_get_instance(agent, name, &before, err);
+    if (r == 0)
+        r = check_state(name, before.state, err);
+    if (r == 0 && !is_up(&before))
+        r = await_up(agent, &before, err);
+    /* Once more: a port can have changed with a start that was waited for. */
+    if (r == 0)
+        r = cli_get_instance(agent, name, &now, err);
+    if (r == 0 && (!now.folder || !now.user || !now.ssh_port))
+        r = pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", name);
+    if (r < 0)
+        return r;
+    *ret = now;
+    now = (struct api_instance){0};
+    return 0;
+}
+
+/* A path in quotes, as ssh_config(5) reads it: it knows \" and \\ in them, and %% for a percent sign. */
+static int quoted(const char *path, const char *specials, struct pi_buf *ret)
+{
+    int r = 0;
+    for (; r == 0 && *path; path++) {
+        if (strchr(specials, *path))
+            r = pi_buf_add(ret, *path == '%' ? "%" : "\\", 1);
+        if (r == 0)
+            r = pi_buf_add(ret, path, 1);
+    }
+    return r;
+}
+
+/* What a user manager's or an editor's environment lacks is no matter: the program goes by its path. */
+static int add_proxy(const char *host, struct pi_strv *ret)
+{
+    char program[PATH_MAX];
+    cli_own_program(program);
+    pi_auto_free char *word = pi_shell_quote(program);
+    pi_auto_buf struct pi_buf text = {0};
+    if (!word || quoted(word, "%", &text) < 0)
+        return -ENOMEM;
+    return pi_strv_addf(ret, "ProxyCommand exec %s ssh --stdio %s", text.data, host);
+}
+
+int cli_reach_options(const char *folder, const char *host, struct pi_strv *ret)
+{
+    static const char *const fixed[] = {"IdentitiesOnly yes",        "GlobalKnownHostsFile /dev/null",
+                                        "StrictHostKeyChecking yes", "VerifyHostKeyDNS no",
+                                        "PasswordAuthentication no", "UpdateHostKeys no",
+                                        "CanonicalizeHostname no"};
+    pi_auto_buf struct pi_buf path = {0};
+    pi_auto_free char *parent = strndup(folder, (size_t)(strrchr(folder, '/') - folder));
+    int r = parent ? quoted(parent, "%\"\\", &path) : -ENOMEM;
+    if (r == 0)
+        r = add_proxy(host, ret);
+    if (r == 0)
+        r = pi_strv_addf(ret, "IdentityFile \"%s/%s/ssh_key\"", path.data, host);
+    if (r == 0)
+        r = pi_strv_addf(ret, "UserKnownHostsFile \"%s/%s/known_hosts\"", path.data, host);
+    /* Filed under the instance's name: the address and the port are no part of it. An alias may not be "%n",
+     * but at this port a host is filed as it is called. */
+    if (r == 0)
+        r = *host == '%' ? pi_strv_add(ret, "Port 22") : pi_strv_addf(ret, "HostKeyAlias %s", host);
+    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(fixed); i++)
+        r = pi_strv_add(ret, fixed[i]);
+    return r;
+}
+
+int cli_reach_program(const char *name, char **ret, struct pi_error *err)
+{
+    if (pi_program_find(name, ret, err) == 0)
+        return 0;
+    return pi_refuse(err, PI_HOST,
+                     "there is no %s: install openssh-client (Debian) or openssh-clients (Fedora)", name);
+}
+
+int cli_reach_run(const char *const *argv, struct pi_error *err)
+{
+    char how[64];
+    pid_t pid;
+    int code = 0;
+    pi_auto_close int pidfd = -1;
+    const struct pi_spawn spawn = {
+        .argv = argv, .fds = (const int[]){0, 1, 2}, .fd_count = 3, .orphan_signal = SIGTERM};
+    int r = pi_spawn(&spawn, &pid, &pidfd, err);
+    if (r < 0)
+        return r;
+    /* The terminal sends them to both: what comes of them is the program's to say. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+        ;
+    r = pi_reap(pidfd, &code, how, sizeof how);
+    return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
+}
+
+/* The second and third word of what ssh-keyscan prints for NAME: type and key. */
+static bool scan(const struct api_instance *instance, struct pi_buf *ret)
+{
+    pi_auto_free char *program = NULL;
+    char port[16];
+    int code = 0;
+    snprintf(port, sizeof port, "%" PRIu64, instance->ssh_port);
+    if (pi_program_find("ssh-keyscan", &program, NULL) < 0)
+        return false;
+    const char *const argv[] = {program, "-qT5", "-t", "ed25519", "-p", port, "127.0.0.1", NULL};
+    return pi_run(argv, ret, &code, NULL) == 0 && ret->size;
+}
+
+void cli_reach_explain(const struct api_instance *instance)
+{
+    pi_auto_buf struct pi_buf scanned = {0}, known = {0};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/known_hosts", instance->folder);
+    if (!scan(instance, &scanned))
+        return;
+    char *key = strstr(scanned.data, "ssh-ed25519 ");
+    if (!key)
+        return;
+    key[strcspn(key, "\r\n#")] = '\0';
+    if (pi_file_read(AT_FDCWD, path, 64 << 10, &known, NULL) == 0 && known.data && strstr(known.data, key))
+        return;
+    fprintf(
+        stderr,
+        "piagent: %s answers with another host key than the one in %s: its keys were changed from within, or "
+        "it is not %s that answers; look at it with piagent console %s, and only if the change is yours, put "
+        "the key of /etc/ssh/ssh_host_ed25519_key.pub there into that file\n",
+        instance->name, path, instance->name, instance->name);
+}
+
+/* A connection on which the server has said who it is, or -EAGAIN: QEMU takes connections before the guest
+ * does. */
+static int connect_once(uint16_t port, int wait_ms)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char peeked;
+    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || poll(&readable, 1, wait_ms) <= 0 ||
+        recv(fd, &peeked, 1, MSG_PEEK) <= 0)
+        return -EAGAIN;
+    return pi_steal_fd(&fd);
+}
+
+static void copy(int from, int to)
+{
+    char chunk[65536];
+    for (;;) {
+        ssize_t n = read(from, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || pi_write_all(to, chunk, (size_t)n) < 0)
+            return;
+    }
+}
+
+/* Two processes, one a direction: neither can keep the other waiting. */
+static int relay(int fd, struct pi_error *err)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        return pi_fail(err, errno, "cannot relay");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == parent)
+            copy(STDIN_FILENO, fd);
+        shutdown(fd, SHUT_WR);
+        _exit(0);
+    }
+    copy(fd, STDOUT_FILENO);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return 0;
+}
+
+int cli_reach_relay(const struct api_instance *instance, struct pi_error *err)
+{
+    int fd;
+    uint64_t end = pi_monotonic_ms() + SSHD_MS;
+    for (uint64_t now; (fd = connect_once((uint16_t)instance->ssh_port,
+                                          (now = pi_monotonic_ms()) < end ? (int)(end - now) : 0)) == -EAGAIN;
+         usleep(RETRY_MS * 1000))
+        if (now >= end)
+            return pi_refuse(err, PI_TIMEOUT,
+                             "%s's SSH server does not answer (127.0.0.1 port %" PRIu64
+                             "): piagent console %s shows how the guest is",
+                             instance->name, instance->ssh_port, instance->name);
+    pi_auto_close int server = fd;
+    return fd < 0 ? pi_fail(err, -fd, "cannot connect to %s", instance->name) : relay(server, err);
+}
