@@ -86,6 +86,7 @@ struct api_instance {
     struct pi_strv failed_modules;
     struct pi_strv user_data_problems;
     char *stopped_by;
+    uint64_t clock_behind_ms;
     char *folder;
     uint64_t last_event;
     uint64_t boot_event;

@@ -154,7 +154,8 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
 {
     char name[PI_NAME_MAX + 1], folder[PATH_MAX];
     const char *suffix = strrchr(socket, '.');
-    if (!suffix || (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0))
+    if (!suffix ||
+        (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0 && strcmp(suffix, ".agent") != 0))
         return;
     snprintf(name, sizeof name, "%.*s", (int)(suffix - socket), socket);
     snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);

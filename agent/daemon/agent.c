@@ -299,7 +299,7 @@ static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = start_imds_socket(agent, err)) < 0 ||
         (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
         return r;
-    return start_pings(agent, err);
+    return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
 }
 
 static void finish(struct agent *agent)
@@ -309,6 +309,7 @@ static void finish(struct agent *agent)
     pump_stop(&agent->imds_pump);
     watch_free(pi_steal(agent->imds_socket_watch));
     timer_free(pi_steal(agent->ping_timer));
+    timer_free(pi_steal(agent->sleep_timer));
     while ((instance = LIST_FIRST(&agent->instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));

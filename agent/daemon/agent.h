@@ -26,6 +26,12 @@ struct pump {
     int (*timeout_ms)(struct agent *agent);
 };
 
+/* How long the host had slept since its boot, when it was last looked at. */
+struct host_sleep {
+    bool known;
+    uint64_t asleep_ms;
+};
+
 struct agent {
     uv_loop_t loop;
     struct pi_paths paths;
@@ -44,7 +50,8 @@ struct agent {
     struct api_server *api;
     struct pump api_pump;
     struct service service;
-    struct timer *ping_timer;
+    struct timer *ping_timer, *sleep_timer;
+    struct host_sleep sleep;
 
     LIST_HEAD(, instance) instances;
     struct vm_boots boots; /* how long earlier ones took */
@@ -69,6 +76,11 @@ void agent_tell_status(const struct agent *agent);
 
 /* Answers one request of the control API (routes.c). */
 void agent_route(struct api_call *call, void *user);
+
+/* From now on guests' clocks are looked after when the host has slept (clock.c). */
+int agent_watch_sleep(struct agent *agent, struct pi_error *err);
+/* How long the host slept since this was last asked; pure. 0 at the first time. */
+uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms);
 
 /* Reads every instance's folder and takes over what runs (adopt.c). */
 int agent_adopt_all(struct agent *agent, struct pi_error *err);

@@ -123,6 +123,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->sign_timer);
     timer_free(instance->link_timer);
     timer_free(instance->room_timer);
+    timer_free(instance->clock_timer);
     timer_free(instance->ghost_timer);
     timer_free(instance->save_timer);
     pi_buf_done(&instance->journal_tail);
@@ -139,7 +140,7 @@ void instance_unref(struct instance *instance)
 void instance_let_go(struct instance *instance)
 {
     struct timer *const timers[] = {instance->resend_timer, instance->rung_timer, instance->sign_timer,
-                                    instance->link_timer, instance->room_timer};
+                                    instance->link_timer,   instance->room_timer, instance->clock_timer};
     for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
@@ -147,6 +148,9 @@ void instance_let_go(struct instance *instance)
     instance->monitor_told = false;
     qmp_link_close(pi_steal(instance->qmp));
     console_free(pi_steal(instance->console));
+    console_free(pi_steal(instance->guest_agent));
+    instance->guest_clock.step = GUEST_CLOCK_NONE;
+    instance->clock_off_ms = 0;
     watch_free(pi_steal(instance->exit_watch));
     pi_close_p(&instance->pidfd);
     instance->pidfd = -1;
@@ -308,6 +312,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
               record->reason);
     agent_tell_status(instance->agent);
+    instance_note_pause(instance, before == VM_PAUSED);
 }
 
 /* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before

@@ -7,6 +7,7 @@
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
  *   boots.c     how long its boot may take
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
+ *   clock.c     its clock, after it stood still
  */
 #ifndef PIAGENT_DAEMON_INSTANCE_H
 #define PIAGENT_DAEMON_INSTANCE_H
@@ -21,6 +22,7 @@
 #include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
 #include "agent/vm/record.h"
+#include "qmp/guest_agent.h"
 
 struct instance {
     struct agent *agent;
@@ -49,8 +51,13 @@ struct instance {
     struct watch *exit_watch;
     struct qmp_link *qmp;
     struct console *console;
-    bool adopting;       /* QMP is being asked whether this is the same machine */
-    bool reason_is_news; /* the reason belongs to a change of state that is still to come */
+    struct console *guest_agent;    /* its channel, read at all times as well; NULL = none */
+    struct guest_clock guest_clock; /* what is being said there */
+    struct timer *clock_timer;
+    uint64_t paused_ms, stood_ms; /* CLOCK_BOOTTIME of the pause; how long the guest stood still */
+    int64_t clock_off_ms;         /* its clock less the host's, as far as known, and not set right */
+    bool adopting;                /* QMP is being asked whether this is the same machine */
+    bool reason_is_news;          /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
     uint64_t powerdown_since_ms, last_sign_ms; /* CLOCK_MONOTONIC */
     unsigned powerdowns_sent;
@@ -160,6 +167,14 @@ uint64_t boots_mark(const char *bytes, size_t size);
 
 /* guest.c: callbacks of the IMDS */
 extern const struct imds_handler instance_imds_handler;
+
+/* clock.c */
+void instance_connect_guest_agent(struct instance *instance);
+/* Has the guest agent set the clock right where it is off; stood_ms: how long the guest stood still, 0 =
+ * unknown. */
+void instance_check_clock(struct instance *instance, uint64_t stood_ms);
+/* After each change of state. */
+void instance_note_pause(struct instance *instance, bool was_paused);
 
 /* journal.c */
 int journal_open(struct instance *instance, struct pi_error *err);

@@ -30,6 +30,7 @@
 /* The descriptors of the listening sockets in QEMU. */
 #define QMP_FD     3
 #define CONSOLE_FD 4
+#define AGENT_FD   5
 
 static void socket_name(const struct instance *instance, const char *suffix, char ret[96])
 {
@@ -38,7 +39,7 @@ static void socket_name(const struct instance *instance, const char *suffix, cha
 
 void instance_clean_sockets(struct instance *instance)
 {
-    static const char *const suffixes[] = {"qmp", "console"};
+    static const char *const suffixes[] = {"qmp", "console", "agent"};
     pi_auto_close int dir = open(instance->agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; dir >= 0 && i < PI_ARRAY_SIZE(suffixes); i++) {
         char name[96];
@@ -155,6 +156,7 @@ static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_
                            .accel = accel,
                            .qmp_fd = QMP_FD,
                            .console_fd = CONSOLE_FD,
+                           .agent_fd = AGENT_FD,
                            .isolator = instance->agent->program,
                            .imds_socket = instance->agent->imds_socket,
                            .net_fd = NET_FD,
@@ -265,8 +267,7 @@ static int remember(pid_t pid, void *user, struct pi_error *err)
     return vm_record_save(instance->dir_fd, record, err);
 }
 
-static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, int console_fd,
-                 struct pi_error *err)
+static int spawn(struct instance *instance, struct pi_strv *argv, const int sockets[3], struct pi_error *err)
 {
     pi_auto_close int log = openat(instance->dir_fd, QEMU_LOG,
                                    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -274,8 +275,8 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, in
         return pi_fail(err, errno, "cannot write %s", QEMU_LOG);
     pid_t pid;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
-                           .fds = (int[]){-1, log, log, [QMP_FD] = qmp_fd, [CONSOLE_FD] = console_fd},
-                           .fd_count = 5,
+                           .fds = (int[]){-1, log, log, [QMP_FD] = sockets[0], sockets[1], sockets[2]},
+                           .fd_count = AGENT_FD + 1,
                            .new_session = true,
                            .before = remember,
                            .user = instance};
@@ -285,10 +286,11 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int qmp_fd, in
 static int start_process(struct instance *instance, struct pi_error *err)
 {
     const char *runtime = instance->agent->paths.runtime;
-    char qmp[96], console[96];
+    char qmp[96], console[96], guest[96];
     pi_auto_strv struct pi_strv argv = {0};
     socket_name(instance, "qmp", qmp);
     socket_name(instance, "console", console);
+    socket_name(instance, "agent", guest);
     int r = build_argv(instance, (enum vm_accel)instance->record.accel, &argv, err);
     if (r == 0)
         r = scope_enter(&instance->record.spec, &argv, err);
@@ -300,7 +302,10 @@ static int start_process(struct instance *instance, struct pi_error *err)
     pi_auto_close int console_fd = socket_listen_unix(runtime, console, err);
     if (console_fd < 0)
         return console_fd;
-    return spawn(instance, &argv, qmp_fd, console_fd, err);
+    pi_auto_close int agent_fd = socket_listen_unix(runtime, guest, err);
+    if (agent_fd < 0)
+        return agent_fd;
+    return spawn(instance, &argv, (const int[]){qmp_fd, console_fd, agent_fd}, err);
 }
 
 void instance_forget_boot(struct instance *instance)
@@ -308,6 +313,7 @@ void instance_forget_boot(struct instance *instance)
     struct vm_record *record = &instance->record;
     record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
     pi_strv_done(&record->failed_modules);
+    instance->clock_off_ms = 0; /* a boot takes the time from the machine's own clock */
 }
 
 void instance_tell_boot(struct instance *instance, const char *how)
@@ -389,6 +395,7 @@ int instance_connect(struct instance *instance, struct pi_error *err)
     if (!instance->exit_watch &&
         !(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_ended, instance)))
         return pi_fail(err, ENOMEM, "QEMU");
+    instance_connect_guest_agent(instance);
     int r = instance->qmp ? 0 : instance_connect_qmp(instance, err);
     return r < 0 || instance->console ? r
                                       : console_new(&agent->loop, agent->paths.runtime, console,

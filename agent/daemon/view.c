@@ -34,10 +34,14 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 {
     if (instance->record.reason[0])
         return instance->record.reason;
-    if (!instance->monitor_why[0])
+    if (!instance->monitor_why[0] && !instance->clock_off_ms)
         return NULL;
-    snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
-             instance->monitor_why, instance->record.spec.name);
+    if (!instance->monitor_why[0])
+        snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
+                 instance->clock_off_ms < 0 ? "behind" : "ahead", instance->record.spec.name);
+    else
+        snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
+                 instance->monitor_why, instance->record.spec.name);
     return buf;
 }
 
@@ -75,6 +79,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .failed_modules = record->failed_modules,
         .user_data_problems = record->user_data_problems,
         .stopped_by = (char *)stopped_by(record),
+        .clock_behind_ms = instance->clock_off_ms < 0 ? (uint64_t)-instance->clock_off_ms : 0,
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,
         .boot_event = instance->boot_event,

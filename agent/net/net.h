@@ -14,8 +14,8 @@
  * keeps for the host itself. */
 #define NET_IMDS_ADDRESS "10.0.2.4"
 
-/* The descriptor in COMMAND that frames go over: -netdev socket,fd=5. */
-#define NET_FD 5
+/* The descriptor in COMMAND that frames go over: -netdev socket,fd=6. */
+#define NET_FD 6
 
 /*
  * `piagent isolated SOCKET [ADDRESS:PORT:GUESTPORT...] -- COMMAND...`: becomes COMMAND, which keeps this

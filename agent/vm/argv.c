@@ -151,6 +151,10 @@ static void add_devices(struct building *b, const struct vm_spec *spec, const st
     add(b, "-serial", "chardev:console");
     addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
     add(b, "-mon", "chardev=qmp,mode=control");
+    /* qemu-guest-agent, where the guest has one, finds its channel by this name. */
+    addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
+    add(b, "-device", "virtio-serial-pci");
+    add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
 }
 
 /* The program beside QEMU that is an isolated guest's network (agent/net); what follows is QEMU's own argv.

@@ -11,6 +11,7 @@ struct vm_host {
     enum vm_accel accel; /* VM_ACCEL_KVM or VM_ACCEL_TCG */
     int qmp_fd;          /* listening sockets as QEMU will see them */
     int console_fd;
+    int agent_fd;         /* the guest agent's channel */
     const char *isolator; /* absolute path of piagent, and of the socket that an isolated guest reaches */
     const char *imds_socket;
     int net_fd;                               /* the isolated guest's network as QEMU will see it */

@@ -18,6 +18,7 @@ static struct vm_host a_host(void)
                             .accel = VM_ACCEL_TCG,
                             .qmp_fd = 3,
                             .console_fd = 4,
+                            .agent_fd = 5,
                             .isolator = "/usr/bin/piagent",
                             .imds_socket = "/run/imds.sock",
                             .net_fd = 5};
@@ -83,6 +84,8 @@ static void every_machine_is_closed_in_and_held_by_qmp(void **state)
         {"-device", "pvpanic-pci"},
         {"-action", "panic=none,shutdown=pause"},
         {"-chardev", "socket,id=console,fd=4,server=on,wait=off"},
+        {"-chardev", "socket,id=agent,fd=5,server=on,wait=off"},
+        {"-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"},
         {"-serial", "chardev:console"},
         {"-chardev", "socket,id=qmp,fd=3,server=on,wait=off"},
         {"-mon", "chardev=qmp,mode=control"},

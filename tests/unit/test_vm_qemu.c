@@ -149,10 +149,11 @@ static void say(int fd, const char *command)
 /* Starts QEMU with what vm_argv_build() makes of it, speaks QMP, and sees it end as asked. */
 static void machine_answers(const struct fixture *f, const struct pi_strv *argv)
 {
-    pi_auto_close int qmp = -1, console = -1, pidfd = -1;
+    pi_auto_close int qmp = -1, console = -1, agent = -1, pidfd = -1;
     pi_auto_close int qmp_listener = listener(f->folder, "qmp.sock", &qmp);
     pi_auto_close int console_listener = listener(f->folder, "console.sock", &console);
-    const int fds[] = {-1, -1, STDERR_FILENO, qmp_listener, console_listener};
+    pi_auto_close int agent_listener = listener(f->folder, "agent.sock", &agent);
+    const int fds[] = {-1, -1, STDERR_FILENO, qmp_listener, console_listener, agent_listener};
     const struct pi_spawn how = {
         .argv = (const char *const *)argv->items, .fds = fds, .fd_count = PI_ARRAY_SIZE(fds)};
     pid_t pid;
@@ -161,6 +162,7 @@ static void machine_answers(const struct fixture *f, const struct pi_strv *argv)
     /* So that an early end of QEMU is the end of the stream here too. */
     close(pi_steal_fd(&qmp_listener));
     close(pi_steal_fd(&console_listener));
+    close(pi_steal_fd(&agent_listener));
 
     pi_auto_buf struct pi_buf input = {0};
     expect(qmp, &input, "\"QMP\"");
@@ -221,6 +223,7 @@ static void build_and_start(const struct fixture *f, enum vm_arch arch, enum vm_
                                  .accel = VM_ACCEL_TCG,
                                  .qmp_fd = 3,
                                  .console_fd = 4,
+                                 .agent_fd = 5,
                                  .firmware = files.code ? &files : NULL};
     succeeds(vm_argv_build(&spec, &host, &argv, &err), &err);
     vm_firmware_done(&files);

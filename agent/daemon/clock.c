@@ -1,0 +1,146 @@
+/* The guest's clock: it stands still while the guest is paused or the host sleeps. The guest agent in the
+ * guest sets it right; where none answers, how far it may be behind is told. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/daemon/instance.h"
+
+#define ANSWER_MS    20000u /* an emulated guest that wakes up is slow */
+#define TOLERANCE_MS 1000u
+#define LOOK_MS      10000u /* at whether the host slept */
+
+uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms)
+{
+    uint64_t asleep_ms = boottime_ms - monotonic_ms, before_ms = sleep->asleep_ms;
+    bool first = !sleep->known;
+    *sleep = (struct host_sleep){.known = true, .asleep_ms = asleep_ms};
+    return first || asleep_ms < before_ms + TOLERANCE_MS ? 0 : asleep_ms - before_ms;
+}
+
+static const char *span(int64_t ms, char buf[32])
+{
+    return pi_duration_format((uint64_t)(ms < 0 ? -ms : ms) / 1000 * 1000, buf);
+}
+
+static void end(struct instance *instance)
+{
+    instance->guest_clock.step = GUEST_CLOCK_NONE;
+    timer_clear(instance->clock_timer);
+}
+
+static void tell_unset(struct instance *instance, int64_t off_ms, const char *why)
+{
+    const char *name = instance->record.spec.name;
+    char buf[32];
+    end(instance);
+    instance->clock_off_ms = off_ms;
+    journal_note(instance,
+                 "its clock %s %s%s, and %s: to set it: piagent ssh %s -- sudo date -s @$(date +%%s)",
+                 off_ms ? "is about" : "may be off: how far is not known", off_ms ? span(off_ms, buf) : "",
+                 !off_ms      ? ""
+                 : off_ms < 0 ? " behind"
+                              : " ahead",
+                 why, name);
+}
+
+static void tell_done(struct instance *instance)
+{
+    const struct guest_clock *clock = &instance->guest_clock;
+    char buf[32];
+    if (clock->offset_ms > (int64_t)TOLERANCE_MS || clock->offset_ms < -(int64_t)TOLERANCE_MS) {
+        tell_unset(instance, clock->offset_ms, "the guest agent in it could not set it");
+        return;
+    }
+    end(instance);
+    instance->clock_off_ms = 0;
+    if (clock->was_ms != clock->offset_ms)
+        journal_note(instance, "its clock was %s %s and was set", span(clock->was_ms, buf),
+                     clock->was_ms < 0 ? "behind" : "ahead");
+}
+
+static void on_output(const char *bytes, size_t size, void *user)
+{
+    struct instance *instance = user;
+    struct guest_clock *clock = &instance->guest_clock;
+    guest_clock_receive(clock, bytes, size, pi_realtime_ms());
+    if (clock->request[0])
+        console_type(instance->guest_agent, clock->request, strlen(clock->request));
+    else if (clock->step == GUEST_CLOCK_DONE)
+        tell_done(instance);
+    else if (clock->step == GUEST_CLOCK_FAILED)
+        tell_unset(instance, -(int64_t)instance->stood_ms, "the guest agent in it gives no proper answer");
+}
+
+static void on_no_answer(void *user)
+{
+    struct instance *instance = user;
+    tell_unset(instance, -(int64_t)instance->stood_ms, "no guest agent in it answers");
+}
+
+void instance_connect_guest_agent(struct instance *instance)
+{
+    static const struct console_handler handler = {.output = on_output};
+    char name[96];
+    snprintf(name, sizeof name, "%s.agent", instance->record.spec.name);
+    if (!instance->guest_agent) /* a machine that an older piagent started has none */
+        console_new(&instance->agent->loop, instance->agent->paths.runtime, name, &handler, instance,
+                    &instance->guest_agent, NULL);
+}
+
+void instance_check_clock(struct instance *instance, uint64_t stood_ms)
+{
+    if (!instance->clock_timer)
+        instance->clock_timer = timer_new(&instance->agent->loop, on_no_answer, instance);
+    if (!instance->clock_timer)
+        return;
+    instance->stood_ms = stood_ms;
+    guest_clock_start(&instance->guest_clock, pi_monotonic_ms(), TOLERANCE_MS, pi_realtime_ms());
+    if (instance->guest_agent)
+        console_type(instance->guest_agent, instance->guest_clock.request,
+                     strlen(instance->guest_clock.request));
+    timer_set(instance->clock_timer, instance->guest_agent ? ANSWER_MS : 0);
+}
+
+static bool runs(const struct instance *instance)
+{
+    return instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
+}
+
+/* A second is what a guest's own timekeeping mends, and less than what a person would notice. */
+void instance_note_pause(struct instance *instance, bool was_paused)
+{
+    uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
+    if (instance->record.state == VM_PAUSED)
+        instance->paused_ms = now;
+    else if (was_paused && runs(instance) &&
+             (!instance->paused_ms || now - instance->paused_ms > TOLERANCE_MS))
+        instance_check_clock(instance, instance->paused_ms ? now - instance->paused_ms : 0);
+    if (instance->record.state != VM_PAUSED)
+        instance->paused_ms = 0;
+}
+
+static void look(void *user)
+{
+    struct agent *agent = user;
+    struct instance *instance;
+    char buf[32];
+    uint64_t slept_ms =
+        clock_slept_ms(&agent->sleep, pi_clock_ns(CLOCK_BOOTTIME) / 1000000u, pi_monotonic_ms());
+    if (slept_ms) {
+        agent_log("the host slept for %s", span((int64_t)slept_ms, buf));
+        LIST_FOREACH(instance, &agent->instances, entry)
+        if (runs(instance))
+            instance_check_clock(instance, slept_ms);
+    }
+    timer_set(agent->sleep_timer, LOOK_MS);
+}
+
+int agent_watch_sleep(struct agent *agent, struct pi_error *err)
+{
+    if (!(agent->sleep_timer = timer_new(&agent->loop, look, agent)))
+        return pi_fail(err, ENOMEM, "agent");
+    look(agent);
+    return 0;
+}

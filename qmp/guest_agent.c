@@ -1,0 +1,107 @@
+#include "qmp/guest_agent.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define YEAR_9999_MS INT64_C(253402300800000)
+
+static void ask(struct guest_clock *clock, enum guest_clock_step step, uint64_t host_ms)
+{
+    clock->step = step;
+    clock->asked_ms = host_ms;
+    if (step == GUEST_CLOCK_SET)
+        snprintf(clock->request, sizeof clock->request,
+                 "{\"execute\":\"guest-set-time\",\"arguments\":{\"time\":%" PRIu64 "000000}}\n", host_ms);
+    else
+        snprintf(clock->request, sizeof clock->request, "{\"execute\":\"guest-get-time\"}\n");
+}
+
+void guest_clock_start(struct guest_clock *clock, uint64_t id, uint64_t tolerance_ms, uint64_t host_ms)
+{
+    *clock = (struct guest_clock){
+        .step = GUEST_CLOCK_SYNC, .id = id, .tolerance_ms = tolerance_ms, .asked_ms = host_ms};
+    /* The 0xFF ends what a conversation before this one may have left half said. */
+    snprintf(clock->request, sizeof clock->request,
+             "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" PRIu64 "}}\n", id);
+}
+
+/* The answer was true at some moment between the question and now: how far outside of that it lies. */
+static int64_t offset(const struct guest_clock *clock, int64_t guest_ms, uint64_t host_ms)
+{
+    if (guest_ms < (int64_t)clock->asked_ms)
+        return guest_ms - (int64_t)clock->asked_ms;
+    return guest_ms > (int64_t)host_ms ? guest_ms - (int64_t)host_ms : 0;
+}
+
+static void on_time(struct guest_clock *clock, const json_t *value, uint64_t host_ms)
+{
+    int64_t guest_ms = json_integer_value(value) / 1000000;
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || guest_ms > YEAR_9999_MS) {
+        clock->step = GUEST_CLOCK_FAILED;
+        return;
+    }
+    clock->offset_ms = offset(clock, guest_ms, host_ms);
+    if (clock->step == GUEST_CLOCK_GET)
+        clock->was_ms = clock->offset_ms;
+    uint64_t off = (uint64_t)(clock->offset_ms < 0 ? -clock->offset_ms : clock->offset_ms);
+    if (clock->step == GUEST_CLOCK_GET && off > clock->tolerance_ms)
+        ask(clock, GUEST_CLOCK_SET, host_ms);
+    else
+        clock->step = GUEST_CLOCK_DONE;
+}
+
+static void on_reply(struct guest_clock *clock, const json_t *reply, uint64_t host_ms)
+{
+    const json_t *value = json_object_get(reply, "return");
+    bool error = json_object_get(reply, "error") != NULL;
+    if (!value && !error)
+        return;
+    if (clock->step == GUEST_CLOCK_SYNC) {
+        if (json_is_integer(value) && (uint64_t)json_integer_value(value) == clock->id)
+            ask(clock, GUEST_CLOCK_GET, host_ms);
+    } else if (clock->step == GUEST_CLOCK_SET) {
+        /* Also after an error: it sets the clock first, and fails then where there is no hwclock to tell. */
+        ask(clock, GUEST_CLOCK_VERIFY, host_ms);
+    } else if (value) {
+        on_time(clock, value, host_ms);
+    } else {
+        clock->step = GUEST_CLOCK_FAILED;
+    }
+}
+
+static void on_line(struct guest_clock *clock, uint64_t host_ms)
+{
+    json_t *reply = json_loadb(clock->line, clock->line_size, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(reply))
+        on_reply(clock, reply, host_ms);
+    json_decref(reply);
+}
+
+static bool is_over(const struct guest_clock *clock)
+{
+    return clock->step == GUEST_CLOCK_NONE || clock->step >= GUEST_CLOCK_DONE;
+}
+
+void guest_clock_receive(struct guest_clock *clock, const char *bytes, size_t size, uint64_t host_ms)
+{
+    clock->request[0] = '\0';
+    for (const char *end = bytes + size; bytes < end && !is_over(clock); bytes++) {
+        if (++clock->received > GUEST_AGENT_BYTES_MAX) {
+            clock->step = GUEST_CLOCK_FAILED;
+        } else if (*bytes == '\xff') {
+            clock->line_size = 0;
+        } else if (*bytes == '\n') {
+            on_line(clock, host_ms);
+            clock->line_size = 0;
+        } else if (clock->line_size < GUEST_AGENT_LINE_MAX) {
+            clock->line[clock->line_size++] = *bytes;
+        } else {
+            clock->step = GUEST_CLOCK_FAILED;
+        }
+    }
+    if (is_over(clock))
+        clock->request[0] = '\0';
+}
