@@ -96,7 +96,7 @@ static int add_proxy(const char *host, struct pi_strv *ret)
     pi_auto_buf struct pi_buf text = {0};
     if (!word || quoted(word, "%", &text) < 0)
         return -ENOMEM;
-    return pi_strv_addf(ret, "ProxyCommand exec %s ssh --stdio %s", text.data, host);
+    return pi_strv_addf(ret, "ProxyCommand %s ssh --stdio %s", text.data, host);
 }
 
 int cli_reach_options(const char *folder, const char *host, struct pi_strv *ret)
@@ -161,7 +161,7 @@ static bool scan(const struct api_instance *instance, struct pi_buf *ret)
     snprintf(port, sizeof port, "%" PRIu64, instance->ssh_port);
     if (pi_program_find("ssh-keyscan", &program, NULL) < 0)
         return false;
-    const char *const argv[] = {program, "-qT5", "-t", "ed25519", "-p", port, "127.0.0.1", NULL};
+    const char *const argv[] = {program, "-T5", "-t", "ed25519", "-p", port, "127.0.0.1", NULL};
     return pi_run(argv, ret, &code, NULL) == 0 && ret->size;
 }
 

@@ -4,6 +4,7 @@ import json
 import pathlib
 import platform
 import subprocess
+import time
 
 import pexpect
 from fedora_server import FedoraServer, Image
@@ -67,8 +68,33 @@ def check_host_key(user):
     own, other = ((folder / name).read_text().split()[1] for name in ("ssh_host_ed25519_key.pub", "ssh_key.pub"))
     assert own in known
     (folder / "known_hosts").write_text(known.replace(own, other))
-    assert "Host key verification failed" in user.call("ssh", "pi-1", "--", "true").stderr
+    said = user.call("ssh", "pi-1", "--", "true").stderr
+    assert "Host key verification failed" in said and "pi-1 answers with another host key" in said, said
     (folder / "known_hosts").write_text(known)
+
+
+def check_copies(user):
+    """Files go in and out, also by what ssh-config prints."""
+    here = user.home / "copies"
+    here.mkdir()
+    (here / "note").write_text("over")
+    user.do("cp", str(here / "note"), "pi-1:copied")
+    user.do("cp", "pi-1:copied", str(here / "back"))
+    (here / "config").write_text(user.do("ssh-config", "pi-1"))
+    subprocess.run(["scp", "-F", here / "config", "pi-1:copied", here / "by scp"], env=user.env, timeout=120, check=True)
+    assert (here / "back").read_text() == (here / "by scp").read_text() == "over"
+
+
+def check_clock(user):
+    """A guest that stood still has its clock set by the guest agent in it, and a wrong one is put right as well."""
+    user.ssh("pi-1", "sudo date -s '1 hour ago'")
+    user.do("pause", "pi-1")
+    paused = time.monotonic()
+    wait_for("it stood still for a while", lambda: time.monotonic() - paused > 3, 10)
+    user.do("resume", "pi-1")
+    wait_for("its clock is set", lambda: any(text.startswith("its clock was 1h") and text.endswith("behind and was set")
+                                             for text in user.texts("pi-1")), 60)
+    assert abs(int(user.ssh("pi-1", "date +%s")) - time.time()) < 60
 
 
 def check_secrets(user):
@@ -152,6 +178,8 @@ def live(arch):
         boot_attached(user, arch)
         check_guest(user)
         check_host_key(user)
+        check_copies(user)
+        check_clock(user)
         user.ssh("pi-1", "echo kept > ~/note; sync")
         check_secrets(user)
         if arch == "x86_64":

@@ -200,6 +200,7 @@ class User:
         agent = self.agent_pid()
         return ([path.name for path in self.instances.glob("*")] +
                 [path.name for path in self.runtime.glob("*.qmp")] + [path.name for path in self.runtime.glob("*.console")] +
+                [path.name for path in self.runtime.glob("*.agent")] +
                 [" ".join(words) for pid, words in self.processes().items() if pid != agent])
 
     def agent_pid(self):

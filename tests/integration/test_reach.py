@@ -1,0 +1,188 @@
+"""ssh, cp and ssh-config against a real SSH server that stands in a guest's place, with the host key made for it."""
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import boot_sectors
+import pytest
+from piagent import CONFLICT, HOST, NOT_FOUND, USAGE, User, fake_qemu, wait_for
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+
+
+@pytest.fixture
+def user():
+    # A folder as people have them: all that ssh_config and shells read in a word.
+    odd = "it's 100%h \"odd\" \\ here"
+    with User(**fake_qemu()) as user:
+        (user.home / odd).mkdir()
+        user.instances = user.home / odd / "piagent/instances"
+        user.env["XDG_DATA_HOME"] = str(user.home / odd)
+        yield user
+
+
+def report_ready(user, name):
+    key = json.loads((user.instances / name / "record.json").read_text())["key"]
+    port = user.api("GET", "/v1/agent")[1]["imds_port"]
+    body = json.dumps({"name": "modules-final", "description": "", "event_type": "finish", "result": "SUCCESS",
+                       "origin": "cloudinit", "timestamp": time.time()})
+    subprocess.run(["curl", "-sSf", "--data-binary", body, f"http://127.0.0.1:{port}/{key}/events"], check=True, timeout=30)
+
+
+def make(user, *names):
+    """Machines that are ready, and whose login is this user."""
+    disk = boot_sectors.deaf(user.home)
+    for name in names:
+        user.boot(name, disk)
+        report_ready(user, name)
+        user.wait_state(name, "ready", 30)
+    user.kill_agent()
+    for name in names:
+        path = user.instances / name / "record.json"
+        record = json.loads(path.read_text())
+        record["spec"]["user"] = getpass.getuser()
+        path.write_text(json.dumps(record))
+
+
+@contextlib.contextmanager
+def sshd(user, name, host_key=None, port=None):
+    """An SSH server at the machine's port."""
+    assert SSHD, "there is no sshd: scripts/packages test installs it"
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+    here = user.home / f"sshd-{name}"
+    here.mkdir(exist_ok=True)
+    shutil.copy(user.instances / name / "ssh_key.pub", here / "keys")
+    shutil.copy(host_key or user.instances / name / "ssh_host_ed25519_key", here / "host")
+    port = port or user.status(name)["ssh_port"]
+    (here / "config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n"
+                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name}\n"
+                                 "Subsystem sftp internal-sftp\n")
+    with subprocess.Popen([SSHD, "-D", "-e", "-f", here / "config"], stderr=open(here / "log", "w", encoding="utf-8")) as server:
+        try:
+            def listens():
+                assert server.poll() is None, (here / "log").read_text()
+                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                    return True
+                return False
+            wait_for("sshd listens", listens, 20)
+            yield
+        finally:
+            server.terminate()
+
+
+def test_files_go_in_out_and_between_machines(user):
+    make(user, "a", "b")
+    here = user.home / "here"
+    here.mkdir()
+    (here / "one").write_text("1")
+    (here / "a:b").write_text("with a colon")
+    (here / "tree").mkdir()
+    (here / "tree/leaf").write_text("leaf")
+    inside = user.home / "inside"
+    inside.mkdir()
+    with sshd(user, "a"), sshd(user, "b"):
+        assert user.ssh("a", "echo $MACHINE $((6*7))") == "a 42"
+        done = user.call("cp", "one", "./a:b", f"a:{inside}/", cwd=here)
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in inside.iterdir()) == ["a:b", "one"]
+        assert user.call("cp", "-r", str(here / "tree"), f"b:{inside}/tree").returncode == 0
+        assert user.call("cp", f"a:{inside}/one", f"b:{inside}/two").returncode == 0
+        assert (inside / "two").read_text() == "1" and (inside / "tree/leaf").read_text() == "leaf"
+        assert user.call("cp", f"a:{inside}/one", f"b:{inside}/tree/leaf", str(here / "tree")).returncode == 0
+        assert (here / "tree/one").read_text() == "1"
+        assert user.call("cp", f"a:{inside}/none", str(here)).returncode == 1
+        assert user.call("cp", "--rsync", "-rp", str(here / "tree"), f"a:{inside}/by rsync").returncode == 0
+        assert (inside / "by rsync/tree/leaf").read_text() == "leaf"
+        assert user.call("ssh", "a", "--", "exit 7").returncode == 7
+
+
+def test_what_cannot_be_copied_is_told_before_anything_is(user):
+    user.boot("a", boot_sectors.deaf(user.home))
+    assert "in a machine" in user.refused(USAGE, "cp", "./a:b", "c")
+    assert "./A_b:c" in user.refused(USAGE, "cp", "A_b:c", ".")
+    user.refused(NOT_FOUND, "cp", "none:x", ".")
+    user.do("kill", "a")
+    assert "piagent start a" in user.refused(CONFLICT, "cp", "a:x", ".")
+    assert "before the machine's name" in user.refused(USAGE, "ssh", "a", "-L", "1:x:2")
+
+
+def test_without_rsync_it_is_told(user):
+    make(user, "a")
+    tools = user.home / "tools"
+    tools.mkdir()
+    (tools / "ssh").symlink_to(shutil.which("ssh"))
+    user.do("ps")  # the agent keeps the PATH that it was started with
+    user.env["PATH"] = str(tools)
+    assert "leave --rsync out" in user.refused(HOST, "cp", "--rsync", "a:x", ".")
+
+
+def test_a_printed_configuration_stays_true_when_the_port_moves(user):
+    make(user, "a", "b")
+    config = user.home / "config with spaces"
+    config.write_text(user.do("ssh-config"))
+    assert config.read_text().count("Host ") == 2 and user.do("ssh-config", "b").count("Host ") == 1
+    ssh = ["ssh", "-F", config]
+
+    def machine(name):
+        done = subprocess.run([*ssh, name, "echo $MACHINE"], env=user.env, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return done.stdout.strip() or done.stderr
+    with sshd(user, "a"), sshd(user, "b"):
+        assert machine("a") == "a" and machine("b") == "b"
+        assert "StrictHostKeyChecking" not in machine("a")
+        subprocess.run(["scp", "-F", config, "/etc/os-release", f"a:{user.home}/copied"], env=user.env, check=True, timeout=60)
+        assert (user.home / "copied").exists()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        moved = free.getsockname()[1]
+    user.kill_agent()
+    path = user.instances / "a/record.json"
+    record = json.loads(path.read_text())
+    record["spec"]["ssh_port"] = moved
+    path.write_text(json.dumps(record))
+    with sshd(user, "a", port=moved):
+        assert machine("a") == "a"
+
+
+def test_a_server_with_another_key_is_not_spoken_to_and_told_about(user):
+    make(user, "a", "b")
+    with sshd(user, "a", host_key=user.instances / "b/ssh_host_ed25519_key"):
+        for command in (["ssh", "-o", "StrictHostKeyChecking=no", "a", "--", "echo", "spoken"], ["cp", "a:/etc/os-release", str(user.home)]):
+            done = user.call(*command)
+            assert done.returncode == 255 and "spoken" not in done.stdout
+            assert "piagent: a answers with another host key" in done.stderr and "piagent console a" in done.stderr
+    assert not (user.home / "os-release").exists()
+
+
+def test_a_machine_that_stood_still_and_has_no_guest_agent_is_said_to_be_behind(user):
+    user.boot("a", boot_sectors.deaf(user.home))
+    assert user.api("POST", "/v1/instances/a/pause", {})[0] == 200
+    user.wait_state("a", "paused", 20)
+    paused = time.monotonic()
+    wait_for("it stood still for a while", lambda: time.monotonic() - paused > 2, 10)
+    assert user.api("POST", "/v1/instances/a/resume", {})[0] == 200
+    behind = wait_for("it is told", lambda: user.status("a").get("clock_behind_ms"), 60)
+    assert 1000 < behind < 60000
+    assert "piagent ssh a -- sudo date -s" in user.status("a")["reason"] and "behind" in user.texts("a")[-1]
+    user.do("reset", "a")
+    wait_for("a boot begins with the right time", lambda: not user.status("a")["clock_behind_ms"], 20)
+
+
+def test_a_server_that_comes_up_late_is_waited_for(user):
+    make(user, "a")
+    port = user.status("a")["ssh_port"]
+    # As QEMU does while nobody listens in the guest: connections are taken, and closed at once.
+    with socket.create_server(("127.0.0.1", port)) as early:
+        login = user.start("ssh", "a", "--", "echo $MACHINE")
+        early.settimeout(30)
+        for _ in range(2):
+            early.accept()[0].close()
+    with sshd(user, "a"):
+        out, _ = login.communicate(timeout=60)
+    assert out.strip() == "a" and login.returncode == 0, out
