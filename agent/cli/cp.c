@@ -9,7 +9,10 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/reach.h"
 
-#define RSYNC_NOT_THERE 127 /* rsync(1), EXIT VALUES: the other side's shell did not find it */
+/* rsync(1), EXIT VALUES: the other side's shell did not find it, which it tells in one of two ways. */
+#define RSYNC_BROKE_OFF 12
+#define RSYNC_NOT_THERE 127
+#define SSH_FAILED      255 /* passed on by scp and rsync */
 
 struct cp_options {
     bool recursive, preserve, rsync;
@@ -139,17 +142,28 @@ static int copy(const struct copying *copying, const struct cp_options *options,
     return r < 0 ? pi_fail(err, -r, "cp") : cli_reach_run((const char *const *)argv.items, err);
 }
 
-static int run_cp(const struct cli_call *call, struct pi_error *err)
+/* What the program's exit code does not say. */
+static void explain(struct copying *copying, const struct cli_call *call, int code)
 {
     const struct cp_options *options = call->values;
+    char name[PI_NAME_MAX + 2];
+    if (options->rsync && (code == RSYNC_BROKE_OFF || code == RSYNC_NOT_THERE))
+        fprintf(stderr, "piagent: where %s has no rsync, install it there, or leave --rsync out\n",
+                copying->last.name);
+    for (unsigned i = 0; code == SSH_FAILED && i < call->count; i++) {
+        pi_auto_instance struct api_instance instance = {0};
+        if (machine_of(call->operands[i], name) &&
+            cli_get_instance(&copying->agent, name, &instance, NULL) == 0 && instance.folder)
+            cli_reach_explain(&instance);
+    }
+}
+
+static int run_cp(const struct cli_call *call, struct pi_error *err)
+{
     pi_auto(copying_done) struct copying copying = {0};
     int r = add_operands(&copying, call, err);
-    if (r == 0 && (r = copy(&copying, options, err)) > 0) {
-        if (options->rsync && r == RSYNC_NOT_THERE)
-            fprintf(stderr, "piagent: %s has no rsync: install it there, or leave --rsync out\n",
-                    copying.last.name);
-        cli_reach_explain(&copying.last);
-    }
+    if (r == 0 && (r = copy(&copying, call->values, err)) > 0)
+        explain(&copying, call, r);
     return r;
 }
 

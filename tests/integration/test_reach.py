@@ -51,7 +51,7 @@ def make(user, *names):
 
 
 @contextlib.contextmanager
-def sshd(user, name, host_key=None, port=None):
+def sshd(user, name, host_key=None, port=None, environment=""):
     """An SSH server at the machine's port."""
     assert SSHD, "there is no sshd: scripts/packages test installs it"
     if os.geteuid() == 0:
@@ -62,7 +62,7 @@ def sshd(user, name, host_key=None, port=None):
     shutil.copy(host_key or user.instances / name / "ssh_host_ed25519_key", here / "host")
     port = port or user.status(name)["ssh_port"]
     (here / "config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n"
-                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name}\n"
+                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name} {environment}\n"
                                  "Subsystem sftp internal-sftp\n")
     with subprocess.Popen([SSHD, "-D", "-e", "-f", here / "config"], stderr=open(here / "log", "w", encoding="utf-8")) as server:
         try:
@@ -119,6 +119,9 @@ def test_without_rsync_it_is_told(user):
     tools.mkdir()
     (tools / "ssh").symlink_to(shutil.which("ssh"))
     user.do("ps")  # the agent keeps the PATH that it was started with
+    with sshd(user, "a", environment="PATH=/none"):
+        done = user.call("cp", "--rsync", "/etc/os-release", "a:x")
+        assert done.returncode in (12, 127) and "where a has no rsync" in done.stderr, done
     user.env["PATH"] = str(tools)
     assert "leave --rsync out" in user.refused(HOST, "cp", "--rsync", "a:x", ".")
 
