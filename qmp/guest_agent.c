@@ -89,18 +89,16 @@ void guest_clock_receive(struct guest_clock *clock, const char *bytes, size_t si
 {
     clock->request[0] = '\0';
     for (const char *end = bytes + size; bytes < end && !is_over(clock); bytes++) {
-        if (++clock->received > GUEST_AGENT_BYTES_MAX) {
-            clock->step = GUEST_CLOCK_FAILED;
-        } else if (*bytes == '\xff') {
-            clock->line_size = 0;
-        } else if (*bytes == '\n') {
+        if (*bytes == '\n')
             on_line(clock, host_ms);
+        if (*bytes == '\n' || *bytes == '\xff')
             clock->line_size = 0;
-        } else if (clock->line_size < GUEST_AGENT_LINE_MAX) {
+        else if (clock->line_size < GUEST_AGENT_LINE_MAX)
             clock->line[clock->line_size++] = *bytes;
-        } else {
+        else
             clock->step = GUEST_CLOCK_FAILED;
-        }
+        if (++clock->received > GUEST_AGENT_BYTES_MAX)
+            clock->step = GUEST_CLOCK_FAILED;
     }
     if (is_over(clock))
         clock->request[0] = '\0';
