@@ -92,7 +92,8 @@ const struct pi_field api_instance_fields[] = {
     STRING(api_instance, stopped_by,
            .help = "how the last stop ended: \"guest\", \"powerdown\", \"quit\", \"term\", \"kill\""),
     NUMBER(api_instance, clock_behind_ms,
-           .help = "its clock stood still for so long and could not be set; 0 = it is right, as far as known"),
+           .help =
+               "its clock stood still for so long and could not be set; 0 = it is right, as far as known"),
     STRING(api_instance, folder,
            .help = "its folder on disk: ssh_key, known_hosts, console.log, qemu.log, journal.jsonl"),
     NUMBER(api_instance, last_event, .help = "seq of its newest event"),

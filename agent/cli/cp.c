@@ -191,5 +191,6 @@ const struct cli_command cli_command_cp = {
     .values_size = sizeof(struct cp_options),
     .min_operands = 2,
     .max_operands = 4096,
+    .operand = CLI_PLACE,
     .run = run_cp,
 };

@@ -82,16 +82,16 @@ static int run_ssh(const struct cli_call *call, struct pi_error *err)
         __VA_ARGS__                                                                                      \
     }
 static const struct cli_option ssh_table[] = {
-    OPTION("local-forward", 'L', CLI_LIST, local, .argument = "PORT:HOST:PORT",
+    OPTION("local-forward", 'L', CLI_LIST, local, .argument = "PORT:HOST:PORT", .kind = CLI_TEXT,
            .help = "a port of this host leads into the guest"),
-    OPTION("remote-forward", 'R', CLI_LIST, remote, .argument = "PORT:HOST:PORT",
+    OPTION("remote-forward", 'R', CLI_LIST, remote, .argument = "PORT:HOST:PORT", .kind = CLI_TEXT,
            .help = "a port of the guest leads here"),
-    OPTION("dynamic-forward", 'D', CLI_LIST, dynamic, .argument = "PORT",
+    OPTION("dynamic-forward", 'D', CLI_LIST, dynamic, .argument = "PORT", .kind = CLI_TEXT,
            .help = "a SOCKS proxy in the guest"),
     OPTION("forward-agent", 'A', CLI_FLAG, agent, .help = "the guest may use this host's SSH agent"),
     OPTION("tty", 't', CLI_FLAG, terminal, .help = "a terminal for the command"),
     OPTION("no-command", 'N', CLI_FLAG, no_command, .help = "only forward ports"),
-    OPTION("option", 'o', CLI_LIST, set, .argument = "KEY=VALUE",
+    OPTION("option", 'o', CLI_LIST, set, .argument = "KEY=VALUE", .kind = CLI_TEXT,
            .help = "as in ssh_config(5); what piagent sets itself stays"),
     OPTION("stdio", 0, CLI_FLAG, stdio,
            .help = "only connect standard input and output to the SSH server (a ProxyCommand)"),

@@ -65,5 +65,6 @@ const struct cli_command cli_command_ssh_config = {
         "put it into a file and name that at the top of ~/.ssh/config: Include ~/.ssh/piagent",
     .example = "piagent ssh-config > ~/.ssh/piagent",
     .max_operands = 4096,
+    .operand = CLI_MACHINE,
     .run = run_ssh_config,
 };

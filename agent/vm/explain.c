@@ -73,6 +73,11 @@ static const struct reason {
     {"-serial", NULL, CONSOLE, "the guest's first serial port (ttyS0, ttyAMA0)"},
 
     {"-chardev", "id=qmp", CONTROL, "the agent's socket for QEMU's monitor"},
+    {"-chardev", "id=agent", CONTROL,
+     "the agent's socket for a guest agent in the guest, which sets its clock"},
+    {"-device", "virtio-serial", CONTROL, "the bus of that channel"},
+    {"-device", "virtserialport", CONTROL,
+     "the channel, by the name under which qemu-guest-agent looks for it"},
     {"-mon", NULL, CONTROL, "QEMU's machine protocol (QMP): powerdown, pause, reset, quit, and what happens"},
     {"-S", NULL, CONTROL, "nothing runs before the agent has shaken hands and says so"},
 };
