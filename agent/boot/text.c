@@ -60,14 +60,19 @@ static void print_span(struct boot_chart *chart, const struct boot_span *span, u
     chart_print(chart, "\n");
 }
 
+/* As many of the slowest steps as fit on the line. */
 static void print_slowest(struct boot_chart *chart, const struct boot *boot)
 {
     const struct boot_span *slowest[SLOWEST];
-    size_t count = boot_slowest(boot, slowest, SLOWEST);
-    char time[32];
-    for (size_t i = 0; i < count; i++)
-        chart_print(chart, "%s%s %s", i ? ", " : "slowest: ", slowest[i]->name,
-                    boot_duration(took(slowest[i]), time));
+    size_t count = boot_slowest(boot, slowest, SLOWEST), used = 0;
+    char time[32], item[BOOT_NAME_MAX + 64];
+    for (size_t i = 0; i < count; i++) {
+        int length = snprintf(item, sizeof item, "%s%s %s", i ? ", " : "slowest: ", slowest[i]->name,
+                              boot_duration(took(slowest[i]), time));
+        if ((used += (size_t)length) > chart->style->width)
+            break;
+        chart_print(chart, "%s", item);
+    }
     if (count)
         chart_print(chart, "\n");
 }

@@ -15,7 +15,7 @@ GUEST = "10.0.2.15"
 SYN, ACK, SYN_ACK, PSH_ACK, RST = 0x02, 0x10, 0x12, 0x18, 0x04
 
 # What the program becomes instead of QEMU: it hands its network on to the test.
-HAND_OVER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); socket.send_fds(s, [b'x'], [5]); s.recv(1)"
+HAND_OVER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); socket.send_fds(s, [b'x'], [6]); s.recv(1)"
 
 
 def checksum(data):
