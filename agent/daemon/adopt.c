@@ -42,8 +42,11 @@ static void start_anew(struct instance *instance)
 {
     struct pi_error err;
     instance->record.state = VM_STOPPED;
-    if (instance_request(instance, VM_EVENT_START, &err) < 0)
-        agent_log("%s: %s", instance->record.spec.name, err.text);
+    if (instance_request(instance, VM_EVENT_START, &err) == 0)
+        return;
+    instance->record.state = VM_STARTING;
+    instance_set_reason(instance, "%s", err.text);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
 
 static void take_over(struct instance *instance)

@@ -377,6 +377,10 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
     const char *name = instance->record.spec.name, *state = vm_state_names[instance->record.state];
+    bool starts = type == VM_EVENT_START && !vm_state_is_live((enum vm_state)instance->record.state);
+    int r = starts ? instance_check_files(instance, err) : 0;
+    if (r < 0)
+        return r;
     unsigned actions = step(instance, &(struct vm_event){.type = type});
     if (!(actions & VM_DO_REFUSE)) {
         instance_ref(instance);

@@ -94,7 +94,8 @@ void instance_unref(struct instance *instance);
 /* Takes it out of the list; its memory goes with the last reference. Running QEMUs run on. */
 void instance_detach(struct instance *instance);
 void instance_feed(struct instance *instance, const struct vm_event *event);
-/* The same for a request: PI_CONFLICT where the state does not allow it, with what to do instead. */
+/* The same for a request: PI_CONFLICT where the state does not allow it, with what to do instead; of a start
+ * also what instance_check_files() finds. */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
 /* The reason for what is fed next, shown until the state changes again; cleaned. */
 void instance_set_reason(struct instance *instance, const char *format, ...)
@@ -131,8 +132,9 @@ int instance_connect(struct instance *instance, struct pi_error *err);
 int instance_serve_seed(struct instance *instance, struct pi_error *err);
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
 int instance_check_ports(struct instance *instance, struct pi_error *err);
-/* Its image must be the file that was checked: PI_UNVERIFIED, PI_NOT_FOUND. */
-int instance_check_image(const struct instance *instance, struct pi_error *err);
+/* What a start reads must be there: the disk and UEFI variables (PI_NOT_FOUND, PI_FAILED), and the image,
+ * which must be the file that was checked (PI_NOT_FOUND, PI_UNVERIFIED). */
+int instance_check_files(const struct instance *instance, struct pi_error *err);
 /* QEMU's argv as a start would use it now. */
 int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
 void instance_clean_sockets(struct instance *instance);

@@ -324,7 +324,7 @@ void instance_tell_boot(struct instance *instance, const char *how)
 }
 
 /* The overlay is worth nothing without the image below it, and nobody's word vouches for one that changed. */
-int instance_check_image(const struct instance *instance, struct pi_error *err)
+static int check_image(const struct instance *instance, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
     if (!spec->image.path)
@@ -335,6 +335,35 @@ int instance_check_image(const struct instance *instance, struct pi_error *err)
                          "its image %s (SHA-256 %.12s) is not in the store any more: fetch it again with "
                          "piagent image fetch, then start the machine",
                          spec->image.name, spec->image.sha256);
+    return r;
+}
+
+/* QEMU would tell it in its own words, after the start. */
+static int check_file(const struct instance *instance, const char *what, const char *file,
+                      struct pi_error *err)
+{
+    const char *name = instance->record.spec.name;
+    pi_auto_close int fd = openat(instance->dir_fd, file, O_RDWR | O_CLOEXEC);
+    if (fd >= 0)
+        return 0;
+    if (errno == ENOENT)
+        return pi_refuse(
+            err, PI_NOT_FOUND,
+            "its %s %s/%s is gone: put a copy of it back, or remove the machine with: piagent rm %s", what,
+            instance->folder, file, name);
+    return pi_refuse(err, PI_FAILED,
+                     "its %s %s/%s cannot be opened (%s): let yourself read and write it, put a copy in its "
+                     "place, or remove the machine with: piagent rm %s",
+                     what, instance->folder, file, strerror(errno), name);
+}
+
+int instance_check_files(const struct instance *instance, struct pi_error *err)
+{
+    int r = check_image(instance, err);
+    if (r == 0)
+        r = check_file(instance, "disk", VM_DISK_FILE, err);
+    if (r == 0 && vm_spec_uses_uefi(&instance->record.spec))
+        r = check_file(instance, "store of UEFI variables", VM_VARS_FILE, err);
     return r;
 }
 
@@ -350,9 +379,9 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
-    if ((r = instance_check_image(instance, err)) < 0 || (r = instance_check_ports(instance, err)) < 0 ||
-        (r = write_smbios(instance, err)) < 0 || (r = instance_serve_seed(instance, err)) < 0 ||
-        (r = start_process(instance, err)) < 0 || (r = instance_connect(instance, err)) < 0) {
+    if ((r = instance_check_ports(instance, err)) < 0 || (r = write_smbios(instance, err)) < 0 ||
+        (r = instance_serve_seed(instance, err)) < 0 || (r = start_process(instance, err)) < 0 ||
+        (r = instance_connect(instance, err)) < 0) {
         if (instance->pidfd >= 0) {
             pi_signal(instance->pidfd, SIGKILL);
             waitpid((pid_t)record->pid, NULL, 0);

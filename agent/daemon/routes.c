@@ -133,12 +133,7 @@ static void request(struct instance *instance, struct api_call *call, enum vm_ev
 
 static void start(struct instance *instance, struct api_call *call)
 {
-    struct pi_error err;
-    bool stands = !instance->broken && !vm_state_is_live((enum vm_state)instance->record.state);
-    if (stands && instance_check_image(instance, &err) < 0)
-        api_reply_error(call, &err);
-    else
-        request(instance, call, VM_EVENT_START);
+    request(instance, call, VM_EVENT_START);
 }
 
 /* The times of a stop are those that it began with. */

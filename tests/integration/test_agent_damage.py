@@ -2,13 +2,14 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
 
 import boot_sectors
 import pytest
-from piagent import CONFLICT, User, is_running, wait_for
+from piagent import CONFLICT, FAILED, NOT_FOUND, User, fake_qemu, is_running, wait_for
 
 
 @pytest.fixture
@@ -96,15 +97,46 @@ def test_a_folder_that_was_taken_away_without_an_agent_ends_no_guest_and_is_said
     user.boot("bare", boot_sectors.deaf(user.home))
 
 
-def test_a_machine_without_its_disk_fails_to_start_and_says_so(user):
-    user.boot("bare", boot_sectors.deaf(user.home))
-    user.do("kill", "bare")
-    (user.instances / "bare/disk.qcow2").unlink()
-    assert user.api("POST", "/v1/instances/bare/start", {})[0] == 202
-    machine = user.wait_state("bare", "failed", 30)
-    assert "disk.qcow2" in machine["reason"] and machine["pid"] == 0, machine
-    user.do("rm", "bare")
-    assert user.leftovers() == []
+# Which file a start misses, what stands in its place, and what is said of it.
+FILES = {
+    "no_disk": ("disk.qcow2", None, NOT_FOUND, "its disk {} is gone: put a copy of it back"),
+    "no_variables": ("vars.qcow2", None, NOT_FOUND, "its store of UEFI variables {} is gone: put a copy of it back"),
+    "a_folder_for_a_disk": ("disk.qcow2", pathlib.Path.mkdir, FAILED, "its disk {} cannot be opened (Is a directory)"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_machine_without_one_of_its_files_is_not_started_until_it_is_put_back(case):
+    name, replace, code, said = FILES[case]
+    with User(**fake_qemu()) as user:
+        user.boot("bare", boot_sectors.deaf(user.home), firmware="uefi")
+        user.do("kill", "bare")
+        file, copy = user.instances / "bare" / name, user.home / "copy"
+        file.rename(copy)
+        if replace:
+            replace(file)
+        refusal = user.refused(code, "start", "bare")
+        assert said.format(file) in refusal and "piagent rm bare" in refusal, refusal
+        assert user.state("bare") == "stopped"
+        if replace:
+            file.rmdir()
+        copy.rename(file)
+        assert user.api("POST", "/v1/instances/bare/start", {})[0] == 202
+        user.wait_state("bare", "running", 30)
+
+
+def test_a_start_that_an_agent_did_not_finish_fails_where_its_disk_is_gone_meanwhile():
+    with User(**fake_qemu()) as user:
+        user.boot("bare", boot_sectors.deaf(user.home))
+        user.do("kill", "bare")
+        user.kill_agent()
+        record, disk = user.instances / "bare/record.json", user.instances / "bare/disk.qcow2"
+        record.write_bytes(altered(state="starting")(record.read_bytes()))
+        disk.unlink()
+        machine = user.status("bare")
+        assert machine["state"] == "failed" and f"its disk {disk} is gone" in machine["reason"], machine
+        user.do("rm", "bare")
+        assert user.leftovers() == []
 
 
 def test_what_a_write_or_a_removal_left_half_done_is_swept(user):
