@@ -20,7 +20,7 @@ static int open_stored(const struct image *image, struct pi_error *err)
     return fd < 0 ? pi_fail(err, errno, "cannot read %s", image->path) : fd;
 }
 
-static int compare(const struct image *image, struct pi_error *err)
+int image_check_found(const struct image *image, struct pi_error *err)
 {
     struct image now = {.name = image->name};
     pi_auto_close int fd = open_stored(image, err);
@@ -44,7 +44,7 @@ int image_check(const char *path, const char *sha256, struct pi_error *err)
     int r = image_store_open(dir, &store, err);
     if (r == 0)
         r = image_store_find(&store, sha256, &image, err);
-    return r < 0 ? r : compare(&image, err);
+    return r < 0 ? r : image_check_found(&image, err);
 }
 
 static int refuse_damaged(const struct image *image, const char *found, struct pi_error *err)

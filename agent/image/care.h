@@ -14,6 +14,9 @@
  */
 int image_check(const char *path, const char *sha256, struct pi_error *err);
 
+/* The same of one that was just found in a store. */
+int image_check_found(const struct image *image, struct pi_error *err);
+
 /* The full check: hashes the stored file again. Where it is right, it is what image_check() compares
  * with from now on; else PI_UNVERIFIED. PI_FAILED with -ECANCELED. */
 int image_store_verify(const struct image_store *store, struct image *image, struct image_meter *meter,

@@ -116,9 +116,8 @@ static void learn(const struct image_fetch *fetch, struct image *wanted, struct 
 /* What changed since it was hashed is hashed again: rsync makes another inode, a bad disk another image. */
 bool image_still_good(struct image_fetch *fetch, struct image *stored)
 {
-    struct pi_error err;
-    return image_check(stored->path, stored->sha256, &err) == 0 ||
-           image_store_verify(fetch->store, stored, &fetch->meter, &err) == 0;
+    return image_check_found(stored, NULL) == 0 ||
+           image_store_verify(fetch->store, stored, &fetch->meter, NULL) == 0;
 }
 
 bool image_is_stored(struct image_fetch *fetch, struct image *image)

@@ -51,6 +51,13 @@ static int check(const struct world *w, struct pi_error *err)
     return image_check(w->image.path, w->image.sha256, err);
 }
 
+/* Of one that is loaded, as it was then. */
+static int check_found(const struct world *w, struct pi_error *err)
+{
+    *err = (struct pi_error){0};
+    return image_check_found(&w->image, err);
+}
+
 static int verify(struct world *w, struct pi_error *err)
 {
     struct image_meter meter = {0};
@@ -62,6 +69,7 @@ static void untouched_image_passes_both_checks(void **state)
 {
     struct pi_error err;
     assert_int_equal(check(*state, &err), 0);
+    assert_int_equal(check_found(*state, &err), 0);
     assert_int_equal(verify(*state, &err), 0);
 }
 
@@ -74,8 +82,11 @@ static void new_time_is_noticed_and_settled_by_hashing(void **state)
     assert_true(check(w, &err) < 0);
     assert_int_equal(err.kind, PI_UNVERIFIED);
     assert_non_null(strstr(err.text, "piagent image verify"));
+    assert_true(check_found(w, &err) < 0);
+    assert_int_equal(err.kind, PI_UNVERIFIED);
     assert_int_equal(verify(w, &err), 0);
     assert_int_equal(check(w, &err), 0);
+    assert_int_equal(check_found(w, &err), 0);
 }
 
 static void another_file_in_its_place_is_noticed(void **state)
@@ -85,6 +96,8 @@ static void another_file_in_its_place_is_noticed(void **state)
     assert_int_equal(unlink(w->image.path), 0);
     qcow2_write(w->image.path, SIZE, 8);
     assert_true(check(w, &err) < 0);
+    assert_int_equal(err.kind, PI_UNVERIFIED);
+    assert_true(check_found(w, &err) < 0);
     assert_int_equal(err.kind, PI_UNVERIFIED);
     assert_true(verify(w, &err) < 0);
     assert_int_equal(err.kind, PI_UNVERIFIED);
@@ -98,6 +111,7 @@ static void image_of_another_size_is_not_there(void **state)
     assert_int_equal(chmod(w->image.path, 0600), 0);
     assert_int_equal(truncate(w->image.path, 5), 0);
     assert_int_equal(check(w, &err), -ENOENT);
+    assert_true(check_found(w, &err) < 0);
 }
 
 static void removed_image_is_gone_with_its_provenance(void **state)
