@@ -134,28 +134,64 @@ static void stopped_by_full_disk(struct instance *instance)
     timer_set(instance->room_timer, instance->room_delay_ms);
 }
 
+static void stopped_by_accelerator(struct instance *instance)
+{
+    const char *name = instance->record.spec.name, *accel = vm_accel_names[instance->record.accel];
+    struct vm_life life = vm_record_life(&instance->record);
+    bool boots = vm_life_boots(&life), fallback = boots && instance_may_fall_back(instance);
+    if (life.state == VM_STOPPING)
+        journal_note(instance, "the guest cannot go on and power off: %s failed (internal-error)", accel);
+    else if (fallback)
+        journal_note(instance,
+                     "KVM cannot run a guest on this host (internal-error): starting it afresh under TCG");
+    else if (boots)
+        instance_set_reason(instance, "%s cannot run this guest (internal-error)%s", accel,
+                            instance->record.accel == VM_ACCEL_KVM ? ": leave --accel out, or say --accel tcg"
+                                                                   : "");
+    else
+        instance_set_reason(
+            instance,
+            "%s failed under the guest (internal-error): piagent logs %s shows its last words, "
+            "piagent reset %s and piagent resume %s boot it anew",
+            accel, name, name, name);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_INTERNAL_ERROR, .fallback = fallback});
+}
+
+/* The event is news once; stands: its vCPUs were stopped for it. */
+static void tell_panic(struct instance *instance, bool stands)
+{
+    static const char what[] = "the guest's kernel panicked";
+    const char *name = instance->record.spec.name;
+    bool news = !pi_starts_with(instance->record.reason, what);
+    instance_set_reason(instance,
+                        "%s: piagent logs %s shows its last words, piagent reset %s%s%s boots it anew", what,
+                        name, name, stands ? " and then piagent resume " : "", stands ? name : "");
+    if (news)
+        journal_add(instance, &(struct api_event){.kind = API_EVENT_PANIC, .text = (char *)what});
+}
+
 static void stopped_for_a_reason(struct instance *instance, const struct qmp_status *status)
 {
-    if (status->state == QMP_RUN_INTERNAL_ERROR) {
-        bool fallback =
-            instance->record.spec.accel == VM_ACCEL_AUTO && instance->record.accel == VM_ACCEL_KVM;
-        if (fallback)
-            journal_note(
-                instance,
-                "KVM cannot run a guest on this host (internal-error): starting it afresh under TCG");
-        else
-            instance_set_reason(
-                instance, "%s cannot run this guest (internal-error)%s",
-                vm_accel_names[instance->record.accel],
-                instance->record.accel == VM_ACCEL_KVM ? ": leave --accel out, or say --accel tcg" : "");
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_INTERNAL_ERROR, .fallback = fallback});
-    } else if (status->state == QMP_RUN_SHUTDOWN) {
+    switch (status->state) {
+    case QMP_RUN_INTERNAL_ERROR:
+        stopped_by_accelerator(instance);
+        break;
+    case QMP_RUN_SHUTDOWN:
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = true});
-    } else if (status->state == QMP_RUN_IO_ERROR) {
-        stopped_by_full_disk(
-            instance); /* QEMU's default: it stops for a full disk only, and reports other errors */
-    } else {
+        break;
+    case QMP_RUN_IO_ERROR: /* QEMU's default: it stops for a full disk only, and reports other errors */
+        stopped_by_full_disk(instance);
+        break;
+    case QMP_RUN_GUEST_PANICKED:
+        tell_panic(instance, true);
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
+        break;
+    default:
+        if (status->state != QMP_RUN_PAUSED)
+            instance_set_reason(instance, "it stands still: QEMU says %s", status->name);
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+        break;
     }
 }
 
@@ -201,16 +237,7 @@ static void on_disk_error(struct instance *instance, const struct qmp_event_info
 
 static void on_panicked(struct instance *instance)
 {
-    const char *name = instance->record.spec.name;
-    char before[sizeof instance->record.reason];
-    snprintf(before, sizeof before, "%s", instance->record.reason);
-    instance_set_reason(
-        instance,
-        "the guest's kernel panicked: piagent logs %s shows its last words, piagent reset %s boots it anew",
-        name, name);
-    if (strcmp(before, instance->record.reason) != 0)
-        journal_add(instance, &(struct api_event){.kind = API_EVENT_PANIC,
-                                                  .text = (char *)"the guest's kernel panicked"});
+    tell_panic(instance, false);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
 }
 
@@ -287,10 +314,12 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
                      status.name);
     /* Where it stands still for a reason, that is what a guest that ran is paused for. */
     bool stands = !status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED;
-    bool under_way = instance->record.state == VM_STARTING || instance->record.state == VM_STOPPING;
-    /* A guest that is off needs no button pressed any more. */
-    if (status.state != QMP_RUN_SHUTDOWN && (!stands || under_way))
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED, .running = status.running});
+    bool starts = instance->record.state == VM_STARTING, stops = instance->record.state == VM_STOPPING;
+    /* A guest that is off needs no button pressed any more. One that stands has run, also where the agent did
+     * not live to see it start. */
+    if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops))
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED,
+                                                   .running = status.running || (stands && starts)});
     if (stands)
         stopped_for_a_reason(instance, &status);
 }

@@ -151,14 +151,20 @@ static unsigned condemn(struct vm_life *life, bool relaunch)
     return VM_DO_KILL | (relaunch ? VM_DO_DISTRUST_KVM : 0) | VM_DO_SAVE;
 }
 
+bool vm_life_boots(const struct vm_life *life)
+{
+    /* The error stops the vCPUs, and the STOP event may have come first. */
+    return life->state == VM_STARTING || life->state == VM_RUNNING ||
+           (life->state == VM_PAUSED && !life->was_ready);
+}
+
 static unsigned on_accelerator_failed(struct vm_life *life, const struct vm_event *event)
 {
     bool relaunch = event->fallback && !life->fell_back;
     bool error = event->type == VM_EVENT_INTERNAL_ERROR;
-    bool boots = (life->state == VM_STARTING && !is_condemned(life)) || life->state == VM_RUNNING;
-    /* The error stops the vCPUs, and the STOP event may have come first. */
-    boots |= error && life->state == VM_PAUSED && !life->was_ready;
-    if (boots)
+    if (is_condemned(life) || (!error && life->state == VM_PAUSED))
+        return 0;
+    if (vm_life_boots(life))
         return error || relaunch ? condemn(life, relaunch) : 0;
     /* A guest that has worked keeps its disk and its last screen: someone decides. */
     return error ? on_stopped(life) : 0;

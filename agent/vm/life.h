@@ -92,6 +92,10 @@ enum vm_action {
 /* Returns the actions (a set of enum vm_action) and updates *life. */
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event);
 
+/* Whether its guest has not worked yet in this run: where the accelerator fails, the run is over. One that
+ * has is paused, as it is. */
+bool vm_life_boots(const struct vm_life *life);
+
 /* Whether a QEMU process belongs to the state. */
 bool vm_state_is_live(enum vm_state state);
 

@@ -1,5 +1,6 @@
 """The agent dies, the machines do not: the next agent finds them, and nothing is left over of what was under way."""
 
+import itertools
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, CONFLICT, LIVE, PIAGENT, User, is_running, wait_for
+from piagent import AGENT, CONFLICT, LIVE, PIAGENT, User, fake_qemu, is_running, wait_for
 
 
 @pytest.fixture
@@ -97,6 +98,59 @@ def test_a_poweroff_that_no_agent_saw_is_a_stop_and_no_loss(user):
     assert machine["stopped_by"] == "guest", machine
     user.do("rm", "off")
     assert user.leftovers() == []
+
+
+# What QEMU came to while no agent ran, the state and accelerator on record, and what the next agent makes of it: a state, with its reason.
+MEANWHILE = {
+    "goes-on": ("running", "paused", "tcg", "running", ""),
+    "rests": ("paused", "running", "tcg", "paused", ""),
+    "off": ("shutdown", "running", "tcg", "stopping", ""),
+    "panicked": ("guest-panicked", "running", "tcg", "paused", "the guest's kernel panicked: piagent logs panicked"),
+    "panicked-ready": ("guest-panicked", "ready", "tcg", "paused", "the guest's kernel panicked"),
+    "full": ("io-error", "ready", "tcg", "paused", "the host's disk is full"),
+    "full-at-once": ("io-error", "starting", "tcg", "paused", "the host's disk is full"),
+    "broken": ("internal-error", "running", "tcg", "failed", "tcg cannot run this guest (internal-error)"),
+    "broken-ready": ("internal-error", "ready", "tcg", "paused", "tcg failed under the guest (internal-error)"),
+    "broken-at-last": ("internal-error", "stopping", "tcg", "note", "the guest cannot go on and power off: tcg failed"),
+    "no-kvm": ("internal-error", "running", "kvm", "starting", ""),
+    "watched": ("watchdog", "running", "tcg", "paused", "it stands still: QEMU says watchdog"),
+}
+
+
+def test_what_qemu_came_to_while_no_agent_ran_is_learnt_and_told():
+    heard = json.dumps({"event": "BLOCK_IO_ERROR", "data": {"device": "", "operation": "write", "action": "report", "reason": "heard"}})
+    with User(**fake_qemu()) as user:
+        before = dict(zip(MEANWHILE, user.boot_all(MEANWHILE, boot_sectors.deaf(user.home))))
+        for name, (status, *_) in MEANWHILE.items():
+            user.tell_fake(name, f"status={status}\n{heard}")
+        for name in MEANWHILE:
+            wait_for(f"{name} has heard", lambda name=name: any(text.endswith("heard") for text in user.texts(name)), 20)
+        user.kill_agent()
+        for name, (_, state, accel, *_) in MEANWHILE.items():
+            path = user.instances / name / "record.json"
+            record = json.loads(path.read_bytes())
+            record.update(state=state, accel=accel)
+            record["spec"]["accel"] = "auto" if accel == "kvm" else accel
+            path.write_text(json.dumps(record))
+        user.do("ps")
+
+        def told(name, state, reason):
+            since = itertools.dropwhile(lambda event: "taken over" not in event.get("text", ""), user.events(name))
+            return [event for event in since if event.get("state", event["kind"]) == state and event.get("text", "").startswith(reason)]
+        for name, (_, _, _, state, reason) in MEANWHILE.items():
+            wait_for(f"{name} is {state}: {reason}", lambda name=name, state=state, reason=reason: told(name, state, reason), 20)
+        for name in ("panicked", "panicked-ready"):
+            assert [event["kind"] for event in user.events(name)].count("panic") == 1
+            assert f"piagent reset {name} and then piagent resume {name}" in user.status(name)["reason"]
+            user.do("resume", name)
+            assert user.wait_state(name, "running", 10)["pid"] == before[name]["pid"]
+        assert user.wait_state("off", "stopped", 10)["stopped_by"] == "guest"
+        assert user.wait_state("no-kvm", "running", 30)["pid"] != before["no-kvm"]["pid"]
+        assert "reason" not in user.status("no-kvm")
+        assert [name for name in MEANWHILE if any("afresh under TCG" in text for text in user.texts(name))] == ["no-kvm"]
+        # There is room on this host's disk.
+        for name, state in (("full", "ready"), ("full-at-once", "running")):
+            assert user.wait_state(name, state, 20)["pid"] == before[name]["pid"]
 
 
 def test_a_qemu_that_died_without_an_agent_is_lost(user):
