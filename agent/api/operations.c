@@ -36,6 +36,11 @@ static const struct api_query event_queries[] = {
     {"follow", 1, "1: goes on as more happens, until the machine is removed or the client leaves"},
     {0},
 };
+static const struct api_query all_events_queries[] = {
+    {"follow", 1,
+     "1: from now on, until the client leaves; else the newest that this agent has seen, some of them"},
+    {0},
+};
 static const struct api_query console_queries[] = {
     {"tail", INT64_MAX, "so many bytes before the end; all that are kept where absent"},
     {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},
@@ -62,6 +67,16 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                         .request = &empty,
                         .status = 200,
                         .reply = &empty},
+    [API_GET_ALL_EVENTS] =
+        {.method = "GET",
+         .path = "/v1/events",
+         .id = "getAllEvents",
+         .summary = "The events of all machines as JSON lines, but for the progress of images: one that "
+                    "does not keep up is told by a note without a name how many it missed",
+         .queries = all_events_queries,
+         .status = 200,
+         .reply = &event,
+         .stream_type = API_TYPE_LINES},
     [API_LIST_INSTANCES] = {.method = "GET",
                             .path = "/v1/instances",
                             .id = "listInstances",

@@ -147,6 +147,7 @@ const struct pi_field api_event_fields[] = {
     NUMBER(api_event, seq, .help = "from 1, without gaps, for the life of the instance"),
     NUMBER(api_event, realtime_ms, .help = "since 1970"),
     NUMBER(api_event, monotonic_ms, .help = "on the clock of the host's boot"),
+    STRING(api_event, name, .help = "the machine's; absent in events of before this member was there"),
     PI_FIELD(api_event, kind, PI_FIELD_ENUM, .required = true, .names = api_event_kind_names,
              .help = "what has happened; it says which members mean something"),
     STRING(api_event, text, .help = "one clean line for people"),

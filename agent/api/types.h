@@ -135,6 +135,7 @@ struct api_event {
     uint64_t seq;
     uint64_t realtime_ms;
     uint64_t monotonic_ms;
+    char *name;
     int kind;
     char *text;
     char *state;

@@ -1,4 +1,4 @@
-/* "events": what happened to a machine, a line each. */
+/* "events": what happened to a machine, or to all, a line each. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,16 +37,23 @@ static void print_word(const char *word)
         printf(" %s", pi_text_clean(word, strlen(word), clean, sizeof clean));
 }
 
+struct printing {
+    struct pi_lines lines;
+    bool names; /* of all machines: each line says of which */
+};
+
 /* What cannot be read is of a newer agent, and passed over. */
 static int on_line(char *line, size_t size, void *user)
 {
+    const struct printing *printing = user;
     struct api_event event = {0};
     json_auto_t *doc = pi_json_parse(line, size, NULL);
-    (void)user;
     if (doc && api_read(event, doc, &event, NULL) == 0) {
         const char *const words[] = {event.state,  event.stage,    event.module, event.report,
                                      event.result, event.landmark, event.phase,  event.text};
         print_time(event.realtime_ms);
+        if (printing->names)
+            print_word(event.name ? event.name : "-");
         printf(" %s", api_event_kind_names[event.kind]);
         for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
             print_word(words[i]);
@@ -58,7 +65,8 @@ static int on_line(char *line, size_t size, void *user)
 
 static int on_text(const char *bytes, size_t size, void *user)
 {
-    int r = pi_lines_feed(user, bytes, size, on_line, NULL);
+    struct printing *printing = user;
+    int r = pi_lines_feed(&printing->lines, bytes, size, on_line, printing);
     return r == 0 && fflush(stdout) != 0 ? -errno : r;
 }
 
@@ -68,20 +76,35 @@ static int on_json(const char *bytes, size_t size, void *user)
     return pi_write_all(STDOUT_FILENO, bytes, size);
 }
 
+static int make_path(const char *name, const struct events_options *options, char *ret, size_t size,
+                     struct pi_error *err)
+{
+    if (!name && options->since)
+        return pi_refuse(err, PI_USAGE, "--since counts the events of one machine: name it");
+    if (!name) {
+        snprintf(ret, size, "/v1/events?follow=%d", options->follow);
+        return 0;
+    }
+    snprintf(ret, size, "/v1/instances/%.*s/events?since=%" PRIu64 "&follow=%d", PI_NAME_MAX, name,
+             options->since, options->follow);
+    return pi_name_check(name, err);
+}
+
 static int run_events(const struct cli_call *call, struct pi_error *err)
 {
     const struct events_options *options = call->values;
+    const char *name = call->count ? call->operands[0] : NULL;
     char path[PI_NAME_MAX + 96];
     pi_auto_agent struct cli_agent agent = {0};
-    struct pi_lines lines = {.partial.max = EVENT_LINE_MAX};
-    int r = pi_name_check(call->operands[0], err);
+    struct printing printing = {.lines.partial.max = EVENT_LINE_MAX, .names = !name};
+    int r = make_path(name, options, path, sizeof path, err);
     if (r == 0)
         r = cli_connect(&agent, err);
-    snprintf(path, sizeof path, "/v1/instances/%.*s/events?since=%" PRIu64 "&follow=%d", PI_NAME_MAX,
-             call->operands[0], options->since, options->follow);
     if (r == 0)
-        r = cli_stream(&agent, path, options->json ? on_json : on_text, &lines, err);
-    pi_lines_done(&lines);
+        r = cli_stream(&agent, path, options->json ? on_json : on_text, &printing, err);
+    pi_lines_done(&printing.lines);
+    if (r == 0 && !name && options->follow)
+        return pi_refuse(err, PI_AGENT, "the agent was stopped: the next command starts it again");
     return r;
 }
 
@@ -106,13 +129,15 @@ static const struct cli_option events_table[] = {
 
 const struct cli_command cli_command_events = {
     .name = "events",
-    .operands = "NAME",
-    .summary = "shows what happened to a machine",
-    .details = "With -f it ends with an interrupt, or when the machine is removed.",
+    .operands = "[NAME]",
+    .summary = "shows what happened to a machine, or to all",
+    .details =
+        "With -f it ends with an interrupt, or when the machine is removed. Without a NAME it shows what happens to\n"
+        "any machine from now on (-f), or the newest that the agent has seen since its own start; what an image's\n"
+        "download comes to is shown with a NAME only.",
     .example = "piagent events -f --json pi-1",
     .options = events_table,
     .values_size = sizeof(struct events_options),
-    .min_operands = 1,
     .max_operands = 1,
     .operand = CLI_MACHINE,
     .run = run_events,

@@ -313,6 +313,7 @@ static void finish(struct agent *agent)
     while ((instance = LIST_FIRST(&agent->instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
+    feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));
     pi_close_p(&agent->imds_socket_fd);

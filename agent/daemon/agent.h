@@ -10,6 +10,7 @@
 #include "agent/api/server.h"
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
+#include "agent/daemon/feed.h"
 #include "agent/daemon/loop.h"
 #include "agent/daemon/service.h"
 #include "agent/vm/boots.h"
@@ -55,6 +56,7 @@ struct agent {
 
     LIST_HEAD(, instance) instances;
     struct vm_boots boots; /* how long earlier ones took */
+    struct feed feed;
 };
 
 /* One line in the agent's log (its standard error, of bounded size where that is agent.log), with the time,

@@ -99,14 +99,17 @@ void journal_add(struct instance *instance, struct api_event *event)
     complete(event);
     event->seq = instance->next_seq++;
     event->left_ms = boots_left_ms(instance, event);
+    event->name = instance->record.spec.name;
     json_auto_t *object = api_write(event, event);
     pi_auto_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
     size_t size = line ? strlen(line) : 0;
     if (line) {
         line[size] = '\n'; /* in place of the NUL: the size says where it ends */
         append(instance, line, size + 1);
+        feed_add(&instance->agent->feed, line, size + 1);
     }
     agent_wake(instance->agent, &instance->journal);
+    agent_wake(instance->agent, &instance->agent->feed);
 }
 
 void journal_note(struct instance *instance, const char *format, ...)
@@ -124,11 +127,12 @@ void journal_note(struct instance *instance, const char *format, ...)
 void journal_progress(struct instance *instance, const struct api_event *image)
 {
     char *text = image->text ? strdup(image->text) : NULL,
-         *phase = image->phase ? strdup(image->phase) : NULL;
+         *phase = image->phase ? strdup(image->phase) : NULL, *name = strdup(instance->record.spec.name);
     api_done(event, &instance->image);
     instance->image = *image;
     instance->image.text = text;
     instance->image.phase = phase;
+    instance->image.name = name;
     complete(&instance->image);
     instance->image_version++;
     agent_wake(instance->agent, &instance->journal);

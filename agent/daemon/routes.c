@@ -243,6 +243,13 @@ static void stream(struct api_call *call, int r, const struct api_stream *source
         api_reply_stream(call, source);
 }
 
+static void get_all_events(struct agent *agent, struct api_call *call)
+{
+    struct api_stream source;
+    struct pi_error err;
+    stream(call, feed_stream(&agent->feed, query_number(call, "follow", 0), &source, &err), &source, &err);
+}
+
 static void get_events(struct instance *instance, struct api_call *call)
 {
     struct api_stream source;
@@ -302,6 +309,7 @@ static const struct {
     [API_GET_OPENAPI] = {.agent = get_openapi},
     [API_GET_AGENT] = {.agent = get_agent},
     [API_STOP_AGENT] = {.agent = stop_agent},
+    [API_GET_ALL_EVENTS] = {.agent = get_all_events},
     [API_LIST_INSTANCES] = {.agent = list_instances},
     [API_CREATE_INSTANCE] = {.agent = create_instance},
     [API_GET_INSTANCE] = {.instance = get_instance},

@@ -3,11 +3,12 @@
 import json
 import pathlib
 import subprocess
+import threading
 
 import boot_sectors
 import jsonschema
 import pytest
-from piagent import NOT_FOUND, User, wait_for
+from piagent import AGENT, NOT_FOUND, USAGE, User, wait_for
 
 OPENAPI_SCHEMA = pathlib.Path("/usr/share/openapi-specification/schemas/v3.0/schema.json")  # Debian's package
 
@@ -117,6 +118,8 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     assert "no machine named pj" in user.refused(NOT_FOUND, "events", "pj")
     assert {"state", "boot", "note"} <= {event["kind"] for event in events}
     assert api("GET", f"{path}/events", query="?since=3&follow=0") == events[3:]
+    assert {event["name"] for event in events} == {"pi"}
+    assert [event for event in api("GET", "/v1/events") if event["name"] == "pi"][-len(events):] == events
     assert api("DELETE", path) == {}
     assert api("DELETE", path)[0] == 404
     assert api("GET", "/v1/agent")["instances"] == 0
@@ -140,6 +143,38 @@ def test_a_follower_gets_lines_that_the_document_describes(user, api):
         assert curl.wait(20) == 0
     for event in events:
         api.check({"$ref": "#/components/schemas/Event"}, event)
+
+
+def test_who_follows_all_machines_hears_of_each_from_then_on(user, api):
+    user.do("ps")  # starts the agent that was stopped
+    user.boot("before", boot_sectors.deaf(user.home))
+    assert "name it" in user.refused(USAGE, "events", "--since", "3")
+    assert ["before", "boot", "started"] in [line.split()[2:5] for line in user.do("events").splitlines()]
+    follower = user.start("events", "-f", "--json")
+    # When it is there, it hears what is done again and again.
+    first = []
+    reading = threading.Thread(target=lambda: first.append(follower.stdout.readline()))
+    reading.start()
+
+    def heard():
+        user.do("pause", "before")
+        user.do("resume", "before")
+        reading.join(0.2)
+        return first
+    wait_for("it follows", heard, 30)
+    user.boot("after", boot_sectors.deaf(user.home))
+    for name in ("before", "after"):
+        user.do("rm", "--force", name)
+    lines = [json.loads(line) for line in first]
+    while not {("before", "stopped"), ("after", "stopped")} <= {(line["name"], line.get("state")) for line in lines}:
+        lines.append(json.loads(follower.stdout.readline()))
+    assert ("after", "created") in {(line["name"], line.get("state")) for line in lines}
+    assert ("before", "boot") not in {(line["name"], line["kind"]) for line in lines}
+    for line in lines:
+        api.check({"$ref": "#/components/schemas/Event"}, line)
+    user.do("agent", "stop")
+    assert follower.wait(20) == AGENT
+    assert "the agent was stopped" in follower.stdout.read()
 
 
 def test_no_other_method_is_taken_and_allow_tells_which_are(user, api):

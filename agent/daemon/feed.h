@@ -1,0 +1,26 @@
+/*
+ * The newest events of all machines, in memory, for whoever follows all of them: lines, each reader at its
+ * own pace. One that falls behind what is kept is told how many it missed, and goes on from there.
+ */
+#ifndef PIAGENT_DAEMON_FEED_H
+#define PIAGENT_DAEMON_FEED_H
+
+#include "agent/api/server.h"
+
+#define FEED_LINES 1024u
+
+/* Zeroed memory is a valid empty one. */
+struct feed {
+    char *lines[FEED_LINES]; /* line i is at i % FEED_LINES */
+    uint64_t count;          /* that were ever added */
+};
+
+/* A line, with its newline; copied. */
+void feed_add(struct feed *feed, const char *line, size_t size);
+void feed_done(struct feed *feed);
+
+/* A stream of what comes from now on (follow), or of what is kept. The topic is the feed, which must outlive
+ * it. */
+int feed_stream(const struct feed *feed, bool follow, struct api_stream *ret, struct pi_error *err);
+
+#endif
