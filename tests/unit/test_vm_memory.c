@@ -57,7 +57,7 @@ static int command_is_built(struct pi_error *err)
                                  .accel = VM_ACCEL_TCG,
                                  .qmp_fd = 3,
                                  .console_fd = 4,
-                            .agent_fd = 5,
+                                 .agent_fd = 5,
                                  .firmware = &firmware};
     struct vm_spec spec = fixture_spec(VM_AARCH64);
     spec.forwards = (struct pi_strv){.items = forwards, .count = 2};
