@@ -15,7 +15,8 @@
 
 #define FILE_MAX ((size_t)1 << 20)
 
-static void put(char *ret, size_t size, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void put(char *ret, size_t size, const char *format,
+                                                      va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
