@@ -16,6 +16,7 @@ struct foreground {
     struct cli_follow *follow;
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
     unsigned interrupts; /* how often the machine was asked to stop */
+    bool attached;       /* to the console, now or before */
     bool told_up;
     int exit_code;
 };
@@ -25,49 +26,22 @@ static bool is_before_start(const struct cli_view *view)
     return !strcmp(view->state, "created");
 }
 
-/* What cloud-init came to, once it has finished: told, and kept as the exit code. */
+/* Kept as the exit code. Who is attached has seen the console's words. */
 static int tell_up(struct foreground *fg, struct pi_error *err)
 {
-    struct cli_follow *follow = fg->follow;
-    pi_auto_instance struct api_instance instance = {0};
-    pi_auto_buf struct pi_buf modules = {0};
-    int r = cli_get_instance(follow->agent, follow->view.name, &instance, err);
-    if (r < 0)
-        return r;
+    int r = cli_tell_up(fg->follow, false, !fg->attached, err);
+    if (r == -EAGAIN)
+        return 0;
     fg->told_up = true;
-    bool failed = instance.cloud_init && !strcmp(instance.cloud_init, "failed");
-    const char *name = follow->view.name;
-    for (size_t i = 0; i < instance.failed_modules.count; i++)
-        pi_buf_printf(&modules, "%s%s", i ? ", " : "", instance.failed_modules.items[i]);
-    if (failed) {
-        fg->exit_code = PI_GUEST;
-        cli_screen_line(&follow->screen,
-                        "%s: cloud-init failed%s%s; look with: piagent logs %s, or piagent ssh %s", name,
-                        modules.data ? ": " : "", modules.data ? modules.data : "", name, name);
-    } else if (instance.user_data_problems.count) {
-        cli_screen_line(&follow->screen, "%s: degraded: its user-data was not taken as it stands", name);
-    }
-    return 0;
+    if (r > 0)
+        fg->exit_code = r;
+    return r;
 }
 
-static int tell_panic(const struct cli_view *view, struct pi_error *err)
+static int tell_end(struct foreground *fg, struct pi_error *err)
 {
-    return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s", view->name,
-                     view->name);
-}
-
-/* The exit code that the machine's end stands for. */
-static int tell_end(const struct foreground *fg, struct pi_error *err)
-{
-    const struct cli_view *view = &fg->follow->view;
-    const char *reason = view->reason[0] ? view->reason : "no reason is known";
-    if (!strcmp(view->state, "lost"))
-        return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
-    if (!strcmp(view->state, "failed"))
-        return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
-    if (view->panicked)
-        return tell_panic(view, err);
-    return fg->exit_code;
+    int r = cli_tell_over(fg->follow, !fg->attached, err);
+    return r < 0 ? r : fg->exit_code;
 }
 
 /* A foreground machine ends with its command, in order; the second signal doesn't wait for the guest. */
@@ -134,6 +108,7 @@ static int loop(struct foreground *fg, struct pi_error *err)
             return r;
         if (wants_console && has_console(&follow->view)) {
             wants_console = false;
+            fg->attached = true;
             if ((r = attach(fg, &detached, err)) < 0)
                 return r;
         }

@@ -17,8 +17,7 @@ int cli_undo(struct cli_follow *follow, struct pi_error *err)
     return CLI_EXIT_SIGNAL + follow->signal;
 }
 
-/* cloud-init has finished: what it came to. -EAGAIN where the event that says so is still to come. */
-static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err)
 {
     struct cli_screen *screen = &follow->leader->screen;
     pi_auto_instance struct api_instance instance = {0};
@@ -32,11 +31,12 @@ static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct
             return -EAGAIN;
         if (instance.user_data_problems.count)
             cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", name);
-        if (how->login)
+        if (login)
             cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
         return PI_OK;
     }
-    cli_tell_last_words(follow, &instance.failed_modules);
+    if (words)
+        cli_tell_last_words(follow, &instance.failed_modules);
     for (size_t i = 0; i < instance.failed_modules.count; i++)
         pi_buf_printf(&modules, "%s%s", i ? ", " : ": ", instance.failed_modules.items[i]);
     cli_screen_line(screen, "%s: cloud-init failed%s; look with: piagent logs %s, or piagent ssh %s", name,
@@ -44,7 +44,15 @@ static int tell_up(const struct cli_wait *how, struct cli_follow *follow, struct
     return PI_GUEST;
 }
 
-static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+static int tell_panic(struct cli_follow *follow, bool words, struct pi_error *err)
+{
+    const char *name = follow->view.name;
+    if (words)
+        cli_tell_last_words(follow, NULL);
+    return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s", name, name);
+}
+
+int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
     const char *reason = view->reason[0] ? view->reason : "no reason is known";
@@ -52,17 +60,27 @@ static int tell_over(const struct cli_wait *how, struct cli_follow *follow, stru
         *err = view->error;
         return -EIO;
     }
-    if (how->stopped && !strcmp(view->state, "stopped"))
-        return PI_OK;
     if (!strcmp(view->state, "failed"))
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
-    cli_tell_last_words(follow, NULL);
-    if (!strcmp(view->state, "lost"))
+    if (!strcmp(view->state, "lost")) {
+        if (words)
+            cli_tell_last_words(follow, NULL);
         return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
-    if (view->panicked)
-        return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s",
-                         view->name, view->name);
-    return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name, reason);
+    }
+    return view->panicked ? tell_panic(follow, words, err) : PI_OK;
+}
+
+static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    if (how->stopped && !strcmp(view->state, "stopped"))
+        return PI_OK;
+    int r = cli_tell_over(follow, true, err);
+    if (r < 0 || how->stopped)
+        return r;
+    cli_tell_last_words(follow, NULL);
+    return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name,
+                     view->reason[0] ? view->reason : "no reason is known");
 }
 
 static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_error *err)
@@ -86,13 +104,10 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);
     else if (!how->stopped && cli_view_is_up(view))
-        return (*ret = tell_up(how, follow, err)) != -EAGAIN;
-    else if (!how->stopped && view->panicked) {
-        cli_tell_last_words(follow, NULL);
-        *ret = pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s",
-                         view->name, view->name);
-    } else if (how->timeout_ms &&
-               (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
+        return (*ret = cli_tell_up(follow, how->login, true, err)) != -EAGAIN;
+    else if (!how->stopped && view->panicked)
+        *ret = tell_panic(follow, true, err);
+    else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
         *ret = tell_quiet(follow, quiet_ms, err);
     else
         return false;

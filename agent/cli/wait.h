@@ -24,6 +24,15 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
 /* Interrupted while the image comes or the disk is made: nothing of it stays. */
 int cli_undo(struct cli_follow *follow, struct pi_error *err);
 
+/* What cloud-init came to, once the view is up: PI_OK or PI_GUEST, and told; with how to log in, where login
+ * is set, and the console's words on what failed, where words is. -EAGAIN while its last event is still to
+ * come. */
+int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err);
+
+/* Why a machine whose view is over ended: negative with err filled, or PI_OK where it was stopped, or stopped
+ * itself. */
+int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err);
+
 /* What cloud-init failed at, and the last lines of the console, indented, on the follow's screen. modules may
  * be empty. */
 void cli_tell_last_words(struct cli_follow *follow, const struct pi_strv *modules);
