@@ -50,11 +50,7 @@ static void say_slow(void)
 /* One that lives and does not answer is none to start another beside. */
 static int ask(struct cli_agent *agent, struct pi_error *err)
 {
-    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, PATIENCE_MS, NULL, err);
-    if (r == 0 || err->kind != PI_TIMEOUT)
-        return r;
-    fprintf(stderr, "the agent does not answer yet\n");
-    r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS - PATIENCE_MS, NULL, err);
+    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, NULL, err);
     if (r == 0 || err->kind != PI_TIMEOUT)
         return r;
     pi_refuse(err, PI_AGENT,
