@@ -204,20 +204,32 @@ static int verify_one(const struct shelf *shelf, struct image *image, struct cli
     struct image_meter meter = {.report = report, .user = screen, .cancel = &cancelled};
     int r = image_store_verify(&shelf->store, image, &meter, err);
     cli_screen_clear(screen);
-    if (r == 0)
-        printf("%s  good\n", image->name);
     return r;
 }
 
-/* What is no whole image any more; a failure that is told already stays the command's. */
-static int verify_damaged(const struct shelf *shelf, int first, struct pi_error *err)
+/* What came of one: told at once, or kept for --json. */
+static void tell_verified(json_t *verified, const struct image *image, int r, const struct pi_error *failure)
+{
+    if (!verified && r == 0)
+        printf("%s  good\n", image->name);
+    json_t *one =
+        verified ? json_pack("{s:s,s:s,s:b}", "name", image->name, "sha256", image->sha256, "good", r == 0)
+                 : NULL;
+    if (one && r < 0)
+        json_object_set_new(one, "error", cli_error_json(failure));
+    if (one)
+        json_array_append_new(verified, one);
+}
+
+/* What is no whole image any more; a failure before it is told here, unless it was. */
+static int verify_damaged(const struct shelf *shelf, int first, bool told, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv damaged = {0};
     struct pi_error ignored;
     int r = image_store_damaged(&shelf->store, &damaged, first < 0 ? &ignored : err);
     if (r < 0 || !damaged.count)
         return first < 0 ? first : r;
-    if (first < 0)
+    if (first < 0 && !told)
         cli_report(err);
     return pi_refuse(
         err, PI_UNVERIFIED,
@@ -226,9 +238,11 @@ static int verify_damaged(const struct shelf *shelf, int first, struct pi_error 
         damaged.items[0], damaged.count > 1 ? ", and it is not the only one" : "");
 }
 
-/* All of them are looked at; the first failure is the command's. */
+/* All of them are looked at; the last failure is the command's, what came before is told. */
 static int run_verify(const struct cli_call *call, struct pi_error *err)
 {
+    const struct ls_options *options = call->values;
+    json_auto_t *verified = options->json ? json_array() : NULL;
     const struct sigaction action = {.sa_handler = on_signal};
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
     struct cli_screen screen;
@@ -246,14 +260,17 @@ static int run_verify(const struct cli_call *call, struct pi_error *err)
         if (chosen && chosen != &shelf.list.items[i])
             continue;
         r = verify_one(&shelf, &shelf.list.items[i], &screen, &failure);
-        if (r < 0 && first < 0)
+        tell_verified(verified, &shelf.list.items[i], r, &failure);
+        if (r < 0 && first < 0 && !verified)
             cli_report(err);
         if (r < 0) {
             first = r;
             *err = failure;
         }
     }
-    return call->count ? first : verify_damaged(&shelf, first, err);
+    if (verified && (r = cli_json_print(verified, first < 0 ? NULL : err)) < 0)
+        return first < 0 ? first : r;
+    return call->count ? first : verify_damaged(&shelf, first, verified, err);
 }
 
 static int run_rm(const struct cli_call *call, struct pi_error *err)
@@ -385,6 +402,8 @@ const struct cli_command cli_command_image_verify = {
     .summary = "hashes the stored images, or one, again",
     .details = "IMAGE is a file name or the first digits of a SHA-256, as image ls shows them.",
     .example = "piagent image verify",
+    .options = ls_table,
+    .values_size = sizeof(struct ls_options),
     .max_operands = 1,
     .operand = CLI_STORED_IMAGE,
     .run = run_verify,

@@ -298,6 +298,8 @@ def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetche
 def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
     code, out, _ = fetched.run("image", "verify")
     assert code == 0 and out.strip().endswith("good")
+    shown = json.loads(fetched.run("image", "verify", "--json")[1])
+    assert [(image["sha256"], image["good"]) for image in shown] == [(fetched.sha256, True)]
     fetched.file.chmod(0o644)
     with fetched.file.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -305,5 +307,8 @@ def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
     code, _, err = fetched.run("image", "verify", fetched.sha256[:12])
     assert code == UNVERIFIED
     assert fetched.sha256 in err and "piagent image fetch fedora:44 --arch x86_64 replaces it" in err
+    code, out, err = fetched.run("image", "verify", "--json")
+    assert code == UNVERIFIED and [image["good"] for image in json.loads(out)] == [False]
+    assert json.loads(out)[0]["error"] == json.loads(err)["error"]
     assert fetched.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
     assert fetched.run("image", "verify", fetched.sha256[:12])[0] == 0
