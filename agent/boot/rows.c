@@ -56,9 +56,9 @@ int boot_rows(const struct boot *const *boots, size_t count, struct boot_row **r
 
 char *boot_duration(uint64_t ms, char buf[32])
 {
-    if (ms >= 100 || ms == 0)
-        return ms ? pi_duration_format(ms, buf) : strcpy(buf, "0s");
-    snprintf(buf, 32, "%" PRIu64 "ms", ms);
+    if (ms >= 100)
+        return pi_duration_format(ms, buf);
+    snprintf(buf, 32, ms ? "%" PRIu64 "ms" : "%" PRIu64 "s", ms);
     return buf;
 }
 

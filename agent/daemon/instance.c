@@ -214,6 +214,7 @@ void instance_save(struct instance *instance)
 void instance_sign(struct instance *instance)
 {
     instance->last_sign_ms = pi_monotonic_ms();
+    instance->signed_ms = pi_realtime_ms();
     instance->sign_seen = true;
     timer_clear(instance->sign_timer);
 }

@@ -60,6 +60,7 @@ struct instance {
     bool reason_is_news;          /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
     uint64_t powerdown_since_ms, last_sign_ms; /* CLOCK_MONOTONIC */
+    uint64_t signed_ms;                        /* CLOCK_REALTIME of the guest's last sign of life */
     unsigned powerdowns_sent;
     enum vm_rung armed_rung;               /* the one whose time runs */
     char monitor_why[128];                 /* what is wrong with QEMU's monitor; "" where it answers */

@@ -369,9 +369,10 @@ static int check_parameter(const char *name, const char *value, void *user)
     const struct query_check *check = user;
     uint64_t number;
     for (const struct api_query *q = check->known; q && q->name; q++)
-        if (!strcmp(q->name, name))
-            return pi_context(check->err, pi_number_parse(value ? value : "", 0, q->max, &number, check->err),
-                              "the query's '%s'", name);
+        if (!strcmp(q->name, name)) {
+            int r = pi_number_parse(value ? value : "", 0, q->max, &number, check->err);
+            return r < 0 ? pi_context(check->err, r, "the query's '%s'", name) : 0;
+        }
     return pi_refuse(check->err, PI_USAGE, "the query's '%.64s' is not known here", name);
 }
 

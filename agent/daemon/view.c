@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/base/clock.h"
 #include "agent/daemon/instance.h"
 
 static const char *cloud_init(const struct vm_record *record)
@@ -83,8 +82,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,
         .boot_event = instance->boot_event,
-        .last_sign_ms =
-            instance->last_sign_ms ? pi_realtime_ms() - (pi_monotonic_ms() - instance->last_sign_ms) : 0,
+        .last_sign_ms = instance->signed_ms,
     };
 }
 
