@@ -119,6 +119,37 @@ static int second_words(const char *first, struct pi_buf *ret)
     return r;
 }
 
+/* What other programs call it (Multipass, Lima, virsh, docker). */
+static const char *elsewhere(const char *word)
+{
+    static const char *const names[][2] = {
+        {"stop", "powerdown"},
+        {"shutdown", "powerdown"},
+        {"poweroff", "powerdown"},
+        {"down", "powerdown"},
+        {"launch", "run"},
+        {"create", "run"},
+        {"up", "run"},
+        {"ls", "ps"},
+        {"list", "ps"},
+        {"delete", "rm"},
+        {"remove", "rm"},
+        {"destroy", "kill"},
+        {"shell", "ssh"},
+        {"exec", "ssh"},
+        {"info", "status"},
+        {"stat", "status"},
+        {"suspend", "pause"},
+        {"restart", "reset"},
+        {"reboot", "reset"},
+        {"images", "image ls"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
+        if (!strcmp(word, names[i][0]))
+            return names[i][1];
+    return NULL;
+}
+
 /* "image fech" is compared as a whole, "pss web" by its first word. */
 static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
 {
@@ -131,7 +162,9 @@ static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
     for (const struct cli_topic *const *t = cli_topics; topics && *t && count < COUNT + TOPICS_MAX; t++)
         names[count++] = (*t)->name;
     snprintf(two, sizeof two, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-    const char *nearest = pi_nearest(two, names);
+    const char *nearest = elsewhere(argv[0]), *shown = argv[0];
+    if (!nearest && (nearest = pi_nearest(two, names)) && strchr(nearest, ' '))
+        shown = two;
     if (!nearest)
         nearest = pi_nearest(argv[0], names);
     pi_auto_buf struct pi_buf seconds = {0};
@@ -139,8 +172,8 @@ static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
         return pi_refuse(err, PI_USAGE, "piagent %.40s takes one of %s: see piagent help", argv[0],
                          seconds.data);
     if (nearest)
-        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?",
-                         strchr(nearest, ' ') ? two : argv[0], topics ? "help " : "", nearest);
+        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?", shown,
+                         topics ? "help " : "", nearest);
     return pi_refuse(err, PI_USAGE, "there is no command '%.40s': see piagent help", argv[0]);
 }
 

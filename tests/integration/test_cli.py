@@ -55,6 +55,8 @@ def test_version_is_one_line(run):
 
 @pytest.mark.parametrize("words, code, said", [
     (["pss"], USAGE, "there is no command 'pss': did you mean piagent ps?"),
+    (["stop", "web"], USAGE, "there is no command 'stop': did you mean piagent powerdown?"),
+    (["images"], USAGE, "there is no command 'images': did you mean piagent image ls?"),
     (["image", "fech", "fedora"], USAGE, "did you mean piagent image fetch?"),
     (["image"], USAGE, "piagent image takes one of fetch, ls, verify, rm, prune"),
     (["image", "prune", "--older-than", "5"], USAGE, "5d for five days"),
