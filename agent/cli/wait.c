@@ -29,6 +29,8 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
         if (strcmp(follow->view.state, "ready") != 0)
             return -EAGAIN;
+        if (follow->view.seq == follow->known) /* no event has said so: it was before */
+            cli_screen_line(screen, "%s: ready", name);
         if (instance.user_data_problems.count)
             cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", name);
         if (login)
