@@ -1,11 +1,14 @@
 #include "agent/cli/user_data.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/text.h"
 #include "agent/seed/host_check.h"
 
 int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, struct seed_findings *ret,
@@ -28,7 +31,7 @@ int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, 
 int cli_user_data_check(const char *path, const struct pi_buf *text, bool accept, struct pi_error *err)
 {
     enum seed_kind kind;
-    char line[640];
+    char line[640], name[PATH_MAX];
     pi_auto_free struct seed_findings *findings = calloc(1, sizeof *findings);
     if (!findings)
         return pi_fail(err, ENOMEM, "cannot check the user-data");
@@ -36,13 +39,14 @@ int cli_user_data_check(const char *path, const struct pi_buf *text, bool accept
     if (r < 0)
         return r;
     const struct seed_finding *first = NULL;
+    pi_text_clean(path, strlen(path), name, sizeof name);
     for (size_t i = 0; i < findings->count; i++) {
         const struct seed_finding *finding = &findings->items[i];
         bool error = finding->severity == SEED_ERROR;
         if (error && !first)
             first = finding;
         if (!error || accept)
-            fprintf(stderr, "piagent: %s: %s: %s\n", path, error ? "error" : "warning",
+            fprintf(stderr, "piagent: %s: %s: %s\n", name, error ? "error" : "warning",
                     seed_finding_format(finding, line, sizeof line));
     }
     if (!first || accept)

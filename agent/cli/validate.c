@@ -1,6 +1,7 @@
 /* "validate" shows what is wrong with user-data files, as a compiler does. */
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,14 @@ static void show(const char *path, const struct pi_buf *text, enum seed_kind kin
                kind == SEED_CLOUD_CONFIG ? ", nothing wrong" : ", whose content is not looked into");
 }
 
+/* As it is, where JSON can hold it: a name need not be UTF-8. */
+static json_t *file_name(const char *path)
+{
+    char clean[PATH_MAX];
+    json_t *name = json_string(path);
+    return name ? name : json_string(pi_text_clean(path, strlen(path), clean, sizeof clean));
+}
+
 static json_t *to_json(const char *path, enum seed_kind kind, const struct seed_findings *findings)
 {
     json_auto_t *list = json_array();
@@ -81,9 +90,9 @@ static json_t *to_json(const char *path, enum seed_kind kind, const struct seed_
         if (json_array_append_new(list, item) < 0)
             return NULL;
     }
-    return json_pack("{s:s, s:s, s:I, s:I, s:O}", "file", path, "kind", seed_kind_name(kind), "errors",
-                     (json_int_t)findings->errors, "warnings", (json_int_t)findings->warnings, "findings",
-                     list);
+    return json_pack("{s:o, s:s, s:I, s:I, s:O}", "file", file_name(path), "kind", seed_kind_name(kind),
+                     "errors", (json_int_t)findings->errors, "warnings", (json_int_t)findings->warnings,
+                     "findings", list);
 }
 
 /* 0, or PI_USAGE where the file is refused. */
@@ -91,6 +100,7 @@ static int validate(const char *path, const struct validate_options *options, js
                     struct pi_error *err)
 {
     enum seed_kind kind;
+    char name[PATH_MAX];
     pi_auto_buf struct pi_buf text = {0};
     pi_auto_free struct seed_findings *findings = calloc(1, sizeof *findings);
     if (!findings)
@@ -101,7 +111,7 @@ static int validate(const char *path, const struct validate_options *options, js
     if (r < 0)
         return r;
     if (!options->json)
-        show(path, &text, kind, findings);
+        show(pi_text_clean(path, strlen(path), name, sizeof name), &text, kind, findings);
     else if (json_array_append_new(files, to_json(path, kind, findings)) < 0)
         return pi_fail(err, ENOMEM, "validate");
     return findings->errors || (options->strict && findings->warnings) ? PI_USAGE : PI_OK;

@@ -94,6 +94,16 @@ def test_control_characters_of_a_file_reach_no_terminal(validate):
     assert "\x1b" not in validate('#cloud-config\n"a\\e[2Jb": 1\n').stdout
 
 
+def test_a_files_name_that_no_terminal_and_no_json_can_hold_is_shown_as_it_can_be(tmp_path):
+    file = os.fsencode(tmp_path) + b"/\x1b[31m\xff.yaml"
+    with open(file, "w", encoding="ascii") as out:
+        out.write(BROKEN)
+    for option in ((), ("--json",)):
+        done = subprocess.run([PIAGENT, "validate", file, *option], capture_output=True, timeout=60, check=False)
+        assert done.returncode == USAGE and b"\x1b" not in done.stdout + done.stderr, done
+        assert (tmp_path.name + "/?[31m?.yaml").encode() in done.stdout, done
+
+
 def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path):
     (tmp_path / "said").write_text(ANNOTATED)
     done = validate(SLIPS, "--json", cloud_init=f"/bin/cat {tmp_path}/said")
