@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/cli/bar.h"
 
 #define EVENT_LINE_MAX ((size_t)256 << 10)
 #define BREAKS_MAX     5 /* an agent that dies that often is not started again */
@@ -179,6 +180,7 @@ static void draw(struct cli_follow *leader)
     pi_auto_buf struct pi_buf text = {0};
     unsigned width = cli_screen_width(&leader->screen), room = cli_screen_height(&leader->screen);
     unsigned lines = 0, left_out = 0;
+    char more[32];
     int r = 0;
     for (struct cli_follow *follow = leader; follow && r == 0; follow = follow->next) {
         if (follow->settled || cli_view_is_over(&follow->view))
@@ -191,8 +193,9 @@ static void draw(struct cli_follow *leader)
         if (r == 0)
             r = cli_view_render(&follow->view, pi_monotonic_ms(), width, &text);
     }
-    if (left_out)
-        pi_buf_printf(&text, "\nand %u more", left_out);
+    snprintf(more, sizeof more, "and %u more", left_out);
+    if (r == 0 && left_out && (r = pi_buf_puts(&text, "\n")) == 0)
+        r = cli_fit(more, width, &text);
     if (r == 0 && lines)
         cli_screen_status(&leader->screen, text.data);
 }

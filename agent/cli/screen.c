@@ -29,7 +29,7 @@ unsigned cli_screen_width(const struct cli_screen *screen)
     if (!screen->redraws)
         return 200;
     /* One less than there is: a character in the last column would wrap on some terminals. */
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1u : 79u;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
 }
 
 unsigned cli_screen_height(const struct cli_screen *screen)
@@ -37,7 +37,7 @@ unsigned cli_screen_height(const struct cli_screen *screen)
     struct winsize size;
     if (!screen->redraws)
         return UINT_MAX;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row - 1u : 23u;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row - 1u : 23u;
 }
 
 /* To the first column of the first line, and the old ones go. */

@@ -186,6 +186,14 @@ static int check(const struct cli_wait *how, const struct api_instance *instance
                      instance->name, instance->state, instance->name);
 }
 
+/* A machine that is named twice is one. */
+static bool is_known(const struct api_instance *instances, unsigned count, const char *name)
+{
+    while (count > 0 && strcmp(instances[count - 1].name, name) != 0)
+        count--;
+    return count > 0;
+}
+
 static int run_wait(const struct cli_call *call, struct pi_error *err)
 {
     const struct wait_options *options = call->values;
@@ -194,14 +202,19 @@ static int run_wait(const struct cli_call *call, struct pi_error *err)
                            .timeout_ms = options->timeout_ms};
     pi_auto_agent struct cli_agent agent = {0};
     struct api_instance instances[CLI_WAIT_MAX] = {0};
+    unsigned count = 0;
     int r = cli_connect(&agent, err);
-    for (unsigned i = 0; r == 0 && i < call->count; i++)
-        if ((r = cli_get_instance(&agent, call->operands[i], &instances[i], err)) == 0)
-            r = check(&how, &instances[i], err);
+    for (unsigned i = 0; r == 0 && i < call->count; i++) {
+        if (is_known(instances, count, call->operands[i]))
+            continue;
+        r = cli_get_instance(&agent, call->operands[i], &instances[count], err);
+        if (r == 0)
+            r = check(&how, &instances[count++], err);
+    }
     if (r == 0)
-        r = cli_wait(&how, &agent, instances, call->count, err);
-    for (unsigned i = 0; i < call->count; i++)
-        cli_instance_done(&instances[i]);
+        r = cli_wait(&how, &agent, instances, count, err);
+    while (count > 0)
+        cli_instance_done(&instances[--count]);
     return r;
 }
 

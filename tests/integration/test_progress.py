@@ -5,8 +5,9 @@ import os
 import signal
 
 import boot_sectors
+import pexpect
 import pytest
-from piagent import CONFLICT, GUEST, TIMEOUT, User, wait_for
+from piagent import CONFLICT, GUEST, PIAGENT, TIMEOUT, User, wait_for
 from test_hostile_guest import Guest
 
 BOOT = b"SeaBIOS (version 1)\r\nGRUB loading.\r\n[    0.000000] Linux version 6\r\nWelcome to \x1b[1mDebian\x1b[0m!\r\nbox login: "
@@ -61,6 +62,24 @@ def test_several_are_waited_for_at_once_and_each_says_how_it_goes(user):
         assert f"{name}: ready" in out
     again = user.call("wait", *names)
     assert (again.returncode, again.stderr) == (0, "one: ready\ntwo: ready\n")
+
+
+def test_a_machine_that_is_named_twice_is_waited_for_once(user):
+    user.boot("box", boot_sectors.says(user.home, BOOT))
+    command = user.start("wait", "box", "box")
+    boot_to_the_end(Guest(user, "box"), "FAIL", ["modules-final/config-scripts-user"])
+    code, out = finish(command)
+    assert code == GUEST and out.count("cloud-init failed") == 1, out
+
+
+def test_progress_fits_a_small_terminal(user):
+    names, rows, columns = ["one", "two", "three"], 2, 10
+    user.boot_all(names, boot_sectors.says(user.home, BOOT))
+    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=30, dimensions=(rows, columns), encoding="utf-8")
+    terminal.expect(r"\x1b\[A")  # drawn, and now drawn again
+    first = terminal.before.replace("\x1b[K", "").rstrip("\r").split("\r\n")
+    terminal.close()
+    assert len(first) == rows and max(len(line.strip("\r")) for line in first) < columns, first
 
 
 def test_the_second_boot_has_an_estimate(user):
