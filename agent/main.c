@@ -1,5 +1,6 @@
 /* One executable, four programs: the command line, the agent, its worker, and the network of isolated
  * machines. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -15,8 +16,18 @@ static bool is_agent(int argc, char **argv)
     return argc >= 2 && !strcmp(argv[1], "agent") && (argc == 2 || pi_starts_with(argv[2], "--ready-fd"));
 }
 
+/* What is opened next would take the place of a standard descriptor that is closed, and get what is written
+ * there. These can only be used the wrong way, so that it fails as before (EBADF). */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+            return; /* there is no /dev/null: nothing more can be done */
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     pi_json_protect();
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is a failed write (EFBIG), and no death */
     if (is_agent(argc, argv))

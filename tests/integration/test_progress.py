@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import boot_sectors
 import pexpect
@@ -142,6 +143,14 @@ def test_events_are_json_lines_with_the_machines_name(user):
     events = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and {event["name"] for event in events} == {"box"}
     assert events[0]["kind"] == "boot" and "ready" in [event.get("state") for event in events]
+
+
+def test_events_that_nobody_can_get_are_an_error(user):
+    """Where standard output is closed, the connection to the agent would take its place."""
+    user.boot("box", boot_sectors.says(user.home, BOOT))
+    done = subprocess.run(["sh", "-c", f"exec {PIAGENT} events box >&-"], env=user.env, stderr=subprocess.PIPE, text=True,
+                          timeout=60, check=False)
+    assert done.returncode != 0 and "Bad file descriptor" in done.stderr, done
 
 
 def test_a_stopped_machine_is_waited_for_only_as_far_as_it_can_come(user):
