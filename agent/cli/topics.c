@@ -27,7 +27,8 @@ static const struct cli_topic json = {
     .section = "JSON OUTPUT",
     .intro =
         "A command with --json prints one JSON object on standard output and nothing for people; what streams "
-        "(image fetch, and what follows a boot) prints an object a line. On a terminal it is indented.\n\n"
+        "(image fetch, and what follows a boot) prints an object a line, and validate a list with an object "
+        "for each file. On a terminal it is indented.\n\n"
         "Keys tell units: _bytes, _mib, _ms. A time is in milliseconds since 1970 (created_ms), a duration in "
         "milliseconds. An absent key is a value that there is not.\n\n"
         "An error is one line on standard error, {\"error\": {\"kind\": KIND, \"message\": TEXT}}; a stream "
