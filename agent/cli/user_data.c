@@ -52,8 +52,12 @@ int cli_user_data_check(const char *path, const struct pi_buf *text, bool accept
     if (!first || accept)
         return 0;
     seed_finding_format(first, line, sizeof line);
-    if (findings->errors == 1)
-        return pi_refuse(err, PI_USAGE, "%s: %s; nothing was made", path, line);
-    return pi_refuse(err, PI_USAGE, "%s: %s; piagent validate shows this and %zu more; nothing was made",
-                     path, line, findings->errors - 1);
+    char more[40] = "";
+    if (findings->errors > 1)
+        snprintf(more, sizeof more, " and %zu more", findings->errors - 1);
+    return pi_refuse(
+        err, PI_USAGE,
+        "%s: %s; nothing was made: piagent validate shows this%s in the file, --user-data-unchecked "
+        "boots it all the same",
+        path, line, more);
 }

@@ -133,7 +133,7 @@ def test_run_refuses_errors_and_goes_on_after_warnings(user):
     file.write_text(BROKEN)
     done = user.call(*words, timeout=60)
     assert done.returncode == USAGE and "line 4, column 11: packages: " in done.stderr
-    assert "piagent validate shows this and 1 more; nothing was made" in done.stderr
+    assert "nothing was made: piagent validate shows this and 1 more in the file" in done.stderr
     assert user.call("status", "box").returncode == NOT_FOUND
     # An image that nobody vouches for is the next thing that is refused.
     words.remove("--image-unverified")
