@@ -167,6 +167,7 @@ static void powerdown(struct instance *instance, struct api_call *call)
 struct pending {
     struct instance *instance;
     struct api_call *call;
+    struct vm_event done; /* what the answer says; QEMU's own event, and what that leads to, may come later */
 };
 
 static void on_answered(int result, const json_t *data, const char *why, void *user)
@@ -179,6 +180,7 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
                   pending->instance->record.spec.name, why);
         api_reply_error(pending->call, &err);
     } else {
+        instance_feed(pending->instance, &pending->done);
         reply_view(pending->instance, pending->call, 200);
     }
     instance_unref(pending->instance);
@@ -186,7 +188,7 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
 }
 
 static void ask_qemu(struct instance *instance, struct api_call *call, enum qmp_command command,
-                     const char *what, bool allowed)
+                     enum vm_event_type done, const char *what, bool allowed)
 {
     struct pi_error err;
     struct pending *pending = NULL;
@@ -203,7 +205,7 @@ static void ask_qemu(struct instance *instance, struct api_call *call, enum qmp_
         return;
     }
     if ((pending = malloc(sizeof *pending))) {
-        *pending = (struct pending){.instance = instance, .call = call};
+        *pending = (struct pending){.instance = instance, .call = call, .done = {.type = done}};
         instance_ref(instance);
         if (qmp_link_execute(instance->qmp, command, INSTANCE_QMP_MS, on_answered, pending) == 0)
             return;
@@ -221,18 +223,18 @@ static bool runs(const struct instance *instance)
 
 static void reset(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_SYSTEM_RESET, "reset",
+    ask_qemu(instance, call, QMP_SYSTEM_RESET, VM_EVENT_RESET, "reset",
              runs(instance) || instance->record.state == VM_PAUSED);
 }
 
 static void pause_(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_STOP, "paused", runs(instance));
+    ask_qemu(instance, call, QMP_STOP, VM_EVENT_STOPPED, "paused", runs(instance));
 }
 
 static void resume(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_CONT, "resumed", instance->record.state == VM_PAUSED);
+    ask_qemu(instance, call, QMP_CONT, VM_EVENT_CONTINUED, "resumed", instance->record.state == VM_PAUSED);
 }
 
 static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)
