@@ -105,10 +105,10 @@ static int key_compare(const void *a, const void *b)
 /* The mapping ends: no key of it may be there twice. Its keys are forgotten. */
 static void keys_close(struct check *check, size_t first)
 {
-    struct key *keys = check->keys + first;
     size_t count = check->key_count - first;
     if (count == 0)
-        return;
+        return; /* there may be no keys at all: an alias as a key is none */
+    struct key *keys = check->keys + first;
     qsort(keys, count, sizeof *keys, key_compare);
     for (size_t i = 1; i < count; i++)
         if (strcmp(keys[i - 1].text, keys[i].text) == 0 && strcmp(keys[i].text, "<<") != 0)
