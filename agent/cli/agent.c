@@ -27,10 +27,11 @@ static int print_agent(const json_t *reply, struct pi_error *err)
     int r = api_read(agent, reply, &agent, err);
     if (r == 0)
         printf("piagent %s, process %" PRIu64 ", up %s\n"
-               "%" PRIu64 " machines, %" PRIu64 " running; seeds at 127.0.0.1:%" PRIu64 "; state in %s\n",
+               "%" PRIu64 " machine%s, %" PRIu64 " running; seeds at 127.0.0.1:%" PRIu64 "; state in %s\n",
                agent.version ? agent.version : "-", agent.pid,
-               pi_duration_format(pi_realtime_ms() - agent.started_ms, up), agent.instances, agent.running,
-               agent.imds_port, agent.state_folder ? agent.state_folder : "-");
+               pi_duration_format(pi_realtime_ms() - agent.started_ms, up), agent.instances,
+               agent.instances == 1 ? "" : "s", agent.running, agent.imds_port,
+               agent.state_folder ? agent.state_folder : "-");
     api_done(agent, &agent);
     return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
 }

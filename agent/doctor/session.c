@@ -29,8 +29,8 @@ void doctor_check_agent(const struct doctor_host *host, int arg, struct doctor_f
                    (int)agent->pid, agent->version);
         doctor_mend(ret, "piagent agent stop; machines run on, and the next command starts this version");
     } else {
-        doctor_say(ret, DOCTOR_OK, "process %d answers: %" PRIu64 " machines, %" PRIu64 " running",
-                   (int)agent->pid, agent->instances, agent->running);
+        doctor_say(ret, DOCTOR_OK, "process %d answers: %" PRIu64 " machine%s, %" PRIu64 " running",
+                   (int)agent->pid, agent->instances, agent->instances == 1 ? "" : "s", agent->running);
     }
 }
 
