@@ -414,6 +414,7 @@ static void configuration_is_read(void **state)
     const struct folder *f = *state;
     struct pi_paths paths = paths_below(f);
     const struct doctor_host host = {.root = f->path, .paths = &paths};
+    unsetenv("PIAGENT_FEDORA_INDEX_URL"); /* which would beat the file */
     struct doctor_finding ret = examine(doctor_check_config, 0, &host);
     assert_finding(&ret, DOCTOR_OK, "not there, and not needed", NULL);
     host_file(f, "/config/piagent/config.json", "{\"fedora_url\": 7}");
