@@ -50,7 +50,8 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->state, instance->state);
     COPY(view->reason, instance->reason);
     describe(view);
-    if (cli_state_is_over(view->state) || instance->started_ms > now_realtime_ms || !instance->started_ms)
+    bool boots = !cli_state_is_over(view->state) && strcmp(view->state, "stopping") != 0;
+    if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;
     uint64_t age_ms = now_realtime_ms - instance->started_ms;
     view->since_ms = age_ms < now_monotonic_ms ? now_monotonic_ms - age_ms : 0;
@@ -71,6 +72,8 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         view->stage[0] = view->step[0] = '\0';
     } else if (!strcmp(view->state, "running") && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
+    } else if (!strcmp(view->state, "stopping")) {
+        view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
     }
     if (!strcmp(view->state, "ready")) {
         view->panicked = false;

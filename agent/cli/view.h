@@ -24,7 +24,7 @@ struct cli_view {
     uint64_t step_ms;  /* monotonic: since when */
     uint64_t left_ms;  /* about how long until it is ready, counted from left_at_ms; 0 = not known */
     uint64_t left_at_ms;
-    uint64_t since_ms; /* monotonic: when what is timed began: the start, or before it the request */
+    uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
     bool panicked;     /* the guest's kernel did, and no boot came to its end since */

@@ -162,6 +162,24 @@ static void a_machine_that_runs_already_is_as_old_as_its_start(void **state)
     assert_string_equal(line.data, "web: cloud-init: modules-config (1m05s)");
 }
 
+static void a_stop_is_timed_from_its_own_beginning(void **state)
+{
+    struct cli_view view;
+    char name[] = "web", running[] = "running", stopping[] = "stopping";
+    struct api_instance instance = {.name = name, .state = running, .started_ms = 940000, .last_event = 17};
+    struct api_event stop = EVENT(STATE, .seq = 18, .state = stopping, .monotonic_ms = 501000);
+    pi_auto_buf struct pi_buf told = {0}, line = {0}, later = {0};
+    (void)state;
+    cli_view_init(&view, &instance, 500000, 1000000);
+    cli_view_event(&view, &stop, &told);
+    assert_int_equal(cli_view_render(&view, 504000, 100, &line), 0);
+    assert_string_equal(line.data, "web: stopping (3.0s)");
+    instance.state = stopping;
+    cli_view_init(&view, &instance, 500000, 1000000);
+    assert_int_equal(cli_view_render(&view, 502000, 100, &later), 0);
+    assert_string_equal(later.data, "web: stopping (2.0s)");
+}
+
 static void an_image_line_fits_every_width(void **state)
 {
     static const struct {
@@ -281,6 +299,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_a_machine_that_lives_is_told_always),
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
         cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
+        cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(control_sequences_do_not_reach_the_terminal),
