@@ -29,6 +29,7 @@ int main(int argc, char **argv)
 {
     hold_standard_descriptors();
     pi_json_protect();
+    signal(SIGCHLD, SIG_DFL); /* where a parent ignored it, no child would tell how it ended */
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is a failed write (EFBIG), and no death */
     if (is_agent(argc, argv))
         return agent_main(argc - 1, argv + 1);

@@ -182,6 +182,26 @@ static int await_other(struct cli_agent *agent, struct pi_error *err)
     return cli_refuse_lost(&agent->paths, cli_agent_process(&agent->paths), err);
 }
 
+/* Only one command starts an agent. One that was itself stopped meanwhile (Ctrl-Z) starts none. */
+static int lock_start(const struct cli_agent *agent, int fd, struct pi_error *err)
+{
+    uint64_t begin = pi_monotonic_ms(), waited;
+    for (bool told = false; flock(fd, LOCK_EX | LOCK_NB) < 0; usleep(20000)) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return pi_fail(err, errno, "cannot lock %s/start.lock", agent->paths.runtime);
+        waited = pi_monotonic_ms() - begin;
+        if (waited >= PATIENCE_MS && !told)
+            fprintf(stderr, "another command is starting the agent: waiting for it\n");
+        told = waited >= PATIENCE_MS;
+        if (waited >= START_MS)
+            return pi_refuse(err, PI_AGENT,
+                             "another command has been starting the agent for %u s: end it, where it is "
+                             "stopped (fuser %s/start.lock names it)",
+                             START_MS / 1000, agent->paths.runtime);
+    }
+    return 0;
+}
+
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
 {
     int r = ping(agent, err);
@@ -191,8 +211,10 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
     if (dir < 0)
         return dir;
     pi_auto_close int lock = openat(dir, "start.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock < 0 || flock(lock, LOCK_EX) < 0)
-        return pi_fail(err, errno, "cannot lock %s/start.lock", agent->paths.runtime);
+    if (lock < 0)
+        return pi_fail(err, errno, "cannot open %s/start.lock", agent->paths.runtime);
+    if ((r = lock_start(agent, lock, err)) < 0)
+        return r;
     /* Whoever had the lock before may have started one. */
     r = ping(agent, err);
     if (r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT)

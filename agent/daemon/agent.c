@@ -21,7 +21,10 @@
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/sockets.h"
+#include "agent/vm/ports.h"
 
+#define MACHINES_MS 2000
+#define PORT_TRIES  5u           /* another program may take one between the look and the bind */
 #define STATE_FILE  "agent.json" /* in pi_paths.state: the IMDS port, kept from one agent to the next */
 #define IMDS_SOCKET "imds.sock"
 
@@ -155,21 +158,21 @@ static uint16_t remembered_port(const struct agent *agent, int state_fd)
 }
 
 /* The port is part of what running guests know, so it stays; only where another program took it meanwhile is
- * a new one chosen. */
+ * a new one chosen. Not an ephemeral one: any connection of this host's could have it while no agent runs. */
 static int listen_imds(struct agent *agent, int state_fd, struct pi_error *err)
 {
-    uint16_t port = remembered_port(agent, state_fd), wanted = port;
-    int fd = socket_listen_loopback(&port, err);
-    if (fd == -EADDRINUSE && wanted) {
-        port = 0;
-        fd = socket_listen_loopback(&port, err);
-        agent_log(
-            "port %u was taken by another program: the seeds are on port %u now; guests that run already cannot report",
-            wanted, port);
-    }
+    uint16_t wanted = remembered_port(agent, state_fd), port = wanted;
+    int fd = wanted ? socket_listen_loopback(&port, err) : -EADDRINUSE;
+    for (unsigned i = 0; fd == -EADDRINUSE && i < PORT_TRIES; i++)
+        if ((fd = vm_port_pick(NULL, NULL, &port, err)) == 0)
+            fd = socket_listen_loopback(&port, err);
     if (fd < 0)
         return fd;
     agent->imds_port = port;
+    if (wanted && port != wanted)
+        agent_log(
+            "port %u was taken by another program: the seeds are on port %u now; guests that run already cannot report",
+            wanted, port);
     if (port != wanted) {
         char text[64];
         snprintf(text, sizeof text, "{\"imds_port\": %u}\n", port);
@@ -270,6 +273,25 @@ static void raise_limits(void)
     }
 }
 
+/* The lock above is of the sockets' folder, and another agent of this user may have been started with another
+ * one. Who has just died may leave a child that holds the lock until it notices. */
+static int take_machines(const struct agent *agent, struct pi_error *err)
+{
+    for (uint64_t end = pi_monotonic_ms() + MACHINES_MS; flock(agent->instances_fd, LOCK_EX | LOCK_NB) < 0;
+         usleep(20000)) {
+        if (errno != EWOULDBLOCK)
+            return pi_fail(err, errno, "cannot lock %s", agent->paths.instances);
+        if (pi_monotonic_ms() >= end)
+            return pi_refuse(
+                err, PI_AGENT,
+                "another agent of yours, started with another XDG_RUNTIME_DIR than this one (its "
+                "sockets: %s), looks after the machines in %s: set XDG_RUNTIME_DIR as it was "
+                "there, or end that agent",
+                agent->paths.runtime, agent->paths.instances);
+    }
+    return 0;
+}
+
 static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
@@ -291,6 +313,8 @@ static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
         return state_fd;
     if ((agent->instances_fd = pi_dir_open(agent->paths.instances, err)) < 0)
         return agent->instances_fd;
+    if ((r = take_machines(agent, err)) < 0)
+        return r;
     pi_temp_sweep(runtime_fd);
     pi_temp_sweep(state_fd);
     boots_load(agent, state_fd);

@@ -12,13 +12,6 @@
 
 #define FEDORA_MS 3000u
 
-static bool none_taken(uint16_t port, void *user)
-{
-    (void)port;
-    (void)user;
-    return false;
-}
-
 void doctor_check_ports(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     uint16_t port;
@@ -28,7 +21,7 @@ void doctor_check_ports(const struct doctor_host *host, int arg, struct doctor_f
     if (vm_port_check("127.0.0.1", 0, &err) < 0) {
         doctor_say(ret, DOCTOR_FAIL, "no port of 127.0.0.1 can be listened at: %s", err.text);
         doctor_mend(ret, "%sip link set lo up", doctor_sudo());
-    } else if (vm_port_pick(none_taken, NULL, &port, &err) < 0) {
+    } else if (vm_port_pick(NULL, NULL, &port, &err) < 0) {
         doctor_say(ret, DOCTOR_FAIL, "%s", err.text);
         doctor_mend(ret, "ss -ltnp tells who has them");
     } else {

@@ -183,9 +183,11 @@ static unsigned on_exited(struct vm_life *life, bool fallback)
         *life = (struct vm_life){.state = VM_STARTING, .fell_back = true};
         return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;
     }
+    /* The button was pressed, and nothing else was sent: a guest that heard it is seen to be off first. */
+    bool crashed = life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN && !life->shutdown_seen;
     if (life->state == VM_STARTING)
         life->state = VM_FAILED;
-    else if (life->state == VM_STOPPING)
+    else if (life->state == VM_STOPPING && !crashed)
         life->state = VM_STOPPED;
     else if (vm_state_is_live(life->state))
         life->state = VM_LOST;

@@ -47,7 +47,7 @@ int vm_port_pick(bool (*taken)(uint16_t port, void *user), void *user, uint16_t 
     start %= PICK_COUNT;
     for (uint32_t i = 0; i < PICK_COUNT; i++) {
         uint16_t port = (uint16_t)(PICK_FIRST + (start + i) % PICK_COUNT);
-        if (!taken(port, user) && vm_port_check("127.0.0.1", port, NULL) == 0) {
+        if ((!taken || !taken(port, user)) && vm_port_check("127.0.0.1", port, NULL) == 0) {
             *ret = port;
             return 0;
         }

@@ -1,5 +1,6 @@
 """Bad input: one line that says what to do, the documented exit code, and nothing left behind."""
 
+import fcntl
 import os
 import pathlib
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User
+from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +186,45 @@ def test_a_socket_path_that_is_too_long_is_refused():
         ordinary, user.env["XDG_RUNTIME_DIR"] = user.env["XDG_RUNTIME_DIR"], str(long)
         assert "XDG_RUNTIME_DIR" in user.refused(HOST, "ps")
         user.env["XDG_RUNTIME_DIR"] = ordinary
+
+
+def test_a_second_agent_with_other_sockets_leaves_the_machines_alone(disk):
+    with User() as user, socket.create_server(("127.0.0.1", 0)) as silent:
+        user.boot("pi", disk)
+        half = f"http://127.0.0.1:{silent.getsockname()[1]}/half.qcow2"
+        assert user.create("half", image=half, image_unverified=True, arch="x86_64")[0] == 202
+        before = user.ps(), user.api("GET", "/v1/agent")[1]["imds_port"]
+        other = user.home / "other"
+        other.mkdir(mode=0o700)
+        ordinary, user.env["XDG_RUNTIME_DIR"] = user.env["XDG_RUNTIME_DIR"], str(other)
+        said = user.refused(AGENT, "ps")
+        assert str(other) in said and str(user.home / "data/piagent/instances") in said and "XDG_RUNTIME_DIR" in said
+        user.env["XDG_RUNTIME_DIR"] = ordinary
+        user.kill_agent()
+        user.do("ps")
+        after = user.ps()
+        assert [machine["name"] for machine in after] == ["pi"]  # what was being made ends with its agent
+        assert (after[0]["pid"], user.api("GET", "/v1/agent")[1]["imds_port"]) == (before[0][1]["pid"], before[1])
+
+
+def test_who_waits_for_another_command_that_starts_the_agent_says_so():
+    with User() as user:
+        user.do("ps")
+        user.do("agent", "stop")
+        with open(user.runtime / "start.lock", "r+", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            waits = user.start("ps")
+            assert waits.stdout.readline() == "another command is starting the agent: waiting for it\n"
+        assert "no machine" in waits.communicate(timeout=30)[0] and waits.returncode == 0
+
+
+def test_a_parent_that_ignores_its_children_keeps_no_machine_from_being_made(disk):
+    ignoring = 'trap "" CHLD; exec "$@"'
+    with User() as user:
+        run = user.start("run", "pi", "--image", disk, "--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M",
+                         through=["bash", "-c", ignoring, "sh"])
+        wait_for("it runs", lambda: b"\n" in user.console("pi") or run.poll() is not None, 60)
+        assert user.state("pi") == "running"
 
 
 def test_an_agent_that_does_not_run_is_said_and_started_by_what_needs_it():
