@@ -7,6 +7,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/follow.h"
 #include "agent/cli/table.h"
+#include "agent/cli/wait.h"
 
 #define NAMES_MAX 64
 
@@ -125,6 +126,8 @@ static int await_stop(struct task *task, const char *name, struct api_instance *
         if (r == 0 && follow.signal)
             return pi_refuse(err, PI_FAILED, "interrupted; %s goes on stopping", name);
     }
+    if (r == 0 && instance->name && !strcmp(follow.view.state, "lost"))
+        return cli_tell_over(&follow, true, err);
     if (r < 0 || !instance->name || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
         return r;
     cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));

@@ -63,6 +63,31 @@ static void hide_key(const char *key, char *text)
         memset(at, '*', strlen(key));
 }
 
+/* Saved with the state that it leads to. Once it is told, only worse news is: a guest may repeat itself as
+ * often as it likes. */
+static void on_boot_done(struct instance *instance, const struct imds_report *report)
+{
+    struct vm_record *record = &instance->record;
+    /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
+     * not tell. */
+    bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
+    if (record->cloud_init_result[0] && (success || !strcmp(record->cloud_init_result, "FAIL")))
+        return;
+    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
+             !success                           ? "FAIL"
+             : record->user_data_problems.count ? "WARN"
+                                                : results[report->result]);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+}
+
+/* cloud-init begins with this stage once in a boot: after its last one, the guest has booted anew while no
+ * agent heard QEMU say so. */
+static bool begins_another_boot(const struct vm_record *record, const struct imds_report *report)
+{
+    return record->cloud_init_result[0] && report->event == IMDS_EVENT_START &&
+           !strcmp(report->stage, "init-network");
+}
+
 static void on_reported(void *owner, const struct imds_report *report, void *user)
 {
     struct instance *instance = owner;
@@ -78,6 +103,8 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
         on_user_data_problem(instance, text);
         return;
     }
+    if (begins_another_boot(record, report))
+        instance_missed_reset(instance);
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
         remember(&record->failed_modules, FAILED_MODULES_MAX, report->name);
@@ -90,17 +117,8 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
                               .result = (char *)results[report->result],
                               .guest_ms = report->timestamp_ms,
                               .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
-    if (!imds_report_ends_boot(report))
-        return;
-    /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
-     * not tell. */
-    bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
-    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
-             !success                           ? "FAIL"
-             : record->user_data_problems.count ? "WARN"
-                                                : results[report->result]);
-    instance_save(instance);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+    if (imds_report_ends_boot(report))
+        on_boot_done(instance, report);
 }
 
 const struct imds_handler instance_imds_handler = {.served = on_served, .reported = on_reported};

@@ -152,6 +152,8 @@ void instance_lose_monitor(struct instance *instance, int reason, const char *wh
 /* Whether QEMU can be asked now, and has proven to be this instance's. */
 bool instance_has_monitor(const struct instance *instance);
 void instance_ask_cont(struct instance *instance);
+/* The guest has booted anew, and QEMU's event was not heard: what the event would have done. */
+void instance_missed_reset(struct instance *instance);
 /* Goes on after a full disk when there is room, or looks again later. */
 void instance_look_for_room(void *instance);
 void instance_reconnect(void *instance);

@@ -241,8 +241,8 @@ static void on_ended(void *user)
     bool aborted = instance->record.state == VM_STARTING && instance->record.rung == VM_RUNG_NONE &&
                    instance->record.accel == VM_ACCEL_KVM && code > 128;
     bool fallback = aborted && instance_may_fall_back(instance);
-    bool expected =
-        instance->record.shutdown_seen || instance->record.relaunch || instance->record.state == VM_STOPPING;
+    bool expected = instance->record.shutdown_seen || instance->record.relaunch ||
+                    (instance->record.state == VM_STOPPING && instance->record.rung > VM_RUNG_POWERDOWN);
     if (fallback)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
     else if (aborted && !instance->reason_is_news)

@@ -251,6 +251,13 @@ static void on_reset(struct instance *instance, bool guest)
     instance_tell_boot(instance, guest ? "rebooted" : "reset");
 }
 
+void instance_missed_reset(struct instance *instance)
+{
+    if (budget_spend(&instance->events_budget, EVENT_PRICE, EVENTS_BURST, EVENTS_PER_SECOND,
+                     pi_monotonic_ms()))
+        on_reset(instance, true);
+}
+
 static void act_on(struct instance *instance, const struct qmp_event_info *info)
 {
     switch (info->kind) {

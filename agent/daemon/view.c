@@ -23,7 +23,7 @@ static const char *stopped_by(const struct vm_record *record)
         return NULL;
     if (record->guest_powered_off)
         return record->rung == VM_RUNG_POWERDOWN ? "powerdown" : "guest";
-    return record->rung == VM_RUNG_NONE ? NULL : vm_rung_names[record->rung];
+    return record->rung <= VM_RUNG_POWERDOWN ? NULL : vm_rung_names[record->rung];
 }
 
 #define REASON_MAX sizeof(((struct vm_record *)0)->reason)

@@ -10,7 +10,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, CONFLICT, LIVE, PIAGENT, User, fake_qemu, is_running, wait_for
+from piagent import AGENT, CONFLICT, GUEST, LIVE, PIAGENT, User, fake_qemu, is_running, wait_for
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def test_the_next_agent_takes_over_the_same_qemu_in_each_state(user):
     user.do("pause", "rests")
     user.wait_state("rests", "paused", 10)
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
+    assert 20000 <= port < 30000  # no connection of this host's gets it by chance
     before = shown(user)
     user.kill_agent()
     assert shown(user) == before
@@ -98,6 +99,20 @@ def test_a_poweroff_that_no_agent_saw_is_a_stop_and_no_loss(user):
     assert machine["stopped_by"] == "guest", machine
     user.do("rm", "off")
     assert user.leftovers() == []
+
+
+def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_poweroff(user):
+    pids = [machine["pid"] for machine in user.boot_all(["watched", "alone"], boot_sectors.deaf(user.home))]
+    powerdown = user.start("powerdown", "watched", "--timeout", "60s")
+    user.wait_state("watched", "stopping", 10)
+    os.kill(pids[0], signal.SIGKILL)
+    said = powerdown.communicate(timeout=30)[0]
+    assert powerdown.returncode == GUEST and "watched was lost: QEMU ended (" in said and "powered itself off" not in said, said
+    assert user.api("POST", "/v1/instances/alone/powerdown", {})[0] == 202
+    user.kill_agent()
+    kill_qemu(pids[1])
+    machine = user.wait_state("alone", "lost", 20)
+    assert "ended while no agent" in machine["reason"] and "stopped_by" not in machine, machine
 
 
 # What QEMU came to while no agent ran, the state and accelerator on record, and what the next agent makes of it: a state, with its reason.

@@ -80,6 +80,35 @@ def test_a_log_and_an_old_console_are_shown_without_anything_that_a_terminal_act
     attached.expect(pexpect.EOF)
 
 
+def test_a_boot_that_is_reported_again_and_again_is_written_down_once(user):
+    user.boot("box", boot_sectors.deaf(user.home))
+    guest, record = Guest(user, "box"), user.instances / "box/record.json"
+    guest.report("modules-final", "SUCCESS")
+    assert user.state("box") == "ready"
+    written = record.stat().st_ino  # each writing is a new file
+    for result in ("SUCCESS", "WARN", "SUCCESS"):
+        guest.report("modules-final", result)
+    assert user.state("box") == "ready" and record.stat().st_ino == written
+    guest.report("modules-final", "FAIL")  # worse news is news
+    assert user.status("box")["cloud_init"] == "failed" and record.stat().st_ino != written
+
+
+def test_a_reboot_that_only_the_guest_tells_of_begins_a_boot(user):
+    """QEMU's own event went by while no agent ran."""
+    user.boot("box", boot_sectors.deaf(user.home))
+    guest = Guest(user, "box")
+    guest.report("modules-final", "SUCCESS")
+    assert user.state("box") == "ready"
+    guest.report("init-network/activate-datasource")
+    machine = user.status("box")
+    assert (machine["state"], machine["cloud_init"]) == ("running", "running"), machine
+    guest.report("init-network", "SUCCESS")
+    guest.report("modules-final", "SUCCESS")
+    assert user.state("box") == "ready"
+    boots = [event["text"] for event in user.events("box") if event["kind"] == "boot"]
+    assert boots == ["started", "rebooted"]
+
+
 def test_what_it_reports_reaches_no_terminal_as_it_is(user):
     disk = boot_sectors.deaf(user.home)
     run = pexpect.spawn(PIAGENT, ["run", "box", "--image", disk, "--image-unverified", "--arch", "x86_64", "--accel", "tcg",

@@ -262,7 +262,7 @@ static const struct {
     ENDED(IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}),
     ENDED(IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), {.state = VM_LOST}),
     ENDED(IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}),
-    ENDED(IN(ASKED), {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN}),
+    ENDED(IN(ASKED), {.state = VM_LOST, .rung = VM_RUNG_POWERDOWN}),
     ENDED(IN(HEARD),
           {.state = VM_STOPPED, .rung = VM_RUNG_POWERDOWN, .shutdown_seen = true, .guest_powered_off = true}),
     ENDED(IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}),
@@ -469,6 +469,15 @@ static void stop_climbs_every_rung_and_stays_on_the_last(void **state)
     assert_false(life.guest_powered_off);
 }
 
+static void qemu_that_dies_while_its_guest_is_to_power_off_is_lost(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, POWERDOWN, RESEND, EXITED);
+    assert_int_equal(life.state, VM_LOST);
+    assert_int_equal(last, GONE);
+    assert_false(life.guest_powered_off);
+}
+
 static void second_powerdown_changes_nothing(void **state)
 {
     (void)state;
@@ -588,6 +597,7 @@ int main(void)
         cmocka_unit_test(guest_that_panicked_is_not_ready_until_its_next_boot_is_done),
         cmocka_unit_test(stop_resends_powerdown_until_the_guest_listens),
         cmocka_unit_test(stop_climbs_every_rung_and_stays_on_the_last),
+        cmocka_unit_test(qemu_that_dies_while_its_guest_is_to_power_off_is_lost),
         cmocka_unit_test(second_powerdown_changes_nothing),
         cmocka_unit_test(paused_guest_is_woken_to_hear_the_power_button),
         cmocka_unit_test(qemu_that_outlives_its_guest_is_ended),
