@@ -271,8 +271,7 @@ static bool wants_json(const struct cli_command *command, char **argv)
     return *argv && !strcmp(*argv, "--json");
 }
 
-/* For tools, where people get cli_report()'s line. */
-static int report_json(const struct pi_error *err)
+int cli_report_json(const struct pi_error *err)
 {
     json_auto_t *error = cli_error_json(err), *line = json_pack("{s:O?}", "error", error);
     if (!error || !line || json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII) < 0)
@@ -293,7 +292,7 @@ static int run_command(const struct cli_command *command, char **argv, struct pi
     if (r == 0)
         r = operands.help ? help_one(command, err) : command->run(&call, err);
     cli_values_done(command, values);
-    return r < 0 && json ? report_json(err) : r;
+    return r < 0 && json ? cli_report_json(err) : r;
 }
 
 static int print_version(bool json, struct pi_error *err)

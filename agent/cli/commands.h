@@ -13,6 +13,9 @@ int cli_main(int argc, char **argv);
 /* Prints the error as it stands, "piagent: ..." in one line on standard error, and returns its exit code. */
 int cli_report(const struct pi_error *err);
 
+/* The same for tools, where --json was asked for: {"error": {...}}. */
+int cli_report_json(const struct pi_error *err);
+
 extern const struct cli_command cli_command_run, cli_command_start, cli_command_wait;
 extern const struct cli_command cli_command_ps, cli_command_status;
 extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;

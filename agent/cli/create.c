@@ -8,6 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/user_data.h"
 #include "agent/cli/words.h"
+#include "agent/image/checksum.h"
 #include "agent/image/ref.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -164,6 +165,10 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         r = add_environment(ret, err);
     if (r < 0)
         return r;
+    char digest[IMAGE_SHA256_LENGTH + 1];
+    if (options->image_sha256 && image_sha256_parse(options->image_sha256, digest) < 0)
+        return pi_refuse(err, PI_USAGE, "--image-sha256: '%.80s' is not a SHA-256: 64 hexadecimal digits",
+                         options->image_sha256);
     if (options->memory_bytes && !ret->memory_mib)
         return pi_refuse(err, PI_USAGE, "--memory: less than a mebibyte; write it as 512M or 1G");
     if (copy(&ret->name, name) < 0 || copy(&ret->image_sha256, options->image_sha256) < 0 ||

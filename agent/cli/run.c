@@ -192,7 +192,7 @@ static int start_all(struct cli_agent *agent, const struct cli_call *call, struc
         if (r < 0 && call->count == 1)
             return r;
         started += r == 0;
-        r = r < 0 ? cli_report(err) : PI_OK;
+        r = r >= 0 ? PI_OK : options->json ? cli_report_json(err) : cli_report(err);
         code = code ? code : r;
     }
     r = started ? cli_wait(&how, agent, instances, started, err) : PI_OK;

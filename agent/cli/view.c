@@ -162,8 +162,10 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
     if (finish && whole_stage && !strcmp(stage, "modules-final"))
         view->finished = true;
     if (failed && !whole_stage) {
-        char text[256];
-        COPY(text, event->text);
+        char text[256] = "";
+        /* What cloud-init says of a module's beginning, it mostly says again of its end: no reason. */
+        if (event->text && !strstr(event->text, " with frequency "))
+            COPY(text, event->text);
         pi_buf_printf(line, "cloud-init: %s/%s failed%s%s", stage, module, text[0] ? ": " : "", text);
         return CLI_TELL_ALWAYS;
     }

@@ -41,8 +41,10 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
         cli_tell_last_words(follow, &instance.failed_modules);
     for (size_t i = 0; i < instance.failed_modules.count; i++)
         pi_buf_printf(&modules, "%s%s", i ? ", " : ": ", instance.failed_modules.items[i]);
-    cli_screen_line(screen, "%s: cloud-init failed%s; look with: piagent logs %s, or piagent ssh %s", name,
-                    modules.data ? modules.data : "", name, name);
+    cli_screen_line(
+        screen,
+        "%s: cloud-init failed%s; why: piagent ssh %s -- cloud-init status --long, or piagent logs %s", name,
+        modules.data ? modules.data : "", name, name);
     return PI_GUEST;
 }
 
@@ -60,7 +62,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
     const char *reason = view->reason[0] ? view->reason : "no reason is known";
     if (view->error.kind != PI_OK) {
         *err = view->error;
-        return -EIO;
+        return pi_context(err, -EIO, "%s was not made", view->name);
     }
     if (!strcmp(view->state, "failed"))
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
@@ -140,7 +142,7 @@ static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi
                     return r;
                 if (r < 0)
                     cli_screen_clear(&leader->screen);
-                r = r < 0 ? cli_report(err) : r;
+                r = r >= 0 ? r : how->json ? cli_report_json(err) : cli_report(err);
                 code = code ? code : r;
             }
             waits = waits || !one->settled;

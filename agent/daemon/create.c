@@ -276,11 +276,15 @@ static int check_name(struct agent *agent, const char *name, struct pi_error *er
         return pi_refuse(err, PI_CONFLICT,
                          "a machine named %s runs on without its folder: end it first with: kill %d", name,
                          (int)pid);
-    return !other ? 0
-                  : pi_refuse(err, PI_CONFLICT,
-                              "the name %s is in use, %s: choose another one, or remove that machine with: "
-                              "piagent rm %s",
-                              name, vm_state_names[other->record.state], name);
+    if (!other)
+        return 0;
+    bool live = vm_state_is_live((enum vm_state)other->record.state);
+    return pi_refuse(
+        err, PI_CONFLICT,
+        "the name %s is in use, %s: choose another one, go on with that machine (piagent %s %s), or "
+        "remove it first (piagent rm %s%s)",
+        name, vm_state_names[other->record.state], live ? "console" : "start", name, live ? "--force " : "",
+        name);
 }
 
 static int make_folder(struct agent *agent, const char *name, struct pi_error *err)

@@ -67,6 +67,7 @@ struct instance {
     bool monitor_told;                     /* its loss was */
     uint64_t link_since_ms, link_delay_ms; /* when the monitor was connected to; before it is again */
     uint64_t room_tried_ms, room_delay_ms; /* the same for going on after a full disk */
+    uint64_t reset_ms;                     /* the newest reset, as one or more events */
     uint64_t disk_noted_ms;                /* one line tells a burst of failed requests */
     struct budget events_budget;           /* a hostile QEMU may send them without end */
     bool sign_seen;                        /* since QEMU's start */

@@ -20,6 +20,7 @@
 #define EVENTS_BURST      2000u
 #define EVENTS_PER_SECOND 50u
 #define EVENT_PRICE       10u
+#define ONE_RESET_MS      1000
 
 /* The end of waiting for the monitor, one way or the other. */
 
@@ -241,8 +242,13 @@ static void on_panicked(struct instance *instance)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
 }
 
+/* One reset can come as several events: SeaBIOS and OVMF reset the machine once more before they begin. */
 static void on_reset(struct instance *instance, bool guest)
 {
+    uint64_t now = pi_monotonic_ms(), last = instance->reset_ms;
+    instance->reset_ms = now;
+    if (last && now - last < ONE_RESET_MS)
+        return;
     instance_forget_boot(instance);
     if (instance->record.state != VM_PAUSED)
         instance->record.reason[0] = '\0';

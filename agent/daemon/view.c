@@ -33,9 +33,14 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 {
     if (instance->record.reason[0])
         return instance->record.reason;
-    if (!instance->monitor_why[0] && !instance->clock_off_ms)
+    bool failed = vm_state_is_live((enum vm_state)instance->record.state) &&
+                  !strcmp(instance->record.cloud_init_result, "FAIL");
+    if (!instance->monitor_why[0] && !instance->clock_off_ms && !failed)
         return NULL;
-    if (!instance->monitor_why[0])
+    if (!instance->monitor_why[0] && !instance->clock_off_ms)
+        snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
+                 instance->record.spec.name);
+    else if (!instance->monitor_why[0])
         snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
                  instance->clock_off_ms < 0 ? "behind" : "ahead", instance->record.spec.name);
     else

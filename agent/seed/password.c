@@ -109,6 +109,7 @@ int seed_hash_check(const char *hash, struct pi_error *err)
 /* The terminal without echo, and the signals that would end the process held back until it is as before. */
 struct quiet {
     int tty, signals;
+    bool stopped; /* SIGTSTP ended the reading */
     struct termios before;
     sigset_t mask_before;
 };
@@ -144,7 +145,7 @@ static void quiet_end(struct quiet *quiet)
 
 /* A line without its newline, from a terminal (then quiet is set) or anything else. -EINTR for a signal that
  * quiet holds, -ENODATA for an end before any byte, -E2BIG. */
-static int read_line(int fd, const struct quiet *quiet, char ret[SEED_PASSWORD_MAX + 1])
+static int read_line(int fd, struct quiet *quiet, char ret[SEED_PASSWORD_MAX + 1])
 {
     size_t used = 0;
     for (;;) {
@@ -152,8 +153,11 @@ static int read_line(int fd, const struct quiet *quiet, char ret[SEED_PASSWORD_M
                                  {.fd = quiet ? quiet->signals : -1, .events = POLLIN}};
         if (poll(polls, 2, -1) < 0 && errno != EINTR)
             return -errno;
-        if (polls[1].revents)
+        if (polls[1].revents) {
+            sigset_t held;
+            quiet->stopped = sigpending(&held) == 0 && sigismember(&held, SIGTSTP) == 1;
             return -EINTR;
+        }
         char c;
         ssize_t n = read(fd, &c, 1);
         if (n < 0 && errno == EINTR)
@@ -172,7 +176,7 @@ static int read_line(int fd, const struct quiet *quiet, char ret[SEED_PASSWORD_M
     return memchr(ret, '\0', used) ? -EILSEQ : 0;
 }
 
-static int ask(int tty, const struct quiet *quiet, const char *prompt, const char *suffix,
+static int ask(int tty, struct quiet *quiet, const char *prompt, const char *suffix,
                char ret[SEED_PASSWORD_MAX + 1])
 {
     int r = pi_write_all(tty, prompt, strlen(prompt));
@@ -199,13 +203,15 @@ int seed_password_prompt(int fd, const char *prompt, char ret[SEED_PASSWORD_MAX 
     bool terminal = isatty(fd) == 1;
     if (terminal) {
         struct quiet quiet;
-        r = quiet_begin(&quiet, fd);
-        if (r == 0) {
+        /* Whoever was stopped (SIGTSTP) and goes on is asked anew. */
+        do {
+            if ((r = quiet_begin(&quiet, fd)) < 0)
+                break;
             r = ask(fd, &quiet, prompt, ": ", first);
             if (r == 0 && first[0])
                 r = ask(fd, &quiet, prompt, ", again: ", again);
             quiet_end(&quiet);
-        }
+        } while (r == -EINTR && quiet.stopped);
     } else {
         r = read_line(fd, NULL, first);
     }

@@ -33,7 +33,8 @@ int seed_hash_check(const char *hash, struct pi_error *err);
 /*
  * Reads a new password: from the terminal twice, without echo, where fd is one (the prompt goes to the same
  * terminal), else one line from fd. The terminal is as before when this returns, also on SIGINT, SIGTERM,
- * SIGHUP, SIGQUIT and SIGTSTP, which take their effect only then; -EINTR where the process lives on. Empty
+ * SIGHUP, SIGQUIT and SIGTSTP, which take their effect only then; -EINTR where the process lives on, but
+ * after SIGTSTP it is asked for anew. Empty
  * ones, and two that differ, are refused. Wipe ret with explicit_bzero() after use.
  */
 int seed_password_prompt(int fd, const char *prompt, char ret[SEED_PASSWORD_MAX + 1], struct pi_error *err);

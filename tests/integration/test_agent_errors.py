@@ -55,10 +55,10 @@ CASES = {
     "bios_for_aarch64": (USAGE, ["m", "--image", "DISK", "--arch", "aarch64", "--firmware", "bios"], "UEFI only"),
     "a_login_that_is_none": (USAGE, ["m", "--image", "DISK", "--user", "No One"], "user name"),
     "a_folder_for_an_image": (USAGE, ["m", "--image", "/", "--image-unverified"], "regular file"),
-    "a_file_that_does_not_boot": (UNVERIFIED, ["m", "--image", "BLANK", "--image-unverified"], "qemu-img convert"),
+    "a_file_that_does_not_boot": (UNVERIFIED, ["m", "--image", "BLANK", "--image-unverified"], "neither a qcow2 nor"),
     "an_image_that_names_a_file_of_the_host": (UNVERIFIED, ["m", "--image", "BACKED", "--image-unverified"], "backing file"),
-    "a_checksum_that_is_none": (USAGE, ["m", "--image", "DISK", "--image-sha256", "abc"], "64 hexadecimal"),
-    "a_server_that_is_not_there": (NETWORK, ["m", "--image", "http://127.0.0.1:1/x.qcow2", "--image-unverified"], "127.0.0.1"),
+    "a_checksum_that_is_none": (USAGE, ["m", "--image", "DISK", "--image-sha256", "abc"], "--image-sha256: 'abc' is not"),
+    "a_server_that_is_not_there": (NETWORK, ["m", "--image", "http://127.0.0.1:1/x.qcow2", "--image-unverified"], "m was not made: "),
     "a_password_in_place_of_its_hash": (USAGE, ["m", "--password-hash", "secret"], "hash-password"),
 }
 

@@ -1,5 +1,7 @@
 """QEMUs that hang, refuse or cut their monitor (harness/fake_qemu.c): each is ended step by step, and nothing waits for ever."""
 
+import time
+
 import boot_sectors
 import pytest
 from piagent import FAILED, TIMEOUT, User, fake_qemu, is_running, wait_for
@@ -106,6 +108,20 @@ def test_the_answer_to_pause_and_resume_is_the_state_that_they_lead_to(user):
         assert (status, machine["state"]) == (200, "paused")
         status, machine = user.api("POST", "/v1/instances/pi/resume")
         assert (status, machine["state"]) == (200, "running")
+
+
+def test_a_reset_that_comes_as_several_events_is_one_boot(user):
+    boot(user, "pi")
+    own, firmware = ('{"event":"RESET","data":{"guest":%s,"reason":"x"}}' % guest for guest in ("false", "true"))
+    user.tell_fake("pi", f"{own}\n{firmware}\n{firmware}")
+
+    def boots():
+        return [event["text"] for event in user.events("pi") if event["kind"] == "boot"]
+    wait_for("the reset is told", lambda: len(boots()) > 1, 10)
+    time.sleep(1.2)
+    user.tell_fake("pi", firmware)
+    wait_for("the next one is told", lambda: boots()[-1] == "rebooted", 10)
+    assert boots() == ["started", "reset", "rebooted"]
 
 
 def test_a_monitor_that_is_cut_is_connected_to_again(user):

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 
+import pexpect
 import pytest
 
 BINARY = os.environ["PIAGENT_BINARY"]
@@ -110,6 +111,23 @@ def test_a_password_is_hashed_with_a_fresh_salt(run, words, prefix):
 
 def test_an_empty_password_is_refused(run):
     assert run("hash-password", stdin="\n").returncode == USAGE
+
+
+def test_who_was_stopped_while_a_password_was_asked_for_is_asked_again():
+    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], timeout=30, encoding="utf-8", env={**os.environ, "PS1": "ready> "})
+    shell.expect_exact("ready> ")
+    shell.sendline(f"{BINARY} hash-password")
+    shell.expect_exact("Password: ")
+    shell.sendcontrol("z")
+    shell.expect("Stopped")
+    shell.expect_exact("ready> ")
+    shell.sendline("fg")
+    for prompt in ("Password: ", "Password, again: "):
+        shell.expect_exact(prompt)
+        shell.sendline("correct horse")
+    shell.expect(r"\$y\$\S+\s")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
 
 
 def test_stopping_no_agent_is_fine(run):

@@ -91,6 +91,8 @@ def test_each_machine_has_its_result_in_json(user):
     results = json.loads(done.stdout)["machines"]
     assert (done.returncode, results[0]) == (3, {"name": "web-up"})
     assert results[1]["error"]["kind"] == "not-found"
+    errors = user.call("start", "-d", "nobody", "no-one", "--json").stderr.splitlines()
+    assert [json.loads(line)["error"]["kind"] for line in errors] == ["not-found", "not-found"]
     assert json.loads(user.do("resume", "web-up", "--json")) == {"machines": [{"name": "web-up"}]}
 
 

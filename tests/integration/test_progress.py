@@ -115,6 +115,7 @@ def test_what_failed_is_told_with_what_the_console_says_of_it(user):
     assert "    [ 52.7] cloud-init[324]: cc_scripts_user.py[WARNING]: Failed to run module" in out, out
     assert "    last words" in out
     assert "box: cloud-init failed: modules-final/config-scripts-user" in out
+    assert "box: cloud-init failed: piagent ssh box -- cloud-init status --long" in user.do("ps")
 
 
 def test_only_time_without_progress_ends_a_wait_and_the_machine_runs_on(user):
