@@ -177,7 +177,9 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
 static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
 {
     view->error.kind = pi_kind_from_name(event->error_kind);
-    COPY(view->error.text, event->text);
+    char text[sizeof view->error.text];
+    COPY(text, event->text);
+    snprintf(view->error.text, sizeof view->error.text, "%s was not made: %.900s", view->name, text);
     return CLI_TELL_NOTHING;
 }
 

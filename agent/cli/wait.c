@@ -62,7 +62,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
     const char *reason = view->reason[0] ? view->reason : "no reason is known";
     if (view->error.kind != PI_OK) {
         *err = view->error;
-        return pi_context(err, -EIO, "%s was not made", view->name);
+        return -EIO;
     }
     if (!strcmp(view->state, "failed"))
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);

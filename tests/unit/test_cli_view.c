@@ -145,7 +145,7 @@ static void an_error_ends_the_view_with_its_kind(void **state)
     assert_int_equal(cli_view_event(&view, &event, &line), CLI_TELL_NOTHING);
     assert_true(cli_view_is_over(&view));
     assert_int_equal(view.error.kind, PI_UNVERIFIED);
-    assert_string_equal(view.error.text, "the checksum is wrong");
+    assert_string_equal(view.error.text, "pi-1 was not made: the checksum is wrong");
 }
 
 static void a_machine_that_runs_already_is_as_old_as_its_start(void **state)
