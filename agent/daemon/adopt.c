@@ -10,23 +10,38 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/base/proc.h"
 #include "agent/daemon/instance.h"
 #include "agent/vm/argv.h"
 
-pid_t instance_find_qemu(const char *folder)
+/* Whether the process has QEMU's option for that file; negative where there is nothing to look with. One that
+ * has ended or may not be looked at is not this user's QEMU. */
+static int is_qemu_of(const char *pid, const char *smbios)
 {
+    pi_auto_buf struct pi_buf argv = {0};
+    int r = pi_proc_read(pid, "cmdline", &argv);
+    if (r < 0)
+        return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : 0;
+    for (const char *arg = argv.data; arg < argv.data + argv.size; arg += strlen(arg) + 1)
+        if (pi_starts_with(arg, "file=") && !strcmp(arg + strlen("file="), smbios))
+            return 1;
+    return 0;
+}
+
+pid_t instance_find_qemu(const char *folder, struct pi_error *err)
+{
+    static const char failed[] = "whether its QEMU runs cannot be told";
+    pi_auto_free char *smbios = vm_path_escape(folder, VM_SMBIOS_FILE);
+    if (!smbios)
+        return pi_fail(err, ENOMEM, failed);
     pi_auto_closedir DIR *proc = opendir("/proc");
-    char path[64], wanted[PATH_MAX];
-    snprintf(wanted, sizeof wanted, "%s/" VM_SMBIOS_FILE, folder);
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        pi_auto_buf struct pi_buf argv = {0};
+    if (!proc)
+        return pi_fail(err, errno, failed);
+    for (struct dirent *entry; (entry = readdir(proc));) {
         long pid = strtol(entry->d_name, NULL, 10);
-        snprintf(path, sizeof path, "/proc/%ld/cmdline", pid);
-        if (pid <= 0 || pi_file_read(AT_FDCWD, path, 64 << 10, &argv, NULL) < 0 || !argv.size)
-            continue;
-        for (const char *arg = argv.data; arg < argv.data + argv.size; arg += strlen(arg) + 1)
-            if (pi_starts_with(arg, "file=") && !strcmp(arg + strlen("file="), wanted))
-                return (pid_t)pid;
+        int r = pid > 0 ? is_qemu_of(entry->d_name, smbios) : 0;
+        if (r != 0)
+            return r < 0 ? pi_fail(err, -r, failed) : (pid_t)pid;
     }
     return 0;
 }
@@ -164,10 +179,10 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
     snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
     if (agent_find(agent, name, false))
         return;
-    pid_t pid = instance_find_qemu(folder);
-    if (!pid)
+    pid_t pid = instance_find_qemu(folder, NULL);
+    if (pid == 0)
         unlinkat(runtime_fd, socket, 0);
-    else if (!strcmp(suffix, ".qmp"))
+    else if (pid > 0 && !strcmp(suffix, ".qmp"))
         agent_log("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
                   folder, (int)pid);
 }

@@ -271,7 +271,9 @@ static int check_name(struct agent *agent, const char *name, struct pi_error *er
     if (!other && access(path, F_OK) < 0)
         return 0;
     snprintf(path, sizeof path, "%s/%s", agent->paths.instances, name);
-    pid_t pid = other ? 0 : instance_find_qemu(path);
+    pid_t pid = other ? 0 : instance_find_qemu(path, err);
+    if (pid < 0)
+        return pi_context(err, pid, "the name %s may be in use", name);
     if (pid)
         return pi_refuse(err, PI_CONFLICT,
                          "a machine named %s runs on without its folder: end it first with: kill %d", name,
@@ -349,7 +351,9 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
 int instance_remove(struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
-    pid_t pid = instance->broken ? instance_find_qemu(instance->folder) : 0;
+    pid_t pid = instance->broken ? instance_find_qemu(instance->folder, err) : 0;
+    if (pid < 0)
+        return pi_context(err, pid, "%s cannot be removed", name);
     if (pid)
         return pi_refuse(err, PI_CONFLICT,
                          "%s cannot be removed while its QEMU runs: end it first with: kill %d", name,

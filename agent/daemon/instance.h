@@ -122,8 +122,8 @@ int instance_remove(struct instance *instance, struct pi_error *err);
 
 /* adopt.c */
 /* The process of a QEMU that runs from the machine's folder, found by its command line, without the record; 0
- * where there is none. */
-pid_t instance_find_qemu(const char *folder);
+ * where there is none, negative where that cannot be told. */
+pid_t instance_find_qemu(const char *folder, struct pi_error *err);
 
 /* launch.c */
 /* Starts QEMU with stopped vCPUs and connects to it. On failure nothing is left of it. */

@@ -68,8 +68,7 @@ __attribute__((format(printf, 3, 4))) static void addf(struct building *b, const
     add(b, option, value);
 }
 
-/* A value inside an option: QEMU reads ",," as a comma that does not end it. Allocated, or NULL. */
-static char *escaped(const char *folder, const char *name)
+char *vm_path_escape(const char *folder, const char *name)
 {
     char *value = malloc(2 * (strlen(folder) + strlen(name)) + 2), *out = value;
     const char *const parts[] = {folder, *name ? "/" : "", name};
@@ -89,7 +88,7 @@ static char *escaped(const char *folder, const char *name)
 static void add_image(struct building *b, const char *node, const char *format, const char *folder,
                       const char *name, const char *options)
 {
-    pi_auto_free char *path = escaped(folder, name);
+    pi_auto_free char *path = vm_path_escape(folder, name);
     if (!path)
         b->r = -ENOMEM;
     addf(b, "-blockdev", "driver=file,node-name=%s-file,filename=%s%s", node, path, options);
@@ -125,7 +124,7 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
         add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, "");
     }
     /* The seed's key is in the serial number: in a file it does not show in the list of processes. */
-    pi_auto_free char *smbios = escaped(host->folder, VM_SMBIOS_FILE);
+    pi_auto_free char *smbios = vm_path_escape(host->folder, VM_SMBIOS_FILE);
     if (!smbios)
         b->r = -ENOMEM;
     addf(b, "-smbios", "file=%s", smbios);

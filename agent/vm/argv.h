@@ -26,6 +26,10 @@ struct vm_host {
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err);
 
+/* FOLDER/NAME, or FOLDER where the name is "", as it stands inside an option: QEMU reads ",," as a comma that
+ * does not end it. Allocated; NULL without memory. */
+char *vm_path_escape(const char *folder, const char *name);
+
 /* Whether this spec boots through UEFI: aarch64 always, x86_64 when asked for. */
 bool vm_spec_uses_uefi(const struct vm_spec *spec);
 

@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
+import time
 
 import boot_sectors
 import pytest
@@ -57,11 +59,33 @@ def test_a_machine_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, 
     assert user.leftovers() == []
 
 
-def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qemu(user):
+def leave_two_descriptors(pid):
+    """From now on the process can open no more than two. Returns its limits of before."""
+    def steady():
+        before = os.listdir(f"/proc/{pid}/fd")
+        time.sleep(0.2)
+        return before if before == os.listdir(f"/proc/{pid}/fd") else None
+    used = {int(fd) for fd in wait_for("its connections are closed", steady, 10)}
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    free = [fd for fd in range(soft) if fd not in used]
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[2], hard))
+
+
+# QEMU reads a comma in a path only where it stands twice.
+@pytest.mark.parametrize("folder", ["data", "da,ta"])
+def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qemu(user, folder):
+    user.env["XDG_DATA_HOME"] = str(user.home / folder)
+    user.instances = user.home / folder / "piagent/instances"
     pid = user.boot("bad", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     (user.instances / "bad/record.json").write_text("{")
     assert f"kill {pid}" in user.refused(CONFLICT, "rm", "bad")
+    # An agent that cannot look for its QEMU takes it for running: here, one that can open no more than the request and /proc.
+    agent = user.agent_pid()
+    before = leave_two_descriptors(agent)
+    assert user.refused(FAILED, "rm", "bad") == "bad cannot be removed: whether its QEMU runs cannot be told: Too many open files"
+    resource.prlimit(agent, resource.RLIMIT_NOFILE, before)
+    assert (user.instances / "bad/disk.qcow2").exists()
     assert is_running(pid)
     os.kill(pid, signal.SIGTERM)
     wait_for("QEMU is gone", lambda: not is_running(pid), 20)
