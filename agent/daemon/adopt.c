@@ -123,10 +123,12 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     struct pi_error err;
     pi_auto_close int dir =
         openat(agent->instances_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (dir < 0)
-        return pi_fail(NULL, errno, "%s", name);
-    pi_temp_sweep(dir);
-    int r = vm_record_load(dir, ret, &err);
+    int r = dir < 0 ? pi_fail(&err, errno, "its folder cannot be opened (it must be one, and no link to one)")
+                    : 0;
+    if (r == 0) {
+        pi_temp_sweep(dir);
+        r = vm_record_load(dir, ret, &err);
+    }
     if (is_half_made(dir, r, ret)) {
         vm_record_done(ret);
         bool removed = pi_tree_discard(agent->instances_fd, name, &err) == 0;
@@ -182,7 +184,8 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
     pid_t pid = instance_find_qemu(folder, NULL);
     if (pid == 0)
         unlinkat(runtime_fd, socket, 0);
-    else if (pid > 0 && !strcmp(suffix, ".qmp"))
+    else if (pid > 0 && !strcmp(suffix, ".qmp") &&
+             faccessat(AT_FDCWD, folder, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         agent_log("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
                   folder, (int)pid);
 }

@@ -68,6 +68,15 @@ static void on_no_sign(void *user)
     }
 }
 
+static int open_folder(struct instance *instance, const char *name, struct pi_error *err)
+{
+    instance->dir_fd =
+        openat(instance->agent->instances_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int r = instance->dir_fd < 0 ? pi_fail(err, errno, "%s", instance->folder) : 0;
+    int logs = journal_open(instance, r < 0 ? NULL : err);
+    return r < 0 ? r : logs;
+}
+
 int instance_new(struct agent *agent, struct vm_record *record, struct instance **ret, struct pi_error *err)
 {
     struct instance *instance = calloc(1, sizeof *instance);
@@ -89,11 +98,8 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                     asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
-    if (r == 0 && (instance->dir_fd = openat(agent->instances_fd, record->spec.name,
-                                             O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
-        r = pi_fail(err, errno, "%s", instance->folder);
-    if (r == 0 && (r = journal_open(instance, err)) < 0 && record->state != VM_CREATED) {
-        /* A machine that is there already is worth more than its logs. */
+    if (r == 0 && (r = open_folder(instance, record->spec.name, err)) < 0 && record->state != VM_CREATED) {
+        /* A machine that is there already is worth more than its logs, and shown also where it is lost. */
         agent_log("%s: %s", record->spec.name, err->text);
         r = 0;
     }

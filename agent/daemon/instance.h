@@ -27,7 +27,7 @@
 struct instance {
     struct agent *agent;
     struct vm_record record;
-    int dir_fd;
+    int dir_fd;    /* -1 = its folder cannot be opened */
     char *folder;  /* absolute */
     unsigned refs; /* the agent's own, and one a stream that reads it */
     bool broken;   /* its record cannot be read: it can only be removed */
@@ -89,7 +89,8 @@ struct instance {
 #define INSTANCE_SAVE_MS          5000
 
 /* instance.c */
-/* An instance in the agent's list, its folder open. Takes over *record on success. */
+/* An instance in the agent's list, its folder open; one that was there before is listed also where its folder
+ * or its logs cannot be opened, which is logged. Takes over *record on success. */
 int instance_new(struct agent *agent, struct vm_record *record, struct instance **ret, struct pi_error *err);
 void instance_ref(struct instance *instance);
 void instance_unref(struct instance *instance);

@@ -93,6 +93,41 @@ def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qe
     assert user.leftovers() == []
 
 
+def test_a_machine_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user):
+    pid = user.boot("moved", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    shutil.move(user.instances / "moved", user.home / "moved")
+    (user.instances / "moved").symlink_to(user.home / "moved")
+    machine = user.status("moved")
+    assert machine["state"] == "lost" and machine["reason"].startswith("its folder cannot be opened"), machine
+    assert f"{user.instances}/moved: Not a directory" in user.log() and "gone" not in user.log()
+    assert machine["reason"] in user.refused(CONFLICT, "start", "moved")
+    assert user.do("logs", "moved") == ""
+    assert f"kill {pid}" in user.refused(CONFLICT, "rm", "moved")
+    assert is_running(pid)
+    # Whoever moves it back has the machine back, and its sockets are still there.
+    user.kill_agent()
+    (user.instances / "moved").unlink()
+    shutil.move(user.home / "moved", user.instances / "moved")
+    assert user.wait_state("moved", "running", 20)["pid"] == pid
+    user.do("kill", "moved")
+    user.do("rm", "moved")
+    assert user.leftovers() == []
+
+
+def test_what_is_no_machines_folder_is_shown_and_removed_alone(user):
+    user.do("ps")
+    user.kill_agent()
+    (user.home / "mine").mkdir()
+    (user.instances / "link").symlink_to(user.home / "mine")
+    (user.instances / "file").touch()
+    assert {machine["name"]: machine["state"] for machine in user.ps()} == {"link": "lost", "file": "lost"}
+    user.do("rm", "link")
+    user.do("rm", "file")
+    assert (user.home / "mine").is_dir()
+    assert user.leftovers() == []
+
+
 def test_a_machine_whose_folder_is_taken_away_while_it_runs_can_still_be_ended(user):
     pid = user.boot("bare", boot_sectors.deaf(user.home))["pid"]
     shutil.rmtree(user.instances / "bare")
