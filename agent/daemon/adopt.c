@@ -48,7 +48,10 @@ pid_t instance_find_qemu(const char *folder, struct pi_error *err)
 
 static void ended(struct instance *instance, const char *why)
 {
-    instance_set_reason(instance, "%s", why);
+    if (instance->record.relaunch) /* its end was wanted, and says nothing about the start that follows */
+        journal_note(instance, "%s", why);
+    else
+        instance_set_reason(instance, "%s", why);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
 }
 

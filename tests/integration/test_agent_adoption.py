@@ -185,6 +185,19 @@ def altered_record(user, name, **changes):
     path.write_text(json.dumps({**record, **changes}))
 
 
+def test_a_fresh_start_that_goes_on_under_the_next_agent_keeps_no_reason():
+    """QEMU was killed under KVM, to be started afresh under TCG, and its agent did not see it end."""
+    with User(**fake_qemu()) as user:
+        pid = user.boot("anew", boot_sectors.deaf(user.home))["pid"]
+        user.kill_agent()
+        kill_qemu(pid)
+        altered_record(user, "anew", state="starting", rung="kill", relaunch=True)
+        user.do("ps")
+        machine = user.wait_state("anew", "running", 20)
+        assert machine["pid"] != pid and "reason" not in machine, machine
+        assert "its QEMU ended while no agent was running" in user.texts("anew")
+
+
 def test_a_process_that_has_only_the_number_of_a_qemu_is_not_touched(user):
     pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
