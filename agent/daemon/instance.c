@@ -151,7 +151,7 @@ void instance_let_go(struct instance *instance)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
     instance->monitor_why[0] = '\0';
-    instance->monitor_told = false;
+    instance->monitor_told = instance->console_told = false;
     qmp_link_close(pi_steal(instance->qmp));
     console_free(pi_steal(instance->console));
     console_free(pi_steal(instance->guest_agent));

@@ -65,6 +65,7 @@ struct instance {
     enum vm_rung armed_rung;               /* the one whose time runs */
     char monitor_why[128];                 /* what is wrong with QEMU's monitor; "" where it answers */
     bool monitor_told;                     /* its loss was */
+    bool console_told;                     /* so was the console's */
     uint64_t link_since_ms, link_delay_ms; /* when the monitor was connected to; before it is again */
     uint64_t room_tried_ms, room_delay_ms; /* the same for going on after a full disk */
     uint64_t reset_ms;                     /* the newest reset, as one or more events */
@@ -87,6 +88,7 @@ struct instance {
 #define INSTANCE_SIGN_MS          30000
 #define INSTANCE_QMP_MS           20000
 #define INSTANCE_SAVE_MS          5000
+#define INSTANCE_CONSOLE_MS       10000 /* before its console is tried again */
 
 /* instance.c */
 /* An instance in the agent's list, its folder open; one that was there before is listed also where its folder
@@ -129,8 +131,12 @@ pid_t instance_find_qemu(const char *folder, struct pi_error *err);
 /* launch.c */
 /* Starts QEMU with stopped vCPUs and connects to it. On failure nothing is left of it. */
 int instance_launch(struct instance *instance, struct pi_error *err);
-/* Connects to a QEMU that runs: QMP, console, its end. */
+/* Connects to a QEMU that runs: QMP, console, its end. One that is taken over (.adopting) may have no
+ * console.
+ */
 int instance_connect(struct instance *instance, struct pi_error *err);
+/* Connects to the console of a QEMU that has its monitor; where that fails, says so once and tries again. */
+void instance_connect_console(struct instance *instance);
 /* Serves its seed. */
 int instance_serve_seed(struct instance *instance, struct pi_error *err);
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
@@ -158,6 +164,7 @@ void instance_ask_cont(struct instance *instance);
 void instance_missed_reset(struct instance *instance);
 /* Goes on after a full disk when there is room, or looks again later. */
 void instance_look_for_room(void *instance);
+/* To what is missing of its monitor and its console. */
 void instance_reconnect(void *instance);
 /* Connects to QEMU's QMP and proves that it is this instance's machine; then VM_EVENT_LAUNCHED comes, or
  * VM_EVENT_ADOPTED where .adopting is set. */

@@ -416,18 +416,40 @@ static void on_console(const char *bytes, size_t size, void *user)
         agent_wake(instance->agent, &instance->console_log);
 }
 
+static int connect_console(struct instance *instance, struct pi_error *err)
+{
+    static const struct console_handler handler = {.output = on_console};
+    struct agent *agent = instance->agent;
+    char name[96];
+    if (instance->console)
+        return 0;
+    socket_name(instance, "console", name);
+    return console_new(&agent->loop, agent->paths.runtime, name, &handler, instance, &instance->console, err);
+}
+
+void instance_connect_console(struct instance *instance)
+{
+    struct pi_error err;
+    int r = connect_console(instance, &err);
+    if (r < 0)
+        timer_set(instance->link_timer, INSTANCE_CONSOLE_MS);
+    if (r < 0 && !instance->console_told)
+        journal_note(instance, "its console cannot be read: %s; that is tried again", err.text);
+    else if (r == 0 && instance->console_told)
+        journal_note(instance, "its console is read again");
+    instance->console_told = r < 0;
+}
+
 int instance_connect(struct instance *instance, struct pi_error *err)
 {
-    static const struct console_handler console_handler = {.output = on_console};
-    struct agent *agent = instance->agent;
-    char console[96];
-    socket_name(instance, "console", console);
     if (!instance->exit_watch &&
-        !(instance->exit_watch = watch_new(&agent->loop, instance->pidfd, on_ended, instance)))
+        !(instance->exit_watch = watch_new(&instance->agent->loop, instance->pidfd, on_ended, instance)))
         return pi_fail(err, ENOMEM, "QEMU");
     instance_connect_guest_agent(instance);
     int r = instance->qmp ? 0 : instance_connect_qmp(instance, err);
-    return r < 0 || instance->console ? r
-                                      : console_new(&agent->loop, agent->paths.runtime, console,
-                                                    &console_handler, instance, &instance->console, err);
+    if (r < 0 || !instance->adopting)
+        return r < 0 ? r : connect_console(instance, err);
+    /* A guest that runs is worth more than what it prints, and can be ended only with its monitor. */
+    instance_connect_console(instance);
+    return 0;
 }

@@ -67,6 +67,10 @@ void instance_reconnect(void *user)
 {
     struct instance *instance = user;
     struct pi_error err;
+    if (instance->qmp) {
+        instance_connect_console(instance);
+        return;
+    }
     if (is_starting(instance)) /* it closed its monitor, and has not ended since */
         give_up_start(instance, instance->monitor_why);
     if (instance->record.state == VM_STARTING)

@@ -227,6 +227,22 @@ def test_a_machine_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user, 
     assert user.leftovers() == []
 
 
+def test_a_console_whose_socket_is_gone_does_not_cost_the_monitor(user):
+    pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    (user.runtime / "pi.console").rename(user.home / "kept")
+    user.do("ps")
+    wait_for("it is told", lambda: any(text.startswith("its console cannot be read") for text in user.texts("pi")), 20)
+    user.do("pause", "pi")
+    machine = user.wait_state("pi", "paused", 20)
+    assert machine["pid"] == pid and "reason" not in machine, machine
+    (user.home / "kept").rename(user.runtime / "pi.console")
+    wait_for("it is read again", lambda: "its console is read again" in user.texts("pi"), 30)
+    assert len([text for text in user.texts("pi") if text.startswith("its console cannot be read")]) == 1
+    user.do("kill", "pi")
+    assert user.status("pi")["stopped_by"] == "quit"
+
+
 def test_another_machine_on_its_socket_is_not_taken_for_it(user):
     """A process with the identity on record that answers for another machine."""
     first = user.boot("a", boot_sectors.deaf(user.home))
