@@ -89,7 +89,6 @@ static void take_over(struct instance *instance)
         /* Not to be taken for gone: the next agent may see more. */
         journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)id.pid,
                      strerror(-instance->pidfd));
-        instance->pidfd = -1;
         return;
     }
     instance->adopting = true;

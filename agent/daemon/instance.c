@@ -151,7 +151,7 @@ void instance_let_go(struct instance *instance)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
     instance->monitor_why[0] = '\0';
-    instance->monitor_told = instance->console_told = false;
+    instance->monitor_told = instance->console_told = instance->signal_told = false;
     qmp_link_close(pi_steal(instance->qmp));
     console_free(pi_steal(instance->console));
     console_free(pi_steal(instance->guest_agent));
@@ -261,9 +261,17 @@ static void press_power_button(struct instance *instance)
 
 static void signal_qemu(struct instance *instance, int signal)
 {
-    journal_note(instance, "%s sent to QEMU", signal == SIGTERM ? "SIGTERM" : "SIGKILL");
-    if (instance->pidfd >= 0)
-        pi_signal(instance->pidfd, signal);
+    int r = instance->pidfd < 0 ? instance->pidfd : pi_signal(instance->pidfd, signal);
+    if (r == 0) {
+        journal_note(instance, "%s sent to QEMU", signal == SIGTERM ? "SIGTERM" : "SIGKILL");
+    } else if (!instance->signal_told) { /* the last rung is stood on for as long as it runs */
+        journal_note(
+            instance,
+            "QEMU (process %u) cannot be signalled: %s; an agent that starts anew tries again: piagent "
+            "agent stop",
+            (unsigned)instance->record.pid, strerror(-r));
+        instance->signal_told = true;
+    }
 }
 
 /* QEMU has ended: what it left is read, and all that belonged to it is given back. */
@@ -283,6 +291,13 @@ static void launch(struct instance *instance)
     if (instance_launch(instance, &err) == 0)
         return;
     instance_set_reason(instance, "%s", err.text);
+    /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
+    if (instance->exit_watch) {
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
+        return;
+    }
+    if (instance->pidfd >= 0) /* there was no memory to wait for its end */
+        pi_signal(instance->pidfd, SIGKILL);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
 

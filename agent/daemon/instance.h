@@ -47,7 +47,7 @@ struct instance {
     struct worker *worker;
 
     /* while QEMU runs */
-    int pidfd;
+    int pidfd; /* negative: none, or the errno for which it could not be had */
     struct watch *exit_watch;
     struct qmp_link *qmp;
     struct console *console;
@@ -66,6 +66,7 @@ struct instance {
     char monitor_why[128];                 /* what is wrong with QEMU's monitor; "" where it answers */
     bool monitor_told;                     /* its loss was */
     bool console_told;                     /* so was the console's */
+    bool signal_told;                      /* and that QEMU cannot be signalled */
     uint64_t link_since_ms, link_delay_ms; /* when the monitor was connected to; before it is again */
     uint64_t room_tried_ms, room_delay_ms; /* the same for going on after a full disk */
     uint64_t reset_ms;                     /* the newest reset, as one or more events */
@@ -129,7 +130,8 @@ int instance_remove(struct instance *instance, struct pi_error *err);
 pid_t instance_find_qemu(const char *folder, struct pi_error *err);
 
 /* launch.c */
-/* Starts QEMU with stopped vCPUs and connects to it. On failure nothing is left of it. */
+/* Starts QEMU with stopped vCPUs and connects to it. On failure there may be a QEMU to be ended (.pidfd),
+ * whose end comes by itself (.exit_watch). */
 int instance_launch(struct instance *instance, struct pi_error *err);
 /* Connects to a QEMU that runs: QMP, console, its end. One that is taken over (.adopting) may have no
  * console.

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
@@ -380,16 +379,10 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
-    if ((r = instance_check_ports(instance, err)) < 0 || (r = write_smbios(instance, err)) < 0 ||
-        (r = instance_serve_seed(instance, err)) < 0 || (r = start_process(instance, err)) < 0 ||
-        (r = instance_connect(instance, err)) < 0) {
-        if (instance->pidfd >= 0) {
-            pi_signal(instance->pidfd, SIGKILL);
-            waitpid((pid_t)record->pid, NULL, 0);
-        }
-        return r;
-    }
-    return 0;
+    if ((r = instance_check_ports(instance, err)) == 0 && (r = write_smbios(instance, err)) == 0 &&
+        (r = instance_serve_seed(instance, err)) == 0 && (r = start_process(instance, err)) == 0)
+        r = instance_connect(instance, err);
+    return r;
 }
 
 /* The console. */

@@ -212,6 +212,22 @@ def test_a_process_that_has_only_the_number_of_a_qemu_is_not_touched(user):
             other.kill()
 
 
+def test_a_qemu_that_cannot_be_identified_is_told_once_and_not_said_to_be_signalled(user):
+    pid = user.boot("odd", boot_sectors.deaf(user.home))["pid"]
+    user.kill_agent()
+    # What no pidfd can be had for, and which is there all the same: a thread.
+    thread = max(int(task) for task in os.listdir(f"/proc/{pid}/task"))
+    altered_record(user, "odd", pid=thread)
+    user.do("ps")
+    assert user.api("POST", "/v1/instances/odd/kill", {"step_ms": 300})[0] == 202
+    wait_for("it is told", lambda: any(f"QEMU (process {thread}) cannot be signalled: " in text for text in user.texts("odd")), 20)
+    time.sleep(1.5)
+    texts = user.texts("odd")
+    assert len([text for text in texts if "cannot be signalled" in text]) == 1, texts
+    assert not [text for text in texts if "sent to QEMU" in text], texts
+    assert user.state("odd") == "stopping" and is_running(pid)
+
+
 def test_what_ran_before_the_host_was_restarted_is_lost_with_that_reason(user):
     pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
