@@ -14,6 +14,8 @@
 #include "agent/base/fs.h"
 #include "agent/daemon/kvm.h"
 
+#define LAUNCH_RETRY_MS 50
+
 static void on_resend(void *user)
 {
     instance_feed(user, &(struct vm_event){.type = VM_EVENT_RESEND});
@@ -68,6 +70,36 @@ static void on_no_sign(void *user)
     }
 }
 
+static void launch(struct instance *instance)
+{
+    struct pi_error err;
+    if (instance_network_lingers(instance)) {
+        timer_set(instance->launch_timer, LAUNCH_RETRY_MS);
+        return;
+    }
+    if (instance_launch(instance, &err) == 0)
+        return;
+    instance_set_reason(instance, "%s", err.text);
+    /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
+    if (instance->exit_watch) {
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
+        return;
+    }
+    if (instance->pidfd >= 0) /* there was no memory to wait for its end */
+        pi_signal(instance->pidfd, SIGKILL);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+}
+
+/* A stop may have come meanwhile: of a machine that has no QEMU, so that it ends nothing. */
+static void on_launch(void *user)
+{
+    struct instance *instance = user;
+    if (instance->record.state == VM_STARTING)
+        launch(instance);
+    else
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+}
+
 static int open_folder(struct instance *instance, const char *name, struct pi_error *err)
 {
     instance->dir_fd =
@@ -93,8 +125,9 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
     instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
     instance->link_timer = timer_new(&agent->loop, instance_reconnect, instance);
     instance->room_timer = timer_new(&agent->loop, instance_look_for_room, instance);
+    instance->launch_timer = timer_new(&agent->loop, on_launch, instance);
     int r = instance->resend_timer && instance->rung_timer && instance->sign_timer && instance->link_timer &&
-                    instance->room_timer &&
+                    instance->room_timer && instance->launch_timer &&
                     asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
@@ -129,6 +162,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->sign_timer);
     timer_free(instance->link_timer);
     timer_free(instance->room_timer);
+    timer_free(instance->launch_timer);
     timer_free(instance->clock_timer);
     timer_free(instance->ghost_timer);
     timer_free(instance->save_timer);
@@ -146,7 +180,8 @@ void instance_unref(struct instance *instance)
 void instance_let_go(struct instance *instance)
 {
     struct timer *const timers[] = {instance->resend_timer, instance->rung_timer, instance->sign_timer,
-                                    instance->link_timer,   instance->room_timer, instance->clock_timer};
+                                    instance->link_timer,   instance->room_timer, instance->clock_timer,
+                                    instance->launch_timer};
     for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
@@ -283,22 +318,6 @@ static void clean_up(struct instance *instance)
     instance_clean_sockets(instance);
     imds_registry_remove(instance->agent->registry, instance->record.key);
     instance->record.pid = instance->record.start_ticks = 0;
-}
-
-static void launch(struct instance *instance)
-{
-    struct pi_error err;
-    if (instance_launch(instance, &err) == 0)
-        return;
-    instance_set_reason(instance, "%s", err.text);
-    /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
-    if (instance->exit_watch) {
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
-        return;
-    }
-    if (instance->pidfd >= 0) /* there was no memory to wait for its end */
-        pi_signal(instance->pidfd, SIGKILL);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
 
 /* A monitor that comes back in the middle of a rung gives it no more time: one that breaks off again and

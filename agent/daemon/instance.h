@@ -59,6 +59,8 @@ struct instance {
     bool adopting;                /* QMP is being asked whether this is the same machine */
     bool reason_is_news;          /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
+    struct timer *launch_timer; /* set while a start waits for the network of the QEMU before */
+    uint64_t ended_ms;          /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen */
     uint64_t powerdown_since_ms, last_sign_ms; /* CLOCK_MONOTONIC */
     uint64_t signed_ms;                        /* CLOCK_REALTIME of the guest's last sign of life */
     unsigned powerdowns_sent;
@@ -89,6 +91,7 @@ struct instance {
 #define INSTANCE_SIGN_MS          30000
 #define INSTANCE_QMP_MS           20000
 #define INSTANCE_SAVE_MS          5000
+#define INSTANCE_NETWORK_MS       2000  /* for its end, after its QEMU's */
 #define INSTANCE_CONSOLE_MS       10000 /* before its console is tried again */
 
 /* instance.c */
@@ -143,6 +146,9 @@ void instance_connect_console(struct instance *instance);
 int instance_serve_seed(struct instance *instance, struct pi_error *err);
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
 int instance_check_ports(struct instance *instance, struct pi_error *err);
+/* Whether the ports of an isolated machine may still be held by the network of its last QEMU, which ends
+ * right after that. */
+bool instance_network_lingers(const struct instance *instance);
 /* What a start reads must be there: the disk and UEFI variables (PI_NOT_FOUND, PI_FAILED), and the image,
  * which must be the file that was checked (PI_NOT_FOUND, PI_UNVERIFIED). */
 int instance_check_files(const struct instance *instance, struct pi_error *err);

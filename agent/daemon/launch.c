@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/kvm.h"
@@ -183,10 +184,8 @@ static bool port_taken(uint16_t port, void *user)
     return port == self->agent->imds_port;
 }
 
-/* The user's own ports must be free; the automatic one moves where another program has taken it. */
-int instance_check_ports(struct instance *instance, struct pi_error *err)
+static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
 {
-    struct vm_spec *spec = &instance->record.spec;
     for (size_t i = 0; i < spec->forwards.count; i++) {
         struct vm_forward forward;
         int r = vm_forward_parse(spec->forwards.items[i], &forward, err);
@@ -195,10 +194,31 @@ int instance_check_ports(struct instance *instance, struct pi_error *err)
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+static bool ssh_port_is_free(const struct vm_spec *spec)
+{
+    return vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0;
+}
+
+bool instance_network_lingers(const struct instance *instance)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    return spec->isolate && instance->ended_ms &&
+           pi_monotonic_ms() - instance->ended_ms < INSTANCE_NETWORK_MS &&
+           (check_forwards(spec, NULL) < 0 || !ssh_port_is_free(spec));
+}
+
+/* The user's own ports must be free; the automatic one moves where another program has taken it. */
+int instance_check_ports(struct instance *instance, struct pi_error *err)
+{
+    struct vm_spec *spec = &instance->record.spec;
     uint16_t port;
-    if (spec->ssh_port && vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0)
-        return 0;
-    int r = vm_port_pick(port_taken, instance, &port, err);
+    int r = check_forwards(spec, err);
+    if (r < 0 || (spec->ssh_port && ssh_port_is_free(spec)))
+        return r;
+    r = vm_port_pick(port_taken, instance, &port, err);
     if (r < 0)
         return r;
     if (spec->ssh_port)
@@ -231,6 +251,7 @@ static void on_ended(void *user)
     int code = 0;
     if (pi_reap(instance->pidfd, &code, how, sizeof how) == -EAGAIN)
         return;
+    instance->ended_ms = pi_monotonic_ms();
     last_words(instance, words, sizeof words);
     if (!words[0] && code == 128 + SIGKILL && instance->record.spec.memory_max_mib)
         snprintf(words, sizeof words, "the kernel does that at more than --memory-max, here %" PRIu64 " MiB",

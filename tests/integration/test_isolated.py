@@ -1,15 +1,18 @@
 """--isolate, packet by packet, and on a real QEMU: what gets out of a machine, and what is left when it ends."""
 
+import contextlib
+import json
 import os
 import pathlib
 import signal
 import socket
 import struct
 import subprocess
+import time
 
 import boot_sectors
 import pytest
-from piagent import FAILED, PIAGENT, User, is_running, wait_for
+from piagent import FAILED, HOST, PIAGENT, User, fake_qemu, is_running, wait_for
 from wire import PSH_ACK, SYN, Wire, own_address, ping, tcp, udp
 
 IMDS = "10.0.2.4"
@@ -150,6 +153,58 @@ def test_an_isolated_machine_has_its_network_beside_it_and_says_so(user):
     wait_for("its network has ended", lambda: not networks(user), 30)
     user.do("rm", "box")
     assert user.leftovers() == []
+
+
+@pytest.fixture
+def box():
+    """A machine whose network is slow to end, and the port that it forwards."""
+    with User(**fake_qemu()) as user:
+        probe, port = listener()
+        probe.close()
+        machine = user.boot("box", boot_sectors.deaf(user.home), isolate=True, forwards=[f"127.0.0.1:{port}:80"])
+        [network] = networks(user)
+        os.kill(network, signal.SIGSTOP)
+        yield user, machine, network, port
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(network, signal.SIGCONT)
+
+
+def test_a_start_waits_for_the_network_of_the_qemu_before(box):
+    user, machine, network, _ = box
+    user.do("kill", "box")
+    assert user.api("POST", "/v1/instances/box/start", {})[1]["state"] == "starting"
+    time.sleep(0.5)
+    assert user.status("box")["pid"] == 0
+    os.kill(network, signal.SIGCONT)
+    assert user.wait_state("box", "running", 20)["ssh_port"] == machine["ssh_port"]
+
+
+def test_a_fresh_start_under_tcg_waits_for_the_network_of_the_qemu_before(box):
+    user, machine, network, _ = box
+    user.tell_fake("box", "status=internal-error")
+    user.kill_agent()
+    path = user.instances / "box/record.json"
+    record = json.loads(path.read_bytes())
+    record.update(accel="kvm")
+    record["spec"]["accel"] = "auto"
+    path.write_text(json.dumps(record))
+    (user.instances / "box/fake-qemu").unlink()
+    user.do("ps")
+    wait_for("its QEMU has ended", lambda: not is_running(machine["pid"]), 20)
+    time.sleep(0.5)
+    os.kill(network, signal.SIGCONT)
+    anew = user.wait_state("box", "running", 20)
+    assert anew["pid"] != machine["pid"] and anew["ssh_port"] == machine["ssh_port"] and "reason" not in anew, anew
+
+
+def test_a_start_that_waits_for_ports_can_be_stopped_and_does_not_wait_for_ever(box):
+    user, _, _, port = box
+    user.do("kill", "box")
+    assert user.api("POST", "/v1/instances/box/start", {})[1]["state"] == "starting"
+    assert user.api("POST", "/v1/instances/box/kill", {})[0] == 202
+    assert "reason" not in user.wait_state("box", "stopped", 5)
+    assert f"port 127.0.0.1:{port} is in use" in user.refused(HOST, "start", "box", "-d")
+    assert user.state("box") == "failed"
 
 
 def test_a_machine_is_not_isolated_unless_asked(user):
