@@ -1,5 +1,6 @@
 """The agent dies, the machines do not: the next agent finds them, and nothing is left over of what was under way."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -353,6 +354,25 @@ def test_an_agent_that_hangs_is_told_and_can_be_ended(user):
     assert f"process {agent}" in user.call("agent", "stop", timeout=90).stderr
     assert not is_running(agent)
     assert shown(user) == before
+
+
+def test_an_agent_whose_log_nobody_reads_loses_lines_and_waits_for_nobody(user):
+    reads, writes = os.pipe()
+    os.write(writes, b"-" * fcntl.fcntl(writes, fcntl.F_GETPIPE_SZ))
+    agent = subprocess.Popen([PIAGENT, "agent"], env=user.env, stdin=subprocess.DEVNULL, stdout=writes, stderr=writes)
+    os.close(writes)
+    try:
+        wait_for("the agent is up", lambda: user.call("agent", "status", timeout=5).returncode == 0, 20)
+        user.boot("pi", boot_sectors.deaf(user.home))
+        os.read(reads, 1 << 20)
+        user.do("kill", "pi")
+        assert b"pi: stopped" in os.read(reads, 1 << 20)
+        user.do("agent", "stop")
+        agent.wait(20)
+    finally:
+        agent.kill()
+        agent.wait()
+        os.close(reads)
 
 
 def test_a_low_limit_on_descriptors_does_not_keep_the_agent_from_starting(user):
