@@ -120,6 +120,7 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                                   .pidfd = -1,
                                   .journal = LOGFILE_NONE,
                                   .console_log = LOGFILE_NONE};
+    STAILQ_INIT(&instance->waiting);
     instance->resend_timer = timer_new(&agent->loop, on_resend, instance);
     instance->rung_timer = timer_new(&agent->loop, on_rung, instance);
     instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);

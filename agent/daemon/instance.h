@@ -54,10 +54,11 @@ struct instance {
     struct console *guest_agent;    /* its channel, read at all times as well; NULL = none */
     struct guest_clock guest_clock; /* what is being said there */
     struct timer *clock_timer;
-    uint64_t paused_ms, stood_ms; /* CLOCK_BOOTTIME of the pause; how long the guest stood still */
-    int64_t clock_off_ms;         /* its clock less the host's, as far as known, and not set right */
-    bool adopting;                /* QMP is being asked whether this is the same machine */
-    bool reason_is_news;          /* the reason belongs to a change of state that is still to come */
+    uint64_t paused_ms, stood_ms;        /* CLOCK_BOOTTIME of the pause; how long the guest stood still */
+    int64_t clock_off_ms;                /* its clock less the host's, as far as known, and not set right */
+    bool adopting;                       /* QMP is being asked whether this is the same machine */
+    STAILQ_HEAD(, waiting_call) waiting; /* requests that wait for the end of that */
+    bool reason_is_news;                 /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
     struct timer *launch_timer; /* set while a start waits for the network of the QEMU before */
     uint64_t ended_ms;          /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen */
@@ -167,6 +168,10 @@ void instance_tell_boot(struct instance *instance, const char *how);
 void instance_lose_monitor(struct instance *instance, int reason, const char *why);
 /* Whether QEMU can be asked now, and has proven to be this instance's. */
 bool instance_has_monitor(const struct instance *instance);
+/* Whether QEMU is being asked if it is this instance's: then the call is kept, and handed to fn when that is
+ * decided, one way or the other. */
+bool instance_await_monitor(struct instance *instance, struct api_call *call,
+                            void (*fn)(struct instance *instance, struct api_call *call));
 void instance_ask_cont(struct instance *instance);
 /* The guest has booted anew, and QEMU's event was not heard: what the event would have done. */
 void instance_missed_reset(struct instance *instance);

@@ -1,6 +1,7 @@
 /* What QEMU says over QMP: the handshake that proves whose QEMU it is, and the events that move the
  * instance's life. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -21,6 +22,35 @@
 #define EVENTS_PER_SECOND 50u
 #define EVENT_PRICE       10u
 #define ONE_RESET_MS      1000
+
+/* Requests that come in the middle of a handshake. */
+
+struct waiting_call {
+    struct api_call *call;
+    void (*fn)(struct instance *instance, struct api_call *call);
+    STAILQ_ENTRY(waiting_call) entry;
+};
+
+bool instance_await_monitor(struct instance *instance, struct api_call *call,
+                            void (*fn)(struct instance *instance, struct api_call *call))
+{
+    struct waiting_call *waiting = instance->qmp && instance->adopting ? malloc(sizeof *waiting) : NULL;
+    if (!waiting)
+        return false;
+    *waiting = (struct waiting_call){.call = call, .fn = fn};
+    STAILQ_INSERT_TAIL(&instance->waiting, waiting, entry);
+    return true;
+}
+
+static void serve_waiting(struct instance *instance)
+{
+    struct waiting_call *waiting;
+    while ((waiting = STAILQ_FIRST(&instance->waiting))) {
+        STAILQ_REMOVE_HEAD(&instance->waiting, entry);
+        waiting->fn(instance, waiting->call);
+        free(waiting);
+    }
+}
 
 /* The end of waiting for the monitor, one way or the other. */
 
@@ -339,6 +369,7 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
                                                    .running = status.running || (stands && starts)});
     if (stands)
         stopped_for_a_reason(instance, &status);
+    serve_waiting(instance);
 }
 
 static void on_uuid(int result, const json_t *data, const char *why, void *user)
@@ -370,6 +401,7 @@ static void on_closed(int reason, const char *why, void *user)
     struct instance *instance = user;
     if (instance->qmp) /* else it was given up here */
         instance_lose_monitor(instance, reason, why);
+    serve_waiting(instance);
 }
 
 int instance_connect_qmp(struct instance *instance, struct pi_error *err)

@@ -307,6 +307,7 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
 static const struct {
     void (*agent)(struct agent *agent, struct api_call *call);
     void (*instance)(struct instance *instance, struct api_call *call);
+    bool asks_qemu;
 } handlers[API_OPERATIONS] = {
     [API_GET_OPENAPI] = {.agent = get_openapi},
     [API_GET_AGENT] = {.agent = get_agent},
@@ -319,9 +320,9 @@ static const struct {
     [API_START] = {.instance = start},
     [API_POWERDOWN] = {.instance = powerdown},
     [API_KILL] = {.instance = kill_},
-    [API_RESET] = {.instance = reset},
-    [API_PAUSE] = {.instance = pause_},
-    [API_RESUME] = {.instance = resume},
+    [API_RESET] = {.instance = reset, .asks_qemu = true},
+    [API_PAUSE] = {.instance = pause_, .asks_qemu = true},
+    [API_RESUME] = {.instance = resume, .asks_qemu = true},
     [API_GET_EVENTS] = {.instance = get_events},
     [API_GET_CONSOLE] = {.instance = get_console},
     [API_TYPE] = {.instance = post_console},
@@ -426,10 +427,10 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
         return;
     }
     struct instance *instance = agent_find(agent, name, id == API_GET_EVENTS);
-    if (instance)
-        handlers[id].instance(instance, call);
-    else
+    if (!instance)
         refuse_name(agent, call, name);
+    else if (!handlers[id].asks_qemu || !instance_await_monitor(instance, call, handlers[id].instance))
+        handlers[id].instance(instance, call);
 }
 
 /* HEAD is GET without its body, which the server leaves out. */

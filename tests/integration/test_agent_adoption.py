@@ -11,7 +11,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, CONFLICT, GUEST, LIVE, PIAGENT, User, fake_qemu, is_running, wait_for
+from piagent import AGENT, CONFLICT, FAILED, GUEST, LIVE, PIAGENT, User, fake_qemu, is_running, wait_for
 
 
 @pytest.fixture
@@ -47,6 +47,32 @@ def test_the_next_agent_takes_over_the_same_qemu_in_each_state(user):
     for name in before:
         user.do("rm", "--force", name)
     assert user.leftovers() == []
+
+
+def test_what_is_asked_of_a_qemu_that_is_being_taken_over_waits_for_the_end_of_that():
+    with User(**fake_qemu()) as user:
+        pids = [machine["pid"] for machine in user.boot_all(["slow", "dies"], boot_sectors.deaf(user.home))]
+        user.boot("cut", boot_sectors.deaf(user.home))
+        user.tell_fake("cut", "close=query-uuid")
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        user.kill_agent()
+        assert "cannot be asked now" in user.refused(FAILED, "pause", "cut")
+        user.kill_agent()
+        asked = [user.start("pause", name) for name in ("slow", "slow", "dies")]
+        time.sleep(1)
+        assert [command.poll() for command in asked] == [None] * 3
+        os.kill(pids[0], signal.SIGCONT)
+        os.kill(pids[1], signal.SIGKILL)
+        said = [command.communicate(timeout=20)[0] for command in asked]
+        assert [command.returncode for command in asked[:2]] == [0, 0], said
+        assert asked[2].returncode in (FAILED, CONFLICT), said  # whether its monitor or it itself was missed first
+        for _ in range(3):
+            user.kill_agent()
+            user.do("resume", "slow")
+            user.kill_agent()
+            user.do("pause", "slow")
+        assert user.state("slow") == "paused"
 
 
 def test_the_console_goes_on_under_the_next_agent(user):
