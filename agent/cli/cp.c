@@ -54,6 +54,7 @@ static int add_machine(struct copying *copying, const char *name, const char *op
         r = cli_reach(&copying->agent, name, &now, err);
     if (r < 0)
         return r;
+    cli_reach_doubt(&now);
     api_done(instance, &copying->last);
     copying->last = now;
     copying->machines++;

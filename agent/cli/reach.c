@@ -23,6 +23,11 @@
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
+/* A guest that is up and was not heard to be: how long nothing comes of it before its SSH server is believed,
+ * how often that is looked at, and for how long then. */
+#define QUIET_MS  10000u
+#define LOOK_MS   1000u
+#define BANNER_MS 1000
 
 static int check_state(const char *name, const char *state, struct pi_error *err)
 {
@@ -41,11 +46,58 @@ static bool is_up(const struct api_instance *instance)
            (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed")));
 }
 
+/* A connection on which the server has said who it is, or -EAGAIN: QEMU takes connections before the guest
+ * does. */
+static int connect_once(uint16_t port, int wait_ms)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char peeked;
+    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || poll(&readable, 1, wait_ms) <= 0 ||
+        recv(fd, &peeked, 1, MSG_PEEK) <= 0)
+        return -EAGAIN;
+    return pi_steal_fd(&fd);
+}
+
+static int get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_error *err)
+{
+    json_auto_t *doc = NULL;
+    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &doc, err);
+    return r < 0 ? r : api_read(agent, doc, ret, err);
+}
+
+/* What the guest reported while no agent ran, nobody has heard, and it does not say it again: where the agent
+ * is younger than the machine's start, a guest that is quiet and lets in is up. */
+static bool is_up_unheard(struct cli_agent *agent, const char *name)
+{
+    pi_auto_instance struct api_instance now = {0};
+    struct api_agent self = {0};
+    bool quiet = false;
+    if (get_agent(agent, &self, NULL) == 0 && cli_get_instance(agent, name, &now, NULL) == 0) {
+        uint64_t heard_ms = now.last_sign_ms > self.started_ms ? now.last_sign_ms : self.started_ms;
+        quiet = self.started_ms > now.started_ms && !strcmp(now.state, "running") &&
+                pi_realtime_ms() > heard_ms + QUIET_MS;
+    }
+    api_done(agent, &self);
+    pi_auto_close int fd = quiet ? connect_once((uint16_t)now.ssh_port, BANNER_MS) : -1;
+    return fd >= 0;
+}
+
 static int await_up(struct cli_agent *agent, const struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_follow struct cli_follow follow = {0};
     int r = cli_follow_open(&follow, agent, instance, err);
+    uint64_t look_ms = 0;
     while (r == 0 && !cli_view_is_up(&follow.view)) {
+        if (pi_monotonic_ms() >= look_ms) {
+            if (is_up_unheard(agent, instance->name))
+                break;
+            look_ms = pi_monotonic_ms() + LOOK_MS;
+        }
         if ((r = check_state(follow.view.name, follow.view.state, err)) == 0)
             r = cli_follow_step(&follow, NULL, 0, err);
         if (r == 0 && follow.signal)
@@ -72,6 +124,14 @@ int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *re
     *ret = now;
     now = (struct api_instance){0};
     return 0;
+}
+
+void cli_reach_doubt(const struct api_instance *instance)
+{
+    if (!is_up(instance))
+        fprintf(stderr,
+                "%s lets in, but was not heard to be ready: that may have been said while no agent ran\n",
+                instance->name);
 }
 
 /* A path in quotes, as ssh_config(5) reads it: it knows \" and \\ in them, and %% for a percent sign. */
@@ -184,23 +244,6 @@ void cli_reach_explain(const struct api_instance *instance)
         "it is not %s that answers; look at it with piagent console %s, and only if the change is yours, put "
         "the key of /etc/ssh/ssh_host_ed25519_key.pub there into that file\n",
         instance->name, path, instance->name, instance->name);
-}
-
-/* A connection on which the server has said who it is, or -EAGAIN: QEMU takes connections before the guest
- * does. */
-static int connect_once(uint16_t port, int wait_ms)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char peeked;
-    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || poll(&readable, 1, wait_ms) <= 0 ||
-        recv(fd, &peeked, 1, MSG_PEEK) <= 0)
-        return -EAGAIN;
-    return pi_steal_fd(&fd);
 }
 
 static void copy(int from, int to)

@@ -8,9 +8,13 @@
 
 #include "agent/cli/connect.h"
 
-/* Waits until the guest's SSH server can be expected to answer, and tells how the instance is then.
- * PI_CONFLICT where it does not run. Free *ret with api_done(instance, ret). */
+/* Waits until the guest's SSH server can be expected to answer, or does answer in a guest that may have
+ * become ready while no agent ran, and tells how the instance is then. PI_CONFLICT where it does not run.
+ * Free *ret with api_done(instance, ret). */
 int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err);
+
+/* Where it is only because the server answers that the machine can be reached, says so on standard error. */
+void cli_reach_doubt(const struct api_instance *instance);
 
 /* The options as ssh_config(5) has them, "Key value" each, added to ret. host is an instance's name, or "%n"
  * for whatever host ssh is called with. folder is the instance's. 0 or -ENOMEM. */

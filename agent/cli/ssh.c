@@ -54,6 +54,7 @@ static int log_in(const struct api_instance *instance, const struct cli_call *ca
         return r;
     if ((r = ssh_argv(ssh, instance, call->values, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
+    cli_reach_doubt(instance);
     r = cli_reach_run((const char *const *)argv.items, err);
     if (r == SSH_FAILED)
         cli_reach_explain(instance);

@@ -35,6 +35,14 @@ def report_ready(user, name):
     subprocess.run(["curl", "-sSf", "--data-binary", body, f"http://127.0.0.1:{port}/{key}/events"], check=True, timeout=30)
 
 
+def log_in_as_this_user(user, name):
+    """While no agent runs."""
+    path = user.instances / name / "record.json"
+    record = json.loads(path.read_text())
+    record["spec"]["user"] = getpass.getuser()
+    path.write_text(json.dumps(record))
+
+
 def make(user, *names):
     """Machines that are ready, and whose login is this user."""
     disk = boot_sectors.deaf(user.home)
@@ -44,10 +52,7 @@ def make(user, *names):
         user.wait_state(name, "ready", 30)
     user.kill_agent()
     for name in names:
-        path = user.instances / name / "record.json"
-        record = json.loads(path.read_text())
-        record["spec"]["user"] = getpass.getuser()
-        path.write_text(json.dumps(record))
+        log_in_as_this_user(user, name)
 
 
 @contextlib.contextmanager
@@ -189,3 +194,24 @@ def test_a_server_that_comes_up_late_is_waited_for(user):
     with sshd(user, "a"):
         out, _ = login.communicate(timeout=60)
     assert out.strip() == "a" and login.returncode == 0, out
+
+
+def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
+    user.boot("a", boot_sectors.deaf(user.home))
+    user.kill_agent()
+    log_in_as_this_user(user, "a")
+    with sshd(user, "a"):
+        login = user.call("ssh", "a", "--", "echo $MACHINE", timeout=40)
+        assert (login.returncode, login.stdout) == (0, "a\n"), login
+        assert login.stderr.count("a lets in, but was not heard to be ready") == 1, login.stderr
+        assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied"), timeout=40).returncode == 0
+
+
+def test_a_server_that_answers_in_the_middle_of_a_boot_is_not_logged_in_to_before_its_end(user):
+    user.boot("a", boot_sectors.deaf(user.home))
+    with sshd(user, "a"):
+        login = user.start("ssh", "a", "--", "true")
+        time.sleep(13)
+        assert login.poll() is None
+        login.terminate()
+        assert "lets in" not in login.communicate(timeout=20)[0]
