@@ -43,6 +43,22 @@ static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_
     return r;
 }
 
+/* Whichever program wrote them: the record says next that the machine is whole, also after a power cut. */
+static int sync_all(int dir_fd, struct pi_error *err)
+{
+    pi_auto_closedir DIR *dir = pi_dir_entries(dir_fd, ".");
+    if (!dir)
+        return pi_fail(err, errno, "cannot sync a folder");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        pi_auto_close int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fsync(fd) < 0)
+            return pi_fail(err, errno, "cannot sync %s", entry->d_name);
+    }
+    return pi_dir_sync(dir_fd, err);
+}
+
 static int prepare(const char *folder, struct pi_error *err)
 {
     pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -54,6 +70,8 @@ static int prepare(const char *folder, struct pi_error *err)
         r = make_disks(&record.spec, folder, err);
     if (r == 0)
         r = make_keys(dir, folder, record.spec.name, err);
+    if (r == 0)
+        r = sync_all(dir, err);
     vm_record_done(&record);
     return r;
 }

@@ -11,7 +11,7 @@
  * with ENOSPC
  *
  * $FAULTS.log gets a line for each step: its number, its name, what it is about. No file: nothing is done.
- * Only `piagent agent` is broken, not what it starts.
+ * Only `piagent agent` is broken, not what it starts; `piagent worker` where it is started by itself.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -44,8 +44,9 @@ static struct {
 __attribute__((constructor)) static void start(int argc, char **argv)
 {
     const char *control = getenv("FAULTS"), *name = argc > 1 ? strrchr(argv[0], '/') : NULL;
-    faults.active = control && name && !strcmp(name, "/piagent") && !strcmp(argv[1], "agent") &&
-                    (argc == 2 || !strcmp(argv[2], "--ready-fd"));
+    faults.active = control && name && !strcmp(name, "/piagent") &&
+                    (!strcmp(argv[1], "worker") ||
+                     (!strcmp(argv[1], "agent") && (argc == 2 || !strcmp(argv[2], "--ready-fd"))));
     if (faults.active)
         snprintf(faults.control, sizeof faults.control, "%s", control);
     if (faults.active) /* its children need not even load this */
