@@ -9,7 +9,7 @@
 
 #define ANSWER_MS    20000u /* an emulated guest that wakes up is slow */
 #define TOLERANCE_MS 1000u
-#define LOOK_MS      10000u /* at whether the host slept */
+#define LOOK_MS      10000u /* at whether the host slept, and at what QEMUs print */
 
 uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms)
 {
@@ -134,6 +134,9 @@ static void look(void *user)
         if (runs(instance))
             instance_check_clock(instance, slept_ms);
     }
+    LIST_FOREACH(instance, &agent->instances, entry)
+    if (instance->pidfd >= 0)
+        instance_trim_log(instance);
     timer_set(agent->sleep_timer, LOOK_MS);
 }
 

@@ -156,6 +156,8 @@ int instance_check_files(const struct instance *instance, struct pi_error *err);
 /* QEMU's argv as a start would use it now. */
 int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
 void instance_clean_sockets(struct instance *instance);
+/* Keeps only the end of what QEMU has printed, where that has become more than 1 MiB. */
+void instance_trim_log(struct instance *instance);
 /* What the guest said in its last boot is no longer so. */
 void instance_forget_boot(struct instance *instance);
 /* Its guest begins at its firmware: how is "started", "reset" or "rebooted". */

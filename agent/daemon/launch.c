@@ -23,8 +23,9 @@
 #include "agent/vm/argv.h"
 #include "agent/vm/ports.h"
 
-#define QEMU_LOG     "qemu.log"
-#define QEMU_LOG_MAX ((size_t)256 << 10)
+#define QEMU_LOG      "qemu.log"
+#define QEMU_LOG_MAX  (1 << 20)
+#define QEMU_LOG_TAIL 8192
 /* What the guest sees as the host on QEMU's user network. */
 #define HOST_ADDRESS "10.0.2.2"
 /* The descriptors of the listening sockets in QEMU. */
@@ -230,18 +231,40 @@ int instance_check_ports(struct instance *instance, struct pi_error *err)
 
 /* The process. */
 
+/* The log's last bytes, as many as are there. */
+static size_t read_tail(int fd, off_t size, char tail[QEMU_LOG_TAIL])
+{
+    ssize_t n = pread(fd, tail, QEMU_LOG_TAIL, size > QEMU_LOG_TAIL ? size - QEMU_LOG_TAIL : 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+void instance_trim_log(struct instance *instance)
+{
+    char tail[QEMU_LOG_TAIL];
+    struct stat st;
+    pi_auto_close int fd =
+        openat(instance->dir_fd, QEMU_LOG, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= QEMU_LOG_MAX)
+        return;
+    size_t size = read_tail(fd, st.st_size, tail);
+    if (ftruncate(fd, 0) == 0) /* QEMU appends: it goes on at the new end */
+        (void)pi_write_all(fd, tail, size);
+}
+
 static void last_words(struct instance *instance, char *text, size_t size)
 {
-    pi_auto_buf struct pi_buf log = {0};
+    char tail[QEMU_LOG_TAIL];
+    struct stat st;
     text[0] = '\0';
-    if (pi_file_read(instance->dir_fd, QEMU_LOG, QEMU_LOG_MAX, &log, NULL) < 0 || !log.size)
+    pi_auto_close int fd = openat(instance->dir_fd, QEMU_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0)
         return;
-    size_t end = log.size, start;
-    while (end && log.data[end - 1] == '\n')
+    size_t end = read_tail(fd, st.st_size, tail), start;
+    while (end && tail[end - 1] == '\n')
         end--;
-    for (start = end; start && log.data[start - 1] != '\n'; start--)
+    for (start = end; start && tail[start - 1] != '\n'; start--)
         ;
-    pi_text_clean(log.data + start, end - start, text, size);
+    pi_text_clean(tail + start, end - start, text, size);
 }
 
 static void on_ended(void *user)

@@ -255,3 +255,20 @@ def test_another_machine_on_its_socket_is_not_taken_for_it(user):
     assert user.status("b")["pid"] != first["pid"] and is_running(first["pid"])
     user.do("kill", "a")
     wait_for("it is ended by a signal", lambda: not is_running(first["pid"]), 60)
+
+
+def test_a_qemu_that_prints_much_fills_no_disk_and_its_last_words_are_told():
+    with User(**fake_qemu()) as user:
+        user.boot("pi", boot_sectors.deaf(user.home))
+        log = user.instances / "pi/qemu.log"
+        for size in (300_000, 1_200_000):
+            pid = user.wait_state("pi", "running", 20)["pid"]
+            with log.open("a") as qemu:
+                qemu.write("x" * size + "\nwhy it died\n")
+            if size > 1 << 20:
+                wait_for("its end is kept", lambda: log.stat().st_size < 10_000, 20)
+            os.kill(pid, signal.SIGKILL)
+            reason = user.wait_state("pi", "lost", 10)["reason"]
+            assert reason == "QEMU ended (killed by SIGKILL): why it died", reason
+            assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+        assert user.wait_state("pi", "running", 20) and log.stat().st_size == 0
