@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/text.h"
 
 /* The specification: a relative path in one of the variables is to be ignored. */
 static int xdg(const char *variable, const char *below_home, const char *tail, char **ret,
@@ -25,6 +26,11 @@ static int xdg(const char *variable, const char *below_home, const char *tail, c
         n = asprintf(ret, "%s/%s/%s", home, below_home, tail);
     else
         return pi_refuse(err, PI_HOST, "neither %s nor HOME is set to an absolute path", variable);
+    if (n >= 0 && !pi_is_utf8(*ret)) {
+        free(pi_steal(*ret));
+        return pi_refuse(err, PI_HOST, "the folder that %s or HOME names is not UTF-8: set %s to one that is",
+                         variable, variable);
+    }
     if (n < 0) {
         *ret = NULL;
         return pi_fail(err, ENOMEM, "paths");

@@ -223,6 +223,14 @@ char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
     return buf;
 }
 
+bool pi_is_utf8(const char *text)
+{
+    for (size_t n, left = strlen(text); left; text += n, left -= n)
+        if (!(n = pi_utf8_length(text, left)))
+            return false;
+    return true;
+}
+
 bool pi_starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;

@@ -39,6 +39,9 @@ char *pi_text_clean(const char *text, size_t length, char *buf, size_t max);
 /* The length of the UTF-8 sequence at s (1 to 4), or 0 where it isn't one (RFC 3629). */
 size_t pi_utf8_length(const char *s, size_t left);
 
+/* Whether all of it is UTF-8: what JSON, and so records and the API, can hold. */
+bool pi_is_utf8(const char *text);
+
 /* Whether a character shows itself and does nothing else: no control (C0, C1, DEL), no line or paragraph
  * separator, none of those that turn or hide the text around them (Unicode's UAX #9, UTS #39: marks,
  * embeddings, overrides and isolates of direction, tags). */

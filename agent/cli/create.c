@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/text.h"
 #include "agent/cli/user_data.h"
 #include "agent/cli/words.h"
 #include "agent/image/checksum.h"
@@ -137,12 +138,34 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
 static int add_environment(struct api_create *ret, struct pi_error *err)
 {
     static const char *const prefixes[] = {
-        "PIAGENT_FEDORA_", "http_proxy=", "https_proxy=", "HTTPS_PROXY=",   "all_proxy=",
-        "ALL_PROXY=",      "no_proxy=",   "NO_PROXY=",    "SSL_CERT_FILE=", "SSL_CERT_DIR="};
+        "PIAGENT_FEDORA_", "http_proxy=", "https_proxy=",    "HTTPS_PROXY=",   "all_proxy=",   "ALL_PROXY=",
+        "no_proxy=",       "NO_PROXY=",   "CURL_CA_BUNDLE=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
     for (char **variable = environ; *variable; variable++)
         for (size_t i = 0; i < PI_ARRAY_SIZE(prefixes); i++)
             if (pi_starts_with(*variable, prefixes[i]) && pi_strv_add(&ret->environment, *variable) < 0)
                 return pi_fail(err, ENOMEM, "environment");
+    return 0;
+}
+
+/* What JSON cannot hold, the agent cannot be told. */
+static int check_utf8(const struct api_create *request, struct pi_error *err)
+{
+    const struct {
+        const char *what;
+        char *const *items;
+        size_t count;
+    } values[] = {
+        {"--image", &request->image, 1},
+        {"--user", &request->user, 1},
+        {"--user-data", &request->user_data, 1},
+        {"--ssh-key", request->ssh_keys.items, request->ssh_keys.count},
+        {"--forward", request->forwards.items, request->forwards.count},
+        {"the environment", request->environment.items, request->environment.count},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(values); i++)
+        for (size_t k = 0; k < values[i].count; k++)
+            if (values[i].items[k] && !pi_is_utf8(values[i].items[k]))
+                return pi_refuse(err, PI_USAGE, "%s: text that is not UTF-8 cannot be used", values[i].what);
     return 0;
 }
 
@@ -180,6 +203,7 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
     for (size_t i = 0; i < options->forwards.count; i++)
         if ((r = pi_strv_add(&ret->forwards, options->forwards.items[i])) < 0)
             return pi_fail(err, -r, "run");
-    r = add_files(options, ret, err);
-    return r < 0 ? r : add_password(options, ret, err);
+    if ((r = add_files(options, ret, err)) < 0 || (r = check_utf8(ret, err)) < 0)
+        return r;
+    return add_password(options, ret, err);
 }

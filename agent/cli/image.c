@@ -86,7 +86,7 @@ static int end_json(int r, const struct image *image, const struct pi_error *err
 
 static int end_text(int r, const struct image *image, struct pi_error *err)
 {
-    char size[32];
+    char size[32], shown[256];
     if (r == -ECANCELED)
         return pi_refuse(
             err, PI_FAILED,
@@ -95,7 +95,8 @@ static int end_text(int r, const struct image *image, struct pi_error *err)
         return r;
     if (image->note)
         fprintf(stderr, "%s\n", image->note);
-    printf("%s  %s, %s%s\n%s\n", image->name, image->arch, pi_size_format(image->size_bytes, size),
+    printf("%s  %s, %s%s\n%s\n", pi_text_clean(image->name, strlen(image->name), shown, sizeof shown),
+           image->arch, pi_size_format(image->size_bytes, size),
            !image->verified ? ", NOT verified"
            : image->signer  ? ", verified and signed"
            : image->release ? ", verified, NOT signed"

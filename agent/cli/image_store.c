@@ -44,6 +44,17 @@ static void shelf_done(struct shelf *shelf)
 }
 #define auto_shelf __attribute__((cleanup(shelf_done)))
 
+/* Who uses what now: asked again before each removal, as machines are made meanwhile. */
+static int look_for_use(struct shelf *shelf, struct pi_error *err)
+{
+    json_t *use = cli_image_use(&shelf->paths, err);
+    if (!use)
+        return -EBADMSG;
+    json_decref(shelf->use);
+    shelf->use = use;
+    return 0;
+}
+
 static int shelf_open(struct shelf *ret, struct pi_error *err)
 {
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
@@ -52,8 +63,8 @@ static int shelf_open(struct shelf *ret, struct pi_error *err)
         r = image_store_open(shelf.paths.images, &shelf.store, err);
     if (r == 0)
         r = image_store_list(&shelf.store, &shelf.list, err);
-    if (r == 0 && !(shelf.use = cli_image_use(&shelf.paths, err)))
-        r = -EBADMSG;
+    if (r == 0)
+        r = look_for_use(&shelf, err);
     if (r < 0)
         return r;
     *ret = shelf;
@@ -210,8 +221,9 @@ static int verify_one(const struct shelf *shelf, struct image *image, struct cli
 /* What came of one: told at once, or kept for --json. */
 static void tell_verified(json_t *verified, const struct image *image, int r, const struct pi_error *failure)
 {
+    char shown[256];
     if (!verified && r == 0)
-        printf("%s  good\n", image->name);
+        printf("%s  good\n", pi_text_clean(image->name, strlen(image->name), shown, sizeof shown));
     json_t *one =
         verified ? json_pack("{s:s,s:s,s:b}", "name", image->name, "sha256", image->sha256, "good", r == 0)
                  : NULL;
@@ -280,7 +292,7 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     int r = shelf_open(&shelf, err);
     for (unsigned i = 0; r == 0 && i < call->count; i++) {
         pi_auto_buf struct pi_buf users = {0};
-        if ((r = find(&shelf, call->operands[i], &image, err)) < 0)
+        if ((r = find(&shelf, call->operands[i], &image, err)) < 0 || (r = look_for_use(&shelf, err)) < 0)
             return r;
         if (is_used(&shelf, image))
             return users_of(&shelf, image, &users) < 0
@@ -300,12 +312,13 @@ struct prune_options {
 /* What goes: told at once, or kept for --json. */
 static void tell_removed(json_t *removed, const char *name, bool damaged, uint64_t size_bytes)
 {
-    char size[32];
+    char size[32], shown[256];
     if (removed)
         json_array_append_new(removed, json_pack("{s:s,s:b,s:I}", "name", name, "damaged", damaged,
                                                  "size_bytes", (json_int_t)size_bytes));
     else
-        printf("%s  %s\n", name, damaged ? "damaged" : pi_size_format(size_bytes, size));
+        printf("%s  %s\n", pi_text_clean(name, strlen(name), shown, sizeof shown),
+               damaged ? "damaged" : pi_size_format(size_bytes, size));
 }
 
 static int tell_freed(json_t *removed, uint64_t freed_bytes, bool dry_run, struct pi_error *err)
@@ -351,7 +364,8 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
     int r = shelf_open(&shelf, err);
     for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
         const struct image *image = &shelf.list.items[i];
-        if (is_used(&shelf, image) || image->fetched_ms + options->older_than_ms > now_ms)
+        bool young = options->older_than_ms && image->fetched_ms + options->older_than_ms > now_ms;
+        if (young || (r = look_for_use(&shelf, err)) < 0 || is_used(&shelf, image))
             continue;
         if (!options->dry_run)
             r = image_store_remove(&shelf.store, image, err);

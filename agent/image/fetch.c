@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/text.h"
 #include "agent/image/care.h"
 #include "agent/image/checksum.h"
 #include "agent/image/name.h"
@@ -143,6 +144,8 @@ static int prepare(struct image_fetch *fetch, struct pi_error *err)
                          request->arch ? request->arch : "");
     if (request->sha256 && image_sha256_parse(request->sha256, fetch->sha256) < 0)
         return pi_refuse(err, PI_USAGE, "'%.80s' is not a SHA-256: 64 hexadecimal digits", request->sha256);
+    if (!pi_is_utf8(request->ref))
+        return pi_refuse(err, PI_USAGE, "the image's name is not UTF-8: rename it");
     snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", request->ref);
     return image_ref_parse(request->ref, &fetch->ref, err);
 }

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 
@@ -176,6 +177,31 @@ def test_a_runtime_folder_of_another_user_is_refused():
         os.chown(user.runtime, 65534, 65534)
         assert "another user" in user.refused(HOST, "ps")
         assert list(user.runtime.iterdir()) == []
+
+
+NOT_UTF8 = os.fsdecode(b"\xff")
+
+
+def test_what_is_not_utf8_is_refused_by_its_name(user, disk):
+    (user.home / "latin1.sh").write_bytes(b"#!/bin/sh\necho \xe9\n")
+    named = user.home / f"{NOT_UTF8}.raw"
+    shutil.copy(disk, named)
+    for option, value in ("--image", named), ("--user", NOT_UTF8), ("--forward", NOT_UTF8), ("--user-data", user.home / "latin1.sh"):
+        assert option in user.refused(USAGE, "run", "m", "--image", disk, option, value)
+    assert "rename it" in user.refused(USAGE, "image", "fetch", named, "--unverified")
+    with User(XDG_DATA_HOME=str(user.home / NOT_UTF8)) as other:
+        assert "XDG_DATA_HOME" in other.refused(HOST, "ps")
+    nothing_left(user)
+
+
+def test_the_certificates_of_the_command_are_used_by_its_fetch(user):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        user.env["CURL_CA_BUNDLE"] = "/nonexistent/ca.pem"
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/x.qcow2"
+        said = user.refused(NETWORK, "run", "m", "--image", url, "--image-unverified", "-d")
+        del user.env["CURL_CA_BUNDLE"]
+    assert "/nonexistent/ca.pem" in said or "certificate" in said, said
+    nothing_left(user)
 
 
 def test_a_socket_path_that_is_too_long_is_refused():
