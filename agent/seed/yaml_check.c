@@ -11,6 +11,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/buf.h"
 #include "agent/base/text.h"
+#include "agent/seed/pyyaml_check.h"
 #include "agent/seed/shape_check.h"
 #include "agent/seed/validate.h"
 #include "agent/seed/yaml_syntax.h"
@@ -343,6 +344,7 @@ int seed_yaml_check(const char *data, size_t size, struct seed_findings *finding
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 
     pi_auto(check_done) struct check check = {.findings = findings};
+    struct seed_pyyaml pyyaml = {.data = data, .size = size, .findings = findings};
     for (bool end = false; !end && !check.over;) {
         pi_auto(yaml_event_delete) yaml_event_t event = {0};
         if (!yaml_parser_parse(&parser, &event))
@@ -351,6 +353,7 @@ int seed_yaml_check(const char *data, size_t size, struct seed_findings *finding
             bound_passed(&check, &event.start_mark, SEED_YAML_EVENTS_MAX, "keys and values");
             break;
         }
+        seed_pyyaml_event(&pyyaml, &event);
         int r = event_check(&check, &event);
         if (r < 0)
             return r;
