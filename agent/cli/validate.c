@@ -18,8 +18,30 @@ struct validate_options {
     bool json, strict;
 };
 
-/* The source line and a caret below the column. Tabs become spaces one for one, so that the caret stands
- * right. */
+/* The text safe for a terminal, with its blanks kept one for one, so that the caret stands right; tabs become
+ * spaces. */
+static void clean_source(const char *text, size_t length, char *ret, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && used + 1 < size;) {
+        size_t word = i;
+        while (word < length && text[word] != ' ' && text[word] != '\t')
+            word++;
+        if (word == i) {
+            ret[used++] = ' ';
+            i++;
+            continue;
+        }
+        pi_text_clean(text + i, word - i, ret + used, size - used);
+        used += strlen(ret + used);
+        i = word;
+    }
+    while (used && ret[used - 1] == ' ')
+        used--;
+    ret[used] = '\0';
+}
+
+/* The source line and a caret below the column. */
 static void show_source(const struct pi_buf *text, const struct seed_finding *finding)
 {
     const char *at = text->data, *end = text->data + text->size;
@@ -28,14 +50,11 @@ static void show_source(const struct pi_buf *text, const struct seed_finding *fi
         at = newline ? newline + 1 : end;
     }
     const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-    size_t length = (size_t)((newline ? newline : end) - at), blanks = 0;
     char shown[SHOWN_MAX + 1];
-    while (blanks < length && (at[blanks] == ' ' || at[blanks] == '\t'))
-        blanks++;
-    pi_text_clean(at + blanks, length - blanks, shown, sizeof shown);
-    if (!finding->line || !shown[0] || blanks > SHOWN_MAX)
+    clean_source(at, (size_t)((newline ? newline : end) - at), shown, sizeof shown);
+    if (!finding->line || !shown[0])
         return;
-    printf("%6zu | %*s%s\n", finding->line, (int)blanks, "", shown);
+    printf("%6zu | %s\n", finding->line, shown);
     if (finding->column && finding->column <= SHOWN_MAX)
         printf("       | %*s^\n", (int)finding->column - 1, "");
 }

@@ -66,6 +66,11 @@ def test_every_finding_is_shown_with_its_line_and_what_to_write(validate, tmp_pa
 """
 
 
+def test_the_caret_stands_below_the_place_in_aligned_text(validate):
+    assert "     2 | packages:           vim\n       |                     ^\n" in validate("#cloud-config\npackages:           vim  \n").stdout
+    assert "     2 | hostname: web\n       |          ^\n" in validate("#cloud-config\nhostname:\tweb\n").stdout
+
+
 def test_warnings_pass_unless_they_are_not_to(validate):
     assert validate(SLIPS).returncode == 0
     assert validate(SLIPS, "--strict").returncode == USAGE
