@@ -122,10 +122,12 @@ static void ssh_key_check(const struct seed_value *value, struct seed_findings *
         add(findings, SEED_WARNING, value, "give the line of a .pub file", why.text);
 }
 
+/* "0o644" is text to YAML 1.1, and Python reads it as it reads "0644". */
 static void mode_check(const struct seed_value *value, struct seed_findings *findings)
 {
-    size_t octal = strspn(value->text, "01234567");
-    if (octal != value->length || octal < 3 || octal > 5)
+    size_t prefix = pi_starts_with(value->text, "0o") ? 2 : 0;
+    size_t octal = strspn(value->text + prefix, "01234567");
+    if (prefix + octal != value->length || octal < 3 || octal > 5)
         add(findings, SEED_WARNING, value, "write three or four octal digits in quotes, as '0644'",
             "not a file's mode");
 }

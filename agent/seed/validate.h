@@ -32,8 +32,8 @@ enum seed_kind {
 /*
  * Tells the kind, and finds what cloud-init would not take or pass over in silence: no or a misspelt first
  * line, a script whose first line names no program; and in a cloud-config what is not YAML, a tab or tag
- * that PyYAML refuses, a key twice, anything but a mapping, the bounds above, unknown and deprecated keys, wrong
- * types, what is no hash or SSH key, and the keys that would switch off what piagent needs in the guest
+ * that PyYAML refuses, a key twice, anything but a mapping, the bounds above, unknown and deprecated keys,
+ * wrong types, what is no hash or SSH key, and the keys that would switch off what piagent needs in the guest
  * ("user", "vendor_data", "ssh_keys"). Nothing is expanded: an alias costs one event. Where the first line is
  * no known one, the rest is looked at as a cloud-config if it was meant to be one. 0 with *ret_kind and
  * findings (added, in order), or -ENOMEM.

@@ -52,10 +52,13 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\n", "nothing follows the first line"},
         {"#cloud-config\n# only a comment\n", "nothing follows the first line"},
         {"#cloud-config\n---\n", "nothing follows the first line"},
-        {"#cloud-configs\na: 1\n",
-         "line 1, column 1: the first line is '#cloud-configs': make the first line exactly '#cloud-config'"},
-        {"#cloud-config yes\na: 1\n", "make the first line exactly '#cloud-config'"},
-        {" #cloud-config\na: 1\n", "make the first line exactly"},
+        {"#cloud-confg\na: 1\n",
+         "line 1, column 1: the first line is '#cloud-confg': make the first line exactly '#cloud-config'"},
+        {"#cloud-config-archive x\na: 1\n", "make the first line exactly"},
+        {"\n#cloud-config-archive\n- a\n", "the first line is ''"},
+        {"\t#cloud-config\nhostname: a\n", "line 1, column 1: indented with a tab"},
+        {"a: 1\n#cloud-config\n", "line 2, column 1: '#cloud-config' must be the first line"},
+        {"\n\n#cloud-config\nruncmd: 5\n", "line 4, column 9: runcmd: a number"},
         {"#cloud_config\na: 1\n", "make the first line exactly"},
         {"cloud-config\na: 1\n", "make the first line exactly"},
         {"\xef\xbb\xbf#cloud-config\na: 1\n", "byte order mark"},
@@ -270,7 +273,6 @@ static void what_is_no_cloud_config_is_looked_at_too(void **state)
         {"#!bash\n", "'#!' needs the path of a program"},
         {"#!/bin/sh\r\nls\r\n", "Unix line ends"},
         {"## template: jinja\nfoo: 1\n", "no known kind follows"},
-        {"\n\n#cloud-config\na: 1\n", "line 3, column 1: '#cloud-config' must be the first line"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct pi_error err = {0};
@@ -278,6 +280,37 @@ static void what_is_no_cloud_config_is_looked_at_too(void **state)
         assert_true(seed_user_data_check(cases[i][0], strlen(cases[i][0]), &kind, &err) < 0);
         if (!strstr(err.text, cases[i][1]))
             fail_msg("%s: got: %s", cases[i][0], err.text);
+    }
+}
+
+/* What cloud-init takes for a cloud-config, though others may not. words: of the warning, or NULL for none.
+ */
+static void first_lines_that_cloud_init_takes_are_no_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+        size_t line;
+    } cases[] = {
+        {"#cloud-config # my notes\nhostname: a\n", NULL, 0},
+        {"#cloud-config\t# my notes\nhostname: a\n", NULL, 0},
+        {"#cloud-config yes\nhostname: a\n", "make the first line exactly '#cloud-config'", 1},
+        {"#cloud-configs\nhostname: a\n", "make the first line exactly '#cloud-config'", 1},
+        {" #cloud-config\nhostname: a\n", "should be the first line", 1},
+        {"\n\r\n#cloud-config\nhostname: a\n", "should be the first line", 3},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        static struct seed_findings findings;
+        enum seed_kind kind;
+        char all[512] = "";
+        findings = (struct seed_findings){0};
+        assert_int_equal(seed_user_data_findings(cases[i].text, strlen(cases[i].text), &kind, &findings), 0);
+        assert_int_equal(kind, SEED_CLOUD_CONFIG);
+        if (findings.count)
+            seed_finding_format(findings.items, all, sizeof all);
+        if (findings.errors || findings.warnings != (cases[i].words != NULL) ||
+            findings.items[0].line != cases[i].line || !strstr(all, cases[i].words ? cases[i].words : ""))
+            fail_msg("%s: %zu findings: %s", cases[i].text, findings.count, all);
     }
 }
 
@@ -289,7 +322,7 @@ static void known_keys_are_known(void **state)
         "#cloud-config\n"
         "hostname: web\nfqdn: web.example.org\nlocale: C.UTF-8\ntimezone: Etc/UTC\npackages: [vim, [git, '2']]\n"
         "users: [default, {name: a, lock_passwd: true, groups: [b], sudo: false, uid: 1000}]\ngroups: [a, {b: [c]}]\n"
-        "write_files: [{path: /a, permissions: '0644', owner: 'a:b', encoding: gz+b64, append: true, defer: true}]\n"
+        "write_files: [{path: /a, permissions: 0o600}, {path: /a, permissions: '0644', owner: 'a:b', encoding: gz+b64, append: true, defer: true}]\n"
         "runcmd: [ls, [ls, 1]]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, null, '0', 0]]\n"
         "growpart: {mode: auto, devices: [/]}\nresize_rootfs: noblock\nchpasswd: {expire: false}\n"
         "ssh_pwauth: yes\ndisable_root: true\nfinal_message: done\npower_state: {mode: reboot, delay: now}\n"
@@ -319,6 +352,7 @@ int main(void)
         cmocka_unit_test(all_findings_are_told_in_order),
         cmocka_unit_test(no_number_of_warnings_hides_an_error),
         cmocka_unit_test(what_is_no_cloud_config_is_looked_at_too),
+        cmocka_unit_test(first_lines_that_cloud_init_takes_are_no_errors),
         cmocka_unit_test(known_keys_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
