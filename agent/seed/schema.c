@@ -35,7 +35,7 @@ static const struct seed_shape shapes[] = {
     {.path = "chpasswd.expire", .types = SEED_BOOL},
     {.path = "chpasswd.list", .types = SEED_TEXT | SEED_LIST, .instead = "users"},
     {.path = "chpasswd.users", .types = SEED_LIST},
-    {.path = "chpasswd.users[]", .types = SEED_MAP},
+    {.path = "chpasswd.users[]", .types = SEED_MAP, .needs = {"name"}},
     {.path = "chpasswd.users[].name", .types = SEED_TEXT},
     {.path = "chpasswd.users[].password", .types = SEED_TEXT},
     {.path = "chpasswd.users[].type", .types = SEED_TEXT, .words = "hash text RANDOM"},
@@ -118,11 +118,11 @@ static const struct seed_shape shapes[] = {
     {.path = "packages[]", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
     {.path = "packages[][]", .types = SEED_TEXT},
     {.path = "password", .types = SEED_TEXT},
-    {.path = "phone_home", .types = SEED_MAP},
+    {.path = "phone_home", .types = SEED_MAP, .needs = {"url"}},
     {.path = "phone_home.post", .types = SEED_TEXT | SEED_LIST},
     {.path = "phone_home.tries", .types = SEED_NUMBER},
     {.path = "phone_home.url", .types = SEED_TEXT},
-    {.path = "power_state", .types = SEED_MAP},
+    {.path = "power_state", .types = SEED_MAP, .needs = {"mode"}},
     {.path = "power_state.condition", .types = SEED_TEXT | SEED_BOOL | SEED_LIST},
     {.path = "power_state.delay", .types = SEED_NUMBER | SEED_TEXT},
     {.path = "power_state.message", .types = SEED_TEXT},
@@ -189,7 +189,7 @@ static const struct seed_shape shapes[] = {
     {.path = "updates", .types = SEED_MAP},
     {.path = "user", .types = SEED_TEXT | SEED_MAP},
     {.path = "users", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
-    {.path = "users[]", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
+    {.path = "users[]", .types = SEED_TEXT | SEED_LIST | SEED_MAP, .needs = {"name", "snapuser"}},
     {.path = "users[].create-groups", .types = SEED_BOOL, .instead = "create_groups"},
     {.path = "users[].create_groups", .types = SEED_BOOL},
     {.path = "users[].doas", .types = SEED_LIST},
@@ -236,7 +236,7 @@ static const struct seed_shape shapes[] = {
     {.path = "wireguard.interfaces", .types = SEED_LIST},
     {.path = "wireguard.readinessprobe", .types = SEED_LIST},
     {.path = "write_files", .types = SEED_LIST},
-    {.path = "write_files[]", .types = SEED_MAP},
+    {.path = "write_files[]", .types = SEED_MAP, .needs = {"path"}},
     {.path = "write_files[].append", .types = SEED_BOOL},
     {.path = "write_files[].content", .types = SEED_TEXT},
     {.path = "write_files[].defer", .types = SEED_BOOL},
@@ -348,6 +348,28 @@ static bool is_number(const char *text, size_t length)
     return digits > 0 && points <= 1;
 }
 
+static const char *digits_skip(const char *text, size_t least, size_t most)
+{
+    size_t count = strspn(text, "0123456789");
+    return count >= least && count <= most ? text + count : NULL;
+}
+
+/* "2030-01-31", or with a time behind it: then month and day may have one digit. */
+static bool is_date(const char *text)
+{
+    const char *at = digits_skip(text, 4, 4);
+    for (int i = 0; at && i < 2; i++)
+        at = *at == '-' ? digits_skip(at + 1, 1, 2) : NULL;
+    if (!at || !*at)
+        return at && at - text == (ptrdiff_t)strlen("2030-01-31");
+    if (!strchr("Tt \t", *at))
+        return false;
+    at = digits_skip(at + 1 + strspn(at + 1, " \t"), 1, 2);
+    for (int i = 0; at && i < 2; i++)
+        at = *at == ':' ? digits_skip(at + 1, 2, 2) : NULL;
+    return at && !at[strspn(at, "0123456789:.+-Z \t")];
+}
+
 enum seed_type seed_scalar_type(const char *text, size_t length)
 {
     static const char *const nulls[] = {"~", "null", NULL};
@@ -356,5 +378,7 @@ enum seed_type seed_scalar_type(const char *text, size_t length)
         return SEED_NULL;
     if (is_one_of(text, length, bools))
         return SEED_BOOL;
+    if (is_date(text))
+        return SEED_DATE;
     return is_number(text, length) ? SEED_NUMBER : SEED_TEXT;
 }

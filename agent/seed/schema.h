@@ -15,20 +15,21 @@ enum seed_type {
     SEED_BOOL = 2,
     SEED_NUMBER = 4,
     SEED_TEXT = 8,
-    SEED_LIST = 16,
-    SEED_MAP = 32,
-    SEED_SCALARS = 15,
-    SEED_ANY = 63,
+    SEED_DATE = 16, /* or a time: no text to Python */
+    SEED_LIST = 32,
+    SEED_MAP = 64,
+    SEED_SCALARS = 31,
 };
 
 /* What else a text is looked at for. */
 enum seed_look { SEED_LOOK_NONE, SEED_LOOK_HASH, SEED_LOOK_SSH_KEY, SEED_LOOK_MODE };
 
 struct seed_shape {
-    const char *path;    /* "users[].name": [] is any item of a list, * any key of a mapping */
-    unsigned types;      /* that it may have */
-    const char *words;   /* the texts that it may be, with spaces between; NULL = any */
-    const char *instead; /* deprecated: what to write */
+    const char *path;     /* "users[].name": [] is any item of a list, * any key of a mapping */
+    unsigned types;       /* that it may have */
+    const char *words;    /* the texts that it may be, with spaces between; NULL = any */
+    const char *instead;  /* deprecated: what to write */
+    const char *needs[2]; /* keys of a mapping of which it must have one; NULL = none */
     enum seed_look look;
 };
 

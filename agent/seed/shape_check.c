@@ -12,7 +12,8 @@ static const struct {
     enum seed_type type;
     const char *name;
 } names[] = {{SEED_BOOL, "true or false"}, {SEED_NUMBER, "a number"}, {SEED_TEXT, "text"},
-             {SEED_LIST, "a list"},        {SEED_MAP, "a mapping"},   {SEED_NULL, "nothing"}};
+             {SEED_LIST, "a list"},        {SEED_MAP, "a mapping"},   {SEED_NULL, "nothing"},
+             {SEED_DATE, "a date"}};
 
 static const char *name_of(enum seed_type type)
 {
@@ -22,13 +23,13 @@ static const char *name_of(enum seed_type type)
     return "a value";
 }
 
-/* "text or a list" */
+/* "text or a list"; no shape is for dates alone. */
 static const char *wanted(unsigned types, char *buf, size_t size)
 {
     size_t used = 0;
     buf[0] = '\0';
     for (size_t i = 0; i < PI_ARRAY_SIZE(names) && used < size; i++)
-        if (types & names[i].type && names[i].type != SEED_NULL)
+        if (types & names[i].type & ~(unsigned)(SEED_NULL | SEED_DATE))
             used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " or " : "", names[i].name);
     return buf;
 }
@@ -47,7 +48,7 @@ static const char *type_remedy(const struct seed_shape *shape, const struct seed
         return "a ': ' in the line makes it a mapping: put the whole line in quotes";
     if (value->type == SEED_NULL)
         return "remove the key, or give it a value";
-    if (value->type & (SEED_BOOL | SEED_NUMBER) && shape->types & SEED_TEXT)
+    if (value->type & (SEED_BOOL | SEED_NUMBER | SEED_DATE) && shape->types & SEED_TEXT)
         return "put it in quotes";
     if (value->type == SEED_TEXT && shape->types & SEED_BOOL)
         return seed_scalar_type(value->text, value->length) == SEED_BOOL ? "write it without quotes"

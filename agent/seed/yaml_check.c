@@ -45,6 +45,7 @@ struct level {
     size_t first_key; /* its keys are those from here on in check.keys */
     size_t items;     /* of a list: begun so far */
     struct place place;
+    yaml_mark_t start;
 };
 
 struct check {
@@ -120,6 +121,26 @@ static void keys_close(struct check *check, size_t first)
     for (size_t i = 0; i < count; i++)
         free(keys[i].text);
     check->key_count = first;
+}
+
+/* A merge ("<<") may bring in what is missing. */
+static bool has_one(const struct check *check, const struct level *level, const char *const needs[2])
+{
+    for (size_t i = level->first_key; i < check->key_count; i++)
+        for (size_t j = 0; j < 2 && needs[j]; j++)
+            if (!strcmp(check->keys[i].text, needs[j]) || !strcmp(check->keys[i].text, "<<"))
+                return true;
+    return false;
+}
+
+static void mapping_closes(struct check *check, const struct level *level)
+{
+    const struct seed_shape *shape = seed_shape_find(level->place.shape);
+    if (shape && shape->needs[0] && !has_one(check, level, shape->needs))
+        seed_findings_addf(check->findings, SEED_WARNING, level->start.line + 1, level->start.column + 1,
+                           level->place.shown, "cloud-init needs it here: add it", "there is no key '%s'",
+                           shape->needs[0]);
+    keys_close(check, level->first_key);
 }
 
 static void append(char *path, size_t size, const char *step)
@@ -270,6 +291,7 @@ static void collection_opens(struct check *check, bool mapping, const yaml_mark_
         .closed = mapping && known && seed_shape_is_closed(check->place.shape),
         .first_key = check->key_count,
         .place = check->place,
+        .start = *mark,
     };
 }
 
@@ -307,7 +329,7 @@ static int event_check(struct check *check, const yaml_event_t *event)
         return 0;
     case YAML_MAPPING_END_EVENT:
         check->depth--;
-        keys_close(check, check->levels[check->depth].first_key);
+        mapping_closes(check, &check->levels[check->depth]);
         return 0;
     case YAML_SEQUENCE_END_EVENT:
         check->depth--;

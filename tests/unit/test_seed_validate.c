@@ -207,6 +207,15 @@ static const struct {
     {"runcmd: 5\n", SEED_ERROR, 2, 9, "runcmd", "a number where cloud-init wants a list"},
     {"runcmd:\n- echo a: b\n", SEED_ERROR, 3, 3, "runcmd[0]", "put the whole line in quotes"},
     {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "text or a list"},
+    {"users: [{gecos: a}]\n", SEED_WARNING, 2, 9, "users[0]", "there is no key 'name'"},
+    {"users:\n- default\n- gecos: a\n", SEED_WARNING, 4, 3, "users[1]", "there is no key 'name'"},
+    {"write_files: [{content: a}]\n", SEED_WARNING, 2, 15, "write_files[0]", "there is no key 'path'"},
+    {"phone_home: {tries: 1}\n", SEED_WARNING, 2, 13, "phone_home", "there is no key 'url'"},
+    {"power_state: {}\n", SEED_WARNING, 2, 14, "power_state", "there is no key 'mode'"},
+    {"chpasswd: {users: [{password: a}]}\n", SEED_WARNING, 2, 20, "chpasswd.users[0]", "no key 'name'"},
+    {"users: [{name: a, expiredate: 2030-01-31}]\n", SEED_WARNING, 2, 31, "users[0].expiredate",
+     "a date where cloud-init wants text: put it in quotes"},
+    {"final_message: 2030-1-3 12:30:00\n", SEED_WARNING, 2, 16, "final_message", "put it in quotes"},
     {"hostname: a: b\n", SEED_ERROR, 2, 12, "", "needs quotes"},
 };
 
@@ -321,9 +330,10 @@ static void known_keys_are_known(void **state)
     static const char text[] =
         "#cloud-config\n"
         "hostname: web\nfqdn: web.example.org\nlocale: C.UTF-8\ntimezone: Etc/UTC\npackages: [vim, [git, '2']]\n"
-        "users: [default, {name: a, lock_passwd: true, groups: [b], sudo: false, uid: 1000}]\ngroups: [a, {b: [c]}]\n"
+        "users: [default, {snapuser: a}, &u {name: a, expiredate: '2030-01-31'}, {<<: *u, gecos: 2030-1-31},\n"
+        "  {name: a, lock_passwd: true, groups: [b], sudo: false, uid: 1000}]\ngroups: [a, {b: [c]}]\n"
         "write_files: [{path: /a, permissions: 0o600}, {path: /a, permissions: '0644', owner: 'a:b', encoding: gz+b64, append: true, defer: true}]\n"
-        "runcmd: [ls, [ls, 1]]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, null, '0', 0]]\n"
+        "runcmd: [ls, [ls, 1, 2030-01-31]]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, null, '0', 0]]\n"
         "growpart: {mode: auto, devices: [/]}\nresize_rootfs: noblock\nchpasswd: {expire: false}\n"
         "ssh_pwauth: yes\ndisable_root: true\nfinal_message: done\npower_state: {mode: reboot, delay: now}\n"
         "phone_home: {url: http://a, post: all}\nswap: {filename: /s, size: auto}\napt: {conf: a}\n"
