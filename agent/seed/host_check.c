@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -43,6 +44,21 @@ static size_t line_of(const char *output, const char *end, const char *mark, siz
     return 0;
 }
 
+/* What a note says, from behind its mark's colon on, without the path that the file had for cloud-init.
+ * Whether it is PyYAML that refuses the text: its words go on in the next line. */
+static bool note_read(const char *note, char *ret, size_t size)
+{
+    static const char no_yaml[] = " is not valid yaml. ";
+    const char *words = note, *end = note + strcspn(note, "\n");
+    if (pi_starts_with(note, " File /"))
+        words += strlen(" File ") + strcspn(note + strlen(" File "), " \n");
+    bool broken = strncasecmp(words, no_yaml, sizeof no_yaml - 1) == 0;
+    if (broken && *end && !strchr(" \n#", end[1]))
+        end += 1 + strcspn(end + 1, "\n");
+    snprintf(ret, size, "%s%.*s", words == note ? "" : " the file", (int)(end - words), words);
+    return broken;
+}
+
 static void take(const char *output, struct seed_findings *findings)
 {
     const struct seed_findings before = *findings;
@@ -53,11 +69,12 @@ static void take(const char *output, struct seed_findings *findings)
         size_t mark = strcspn(at, ":\n");
         if (!pi_starts_with(at, "# ") || !strchr("ED", at[2]) || at[mark] != ':' || mark > 8)
             continue;
-        const char *text = at + mark + 1;
+        char words[256];
+        bool broken = note_read(at + mark + 1, words, sizeof words);
         size_t line = line_of(output, notes, at + 2, mark - 2);
-        if (line && !said_already(&before, line))
-            seed_findings_addf(findings, SEED_WARNING, line, 0, NULL, NULL,
-                               "this host's cloud-init says:%.*s", (int)strcspn(text, "\n"), text);
+        if (line && (broken || !said_already(&before, line)))
+            seed_findings_addf(findings, broken ? SEED_ERROR : SEED_WARNING, line, 0, NULL, NULL,
+                               "this host's cloud-init says:%s", words);
     }
 }
 

@@ -13,7 +13,8 @@
 
 /*
  * Runs "cloud-init schema --annotate" over the text and adds what it finds in lines that findings says
- * nothing of, as warnings: the guest's cloud-init is another one, so this one's word is no proof. Only where
+ * nothing of, as warnings: the guest's cloud-init is another one, so this one's word is no proof. That the
+ * text is no YAML is an error: all of them read it with PyYAML. Only where
  * findings has no error, as it would say the same again. Blocking: for the command line. Whether it was
  * asked: a host without cloud-init, or one whose cloud-init is broken or slow, finds nothing.
  */

@@ -120,6 +120,25 @@ def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path
     assert done.returncode == 0 and {f["severity"] for f in findings} == {"warning"}
 
 
+# What cloud-init 25.1.4 prints, but for the path, of which it has 'is not valid yaml' in 22.4.2.
+REFUSED = """#cloud-config
+runcmd: [ls]\\t\\t# E1
+
+# Errors: -------------
+# E1: File $2 is not valid YAML. while scanning for the next token
+found character '%' that cannot start any token
+  in \\"<unicode string>\\", line 2, column 10:
+"""
+
+
+def test_what_the_hosts_cloud_init_cannot_read_is_an_error(validate):
+    done = validate("#cloud-config\nruncmd: [ls]\n", "--json", cloud_init=f'while [ "$1" != --config-file ]; do shift; done; printf "%b" "{REFUSED}"')
+    finding, = json.loads(done.stdout)[0]["findings"]
+    assert (done.returncode, finding["severity"], finding["line"]) == (USAGE, "error", 2), done
+    assert finding["message"] == "this host's cloud-init says: the file is not valid YAML. " \
+        "while scanning for the next token found character '%' that cannot start any token"
+
+
 @pytest.mark.parametrize("broken", ["exit 1", "echo Traceback; exit 1", "kill -9 $$", "echo '# Errors: -------------'"])
 def test_a_broken_cloud_init_of_the_host_is_in_nobodys_way(validate, broken):
     done = validate("#cloud-config\nruncmd: [ls]\n", cloud_init=broken)
