@@ -45,7 +45,8 @@ static size_t line_of(const char *output, const char *end, const char *mark, siz
 }
 
 /* What a note says, from behind its mark's colon on, without the path that the file had for cloud-init.
- * Whether it is PyYAML that refuses the text: its words go on in the next line. */
+ * Whether it is PyYAML that refuses the text: its words go on in the lines below, with excerpts
+ * of the text, indented, between them. */
 static bool note_read(const char *note, char *ret, size_t size)
 {
     static const char no_yaml[] = " is not valid yaml. ";
@@ -53,9 +54,14 @@ static bool note_read(const char *note, char *ret, size_t size)
     if (pi_starts_with(note, " File /"))
         words += strlen(" File ") + strcspn(note + strlen(" File "), " \n");
     bool broken = strncasecmp(words, no_yaml, sizeof no_yaml - 1) == 0;
-    if (broken && *end && !strchr(" \n#", end[1]))
-        end += 1 + strcspn(end + 1, "\n");
-    snprintf(ret, size, "%s%.*s", words == note ? "" : " the file", (int)(end - words), words);
+    size_t used =
+        (size_t)snprintf(ret, size, "%s%.*s", words == note ? "" : " the file", (int)(end - words), words);
+    while (broken && used < size && *end && !strchr("\n#", end[1])) {
+        const char *line = end + 1;
+        end = line + strcspn(line, "\n");
+        if (*line != ' ')
+            used += (size_t)snprintf(ret + used, size - used, " %.*s", (int)(end - line), line);
+    }
     return broken;
 }
 

@@ -126,6 +126,7 @@ runcmd: [ls]\\t\\t# E1
 
 # Errors: -------------
 # E1: File $2 is not valid YAML. while scanning for the next token
+  in \\"<unicode string>\\", line 2, column 9:
 found character '%' that cannot start any token
   in \\"<unicode string>\\", line 2, column 10:
 """
