@@ -30,11 +30,12 @@ static bool at_any(const struct seed_pyyaml *pyyaml, const char *set)
     return memchr(set, pyyaml->data[pyyaml->offset], strlen(set)) != NULL;
 }
 
-static bool comment_begins(const struct seed_pyyaml *pyyaml)
+/* Plain text goes on behind a bracket or quote, and so does its '#'. */
+static bool comment_begins(const struct seed_pyyaml *pyyaml, bool plain)
 {
-    static const char ends[] = " \t\r\n,[]{}\"'";
+    const char *ends = plain ? " \t\r\n" : " \t\r\n,[]{}\"'";
     size_t at = pyyaml->offset;
-    return pyyaml->data[at] == '#' && (at == 0 || memchr(ends, pyyaml->data[at - 1], sizeof ends - 1));
+    return pyyaml->data[at] == '#' && (at == 0 || memchr(ends, pyyaml->data[at - 1], strlen(ends)));
 }
 
 static void tab_told(struct seed_pyyaml *pyyaml)
@@ -47,11 +48,12 @@ static void tab_told(struct seed_pyyaml *pyyaml)
                        "a tab, at which cloud-init drops the whole file");
 }
 
-/* Over what is no quoted text and no block's, up to index or one of the characters of stop. */
+/* Over what is no quoted text and no block's, up to index or one of the characters of stop. stop NULL: over
+ * plain text. */
 static void pass(struct seed_pyyaml *pyyaml, size_t index, const char *stop)
 {
-    while (before(pyyaml, index) && !at_any(pyyaml, stop)) {
-        if (comment_begins(pyyaml)) {
+    while (before(pyyaml, index) && !(stop && at_any(pyyaml, stop))) {
+        if (comment_begins(pyyaml, !stop)) {
             while (before(pyyaml, index) && !at_any(pyyaml, "\r\n"))
                 step(pyyaml);
             continue;
@@ -79,7 +81,7 @@ static void scalar_pass(struct seed_pyyaml *pyyaml, const yaml_event_t *event)
         pass(pyyaml, end, "\r\n");
         break;
     default:
-        pass(pyyaml, end, "");
+        pass(pyyaml, end, NULL);
     }
     while (before(pyyaml, end))
         step(pyyaml);

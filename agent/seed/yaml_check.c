@@ -295,6 +295,14 @@ static void collection_opens(struct check *check, bool mapping, const yaml_mark_
     };
 }
 
+static bool anchor_known(const struct check *check, const char *name)
+{
+    for (size_t i = 0; i < check->anchors.count; i++)
+        if (strcmp(check->anchors.items[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int anchor_add(struct check *check, const yaml_char_t *anchor, const yaml_mark_t *mark)
 {
     if (!anchor)
@@ -303,17 +311,17 @@ static int anchor_add(struct check *check, const yaml_char_t *anchor, const yaml
         bound_passed(check, mark, ANCHORS_MAX, "anchors");
         return 0;
     }
-    return pi_strv_add(&check->anchors, (const char *)anchor);
+    const char *name = (const char *)anchor;
+    if (anchor_known(check, name)) /* libyaml and YAML allow it, PyYAML does not */
+        error_at(check, mark, "give it another name", "an anchor of this name is there already");
+    return pi_strv_add(&check->anchors, name);
 }
 
 static void alias_check(struct check *check, const yaml_event_t *event)
 {
-    const char *name = (const char *)event->data.alias.anchor;
-    for (size_t i = 0; i < check->anchors.count; i++)
-        if (strcmp(check->anchors.items[i], name) == 0)
-            return;
-    error_at(check, &event->start_mark, "text that starts with '*' needs quotes",
-             "there is no anchor of this name");
+    if (!anchor_known(check, (const char *)event->data.alias.anchor))
+        error_at(check, &event->start_mark, "text that starts with '*' needs quotes",
+                 "there is no anchor of this name");
 }
 
 static int event_check(struct check *check, const yaml_event_t *event)

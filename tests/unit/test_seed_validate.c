@@ -81,6 +81,8 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\na: b\n\t\nc: d\n", "line 3, column 1: indented with a tab"},
         {"#cloud-config\na: &x\t'b'\n", "line 2, column 6: a tab"},
         {"#cloud-config\na: |\n  b\n\nc: b \tc\n", "line 5, column 6: a tab"},
+        {"#cloud-config\na: b,#c\td\n", "line 2, column 8: a tab"},
+        {"#cloud-config\na: &x b\nc: &x d\n", "line 3, column 4: an anchor of this name is there already"},
         {"#cloud-config\nhostname: !Ref foo\n", "line 2, column 11: the tag '!Ref', at which"},
         {"#cloud-config\na: !vault |\n  b\n", "the tag '!vault'"},
         {"#cloud-config\na: !x [b]\n", "the tag '!x'"},
@@ -146,8 +148,16 @@ static void depth_events_anchors_and_size_are_bounded(void **state)
     (void)state;
     refuse_repeated("[", SEED_YAML_DEPTH_MAX + 1, "levels deep");
     refuse_repeated("\n- 1", SEED_YAML_EVENTS_MAX + 1, "more than 200000 keys and values");
-    refuse_repeated("\n- &x 1", 1001, "more than 1000 anchors");
     refuse_repeated("x", SEED_USER_DATA_MAX, "larger than 1048576 bytes");
+
+    pi_auto_buf struct pi_buf text = {0};
+    struct pi_error err = {0};
+    enum seed_kind kind;
+    assert_int_equal(pi_buf_puts(&text, "#cloud-config\na:\n"), 0);
+    for (int i = 0; i < 1001; i++)
+        assert_int_equal(pi_buf_printf(&text, "- &x%d 1\n", i), 0);
+    assert_true(seed_user_data_check(text.data, text.size, &kind, &err) < 0);
+    assert_non_null(strstr(err.text, "more than 1000 anchors"));
 }
 
 static void a_bomb_of_aliases_is_not_expanded(void **state)
