@@ -70,6 +70,21 @@ static int unknown(const struct cli_command *command, const char *shown, const c
                      command->name);
 }
 
+/* A CLI_SIZE or CLI_DURATION. A command could not tell 0 from an option that was not given. */
+static int store_amount(const struct cli_option *option, const char *text, uint64_t *ret,
+                        struct pi_error *err)
+{
+    uint64_t amount;
+    int r =
+        option->type == CLI_SIZE ? pi_size_parse(text, &amount, err) : pi_duration_parse(text, &amount, err);
+    if (r < 0)
+        return r;
+    if (!amount)
+        return pi_refuse(err, PI_USAGE, "it cannot be 0: leave the option out for its default");
+    *ret = amount;
+    return 0;
+}
+
 static int store(const struct cli_option *option, char *text, void *values, struct pi_error *err)
 {
     void *member = (char *)values + option->offset;
@@ -87,10 +102,8 @@ static int store(const struct cli_option *option, char *text, void *values, stru
         r = pi_number_parse(text, option->min, option->max, member, err);
         break;
     case CLI_SIZE:
-        r = pi_size_parse(text, member, err);
-        break;
     case CLI_DURATION:
-        r = pi_duration_parse(text, member, err);
+        r = store_amount(option, text, member, err);
         break;
     case CLI_LIST:
         r = pi_strv_add(member, text);

@@ -20,8 +20,8 @@ enum cli_type {
     CLI_FLAG,     /* bool */
     CLI_STRING,   /* const char *, into argv */
     CLI_NUMBER,   /* uint64_t within min..max */
-    CLI_SIZE,     /* uint64_t, bytes (pi_size_parse) */
-    CLI_DURATION, /* uint64_t, milliseconds (pi_duration_parse) */
+    CLI_SIZE,     /* uint64_t, bytes, not 0 (pi_size_parse) */
+    CLI_DURATION, /* uint64_t, milliseconds, not 0 (pi_duration_parse) */
     CLI_LIST,     /* struct pi_strv: may be given several times */
 };
 

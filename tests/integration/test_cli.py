@@ -79,6 +79,8 @@ def test_version_is_one_line(run):
     (["run", "pi-1", "--password-hash", "$6$a$b", "--password-prompt"], USAGE, "exclude each other"),
     (["hash-password", "--method", "md5"], USAGE, "--method"),
     (["powerdown", "pi-1", "--timeout", "soon"], USAGE, "--timeout: 'soon' is not a duration"),
+    (["powerdown", "pi-1", "--timeout", "0"], USAGE, "--timeout: it cannot be 0"),
+    (["run", "pi-1", "--memory", "0", "--disk", "0"], USAGE, "--memory: it cannot be 0"),
     (["agent", "stauts"], USAGE, "agent does not take 'stauts'"),
     (["agent", "status"], AGENT, "no agent runs"),
 ])

@@ -145,6 +145,9 @@ static void errors_name_the_option_and_the_nearest_known_one(void **state)
         {"--cpus 65 x", "--cpus: '65'"},
         {"--memory big x", "--memory: 'big' is not a size"},
         {"--timeout soon x", "--timeout: 'soon' is not a duration"},
+        {"--memory 0 x", "--memory: it cannot be 0: leave the option out for its default"},
+        {"--timeout 0s x", "--timeout: it cannot be 0"},
+        {"--timeout 0.2ms x", "--timeout: it cannot be 0"},
         {"", "try needs NAME [OTHER]"},
         {"a b c", "try does not take 'c'"},
     };
