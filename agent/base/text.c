@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#include "agent/base/auto.h"
 
 int pi_name_check(const char *name, struct pi_error *err)
 {
@@ -44,7 +47,7 @@ static const char *scan_decimal(const char *s, double *ret)
 
 int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err)
 {
-    static const char units[] = "KMGT";
+    static const char units[] = "KMGTP";
     double value;
     const char *s = scan_decimal(text, &value);
     if (s && s[0] == ' ' && s[1])
@@ -54,7 +57,7 @@ int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err)
         if (unit) {
             value = ldexp(value, 10 * (int)(unit - units + 1));
             s++;
-            if (*s == 'i')
+            if (*s == 'i' || *s == 'I')
                 s++;
         }
         if (*s == 'B' || *s == 'b')
@@ -69,18 +72,27 @@ int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err)
 static uint64_t duration_unit(const char **s)
 {
     static const struct {
-        const char *name;
+        const char *names[6];
         uint64_t ms;
     } units[] = {
-        {"ms", 1},    {"sec", 1000},  {"s", 1000},     {"min", 60000},
-        {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
+        {{"ms", "msec", "msecs", "millisecond", "milliseconds"}, 1},
+        {{"s", "sec", "secs", "second", "seconds"}, 1000},
+        {{"m", "min", "mins", "minute", "minutes"}, 60000},
+        {{"h", "hr", "hrs", "hour", "hours"}, 3600000},
+        {{"d", "day", "days"}, 86400000},
+        {{"w", "week", "weeks"}, 604800000},
     };
     if (**s == ' ')
         ++*s;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (pi_starts_with(*s, units[i].name)) {
-            *s += strlen(units[i].name);
-            return units[i].ms;
+    size_t length = 0;
+    while (isalpha((unsigned char)(*s)[length]))
+        length++;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(units); i++) {
+        for (const char *const *name = units[i].names; *name; name++) {
+            if (strlen(*name) == length && !strncasecmp(*s, *name, length)) {
+                *s += length;
+                return units[i].ms;
+            }
         }
     }
     return 0;

@@ -13,12 +13,12 @@
 #define PI_NAME_MAX 63
 int pi_name_check(const char *name, struct pi_error *err);
 
-/* "512M", "1G", "1.5 GiB", "20g", "4096" (bytes): units are powers of 1024, K M G T, with or without "B" or
- * "iB". */
+/* "512M", "1G", "1.5 GiB", "20g", "4096" (bytes): units are powers of 1024, K M G T P, with or without "B" or
+ * "iB". Less than an EiB. */
 int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err);
 
-/* "90s", "2m", "1m30s", "1.5h", "1h 30min", "2d", "1w", "500ms", "90" (seconds): what pi_duration_format()
- * writes, too. */
+/* "90s", "2m", "1m30s", "1.5h", "1h 30min", "2 hours", "1 day", "1w", "500ms", "90" (seconds): what
+ * pi_duration_format() writes, too. Units in any case: there are none that only it tells apart. */
 int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err);
 
 /* A whole decimal number from min to max, nothing else beside it. */

@@ -11,9 +11,10 @@ static const struct cli_topic values = {
     .intro = "What is given to options, and shown in the same way.",
     .facts =
         (const struct cli_fact[]){
-            {"sizes", "512M, 1G, 1.5 GiB, 4096 (bytes): K, M, G and T are powers of 1024, with or without B "
-                      "or iB behind them"},
-            {"durations", "90s, 2m, 1h30m, 1.5h, 2d, 1w, 500ms, 90 (seconds)"},
+            {"sizes",
+             "512M, 1G, 1.5 GiB, 4096 (bytes): K, M, G, T and P are powers of 1024, with or without B "
+             "or iB behind them"},
+            {"durations", "90s, 2m, 1h30m, 1.5h, 2 days, 1 week, 500ms, 90 (seconds)"},
             {"images", "fedora (the newest release), fedora:44, fedora:45-beta, an https URL, or the path of "
                        "a local file"},
             {"names", "a machine's name is its host name, too: 1 to 63 of a-z, 0-9 and -"},
