@@ -18,17 +18,17 @@ static size_t step(const char *s)
     return n ? n : 1;
 }
 
-static unsigned columns(const char *text)
+unsigned cli_columns(const char *text)
 {
     unsigned n = 0;
-    for (; text && *text; text += step(text))
+    for (; text && *text && *text != '\n'; text += step(text))
         n++;
     return n;
 }
 
 int cli_fit(const char *text, unsigned width, struct pi_buf *ret)
 {
-    if (columns(text) <= width)
+    if (cli_columns(text) <= width)
         return pi_buf_puts(ret, text);
     const char *end = text;
     for (unsigned n = 1; n < width; n++)
@@ -75,14 +75,14 @@ int cli_render_image(const struct image_progress *p, unsigned width, struct pi_b
     int r = p->phase == IMAGE_DOWNLOADING ? 0 : pi_buf_printf(&line, "%s ", image_phase_names[p->phase]);
     if (r == 0 && counted)
         r = numbers(p, &tail);
-    unsigned others = columns(line.data) + (counted ? columns(tail.data) + 2 : 0);
+    unsigned others = cli_columns(line.data) + (counted ? cli_columns(tail.data) + 2 : 0);
     if (r == 0)
         r = cli_fit(name, width > others + NAME_MIN ? width - others : NAME_MIN, &line);
     if (r == 0 && counted)
         r = pi_buf_puts(&line, "  ");
     if (r < 0)
         return r;
-    unsigned used = columns(line.data) + (counted ? columns(tail.data) : 0) + 4;
+    unsigned used = cli_columns(line.data) + (counted ? cli_columns(tail.data) : 0) + 4;
     if (p->total_bytes && width >= used + BAR_MIN)
         r = draw(p, width - used < BAR_MAX ? width - used : BAR_MAX, &line);
     if (r == 0 && counted)

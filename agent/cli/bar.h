@@ -5,6 +5,9 @@
 #include "agent/base/buf.h"
 #include "agent/image/progress.h"
 
+/* The columns that text takes up to its end, or its first line's. NULL takes none. */
+unsigned cli_columns(const char *text);
+
 /* Appends text, cut to width columns with an ellipsis where it is longer. A character counts as one column.
  */
 int cli_fit(const char *text, unsigned width, struct pi_buf *ret);

@@ -99,6 +99,7 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
     int fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return pi_fail(err, errno, "cannot catch signals");
+    sigaddset(&caught, SIGCONT); /* the screen's: it still ends a stop */
     sigprocmask(SIG_BLOCK, &caught, &follow->old_mask);
     follow->signal_fd = fd;
     int r = begin(follow, agent, instance, err);
@@ -174,27 +175,31 @@ uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms)
     return now - follow->heard_ms;
 }
 
-/* A line a machine, as many as there is room for. */
+static bool is_shown(const struct cli_follow *follow)
+{
+    return !follow->settled && !cli_view_is_over(&follow->view);
+}
+
+/* A line a machine in their order, as many as there is room for. */
 static void draw(struct cli_follow *leader)
 {
     pi_auto_buf struct pi_buf text = {0};
     unsigned width = cli_screen_width(&leader->screen), room = cli_screen_height(&leader->screen);
-    unsigned lines = 0, left_out = 0;
+    unsigned all = 0, lines = 0;
     char more[32];
     int r = 0;
-    for (struct cli_follow *follow = leader; follow && r == 0; follow = follow->next) {
-        if (follow->settled || cli_view_is_over(&follow->view))
+    for (const struct cli_follow *follow = leader; follow; follow = follow->next)
+        all += is_shown(follow);
+    unsigned wanted = all <= room ? all : room > 1 ? room - 1 : 1;
+    for (struct cli_follow *follow = leader; r == 0 && lines < wanted; follow = follow->next) {
+        if (!is_shown(follow))
             continue;
-        if (lines + 1 >= room && follow->next) {
-            left_out++;
-            continue;
-        }
         r = lines++ ? pi_buf_puts(&text, "\n") : 0;
         if (r == 0)
             r = cli_view_render(&follow->view, pi_monotonic_ms(), width, &text);
     }
-    snprintf(more, sizeof more, "and %u more", left_out);
-    if (r == 0 && left_out && (r = pi_buf_puts(&text, "\n")) == 0)
+    snprintf(more, sizeof more, "and %u more", all - wanted);
+    if (r == 0 && all > wanted && (r = pi_buf_puts(&text, "\n")) == 0)
         r = cli_fit(more, width, &text);
     if (r == 0 && lines)
         cli_screen_status(&leader->screen, text.data);

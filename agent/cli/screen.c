@@ -1,16 +1,18 @@
 #include "agent/cli/screen.h"
 
-#include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/cli/bar.h"
 #include "agent/cli/colour.h"
 
 #define SILENCE_MIN_MS 5000
@@ -36,15 +38,35 @@ unsigned cli_screen_height(const struct cli_screen *screen)
 {
     struct winsize size;
     if (!screen->redraws)
-        return UINT_MAX;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row - 1u : 23u;
+        return CLI_SCREEN_LINES_MAX;
+    unsigned rows = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row - 1u : 23u;
+    return rows < CLI_SCREEN_LINES_MAX ? rows : CLI_SCREEN_LINES_MAX;
+}
+
+/* A shell that had the terminal meanwhile has written below the status: that is not to be drawn over. */
+static void forget_after_stop(struct cli_screen *screen)
+{
+    sigset_t resumed;
+    sigemptyset(&resumed);
+    sigaddset(&resumed, SIGCONT);
+    if (sigtimedwait(&resumed, NULL, &(struct timespec){0}) == SIGCONT)
+        screen->drawn = 0;
+}
+
+/* A terminal that became narrower has wrapped the lines that no longer fit. */
+static unsigned rows_drawn(const struct cli_screen *screen)
+{
+    unsigned width = cli_screen_width(screen) + 1, rows = 0;
+    for (unsigned i = 0; i < screen->drawn; i++)
+        rows += screen->columns[i] > width ? (screen->columns[i] + width - 1) / width : 1;
+    return rows;
 }
 
 /* To the first column of the first line, and the old ones go. */
 static int add_home(struct cli_screen *screen, struct pi_buf *ret)
 {
     int r = pi_buf_puts(ret, "\r");
-    for (unsigned i = 1; r == 0 && i < screen->drawn; i++)
+    for (unsigned i = 1, rows = rows_drawn(screen); r == 0 && i < rows; i++)
         r = pi_buf_puts(ret, "\033[K\033[A");
     screen->drawn = 0;
     return r;
@@ -53,6 +75,7 @@ static int add_home(struct cli_screen *screen, struct pi_buf *ret)
 void cli_screen_clear(struct cli_screen *screen)
 {
     pi_auto_buf struct pi_buf text = {0};
+    forget_after_stop(screen);
     if (screen->drawn && add_home(screen, &text) == 0 && pi_buf_puts(&text, "\033[K") == 0)
         pi_write_all(STDERR_FILENO, text.data, text.size);
 }
@@ -95,10 +118,13 @@ void cli_screen_status(struct cli_screen *screen, const char *text)
         break_silence(screen, text);
         return;
     }
+    forget_after_stop(screen);
     unsigned lines = 0;
     int r = add_home(screen, &shown);
-    for (const char *at = text, *end; r == 0 && at; at = *end ? end + 1 : NULL, lines++) {
+    for (const char *at = text, *end; r == 0 && at && lines < CLI_SCREEN_LINES_MAX;
+         at = *end ? end + 1 : NULL, lines++) {
         end = strchrnul(at, '\n');
+        screen->columns[lines] = (uint16_t)cli_columns(at);
         r = pi_buf_printf(&shown, "%s%.*s\033[K", lines ? "\n" : "", (int)(end - at), at);
     }
     if (r == 0)

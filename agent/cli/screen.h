@@ -8,15 +8,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CLI_SCREEN_LINES_MAX 128
+
 struct cli_screen {
-    bool redraws;       /* standard error is a terminal that can */
-    unsigned drawn;     /* status lines that stand there */
-    bool hidden;        /* nothing is drawn: the guest's console has the terminal */
-    bool silent;        /* nothing is said at all: the events go to standard output */
-    uint64_t spoken_ms; /* when the last line was written */
-    uint64_t pause_ms;  /* after which the status is a line, where none can be redrawn */
+    bool redraws;                           /* standard error is a terminal that can */
+    unsigned drawn;                         /* status lines that stand there */
+    uint16_t columns[CLI_SCREEN_LINES_MAX]; /* what each of them took */
+    bool hidden;                            /* nothing is drawn: the guest's console has the terminal */
+    bool silent;                            /* nothing is said at all: the events go to standard output */
+    uint64_t spoken_ms;                     /* when the last line was written */
+    uint64_t pause_ms;                      /* after which the status is a line, where none can be redrawn */
 };
 
+/* Where SIGCONT is blocked, the status is drawn anew below what a shell wrote while this process was stopped.
+ */
 void cli_screen_init(struct cli_screen *screen);
 
 /* A line that stays. */
@@ -30,7 +35,7 @@ void cli_screen_status(struct cli_screen *screen, const char *text);
 /* Takes the status line away. */
 void cli_screen_clear(struct cli_screen *screen);
 
-/* The lines that a status may take. */
+/* The lines that a status may take: up to CLI_SCREEN_LINES_MAX. */
 unsigned cli_screen_height(const struct cli_screen *screen);
 
 /* The columns that a status line may take. */

@@ -8,7 +8,7 @@ import subprocess
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, GUEST, PIAGENT, TIMEOUT, User, wait_for
+from piagent import CONFLICT, GUEST, PIAGENT, TIMEOUT, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 
 BOOT = b"SeaBIOS (version 1)\r\nGRUB loading.\r\n[    0.000000] Linux version 6\r\nWelcome to \x1b[1mDebian\x1b[0m!\r\nbox login: "
@@ -81,6 +81,52 @@ def test_progress_fits_a_small_terminal(user):
     first = terminal.before.replace("\x1b[K", "").rstrip("\r").split("\r\n")
     terminal.close()
     assert len(first) == rows and max(len(line.strip("\r")) for line in first) < columns, first
+
+
+@pytest.fixture
+def fakes():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+def follow_on_a_terminal(user, names, **dimensions):
+    """piagent wait that has drawn its lines, and now draws them again."""
+    user.boot_all(names, boot_sectors.deaf(user.home))
+    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=30, encoding="utf-8", **dimensions)
+    terminal.expect(r"\x1b\[A")
+    return terminal
+
+
+def test_the_first_machines_are_shown_where_not_all_fit(fakes):
+    names = [f"pi-{n}" for n in range(1, 7)]
+    terminal = follow_on_a_terminal(fakes, names, dimensions=(5, 80))
+    shown = [line.strip("\r").split(":")[0] for line in terminal.before.replace("\x1b[K", "").split("\n")]
+    terminal.close()
+    assert shown == ["pi-1", "pi-2", "pi-3", "and 3 more"]
+
+
+def test_lines_that_a_narrower_terminal_wraps_are_taken_away_whole(fakes):
+    terminal = follow_on_a_terminal(fakes, ["one", "two"], dimensions=(24, 80))
+    terminal.setwinsize(24, 12)
+    terminal.expect(r"(\x1b\[K\x1b\[A){3,}")  # the two lines take at least two rows each
+    terminal.expect(r"two")
+    terminal.expect(r"\r\x1b\[K\x1b\[Aone")
+    terminal.close()
+
+
+def test_after_a_stop_it_draws_below_what_the_shell_wrote(fakes):
+    fakes.boot_all(["one", "two"], boot_sectors.deaf(fakes.home))
+    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], env=fakes.env, timeout=30, dimensions=(24, 80), encoding="utf-8")
+    shell.sendline(f"{PIAGENT} wait one two")
+    shell.expect(r"\x1b\[A")
+    shell.sendcontrol("z")
+    shell.expect("Stopped")
+    shell.sendline("fg")
+    shell.expect(r"wait one two\r\n(.*?)one: ")
+    below = shell.match.group(1)
+    shell.expect(r"\x1b\[Aone: ")  # and from there on over its own lines
+    shell.close(force=True)
+    assert "\x1b[A" not in below, below
 
 
 def test_the_second_boot_has_an_estimate(user):
