@@ -81,6 +81,15 @@ void doctor_mend_install(const struct doctor_host *host, struct vm_packages pack
         doctor_mend(ret, "install what Debian calls %s and Fedora %s", packages.debian, packages.fedora);
 }
 
+void doctor_mend_program(const struct doctor_host *host, const char *path, const char *arguments,
+                         struct vm_packages packages, struct doctor_finding *ret)
+{
+    if (path)
+        doctor_mend(ret, "see what it does: %s %s", path, arguments);
+    else
+        doctor_mend_install(host, packages, ret);
+}
+
 enum doctor_verdict doctor_lacking(enum vm_arch arch)
 {
     return arch == vm_arch_host() ? DOCTOR_FAIL : DOCTOR_WARN;

@@ -37,6 +37,11 @@ void doctor_mend(struct doctor_finding *ret, const char *format, ...) __attribut
 void doctor_mend_install(const struct doctor_host *host, struct vm_packages packages,
                          struct doctor_finding *ret);
 
+/* The same of a program that failed. Where it is there (path is not NULL) it is slow or broken, and
+ * installing it again is no cure for that: the command to look at, its path with those arguments. */
+void doctor_mend_program(const struct doctor_host *host, const char *path, const char *arguments,
+                         struct vm_packages packages, struct doctor_finding *ret);
+
 /* "sudo " where this user is not root. */
 const char *doctor_sudo(void);
 

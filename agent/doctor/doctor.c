@@ -114,11 +114,15 @@ static const char *accel_text(const struct doctor_guest *guest)
 static void summarize(struct doctor_report *report)
 {
     const struct doctor_guest *g = report->guests;
-    char guests[128] = "no QEMU guest";
-    if (g[0].arch)
-        snprintf(guests, sizeof guests, "%s guests (%s)%s%s%s%s%s", g[0].arch, accel_text(&g[0]),
-                 g[1].arch ? " and " : "", g[1].arch ? g[1].arch : "", g[1].arch ? " guests (" : "",
-                 g[1].arch ? accel_text(&g[1]) : "", g[1].arch ? ")" : "");
+    char guests[128];
+    if (!g[0].arch) {
+        snprintf(report->summary, sizeof report->summary, "this host can run no QEMU guest%s",
+                 report->counts[DOCTOR_FAIL] ? " until what fails is mended" : "");
+        return;
+    }
+    snprintf(guests, sizeof guests, "%s guests (%s)%s%s%s%s%s", g[0].arch, accel_text(&g[0]),
+             g[1].arch ? " and " : "", g[1].arch ? g[1].arch : "", g[1].arch ? " guests (" : "",
+             g[1].arch ? accel_text(&g[1]) : "", g[1].arch ? ")" : "");
     snprintf(report->summary, sizeof report->summary, "%s %s",
              report->counts[DOCTOR_FAIL] ? "as soon as what fails is mended, this host can run"
                                          : "this host can run",

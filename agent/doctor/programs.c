@@ -60,10 +60,7 @@ void doctor_check_program(const struct doctor_host *host, int arg, struct doctor
         r = doctor_ask(program->argv, &output, line, &err);
     if (r < 0) {
         doctor_say(ret, program->missing, "%s; %s", err.text, program->lacks);
-        if (path) /* it is there, and slow or broken: installing it again is no cure for that */
-            doctor_mend(ret, "see what it does: %s %s", path, program->argv[1]);
-        else
-            doctor_mend_install(host, program->packages, ret);
+        doctor_mend_program(host, path, program->argv[1], program->packages, ret);
     } else if (program->argv[1]) {
         const char *version = version_in(line, &length);
         doctor_say(ret, DOCTOR_OK, "%.*s, %s", length, version, path);

@@ -65,7 +65,7 @@ void doctor_check_qemu(const struct doctor_host *host, int arg, struct doctor_fi
         return;
     }
     doctor_say(ret, doctor_lacking(arch), "%s", err.text);
-    doctor_mend_install(host, vm_qemu_packages(arch), ret);
+    doctor_mend_program(host, path, "--version", vm_qemu_packages(arch), ret);
 }
 
 static bool has_line(const char *text, const char *line)
@@ -89,32 +89,36 @@ void doctor_check_qemu_net(const struct doctor_host *host, int arg, struct docto
     if (pi_program_find(vm_qemu_program(arch), &path, NULL) < 0)
         return;
     if (doctor_ask((const char *const[]){path, "-machine", "none", "-sandbox", "on", "-netdev", "help", NULL},
-                   &output, line, &err) < 0)
+                   &output, line, &err) < 0) {
         doctor_say(ret, doctor_lacking(arch), "%s", err.text);
-    else if (!has_line(output.data ? output.data : "", "user"))
+        doctor_mend_program(host, path, "-machine none -sandbox on -netdev help", vm_qemu_packages(arch),
+                            ret);
+    } else if (!has_line(output.data ? output.data : "", "user")) {
         doctor_say(ret, doctor_lacking(arch),
                    "%s was built without the user network (libslirp): only "
                    "machines with --isolate have one",
                    path);
-    else
-        doctor_say(ret, DOCTOR_OK, "user network and sandbox are there");
-    if (ret->verdict != DOCTOR_OK)
         doctor_mend_install(host, vm_qemu_packages(arch), ret);
+    } else {
+        doctor_say(ret, DOCTOR_OK, "user network and sandbox are there");
+    }
 }
 
 void doctor_check_qemu_img(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     pi_auto_buf struct pi_buf output = {0};
+    pi_auto_free char *path = NULL;
     char line[256];
     struct pi_error err;
     (void)arg;
-    if (doctor_ask((const char *const[]){"qemu-img", "--version", NULL}, &output, line, &err) == 0) {
+    if (pi_program_find("qemu-img", &path, &err) == 0 &&
+        doctor_ask((const char *const[]){path, "--version", NULL}, &output, line, &err) == 0) {
         const char *version = version_in(line);
         doctor_say(ret, DOCTOR_OK, "%.*s", (int)strcspn(version, " "), version);
         return;
     }
     doctor_say(ret, DOCTOR_FAIL, "%s: no machine's disk can be made", err.text);
-    doctor_mend_install(host, (struct vm_packages){"qemu-utils", "qemu-img"}, ret);
+    doctor_mend_program(host, path, "--version", (struct vm_packages){"qemu-utils", "qemu-img"}, ret);
 }
 
 /* The first of the folders, one a line, that has the file. */
