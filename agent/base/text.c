@@ -283,28 +283,30 @@ char *pi_shell_quote(const char *word)
     return quoted;
 }
 
-/* Levenshtein's distance with one row; words longer than the row are simply far away. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Optimal string alignment: Levenshtein's distance in which two neighbours that changed places are one edit,
+ * with three rows; words longer than a row are simply far away. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[65], lb = strlen(b);
-    if (lb >= sizeof row / sizeof row[0])
+    size_t rows[3][65], lb = strlen(b), i = 1;
+    if (lb >= PI_ARRAY_SIZE(rows[0]))
         return SIZE_MAX;
     for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
+        rows[0][j] = j;
+    for (; a[i - 1]; i++) {
+        size_t *row = rows[i % 3], *last = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
+            row[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], before[j - 2] + 1);
         }
     }
-    return row[lb];
+    return rows[(i - 1) % 3][lb];
 }
 
 const char *pi_nearest(const char *word, const char *const *candidates)

@@ -56,8 +56,8 @@ bool pi_is_hex(const char *text, size_t count);
 /* a shell's single word: quoted only where it must be. Allocated; NULL without memory. */
 char *pi_shell_quote(const char *word);
 
-/* The candidate nearest to word (edit distance of at most 2, or a third of its length), or NULL. candidates
- * ends with NULL. */
+/* The candidate nearest to word (edit distance of at most 2, or a third of its length), or NULL: two letters
+ * that changed places are one edit. candidates ends with NULL. */
 const char *pi_nearest(const char *word, const char *const *candidates);
 
 #endif

@@ -135,6 +135,9 @@ static const char *elsewhere(const char *word)
         {"delete", "rm"},
         {"remove", "rm"},
         {"destroy", "kill"},
+        {"halt", "powerdown"},
+        {"attach", "console"},
+        {"login", "ssh"},
         {"shell", "ssh"},
         {"exec", "ssh"},
         {"info", "status"},
@@ -143,6 +146,7 @@ static const char *elsewhere(const char *word)
         {"restart", "reset"},
         {"reboot", "reset"},
         {"images", "image ls"},
+        {"version", "--version"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
         if (!strcmp(word, names[i][0]))
@@ -165,7 +169,7 @@ static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
     const char *nearest = elsewhere(argv[0]), *shown = argv[0];
     if (!nearest && (nearest = pi_nearest(two, names)) && strchr(nearest, ' '))
         shown = two;
-    if (!nearest)
+    if (!nearest && !is_group(argv[0]))
         nearest = pi_nearest(argv[0], names);
     pi_auto_buf struct pi_buf seconds = {0};
     if (!nearest && second_words(argv[0], &seconds) == 0 && seconds.size)
@@ -173,7 +177,7 @@ static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
                          seconds.data);
     if (nearest)
         return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?", shown,
-                         topics ? "help " : "", nearest);
+                         topics && nearest[0] != '-' ? "help " : "", nearest);
     return pi_refuse(err, PI_USAGE, "there is no command '%.40s': see piagent help", argv[0]);
 }
 
@@ -322,6 +326,8 @@ static int dispatch(int argc, char **argv, struct pi_error *err)
     if (!strcmp(argv[0], "--version"))
         return print_version(argc > 1 && !strcmp(argv[1], "--json"), err);
     const struct cli_command *command = find(argc, argv, &words);
+    if (words == 1 && argc > 1 && argv[1][0] != '-' && is_group(argv[0]))
+        return unknown(argc, argv, false, err);
     if (!command && argc == 2 && is_help(argv[1]) && is_group(argv[0]))
         return print_text(help_group(argv[0], &text), &text, stdout, err);
     return command ? run_command(command, argv + words, err) : unknown(argc, argv, false, err);

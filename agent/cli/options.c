@@ -41,6 +41,17 @@ const struct cli_option *cli_option_lettered(const struct cli_command *command, 
     return NULL;
 }
 
+/* What other programs call it (Debian, Go, Apple). */
+static const char *elsewhere(const char *text, const char *const *words)
+{
+    static const char *const names[][2] = {{"arm64", "aarch64"}, {"amd64", "x86_64"}};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
+        for (const char *const *word = words; !strcmp(text, names[i][0]) && *word; word++)
+            if (!strcmp(*word, names[i][1]))
+                return *word;
+    return NULL;
+}
+
 int cli_check_word(const char *text, const char *const *words, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf all = {0};
@@ -50,9 +61,27 @@ int cli_check_word(const char *text, const char *const *words, struct pi_error *
         if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
             return pi_fail(err, ENOMEM, "words");
     }
-    const char *nearest = pi_nearest(text, words);
+    const char *nearest = elsewhere(text, words);
+    if (!nearest)
+        nearest = pi_nearest(text, words);
     return pi_refuse(err, PI_USAGE, "'%.40s' is none of %s%s%s%s", text, all.data,
                      nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
+/* The one name that begins so, or with which the others that do begin, too: --memory, also where there is a
+ * --memory-max. */
+static const char *beginning(const char *prefix, const char *const *names)
+{
+    const char *found = NULL;
+    for (; *names; names++) {
+        if (!*prefix || !pi_starts_with(*names, prefix))
+            continue;
+        if (!found || pi_starts_with(found, *names))
+            found = *names;
+        else if (!pi_starts_with(*names, found))
+            return NULL;
+    }
+    return found;
 }
 
 static int unknown(const struct cli_command *command, const char *shown, const char *name,
@@ -62,7 +91,9 @@ static int unknown(const struct cli_command *command, const char *shown, const c
     size_t count = 1;
     for (const struct cli_option *o = cli_options(command); o->name && count <= OPTIONS_MAX; o++)
         names[count++] = o->name;
-    const char *nearest = pi_nearest(name, names);
+    const char *nearest = beginning(name, names);
+    if (!nearest)
+        nearest = pi_nearest(name, names);
     if (nearest)
         return pi_refuse(err, PI_USAGE, "%s has no option %s: did you mean --%s?", command->name, shown,
                          nearest);

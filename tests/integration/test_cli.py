@@ -81,7 +81,17 @@ def test_version_is_one_line(run):
     (["powerdown", "pi-1", "--timeout", "soon"], USAGE, "--timeout: 'soon' is not a duration"),
     (["powerdown", "pi-1", "--timeout", "0"], USAGE, "--timeout: it cannot be 0"),
     (["run", "pi-1", "--memory", "0", "--disk", "0"], USAGE, "--memory: it cannot be 0"),
-    (["agent", "stauts"], USAGE, "agent does not take 'stauts'"),
+    (["agent", "stauts"], USAGE, "there is no command 'agent stauts': did you mean piagent agent status?"),
+    (["agent", "stpo"], USAGE, "did you mean piagent agent stop?"),
+    (["agent", "frobnicate"], USAGE, "piagent agent takes one of status, stop, openapi"),
+    (["halt", "web"], USAGE, "did you mean piagent powerdown?"),
+    (["attach", "web"], USAGE, "did you mean piagent console?"),
+    (["login", "web"], USAGE, "did you mean piagent ssh?"),
+    (["version"], USAGE, "did you mean piagent --version?"),
+    (["help", "version"], USAGE, "did you mean piagent --version?"),
+    (["run", "pi-1", "--mem", "1G"], USAGE, "did you mean --memory?"),
+    (["run", "pi-1", "--arch", "arm64"], USAGE, "did you mean aarch64?"),
+    (["run", "pi-1", "--arch", "amd64"], USAGE, "did you mean x86_64?"),
     (["agent", "status"], AGENT, "no agent runs"),
 ])
 def test_a_mistake_is_told_in_one_line(run, words, code, said):

@@ -419,6 +419,8 @@ static void nearest_word_is_suggested(void **state)
         {"rum", "run"},
         {"stpo", "stop"},
         {"statsu", "status"},
+        {"spto", "stop"},
+        {"tsauts", "status"}, /* two swaps */
         {"pwerdwn", "powerdown"},
         {"powerdonw", "powerdown"},
         {"stop", "stop"},

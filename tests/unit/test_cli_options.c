@@ -17,7 +17,7 @@
 struct values {
     bool detach, force;
     const char *image;
-    uint64_t cpus, memory_bytes, timeout_ms;
+    uint64_t cpus, memory_bytes, memory_max_bytes, timeout_ms;
     struct pi_strv keys;
 };
 
@@ -32,6 +32,7 @@ static const struct cli_option table[] = {
     OPTION(image, "image", CLI_STRING, .letter = 'i', .argument = "IMAGE", .help = "h"),
     OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .help = "h", .min = 1, .max = 64),
     OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "h"),
+    OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .argument = "SIZE", .help = "h"),
     OPTION(timeout_ms, "timeout", CLI_DURATION, .argument = "TIME", .help = "h"),
     OPTION(keys, "ssh-key", CLI_LIST, .argument = "FILE", .help = "h"),
     {0},
@@ -134,6 +135,10 @@ static void errors_name_the_option_and_the_nearest_known_one(void **state)
         {"--memroy 1G x", "try has no option --memroy: did you mean --memory?"},
         {"--detatch x", "did you mean --detach?"},
         {"--hepl x", "did you mean --help?"},
+        {"--det x", "did you mean --detach?"},
+        {"--mem 1G x", "did you mean --memory?"},
+        {"--m=1G x", "did you mean --memory?"},
+        {"--=1G x", "see piagent try --help"},
         {"--image-sha x", "no option --image-sha"},
         {"--wholly-different x", "see piagent try --help"},
         {"-x x", "try has no option -x"},
