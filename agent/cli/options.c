@@ -199,6 +199,9 @@ static int check_count(const struct cli_command *command, const struct cli_opera
     if (operands->count < command->min_operands)
         return pi_refuse(err, PI_USAGE, "%s needs %s: piagent %s %s", command->name, command->operands,
                          command->name, command->operands);
+    if (operands->count > command->max_operands && command->operands && strstr(command->operands, "..."))
+        return pi_refuse(err, PI_USAGE, "%s takes at most %u at once, not %u: see piagent %s --help",
+                         command->name, command->max_operands, operands->count, command->name);
     if (operands->count > command->max_operands)
         return pi_refuse(err, PI_USAGE, "%s does not take '%s': see piagent %s --help", command->name,
                          operands->items[command->max_operands], command->name);

@@ -82,6 +82,7 @@ def test_version_is_one_line(run):
     (["powerdown", "pi-1", "--timeout", "0"], USAGE, "--timeout: it cannot be 0"),
     (["run", "pi-1", "--memory", "0", "--disk", "0"], USAGE, "--memory: it cannot be 0"),
     (["agent", "stauts"], USAGE, "there is no command 'agent stauts': did you mean piagent agent status?"),
+    (["wait", *(f"m{n}" for n in range(1, 66))], USAGE, "wait takes at most 64 at once, not 65"),
     (["agent", "stpo"], USAGE, "did you mean piagent agent stop?"),
     (["agent", "frobnicate"], USAGE, "piagent agent takes one of status, stop, openapi"),
     (["halt", "web"], USAGE, "did you mean piagent powerdown?"),
