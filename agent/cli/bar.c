@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/colour.h"
 
 #define BAR_MIN  10
 #define BAR_MAX  40
@@ -34,7 +35,7 @@ int cli_fit(const char *text, unsigned width, struct pi_buf *ret)
     for (unsigned n = 1; n < width; n++)
         end += step(end);
     int r = pi_buf_add(ret, text, (size_t)(end - text));
-    return r < 0 || width == 0 ? r : pi_buf_puts(ret, "…");
+    return r < 0 || width == 0 ? r : pi_buf_puts(ret, cli_is_utf8() ? "…" : ">");
 }
 
 /* " 45%  213 MiB of 480 MiB  12.3 MiB/s  22.0s left": what is known of it. */

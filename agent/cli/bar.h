@@ -1,4 +1,4 @@
-/* Lines that fit a terminal. Pure functions. */
+/* Lines that fit a terminal. Pure functions, but for the locale that is asked how to write an ellipsis. */
 #ifndef PIAGENT_CLI_BAR_H
 #define PIAGENT_CLI_BAR_H
 
@@ -8,7 +8,8 @@
 /* The columns that text takes up to its end, or its first line's. NULL takes none. */
 unsigned cli_columns(const char *text);
 
-/* Appends text, cut to width columns with an ellipsis where it is longer. A character counts as one column.
+/* Appends text, cut to width columns with an ellipsis ('>' in a locale without UTF-8) where it is longer. A
+ * character counts as one column.
  */
 int cli_fit(const char *text, unsigned width, struct pi_buf *ret);
 

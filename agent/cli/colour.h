@@ -23,6 +23,9 @@ enum cli_colour {
 /* Whether fd is a terminal that can do more than print lines: TERM is set, and not "dumb". */
 bool cli_is_terminal(int fd);
 
+/* Whether the locale of the environment (locale(7)) writes UTF-8. */
+bool cli_is_utf8(void);
+
 /* The columns that text for people may take there: the terminal's, up to 110; 80 where it is none. */
 unsigned cli_text_width(int fd);
 

@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,15 +176,6 @@ static int add_operand(struct timeline *timeline, char *operand, const struct pi
     return r;
 }
 
-static bool is_utf8(void)
-{
-    locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
-    bool utf8 = locale && !strcmp(nl_langinfo_l(CODESET, locale), "UTF-8");
-    if (locale)
-        freelocale(locale);
-    return utf8;
-}
-
 static unsigned width(void)
 {
     struct winsize size;
@@ -201,7 +190,7 @@ static int print_text(const struct timeline *timeline, const struct timeline_opt
                       struct pi_error *err)
 {
     const struct boot_style style = {.width = width(),
-                                     .utf8 = is_utf8(),
+                                     .utf8 = cli_is_utf8(),
                                      .colours = cli_colours(STDOUT_FILENO),
                                      .all = options->all,
                                      .by_difference = options->sort && !strcmp(options->sort, "difference")};

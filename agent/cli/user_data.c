@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/colour.h"
 #include "agent/seed/host_check.h"
 
 int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, struct seed_findings *ret,
@@ -19,7 +20,7 @@ int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, 
         return pi_fail(err, -r, "cannot check the user-data");
     if (ret->errors || *ret_kind != SEED_CLOUD_CONFIG)
         return 0;
-    bool terminal = isatty(STDERR_FILENO);
+    bool terminal = cli_is_terminal(STDERR_FILENO);
     if (terminal)
         fputs("asking this host's cloud-init ...", stderr);
     seed_host_check(text->data, text->size, ret);

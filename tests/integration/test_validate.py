@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import boot_sectors
+import pexpect
 import pytest
 from piagent import PIAGENT, User, wait_for
 from test_hostile_guest import Guest
@@ -91,6 +92,14 @@ def test_standard_input_and_a_file_that_is_not_there(tmp_path):
     assert done.returncode == USAGE and done.stdout.startswith("-:2:1: warning: runmcd")
     done = subprocess.run([PIAGENT, "validate", str(tmp_path / "gone")], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == NOT_FOUND and "gone" in done.stderr
+
+
+def test_a_dumb_terminal_gets_no_control_sequences(tmp_path):
+    file = tmp_path / "user-data"
+    file.write_text("#cloud-config\npackages: [nginx]\n")
+    terminal = pexpect.spawn(PIAGENT, ["validate", str(file)], env={**os.environ, "TERM": "dumb"}, timeout=60, encoding="utf-8")
+    terminal.expect(pexpect.EOF)
+    assert "\x1b" not in terminal.before and str(file) in terminal.before.replace("\r\n", ""), terminal.before
 
 
 def test_control_characters_of_a_file_reach_no_terminal(validate):

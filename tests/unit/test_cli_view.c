@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -230,6 +231,17 @@ static void text_is_cut_between_characters(void **state)
     }
 }
 
+static void where_the_locale_has_no_ellipsis_ascii_tells_the_cut(void **state)
+{
+    pi_auto_buf struct pi_buf line = {0};
+    (void)state;
+    setenv("LC_ALL", "C", 1);
+    int r = cli_fit("abcd", 3, &line);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    assert_int_equal(r, 0);
+    assert_string_equal(line.data, "ab>");
+}
+
 static void control_sequences_do_not_reach_the_terminal(void **state)
 {
     static const struct {
@@ -302,8 +314,10 @@ int main(void)
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
+        cmocka_unit_test(where_the_locale_has_no_ellipsis_ascii_tells_the_cut),
         cmocka_unit_test(control_sequences_do_not_reach_the_terminal),
         cmocka_unit_test(carriage_returns_stay_where_the_terminal_is_raw),
     };
+    setenv("LC_ALL", "C.UTF-8", 1); /* what the lines are compared with is UTF-8 */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
