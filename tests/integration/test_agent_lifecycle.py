@@ -43,7 +43,7 @@ def test_a_machine_is_shown_as_it_is_and_leaves_nothing_behind(user):
     assert user.do("logs", "one") == "hello\n"
     assert f"-uuid {machine['uuid']}" in user.do("qemu-command", "one")
     assert "powerdown" in user.refused(CONFLICT, "rm", "one")
-    assert "piagent rm one" in user.refused(CONFLICT, "run", "one", "--image", "fedora", "-d")
+    assert "piagent rm --force one" in user.refused(CONFLICT, "run", "one", "--image", "fedora", "-d")
     assert "running already" in user.refused(CONFLICT, "start", "one")
     user.do("rm", "--force", "one")
     assert user.leftovers() == []
