@@ -27,7 +27,8 @@
  * how often that is looked at, and for how long then. */
 #define QUIET_MS  10000u
 #define LOOK_MS   1000u
-#define BANNER_MS 1000
+#define BANNER_MS 1000u
+#define TELL_MS   4000u /* after so long a wait for the SSH server is told */
 
 static int check_state(const char *name, const char *state, struct pi_error *err)
 {
@@ -46,9 +47,36 @@ static bool is_up(const struct api_instance *instance)
            (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed")));
 }
 
+/* Who is waited for, and when a person who waits too is told; NULL = nobody is, any more. */
+struct patience {
+    const char *name;
+    uint64_t at_ms;
+};
+
+static void tell_who_waits(struct patience *patience, uint64_t now)
+{
+    if (!patience->name || now < patience->at_ms)
+        return;
+    fprintf(stderr, "%s: waiting for its SSH server\n", patience->name);
+    patience->name = NULL;
+}
+
+static int poll_patiently(struct pollfd *fd, uint64_t wait_ms, struct patience *patience)
+{
+    uint64_t now = pi_monotonic_ms(), first = wait_ms;
+    tell_who_waits(patience, now);
+    if (patience->name && patience->at_ms - now < wait_ms)
+        first = patience->at_ms - now;
+    int r = poll(fd, 1, (int)first);
+    if (r != 0 || first == wait_ms)
+        return r;
+    tell_who_waits(patience, patience->at_ms);
+    return poll(fd, 1, (int)(wait_ms - first));
+}
+
 /* A connection on which the server has said who it is, or -EAGAIN: QEMU takes connections before the guest
  * does. */
-static int connect_once(uint16_t port, int wait_ms)
+static int connect_once(uint16_t port, uint64_t wait_ms, struct patience *patience)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -57,8 +85,8 @@ static int connect_once(uint16_t port, int wait_ms)
     if (fd < 0)
         return -errno;
     struct pollfd readable = {.fd = fd, .events = POLLIN};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || poll(&readable, 1, wait_ms) <= 0 ||
-        recv(fd, &peeked, 1, MSG_PEEK) <= 0)
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        poll_patiently(&readable, wait_ms, patience) <= 0 || recv(fd, &peeked, 1, MSG_PEEK) <= 0)
         return -EAGAIN;
     return pi_steal_fd(&fd);
 }
@@ -83,7 +111,8 @@ static bool is_up_unheard(struct cli_agent *agent, const char *name)
                 pi_realtime_ms() > heard_ms + QUIET_MS;
     }
     api_done(agent, &self);
-    pi_auto_close int fd = quiet ? connect_once((uint16_t)now.ssh_port, BANNER_MS) : -1;
+    pi_auto_close int fd =
+        quiet ? connect_once((uint16_t)now.ssh_port, BANNER_MS, &(struct patience){0}) : -1;
     return fd >= 0;
 }
 
@@ -280,10 +309,10 @@ static int relay(int fd, struct pi_error *err)
 int cli_reach_relay(const struct api_instance *instance, struct pi_error *err)
 {
     int fd;
-    uint64_t end = pi_monotonic_ms() + SSHD_MS;
-    for (uint64_t now; (fd = connect_once((uint16_t)instance->ssh_port,
-                                          (now = pi_monotonic_ms()) < end ? (int)(end - now) : 0)) == -EAGAIN;
-         usleep(RETRY_MS * 1000))
+    uint64_t now = pi_monotonic_ms(), end = now + SSHD_MS;
+    struct patience patience = {.name = instance->name, .at_ms = now + TELL_MS};
+    for (; (fd = connect_once((uint16_t)instance->ssh_port, now < end ? end - now : 0, &patience)) == -EAGAIN;
+         usleep(RETRY_MS * 1000), now = pi_monotonic_ms())
         if (now >= end)
             return pi_refuse(err, PI_TIMEOUT,
                              "%s's SSH server does not answer (127.0.0.1 port %" PRIu64
