@@ -160,7 +160,8 @@ static int fill(struct image_transfer *t, struct pi_error *err)
 static void adapt(struct image_transfer *t)
 {
     uint64_t now_ms = pi_monotonic_ms(), passed_ms = now_ms - t->window_ms;
-    unsigned max = t->what->connections ? t->what->connections : IMAGE_CONNECTIONS_MAX;
+    unsigned asked = t->what->connections; /* by a list of mirrors that nobody signed */
+    unsigned max = asked && asked < IMAGE_CONNECTIONS_MAX ? asked : IMAGE_CONNECTIONS_MAX;
     if (passed_ms < WINDOW_MS || !t->received_bytes)
         return;
     t->rate = (t->received_bytes - t->window_bytes) * 1000 / passed_ms;

@@ -24,6 +24,7 @@ struct receiving {
     bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
                  */
     unsigned connections;
+    bool proven;           /* what has come is what was wanted, whatever fails after that */
     struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
     int first_r;
 };
@@ -82,6 +83,7 @@ static int check(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
         return r;
     if (*expected(rx) && strcmp(expected(rx), ret_sha256) != 0)
         return image_refuse_wrong(image->name, expected(rx), ret_sha256, err);
+    rx->proven = *expected(rx) != '\0';
     if (rx->unpack) {
         memcpy(image->packed_sha256, ret_sha256, sizeof image->packed_sha256);
         r = image_unpack_finish(rx->unpack, &size_bytes, ret_sha256, err);
@@ -126,8 +128,9 @@ static int try_address(struct receiving *rx, const char *url, char ret_sha256[IM
     do {
         r = download(rx, url, err);
         again = false;
-        if (r == 0 && (r = check(rx, ret_sha256, err)) < 0 && r != -ECANCELED) {
-            again = rx->mixed;
+        /* What this host lacks (room to unpack) is no fault of what has come. */
+        if (r == 0 && (r = check(rx, ret_sha256, err)) < 0 && r != -ECANCELED && err->kind != PI_HOST) {
+            again = rx->mixed && !rx->proven;
             if (from_the_beginning(rx, NULL) < 0)
                 return r;
         }
@@ -167,9 +170,9 @@ static void keep_failure(struct receiving *rx, int r, const struct pi_error *err
     rx->first_r = r;
 }
 
-static bool is_final(int r, const struct pi_error *err)
+static bool is_final(const struct receiving *rx, int r, const struct pi_error *err)
 {
-    return r == 0 || r == -ECANCELED || err->kind == PI_HOST;
+    return r == 0 || r == -ECANCELED || err->kind == PI_HOST || rx->proven;
 }
 
 /* One address after the other, until one has what is wanted. */
@@ -183,7 +186,7 @@ static int try_all(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1
         int r = try_address(rx, url, ret_sha256, &failure);
         if (r == 0)
             return image_set(&rx->image->source, url) < 0 ? pi_fail(err, ENOMEM, "%s", url) : 0;
-        if (is_final(r, &failure)) {
+        if (is_final(rx, r, &failure)) {
             if (err)
                 *err = failure;
             return r;

@@ -25,9 +25,14 @@ static bool before(const struct seed_pyyaml *pyyaml, size_t index)
     return pyyaml->index < index && pyyaml->offset < pyyaml->size;
 }
 
+static bool is_any(char c, const char *set)
+{
+    return c && strchr(set, c);
+}
+
 static bool at_any(const struct seed_pyyaml *pyyaml, const char *set)
 {
-    return memchr(set, pyyaml->data[pyyaml->offset], strlen(set)) != NULL;
+    return is_any(pyyaml->data[pyyaml->offset], set);
 }
 
 /* Plain text goes on behind a bracket or quote, and so does its '#'. */
@@ -35,7 +40,7 @@ static bool comment_begins(const struct seed_pyyaml *pyyaml, bool plain)
 {
     const char *ends = plain ? " \t\r\n" : " \t\r\n,[]{}\"'";
     size_t at = pyyaml->offset;
-    return pyyaml->data[at] == '#' && (at == 0 || memchr(ends, pyyaml->data[at - 1], strlen(ends)));
+    return pyyaml->data[at] == '#' && (at == 0 || is_any(pyyaml->data[at - 1], ends));
 }
 
 static void tab_told(struct seed_pyyaml *pyyaml)

@@ -81,7 +81,7 @@ const char *seed_kind_name(enum seed_kind kind)
 static size_t config_find(const char *data, size_t size)
 {
     size_t start = 0;
-    while (start < size && memchr(" \t\r\n\v\f", data[start], 6))
+    while (start < size && data[start] && strchr(" \t\r\n\v\f", data[start]))
         start++;
     if (!starts_with(data + start, size - start, CONFIG_HEADER))
         return size;

@@ -202,6 +202,8 @@ class FedoraServer:
         signed = self.signer("stranger" if fault == "stranger" else "own").signed[text]
         return signed.replace(image.sha256.encode(), b"0" * 64) if fault == "forged" else signed
 
+    connections = 1
+
     def metalink(self, path):
         """Metalink 3 as MirrorManager makes it: the file's size and checksum, mirrors by preference."""
         image = self.find("/" + path, "", "name")
@@ -216,7 +218,7 @@ class FedoraServer:
             '<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic">\n<files>'
             f'<file name="{image.name}"><size>{image.size}</size><verification>'
             f'<hash type="sha256">{image.sha256}</hash></verification>'
-            f'<resources maxconnections="1">{urls}</resources></file></files></metalink>\n').encode()
+            f'<resources maxconnections="{self.connections}">{urls}</resources></file></files></metalink>\n').encode()
 
     def start(self):
         for image in self.images:

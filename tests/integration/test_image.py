@@ -64,6 +64,27 @@ def world(tmp_path, request):
         yield world
 
 
+def test_what_is_proven_and_refused_is_not_asked_of_every_mirror(tmp_path):
+    world = World(tmp_path)
+    disk = make_disk(tmp_path / "backed.qcow2", MIB)
+    with open(disk, "r+b") as header:
+        header.seek(8)
+        header.write((512).to_bytes(8, "big"))  # the place of a backing file's name
+    with FedoraServer([Image("x86_64", str(disk))]) as server:
+        world.env.update(server.env)
+        code, _, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")
+        assert code == UNVERIFIED and "backing file" in err, err
+        assert sum(path.startswith("/mirror") for path in server.requests) == 1, server.requests
+
+
+@pytest.mark.parametrize("world", [{"size": 64 * MIB, "faults": {"front": "404", "archive": "404", "image": "slow"}}], indirect=True)
+def test_a_list_of_mirrors_that_allows_any_number_of_connections_gets_the_usual_ones(world):
+    world.fedora.connections = 64
+    code, _, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")
+    assert code == 0, err
+    assert (world.images / f"sha256-{world.sha256}.qcow2").read_bytes() == world.disk.read_bytes()
+
+
 def test_fetch_stores_the_newest_release_read_only_with_its_provenance(world):
     code, out, err = world.run("image", "fetch", "fedora", "--arch", "aarch64")
     assert code == 0, err
