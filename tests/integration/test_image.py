@@ -85,6 +85,17 @@ def test_a_list_of_mirrors_that_allows_any_number_of_connections_gets_the_usual_
     assert (world.images / f"sha256-{world.sha256}.qcow2").read_bytes() == world.disk.read_bytes()
 
 
+@pytest.mark.parametrize("world", [{"faults": {"checksum": "stranger"}}], indirect=True)
+def test_a_good_signature_by_a_key_that_is_not_that_releases_is_none(world):
+    keys = world.folder / "CONFIG/piagent/keys"
+    keys.mkdir(parents=True)
+    stranger = world.fedora.signer("stranger")
+    (keys / "stranger.gpg").write_bytes(stranger.public)  # so that the signature itself is good
+    code, _, err = world.run("image", "fetch", "fedora", "--arch", "x86_64")
+    assert code == UNVERIFIED and f"found: a good one by {stranger.fingerprint}" in err, err
+    assert not world.downloads()
+
+
 def test_fetch_stores_the_newest_release_read_only_with_its_provenance(world):
     code, out, err = world.run("image", "fetch", "fedora", "--arch", "aarch64")
     assert code == 0, err
