@@ -92,7 +92,7 @@ struct instance {
 #define INSTANCE_SIGN_MS          30000
 #define INSTANCE_QMP_MS           20000
 #define INSTANCE_SAVE_MS          5000
-#define INSTANCE_NETWORK_MS       2000  /* for its end, after its QEMU's */
+#define INSTANCE_NETWORK_MS       10000 /* for its end, after its QEMU's */
 #define INSTANCE_CONSOLE_MS       10000 /* before its console is tried again */
 
 /* instance.c */
