@@ -202,10 +202,10 @@ def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
     user.kill_agent()
     log_in_as_this_user(user, "a")
     with sshd(user, "a"):
-        login = user.call("ssh", "a", "--", "echo $MACHINE", timeout=40)
+        login = user.call("ssh", "a", "--", "echo $MACHINE", timeout=120)
         assert (login.returncode, login.stdout) == (0, "a\n"), login
         assert login.stderr.count("a lets in, but was not heard to be ready") == 1, login.stderr
-        assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied"), timeout=40).returncode == 0
+        assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied"), timeout=120).returncode == 0
 
 
 def test_a_server_that_answers_in_the_middle_of_a_boot_is_not_logged_in_to_before_its_end(user):
