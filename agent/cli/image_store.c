@@ -365,7 +365,9 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
     for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
         const struct image *image = &shelf.list.items[i];
         bool young = options->older_than_ms && image->fetched_ms + options->older_than_ms > now_ms;
-        if (young || (r = look_for_use(&shelf, err)) < 0 || is_used(&shelf, image))
+        if (young || is_used(&shelf, image))
+            continue;
+        if (!options->dry_run && ((r = look_for_use(&shelf, err)) < 0 || is_used(&shelf, image)))
             continue;
         if (!options->dry_run)
             r = image_store_remove(&shelf.store, image, err);

@@ -35,17 +35,18 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
         return instance->record.reason;
     bool failed = vm_state_is_live((enum vm_state)instance->record.state) &&
                   !strcmp(instance->record.cloud_init_result, "FAIL");
-    if (!instance->monitor_why[0] && !instance->clock_off_ms && !failed)
-        return NULL;
-    if (!instance->monitor_why[0] && !instance->clock_off_ms)
-        snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
-                 instance->record.spec.name);
-    else if (!instance->monitor_why[0])
-        snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
-                 instance->clock_off_ms < 0 ? "behind" : "ahead", instance->record.spec.name);
-    else
+    const char *name = instance->record.spec.name;
+    if (instance->monitor_why[0])
         snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
-                 instance->monitor_why, instance->record.spec.name);
+                 instance->monitor_why, name);
+    else if (instance->clock_off_ms)
+        snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
+                 instance->clock_off_ms < 0 ? "behind" : "ahead", name);
+    else if (failed)
+        snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
+                 name);
+    else
+        return NULL;
     return buf;
 }
 

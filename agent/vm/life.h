@@ -38,8 +38,8 @@ enum vm_event_type {
     VM_EVENT_UNUSABLE,      /* QEMU runs, but its monitor fails while it starts, or it refuses cont */
     VM_EVENT_ADOPTED,    /* a new agent has taken over a running QEMU; .running tells whether its vCPUs run */
     VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
-    VM_EVENT_STOPPED,    /* STOP event: vCPUs were stopped */
-    VM_EVENT_RESET,      /* RESET event: the guest boots anew */
+    VM_EVENT_STOPPED,    /* stop was answered, or a STOP event: vCPUs were stopped */
+    VM_EVENT_RESET,      /* system_reset was answered, or a RESET event: the guest boots anew */
     VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it */
     VM_EVENT_PANICKED,   /* GUEST_PANICKED: QEMU and its vCPUs go on, the guest is not ready any more */
     VM_EVENT_INTERNAL_ERROR, /* the accelerator gave up: query-status says internal-error */
