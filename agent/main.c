@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One executable, four programs: the command line, the agent, its worker, and the network of isolated
  * machines. */
 #include <fcntl.h>

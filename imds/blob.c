@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imds/blob.h"
 
 #include <stdint.h>

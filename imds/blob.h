@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Immutable bytes with a count of references: a seed document outlives its registry entry while a response
  * that carries it is still under way. Not for several threads at once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imds/registry.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which seed is served under which key. A key is a secret of 128 random bits, written as 32 lower-case
  * hexadecimal digits; whoever knows it may read that seed and report for that instance, and nobody else may.

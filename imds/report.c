@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imds/report.h"
 
 #include <errno.h>

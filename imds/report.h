@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a guest's cloud-init reports: the body of one POST of its webhook handler
  * (cloudinit/reporting/events.py and handlers.py). The body is the guest's word: hostile until proven

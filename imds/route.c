@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imds/route.h"
 
 #include <string.h>

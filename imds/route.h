@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a request asks for, by its method and path alone: a pure function. */
 #ifndef IMDS_ROUTE_H
 #define IMDS_ROUTE_H

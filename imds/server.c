@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imds/server.h"
 
 #include <errno.h>

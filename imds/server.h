@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The instance metadata service: serves each instance its cloud-init NoCloud seed under a secret key, and
  * receives what its cloud-init reports. HTTP/1.1, one request a connection (cloud-init opens a new one for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "qmp/buffer.h"
 
 #include <errno.h>

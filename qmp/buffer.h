@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Internal to qmp/: bytes with a limit. */
 #ifndef QMP_BUFFER_H
 #define QMP_BUFFER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "qmp/commands.h"
 
 #include <errno.h>

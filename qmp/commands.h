@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Typed commands, replies and events over qmp/qmp.h. Source: QEMU's schema, qapi/run-state.json,
  * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json and qapi/accelerator.json (the "QMP

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "qmp/guest_agent.h"
 
 #include <inttypes.h>

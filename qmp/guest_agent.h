@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A conversation with qemu-guest-agent about the guest's clock: sans-I/O, one at a time. It synchronizes
  * (guest-sync-delimited), asks for the time (guest-get-time), and where that is off by more than the

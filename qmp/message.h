@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Internal to qmp/: what one line from QEMU says. Pure; the spec is QEMU's docs/interop/qmp-spec.rst. */
 #ifndef QMP_MESSAGE_H
 #define QMP_MESSAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "qmp/qmp.h"
 
 #include <errno.h>

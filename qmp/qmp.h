@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * libqmp: a client of the QEMU Machine Protocol, without I/O of its own. Bytes that QEMU sent go in; events,
  * replies and bytes to send come out. Time is an argument. There is no thread, descriptor, clock or log in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A test that does not run is a failure in CI, unless its reason begins with "cannot here:"."""
 
 import os

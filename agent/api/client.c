@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/api/client.h"
 
 #include <curl/curl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command line's side of the control API: libcurl over the agent's unix socket. Single-threaded; several
  * transfers can run at once, driven by api_client_wait().

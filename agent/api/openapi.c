@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* https://spec.openapis.org/oas/v3.0.3: 3.0, because that is what most tools read. */
 #include "agent/api/openapi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The control API's OpenAPI 3.0 document, made from api/operations.h and the tables of api/types.h. */
 #ifndef PIAGENT_API_OPENAPI_H
 #define PIAGENT_API_OPENAPI_H

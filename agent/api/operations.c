@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/api/operations.h"
 
 #include <stdio.h>

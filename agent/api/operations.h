@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the control API can do: one table, from which the agent dispatches (daemon/routes.c) and its OpenAPI
  * document is made (api/openapi.h), so that they cannot differ. HTTP over a unix socket, see api/server.h.

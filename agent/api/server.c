@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/api/server.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The control API's server: libmicrohttpd on the agent's unix socket, driven by the agent's own loop (no
  * threads). It checks who asks (SO_PEERCRED: only this uid, and root), reads the body, calls one handler, and

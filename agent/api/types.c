@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/api/types.h"
 
 #define STRING(s, m, ...) PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The wire of the control API: requests, replies and events as structs, each bound to its JSON object by a
  * table (agent/base/fields.h), where each member is explained (.help in api/types.c). Which path takes and

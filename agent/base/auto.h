@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Ownership by cleanup attributes: a variable so marked releases what it holds when it leaves its scope;
  * pi_steal() and pi_steal_fd() hand the thing on instead.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A growing byte buffer that cannot grow past a limit. Always NUL-terminated once anything was added. */
 #ifndef PIAGENT_BASE_BUF_H
 #define PIAGENT_BASE_BUF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two clocks. Only cli/, daemon/ and main read them; everything else is given the time. */
 #ifndef PIAGENT_BASE_CLOCK_H
 #define PIAGENT_BASE_CLOCK_H

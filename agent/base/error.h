@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Errors: a function returns 0 or -errno, and fills an optional caller-owned struct pi_error, whose message
  * gathers context on the way up ("cannot start pi-1: firmware for aarch64: ..."). Outputs are untouched on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A struct and its JSON object, bound by one table: the same table reads, checks and writes records, requests
  * and replies. A struct that is bound owns its strings: pi_fields_done() frees them. Zeroed memory is a valid

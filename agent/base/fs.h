@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Files. Durable writes are temp, fsync, rename, fsync of the folder: after a crash there is the old content
  * or the new, never a part. Everything here is owned by one uid, created 0600 (files) or 0700 (folders)

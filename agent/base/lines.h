@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cuts a byte stream into lines: bytes in, a call for each line out. For JSON lines from workers and from the
  * agent. */
 #ifndef PIAGENT_BASE_LINES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where things are (XDG Base Directory Specification), and the agent's own program. */
 #ifndef PIAGENT_BASE_PATHS_H
 #define PIAGENT_BASE_PATHS_H

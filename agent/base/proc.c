@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/base/proc.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Processes: starting one, holding it by a pidfd, and proving later that it is still the same one.
  * A pid alone proves nothing, because pids are reused: the identity is pid + start time + boot id.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Randomness from the kernel (getrandom(2)). */
 #ifndef PIAGENT_BASE_RANDOM_H
 #define PIAGENT_BASE_RANDOM_H

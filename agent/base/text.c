@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/base/text.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names, sizes, durations and guest text: how people write them, and how they are shown. Pure functions. */
 #ifndef PIAGENT_BASE_TEXT_H
 #define PIAGENT_BASE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/base/user_manager.h"
 
 #include <errno.h>

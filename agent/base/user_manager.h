@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The user's systemd: whether there is one, and what it may limit. */
 #ifndef PIAGENT_BASE_USER_MANAGER_H
 #define PIAGENT_BASE_USER_MANAGER_H

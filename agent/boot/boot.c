@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/boot/boot.h"
 
 #include <errno.h>

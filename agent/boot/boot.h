@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The boots of an instance, read from its events (agent/api/types.h): what ran when, for how long, and what
  * came of it. Pure: events and the time in; spans, text, JSON and a page out.

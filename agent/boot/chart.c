@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/boot/chart.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pieces of a chart of text. Private to this folder. */
 #ifndef PIAGENT_BOOT_CHART_H
 #define PIAGENT_BOOT_CHART_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The page: page.html, which the build puts into the program, with the boots in it. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A boot as its events tell it, before its spans are made of them. Private to this folder. */
 #ifndef PIAGENT_BOOT_RAW_H
 #define PIAGENT_BOOT_RAW_H

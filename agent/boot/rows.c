@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is told of boots beside their spans: steps side by side, the slowest ones, times for people, JSON. */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From marks, documents and reports to spans. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Boots on a terminal: one as a waterfall, two beside each other. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "agent" itself, "agent status", "agent stop" and "agent openapi". */
 #include <errno.h>
 #include <inttypes.h>

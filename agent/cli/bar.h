@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines that fit a terminal. Pure functions, but for the locale that is asked how to write an ellipsis. */
 #ifndef PIAGENT_CLI_BAR_H
 #define PIAGENT_CLI_BAR_H

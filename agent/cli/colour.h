@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Colours: the one place that decides whether there are any, and which. Never anything but colour and weight,
  * and never the only thing that tells something: output without them says the same.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The commands: one table entry each, defined beside its handler. */
 #ifndef PIAGENT_CLI_COMMANDS_H
 #define PIAGENT_CLI_COMMANDS_H

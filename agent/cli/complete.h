@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What may come next on a command line, from the tables: the one engine behind the completions of bash, zsh
  * and fish, whose scripts ("piagent completion SHELL") only call "piagent __complete -- WORD..." and show

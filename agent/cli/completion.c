@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "completion" prints a shell's script; "__complete" is what the scripts call, "__pages" what the build does.
  */
 #include <errno.h>

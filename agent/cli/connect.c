@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/cli/connect.h"
 
 #include <errno.h>

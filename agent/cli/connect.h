@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A client of the agent, which is started where none answers. */
 #ifndef PIAGENT_CLI_CONNECT_H
 #define PIAGENT_CLI_CONNECT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A guest's serial console on this terminal: its output as it comes, keys to the guest, raw mode while it
  * lasts. Where standard input is no terminal, its bytes are sent until their end (for scripts), and output

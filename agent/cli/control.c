@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands that act on machines that are there: powerdown, kill, reset, pause, resume, rm. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options of "run" and the request that they make. */
 #ifndef PIAGENT_CLI_CREATE_H
 #define PIAGENT_CLI_CREATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "doctor": what this host can do, and what would mend what it cannot. */
 #include <limits.h>
 #include <stdio.h>

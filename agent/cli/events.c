@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "events": what happened to a machine, or to all, a line each. */
 #include <errno.h>
 #include <inttypes.h>

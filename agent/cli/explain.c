@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "explain" prints a machine's QEMU command with what each option is for, "qemu-command" the command alone.
  */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Following an instance: its events come in, the view and the screen are kept up to date, signals are caught
  * for the caller to act on. The caller owns the loop:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What --help shows of a command, wrapped to the terminal. */
 #include <ctype.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "image fetch" gets an image into the store, in this process; the agent runs it with --json. */
 #include <errno.h>
 #include <signal.h>

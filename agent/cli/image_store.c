@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The commands that look after the image store: "image ls", "image verify", "image rm", "image prune". */
 #include <errno.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/cli/image_use.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which machines use which image. */
 #ifndef PIAGENT_CLI_IMAGE_USE_H
 #define PIAGENT_CLI_IMAGE_USE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a guest said last, for who has to find out what went wrong. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "console" attaches to a guest's serial console, "logs" shows what was said there. */
 #include <errno.h>
 #include <stdio.h>

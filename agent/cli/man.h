@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Manual pages from the tables, in mdoc(7). */
 #ifndef PIAGENT_CLI_MAN_H
 #define PIAGENT_CLI_MAN_H

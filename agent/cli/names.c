@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The names that completions offer: machines and images. */
 #include <dirent.h>
 #include <errno.h>

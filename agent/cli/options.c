@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/cli/options.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Commands and their options as tables: one table drives parsing, --help, the man pages (man.h) and the
  * shells' completions (complete.h). Adding a command is adding one struct. Pure functions but for cli_help's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "ps" lists machines, "status" tells all about one. */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Reaching a machine over SSH: one place that knows how ssh, scp, rsync and a configuration file are told to,
  * and how long to wait. The connection is made by "piagent ssh --stdio NAME" as ssh's ProxyCommand: it waits

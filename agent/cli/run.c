@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "run" makes an instance and follows it; "start" starts one that is there and follows it in the same way. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Where progress goes: standard error. On a terminal one line is redrawn; elsewhere steps are lines, and a
  * long silence is broken now and then.

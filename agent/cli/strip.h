@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a guest's console said, made safe for this terminal. Pure. */
 #ifndef PIAGENT_CLI_STRIP_H
 #define PIAGENT_CLI_STRIP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables on standard output through libsmartcols, and JSON. */
 #ifndef PIAGENT_CLI_TABLE_H
 #define PIAGENT_CLI_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "timeline": what ran when in a boot, from the machine's events. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What belongs to no single command: one table each for "piagent help TOPIC" and for piagent(1). */
 #ifndef PIAGENT_CLI_TOPICS_H
 #define PIAGENT_CLI_TOPICS_H

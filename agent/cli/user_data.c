@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/cli/user_data.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A user-data file's findings, as "validate" and "run --user-data" show them. */
 #ifndef PIAGENT_CLI_USER_DATA_H
 #define PIAGENT_CLI_USER_DATA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "validate" shows what is wrong with user-data files, as a compiler does. */
 #include <errno.h>
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the command line knows of an instance while it follows its events, and how it says so. Pure: events
  * and the time in, text out.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for machines, one or several at once: until they are ready or stopped, and why they do not become
  * so. */
 #ifndef PIAGENT_CLI_WAIT_H

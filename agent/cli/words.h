@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Enumerated values: what the command line takes, offers and documents. Each ends with NULL. A test holds
  * them to what the layers below take, which this one may not know. */
 #ifndef PIAGENT_CLI_WORDS_H

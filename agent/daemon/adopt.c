@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A new agent finds what the one before it left: running QEMUs are taken over, a creation that was cut short
  * is undone. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The agent's process: one lock, two servers, the loop, and the end of it. */
 #include "agent/daemon/agent.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The agent: one process a user, one thread, one loop. It owns every instance, and is the only writer of
  * their state. Nothing in it waits: what blocks runs in a worker.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a machine's boot may be expected to take: its milestones are noted as its events come, compared with
  * earlier boots, and kept when it is ready. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guest's clock: it stands still while the guest is paused or the host sleeps. The guest agent in the
  * guest sets it right; where none answers, how far it may be behind is told. */
 #include <errno.h>

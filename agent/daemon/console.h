@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guest's serial console. It is read at all times, whoever looks on or not: a QEMU whose console is
  * connected but not read hangs, monitor and all. Output goes to a bounded log, which viewers follow; input is

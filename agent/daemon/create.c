@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A new instance: checked first, then its image is fetched and its folder filled by workers. All of it, or
  * nothing. */
 #include <errno.h>

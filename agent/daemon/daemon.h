@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two programs that live in the same executable as the command line. main.c calls them. */
 #ifndef PIAGENT_DAEMON_DAEMON_H
 #define PIAGENT_DAEMON_DAEMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The newest events of all machines, in memory, for whoever follows all of them: lines, each reader at its
  * own pace. One that falls behind what is kept is told how many it missed, and goes on from there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the guest says through the IMDS: that it fetched its seed, and what cloud-init reports. All of it is
  * hostile until cleaned and bounded. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An instance's life: events in, through the state function, actions out. */
 #include "agent/daemon/instance.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One instance in the agent: its record, its QEMU, its logs, and what is under way. Events of all kinds come
  * in through instance_feed(), pass the state function (vm/life.h), and leave as actions.

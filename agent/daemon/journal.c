@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An instance's events: kept in its folder as JSON lines, followed by any number of readers; and its
  * console's readers. */
 #include <errno.h>

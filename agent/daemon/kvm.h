@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whether to believe in KVM. /dev/kvm opening proves nothing: nested and unusual hosts create VMs and then
  * cannot run a guest. What was found out holds for this boot of the host.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a record to a running QEMU: its seed, its sockets, its process, its monitor. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The agent's own log: its standard error, which the command that starts it leads to a file. */
 #include <fcntl.h>
 #include <limits.h>

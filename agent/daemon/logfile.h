@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A bounded log on disk that any number of readers follow, each at its own pace: the console and the journal.
  * The newest bytes are in NAME, those before in NAME.1; when NAME is full it takes the place of NAME.1. A

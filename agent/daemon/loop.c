@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/daemon/loop.h"
 
 #include <stdlib.h>

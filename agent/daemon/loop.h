@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the agent needs of libuv: watching descriptors and timers, each an object of its own that can be freed
  * at any time, also from its own callback (libuv closes handles later; this hides it).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What QEMU says over QMP: the handshake that proves whose QEMU it is, and the events that move the
  * instance's life. */
 #include <errno.h>

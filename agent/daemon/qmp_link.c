@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/daemon/qmp_link.h"
 
 #include <errno.h>

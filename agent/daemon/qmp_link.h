@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A QMP client on the loop: the socket, the bytes and the deadlines around qmp/'s sans-I/O client. There is
  * no way to ask something without a deadline. A QEMU that sends more than 4 MiB at once, or 128 KiB a second,

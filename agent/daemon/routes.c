@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The control API's operations (api/operations.h) and what the agent does for each. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * QEMU in a scope, a unit of its own in the user's systemd: with limits, and without an end when the agent's
  * own unit has one. By systemd-run, which asks to be moved there and then becomes QEMU: the same process, its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The agent under a service manager, where there is one: it hands over the control socket (sd_listen_fds(3))
  * and hears how the agent does (sd_notify(3)). Not by libsystemd: its sd_notify() waits where the manager

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/daemon/sockets.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The listening sockets that the agent binds. All are O_CLOEXEC and non-blocking. */
 #ifndef PIAGENT_DAEMON_SOCKETS_H
 #define PIAGENT_DAEMON_SOCKETS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An instance as the API shows it. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/daemon/worker.h"
 
 #include <errno.h>

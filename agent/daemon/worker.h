@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A child process that works for the agent and reports in JSON lines on its standard output; what cannot be
  * done without blocking is done so. */
 #ifndef PIAGENT_DAEMON_WORKER_H

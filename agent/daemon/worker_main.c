@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `piagent worker prepare FOLDER`: what an instance's folder needs besides its record, made by programs that
  * take their time. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/doctor/check.h"
 
 #include <errno.h>

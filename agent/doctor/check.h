@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the checks have in common: how they say what they found. Inside this folder, and for its tests. */
 #ifndef PIAGENT_DOCTOR_CHECK_H
 #define PIAGENT_DOCTOR_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/doctor/doctor.h"
 
 #include <errno.h>

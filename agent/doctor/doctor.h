@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What this host can do: a table of checks, each with a verdict, what was found, and what would mend it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* piagent's own folders, its sockets' place and its configuration. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether KVM can be used, and why not. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest of a few instructions on KVM itself (linux/Documentation/virt/kvm/api.rst). */
 #include <errno.h>
 #include <fcntl.h>

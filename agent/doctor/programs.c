@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The programs that piagent runs beside QEMU. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* QEMU, its tools and its guests' firmware. */
 #include <errno.h>
 #include <stdio.h>

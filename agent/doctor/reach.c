@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a guest is reached by, and where its image comes from. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Disk, memory, and what one user may have at once. */
 #include <errno.h>
 #include <fcntl.h>

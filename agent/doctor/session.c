@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The agent, the user's systemd, the clock. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Looking after the images in the store: are they still what was checked, and away with them. */
 #ifndef PIAGENT_IMAGE_CARE_H
 #define PIAGENT_IMAGE_CARE_H

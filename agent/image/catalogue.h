@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Fedora's index of images, https://fedoraproject.org/releases.json: an array of objects whose values are all
  * strings. It names every spin of every release that is maintained; this finds the one Cloud image that is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/checksum.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SHA-256 values as text, and the CHECKSUM files that Fedora publishes beside its images. Pure functions. */
 #ifndef PIAGENT_IMAGE_CHECKSUM_H
 #define PIAGENT_IMAGE_CHECKSUM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SHA-256 of streams and files (FIPS 180-4), by libcrypto for its use of the CPU's instructions. */
 #ifndef PIAGENT_IMAGE_DIGEST_H
 #define PIAGENT_IMAGE_DIGEST_H

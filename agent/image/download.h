@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One file from one server, over as many connections as the server allows and as help.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Gets an image into the store: finds out which one is meant, downloads or imports it while hashing, compares
  * it with its published SHA-256, looks at its header, and publishes it. Blocking: it runs in the process

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A thread that follows a file being written and hashes it (SHA-256) from the page cache, so that receiving
  * never waits for hashing. The queue between the two is the file itself: nothing is held in memory.

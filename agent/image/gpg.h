@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* GnuPG in a private home folder, through GPGME: steps with a deadline, and nothing left over. */
 #ifndef PIAGENT_IMAGE_GPG_H
 #define PIAGENT_IMAGE_GPG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What every transfer by libcurl has in common: http and https only, curl's own rules for proxies
  * (https_proxy, no_proxy), ~/.netrc and CA certificates (CURL_CA_BUNDLE, SSL_CERT_FILE), bounds on time,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/image.h"
 
 static const char *const checksum_source_names[] = {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An image in the store: what is known of it. One table binds the struct to JSON: it is the provenance beside
  * the stored file, the last line of `piagent image fetch --json`, and a row of `piagent image ls --json`.

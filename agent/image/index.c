@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/index.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fedora's index, kept for an hour beside the store, so that not every command needs the network. */
 #ifndef PIAGENT_IMAGE_INDEX_H
 #define PIAGENT_IMAGE_INDEX_H

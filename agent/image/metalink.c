@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/metalink.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Lists of mirrors as Fedora's MirrorManager makes them: Metalink 3 XML (its specification 3.0 of 2007; a
  * sample is what https://mirrors.fedoraproject.org/metalink answers). Unsigned: a list says where to ask, the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Carries a fetch's progress to the caller, not too often, and the caller's wish to cancel to the fetch. */
 #ifndef PIAGENT_IMAGE_METER_H
 #define PIAGENT_IMAGE_METER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file names of Fedora Cloud's generic images, in every form that was used from release 38 on. */
 #ifndef PIAGENT_IMAGE_NAME_H
 #define PIAGENT_IMAGE_NAME_H

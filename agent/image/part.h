@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One connection of a download: a span of the file, asked for by one request, its answer checked before the
  * first byte is written. For download.c alone. */
 #ifndef PIAGENT_IMAGE_PART_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/partial.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The store's writing side, for the fetch alone: partial files and their way into the store.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How far a fetch is. */
 #ifndef PIAGENT_IMAGE_PROGRESS_H
 #define PIAGENT_IMAGE_PROGRESS_H

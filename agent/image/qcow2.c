@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/qcow2.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a disk image is, and whether it is safe to give to QEMU: its first bytes, read before QEMU ever opens
  * it. The layout is QEMU's docs/interop/qcow2.txt; numbers are big-endian. Pure functions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the user wrote to name an image. */
 #ifndef PIAGENT_IMAGE_REF_H
 #define PIAGENT_IMAGE_REF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is known of Fedora's releases without asking anyone: who signs them, and what their images are called
  * once the index has dropped them. Pure functions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What proves that a download may go on where it stood: the object's validators (RFC 9110, 8.8 and 13.1.5),
  * kept beside the partial file. The hash in the end decides all the same.

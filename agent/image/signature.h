@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Clearsigned texts (RFC 9580, 7), verified by GnuPG through GPGME in a private home folder that is removed
  * again; no gpg-agent is left over, nothing of the user's own keyring is read or changed.

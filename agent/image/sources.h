@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Where Fedora's files come from, each Fedora's own place unless the environment or config.json in the
  * configuration folder says otherwise, so that a mirror (or a test) can stand in; and who has to have signed

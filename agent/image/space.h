@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room for an image, before its first byte. */
 #ifndef PIAGENT_IMAGE_SPACE_H
 #define PIAGENT_IMAGE_SPACE_H

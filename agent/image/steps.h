@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The steps of image_fetch(). A struct image goes through them: first it says what is wanted (source, name,
  * and the SHA-256 and size where they are known), in the end what is stored; its path is set once it is.

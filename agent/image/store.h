@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The image store: a folder of read-only, content-addressed files.
  *

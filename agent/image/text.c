@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/image/text.h"
 
 #include <errno.h>

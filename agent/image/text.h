@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small texts over http or https: the index, CHECKSUM files, Metalinks, keys. */
 #ifndef PIAGENT_IMAGE_TEXT_H
 #define PIAGENT_IMAGE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Compressed disk images (.xz by liblzma, .zst by libzstd), unpacked as their bytes come in: into a file that
  * has holes where the image is zero, hashed on the way. Memory is bounded: a stream that needs a window of

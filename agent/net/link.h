@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ethernet frames over a stream socket, as QEMU's "-netdev socket" sends them: each behind its length, 32
  * bits in network order (net/socket.c). */
 #ifndef PIAGENT_NET_LINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `piagent isolated`: from one process to two, an isolated machine's QEMU and its network. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The network of an isolated machine: libslirp in a process beside QEMU, restricted to what the machine may
  * reach. QEMU's own user network can be restricted too, but has no way for several connections to get out of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The four documents that cloud-init's NoCloud datasource fetches, as pure functions of what an instance is:
  * no file is read and nothing blocks, so that the agent can render at each start.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is found wrong in a user-data file: a bounded list, in the order of the file. */
 #ifndef PIAGENT_SEED_FINDINGS_H
 #define PIAGENT_SEED_FINDINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/host_check.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cloud-init of this host, where it has one, asked about a cloud-config. */
 #ifndef PIAGENT_SEED_HOST_CHECK_H
 #define PIAGENT_SEED_HOST_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Passwords: hashed with libxcrypt where they are typed, so that no plain text leaves that process. */
 #ifndef PIAGENT_SEED_PASSWORD_H
 #define PIAGENT_SEED_PASSWORD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/pyyaml_check.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What libyaml takes and PyYAML, by which cloud-init reads, does not: there the whole file is dropped. */
 #ifndef PIAGENT_SEED_PYYAML_CHECK_H
 #define PIAGENT_SEED_PYYAML_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/schema.h"
 
 #include <ctype.h>

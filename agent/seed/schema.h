@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What cloud-init takes in a cloud-config: its top-level keys, and the shape of those that people write. The
  * facts are those of cloud-init's own schemas from 22.4 to 26 together, so that a key of any of them is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/shape_check.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A value of a cloud-config against the shape that cloud-init takes there. */
 #ifndef PIAGENT_SEED_SHAPE_CHECK_H
 #define PIAGENT_SEED_SHAPE_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How the guest learns where its seed is: by the SMBIOS serial, in a structure that QEMU reads from a file,
  * so that the key in the address never stands in an argument vector. */
 #ifndef PIAGENT_SEED_SMBIOS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/ssh_key.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SSH keys: public ones checked before a guest gets them, an instance's own made by ssh-keygen. */
 #ifndef PIAGENT_SEED_SSH_KEY_H
 #define PIAGENT_SEED_SSH_KEY_H

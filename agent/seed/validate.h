@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A user's own user-data, checked before an instance is made of it, so that a slip shows in a second and not
  * in a guest's log. What passes goes to the guest unaltered. */
 #ifndef PIAGENT_SEED_VALIDATE_H

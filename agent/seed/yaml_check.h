@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cloud-config's text: is it YAML, one mapping of unique keys, within the bounds, of the shape that
  * cloud-init takes (seed/schema.h)? */
 #ifndef PIAGENT_SEED_YAML_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/seed/yaml_syntax.h"
 
 #include <errno.h>

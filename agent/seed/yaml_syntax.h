@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What libyaml complains about, in words that help a person who doesn't know how a YAML parser works. */
 #ifndef PIAGENT_SEED_YAML_SYNTAX_H
 #define PIAGENT_SEED_YAML_SYNTAX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/vm/argv.h"
 
 #include <errno.h>

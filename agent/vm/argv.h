@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* QEMU's command line for an instance: a pure function of its spec and of what the host offers. */
 #ifndef PIAGENT_VM_ARGV_H
 #define PIAGENT_VM_ARGV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How long boots of an image took before, and what that lets one expect of the next. Pure; kept by the agent
  * as one small JSON file. A boot is compared only with those under the same key: all that changes its time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds UEFI firmware through the descriptors that distributions ship (QEMU's docs/interop/firmware.json). */
 #ifndef PIAGENT_VM_FIRMWARE_H
 #define PIAGENT_VM_FIRMWARE_H

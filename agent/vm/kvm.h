@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is remembered of KVM: /dev/kvm opening proves nothing, and what guests found out holds for this boot
  * of the host. */
 #ifndef PIAGENT_VM_KVM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/vm/landmark.h"
 
 #include <string.h>

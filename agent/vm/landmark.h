@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How far a boot has come, by what the guest prints on its console: bytes in, landmarks out. Pure. The bytes
  * are the guest's, and hostile: of a line only its beginning is kept, and control sequences are left out.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An instance's life as one pure function: (life, event) -> (life, actions). No clock, no I/O: the supervisor
  * feeds it requests, QMP events, process exits and timers, carries out the actions in the order of their

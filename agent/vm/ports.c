@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/vm/ports.h"
 
 #include <arpa/inet.h>

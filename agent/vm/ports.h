@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Host ports: the automatic SSH forward, and a check of those that the user named before QEMU meets them. */
 #ifndef PIAGENT_VM_PORTS_H
 #define PIAGENT_VM_PORTS_H

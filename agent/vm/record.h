@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An instance's record: what must survive the agent. One JSON file, written durably at each change, 0600.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "agent/vm/spec.h"
 
 #include <arpa/inet.h>

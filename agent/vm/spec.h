@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What an instance is made of: chosen once, when it is created, and kept in its record. Nothing in it changes
  * from one start to the next, but for the automatic SSH port where that was taken by another program

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`piagent image fetch` beside what people do by hand, in one run, against an nginx of its own on loopback.
 
 Wall and CPU time are medians over the runs, which take turns, so that what else the machine does hits all of them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One agent with a thousand machines: fake QEMUs that speak QMP, and one real QEMU without a guest; and its IMDS.
 
 Memory is the agent's RSS. Times are wall times, medians over the runs where there are several; the new agent is ready when it has

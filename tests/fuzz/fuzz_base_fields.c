@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bodies of requests and replies, an image's provenance: what a table reads it writes, reads again, and
  * frees. */
 #include <stdint.h>

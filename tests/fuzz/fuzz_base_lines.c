@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream cut anywhere gives the lines that it gives whole. The first byte says where to cut. */
 #include <stdint.h>
 #include <stdlib.h>

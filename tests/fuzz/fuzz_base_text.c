@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text from anywhere: cleaning, and the parsers of what people write. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A journal's lines, as a guest's reports may have filled them: every span lies in its time, and all of it
  * can be shown. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever a console says, cut into any pieces: what is left holds no control, also not of what was apart.
  * The first byte says where to cut. */
 #include <stdlib.h>

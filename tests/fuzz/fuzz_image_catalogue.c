@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fedora's index, as a hostile server may send it. The first byte chooses what is looked for. */
 #include <stdint.h>
 #include <stdlib.h>

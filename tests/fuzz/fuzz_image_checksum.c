@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CHECKSUM files, as a hostile server may send them. */
 #include <stdint.h>
 #include <stdlib.h>

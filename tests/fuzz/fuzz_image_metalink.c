@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lists of mirrors, as a hostile server may send them. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What people write for an image, and the names of files in Fedora's folders. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first bytes of a disk image that anyone may have made. */
 #include <stdint.h>
 #include <stdlib.h>

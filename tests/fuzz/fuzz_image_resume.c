@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a fetch before left beside its partial: what is taken of it is written and taken again. */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config.json, and after NULs what the environment says of mirrors and signers: what passes can be used. */
 #include <stdint.h>
 #include <stdio.h>

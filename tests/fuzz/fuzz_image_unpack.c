@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compressed images that anyone may have made, in pieces as a network brings them. The first byte chooses the
  * format and the size of the pieces. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A webhook body. What was accepted must hold what the header promises. */
 #include <stdint.h>
 #include <stdlib.h>

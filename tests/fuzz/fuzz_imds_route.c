@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A request's method and path, parted by the first space. A route must lead back to its path. */
 #include <stdint.h>
 #include <stdio.h>

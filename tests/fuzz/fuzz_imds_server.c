@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A guest's whole connection, as its bytes come: 0xff between them lets the server run and 5 seconds pass.
  * Whatever it sends, it is answered by HTTP or not at all, its report is well-formed, and the guest after it

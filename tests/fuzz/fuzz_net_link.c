@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Any stream of a hostile QEMU's: each frame that comes out lies in the buffer, and is as long as was said.
  */
 #include <stdlib.h>

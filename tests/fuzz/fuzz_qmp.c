@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The QMP client against any peer, at any time. Input: what QEMU sends, with control bytes between that say
  * what this side does: 1 executes a command, 2 sends one byte and 3 all, 4 lets a second pass, 5 closes, 6

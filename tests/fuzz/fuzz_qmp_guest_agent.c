@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest agent's bytes: cut anywhere, they lead to the same, and never to more than one request at a time.
  */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is put into a guest's seed as it is: a user's name, a password's hash, an address. What passes has
  * nothing in it that ends where it stands. */
 #include <stdint.h>

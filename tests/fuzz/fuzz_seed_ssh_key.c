@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Any line as an SSH public key; one that passes also makes a known_hosts line. */
 #include <stdint.h>
 #include <stdlib.h>

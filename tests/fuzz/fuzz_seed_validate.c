@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Any bytes as a user's user-data, and as the YAML behind a good first line. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A firmware descriptor, for both architectures. */
 #include <stdint.h>
 #include <stdlib.h>

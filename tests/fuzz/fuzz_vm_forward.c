@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A forward: what is taken, written out in full, is taken again and means the same. */
 #include <stdint.h>
 #include <stdio.h>

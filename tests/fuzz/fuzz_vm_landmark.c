@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever a console says, cut into any pieces: the same landmarks, each once, only forwards. The first byte
  * says where to cut. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A record from disk: whatever can be read can be checked, turned into a command line, and freed. */
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a fuzz target over the files of its seed corpus, for builds without libFuzzer. */
 #include <dirent.h>
 #include <stdint.h>

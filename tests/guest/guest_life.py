@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest's whole life, as its user sees it: the same for both architectures."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Six guests under one agent: each its own seed, none another's; and all of them outlive the agent."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest with --isolate, whose root does all it can to get out: it reaches its own seed and nothing else, and is reached."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An emulated or virtualized aarch64 guest from nothing to its end."""
 
 from guest_life import live

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails."""
 
 import pytest

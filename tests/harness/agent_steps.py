@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests in which the agent is killed after every step that leaves something behind, and before the first, or in which each
 step fails (faults.c). The machine is then as before the request or as after it, and nothing else is there."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Guests of 512 bytes: enough to print, to listen, to switch themselves off, or to do nothing at all, in a second."""
 
 import pathlib

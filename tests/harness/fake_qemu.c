@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A QEMU without a machine: it speaks enough QMP on the sockets that it is handed for a whole life, in some
  * hundred KiB of memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the

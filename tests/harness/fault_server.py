@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A web server that goes wrong in one way, for one file: what a client must survive.
 
     with FaultServer(data, "stall") as server:

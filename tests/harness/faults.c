@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Preloaded into the agent (LD_PRELOAD), to break it at a chosen step: a step is a call that leaves something
  * behind, on disk, in the table of processes or with QEMU. $FAULTS names a file with one line, read again at

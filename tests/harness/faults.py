@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A user whose agent breaks at a chosen step (faults.c): it is killed there, or what it does there fails."""
 
 import http.client

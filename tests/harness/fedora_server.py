@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A stand-in for Fedora's servers on loopback: index, redirector, mirrors, Metalinks, archive, CHECKSUM files.
 
 As a library:

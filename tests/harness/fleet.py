@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many machines in little time: one is made the usual way, and the folders of the others are written after its example.
 
 An agent finds them stopped, as if another one had made them; starting them and taking them over is the agent's own work.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Guests at the IMDS, honest and hostile ones, all at once and in one loop.
 
     served = asyncio.run(storm(port, [path, ...], hostile=100, key=KEY))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A real nginx on loopback: FOLDER/www at full speed, on a second port so many MiB a second for a connection, and on a
 third by https, with a certificate that only FOLDER/ca.pem vouches for.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A user of piagent on this host: folders of their own, an agent of their own, and nothing left of either afterwards."""
 
 import concurrent.futures

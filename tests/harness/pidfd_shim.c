@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * For valgrind, which knows no pidfds before 3.21: the two system calls for them are done by the test, asked
  * over the unix socket that PIAGENT_PIDFD_BROKER names. Preloaded; what the program starts does not get it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Feeds rendered seeds to the cloud-init of this host, as a guest's would take them, and tells what came of it.
 
 seed_check.py DIR: every folder in DIR is a seed (meta-data, user-data, vendor-data, network-config). They are

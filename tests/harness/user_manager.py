@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A systemd of the user's own, real and private: for tests of units, also where the host itself runs none. Needs root."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest made of packets: what an isolated machine's network sees of QEMU, written by hand."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The agent dies, the machines do not: the next agent finds them, and nothing is left over of what was under way."""
 
 import fcntl

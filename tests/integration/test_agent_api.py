@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The control API as agent/api/types.h documents it, asked over its socket; and what nobody else may read."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The serial console: the agent reads it at all times, whoever looks on; what is typed reaches the guest."""
 
 import os

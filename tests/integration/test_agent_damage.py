@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What someone or something did to a machine's files: each has one outcome, no other machine is harmed, and no bytes are thrown away."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What QEMU says of its guest's disk and kernel, with real QEMUs: a full disk, a damaged image, a panic."""
 
 import time

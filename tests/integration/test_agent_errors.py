@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bad input: one line that says what to do, the documented exit code, and nothing left behind."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The disk is full, or broken, under the agent: a request fails with one line and leaves nothing half made, what runs goes on,
 and what could not be written is written when it can be."""
 

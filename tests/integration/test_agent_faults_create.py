@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A machine is created and removed whole, or not at all, whatever step of it the disk fails."""
 
 import errno

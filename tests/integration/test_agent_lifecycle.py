@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Machines through the agent, with real QEMUs and guests of one boot sector: requests, states, the ways to end."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Some hundred machines under one agent, with fake QEMUs: what each costs, and that none holds up the others. Times are for scripts/bench load."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """QEMUs that hang, refuse or cut their monitor (harness/fake_qemu.c): each is ended step by step, and nothing waits for ever."""
 
 import time

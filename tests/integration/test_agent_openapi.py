@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The OpenAPI document that the agent serves, held to OpenAPI's own rules and to what the agent answers in a machine's life."""
 
 import json

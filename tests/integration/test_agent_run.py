@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`piagent run` and `start` while they follow their machine: in a terminal, without one, and when they are interrupted."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A machine is made, started and removed whole, or not at all, whatever the step at which the agent is killed."""
 
 import agent_steps

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A machine that is told to start, stop or pause does so or goes on as before, whatever the step at which the agent is killed."""
 
 import agent_steps

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An agent that is killed at any step of its own start, or while a QEMU is being started, is made good by the next one."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The benchmarks run and print what they say; their figures are nobody's business here."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command line where no agent is needed: usage errors, help, password hashes, and an agent that is not there."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Completions as a person meets them: a Tab in the real bash, zsh and fish, over machines and images that are there."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The man pages as those who read them do: mandoc finds nothing wrong with them, and each command has one."""
 import os
 import pathlib

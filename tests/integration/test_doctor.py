@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """piagent doctor on this host as it is, and in environments that are broken on purpose. No agent is started by it."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest that is hostile: its console, its reports and its requests do nothing to the terminal, the agent or another guest."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """QEMUs that a guest has taken over (harness/fake_qemu.c): they cost little, harm no other machine, and can be ended."""
 
 import json

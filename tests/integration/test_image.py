@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`piagent image fetch` and `image ls` against Fedora's stand-in: output, exit codes, signals."""
 
 import hashlib

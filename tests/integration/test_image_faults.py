@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`piagent image fetch` against servers that go wrong."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`piagent image fetch` from a real web server."""
 
 import hashlib

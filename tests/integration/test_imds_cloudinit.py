@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The real cloud-init (the distribution's package) against the real server."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two thousand guests that ask at once while others do their worst: every honest one gets its own seed, and the control API answers."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """--isolate, packet by packet, and on a real QEMU: what gets out of a machine, and what is left when it ends."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Other users of this host: what they can neither read, nor connect to, nor put in the agent's place."""
 
 import contextlib

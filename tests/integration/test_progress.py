@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a boot is shown while it goes on: landmarks, the steps of cloud-init, estimates, several at once, and why one does not end."""
 
 import json

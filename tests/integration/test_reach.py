@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ssh, cp and ssh-config against a real SSH server that stands in a guest's place, with the host key made for it."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What opens a machine or its seed: in which files it is, and that it is nowhere else."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The agent under a service manager, which is this test: the socket that it holds, what it hears, and that nothing waits for it."""
 
 import os

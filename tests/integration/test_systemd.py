@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Under a real systemd: the units that are installed, QEMU in scopes of its own, limits, and a systemd that hangs."""
 
 import os

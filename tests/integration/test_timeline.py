@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """piagent timeline, in a terminal's text, as JSON, and as a page in a browser."""
 
 import json

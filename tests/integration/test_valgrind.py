@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One life of a machine with the agent under valgrind: no error, nothing definitely lost."""
 
 import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """User-data that is wrong: told before the boot, by piagent and by this host's cloud-init, and after it by the guest."""
 
 import json

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A folder of its own for a test. */
 #ifndef TESTS_UNIT_BASE_FIXTURE_H
 #define TESTS_UNIT_BASE_FIXTURE_H

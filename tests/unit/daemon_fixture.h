@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A loop to test with, that a test cannot hang in. */
 #ifndef TESTS_UNIT_DAEMON_FIXTURE_H
 #define TESTS_UNIT_DAEMON_FIXTURE_H

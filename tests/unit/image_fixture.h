@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For the tests of agent/image: disk images of a few clusters, folders of their own, Fedora's stand-in. */
 #ifndef PIAGENT_TESTS_IMAGE_FIXTURE_H
 #define PIAGENT_TESTS_IMAGE_FIXTURE_H

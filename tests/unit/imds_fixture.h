@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A server and its clients in one thread: the clock is the test's, and clients' sockets are spoken to while
  * the server is driven between. Included by the tests of the server.

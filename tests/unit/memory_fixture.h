@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Memory that runs out: an operation is repeated with each of its allocations failing in turn, once alone and
  * once with all that follow it. Included by the test_*_memory.c only: it puts an allocator of its own before

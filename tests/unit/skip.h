@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a test says that it cannot run here. Where PIAGENT_NO_SKIPS is set, as in CI, that is a failure, unless
  * the reason begins with "cannot here:": nothing that could be installed would help. tests/conftest.py has

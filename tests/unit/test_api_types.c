@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every table of the wire writes what it reads. */
 #include <setjmp.h>
 #include <stdarg.h>

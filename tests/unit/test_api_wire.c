@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Server and client together over a real unix socket: the server in a thread that only this file's handler
  * and the wake-up pipe speak to, the client in the test. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Buffers, string vectors, lines, errors and random texts. */
 #include <errno.h>
 #include <setjmp.h>

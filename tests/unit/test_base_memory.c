@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The base library where memory runs out, and the wire's structs. */
 #include "memory_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From an instance's events to its boots: spans, outcomes, text, page. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tables have to say of each option and operand, and what is offered at each place of a command
  * line. */
 #include <setjmp.h>

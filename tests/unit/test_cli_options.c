@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The option parser over a table of its own, and the tables of the real commands as --help shows them. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From an instance's events to what is shown: lines, the status line, the image's bar, cleaned console text.
  */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether the host slept, from its two clocks: one goes on meanwhile, the other doesn't. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What connects the agent to a QEMU: sockets, console, QMP. QEMU's end is played by the test, in the same
  * loop. */
 #include <arpa/inet.h>

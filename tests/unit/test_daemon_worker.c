@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workers, played by a shell. */
 #include <setjmp.h>
 #include <signal.h>

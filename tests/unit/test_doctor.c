@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each verdict of the doctor, from what it is told or from a host made of files. */
 #include <errno.h>
 #include <linux/magic.h>

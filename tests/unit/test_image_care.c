@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stored images that someone else touched. */
 #include "image_fixture.h"
 

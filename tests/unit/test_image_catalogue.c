@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Choosing from Fedora's index. */
 #include "image_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CHECKSUM files. */
 #include "image_fixture.h"
 

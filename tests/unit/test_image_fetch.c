@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whole fetches against Fedora's stand-in (tests/harness/fedora_server.py), a process of its own for each
  * test. */
 #include "image_fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is read of images where memory runs out. */
 #include "memory_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lists of mirrors. */
 #include "image_fixture.h"
 #include "skip.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Headers of disk images. Each refusal changes one thing in a good header. */
 #include "image_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What users write, and what Fedora calls its files. */
 #include "image_fixture.h"
 

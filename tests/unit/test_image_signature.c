@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signatures: a genuine one where this machine has Fedora's files (PIAGENT_FEDORA_SAMPLES), and what needs no
  * key. The others are in test_image_fetch.c, against a server that signs. */
 #include "image_fixture.h"

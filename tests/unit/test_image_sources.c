@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where Fedora's files come from. */
 #include "image_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What hostile guests, and many of them, cannot do to the others. */
 #include "imds_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instance metadata service where memory runs out: what fails is that guest's, and only then. */
 #include "memory_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the server does for honest clients. Run as "unit_imds_server serve KEY META USER VENDOR NETWORK" it
  * serves that seed to the Python tests instead: its port, then a line for everything that it was told. */
 #include "imds_fixture.h"

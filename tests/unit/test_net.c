@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The network of isolated machines in this process: frames over the socket, and what answers them. What gets
  * out of it is tested packet by packet in integration/test_isolated.py. */
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The client against a scripted peer. A script is a list of steps; the first character of a step says what it
  * is: <TEXT   QEMU sends TEXT and CR LF      >TEXT   exactly this line, and no more, is there to send; it is

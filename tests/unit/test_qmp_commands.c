@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Typed commands, replies and events: what QEMU's schema says they look like, and what is refused. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The conversation about the guest's clock, with guests that keep to it and guests that don't. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the client withstands: a hostile QEMU (every limit, just within and just past it), and callbacks that
  * call the client back in every allowed way.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The client where memory runs out: each command that was taken is answered, and the end is told once. */
 #include "memory_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The client against the real QEMU of each architecture, emulating a machine without a guest. Skipped where
  * it is missing. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rendered seeds, taken by the cloud-init of this host as a guest would take them:
  * tests/harness/seed_check.py holds what must come of each. */
 #include <errno.h>

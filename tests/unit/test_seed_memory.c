@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seed's library where memory runs out. */
 #include "memory_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What earlier boots let one expect of the next. */
 #include <setjmp.h>
 #include <stdarg.h>

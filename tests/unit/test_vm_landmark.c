@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What consoles really print, and what of it is a landmark. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Specs, records, command lines and firmware where memory runs out. */
 #include "memory_fixture.h"
 

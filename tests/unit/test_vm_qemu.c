@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The disks and the command line against the real qemu-img and QEMU: each machine is built, answers on QMP
  * and ends. No guest runs. Skipped where a program is missing. */
 #include <errno.h>
