@@ -287,7 +287,13 @@ static void on_ended(void *user)
     bool fallback = aborted && instance_may_fall_back(instance);
     bool expected = instance->record.shutdown_seen || instance->record.relaunch ||
                     (instance->record.state == VM_STOPPING && instance->record.rung > VM_RUNG_POWERDOWN);
-    if (fallback)
+    if (instance->record.cut_off)
+        instance_set_reason(
+            instance,
+            "QEMU was told to end from outside piagent, as a logout or the host's shutdown does, "
+            "and its guest was not powered off%s%s",
+            words[0] ? ": " : "", words);
+    else if (fallback)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
     else if (aborted && !instance->reason_is_news)
         instance_set_reason(

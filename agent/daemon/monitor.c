@@ -212,8 +212,9 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
     case QMP_RUN_INTERNAL_ERROR:
         stopped_by_accelerator(instance);
         break;
-    case QMP_RUN_SHUTDOWN:
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = true});
+    case QMP_RUN_SHUTDOWN: /* a QEMU that was told to end does not wait in this state to be asked */
+        instance_feed(instance,
+                      &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = !instance->record.cut_off});
         break;
     case QMP_RUN_IO_ERROR: /* QEMU's default: it stops for a full disk only, and reports other errors */
         stopped_by_full_disk(instance);
@@ -299,11 +300,18 @@ void instance_missed_reset(struct instance *instance)
         on_reset(instance, true);
 }
 
+static void on_shutdown(struct instance *instance, const struct qmp_event_info *info)
+{
+    if (!info->guest && instance->record.state != VM_STOPPING)
+        instance_set_reason(instance, "QEMU was told to end from outside piagent (%s)", info->reason);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
+}
+
 static void act_on(struct instance *instance, const struct qmp_event_info *info)
 {
     switch (info->kind) {
     case QMP_EVENT_SHUTDOWN:
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
+        on_shutdown(instance, info);
         break;
     case QMP_EVENT_RESET:
         on_reset(instance, info->guest);

@@ -134,6 +134,8 @@ static unsigned on_shutdown(struct vm_life *life, bool guest)
 {
     if (!vm_state_is_live(life->state) || is_condemned(life))
         return 0;
+    bool asked = life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN;
+    life->cut_off |= !guest && !asked && !life->guest_powered_off;
     life->shutdown_seen = true;
     life->guest_powered_off |= guest;
     /* QEMU waits, its guest off, until it is told to quit: so that a shutdown is seen also by an agent that
@@ -185,7 +187,8 @@ static unsigned on_exited(struct vm_life *life, bool fallback)
         return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;
     }
     /* The button was pressed, and nothing else was sent: a guest that heard it is seen to be off first. */
-    bool crashed = life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN && !life->shutdown_seen;
+    bool crashed = life->cut_off ||
+                   (life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN && !life->shutdown_seen);
     if (life->state == VM_STARTING)
         life->state = VM_FAILED;
     else if (life->state == VM_STOPPING && !crashed)

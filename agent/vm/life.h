@@ -22,7 +22,7 @@ enum vm_state {
     VM_STOPPING,
     VM_STOPPED,
     VM_FAILED, /* QEMU could not be started, or the accelerator asked for runs no guest */
-    VM_LOST,   /* QEMU ended without having been asked to and without its guest's shutdown */
+    VM_LOST,   /* QEMU ended without piagent having asked it to and without its guest's shutdown */
     VM_STATES
 };
 extern const char *const vm_state_names[]; /* ends with NULL */
@@ -41,7 +41,7 @@ enum vm_event_type {
     VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
     VM_EVENT_STOPPED,    /* stop was answered, or a STOP event: vCPUs were stopped */
     VM_EVENT_RESET,      /* system_reset was answered, or a RESET event: the guest boots anew */
-    VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it */
+    VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it, else QEMU was told to end */
     VM_EVENT_PANICKED,   /* GUEST_PANICKED: QEMU and its vCPUs go on, the guest is not ready any more */
     VM_EVENT_INTERNAL_ERROR, /* the accelerator gave up: query-status says internal-error */
     VM_EVENT_NO_SIGN,        /* no sign of life from the guest in its time, under KVM */
@@ -68,6 +68,7 @@ struct vm_life {
     bool was_ready;         /* PAUSED: it was ready before */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the last stop was the guest's own poweroff */
+    bool cut_off;           /* someone else than piagent told QEMU to end while its guest ran */
     bool fell_back;         /* this run is a fresh start under TCG after KVM ran no guest */
     bool relaunch;          /* STARTING, rung KILL: it is killed to be started afresh under TCG */
 };

@@ -20,6 +20,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, was_ready, PI_FIELD_BOOL),
     PI_FIELD(vm_record, shutdown_seen, PI_FIELD_BOOL),
     PI_FIELD(vm_record, guest_powered_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, cut_off, PI_FIELD_BOOL),
     PI_FIELD(vm_record, fell_back, PI_FIELD_BOOL),
     PI_FIELD(vm_record, relaunch, PI_FIELD_BOOL),
     PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
@@ -117,6 +118,7 @@ struct vm_life vm_record_life(const struct vm_record *record)
         .was_ready = record->was_ready,
         .shutdown_seen = record->shutdown_seen,
         .guest_powered_off = record->guest_powered_off,
+        .cut_off = record->cut_off,
         .fell_back = record->fell_back,
         .relaunch = record->relaunch,
     };
@@ -129,6 +131,7 @@ void vm_record_set_life(struct vm_record *record, const struct vm_life *life)
     record->was_ready = life->was_ready;
     record->shutdown_seen = life->shutdown_seen;
     record->guest_powered_off = life->guest_powered_off;
+    record->cut_off = life->cut_off;
     record->fell_back = life->fell_back;
     record->relaunch = life->relaunch;
 }

@@ -10,7 +10,7 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import CONFLICT, HOST, TIMEOUT, User, is_running, wait_for
+from piagent import CONFLICT, GUEST, HOST, TIMEOUT, User, is_running, wait_for
 
 
 @pytest.fixture
@@ -178,6 +178,22 @@ def test_a_qemu_that_dies_is_lost_with_the_reason(user):
     assert not list(user.runtime.glob("dies.*"))
     user.do("rm", "dies")
     assert user.leftovers() == []
+
+
+def test_a_qemu_that_is_told_to_end_from_outside_is_lost_and_not_stopped(user):
+    pids = [machine["pid"] for machine in user.boot_all(["waited", "asked", "quits"], boot_sectors.deaf(user.home))]
+    command = user.start("wait", "waited", "--for", "stopped")
+    assert user.api("POST", "/v1/instances/asked/powerdown", {"timeout_ms": 60000})[0] == 202
+    for pid in pids[:2]:
+        os.kill(pid, signal.SIGTERM)  # as a logout does
+    for name in ("waited", "asked"):
+        machine = user.wait_state(name, "lost", 20)
+        assert "its guest was not powered off" in machine["reason"] and "terminating on signal 15" in machine["reason"], machine
+        assert "stopped_by" not in machine, machine
+    out, _ = command.communicate(timeout=30)
+    assert command.returncode == GUEST and "waited was lost: QEMU was told to end from outside piagent" in out, out
+    user.do("kill", "quits")
+    assert user.status("quits")["stopped_by"] == "quit"
 
 
 def test_several_are_ended_side_by_side_and_one_that_cannot_does_not_hold_up_the_others(user):

@@ -203,24 +203,28 @@ static const struct {
         HOST_SHUTDOWN, (in), {.state = VM_STOPPING, .rung = at, .shutdown_seen = true, __VA_ARGS__}, \
             VM_DO_QUIT | VM_DO_SAVE                                                                  \
     }
-    SEEN(IN(ASKED), VM_RUNG_POWERDOWN),
+    SEEN(IN(ASKED), VM_RUNG_POWERDOWN, .cut_off = true),
     SEEN(IN(HEARD), VM_RUNG_POWERDOWN, .guest_powered_off = true),
     SEEN(IN(QUITTING), VM_RUNG_QUIT),
     SEEN(IN(TERMINATING), VM_RUNG_TERM),
     SEEN(IN(KILLING), VM_RUNG_KILL),
-#define UNASKED(in, ...)                                                                      \
-    {GUEST_SHUTDOWN,                                                                          \
-     (in),                                                                                    \
-     {.state = VM_STOPPING,                                                                   \
-      .rung = VM_RUNG_QUIT,                                                                   \
-      .shutdown_seen = true,                                                                  \
-      .guest_powered_off = true,                                                              \
-      __VA_ARGS__},                                                                           \
-     VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE},                                               \
-    {                                                                                         \
-        HOST_SHUTDOWN, (in),                                                                  \
-            {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .shutdown_seen = true, __VA_ARGS__}, \
-            VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE                                          \
+#define UNASKED(in, ...)                             \
+    {GUEST_SHUTDOWN,                                 \
+     (in),                                           \
+     {.state = VM_STOPPING,                          \
+      .rung = VM_RUNG_QUIT,                          \
+      .shutdown_seen = true,                         \
+      .guest_powered_off = true,                     \
+      __VA_ARGS__},                                  \
+     VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE},      \
+    {                                                \
+        HOST_SHUTDOWN, (in),                         \
+            {.state = VM_STOPPING,                   \
+             .rung = VM_RUNG_QUIT,                   \
+             .shutdown_seen = true,                  \
+             .cut_off = true,                        \
+             __VA_ARGS__},                           \
+            VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE \
     }
     UNASKED(IN(STARTING) | IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY)),
     UNASKED(IN(STARTING_TCG) | IN(RUNNING_TCG), .fell_back = true),
@@ -322,7 +326,8 @@ static void assert_life(const struct vm_life *got, const struct vm_life *wanted,
 {
     if (got->state == wanted->state && got->rung == wanted->rung && got->was_ready == wanted->was_ready &&
         got->shutdown_seen == wanted->shutdown_seen && got->guest_powered_off == wanted->guest_powered_off &&
-        got->fell_back == wanted->fell_back && got->relaunch == wanted->relaunch)
+        got->cut_off == wanted->cut_off && got->fell_back == wanted->fell_back &&
+        got->relaunch == wanted->relaunch)
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -479,6 +484,32 @@ static void qemu_that_dies_while_its_guest_is_to_power_off_is_lost(void **state)
     assert_false(life.guest_powered_off);
 }
 
+static void qemu_that_someone_else_told_to_end_is_lost_and_no_stop(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, HOST_SHUTDOWN);
+    assert_true(last & VM_DO_QUIT);
+    vm_life_next(&life, &happenings[HOST_SHUTDOWN]); /* of the quit */
+    vm_life_next(&life, &happenings[EXITED]);
+    assert_int_equal(life.state, VM_LOST);
+    assert_false(life.guest_powered_off);
+}
+
+static void qemu_that_someone_else_told_to_end_while_its_guest_is_to_power_off_is_lost(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, POWERDOWN, HOST_SHUTDOWN, EXITED);
+    assert_int_equal(life.state, VM_LOST);
+}
+
+static void quit_after_the_guests_poweroff_is_no_one_elses(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, POWERDOWN, GUEST_SHUTDOWN, HOST_SHUTDOWN, EXITED);
+    assert_int_equal(life.state, VM_STOPPED);
+    assert_true(life.guest_powered_off);
+}
+
 static void second_powerdown_changes_nothing(void **state)
 {
     (void)state;
@@ -599,6 +630,9 @@ int main(void)
         cmocka_unit_test(stop_resends_powerdown_until_the_guest_listens),
         cmocka_unit_test(stop_climbs_every_rung_and_stays_on_the_last),
         cmocka_unit_test(qemu_that_dies_while_its_guest_is_to_power_off_is_lost),
+        cmocka_unit_test(qemu_that_someone_else_told_to_end_is_lost_and_no_stop),
+        cmocka_unit_test(qemu_that_someone_else_told_to_end_while_its_guest_is_to_power_off_is_lost),
+        cmocka_unit_test(quit_after_the_guests_poweroff_is_no_one_elses),
         cmocka_unit_test(second_powerdown_changes_nothing),
         cmocka_unit_test(paused_guest_is_woken_to_hear_the_power_button),
         cmocka_unit_test(qemu_that_outlives_its_guest_is_ended),
