@@ -94,7 +94,7 @@ static void take_over(struct instance *instance)
     }
     instance->adopting = true;
     instance->sign_seen = true;
-    if (instance_serve_seed(instance, &err) < 0)
+    if (instance_take_over_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);
     if (instance_connect(instance, &err) < 0)
         instance_lose_monitor(instance, -ECONNREFUSED, err.text);

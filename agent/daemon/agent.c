@@ -22,11 +22,8 @@
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/sockets.h"
-#include "agent/vm/ports.h"
 
 #define MACHINES_MS 2000
-#define PORT_TRIES  5u           /* another program may take one between the look and the bind */
-#define STATE_FILE  "agent.json" /* in pi_paths.state: the IMDS port, kept from one agent to the next */
 #define IMDS_SOCKET "imds.sock"
 
 void agent_wake(struct agent *agent, const void *topic)
@@ -63,7 +60,7 @@ void agent_tell_status(const struct agent *agent)
 {
     if (agent->service.notify_fd >= 0)
         service_tell(&agent->service, "STATUS=%" PRIu64 " machines run; seeds on 127.0.0.1:%u",
-                     agent_running(agent), agent->imds_port);
+                     agent_running(agent), agent->seed_port.port);
 }
 
 /* From the loop: where it hangs, the service manager starts the agent anew. */
@@ -147,56 +144,18 @@ static int api_timeout(struct agent *agent)
     return api_server_timeout_ms(agent->api);
 }
 
-static uint16_t remembered_port(const struct agent *agent, int state_fd)
-{
-    pi_auto_buf struct pi_buf text = {0};
-    (void)agent;
-    if (pi_file_read(state_fd, STATE_FILE, 4096, &text, NULL) < 0 || !text.data)
-        return 0;
-    json_auto_t *state = pi_json_parse(text.data, text.size, NULL);
-    json_int_t port = json_integer_value(json_object_get(state, "imds_port"));
-    return port > 0 && port < 65536 ? (uint16_t)port : 0;
-}
-
-/* The port is part of what running guests know, so it stays; only where another program took it meanwhile is
- * a new one chosen. Not an ephemeral one: any connection of this host's could have it while no agent runs. */
-static int listen_imds(struct agent *agent, int state_fd, struct pi_error *err)
-{
-    uint16_t wanted = remembered_port(agent, state_fd), port = wanted;
-    int fd = wanted ? socket_listen_loopback(&port, err) : -EADDRINUSE;
-    for (unsigned i = 0; fd == -EADDRINUSE && i < PORT_TRIES; i++)
-        if ((fd = vm_port_pick(NULL, NULL, &port, err)) == 0)
-            fd = socket_listen_loopback(&port, err);
-    if (fd < 0)
-        return fd;
-    agent->imds_port = port;
-    if (wanted && port != wanted)
-        agent_log(
-            "port %u was taken by another program: the seeds are on port %u now; guests that run already cannot report",
-            wanted, port);
-    if (port != wanted) {
-        char text[64];
-        snprintf(text, sizeof text, "{\"imds_port\": %u}\n", port);
-        int r = pi_file_write(state_fd, STATE_FILE, text, strlen(text), 0600, err);
-        if (r < 0) {
-            close(fd);
-            return r;
-        }
-    }
-    return fd;
-}
-
 static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
 {
-    pi_auto_close int fd = listen_imds(agent, state_fd, err);
-    if (fd < 0)
-        return fd;
-    int r = imds_registry_new(&agent->registry);
-    if (r == 0)
-        r = imds_server_new(fd, agent->registry, &instance_imds_handler, agent, NULL, &agent->imds);
+    struct seed_port *port = &agent->seed_port;
+    int r = seed_port_open(state_fd, port, err);
+    if (r < 0)
+        return r;
+    if ((r = imds_registry_new(&agent->registry)) == 0)
+        r = imds_server_new(port->listen_fd, agent->registry, &instance_imds_handler, agent, NULL,
+                            &agent->imds);
     if (r < 0)
         return pi_fail(err, -r, "cannot serve seeds");
-    pi_steal_fd(&fd);
+    pi_steal_fd(&port->listen_fd);
     return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
 }
 
@@ -341,6 +300,7 @@ static void finish(struct agent *agent)
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));
+    seed_port_close(&agent->seed_port);
     pi_close_p(&agent->imds_socket_fd);
     free(agent->imds_socket);
     free(agent->program);
@@ -406,7 +366,7 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
             uv_signal_start(&signals[i], on_signal, numbers[i]);
         }
         agent_log("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
-                  agent->imds_port);
+                  agent->seed_port.port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
         service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
     }
@@ -432,8 +392,11 @@ static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
 
 int agent_main(int argc, char **argv)
 {
-    struct agent agent = {
-        .instances_fd = -1, .imds_socket_fd = -1, .started_ms = pi_realtime_ms(), .service = SERVICE_NONE};
+    struct agent agent = {.instances_fd = -1,
+                          .imds_socket_fd = -1,
+                          .started_ms = pi_realtime_ms(),
+                          .service = SERVICE_NONE,
+                          .seed_port = SEED_PORT_NONE};
     struct pi_error err = {0};
     int ready_fd;
     int r = parse_ready_fd(argc, argv, &ready_fd, &err);

@@ -13,6 +13,7 @@
 #include "agent/base/proc.h"
 #include "agent/daemon/feed.h"
 #include "agent/daemon/loop.h"
+#include "agent/daemon/seed_port.h"
 #include "agent/daemon/service.h"
 #include "agent/vm/boots.h"
 #include "imds/server.h"
@@ -44,7 +45,7 @@ struct agent {
 
     struct imds_registry *registry;
     struct imds_server *imds;
-    uint16_t imds_port;
+    struct seed_port seed_port;
     char *imds_socket; /* the same for isolated guests, who come over a unix socket */
     int imds_socket_fd;
     struct watch *imds_socket_watch;

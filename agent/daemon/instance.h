@@ -5,6 +5,7 @@
  *
  *   instance.c  its life: events in, actions out         launch.c  from record to running QEMU
  *   create.c    image, disk and keys, by workers         adopt.c   finding it again after the agent's restart
+ *   seed.c      its seed, and the key to it
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
  *   boots.c     how long its boot may take
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
@@ -144,8 +145,6 @@ int instance_launch(struct instance *instance, struct pi_error *err);
 int instance_connect(struct instance *instance, struct pi_error *err);
 /* Connects to the console of a QEMU that has its monitor; where that fails, says so once and tries again. */
 void instance_connect_console(struct instance *instance);
-/* Serves its seed. */
-int instance_serve_seed(struct instance *instance, struct pi_error *err);
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
 int instance_check_ports(struct instance *instance, struct pi_error *err);
 /* Whether the ports of an isolated machine may still be held by the network of its last QEMU, which ends
@@ -163,6 +162,15 @@ void instance_trim_log(struct instance *instance);
 void instance_forget_boot(struct instance *instance);
 /* Its guest begins at its firmware: how is "started", "reset" or "rebooted". */
 void instance_tell_boot(struct instance *instance, const char *how);
+
+/* seed.c */
+/* Makes new keys, serves the seed under them, and writes for QEMU where it is. */
+int instance_make_seed(struct instance *instance, struct pi_error *err);
+/* Serves it under the keys that the guest of a QEMU that runs knows; under new ones, which it does not know,
+ * where the old ones may have leaked: instance_lost_seed_port(). */
+int instance_take_over_seed(struct instance *instance, struct pi_error *err);
+/* Whether its guest looks for the seed at a port that another program took while no agent ran. */
+bool instance_lost_seed_port(const struct instance *instance);
 
 /* monitor.c */
 /* QEMU's monitor is gone, or not to be believed: it is closed. One that starts is ended for it; any other

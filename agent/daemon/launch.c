@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a record to a running QEMU: its seed, its sockets, its process, its monitor. */
+/* From a record to a running QEMU: its sockets, its process, its monitor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,21 +18,18 @@
 #include "agent/daemon/sockets.h"
 #include "agent/image/care.h"
 #include "agent/net/net.h"
-#include "agent/seed/documents.h"
-#include "agent/seed/smbios.h"
-#include "agent/seed/validate.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/ports.h"
 
 #define QEMU_LOG      "qemu.log"
 #define QEMU_LOG_MAX  (1 << 20)
 #define QEMU_LOG_TAIL 8192
-/* What the guest sees as the host on QEMU's user network. */
-#define HOST_ADDRESS "10.0.2.2"
-/* The descriptors of the listening sockets in QEMU. */
-#define QMP_FD     3
-#define CONSOLE_FD 4
-#define AGENT_FD   5
+/* The descriptors in QEMU: of listening sockets, and of the one that keeps the seeds' port. Isolated machines
+ * do without the last: their guests do not come by that port, and NET_FD is theirs. */
+#define QMP_FD       3
+#define CONSOLE_FD   4
+#define AGENT_FD     5
+#define SEED_PORT_FD 6
 
 static void socket_name(const struct instance *instance, const char *suffix, char ret[96])
 {
@@ -48,88 +45,6 @@ void instance_clean_sockets(struct instance *instance)
         socket_name(instance, suffixes[i], name);
         unlinkat(dir, name, 0);
     }
-}
-
-/* The seed. */
-
-static int read_part(struct instance *instance, const char *name, struct pi_buf *ret, struct pi_error *err)
-{
-    int r = pi_file_read(instance->dir_fd, name, SEED_USER_DATA_MAX, ret, err);
-    return r < 0 ? pi_context(err, r, "%s", instance->folder) : 0;
-}
-
-static void first_line(struct pi_buf *text)
-{
-    if (text->data)
-        text->data[strcspn(text->data, "\n")] = '\0';
-}
-
-int instance_serve_seed(struct instance *instance, struct pi_error *err)
-{
-    const struct vm_spec *spec = &instance->record.spec;
-    pi_auto_buf struct pi_buf login = {0}, host_private = {0}, host_public = {0}, user_data = {0};
-    pi_auto_strv struct pi_strv keys = {0};
-    pi_auto_documents struct seed_documents documents = {0};
-    char id[64];
-    int r;
-    if ((r = read_part(instance, "ssh_key.pub", &login, err)) < 0 ||
-        (r = read_part(instance, "ssh_host_ed25519_key", &host_private, err)) < 0 ||
-        (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
-        (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
-        return r;
-    instance->user_data_mark = boots_mark(user_data.data, user_data.size);
-    first_line(&login);
-    first_line(&host_public);
-    if ((r = pi_strv_add(&keys, login.data)) < 0)
-        return pi_fail(err, -r, "seed");
-    for (size_t i = 0; i < spec->authorized_keys.count; i++)
-        if ((r = pi_strv_add(&keys, spec->authorized_keys.items[i])) < 0)
-            return pi_fail(err, -r, "seed");
-    snprintf(id, sizeof id, "iid-%s", spec->uuid);
-
-    struct seed_spec seed = {
-        .instance_id = id,
-        .hostname = spec->name,
-        .user = spec->user,
-        .password_hash = spec->password_hash,
-        .authorized_keys = &keys,
-        .host_key_private = host_private.data,
-        .host_key_public = host_public.data,
-        .user_data = spec->has_user_data ? user_data.data : NULL,
-        .user_data_size = user_data.size,
-    };
-    if ((r = seed_render(&seed, &documents, err)) < 0)
-        return r;
-    struct imds_seed served = {
-        .documents = {
-            [IMDS_META_DATA] = {documents.meta_data.data, documents.meta_data.size},
-            [IMDS_USER_DATA] = {documents.user_data.data, documents.user_data.size},
-            [IMDS_VENDOR_DATA] = {documents.vendor_data.data, documents.vendor_data.size},
-            [IMDS_NETWORK_CONFIG] = {documents.network_config.data, documents.network_config.size},
-        }};
-    r = imds_registry_put(instance->agent->registry, instance->record.key, &served, instance);
-    return r < 0 ? pi_fail(err, -r, "cannot serve the seed") : 0;
-}
-
-/* Where the guest finds it: in a file, because an argv can be read by everyone on the host. */
-static int write_smbios(struct instance *instance, struct pi_error *err)
-{
-    const struct agent *agent = instance->agent;
-    char url[128], serial[SEED_SERIAL_MAX + 1];
-    pi_auto_buf struct pi_buf blob = {0};
-    if (instance->record.spec.isolate)
-        snprintf(url, sizeof url, "http://" NET_IMDS_ADDRESS "/%s/", instance->record.key);
-    else
-        snprintf(url, sizeof url, "http://" HOST_ADDRESS ":%u/%s/", agent->imds_port, instance->record.key);
-    int r = seed_serial(url, serial, err);
-    struct seed_system system = {.manufacturer = "piagent",
-                                 .product = "piagent",
-                                 .version = PIAGENT_VERSION,
-                                 .serial = serial,
-                                 .uuid = instance->record.spec.uuid};
-    if (r == 0)
-        r = seed_smbios_system(&system, &blob, err);
-    return r < 0 ? r : pi_file_write(instance->dir_fd, VM_SMBIOS_FILE, blob.data, blob.size, 0600, err);
 }
 
 /* The command line. */
@@ -183,7 +98,7 @@ static bool port_taken(uint16_t port, void *user)
     LIST_FOREACH(other, &self->agent->instances, entry)
     if (other != self && other->record.spec.ssh_port == port)
         return true;
-    return port == self->agent->imds_port;
+    return port == self->agent->seed_port.port;
 }
 
 static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
@@ -325,9 +240,11 @@ static int spawn(struct instance *instance, struct pi_strv *argv, const int sock
     if (log < 0)
         return pi_fail(err, errno, "cannot write %s", QEMU_LOG);
     pid_t pid;
+    int port_fd = instance->agent->seed_port.hold_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
-                           .fds = (int[]){-1, log, log, [QMP_FD] = sockets[0], sockets[1], sockets[2]},
-                           .fd_count = AGENT_FD + 1,
+                           .fds =
+                               (int[]){-1, log, log, [QMP_FD] = sockets[0], sockets[1], sockets[2], port_fd},
+                           .fd_count = instance->record.spec.isolate ? SEED_PORT_FD : SEED_PORT_FD + 1,
                            .new_session = true,
                            .before = remember,
                            .user = instance};
@@ -430,8 +347,8 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
-    if ((r = instance_check_ports(instance, err)) == 0 && (r = write_smbios(instance, err)) == 0 &&
-        (r = instance_serve_seed(instance, err)) == 0 && (r = start_process(instance, err)) == 0)
+    if ((r = instance_check_ports(instance, err)) == 0 && (r = instance_make_seed(instance, err)) == 0 &&
+        (r = start_process(instance, err)) == 0)
         r = instance_connect(instance, err);
     return r;
 }

@@ -20,7 +20,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
 {
     struct api_agent view = {.version = (char *)PIAGENT_VERSION,
                              .pid = (uint64_t)getpid(),
-                             .imds_port = agent->imds_port,
+                             .imds_port = agent->seed_port.port,
                              .started_ms = agent->started_ms,
                              .running = agent_running(agent),
                              .state_folder = agent->paths.state};

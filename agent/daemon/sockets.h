@@ -11,7 +11,13 @@
  * descriptor, or negative. */
 int socket_listen_unix(const char *folder, const char *name, struct pi_error *err);
 
-/* A listening TCP socket on 127.0.0.1; *port 0 = any free one, which it then holds. */
-int socket_listen_loopback(uint16_t *port, struct pi_error *err);
+/* A listening TCP socket on 127.0.0.1, or -EADDRINUSE. It shares the port with socket_hold_loopback()'s, but
+ * no other socket may listen there. */
+int socket_listen_loopback(uint16_t port, struct pi_error *err);
+
+/* A TCP socket that is bound to 127.0.0.1 and never listens. As long as any process has it open, only this
+ * user can listen at the port: another user gets EADDRINUSE, and clients meanwhile "connection refused". Call
+ * it while socket_listen_loopback()'s socket is open. */
+int socket_hold_loopback(uint16_t port, struct pi_error *err);
 
 #endif

@@ -40,6 +40,12 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
     if (instance->monitor_why[0])
         snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
                  instance->monitor_why, name);
+    else if (instance_lost_seed_port(instance))
+        snprintf(
+            buf, REASON_MAX,
+            "another program took port %u, so that its guest cannot report: piagent powerdown %s, then piagent "
+            "start %s",
+            (unsigned)instance->record.imds_port, name, name);
     else if (instance->clock_off_ms)
         snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
                  instance->clock_off_ms < 0 ? "behind" : "ahead", name);

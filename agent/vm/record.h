@@ -31,8 +31,10 @@ struct vm_record {
                          line for people */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
-    char key[33];              /* of its seed: 128 random bits, hexadecimal */
-    int accel;                 /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
+    char key[33];       /* of its seed, a new one at each start: 128 random bits, hexadecimal */
+    uint64_t imds_port; /* where its guest looks for the seed; 0 = isolated, never started, or started by a
+                           version that did not keep it */
+    int accel;          /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
     uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 when none */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
 

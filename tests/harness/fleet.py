@@ -43,8 +43,9 @@ def name_of(index):
     return f"pi-{index:04}"
 
 
-def key_of(index):
-    return f"{index:032x}"
+def keys_of(user, count):
+    """Of the machines' seeds, since they were started."""
+    return [json.loads((user.instances / name_of(index) / "record.json").read_text())["key"] for index in range(count)]
 
 
 def make(user, disk, count):
@@ -64,7 +65,7 @@ def make(user, disk, count):
                 os.link(example / file, folder / file)
         spec = {**record["spec"], "name": folder.name, "uuid": str(uuid.UUID(int=index)), "ssh_port": FIRST_PORT + index,
                 "mac": f"52:54:00:00:{index >> 8:02x}:{index & 255:02x}"}
-        (folder / "record.json").write_text(json.dumps({**record, "spec": spec, "key": key_of(index)}))
+        (folder / "record.json").write_text(json.dumps({**record, "spec": spec}))
     shutil.rmtree(example)
 
 

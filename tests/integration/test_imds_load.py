@@ -46,13 +46,14 @@ def descriptors(user):
 
 def test_every_honest_guest_is_served_and_the_control_api_answers(user):
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
-    paths = [f"/{fleet.key_of(index % MACHINES)}/meta-data" for index in range(GUESTS)]
+    keys = fleet.keys_of(user, MACHINES)
+    paths = [f"/{keys[index % MACHINES]}/meta-data" for index in range(GUESTS)]
     watcher = Watcher(user)
     assert len(watcher.api.machines()) == MACHINES
     before = descriptors(user)
     watcher.start()
     try:
-        served = asyncio.run(imds_storm.storm(port, paths, HOSTILE, fleet.key_of(0)))
+        served = asyncio.run(imds_storm.storm(port, paths, HOSTILE, keys[0]))
     finally:
         watcher.stop.set()
         watcher.join()

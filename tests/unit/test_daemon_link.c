@@ -16,6 +16,7 @@
 #include "agent/daemon/console.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/sockets.h"
+#include "agent/vm/ports.h"
 #include "base_fixture.h"
 #include "daemon_fixture.h"
 
@@ -100,20 +101,41 @@ static void connection_that_nobody_answers_says_where(void **state)
     assert_int_equal(pi_socket_connect(f->folder->path, "sock", &err), -ECONNREFUSED);
 }
 
-static void loopback_port_is_any_free_one_or_the_one_asked_for(void **state)
+static uint16_t free_port(void)
+{
+    uint16_t port = 0;
+    assert_int_equal(vm_port_pick(NULL, NULL, &port, NULL), 0);
+    return port;
+}
+
+static void loopback_port_is_listened_at_by_one(void **state)
 {
     struct sockaddr_in address;
     struct pi_error err;
     socklen_t size = sizeof address;
-    uint16_t port = 0, same;
+    uint16_t port = free_port();
     (void)state;
-    pi_auto_close int fd = socket_listen_loopback(&port, NULL);
-    assert_true(fd >= 0 && port != 0);
+    pi_auto_close int fd = socket_listen_loopback(port, NULL);
+    assert_true(fd >= 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
     assert_int_equal(address.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
-    same = port;
-    assert_int_equal(socket_listen_loopback(&same, &err), -EADDRINUSE);
-    assert_non_null(strstr(err.text, "cannot listen on 127.0.0.1:"));
+    assert_int_equal(address.sin_port, htons(port));
+    assert_int_equal(socket_listen_loopback(port, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.text, "another program listens at 127.0.0.1:"));
+}
+
+static void loopback_port_that_is_held_is_taken_for_all_but_the_next_listener(void **state)
+{
+    uint16_t port = free_port();
+    (void)state;
+    pi_auto_close int first = socket_listen_loopback(port, NULL), held = socket_hold_loopback(port, NULL);
+    assert_true(first >= 0 && held >= 0);
+    assert_int_equal(fcntl(held, F_GETFD), FD_CLOEXEC);
+    close(pi_steal_fd(&first));
+    assert_true(vm_port_check("127.0.0.1", port, NULL) < 0);
+    assert_true(vm_port_check("0.0.0.0", port, NULL) < 0);
+    pi_auto_close int next = socket_listen_loopback(port, NULL);
+    assert_true(next >= 0);
 }
 
 static void on_output(const char *bytes, size_t size, void *user)
@@ -416,7 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(unix_socket_is_private_and_replaces_what_lay_there),
         TEST(connection_that_nobody_answers_says_where),
-        TEST(loopback_port_is_any_free_one_or_the_one_asked_for),
+        TEST(loopback_port_is_listened_at_by_one),
+        TEST(loopback_port_that_is_held_is_taken_for_all_but_the_next_listener),
         TEST(console_is_drained_without_being_asked),
         TEST(last_words_are_read_after_the_end),
         TEST(input_is_queued_up_to_its_limit_and_arrives_in_order),
