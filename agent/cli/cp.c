@@ -76,12 +76,12 @@ static int add_operands(struct copying *copying, const struct cli_call *call, st
 }
 
 /* As rsync splits its remote shell: at spaces, but not in quotes, in which a quote is doubled. */
-static int remote_shell(const char *ssh, const struct pi_strv *options, struct pi_buf *ret)
+static int remote_shell(const char *ssh, const struct pi_strv *words, struct pi_buf *ret)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && i <= options->count; i++) {
-        const char *word = i ? options->items[i - 1] : ssh;
-        r = pi_buf_puts(ret, i ? " '-o" : "'");
+    for (size_t i = 0; r == 0 && i <= words->count; i++) {
+        const char *word = i ? words->items[i - 1] : ssh;
+        r = pi_buf_puts(ret, i ? " '" : "'");
         for (; r == 0 && *word; word++)
             r = pi_buf_printf(ret, *word == '\'' ? "''" : "%c", *word);
         if (r == 0)
@@ -90,26 +90,25 @@ static int remote_shell(const char *ssh, const struct pi_strv *options, struct p
     return r;
 }
 
-static int rsync_argv(const struct cp_options *options, const struct pi_strv *ssh_options,
-                      struct pi_strv *ret, struct pi_error *err)
+static int rsync_argv(const struct cp_options *options, const struct cli_ssh *how, struct pi_strv *ret,
+                      struct pi_error *err)
 {
-    pi_auto_free char *rsync = NULL, *ssh = NULL;
+    pi_auto_free char *rsync = NULL;
+    pi_auto_strv struct pi_strv words = {0};
     pi_auto_buf struct pi_buf shell = {0};
     if (pi_program_find("rsync", &rsync, NULL) < 0)
         return pi_refuse(err, PI_HOST, "there is no rsync on this host: install rsync, or leave --rsync out");
-    int r = cli_reach_program("ssh", &ssh, err);
-    if (r < 0)
-        return r;
     /* -s: the guest's shell does not read the names. */
-    if (remote_shell(ssh, ssh_options, &shell) < 0 || pi_strv_add(ret, rsync) < 0 ||
-        pi_strv_add(ret, "-s") < 0 || pi_strv_addf(ret, "--rsh=%s", shell.data) < 0 ||
+    if (cli_ssh_words(how, &words) < 0 || remote_shell(how->ssh, &words, &shell) < 0 ||
+        pi_strv_add(ret, rsync) < 0 || pi_strv_add(ret, "-s") < 0 ||
+        pi_strv_addf(ret, "--rsh=%s", shell.data) < 0 ||
         (options->recursive && pi_strv_add(ret, "-rl") < 0) ||
         (options->preserve && pi_strv_add(ret, "-pt") < 0))
         return pi_fail(err, ENOMEM, "rsync");
     return 0;
 }
 
-static int scp_argv(const struct cp_options *options, const struct pi_strv *ssh_options, struct pi_strv *ret,
+static int scp_argv(const struct cp_options *options, const struct cli_ssh *how, struct pi_strv *ret,
                     struct pi_error *err)
 {
     pi_auto_free char *scp = NULL;
@@ -117,35 +116,28 @@ static int scp_argv(const struct cp_options *options, const struct pi_strv *ssh_
     if (r < 0)
         return r;
     /* -3: what goes from one guest to another passes here, as guests do not know each other's keys. */
-    r = pi_strv_add(ret, scp);
-    if (r == 0)
-        r = pi_strv_add(ret, "-3");
-    if (r == 0 && options->recursive)
-        r = pi_strv_add(ret, "-r");
-    if (r == 0 && options->preserve)
-        r = pi_strv_add(ret, "-p");
-    for (size_t i = 0; r == 0 && i < ssh_options->count; i++)
-        r = pi_strv_addf(ret, "-o%s", ssh_options->items[i]);
-    return r < 0 ? pi_fail(err, -r, "scp") : 0;
+    if (pi_strv_add(ret, scp) < 0 || pi_strv_add(ret, "-3") < 0 ||
+        (options->recursive && pi_strv_add(ret, "-r") < 0) ||
+        (options->preserve && pi_strv_add(ret, "-p") < 0) || cli_ssh_words(how, ret) < 0)
+        return pi_fail(err, ENOMEM, "scp");
+    return 0;
 }
 
-static int copy(const struct copying *copying, const struct cp_options *options, struct pi_error *err)
+static int run_copy(const struct copying *copying, const struct cp_options *options,
+                    const struct cli_ssh *how, struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv argv = {0}, ssh_options = {0};
-    int r = cli_reach_options(copying->last.folder, "%n", &ssh_options);
-    if (r < 0)
-        return pi_fail(err, -r, "cp");
-    r = (options->rsync ? rsync_argv : scp_argv)(options, &ssh_options, &argv, err);
+    pi_auto_strv struct pi_strv argv = {0};
+    int r = (options->rsync ? rsync_argv : scp_argv)(options, how, &argv, err);
     if (r < 0)
         return r;
     r = pi_strv_add(&argv, "--");
     for (size_t i = 0; r == 0 && i < copying->operands.count; i++)
         r = pi_strv_add(&argv, copying->operands.items[i]);
-    return r < 0 ? pi_fail(err, -r, "cp") : cli_reach_run((const char *const *)argv.items, err);
+    return r < 0 ? pi_fail(err, -r, "cp") : cli_reach_run((const char *const *)argv.items, how, err);
 }
 
 /* What the program's exit code does not say. */
-static void explain(struct copying *copying, const struct cli_call *call, int code)
+static void explain(struct copying *copying, const struct cli_call *call, int code, bool was_silenced)
 {
     const struct cp_options *options = call->values;
     char name[PI_NAME_MAX + 2];
@@ -156,17 +148,34 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
         pi_auto_instance struct api_instance instance = {0};
         if (machine_of(call->operands[i], name) &&
             cli_get_instance(&copying->agent, name, &instance, NULL) == 0 && instance.folder)
-            cli_reach_explain(&instance);
+            cli_reach_explain(&instance, was_silenced);
     }
+}
+
+/* Several machines in one command are reached with the same options, so that none of their connections is
+ * shared. */
+static int copy(struct copying *copying, const struct cli_call *call, struct pi_error *err)
+{
+    pi_auto_free char *ssh = NULL, *control = NULL;
+    int r = cli_reach_program("ssh", &ssh, err);
+    if (r < 0)
+        return r;
+    if (copying->machines == 1 &&
+        (r = cli_ssh_control_path(&copying->agent.paths, &copying->last, &control)) < 0)
+        return pi_fail(err, -r, "cp");
+    const struct cli_ssh how = {
+        .ssh = ssh, .instance = &copying->last, .host = "%n", .control_path = control};
+    r = run_copy(copying, call->values, &how, err);
+    if (r > 0)
+        explain(copying, call, r, control);
+    return r;
 }
 
 static int run_cp(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto(copying_done) struct copying copying = {0};
     int r = add_operands(&copying, call, err);
-    if (r == 0 && (r = copy(&copying, call->values, err)) > 0)
-        explain(&copying, call, r);
-    return r;
+    return r < 0 ? r : copy(&copying, call, err);
 }
 
 #define FLAG(name_, letter_, member, help_)                                                                \

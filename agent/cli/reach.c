@@ -31,6 +31,10 @@
 #define BANNER_MS 1000u
 #define TELL_MS   4000u /* after so long a wait for the SSH server is told */
 
+#define SILENT                                                       \
+    "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
+    "piagent console %s shows how the guest is"
+
 static int check_state(const char *name, const char *state, struct pi_error *err)
 {
     if (!strcmp(state, "paused"))
@@ -164,55 +168,6 @@ void cli_reach_doubt(const struct api_instance *instance)
                 instance->name);
 }
 
-/* A path in quotes, as ssh_config(5) reads it: it knows \" and \\ in them, and %% for a percent sign. */
-static int quoted(const char *path, const char *specials, struct pi_buf *ret)
-{
-    int r = 0;
-    for (; r == 0 && *path; path++) {
-        if (strchr(specials, *path))
-            r = pi_buf_add(ret, *path == '%' ? "%" : "\\", 1);
-        if (r == 0)
-            r = pi_buf_add(ret, path, 1);
-    }
-    return r;
-}
-
-/* What a user manager's or an editor's environment lacks is no matter: the program goes by its path. */
-static int add_proxy(const char *host, struct pi_strv *ret)
-{
-    char program[PATH_MAX];
-    cli_own_program(program);
-    pi_auto_free char *word = pi_shell_quote(program);
-    pi_auto_buf struct pi_buf text = {0};
-    if (!word || quoted(word, "%", &text) < 0)
-        return -ENOMEM;
-    return pi_strv_addf(ret, "ProxyCommand %s ssh --stdio %s", text.data, host);
-}
-
-int cli_reach_options(const char *folder, const char *host, struct pi_strv *ret)
-{
-    static const char *const fixed[] = {"IdentitiesOnly yes",        "GlobalKnownHostsFile /dev/null",
-                                        "StrictHostKeyChecking yes", "VerifyHostKeyDNS no",
-                                        "PasswordAuthentication no", "UpdateHostKeys no",
-                                        "CanonicalizeHostname no"};
-    pi_auto_buf struct pi_buf path = {0};
-    pi_auto_free char *parent = strndup(folder, (size_t)(strrchr(folder, '/') - folder));
-    int r = parent ? quoted(parent, "%\"\\", &path) : -ENOMEM;
-    if (r == 0)
-        r = add_proxy(host, ret);
-    if (r == 0)
-        r = pi_strv_addf(ret, "IdentityFile \"%s/%s/ssh_key\"", path.data, host);
-    if (r == 0)
-        r = pi_strv_addf(ret, "UserKnownHostsFile \"%s/%s/known_hosts\"", path.data, host);
-    /* Filed under the instance's name: the address and the port are no part of it. An alias may not be "%n",
-     * but at this port a host is filed as it is called. */
-    if (r == 0)
-        r = *host == '%' ? pi_strv_add(ret, "Port 22") : pi_strv_addf(ret, "HostKeyAlias %s", host);
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(fixed); i++)
-        r = pi_strv_add(ret, fixed[i]);
-    return r;
-}
-
 int cli_reach_program(const char *name, char **ret, struct pi_error *err)
 {
     if (pi_program_find(name, ret, err) == 0)
@@ -221,9 +176,25 @@ int cli_reach_program(const char *name, char **ret, struct pi_error *err)
                      "there is no %s: install openssh-client (Debian) or openssh-clients (Fedora)", name);
 }
 
-int cli_reach_run(const char *const *argv, struct pi_error *err)
+static void await_end(int pidfd)
 {
-    char how[64];
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
+/* ssh silences the ProxyCommand of a connection that outlives it, so this process says what is waited for.
+ * The connection's socket is there when ssh has logged in. */
+static void await_login(int pidfd, const struct cli_ssh *how)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    if (poll(&ended, 1, TELL_MS) == 0 && access(how->control_path, F_OK) != 0)
+        fprintf(stderr, "%s: waiting for its SSH server\n", how->instance->name);
+}
+
+int cli_reach_run(const char *const *argv, const struct cli_ssh *how, struct pi_error *err)
+{
+    char text[64];
     pid_t pid;
     int code = 0;
     pi_auto_close int pidfd = -1;
@@ -235,10 +206,10 @@ int cli_reach_run(const char *const *argv, struct pi_error *err)
     /* The terminal sends them to both: what comes of them is the program's to say. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
-        ;
-    r = pi_reap(pidfd, &code, how, sizeof how);
+    if (how->control_path)
+        await_login(pidfd, how);
+    await_end(pidfd);
+    r = pi_reap(pidfd, &code, text, sizeof text);
     return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
 }
 
@@ -255,14 +226,14 @@ static bool scan(const struct api_instance *instance, struct pi_buf *ret)
     return pi_run(argv, ret, &code, NULL) == 0 && ret->size;
 }
 
-void cli_reach_explain(const struct api_instance *instance)
+void cli_reach_explain(const struct api_instance *instance, bool was_silenced)
 {
     pi_auto_buf struct pi_buf scanned = {0}, known = {0};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/known_hosts", instance->folder);
-    if (!scan(instance, &scanned))
-        return;
-    char *key = strstr(scanned.data, "ssh-ed25519 ");
+    char *key = scan(instance, &scanned) ? strstr(scanned.data, "ssh-ed25519 ") : NULL;
+    if (!key && was_silenced)
+        fprintf(stderr, "piagent: " SILENT "\n", instance->name, instance->ssh_port, instance->name);
     if (!key)
         return;
     key[strcspn(key, "\r\n#")] = '\0';
@@ -288,9 +259,11 @@ static void copy(int from, int to)
     }
 }
 
-/* Two processes, one a direction: neither can keep the other waiting. */
+/* Two processes, one a direction: neither can keep the other waiting. In a session of their own: Ctrl-C in
+ * the terminal whose command opened the connection must not end it for the others that share it. */
 static int relay(int fd, struct pi_error *err)
 {
+    setsid();
     pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return pi_fail(err, errno, "cannot relay");
@@ -315,10 +288,7 @@ int cli_reach_relay(const struct api_instance *instance, struct pi_error *err)
     for (; (fd = connect_once((uint16_t)instance->ssh_port, now < end ? end - now : 0, &patience)) == -EAGAIN;
          usleep(RETRY_MS * 1000), now = pi_monotonic_ms())
         if (now >= end)
-            return pi_refuse(err, PI_TIMEOUT,
-                             "%s's SSH server does not answer (127.0.0.1 port %" PRIu64
-                             "): piagent console %s shows how the guest is",
-                             instance->name, instance->ssh_port, instance->name);
+            return pi_refuse(err, PI_TIMEOUT, SILENT, instance->name, instance->ssh_port, instance->name);
     pi_auto_close int server = fd;
     return fd < 0 ? pi_fail(err, -fd, "cannot connect to %s", instance->name) : relay(server, err);
 }

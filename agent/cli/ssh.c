@@ -23,14 +23,19 @@ static int add_all(struct pi_strv *argv, const char *letter, const struct pi_str
     return r;
 }
 
-/* Ours come first: ssh keeps the first value that it reads, so that nothing here makes it less strict. */
-static int ssh_argv(const char *ssh, const struct api_instance *instance, const struct ssh_options *options,
-                    char **command, struct pi_strv *ret)
+/* A command with an option of ssh's gets a connection of its own: the one that is shared was opened without
+ * it, and ports that it forwards would stay open with it. */
+static bool can_share(const struct ssh_options *options)
 {
-    pi_auto_strv struct pi_strv ours = {0};
-    int r = cli_reach_options(instance->folder, instance->name, &ours);
-    if (r < 0 || (r = pi_strv_add(ret, ssh)) < 0 || (r = add_all(ret, "-o", &ours)) < 0 ||
-        (r = add_all(ret, "-o", &options->set)) < 0 || (r = add_all(ret, "-L", &options->local)) < 0 ||
+    return !options->local.count && !options->remote.count && !options->dynamic.count &&
+           !options->set.count && !options->agent && !options->no_command;
+}
+
+static int ssh_argv(const struct cli_ssh *how, const struct ssh_options *options, char **command,
+                    struct pi_strv *ret)
+{
+    int r = pi_strv_add(ret, how->ssh);
+    if (r < 0 || (r = cli_ssh_words(how, ret)) < 0 || (r = add_all(ret, "-L", &options->local)) < 0 ||
         (r = add_all(ret, "-R", &options->remote)) < 0 || (r = add_all(ret, "-D", &options->dynamic)) < 0)
         return r;
     const char *const flags[] = {options->agent ? "-A" : NULL, options->terminal ? "-t" : NULL,
@@ -38,7 +43,7 @@ static int ssh_argv(const char *ssh, const struct api_instance *instance, const 
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(flags); i++)
         r = flags[i] ? pi_strv_add(ret, flags[i]) : 0;
     if (r == 0)
-        r = pi_strv_addf(ret, "%s@%s", instance->user, instance->name);
+        r = pi_strv_addf(ret, "%s@%s", how->instance->user, how->instance->name);
     if (r == 0 && *command)
         r = pi_strv_add(ret, "--");
     for (; r == 0 && *command; command++)
@@ -46,19 +51,27 @@ static int ssh_argv(const char *ssh, const struct api_instance *instance, const 
     return r;
 }
 
-static int log_in(const struct api_instance *instance, const struct cli_call *call, struct pi_error *err)
+static int log_in(const struct cli_agent *agent, const struct api_instance *instance,
+                  const struct cli_call *call, struct pi_error *err)
 {
-    pi_auto_free char *ssh = NULL;
+    const struct ssh_options *options = call->values;
+    pi_auto_free char *ssh = NULL, *control = NULL;
     pi_auto_strv struct pi_strv argv = {0};
     int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
         return r;
-    if ((r = ssh_argv(ssh, instance, call->values, call->operands + 1, &argv)) < 0)
+    r = can_share(options) ? cli_ssh_control_path(&agent->paths, instance, &control) : 0;
+    const struct cli_ssh how = {.ssh = ssh,
+                                .instance = instance,
+                                .host = instance->name,
+                                .control_path = control,
+                                .given = &options->set};
+    if (r < 0 || (r = ssh_argv(&how, options, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
     cli_reach_doubt(instance);
-    r = cli_reach_run((const char *const *)argv.items, err);
+    r = cli_reach_run((const char *const *)argv.items, &how, err);
     if (r == SSH_FAILED)
-        cli_reach_explain(instance);
+        cli_reach_explain(instance, control);
     return r;
 }
 
@@ -75,7 +88,7 @@ static int run_ssh(const struct cli_call *call, struct pi_error *err)
         r = cli_reach(&agent, call->operands[0], &instance, err);
     if (r < 0)
         return r;
-    return options->stdio ? cli_reach_relay(&instance, err) : log_in(&instance, call, err);
+    return options->stdio ? cli_reach_relay(&instance, err) : log_in(&agent, &instance, call, err);
 }
 
 #define OPTION(name_, letter_, type_, member, ...)                                                       \
@@ -106,7 +119,10 @@ const struct cli_command cli_command_ssh = {
     .summary = "logs in over SSH, or runs a command in the guest",
     .details =
         "Waits until the guest is ready. Options come before NAME, as with ssh. The host key is always checked\n"
-        "against the one that was put into the guest. The exit code is ssh's.",
+        "against the one that was put into the guest. The exit code is ssh's.\n"
+        "Of your ssh_config only identities and terminal settings count (IdentityFile, SendEnv, EscapeChar and the\n"
+        "like). Commands share a connection, which stays open for a minute after the last; one with an option of\n"
+        "ssh's gets its own.",
     .example = "piagent ssh pi-1 -- uname -a",
     .options = ssh_table,
     .values_size = sizeof(struct ssh_options),

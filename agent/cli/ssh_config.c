@@ -4,19 +4,27 @@
 
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/reach.h"
+#include "agent/cli/connect.h"
+#include "agent/cli/ssh_options.h"
+
+/* A "Host *" of the user's or the host's configuration gives none of these to a guest. */
+static const char *const unasked[] = {"ForwardAgent no", "ForwardX11 no", "PermitLocalCommand no",
+                                      "RemoteCommand none", "Tunnel no"};
 
 static int print_host(const struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv options = {0};
+    const struct cli_ssh how = {.instance = instance, .host = instance->name};
     if (!instance->folder || !instance->user) /* its record cannot be read */
         return 0;
-    int r = cli_reach_options(instance->folder, instance->name, &options);
+    int r = cli_ssh_options(&how, &options);
     if (r < 0)
         return pi_fail(err, -r, "ssh-config");
     printf("Host %s\n    User %s\n", instance->name, instance->user);
     for (size_t i = 0; i < options.count; i++)
         printf("    %s\n", options.items[i]);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(unasked); i++)
+        printf("    %s\n", unasked[i]);
     return 0;
 }
 
@@ -63,7 +71,9 @@ const struct cli_command cli_command_ssh_config = {
     .summary = "prints an ssh_config for ssh, editors and Ansible",
     .details =
         "Without a name, for all machines. It stays true when a port changes, and waits for a machine that boots:\n"
-        "put it into a file and name that at the top of ~/.ssh/config: Include ~/.ssh/piagent",
+        "put it into a file and name that at the top of ~/.ssh/config (Include ~/.ssh/piagent).\n"
+        "There, ssh still adds the LocalForward, RemoteForward and DynamicForward of your other Host entries, and runs\n"
+        "your Match exec: piagent ssh does neither.",
     .example = "piagent ssh-config > ~/.ssh/piagent",
     .max_operands = 4096,
     .operand = CLI_MACHINE,

@@ -6,8 +6,10 @@ import getpass
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 import boot_sectors
@@ -69,7 +71,7 @@ def sshd(user, name, host_key=None, port=None, environment=""):
     port = port or user.status(name)["ssh_port"]
     (here / "config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n"
                                  f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name} {environment}\n"
-                                 "Subsystem sftp internal-sftp\n")
+                                 "Subsystem sftp internal-sftp\nLogLevel VERBOSE\nAcceptEnv KEPT_*\nAllowTcpForwarding yes\n")
     with subprocess.Popen([SSHD, "-D", "-e", "-f", here / "config"], stderr=open(here / "log", "w", encoding="utf-8")) as server:
         try:
             def listens():
@@ -81,6 +83,149 @@ def sshd(user, name, host_key=None, port=None, environment=""):
             yield
         finally:
             server.terminate()
+
+
+def sessions(user, name):
+    """What that server was asked for: how many logins, and how many shells, commands and transfers."""
+    log = (user.home / f"sshd-{name}/log").read_text()
+    return log.count("Accepted publickey"), log.count("Starting session")
+
+
+def own_configuration(user, text):
+    """What ssh and scp of this user read as their configuration. (OpenSSH finds the real one by the account, not by HOME.)"""
+    tools = user.home / "tools"
+    tools.mkdir(exist_ok=True)
+    (tools / "config").write_text(text)
+    for name in ("ssh", "scp"):
+        (tools / name).write_text(f'#!/bin/sh\nexec {shutil.which(name, path="/usr/bin:/bin")} -F "{tools}/config" "$@"\n')
+        (tools / name).chmod(0o755)
+    user.env["PATH"] = f"{tools}:{os.environ['PATH']}"
+
+
+@contextlib.contextmanager
+def open_connection(user, name, path):
+    """The user's own connection to a real host, as ControlMaster leaves it."""
+    port, key = user.status(name)["ssh_port"], user.home / "own-key"
+    shutil.copy(user.instances / name / "ssh_key", key)
+    command = ["ssh", "-F", "none", "-MN", "-S", path, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+               "-i", key, "-p", str(port), "127.0.0.1"]
+    with subprocess.Popen(command, env=user.env, stdin=subprocess.DEVNULL) as master:
+        try:
+            wait_for("it is open", path.exists, 20)
+            yield
+        finally:
+            master.terminate()
+
+
+HOSTILE = """
+Match exec "touch {home}/ran"
+    SetEnv RAN=1
+Host *
+    ControlMaster auto
+    ControlPath {home}/to-%n
+    HostName 127.0.0.1
+    Port {port}
+    ProxyJump real
+    ProxyUseFdpass yes
+    HostKeyAlias real
+    HostKeyAlgorithms ssh-rsa
+    KnownHostsCommand /bin/cat {home}/real-keys
+    RevokedHostKeys {home}/none
+    NoHostAuthenticationForLocalhost yes
+    StrictHostKeyChecking no
+    CanonicalizeHostname always
+    PubkeyAuthentication no
+    ForwardAgent yes
+    PermitLocalCommand yes
+    LocalCommand touch {home}/ran
+"""
+# What only piagent's own commands can leave out: ssh joins the forwards of all that it reads.
+UNASKED = "    RemoteCommand echo redirected\n    LocalForward {home}/forwarded localhost:1\n"
+
+
+def test_the_users_own_configuration_redirects_nothing(user):
+    make(user, "a", "real")
+    told = {"home": user.home, "port": user.status("real")["ssh_port"]}
+    here = user.home / "here"
+    here.write_text("1")
+    with sshd(user, "a"), sshd(user, "real"), open_connection(user, "real", user.home / "to-a"):
+        before = sessions(user, "real")
+        own_configuration(user, (HOSTILE + UNASKED).format(**told))
+        asked = user.call("ssh", "a", "--", "echo $MACHINE")
+        assert (asked.returncode, asked.stdout, asked.stderr) == (0, "a\n", "")
+        for way in ([], ["--rsync"]):
+            copied = user.call("cp", *way, str(here), f"a:{user.home}/copied{len(way)}")
+            assert (copied.returncode, copied.stderr) == (0, "")
+        mixed = user.home / "mixed"
+        mixed.write_text(user.do("ssh-config", "a") + HOSTILE.replace("Match", "#").format(**told))
+        plain = subprocess.run(["ssh", "-F", mixed, "a", "echo $MACHINE"], env=user.env, text=True, timeout=60, check=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert plain.stdout == "a\n"
+        assert sessions(user, "real") == before and sessions(user, "a")[1] == 4
+        assert not list(user.home.glob("forwarded")) and not list(user.home.glob("ran"))
+
+
+def test_the_users_identities_and_terminal_settings_are_kept(user):
+    make(user, "a")
+    odd = user.home / 'my "own" 100%% key'
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(odd).replace("%%", "%")], check=True)
+    quoted = str(odd).replace('"', '\\"')
+    own_configuration(user, f'Host a\n    IdentityFile "{quoted}"\n    EscapeChar ^]\n    SetEnv "KEPT_SET=two words"\n    SendEnv KEPT_SENT\n')
+    user.env["KEPT_SENT"] = "sent"
+    with sshd(user, "a"):
+        shutil.copy(str(odd).replace("%%", "%") + ".pub", user.home / "sshd-a/keys")  # the only one that lets in
+        assert user.ssh("a", "echo $KEPT_SET, $KEPT_SENT") == "two words, sent"
+        assert user.call("ssh", "-o", "SetEnv=KEPT_SET=given", "a", "--", "echo $KEPT_SET").stdout == "given\n"
+        assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
+        own_configuration(user, "Nonsense yes\n")
+        shutil.copy(user.instances / "a/ssh_key.pub", user.home / "sshd-a/keys")
+        done = user.call("ssh", "-o", "LogLevel=ERROR", "a", "--", "echo $MACHINE")
+        assert done.stdout == "a\n" and "your SSH configuration is passed over" in done.stderr, done
+
+
+def test_commands_share_one_connection_which_outlives_them(user):
+    make(user, "a")
+    with sshd(user, "a"):
+        first = user.start("ssh", "a", "--", "echo begun; sleep 300", start_new_session=True)
+        assert first.stdout.readline() == "begun\n"
+        assert user.ssh("a", "echo $MACHINE") == "a"
+        assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
+        assert user.call("cp", "--rsync", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
+        assert sessions(user, "a") == (1, 4)
+        shared, = user.runtime.glob("*.ssh")
+        assert shared.name.startswith(user.status("a")["uuid"]) and shared.stat().st_mode & 0o077 == 0
+        other = user.start("ssh", "a", "--", f"echo begun; until [ -e {user.home}/go ]; do sleep 0.1; done; echo $MACHINE")
+        assert other.stdout.readline() == "begun\n"
+        os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C in its terminal does
+        first.wait(20)
+        (user.home / "go").touch()
+        assert other.wait(20) == 0 and other.stdout.read() == "a\n"
+        for own in (["-o", "ConnectTimeout=60"], ["-A"], ["-L", f"{user.home}/forwarded:localhost:1"]):
+            before = sessions(user, "a")[0]
+            assert user.call("ssh", *own, "a", "--", "true").returncode == 0
+            assert sessions(user, "a")[0] == before + 1
+        user.do("reset", "a")
+        user.wait_state("a", "running", 30)
+        user.kill_agent()
+        path = user.instances / "a/record.json"  # no report is heard from a guest whose login is root
+        path.write_text(path.read_text().replace('"running"', '"ready"'))
+        assert user.ssh("a", "echo $MACHINE") == "a"
+        assert sessions(user, "a")[0] == before + 2
+
+
+def test_a_server_that_breaks_off_is_told(user):
+    make(user, "a")
+
+    def answer(server):
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as guest:
+                    guest.sendall(b"SSH-2.0-none\r\n")
+    with socket.create_server(("127.0.0.1", user.status("a")["ssh_port"])) as server:
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        done = user.call("ssh", "a", "--", "true")
+        assert done.returncode == 255 and "a's SSH server does not answer" in done.stderr, done
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_files_go_in_out_and_between_machines(user):
