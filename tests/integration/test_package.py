@@ -115,6 +115,13 @@ def test_a_build_that_fails_names_its_log_and_leaves_nothing(tmp_path):
     assert "/bin/false" in log.read_text() and not list((tmp_path / "out").iterdir())
 
 
+def test_a_tree_without_a_commit_is_one_line(tmp_path):
+    shutil.copytree(f"{SOURCE}/scripts", tmp_path / "tree/scripts")
+    done = subprocess.run([tmp_path / "tree/scripts/package", "rpm"], env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path)},
+                          text=True, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.count("\n") == 1 and "git log -1" in done.stderr, done.stderr
+
+
 def test_control_fields_of_the_deb(deb):
     assert field(deb, "Package") == "piagent" and field(deb, "Version") == f"{version()}-1"
     assert field(deb, "Architecture") == output("dpkg", "--print-architecture").strip()
