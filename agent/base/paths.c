@@ -2,7 +2,9 @@
 #include "agent/base/paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +17,60 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 
+static void name_user(uid_t uid, char *ret, size_t size)
+{
+    const struct passwd *user = getpwuid(uid);
+    if (user)
+        snprintf(ret, size, "%s", user->pw_name);
+    else
+        snprintf(ret, size, "user %u", (unsigned)uid);
+}
+
+/* The status of the folder, or of the one that it would be made in. False where it cannot be told: whoever
+ * uses the folder will be told why. */
+static bool stat_nearest(const char *path, struct stat *ret)
+{
+    char nearest[PATH_MAX];
+    snprintf(nearest, sizeof nearest, "%s", path);
+    while (stat(nearest, ret) < 0) {
+        char *slash = strrchr(nearest, '/');
+        if (errno != ENOENT || slash == nearest)
+            return false;
+        *slash = '\0';
+    }
+    return true;
+}
+
+/* After "su" or "sudo -E", the environment is still another user's. What root makes in that user's folders,
+ * the user can neither use nor remove. */
+static int check_owner(const char *variable, const char *folder, struct pi_error *err)
+{
+    char owner[64], self[64];
+    struct stat st;
+    if (!stat_nearest(folder, &st) || st.st_uid == geteuid() || st.st_uid == 0 ||
+        (geteuid() != 0 && faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0))
+        return 0;
+    name_user(st.st_uid, owner, sizeof owner);
+    name_user(geteuid(), self, sizeof self);
+    return pi_refuse(
+        err, PI_HOST,
+        "%s is set to %s, which belongs to %s, and piagent runs as %s: log in as %s (sudo -i, or su "
+        "with a '-'), or set %s to a folder of your own",
+        variable, folder, owner, self, self, variable);
+}
+
 /* The specification: a relative path in one of the variables is to be ignored. */
 static int xdg(const char *variable, const char *below_home, const char *tail, char **ret,
                struct pi_error *err)
 {
     const char *base = getenv(variable), *home = getenv("HOME");
-    int n;
-    if (base && base[0] == '/')
-        n = asprintf(ret, "%s/%s", base, tail);
-    else if (home && home[0] == '/')
-        n = asprintf(ret, "%s/%s/%s", home, below_home, tail);
-    else
+    bool is_set = base && base[0] == '/';
+    if (!is_set && (!home || home[0] != '/'))
         return pi_refuse(err, PI_HOST, "neither %s nor HOME is set to an absolute path", variable);
+    int r = is_set ? check_owner(variable, base, err) : check_owner("HOME", home, err);
+    if (r < 0)
+        return r;
+    int n = is_set ? asprintf(ret, "%s/%s", base, tail) : asprintf(ret, "%s/%s/%s", home, below_home, tail);
     if (n >= 0 && !pi_is_utf8(*ret)) {
         free(pi_steal(*ret));
         return pi_refuse(err, PI_HOST, "the folder that %s or HOME names is not UTF-8: set %s to one that is",
@@ -42,8 +86,12 @@ static int xdg(const char *variable, const char *below_home, const char *tail, c
 static int runtime_path(char **ret, struct pi_error *err)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
-    int n = base && base[0] == '/' ? asprintf(ret, "%s/piagent", base)
-                                   : asprintf(ret, "/tmp/piagent-%u", (unsigned)geteuid());
+    bool is_set = base && base[0] == '/';
+    int r = is_set ? check_owner("XDG_RUNTIME_DIR", base, err) : 0;
+    if (r < 0)
+        return r;
+    int n =
+        is_set ? asprintf(ret, "%s/piagent", base) : asprintf(ret, "/tmp/piagent-%u", (unsigned)geteuid());
     if (n < 0) {
         *ret = NULL;
         return pi_fail(err, ENOMEM, "paths");

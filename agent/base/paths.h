@@ -13,8 +13,9 @@ struct pi_paths {
     char *config;    /* $XDG_CONFIG_HOME/piagent */
 };
 
-/* Finds the paths from the environment; creates nothing. HOME is needed where an XDG variable is unset or not
- * absolute. */
+/* Finds the paths from the environment; creates nothing. HOME is needed if an XDG variable is unset or not
+ * absolute. PI_HOST if a variable names a folder of another user's, in which root should make nothing and
+ * others cannot. */
 int pi_paths_find(struct pi_paths *ret, struct pi_error *err);
 void pi_paths_done(struct pi_paths *paths);
 #define pi_auto_paths __attribute__((cleanup(pi_paths_done)))

@@ -59,7 +59,8 @@ static const struct cli_topic environment = {
             {"https_proxy, http_proxy, all_proxy, no_proxy", "proxies, as curl takes them"},
             {"CURL_CA_BUNDLE, SSL_CERT_FILE", "the certificates that servers are checked with"},
             {"XDG_DATA_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME, XDG_RUNTIME_DIR",
-             "where files are, see piagent help files"},
+             "where files are, see piagent help files; folders of another user's, as sudo -E leaves them, are "
+             "refused"},
             {0},
         },
 };

@@ -50,7 +50,7 @@ void doctor_check_folder(const struct doctor_host *host, int arg, struct doctor_
              ret);
     else if (arg == DOCTOR_INSTANCES) {
         doctor_say(ret, DOCTOR_FAIL, "%s", host->paths_error);
-        doctor_mend(ret, "set HOME to your home folder");
+        doctor_mend(ret, "set HOME and the XDG variables to folders of yours");
     }
 }
 

@@ -214,3 +214,40 @@ def test_the_folder_under_tmp_and_all_in_it_is_its_users_alone(squatter):
     assert found.pop(squatter.path.name) == (squatter.uid, 0o700)
     assert set(found) >= {"agent.sock", "agent.lock", "imds.sock", "start.lock"}
     assert set(found.values()) == {(squatter.uid, 0o600)}, found
+
+
+def homes(user, owner):
+    """What a user's environment names, and all that is in there."""
+    for folder in (user.home, *user.home.rglob("*")):
+        os.chown(folder, owner, owner)
+    return {path: path.lstat().st_uid for path in user.home.rglob("*")}
+
+
+@pytest.mark.parametrize("theirs", ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"])
+def test_root_in_another_users_environment_makes_nothing_there(user, theirs):
+    before = homes(user, NOBODY)
+    with User() as mine:
+        usual = dict(mine.env)
+        mine.env |= {theirs: user.env[theirs]}
+        if theirs == "HOME":
+            for variable in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+                mine.env.pop(variable)
+        for command in (["ps"], ["run", "box", "-d"], ["image", "ls"], ["image", "fetch", "fedora:44"], ["agent", "status"]):
+            said = mine.refused(HOST, *command)
+            assert said.startswith(f"{theirs} is set to {user.env[theirs]}, which belongs to nobody, and piagent runs as root: "), said
+        assert mine.call("doctor", "--offline").stdout.count(f"{theirs} is set to {user.env[theirs]}, which") == 1
+        assert mine.call("agent").returncode == HOST
+        assert {path: path.lstat().st_uid for path in user.home.rglob("*")} == before
+        assert not list(mine.runtime.parent.iterdir()) and not (mine.home / "data").exists()
+        mine.env = usual
+    homes(user, 0)
+
+
+def test_another_users_environment_is_told_where_nothing_can_be_made(squatter):
+    runtime = squatter.user.home / "run"
+    os.chown(runtime, NOBODY, NOBODY)
+    squatter.env["XDG_RUNTIME_DIR"] = str(runtime)
+    done = squatter.ps()
+    assert done.returncode == HOST and done.stderr.startswith(f"piagent: XDG_RUNTIME_DIR is set to {runtime}, which belongs to nobody"), done
+    runtime.chmod(0o777)  # a folder that is shared on purpose
+    assert "belongs to nobody" not in squatter.ps().stderr
