@@ -176,7 +176,10 @@ static int remove_one(struct task *task, const char *name, struct api_instance *
     int r = cli_call(&task->agent, "DELETE", name, NULL, NULL, NULL, err);
     if (r == 0 || !task->force || err->kind != PI_CONFLICT)
         return r;
-    if ((r = ask_to_stop(task, name, instance, err)) < 0 || (r = await_stop(task, name, instance, err)) < 0)
+    r = ask_to_stop(task, name, instance, err);
+    if (r == 0)
+        r = await_stop(task, name, instance, err);
+    if (r < 0 && err->kind != PI_CONFLICT) /* else it has ended by itself meanwhile */
         return r;
     return cli_call(&task->agent, "DELETE", name, NULL, NULL, NULL, err);
 }

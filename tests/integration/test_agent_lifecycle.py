@@ -4,13 +4,17 @@
 import ctypes
 import os
 import pathlib
+import select
 import signal
 import socket
+import socketserver
+import subprocess
+import threading
 import time
 
 import boot_sectors
 import pytest
-from piagent import CONFLICT, GUEST, HOST, TIMEOUT, User, is_running, wait_for
+from piagent import CONFLICT, GUEST, HOST, PIAGENT, TIMEOUT, User, fake_qemu, is_running, wait_for
 
 
 @pytest.fixture
@@ -233,3 +237,61 @@ def test_kvm_that_was_asked_for_and_runs_no_guest_is_a_failure_that_says_what_to
     assert (machine["state"], machine["pid"]) == ("failed", 0)
     assert not list(user.runtime.glob("wants.*"))
     user.do("rm", "wants")
+
+
+class Relay:
+    """An agent's socket for commands that passes each request on, after what the test does before it."""
+
+    def __init__(self, user, before):
+        self.agent, self.before = str(user.runtime / "agent.sock"), before
+        runtime = user.home / "relay"
+        (runtime / "piagent").mkdir(mode=0o700, parents=True)
+        self.environment = {**user.env, "XDG_RUNTIME_DIR": str(runtime)}
+        self.server = socketserver.ThreadingUnixStreamServer(str(runtime / "piagent/agent.sock"), self.handler())
+        self.server.daemon_threads = True
+
+    def handler(relay):  # pylint: disable=no-self-argument
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                with socket.socket(socket.AF_UNIX) as agent:
+                    agent.connect(relay.agent)
+                    while True:
+                        ready = select.select([self.request, agent], [], [])[0]
+                        for source in ready:
+                            data = source.recv(65536)
+                            if not data:
+                                return
+                            if source is self.request:
+                                relay.before(data.partition(b" HTTP/")[0].decode())
+                            (agent if source is self.request else self.request).sendall(data)
+        return Handler
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize("moment", ["GET /v1/instances/pi", "POST /v1/instances/pi/kill"])
+@pytest.mark.parametrize("how", ["lost", "stopped"])
+def test_a_machine_that_ends_while_rm_is_about_to_end_it_is_removed(moment, how):
+    with User(**fake_qemu()) as user:
+        pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
+        asked = []
+
+        def before(request):
+            asked.append(request)
+            if request == moment and asked.count(moment) == 1:
+                if how == "lost":
+                    os.kill(pid, signal.SIGKILL)
+                else:
+                    user.api("POST", "/v1/instances/pi/kill", {})
+                wait_for("the machine has ended", lambda: user.api("GET", "/v1/instances/pi")[1]["state"] == how, 20)
+        with Relay(user, before) as relay:
+            done = subprocess.run([PIAGENT, "rm", "--force", "pi"], env=relay.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=60, check=False)
+        assert done.returncode == 0 and asked.count(moment) >= 1, (done.stdout, asked)
+        assert user.ps() == [] and user.leftovers() == []
