@@ -96,11 +96,10 @@ static void take_over(struct instance *instance)
     instance->sign_seen = true;
     if (instance_take_over_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);
-    if (instance_connect(instance, &err) < 0)
+    int r = instance_connect(instance, &err);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_FOUND});
+    if (r < 0)
         instance_lose_monitor(instance, -ECONNREFUSED, err.text);
-    /* A stop goes on from its rung, whether QMP answers or not. */
-    if (record->state == VM_STOPPING)
-        instance_arm_rung(instance);
 }
 
 static void resume_life(struct instance *instance)

@@ -324,7 +324,7 @@ static void clean_up(struct instance *instance)
 
 /* A monitor that comes back in the middle of a rung gives it no more time: one that breaks off again and
  * again would be waited for without end. */
-void instance_arm_rung(struct instance *instance)
+static void arm_rung(struct instance *instance)
 {
     enum vm_rung rung = (enum vm_rung)instance->record.rung;
     if (timer_is_set(instance->rung_timer) && instance->armed_rung == rung)
@@ -385,7 +385,7 @@ static void act(struct instance *instance, unsigned actions)
     if (actions & VM_DO_ARM_RESEND)
         timer_set(instance->resend_timer, INSTANCE_RESEND_MS);
     if (actions & VM_DO_ARM_RUNG)
-        instance_arm_rung(instance);
+        arm_rung(instance);
     if ((actions & VM_DO_WATCH_SIGN) && instance->record.accel == VM_ACCEL_KVM)
         timer_set(instance->sign_timer, INSTANCE_SIGN_MS);
     if (actions & VM_DO_LAUNCH)

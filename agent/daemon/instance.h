@@ -115,8 +115,6 @@ void instance_set_reason(struct instance *instance, const char *format, ...)
 /* Writes the record; where that fails (a full disk), says so once and tries again until it is written. */
 void instance_save(struct instance *instance);
 void instance_save_later(struct instance *instance);
-/* Gives the rung of the stop its time, unless that runs already. */
-void instance_arm_rung(struct instance *instance);
 /* The guest showed that it lives. */
 void instance_sign(struct instance *instance);
 /* Whether a start under TCG may replace the one that runs under KVM. */

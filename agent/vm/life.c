@@ -19,6 +19,7 @@ static const unsigned rung_actions[] = {
     [VM_RUNG_TERM] = VM_DO_TERM | VM_DO_ARM_RUNG,
     [VM_RUNG_KILL] = VM_DO_KILL | VM_DO_ARM_RUNG,
 };
+static const unsigned needs_monitor = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_QUIT;
 
 bool vm_state_is_live(enum vm_state state)
 {
@@ -93,15 +94,22 @@ static unsigned on_launch_failed(struct vm_life *life)
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
+/* Signals and the rung's time do not wait for a monitor, which may never answer. */
+static unsigned on_found(const struct vm_life *life)
+{
+    if (is_condemned(life))
+        return VM_DO_KILL;
+    return life->state == VM_STOPPING ? rung_actions[life->rung] & ~needs_monitor : 0;
+}
+
 static unsigned on_adopted(struct vm_life *life, bool running)
 {
     switch (life->state) {
     case VM_STARTING:
-        if (is_condemned(life))
-            return VM_DO_KILL;
         return running ? on_continued(life) : on_launched(life);
     case VM_STOPPING:
-        return rung_actions[life->rung] | (life->rung == VM_RUNG_POWERDOWN && !running ? VM_DO_CONT : 0);
+        return (rung_actions[life->rung] & needs_monitor) |
+               (life->rung == VM_RUNG_POWERDOWN && !running ? VM_DO_CONT : 0);
     default:
         return running ? on_continued(life) : on_stopped(life);
     }
@@ -260,6 +268,8 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
         return on_launch_failed(life);
     case VM_EVENT_UNUSABLE:
         return on_unusable(life);
+    case VM_EVENT_FOUND:
+        return on_found(life);
     case VM_EVENT_ADOPTED:
         return on_adopted(life, event->running);
     case VM_EVENT_GUEST_DONE:

@@ -37,6 +37,7 @@ enum vm_event_type {
     VM_EVENT_CONTINUED,     /* cont was answered, or a RESUME event */
     VM_EVENT_LAUNCH_FAILED, /* it could not be started at all */
     VM_EVENT_UNUSABLE,      /* QEMU runs, but its monitor fails while it starts, or it refuses cont */
+    VM_EVENT_FOUND,         /* a new agent has found QEMU's process, and not heard its monitor yet */
     VM_EVENT_ADOPTED,    /* a new agent has taken over a running QEMU; .running tells whether its vCPUs run */
     VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
     VM_EVENT_STOPPED,    /* stop was answered, or a STOP event: vCPUs were stopped */

@@ -27,6 +27,15 @@ REQUESTS = {
     "pause": ("running", "paused", ("POST", "/v1/instances/pi/pause")),
     "resume": ("paused", "running", ("POST", "/v1/instances/pi/resume")),
     "rm": ("stopped", None, ("DELETE", "/v1/instances/pi")),
+    # Of fake QEMUs, whose monitors then fall silent: for the next agent, too.
+    "silent start": ("stopped", "failed", ("POST", "/v1/instances/pi/start")),
+    "silent powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
+    "silent failure of tcg": ("running", "failed", None),
+}
+SILENCE = {
+    "silent start": "silent=greeting",
+    "silent powerdown": "silent=system_powerdown silent=greeting ignore=SIGTERM",
+    "silent failure of tcg": 'status=internal-error silent=greeting\n{"event":"STOP"}',
 }
 # What brings a machine from a state nearer to another.
 WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused"): "create",
@@ -37,8 +46,8 @@ WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused
 
 
 @contextlib.contextmanager
-def one_user():
-    with FragileUser() as user:
+def one_user(**environment):
+    with FragileUser(**environment) as user:
         user.disk = boot_sectors.obedient(user.home)
         user.do("ps")
         yield user
@@ -61,10 +70,24 @@ def state_or_none(user):
     return (body["state"] if status == 200 else None,) if status else ()
 
 
+def is_fake(user):
+    return "FAKE_QEMU" in user.env
+
+
 def ask(user, request):
-    body = {"name": "pi", "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
-            "memory_mib": 256, "disk_bytes": 1 << 20} if request == "create" else {}
-    return user.ask(*REQUESTS[request][2], body)
+    body = {}
+    if request == "create":
+        body = {"name": "pi", "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
+                "memory_mib": 256, "disk_bytes": 1 << 20}
+    elif is_fake(user) and request.endswith("kill"):
+        body = {"step_ms": 300}
+    elif is_fake(user) and request.endswith("powerdown"):
+        body = {"step_ms": 300, "timeout_ms": 300}
+    if request in SILENCE:
+        user.tell_fake("pi", SILENCE[request])
+    if REQUESTS[request][2]:
+        return user.ask(*REQUESTS[request][2], body)
+    return None
 
 
 def bring(user, wanted):
@@ -80,6 +103,9 @@ def bring(user, wanted):
 
 
 def prepare(user, request):
+    if is_fake(user) and machine(user):  # its monitor may have been left in its silence
+        user.tell_fake("pi", "")
+        bring(user, "stopped")
     if request == "powerdown":  # which only a guest that is up obeys
         bring(user, "stopped")
         was = user.console("pi").count(b"up")
@@ -174,27 +200,27 @@ def fail_at(user, request, case):
     return now and now["state"]
 
 
-def every_case(requests, cases_of, run):
+def every_case(requests, cases_of, run, at_once=AT_ONCE, **environment):
     """run() of each case of the requests, by several users side by side: [(request, case, how it came out)]."""
     def work(part):
-        with one_user() as user:
+        with one_user(**environment) as user:
             return [(request, case, run(user, request, case)) for request, case in part]
 
     def count(user, request):
         return [(request, case) for case in cases_of(steps_of(user, request))[::STRIDE]]
 
-    with one_user() as user:
+    with one_user(**environment) as user:
         cases = [case for request in requests for case in count(user, request)]
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        return [outcome for part in pool.map(work, [cases[i::AT_ONCE] for i in range(AT_ONCE)]) for outcome in part]
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return [outcome for part in pool.map(work, [cases[i::at_once] for i in range(at_once)]) for outcome in part]
 
 
-def check(requests):
-    """None of them is ever half done, and both outcomes were there: the steps are those that decide."""
+def check(requests, since=None, **how):
+    """None of them is ever half done, and both outcomes were there: the steps are those that decide, or those from since on."""
     def cases_of(steps):
-        return ["before 1", *(f"after {i + 1}" for i in range(len(steps)))]
+        return ["before 1", *(f"after {i + 1}" for i in range(len(steps)) if not since or since in steps[:i + 1])]
 
-    outcomes = every_case(requests, cases_of, kill_at)
+    outcomes = every_case(requests, cases_of, kill_at, **how)
     assert [state for _, _, state in outcomes].count(UNREACHED) <= max(1, len(outcomes) / 10), outcomes
     for request in requests:
         before, after, _ = REQUESTS[request]

@@ -16,8 +16,8 @@ LIBRARY = f"{os.environ['PIAGENT_BUILD']}/tests/faults.so"
 
 
 class FragileUser(User):
-    def __init__(self):
-        super().__init__(LD_PRELOAD=LIBRARY)
+    def __init__(self, **environment):
+        super().__init__(LD_PRELOAD=LIBRARY, **environment)
         # The preloaded library comes before the sanitizer's, and has nothing that this one would have to see.
         self.env["ASAN_OPTIONS"] = ":".join(filter(None, [self.env.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
         self.control, self.serial = self.home / "faults", 0
