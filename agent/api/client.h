@@ -14,6 +14,11 @@
 
 #define API_SOCKET_NAME "agent.sock" /* in pi_paths.runtime */
 
+/* In pi_paths.runtime, locked (flock) by the agent for its whole life. It holds the agent's process, and this
+ * word from the moment on at which the agent was told to stop: who follows a machine starts no other one. */
+#define API_LOCK_NAME    "agent.lock"
+#define API_LOCK_STOPPED " stopped"
+
 struct api_client;
 
 /* Connects to nothing yet. */

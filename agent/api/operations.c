@@ -17,6 +17,7 @@ static const struct api_schema create = {"Create", api_create_fields, NULL, {0}}
 static const struct api_schema instance = {"Instance", api_instance_fields, NULL, {0}};
 static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {0}};
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
+static const struct api_schema agent_stop = {"AgentStop", api_agent_stop_fields, NULL, {0}};
 static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
 static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
 static const struct api_schema qemu_option = {"QemuOption", api_qemu_option_fields, NULL, {0}};
@@ -24,8 +25,8 @@ static const struct api_schema qemu_command = {
     "QemuCommand", api_qemu_command_fields, "options", {&qemu_option}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,  &empty, &error, &agent,       &create,       &instance, &summary,
-    &instances, &stop,  &event, &qemu_option, &qemu_command, NULL,
+    &document,  &empty,      &error, &agent, &create,      &instance,     &summary,
+    &instances, &agent_stop, &stop,  &event, &qemu_option, &qemu_command, NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -64,8 +65,8 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_STOP_AGENT] = {.method = "POST",
                         .path = "/v1/agent/stop",
                         .id = "stopAgent",
-                        .summary = "Stops the agent; guests run on",
-                        .request = &empty,
+                        .summary = "Stops the agent; guests run on. Refused while a machine is being created",
+                        .request = &agent_stop,
                         .status = 200,
                         .reply = &empty},
     [API_GET_ALL_EVENTS] =

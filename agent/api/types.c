@@ -133,6 +133,11 @@ const struct pi_field api_qemu_option_fields[] = {
     {0},
 };
 
+const struct pi_field api_agent_stop_fields[] = {
+    FLAG(api_agent_stop, force, .help = "also while a machine is being created, which is then undone"),
+    {0},
+};
+
 const struct pi_field api_stop_fields[] = {
     NUMBER(api_stop, timeout_ms, .max = 24 * 3600 * 1000,
            .help = "for the guest to power itself off; 0 = default (90 s from its last sign of life)"),

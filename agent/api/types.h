@@ -110,6 +110,11 @@ struct api_qemu_option {
 extern const struct pi_field api_qemu_option_fields[];
 extern const struct pi_field api_qemu_command_fields[];
 
+struct api_agent_stop {
+    bool force;
+};
+extern const struct pi_field api_agent_stop_fields[];
+
 struct api_stop {
     uint64_t timeout_ms;
     uint64_t step_ms;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* "agent" itself, "agent status", "agent stop" and "agent openapi". */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/api/openapi.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/connect.h"
@@ -19,6 +22,10 @@
 
 struct status_options {
     bool json;
+};
+
+struct stop_options {
+    bool force;
 };
 
 static int print_agent(const json_t *reply, struct pi_error *err)
@@ -80,16 +87,28 @@ static int await_end(int pidfd, struct pi_error *err)
     return pi_refuse(err, PI_TIMEOUT, "the agent still runs after %d s", STOP_MS / 1000);
 }
 
+/* In the place of an agent that cannot say so itself. */
+static void note_stopped(const struct pi_paths *paths)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/" API_LOCK_NAME, paths->runtime);
+    pi_auto_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        (void)pi_write_all(fd, API_LOCK_STOPPED, strlen(API_LOCK_STOPPED));
+}
+
 /* One that does not answer, or not at its socket. */
-static int end_process(pid_t pid, struct pi_error *err)
+static int end_process(const struct pi_paths *paths, struct pi_error *err)
 {
     static const int signals[] = {SIGTERM, SIGKILL};
     struct pi_identity id;
+    pid_t pid = cli_agent_process(paths);
     pi_auto_close int pidfd = pid && pi_identify(pid, &id, NULL) == 0 ? pi_identity_open(&id) : -1;
     if (pidfd < 0) {
         fprintf(stderr, "no agent runs\n");
         return 0;
     }
+    note_stopped(paths);
     int r = -ETIMEDOUT;
     for (size_t i = 0; r < 0 && i < PI_ARRAY_SIZE(signals); i++) {
         pi_signal(pidfd, signals[i]);
@@ -103,16 +122,19 @@ static int end_process(pid_t pid, struct pi_error *err)
 
 static int run_stop(const struct cli_call *call, struct pi_error *err)
 {
+    const struct stop_options *options = call->values;
+    struct api_agent_stop how = {.force = options->force};
+    json_auto_t *body =
+        options->force ? api_write(agent_stop, &how) : NULL; /* which older agents do not know */
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_close int pidfd = -1;
-    (void)call;
     int r = cli_connect_running(&agent, err);
     if (r < 0 && err->kind == PI_AGENT)
-        return end_process(cli_agent_process(&agent.paths), err);
+        return end_process(&agent.paths, err);
     if (r == 0)
         r = open_agent(&agent, &pidfd, err);
     if (r == 0)
-        r = api_client_call(agent.client, "POST", "/v1/agent/stop", NULL, CLI_CALL_MS, NULL, err);
+        r = api_client_call(agent.client, "POST", "/v1/agent/stop", body, CLI_CALL_MS, NULL, err);
     if (r == 0)
         r = await_end(pidfd, err);
     if (r == 0)
@@ -142,6 +164,15 @@ static const struct cli_option status_table[] = {
     {0},
 };
 
+static const struct cli_option stop_table[] = {
+    {.name = "force",
+     .letter = 'f',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct stop_options, force),
+     .help = "also while a machine is being created, which is then undone"},
+    {0},
+};
+
 const struct cli_command cli_command_agent = {
     .name = "agent",
     .summary = "runs the agent in the foreground",
@@ -161,7 +192,12 @@ const struct cli_command cli_command_agent_status = {
 const struct cli_command cli_command_agent_stop = {
     .name = "agent stop",
     .summary = "stops the agent; machines run on",
+    .details =
+        "Commands that follow a machine end, with exit code 10; the next command starts the agent again. While a\n"
+        "machine is being created the agent is stopped only with --force.",
     .example = "piagent agent stop",
+    .options = stop_table,
+    .values_size = sizeof(struct stop_options),
     .run = run_stop,
 };
 const struct cli_command cli_command_agent_openapi = {

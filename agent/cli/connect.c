@@ -23,16 +23,34 @@
 #define READY_MAX    4096u  /* of the line that a starting agent says */
 #define LOG_TAIL_MAX 2048
 
+/* Its descriptor, or negative; and which process had it last, 0 = unknown. */
+static int open_lock(const struct pi_paths *paths, pid_t *ret_pid, bool *ret_stopped)
+{
+    char path[PATH_MAX], text[32] = "";
+    uint64_t pid = 0;
+    snprintf(path, sizeof path, "%s/" API_LOCK_NAME, paths->runtime);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char *end = fd < 0 || pread(fd, text, sizeof text - 1, 0) < 0 ? text : text + strcspn(text, " ");
+    *ret_stopped = pi_starts_with(end, API_LOCK_STOPPED);
+    *end = '\0';
+    *ret_pid = pi_number_parse(text, 1, INT32_MAX, &pid, NULL) < 0 ? 0 : (pid_t)pid;
+    return fd;
+}
+
 pid_t cli_agent_process(const struct pi_paths *paths)
 {
-    char path[PATH_MAX], text[16] = "";
-    uint64_t pid = 0;
-    snprintf(path, sizeof path, "%s/agent.lock", paths->runtime);
-    pi_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
-        pread(fd, text, sizeof text - 1, 0) < 0)
-        return 0;
-    return pi_number_parse(text, 1, INT32_MAX, &pid, NULL) < 0 ? 0 : (pid_t)pid;
+    pid_t pid;
+    bool stopped;
+    pi_auto_close int fd = open_lock(paths, &pid, &stopped);
+    return fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ? 0 : pid;
+}
+
+bool cli_agent_was_stopped(const struct pi_paths *paths)
+{
+    pid_t pid;
+    bool stopped;
+    pi_auto_close int fd = open_lock(paths, &pid, &stopped);
+    return stopped;
 }
 
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err)

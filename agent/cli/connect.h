@@ -4,6 +4,7 @@
 #define PIAGENT_CLI_CONNECT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "agent/api/client.h"
@@ -34,6 +35,9 @@ int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err);
 
 /* The process that holds the agent's lock, whether it answers or not; 0 where none does. */
 pid_t cli_agent_process(const struct pi_paths *paths);
+
+/* Whether the last agent was told to stop (API_LOCK_STOPPED), and no other has started since. */
+bool cli_agent_was_stopped(const struct pi_paths *paths);
 
 /* PI_AGENT for an agent that lives and whose socket was taken away. */
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err);

@@ -138,18 +138,14 @@ void cli_follow_close(struct cli_follow *follow)
     *follow = (struct cli_follow){0};
 }
 
-/* The stream ended although the instance lives. An agent that stops in order takes its socket away; one that
- * was killed leaves it. */
+/* The stream ended although the instance lives. */
 static int go_on(struct cli_follow *follow, struct pi_error *err)
 {
-    pi_auto_free char *socket = NULL;
     if (follow->result < 0 && follow->error.kind != PI_AGENT) {
         *err = follow->error;
         return follow->result;
     }
-    if (asprintf(&socket, "%s/%s", follow->agent->paths.runtime, API_SOCKET_NAME) < 0)
-        return pi_fail(err, ENOMEM, "cannot talk to the agent");
-    if (access(socket, F_OK) != 0)
+    if (cli_agent_was_stopped(&follow->agent->paths))
         return pi_refuse(
             err, PI_AGENT,
             "the agent was stopped; %s is as it was, and the next command starts the agent again",

@@ -204,12 +204,18 @@ static int start_api(struct agent *agent, int *fd, struct pi_error *err)
     return pump_start(&agent->api_pump, agent, api_server_fd(agent->api), run_api, api_timeout, err);
 }
 
-/* One agent a user: the lock is held until this process ends, however it ends. */
-static int take_lock(const struct agent *agent, int runtime_fd, int *ret_fd, struct pi_error *err)
+void agent_stop(struct agent *agent)
 {
-    pi_auto_close int fd = openat(runtime_fd, "agent.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void)pi_write_all(agent->lock_fd, API_LOCK_STOPPED, strlen(API_LOCK_STOPPED));
+    uv_stop(&agent->loop);
+}
+
+/* One agent a user: the lock is held until this process ends, however it ends. */
+static int take_lock(struct agent *agent, int runtime_fd, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(runtime_fd, API_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return pi_fail(err, errno, "%s/agent.lock", agent->paths.runtime);
+        return pi_fail(err, errno, "%s/" API_LOCK_NAME, agent->paths.runtime);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         char pid[16] = "";
         if (pread(fd, pid, sizeof pid - 1, 0) < 0)
@@ -218,8 +224,8 @@ static int take_lock(const struct agent *agent, int runtime_fd, int *ret_fd, str
                          "an agent is running already (process %s): piagent agent status shows it", pid);
     }
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d", (int)getpid()) < 0)
-        return pi_fail(err, errno, "%s/agent.lock", agent->paths.runtime);
-    *ret_fd = pi_steal_fd(&fd);
+        return pi_fail(err, errno, "%s/" API_LOCK_NAME, agent->paths.runtime);
+    agent->lock_fd = pi_steal_fd(&fd);
     return 0;
 }
 
@@ -252,7 +258,7 @@ static int take_machines(const struct agent *agent, struct pi_error *err)
     return 0;
 }
 
-static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
+static int start(struct agent *agent, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
     if (r < 0 || (r = pi_boot_id(agent->boot_id, err)) < 0)
@@ -263,7 +269,7 @@ static int start(struct agent *agent, int *ret_lock, struct pi_error *err)
     if (runtime_fd < 0)
         return runtime_fd;
     if ((r = service_take(agent->paths.runtime, API_SOCKET_NAME, &agent->service, err)) < 0 ||
-        (r = take_lock(agent, runtime_fd, ret_lock, err)) < 0)
+        (r = take_lock(agent, runtime_fd, err)) < 0)
         return r;
     pi_auto_close int control_fd = control_socket(agent, err);
     if (control_fd < 0)
@@ -311,8 +317,12 @@ static void finish(struct agent *agent)
 
 static void on_signal(uv_signal_t *handle, int number)
 {
+    struct agent *agent = handle->data;
     agent_log("SIG%s: the agent stops, guests run on", sigabbrev_np(number));
-    uv_stop(handle->loop);
+    if (agent->service.notify_fd < 0)
+        agent_stop(agent);
+    else /* a service manager starts the next one, which followers wait for */
+        uv_stop(handle->loop);
 }
 
 /* What still has a handle now would leak: timers and watches were freed by their owners. */
@@ -353,8 +363,7 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
     uv_prepare_t prepare;
     uv_signal_t signals[2];
     static const int numbers[2] = {SIGTERM, SIGINT};
-    pi_auto_close int lock = -1;
-    int r = start(agent, &lock, err);
+    int r = start(agent, err);
     report_ready(ready_fd, r, err);
     tell_started(agent, r, err);
     if (r == 0) {
@@ -363,12 +372,14 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
         uv_prepare_start(&prepare, on_prepare);
         for (int i = 0; i < 2; i++) {
             uv_signal_init(&agent->loop, &signals[i]);
+            signals[i].data = agent;
             uv_signal_start(&signals[i], on_signal, numbers[i]);
         }
         agent_log("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
                   agent->seed_port.port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
         service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
+        agent_undo_creations(agent, "the agent was stopped while it was being created");
     }
     finish(agent);
     uv_walk(&agent->loop, close_handle, NULL);
@@ -392,7 +403,8 @@ static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
 
 int agent_main(int argc, char **argv)
 {
-    struct agent agent = {.instances_fd = -1,
+    struct agent agent = {.lock_fd = -1,
+                          .instances_fd = -1,
                           .imds_socket_fd = -1,
                           .started_ms = pi_realtime_ms(),
                           .service = SERVICE_NONE,
@@ -409,6 +421,7 @@ int agent_main(int argc, char **argv)
         raise_limits();
         r = run(&agent, ready_fd, &err);
         uv_loop_close(&agent.loop);
+        pi_close_p(&agent.lock_fd);
     }
     if (r < 0)
         fprintf(stderr, "piagent: %s\n", err.text);

@@ -41,6 +41,7 @@ struct agent {
     char boot_id[PI_BOOT_ID_LENGTH + 1];
     char *program; /* this executable, for workers */
     uint64_t started_ms;
+    int lock_fd;      /* API_LOCK_NAME */
     int instances_fd; /* the folder of all instances */
 
     struct imds_registry *registry;
@@ -78,6 +79,9 @@ uint64_t agent_running(const struct agent *agent);
 /* What "systemctl status" shows beside the agent. */
 void agent_tell_status(const struct agent *agent);
 
+/* Ends the loop, and says in the lock's file that this was asked for. */
+void agent_stop(struct agent *agent);
+
 /* Answers one request of the control API (routes.c). */
 void agent_route(struct api_call *call, void *user);
 
@@ -85,6 +89,9 @@ void agent_route(struct api_call *call, void *user);
 int agent_watch_sleep(struct agent *agent, struct pi_error *err);
 /* How long the host slept since this was last asked; pure. 0 at the first time. */
 uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms);
+
+/* Gives up each creation under way; its followers are told why (create.c). */
+void agent_undo_creations(struct agent *agent, const char *why);
 
 /* Reads every instance's folder and takes over what runs (adopt.c). */
 int agent_adopt_all(struct agent *agent, struct pi_error *err);

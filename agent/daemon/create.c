@@ -144,6 +144,24 @@ static void creation_failed(struct instance *instance, const struct pi_error *er
         instance_detach(instance);
 }
 
+bool instance_is_being_created(const struct instance *instance)
+{
+    return instance->record.state == VM_CREATED && !instance->ghost;
+}
+
+void agent_undo_creations(struct agent *agent, const char *why)
+{
+    struct instance *instance = LIST_FIRST(&agent->instances);
+    struct pi_error err;
+    pi_refuse(&err, PI_AGENT, "%s", why);
+    while (instance) {
+        struct instance *next = LIST_NEXT(instance, entry);
+        if (instance_is_being_created(instance))
+            creation_failed(instance, &err);
+        instance = next;
+    }
+}
+
 static void no_progress(const json_t *line, void *user)
 {
     (void)line;

@@ -125,6 +125,7 @@ void instance_let_go(struct instance *instance);
 /* create.c */
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
+bool instance_is_being_created(const struct instance *instance);
 /* Removes all of it from the disk, or nothing; it must not be running. What creates it is stopped. */
 int instance_remove(struct instance *instance, struct pi_error *err);
 

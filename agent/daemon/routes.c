@@ -30,11 +30,35 @@ static void get_agent(struct agent *agent, struct api_call *call)
     api_reply(call, 200, api_write(agent, &view));
 }
 
+/* Stopping would undo it. */
+static int refuse_creation(const struct agent *agent, struct pi_error *err)
+{
+    const struct instance *instance;
+    LIST_FOREACH(instance, &agent->instances, entry)
+    if (instance_is_being_created(instance))
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "%s is being created: wait for it, undo it with piagent rm %s, or stop the agent all the same, "
+            "which undoes it, with: piagent agent stop --force",
+            instance->record.spec.name, instance->record.spec.name);
+    return 0;
+}
+
 static void stop_agent(struct agent *agent, struct api_call *call)
 {
+    struct api_agent_stop how = {0};
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    int r = body ? pi_fields_read(api_agent_stop_fields, body, false, &how, &err) : -EINVAL;
+    if (r == 0 && !how.force)
+        r = refuse_creation(agent, &err);
+    if (r < 0) {
+        api_reply_error(call, &err);
+        return;
+    }
     agent_log("asked to stop: guests run on");
     api_reply(call, 200, json_object());
-    uv_stop(&agent->loop);
+    agent_stop(agent);
 }
 
 /* Checked already: check_query(). */

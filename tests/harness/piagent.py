@@ -205,7 +205,7 @@ class User:
                 [" ".join(words) for pid, words in self.processes().items() if pid != agent])
 
     def agent_pid(self):
-        return int((self.runtime / "agent.lock").read_text())
+        return int((self.runtime / "agent.lock").read_text().split()[0])
 
     def tell_fake(self, name, rules):
         """Changes what a machine's fake QEMU does, from now on; a running one reads it at once."""
