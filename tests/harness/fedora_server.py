@@ -15,7 +15,7 @@ The links in the index are Fedora's own, so a client that does not replace their
 fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
 checksum, keys, metalink, front: the redirector, image: the mirror, image2: the other one, archive): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
 silence), hold (half, then silence until the faults are others), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
-stranger (signed by a key that no one pinned). The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
+stranger (signed by a key that no one pinned); a wrong keys file holds that stranger's key. The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
 forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests,
 GET /ranges the ranges of images that were asked for.
 """
@@ -287,7 +287,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.fedora.control(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
             self.send_bytes(b"", None)
         elif self.path == "/fedora.gpg":
-            self.send_bytes(self.fedora.signer("own").public, "keys")
+            # Not just its last byte: GnuPG 2.4 takes a key whose self-signature is broken, and the fingerprint is still right.
+            wrong = self.fedora.faults.get("keys") == "wrong"
+            self.send_bytes(self.fedora.signer("stranger" if wrong else "own").public, "keys")
         elif self.path.startswith("/metalink"):
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
             self.send_bytes(self.fedora.metalink(query.get("path", "")), "metalink")
