@@ -51,8 +51,10 @@ const struct pi_field api_create_fields[] = {
     LIST(api_create, ssh_keys, .help = "public key lines"),
     STRING(api_create, user_data, .help = "the file's text (UTF-8, no NUL)"),
     FLAG(api_create, user_data_unchecked, .help = "take it although it has errors"),
-    LIST(api_create, environment,
-         .help = "NAME=VALUE for the image's fetch: where Fedora's files and proxies are for this user"),
+    LIST(
+        api_create, environment,
+        .help =
+            "NAME=VALUE for the image's fetch: PIAGENT_FEDORA_..., proxies and certificates; no other variable"),
     {0},
 };
 

@@ -13,9 +13,11 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/environ.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
+#include "agent/image/sources.h"
 
 #define PATIENCE_MS  5000u  /* then it is said that something is waited for */
 #define CONFLICT_MS  10000u /* for an agent that somebody else has started to come up */
@@ -177,12 +179,16 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
     pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
     off_t log_from = lseek(log_fd, 0, SEEK_END); /* what an agent before this one said is not why */
     cli_own_program(program);
-    unsetenv("NOTIFY_SOCKET"); /* this command's, which waits for no agent */
+    pi_auto_strv struct pi_strv environment = {0};
+    if (pi_environ_add(pi_environ_is_common, &environment) < 0 ||
+        pi_environ_add(image_sources_is_setting, &environment) < 0)
+        return pi_fail(err, ENOMEM, "cannot start the agent");
     pid_t pid;
     const struct pi_spawn how = {
         .argv = (const char *const[]){program, "agent", "--ready-fd", "3", NULL},
         .fds = (const int[]){-1, log_fd, log_fd, writer},
         .fd_count = 4,
+        .environ_ = (const char *const *)environment.items,
         .new_session = true,
     };
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)

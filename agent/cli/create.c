@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/environ.h"
 #include "agent/base/text.h"
 #include "agent/cli/user_data.h"
 #include "agent/cli/words.h"
 #include "agent/image/checksum.h"
 #include "agent/image/ref.h"
+#include "agent/image/sources.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/validate.h"
@@ -134,20 +136,6 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
     return 0;
 }
 
-/* The agent has the environment of the command that started it; where images come from is this one's to say.
- */
-static int add_environment(struct api_create *ret, struct pi_error *err)
-{
-    static const char *const prefixes[] = {
-        "PIAGENT_FEDORA_", "http_proxy=", "https_proxy=",    "HTTPS_PROXY=",   "all_proxy=",   "ALL_PROXY=",
-        "no_proxy=",       "NO_PROXY=",   "CURL_CA_BUNDLE=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
-    for (char **variable = environ; *variable; variable++)
-        for (size_t i = 0; i < PI_ARRAY_SIZE(prefixes); i++)
-            if (pi_starts_with(*variable, prefixes[i]) && pi_strv_add(&ret->environment, *variable) < 0)
-                return pi_fail(err, ENOMEM, "environment");
-    return 0;
-}
-
 /* What JSON cannot hold, the agent cannot be told. */
 static int check_utf8(const struct api_create *request, struct pi_error *err)
 {
@@ -185,10 +173,12 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         .user_data_unchecked = options->user_data_unchecked,
     };
     int r = pi_name_check(name, err);
-    if (r == 0)
-        r = add_environment(ret, err);
     if (r < 0)
         return r;
+    /* The agent has the environment of the command that started it; where images come from is this one's to
+     * say. */
+    if (pi_environ_add(image_sources_is_setting, &ret->environment) < 0)
+        return pi_fail(err, ENOMEM, "environment");
     char digest[IMAGE_SHA256_LENGTH + 1];
     if (options->image_sha256 && image_sha256_parse(options->image_sha256, digest) < 0)
         return pi_refuse(err, PI_USAGE, "--image-sha256: '%.80s' is not a SHA-256: 64 hexadecimal digits",

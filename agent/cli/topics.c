@@ -58,6 +58,10 @@ static const struct cli_topic environment = {
             {"PIAGENT_FEDORA_STALL_S", "seconds after which a server that sends nothing is left"},
             {"https_proxy, http_proxy, all_proxy, no_proxy", "proxies, as curl takes them"},
             {"CURL_CA_BUNDLE, SSL_CERT_FILE", "the certificates that servers are checked with"},
+            {"PIAGENT_PASS_ENVIRONMENT",
+             "names of variables, with spaces between them, that the agent, its workers and QEMU are given; else these "
+             "get PATH, LD_LIBRARY_PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LANGUAGE, LC_..., TZ and XDG_..._HOME, "
+             "XDG_RUNTIME_DIR, and what fetches images the variables above"},
             {"XDG_DATA_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME, XDG_RUNTIME_DIR",
              "where files are, see piagent help files; folders of another user's, as sudo -E leaves them, are "
              "refused"},

@@ -11,10 +11,12 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/environ.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
+#include "agent/image/sources.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -58,6 +60,20 @@ static int make_mac(char **ret)
     int r = pi_random_bytes(b, sizeof b);
     /* QEMU's own prefix, locally administered. */
     return r < 0 ? r : asprintf(ret, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]) < 0 ? -ENOMEM : 0;
+}
+
+/* What the fetch of the image is told: the request's settings, then the agent's own. */
+static int complete_environment(struct pi_strv *environment, struct pi_error *err)
+{
+    for (size_t i = 0; i < environment->count; i++)
+        if (!image_sources_is_setting(environment->items[i]))
+            return pi_refuse(
+                err, PI_USAGE,
+                "environment: '%.80s' is not NAME=VALUE of a variable that says where images come "
+                "from: PIAGENT_FEDORA_..., proxies and certificates",
+                environment->items[i]);
+    int r = pi_environ_add(image_sources_is_setting, environment);
+    return r < 0 ? pi_fail(err, -r, "environment") : 0;
 }
 
 static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi_error *err)
@@ -344,6 +360,8 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
     struct pi_error ignored;
     record.created_ms = pi_realtime_ms();
     int r = fill_spec(request, &record.spec, err);
+    if (r == 0)
+        r = complete_environment(&request->environment, err);
     if (r == 0)
         r = check_seed(request, &record.spec, err);
     if (r == 0 && (r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0)

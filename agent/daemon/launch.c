@@ -11,6 +11,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/environ.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/kvm.h"
@@ -239,12 +240,16 @@ static int spawn(struct instance *instance, struct pi_strv *argv, const int sock
                                    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (log < 0)
         return pi_fail(err, errno, "cannot write %s", QEMU_LOG);
+    pi_auto_strv struct pi_strv environment = {0};
+    if (pi_environ_add(pi_environ_is_common, &environment) < 0)
+        return pi_fail(err, ENOMEM, "cannot start %s", argv->items[0]);
     pid_t pid;
     int port_fd = instance->agent->seed_port.hold_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
                            .fds =
                                (int[]){-1, log, log, [QMP_FD] = sockets[0], sockets[1], sockets[2], port_fd},
                            .fd_count = instance->record.spec.isolate ? SEED_PORT_FD : SEED_PORT_FD + 1,
+                           .environ_ = (const char *const *)environment.items,
                            .new_session = true,
                            .before = remember,
                            .user = instance};

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/environ.h"
 #include "agent/base/lines.h"
 #include "agent/base/proc.h"
 
@@ -100,27 +101,6 @@ static void on_ended(void *user)
     worker_free(worker);
 }
 
-static bool is_set(const struct pi_strv *environment, const char *setting)
-{
-    size_t name = strcspn(setting, "=");
-    for (size_t i = 0; i < environment->count; i++)
-        if (!strncmp(environment->items[i], setting, name) && environment->items[i][name] == '=')
-            return true;
-    return false;
-}
-
-/* Each name once: of two settings getenv() finds the first, a shell the last. */
-static int join_environment(const struct pi_strv *first, struct pi_strv *ret)
-{
-    int r = 0;
-    for (size_t i = 0; first && r == 0 && i < first->count; i++)
-        r = pi_strv_add(ret, first->items[i]);
-    for (char **own = environ; r == 0 && *own; own++)
-        if (!first || !is_set(first, *own))
-            r = pi_strv_add(ret, *own);
-    return r;
-}
-
 int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
                  const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err)
 {
@@ -136,7 +116,11 @@ int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const s
     *worker = (struct worker){.handler = *handler, .user = user, .pidfd = -1, .out_fd = ends[0]};
     worker->lines.partial.max = 64 << 10;
     pi_auto_strv struct pi_strv env = {0};
-    int r = join_environment(environment, &env);
+    int r = 0;
+    for (size_t i = 0; environment && r == 0 && i < environment->count; i++)
+        r = pi_strv_add(&env, environment->items[i]);
+    if (r == 0)
+        r = pi_environ_add(pi_environ_is_common, &env);
     if (r < 0)
         pi_fail(err, -r, "cannot start a worker");
     struct pi_spawn how = {.argv = argv,

@@ -21,8 +21,8 @@ struct worker_handler {
 };
 
 /* Starts argv (argv[0] is an absolute path); it gets SIGTERM when the agent ends. Its standard error goes to
- * error_fd (borrowed). environment, where not NULL, holds NAME=VALUE texts that take the place of this
- * process's own. */
+ * error_fd (borrowed). It gets the settings that every child gets (agent/base/environ.h), and before them
+ * those of environment, "NAME=VALUE" each, if that is not NULL. */
 int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
                  const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err);
 

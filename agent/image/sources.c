@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/environ.h"
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
@@ -203,6 +204,14 @@ void image_sources_done(struct image_sources *sources)
 {
     pi_fields_done(fields, sources);
     free(pi_steal(sources->keys_dir));
+}
+
+bool image_sources_is_setting(const char *setting)
+{
+    static const char *const names[] = {"PIAGENT_FEDORA_*", "http_proxy",    "https_proxy",  "HTTPS_PROXY",
+                                        "all_proxy",        "ALL_PROXY",     "no_proxy",     "NO_PROXY",
+                                        "CURL_CA_BUNDLE",   "SSL_CERT_FILE", "SSL_CERT_DIR", NULL};
+    return setting[strcspn(setting, "=")] == '=' && pi_environ_is_named(setting, names);
 }
 
 char *image_sources_rewrite(const char *base, const char *link)

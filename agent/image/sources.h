@@ -50,6 +50,10 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
 void image_sources_done(struct image_sources *sources);
 #define pi_auto_image_sources __attribute__((cleanup(image_sources_done)))
 
+/* Whether a setting of the environment ("NAME=VALUE") says where images come from, or how they are reached:
+ * the variables above, proxies and certificates. */
+bool image_sources_is_setting(const char *setting);
+
 /* A link of the index with IMAGE_DOWNLOAD_URL at its start replaced by base; other links as they are.
  * Allocated; NULL without memory. */
 char *image_sources_rewrite(const char *base, const char *link);

@@ -62,6 +62,7 @@ class User:
         self.env = {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
                     "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm",
+                    "PIAGENT_PASS_ENVIRONMENT": "FAKE_QEMU, FAULTS, LD_PRELOAD, ASAN_OPTIONS, TSAN_OPTIONS, UBSAN_OPTIONS",
                     **{name: f"log_path={self.home}/sanitizer" for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")},
                     **environment}
 

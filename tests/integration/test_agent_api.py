@@ -115,6 +115,8 @@ def test_the_command_is_what_qemu_runs_with(user, machine):
     ("POST", "/v1/instances", {"name": "new", "cpus": 65}, 400, "usage", "cpus"),
     ("POST", "/v1/instances", {"name": "new", "memory_mib": 1 << 62}, 400, "usage", "memory"),
     ("POST", "/v1/instances", {"name": "new", "user": "root; rm"}, 400, "usage", "user"),
+    *(("POST", "/v1/instances", {"name": "new", "environment": ["NO_PROXY=*", setting]}, 400, "usage", f"environment: '{setting}'")
+      for setting in ("LD_PRELOAD=/tmp/x.so", "PATH=/tmp", "PIAGENT_PASS_ENVIRONMENT=X", "https_proxy", "")),
     ("POST", "/v1/instances", {"name": "new", "password_hash": "secret"}, 400, "usage", "hash"),
     ("POST", "/v1/instances", {"name": "new", "ssh_keys": ["ssh-rsa !"]}, 400, "usage", "key"),
     ("POST", "/v1/instances", {"name": "new", "user_data": "#cloud-config\na: [\n"}, 400, "usage", "line"),

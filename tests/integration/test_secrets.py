@@ -88,6 +88,23 @@ def check(user, watch, shown):
     return secrets
 
 
+def names_of(pid):
+    return {setting.partition(b"=")[0].decode() for setting in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]}
+
+
+def test_what_lives_on_has_a_short_environment(user):
+    user.env |= {"AWS_SECRET_ACCESS_KEY": TOKEN, "SSH_AUTH_SOCK": "/tmp/none", "https_proxy": f"http://me:{TOKEN}@127.0.0.1:9",
+                 "LC_TIME": "C.UTF-8"}
+    user.boot("box", boot_sectors.deaf(user.home), isolate=True)
+    qemu, network = user.status("box")["pid"], [pid for pid, words in user.processes().items() if words[1:2] == ["isolated"]]
+    agent = user.agent_pid()
+    for pid in (agent, qemu, *network):
+        names = names_of(pid)
+        assert names >= {"PATH", "HOME", "XDG_RUNTIME_DIR", "LC_TIME"} and not names & {"AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "TERM"}
+        assert ("https_proxy" in names) == (pid == agent)
+    assert network
+
+
 def end(user, terminal, secrets):
     terminal.sendcontrol("]")
     terminal.expect(pexpect.EOF)

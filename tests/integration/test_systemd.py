@@ -2,6 +2,7 @@
 """Under a real systemd: the units that are installed, QEMU in scopes of its own, limits, and a systemd that hangs."""
 
 import os
+import pathlib
 import signal
 import time
 
@@ -15,7 +16,7 @@ DEAF = ["--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", 
 
 @pytest.fixture
 def user():
-    with User() as user:
+    with User(AWS_SECRET_ACCESS_KEY="secret") as user:
         yield user
 
 
@@ -38,6 +39,8 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
     assert systemd.show("piagent.service", "StatusText").startswith("1 machines run;")
     assert systemd.show("piagent.service", "WatchdogUSec") == "1min"
     assert is_scope_of("pi", systemd.unit_of(pid))
+    environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    assert f"HOME={user.home}".encode() in environment and b"AWS_SECRET" not in environment and b"NOTIFY_SOCKET" not in environment
 
     # One that finds no manager to ask for a scope stays in the unit, and is no part of its end.
     private = user.home / "run/systemd/private"

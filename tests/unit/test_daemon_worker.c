@@ -173,16 +173,18 @@ static void output_that_a_grandchild_keeps_open_is_not_waited_for(void **state)
     assert_true(pi_monotonic_ms() - begin < 10000);
 }
 
-static void worker_sees_what_was_set_for_it_first(void **state)
+static void worker_gets_a_short_environment_and_first_what_was_set_for_it(void **state)
 {
     struct seen *seen = *state;
-    char item[] = "PI_TEST=ours";
-    char *items[] = {item, NULL};
-    setenv("PI_TEST", "theirs", 1);
-    setenv("PI_OTHER", "kept", 1);
-    start(seen, "echo \"{\\\"a\\\": \\\"$PI_TEST $PI_OTHER\\\"}\"", &(struct pi_strv){items, 1});
+    char language[] = "LANG=ours", own[] = "PI_OWN=too";
+    char *items[] = {language, own, NULL};
+    setenv("LANG", "theirs", 1);
+    setenv("TZ", "kept", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "left out", 1);
+    start(seen, "echo \"{\\\"a\\\": \\\"$LANG $PI_OWN $TZ$AWS_SECRET_ACCESS_KEY\\\"}\"",
+          &(struct pi_strv){items, 2});
     assert_true(loop_run_until(&seen->loop, &seen->done));
-    assert_string_equal(json_string_value(json_object_get(seen->line, "a")), "ours kept");
+    assert_string_equal(json_string_value(json_object_get(seen->line, "a")), "ours too kept");
 }
 
 static void cancelled_worker_is_told_and_not_heard_of_again(void **state)
@@ -226,7 +228,7 @@ int main(void)
         TEST(lines_that_are_not_json_are_passed_over),
         TEST(much_output_right_before_the_end_is_not_lost),
         TEST(output_that_a_grandchild_keeps_open_is_not_waited_for),
-        TEST(worker_sees_what_was_set_for_it_first),
+        TEST(worker_gets_a_short_environment_and_first_what_was_set_for_it),
         TEST(cancelled_worker_is_told_and_not_heard_of_again),
         TEST(program_that_cannot_be_started_is_said),
     };
