@@ -28,6 +28,16 @@ struct stop_options {
     bool force;
 };
 
+/* By the process, not by the time at which it started: the host's clock can have been set since. */
+static const char *up_time(pid_t pid, char buf[32])
+{
+    struct pi_identity id;
+    if (pi_identify(pid, &id, NULL) < 0)
+        return "-";
+    uint64_t started_ms = id.start_ticks * 1000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    return pi_duration_format(pi_clock_ns(CLOCK_BOOTTIME) / 1000000u - started_ms, buf);
+}
+
 static int print_agent(const json_t *reply, struct pi_error *err)
 {
     struct api_agent agent = {0};
@@ -36,8 +46,7 @@ static int print_agent(const json_t *reply, struct pi_error *err)
     if (r == 0)
         printf("piagent %s, process %" PRIu64 ", up %s\n"
                "%" PRIu64 " machine%s, %" PRIu64 " running; seeds at 127.0.0.1:%" PRIu64 "; state in %s\n",
-               agent.version ? agent.version : "-", agent.pid,
-               pi_duration_format(pi_realtime_ms() - agent.started_ms, up), agent.instances,
+               agent.version ? agent.version : "-", agent.pid, up_time((pid_t)agent.pid, up), agent.instances,
                agent.instances == 1 ? "" : "s", agent.running, agent.imds_port,
                agent.state_folder ? agent.state_folder : "-");
     api_done(agent, &agent);

@@ -14,13 +14,17 @@
 
 #define ESCAPE    0x1d /* Ctrl-] */
 #define INPUT_MAX 65536
+#define SEND_MAX  4096 /* in one request: less than the agent holds for a guest, so that it fits sooner */
+#define AGAIN_MS  200
 #define DRAIN_MS  2000 /* for the console's last bytes after the machine's end */
 
 struct console {
     struct cli_follow *follow;
     struct api_transfer *output, *input;
-    struct pi_buf keys; /* typed and not yet sent: one request at a time keeps their order */
-    bool typing;        /* standard input has not ended */
+    struct pi_buf keys;  /* typed and not yet taken: one request at a time keeps their order */
+    size_t under_way;    /* of them, in the request */
+    uint64_t refused_ms; /* when the agent had no room for them, or the machine no console yet; 0 = it had */
+    bool typing;         /* standard input has not ended */
     bool detached;
     bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
     int result;                    /* of input or output, where it failed for good */
@@ -65,7 +69,13 @@ static void on_input_done(int result, const struct pi_error *err, void *user)
 {
     struct console *console = user;
     console->input = NULL;
+    if (result < 0 && err->kind == PI_CONFLICT) {
+        console->refused_ms = pi_monotonic_ms();
+        return;
+    }
     /* Keys that were under way to an agent that is gone are lost with it. */
+    pi_buf_consume(&console->keys, console->under_way);
+    console->refused_ms = 0;
     if (result < 0 && err->kind != PI_AGENT) {
         console->result = result;
         console->error = *err;
@@ -87,13 +97,13 @@ static int send_keys(struct console *console, struct pi_error *err)
 {
     char path[PI_NAME_MAX + 80];
     const struct api_sink sink = {.done = on_input_done, .user = console};
-    if (console->input || !console->keys.size)
+    if (console->input || !console->keys.size ||
+        (console->refused_ms && pi_monotonic_ms() < console->refused_ms + AGAIN_MS))
         return 0;
+    console->under_way = console->keys.size < SEND_MAX ? console->keys.size : SEND_MAX;
     snprintf(path, sizeof path, "/v1/instances/%s/console", console->follow->view.name);
-    int r = api_client_start(console->follow->agent->client, "POST", path, console->keys.data,
-                             console->keys.size, &sink, &console->input, err);
-    console->keys.size = 0;
-    return r;
+    return api_client_start(console->follow->agent->client, "POST", path, console->keys.data,
+                            console->under_way, &sink, &console->input, err);
 }
 
 static void take_keys(struct console *console)
@@ -139,7 +149,8 @@ static void done(struct console *console)
 static int step(struct console *console, struct pi_error *err)
 {
     struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
-    bool room = console->typing && console->keys.size < INPUT_MAX;
+    /* A terminal is always read, because of Ctrl-]. */
+    bool room = console->typing && (console->raw || console->keys.size < INPUT_MAX);
     int r = cli_follow_step(console->follow, &keys, room, err);
     /* Asked again, because libcurl does not tell of a pipe that its writer has closed. */
     if (r == 0 && room && poll(&keys, 1, 0) > 0)

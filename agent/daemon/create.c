@@ -289,7 +289,9 @@ static int fetch(struct instance *instance, struct pi_error *err)
 static int check_host(struct instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
-    int r = check_memory(&instance->record.spec, err);
+    int r = instance_check_sockets(instance, err);
+    if (r == 0)
+        r = check_memory(&instance->record.spec, err);
     if (r == 0)
         r = instance_check_ports(instance, err);
     if (r == 0)

@@ -154,6 +154,8 @@ bool instance_network_lingers(const struct instance *instance);
 int instance_check_files(const struct instance *instance, struct pi_error *err);
 /* QEMU's argv as a start would use it now. */
 int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
+/* PI_HOST if the name is too long for QEMU's sockets in the runtime folder. */
+int instance_check_sockets(const struct instance *instance, struct pi_error *err);
 void instance_clean_sockets(struct instance *instance);
 /* Keeps only the end of what QEMU has printed, where that has become more than 1 MiB. */
 void instance_trim_log(struct instance *instance);

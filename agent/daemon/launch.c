@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
@@ -35,6 +36,19 @@
 static void socket_name(const struct instance *instance, const char *suffix, char ret[96])
 {
     snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffix);
+}
+
+int instance_check_sockets(const struct instance *instance, struct pi_error *err)
+{
+    const char *runtime = instance->agent->paths.runtime, *name = instance->record.spec.name;
+    size_t taken = strlen(runtime) + strlen("/.console"), max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    if (taken + strlen(name) <= max)
+        return 0;
+    return pi_refuse(
+        err, PI_HOST,
+        "the name %s is too long for the path of a socket in %s, which leaves room for %zu characters: choose a "
+        "shorter name, or set XDG_RUNTIME_DIR to a shorter folder",
+        name, runtime, max > taken ? max - taken : 0);
 }
 
 void instance_clean_sockets(struct instance *instance)

@@ -5,8 +5,8 @@
  * names of the real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
  *
  * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp and console, and the folder in
- * -smbios file=. Its guest says hello on the console when it first runs, reads what is typed and answers
- * nothing, and powers off at the first system_powerdown.
+ * -smbios file=. Its guest says hello on the console when it first runs, writes what is typed into the file
+ * "typed" in the instance's folder and answers nothing, and powers off at the first system_powerdown.
  *
  * What to do comes from the file "fake-qemu" in the instance's folder, else from the variable FAKE_QEMU:
  * words between spaces or line ends. It is read at the start and at each SIGUSR1; what was read before is
@@ -335,10 +335,21 @@ static void read_monitor(void)
         size = 0;
 }
 
+static void keep_typed(const char *bytes, size_t size)
+{
+    char path[sizeof folder + 8];
+    snprintf(path, sizeof path, "%s/typed", folder);
+    FILE *file = fopen(path, "a");
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
+        end(1);
+}
+
 static void read_console(void)
 {
-    char bytes[512];
+    char bytes[4096];
     ssize_t n = recv(console.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n > 0)
+        keep_typed(bytes, (size_t)n);
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         hang_up(&console);
 }

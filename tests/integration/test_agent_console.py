@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import termios
+import threading
 import time
 
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, PIAGENT, User, wait_for
+from piagent import CONFLICT, PIAGENT, User, fake_qemu, wait_for
 
 
 @pytest.fixture
@@ -91,6 +92,31 @@ def test_a_guest_that_does_not_read_is_not_typed_at_for_ever(user):
     assert "does not read" in answers[-1][1]["error"]["message"]
     user.do("pause", "deaf")
     user.wait_state("deaf", "paused", 10)
+
+
+def test_what_is_piped_into_a_console_waits_for_a_guest_that_reads_slowly():
+    sent, probe, answers = bytes(number * 7 % 251 for number in range(600_000)), "x" * 65536, []
+
+    def is_full():
+        answers.append(user.api("POST", "/v1/instances/slow/console", probe)[0])
+        return answers[-1] == 409
+    with User(**fake_qemu()) as user:
+        qemu = user.boot("slow", boot_sectors.deaf(user.home))["pid"]
+        typed = user.instances / "slow/typed"
+        os.kill(qemu, signal.SIGSTOP)
+        with subprocess.Popen([PIAGENT, "console", "slow"], env=user.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as viewer:
+            # More than all on the way to it can hold.
+            writer = threading.Thread(target=lambda: (viewer.stdin.write(sent), viewer.stdin.close()))
+            writer.start()
+            wait_for("the agent refuses more", is_full, 20)
+            assert viewer.poll() is None and writer.is_alive()
+            os.kill(qemu, signal.SIGCONT)
+            whole = len(sent) + answers.count(200) * len(probe)
+            wait_for("all of it is read", lambda: typed.exists() and typed.stat().st_size >= whole, 60)
+            viewer.terminate()
+            viewer.wait(20)
+            writer.join(20)
+        assert typed.read_bytes().replace(probe.encode(), b"") == sent
 
 
 @pytest.mark.parametrize("viewer", [["logs", "-f", "chatty"], ["console", "chatty"]], ids=lambda words: words[0])

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Bad input: one line that says what to do, the documented exit code, and nothing left behind."""
 
+import contextlib
 import fcntl
+import json
 import os
 import pathlib
+import re
+import select
 import shutil
 import socket
 import subprocess
+import threading
+import time
 
 import boot_sectors
 import pytest
@@ -213,6 +219,43 @@ def test_a_socket_path_that_is_too_long_is_refused():
         ordinary, user.env["XDG_RUNTIME_DIR"] = user.env["XDG_RUNTIME_DIR"], str(long)
         assert "XDG_RUNTIME_DIR" in user.refused(HOST, "ps")
         user.env["XDG_RUNTIME_DIR"] = ordinary
+
+
+def test_a_name_too_long_for_its_sockets_is_refused_before_anything_is_fetched():
+    with User() as user, socket.create_server(("127.0.0.1", 0)) as server:
+        long = user.home / ("x" * 30)
+        long.mkdir(mode=0o700)
+        user.env["XDG_RUNTIME_DIR"], user.runtime = str(long), long / "piagent"
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.qcow2"
+        said = user.refused(HOST, "run", "n" * 63, "--image", url, "--image-unverified", "-d")
+        assert f"the name {'n' * 63} is too long" in said and "XDG_RUNTIME_DIR" in said
+        assert not select.select([server], [], [], 0)[0]
+        most = int(re.search(r"room for (\d+) characters", said).group(1))
+        user.boot("n" * most, boot_sectors.deaf(user.home))
+        user.do("rm", "--force", "n" * most)
+        nothing_left(user)
+
+
+def test_how_long_the_agent_is_up_does_not_depend_on_the_hosts_clock():
+    tomorrow = {"version": "1", "pid": os.getpid(), "started_ms": int((time.time() + 86400) * 1000), "instances": 0, "running": 0,
+                "imds_port": 1, "state_folder": "/x"}
+    body = json.dumps(tomorrow).encode()
+
+    def answer(server):
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as client:
+                    client.recv(65536)
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                                   b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    with User() as user, socket.socket(socket.AF_UNIX) as server:
+        user.runtime.mkdir(mode=0o700)
+        server.bind(str(user.runtime / "agent.sock"))
+        server.listen()
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        up = re.search(r"up (\S+)\n", user.do("agent", "status")).group(1)
+        assert re.fullmatch(r"(\d+ms|[\d.]+s|\d+m\d+s|\d+h\d+m)", up), up
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_second_agent_with_other_sockets_leaves_the_machines_alone(disk):

@@ -166,6 +166,9 @@ def test_the_users_own_configuration_redirects_nothing(user):
 
 
 def test_the_users_identities_and_terminal_settings_are_kept(user):
+    long = user.home / ("r" * 40)  # no room for the socket of a shared connection
+    long.mkdir(mode=0o700)
+    user.env["XDG_RUNTIME_DIR"], user.runtime = str(long), long / "piagent"
     make(user, "a")
     odd = user.home / 'my "own" 100%% key'
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(odd).replace("%%", "%")], check=True)
@@ -175,6 +178,7 @@ def test_the_users_identities_and_terminal_settings_are_kept(user):
     with sshd(user, "a"):
         shutil.copy(str(odd).replace("%%", "%") + ".pub", user.home / "sshd-a/keys")  # the only one that lets in
         assert user.ssh("a", "echo $KEPT_SET, $KEPT_SENT") == "two words, sent"
+        assert not list(user.runtime.glob("*.ssh"))
         assert user.call("ssh", "-o", "SetEnv=KEPT_SET=given", "a", "--", "echo $KEPT_SET").stdout == "given\n"
         assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
         own_configuration(user, "Nonsense yes\n")
