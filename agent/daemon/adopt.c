@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,14 +16,25 @@
 #include "agent/daemon/instance.h"
 #include "agent/vm/argv.h"
 
-/* Whether the process has QEMU's option for that file; negative where there is nothing to look with. One that
- * has ended or may not be looked at is not this user's QEMU. */
+/* Any user can write any command line. (proc_pid_status(5): the first number of "Uid" is the real user.) */
+static bool is_of_this_user(const struct pi_buf *status)
+{
+    const char *uid = status->data ? strstr(status->data, "\nUid:\t") : NULL;
+    return uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == getuid();
+}
+
+/* Whether the process is this user's and has QEMU's option for that file; negative where there is nothing to
+ * look with. One that has ended or may not be looked at is not this user's QEMU. */
 static int is_qemu_of(const char *pid, const char *smbios)
 {
-    pi_auto_buf struct pi_buf argv = {0};
+    pi_auto_buf struct pi_buf argv = {0}, status = {0};
     int r = pi_proc_read(pid, "cmdline", &argv);
+    if (r == 0)
+        r = pi_proc_read(pid, "status", &status);
     if (r < 0)
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : 0;
+    if (!is_of_this_user(&status))
+        return 0;
     for (const char *arg = argv.data; arg < argv.data + argv.size; arg += strlen(arg) + 1)
         if (pi_starts_with(arg, "file=") && !strcmp(arg + strlen("file="), smbios))
             return 1;

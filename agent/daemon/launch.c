@@ -107,11 +107,21 @@ int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_erro
     return r < 0 ? r : build_argv(instance, accel, ret, err);
 }
 
+/* A forward keeps its port also while its machine does not run. */
+static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
+{
+    struct vm_forward forward;
+    for (size_t i = 0; i < spec->forwards.count; i++)
+        if (vm_forward_parse(spec->forwards.items[i], &forward, NULL) == 0 && forward.host_port == port)
+            return true;
+    return false;
+}
+
 static bool port_taken(uint16_t port, void *user)
 {
     const struct instance *self = user, *other;
     LIST_FOREACH(other, &self->agent->instances, entry)
-    if (other != self && other->record.spec.ssh_port == port)
+    if ((other != self && other->record.spec.ssh_port == port) || is_forwarded(&other->record.spec, port))
         return true;
     return port == self->agent->seed_port.port;
 }

@@ -216,6 +216,22 @@ def test_the_folder_under_tmp_and_all_in_it_is_its_users_alone(squatter):
     assert set(found.values()) == {(squatter.uid, 0o600)}, found
 
 
+def test_a_command_line_that_looks_like_a_machines_qemu_blocks_nothing(user):
+    machine(user)
+    user.do("kill", "box")
+    user.kill_agent()
+    (user.instances / "box/record.json").write_text("{")
+    looks = ["/usr/bin/python3", "-c", "import time; time.sleep(300)", f"type=1,file={user.instances}/box/smbios.bin",
+             f"file={user.instances}/box/smbios.bin"]
+    with subprocess.Popen(looks, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/") as other:
+        try:
+            assert user.state("box") == "lost"
+            user.do("rm", "box")
+        finally:
+            other.kill()
+    assert user.ps() == []
+
+
 def homes(user, owner):
     """What a user's environment names, and all that is in there."""
     for folder in (user.home, *user.home.rglob("*")):
