@@ -21,6 +21,9 @@
 #include "agent/base/paths.h"
 #include "agent/base/text.h"
 
+#define LINE_BYTES  256 /* of what a program said, in a message */
+#define WORDS_BYTES 600
+
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -212,14 +215,39 @@ int pi_signal(int pidfd, int signal)
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-static void last_line(const struct pi_buf *output, char *text, size_t size)
+/* The next line that is not empty, cleaned for people; false after the last one. */
+static bool next_line(const char **at, const char *end, char *text, size_t size)
 {
-    const char *begin = output->data ? output->data : "", *end = begin + output->size, *start;
-    while (end > begin && (end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    for (start = end; start > begin && start[-1] != '\n'; start--)
-        ;
-    pi_text_clean(start, (size_t)(end - start), text, size);
+    while (*at < end && (**at == '\n' || **at == ' '))
+        ++*at;
+    if (*at == end)
+        return false;
+    const char *newline = memchr(*at, '\n', (size_t)(end - *at)), *stop = newline ? newline : end;
+    pi_text_clean(*at, (size_t)(stop - *at), text, size);
+    *at = stop;
+    return true;
+}
+
+/* Programs say why in their first line (qemu-img) or in their last one (a traceback): all lines where they
+ * fit into text, else these two. */
+static void last_words(const struct pi_buf *output, char *text, size_t size)
+{
+    const char *at = output->data ? output->data : "", *end = at + output->size;
+    char line[LINE_BYTES], first[LINE_BYTES] = "";
+    size_t used = 0;
+    bool cut = false;
+    text[0] = '\0';
+    if (output->size == output->max) /* its beginning was given up, in the middle of a line */
+        (void)next_line(&at, end, line, sizeof line);
+    while (next_line(&at, end, line, sizeof line)) {
+        if (!used)
+            snprintf(first, sizeof first, "%s", line);
+        cut |= used + strlen(line) + 3 > size;
+        if (!cut)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? "; " : "", line);
+    }
+    if (cut)
+        snprintf(text, size, "%s ... %s", first, line);
 }
 
 /* Waits until there is something to read; -ETIMEDOUT at end_ms (0 = never). */
@@ -309,8 +337,11 @@ int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *o
         *ret_code = code;
         return 0;
     }
-    char line[512];
-    last_line(&out, line, sizeof line);
-    return code == 0 ? 0
-                     : pi_refuse(err, PI_FAILED, "%s: %s", argv[0], line[0] ? line : "failed without a word");
+    if (code == 0)
+        return 0;
+    char words[WORDS_BYTES], own[64];
+    last_words(&out, words, sizeof words);
+    snprintf(own, sizeof own, "%s: ", argv[0]);
+    const char *said = words + (pi_starts_with(words, own) ? strlen(own) : 0);
+    return pi_refuse(err, PI_FAILED, "%s: %s", argv[0], *said ? said : "failed without a word");
 }

@@ -61,8 +61,8 @@ int pi_signal(int pidfd, int signal);
 
 /* Runs a program to its end (or to this process's), its standard input from /dev/null, the last 64 KiB of its
  * output and errors together added to output where that is not NULL. Blocking: for the command line and
- * workers, never for the agent's loop. Refuses with the last line of the output where the program fails;
- * ret_code, where not NULL, takes the exit code instead. */
+ * workers, never for the agent's loop. Refuses with what it said where the program fails: all lines, or where
+ * they are many the first and the last one; ret_code, where not NULL, takes the exit code instead. */
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
 
 /* The same for at most timeout_ms (0 = no limit): then the program is killed, which is PI_TIMEOUT. */

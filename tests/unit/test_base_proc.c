@@ -370,15 +370,17 @@ static void run_collects_output_and_errors(void **state)
     assert_string_equal(output.data, "before out\nerr\n");
 }
 
-static void failed_run_is_refused_with_its_last_line(void **state)
+static void failed_run_is_refused_with_what_it_said(void **state)
 {
     static const struct {
         const char *script, *text;
     } cases[] = {
-        {"echo first; echo '\033[1mthe reason' >&2; echo; exit 1", "sh: ?[1mthe reason"},
+        {"echo first; echo '\033[1mthe reason' >&2; echo; exit 1", "sh: first; ?[1mthe reason"},
+        {"echo 'sh: the reason'; echo; echo ' what failed'; exit 1", "sh: the reason; what failed"},
+        {"echo the reason; seq 1000; echo the end; exit 1", "sh: the reason ... the end"},
         {"exit 1", "sh: failed without a word"},
         {"kill -KILL $$", "sh: failed without a word"},
-        {"yes 'filling up' | head -c 200000; echo; echo the end; exit 1", "sh: the end"},
+        {"yes 'filling up' | head -c 200000; echo; echo the end; exit 1", "sh: filling up ... the end"},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
@@ -436,7 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(program_does_not_run_where_its_parent_ends_before, folder_setup,
                                         folder_teardown),
         cmocka_unit_test(run_collects_output_and_errors),
-        cmocka_unit_test(failed_run_is_refused_with_its_last_line),
+        cmocka_unit_test(failed_run_is_refused_with_what_it_said),
         cmocka_unit_test(exit_code_is_given_where_asked),
         cmocka_unit_test(output_of_a_run_is_bounded_and_its_end_kept),
         cmocka_unit_test(missing_program_is_not_run),
