@@ -21,12 +21,24 @@ enum {
     AT_REFCOUNT_OFFSET = 48,
     AT_REFCOUNT_CLUSTERS = 56,
     AT_SNAPSHOTS = 60,
+    AT_SNAPSHOTS_OFFSET = 64,
     V2_LENGTH = 72,
     AT_INCOMPATIBLE = 72,
+    AT_AUTOCLEAR = 88,
+    AT_REFCOUNT_ORDER = 96,
     AT_HEADER_LENGTH = 100,
     AT_COMPRESSION = 104,
     V3_LENGTH = 104,
 };
+
+/* The limits of QEMU's driver (block/qcow2.h). */
+#define CLUSTER_BITS_MIN     9u
+#define CLUSTER_BITS_MAX     21u
+#define L1_BYTES_MAX         ((uint64_t)32 << 20)
+#define REFCOUNT_BYTES_MAX   ((uint64_t)8 << 20)
+#define REFCOUNT_ORDER_MAX   6u
+#define BACKING_FORMAT_BYTES 16u
+#define SUBCLUSTER_BITS      5u /* 32 subclusters a cluster, none smaller than the smallest cluster */
 
 /* "Incompatible features". An image left dirty opens read-only, as a base is. */
 #define FEATURE_DIRTY         (1ull << 0)
@@ -36,10 +48,16 @@ enum {
 #define FEATURE_EXTENDED_L2   (1ull << 4)
 #define FEATURES_ACCEPTED     (FEATURE_DIRTY | FEATURE_COMPRESSION | FEATURE_EXTENDED_L2)
 
+/* "Autoclear features". */
+#define FEATURE_BITMAPS (1ull << 0)
+
 /* "Header extensions". */
-#define EXTENSION_END           0x00000000u
-#define EXTENSION_EXTERNAL_DATA 0x44415441u
-#define EXTENSION_ENCRYPTION    0x0537be77u
+#define EXTENSION_END            0x00000000u
+#define EXTENSION_BACKING_FORMAT 0xe2792acau
+#define EXTENSION_EXTERNAL_DATA  0x44415441u
+#define EXTENSION_ENCRYPTION     0x0537be77u
+#define EXTENSION_BITMAPS        0x23852875u
+#define BITMAPS_LENGTH           24u
 
 const char *const image_format_names[] = {[IMAGE_QCOW2] = "qcow2", [IMAGE_RAW] = "raw", NULL};
 
@@ -69,100 +87,155 @@ static int check_virtual_size(uint64_t size, uint64_t max, struct pi_error *err)
     return 0;
 }
 
-static int check_features(const uint8_t *h, size_t size, struct pi_error *err)
+static int damaged(struct pi_error *err, const char *what)
 {
-    uint64_t features = get64(h + AT_INCOMPATIBLE);
-    if (features & FEATURE_EXTERNAL_DATA)
+    return pi_refuse(err, PI_UNVERIFIED, "not safe to boot: it has a damaged qcow2 header: %s", what);
+}
+
+/* What an image of version 2 has in place of what version 3 added. */
+struct qcow2 {
+    const uint8_t *bytes;
+    uint64_t size, file_size; /* of bytes; of the file */
+    uint64_t cluster, virtual_size, incompatible, autoclear;
+    uint32_t cluster_bits, length, refcount_order;
+    uint8_t compression;
+};
+
+static int check_features(const struct qcow2 *q, struct pi_error *err)
+{
+    if (q->incompatible & FEATURE_EXTERNAL_DATA)
         return unsafe(err, "keeps its data in another file of this host (qcow2 external data file)");
-    if (features & FEATURE_CORRUPT)
+    if (q->incompatible & FEATURE_CORRUPT)
         return unsafe(err, "is marked corrupt: qemu-img check -r all may repair it");
-    if (features & ~FEATURES_ACCEPTED)
+    if (q->incompatible & ~FEATURES_ACCEPTED)
         return pi_refuse(err, PI_UNVERIFIED,
                          "not safe to boot: it has qcow2 features that are not known here (0x%llx)",
-                         (unsigned long long)(features & ~FEATURES_ACCEPTED));
-    if ((features & FEATURE_COMPRESSION) &&
-        (get32(h + AT_HEADER_LENGTH) <= AT_COMPRESSION || size <= AT_COMPRESSION || h[AT_COMPRESSION] > 1))
+                         (unsigned long long)(q->incompatible & ~FEATURES_ACCEPTED));
+    /* The bit has to be set exactly where the type is not the first one. */
+    if (q->compression > 1 || (q->compression == 1) != !!(q->incompatible & FEATURE_COMPRESSION))
         return unsafe(err, "is compressed in a way that is not known here");
+    /* QEMU reads all of them before it answers to anyone. */
+    if (q->autoclear & FEATURE_BITMAPS)
+        return unsafe(err, "holds dirty bitmaps: qemu-img convert makes one that has none");
     return 0;
 }
 
-/* Each extension is a type, a length, and data padded to a multiple of 8. */
-static int check_extensions(const uint8_t *h, size_t size, size_t at, struct pi_error *err)
+static int check_extension(uint32_t type, uint64_t length, struct pi_error *err)
 {
-    while (size - at >= 8) {
-        uint32_t type = get32(h + at);
-        uint64_t length = ((uint64_t)get32(h + at + 4) + 7) & ~7ull;
+    if (type == EXTENSION_EXTERNAL_DATA)
+        return unsafe(err, "names another file of this host (qcow2 external data file)");
+    if (type == EXTENSION_ENCRYPTION)
+        return unsafe(err, "is encrypted");
+    if ((type == EXTENSION_BACKING_FORMAT && length >= BACKING_FORMAT_BYTES) ||
+        (type == EXTENSION_BITMAPS && length != BITMAPS_LENGTH))
+        return damaged(err, "the length of an extension is wrong");
+    return 0;
+}
+
+/* Each extension is a type, a length, and data padded to a multiple of 8; all are in the first cluster. */
+static int check_extensions(const struct qcow2 *q, struct pi_error *err)
+{
+    uint64_t at = q->length, end = q->size < q->cluster ? q->size : q->cluster;
+    while (at <= end && end - at >= 8) {
+        uint32_t type = get32(q->bytes + at), length = get32(q->bytes + at + 4);
         at += 8;
+        int r = check_extension(type, length, err);
+        if (r < 0)
+            return r;
+        if (length > end - at) /* QEMU looks at the last one's too */
+            break;
         if (type == EXTENSION_END)
             return 0;
-        if (type == EXTENSION_EXTERNAL_DATA)
-            return unsafe(err, "names another file of this host (qcow2 external data file)");
-        if (type == EXTENSION_ENCRYPTION)
-            return unsafe(err, "is encrypted");
-        if (length > size - at)
-            break;
-        at += (size_t)length;
+        at += ((uint64_t)length + 7) & ~7ull;
     }
-    return unsafe(err, "has a damaged qcow2 header: its extensions have no end");
+    return damaged(err, "its extensions have no end");
 }
 
-static int check_v3(const uint8_t *h, size_t size, struct pi_error *err)
+static bool lies_inside(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
 {
-    uint32_t length = size >= V3_LENGTH ? get32(h + AT_HEADER_LENGTH) : 0;
-    if (length < V3_LENGTH || length % 8 || length > size)
-        return unsafe(err, "has a damaged qcow2 header: its length is wrong");
-    int r = check_features(h, size, err);
-    return r < 0 ? r : check_extensions(h, size, length, err);
+    return !(offset & (q->cluster - 1)) && offset <= q->file_size && bytes <= q->file_size - offset;
 }
 
-static bool lies_inside(uint64_t offset, uint64_t bytes, uint64_t cluster, uint64_t file_size)
+/* How many entries the L1 table needs for the virtual size: one for each L2 table, which is a cluster. */
+static uint64_t l1_entries_needed(const struct qcow2 *q)
 {
-    return offset % cluster == 0 && offset <= file_size && bytes <= file_size - offset;
+    uint32_t entry_bits = q->incompatible & FEATURE_EXTENDED_L2 ? 4 : 3;
+    uint32_t shift = 2 * q->cluster_bits - entry_bits;
+    return (q->virtual_size >> shift) + ((q->virtual_size & ((1ull << shift) - 1)) != 0);
 }
 
-static int check_tables(const uint8_t *h, uint64_t file_size, struct pi_error *err)
+static int check_tables(const struct qcow2 *q, struct pi_error *err)
 {
-    uint32_t cluster_bits = get32(h + AT_CLUSTER_BITS);
-    if (cluster_bits < 9 || cluster_bits > 21)
-        return unsafe(err, "has a damaged qcow2 header: its cluster size is out of range");
-    uint64_t cluster = 1ull << cluster_bits;
-    if (!lies_inside(get64(h + AT_L1_OFFSET), (uint64_t)get32(h + AT_L1_ENTRIES) * 8, cluster, file_size) ||
-        !lies_inside(get64(h + AT_REFCOUNT_OFFSET), get32(h + AT_REFCOUNT_CLUSTERS) * cluster, cluster,
-                     file_size))
-        return unsafe(err, "has a damaged qcow2 header: its tables lie outside the file");
+    uint64_t l1_bytes = (uint64_t)get32(q->bytes + AT_L1_ENTRIES) * 8;
+    uint64_t refcount_bytes = get32(q->bytes + AT_REFCOUNT_CLUSTERS) * q->cluster;
+    if (!lies_inside(q, get64(q->bytes + AT_L1_OFFSET), l1_bytes) ||
+        !lies_inside(q, get64(q->bytes + AT_REFCOUNT_OFFSET), refcount_bytes) ||
+        !lies_inside(q, get64(q->bytes + AT_SNAPSHOTS_OFFSET), 0))
+        return damaged(err, "its tables lie outside the file");
+    if (l1_bytes > L1_BYTES_MAX || l1_bytes / 8 < l1_entries_needed(q))
+        return damaged(err, "its L1 table is too large, or too small for the disk");
+    if (refcount_bytes > REFCOUNT_BYTES_MAX || !refcount_bytes)
+        return damaged(err, "its refcount table is too large, or missing");
+    if (q->refcount_order > REFCOUNT_ORDER_MAX)
+        return damaged(err, "its refcount width is above 64 bits");
     return 0;
 }
 
-static int check_qcow2(const uint8_t *h, size_t size, uint64_t file_size, uint64_t virtual_size_max,
-                       struct image_header *ret, struct pi_error *err)
+/* What has to hold before any other field means something. */
+static int read_header(struct qcow2 *q, struct pi_error *err)
 {
-    uint32_t version = size >= V2_LENGTH ? get32(h + AT_VERSION) : 0;
+    const uint8_t *h = q->bytes;
+    uint32_t version = q->size >= V2_LENGTH ? get32(h + AT_VERSION) : 0;
     if (version != 2 && version != 3)
         return unsafe(err, "has a damaged qcow2 header, or a version that is neither 2 nor 3");
-    if (get64(h + AT_BACKING_OFFSET))
-        return unsafe(err, "names another file of this host (qcow2 backing file): qemu-img convert makes one "
-                           "that stands alone");
-    if (get32(h + AT_CRYPT_METHOD))
-        return unsafe(err, "is encrypted");
-    /* QEMU reads all of them before it answers to anyone. */
-    if (get32(h + AT_SNAPSHOTS))
-        return unsafe(err, "holds snapshots of other states: qemu-img convert makes one that has none");
-    uint64_t virtual_size = get64(h + AT_VIRTUAL_SIZE);
-    int r = check_virtual_size(virtual_size, virtual_size_max, err);
-    if (r < 0 || (r = check_tables(h, file_size, err)) < 0)
-        return r;
-    r = version == 3 ? check_v3(h, size, err) : check_extensions(h, size, V2_LENGTH, err);
+    q->virtual_size = get64(h + AT_VIRTUAL_SIZE);
+    q->cluster_bits = get32(h + AT_CLUSTER_BITS);
+    if (q->cluster_bits < CLUSTER_BITS_MIN || q->cluster_bits > CLUSTER_BITS_MAX)
+        return damaged(err, "its cluster size is out of range");
+    q->cluster = 1ull << q->cluster_bits;
+    q->length = V2_LENGTH;
+    if (version == 2)
+        return 0;
+    q->length = q->size >= V3_LENGTH ? get32(h + AT_HEADER_LENGTH) : 0;
+    if (q->length < V3_LENGTH || q->length % 8 || q->length > q->size || q->length > q->cluster)
+        return damaged(err, "its length is wrong");
+    q->incompatible = get64(h + AT_INCOMPATIBLE);
+    q->autoclear = get64(h + AT_AUTOCLEAR);
+    q->refcount_order = get32(h + AT_REFCOUNT_ORDER);
+    q->compression = q->length > AT_COMPRESSION ? h[AT_COMPRESSION] : 0;
+    if ((q->incompatible & FEATURE_EXTENDED_L2) && q->cluster_bits < CLUSTER_BITS_MIN + SUBCLUSTER_BITS)
+        return damaged(err, "its clusters are too small for extended L2 entries");
+    return 0;
+}
+
+static int check_qcow2(struct qcow2 *q, uint64_t virtual_size_max, struct image_header *ret,
+                       struct pi_error *err)
+{
+    int r = read_header(q, err);
     if (r < 0)
         return r;
-    *ret = (struct image_header){.format = IMAGE_QCOW2, .virtual_size_bytes = virtual_size};
+    if (get64(q->bytes + AT_BACKING_OFFSET))
+        return unsafe(err, "names another file of this host (qcow2 backing file): qemu-img convert makes one "
+                           "that stands alone");
+    if (get32(q->bytes + AT_CRYPT_METHOD))
+        return unsafe(err, "is encrypted");
+    /* QEMU reads all of them before it answers to anyone. */
+    if (get32(q->bytes + AT_SNAPSHOTS))
+        return unsafe(err, "holds snapshots of other states: qemu-img convert makes one that has none");
+    if ((r = check_virtual_size(q->virtual_size, virtual_size_max, err)) < 0 ||
+        (r = check_features(q, err)) < 0 || (r = check_tables(q, err)) < 0 ||
+        (r = check_extensions(q, err)) < 0)
+        return r;
+    *ret = (struct image_header){.format = IMAGE_QCOW2, .virtual_size_bytes = q->virtual_size};
     return 0;
 }
 
 int image_header_check(const uint8_t *header, size_t size, uint64_t file_size, uint64_t virtual_size_max,
                        struct image_header *ret, struct pi_error *err)
 {
+    struct qcow2 qcow2 = {.bytes = header, .size = size, .file_size = file_size};
     if (size >= 4 && !memcmp(header, "QFI\xfb", 4))
-        return check_qcow2(header, size, file_size, virtual_size_max, ret, err);
+        return check_qcow2(&qcow2, virtual_size_max, ret, err);
     if (size < SECTOR || file_size % SECTOR || header[510] != 0x55 || header[511] != 0xaa)
         return pi_refuse(
             err, PI_UNVERIFIED,

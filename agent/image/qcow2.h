@@ -30,7 +30,8 @@ struct image_header {
 /*
  * Judges an image by its first size bytes (all of the file where it is shorter than IMAGE_HEADER_MAX).
  * Refuses with PI_UNVERIFIED a qcow2 that names a backing file or an external data file, is encrypted, is
- * marked corrupt, has an incompatible feature that is not known here, or whose tables lie outside the file; a
+ * marked corrupt, holds snapshots or dirty bitmaps, has an incompatible feature that is not known here, or
+ * whose header QEMU would refuse (block/qcow2.c: lengths, limits, tables outside the file); a
  * virtual size of 0 or above virtual_size_max; and what is neither a qcow2 nor a raw disk (whole sectors,
  * with the boot signature that MBR and GPT disks carry: UEFI 2.10, 5.2.1).
  */
