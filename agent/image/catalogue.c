@@ -29,6 +29,14 @@ static const char *text_of(const json_t *entry, const char *key)
     return text ? text : "";
 }
 
+/* Whether a file's name may be that of a version: not all betas have "_Beta" in theirs. */
+static bool names_version(const struct image_name *name, const char *version)
+{
+    size_t length = strlen(name->release);
+    return !strncmp(name->release, version, length) &&
+           (!version[length] || !strcmp(version + length, " Beta"));
+}
+
 /* Whether entry is a generic Cloud image; *ret holds it then. */
 static bool read_entry(const json_t *entry, struct image_entry *ret)
 {
@@ -44,9 +52,10 @@ static bool read_entry(const json_t *entry, struct image_entry *ret)
     *ret = (struct image_entry){0};
     snprintf(ret->file, sizeof ret->file, "%s", file);
     snprintf(ret->link, sizeof ret->link, "%s", link);
-    if (!image_name_parse(file, &ret->name) || strcmp(ret->name.release, text_of(entry, "version")) != 0 ||
+    if (!image_name_parse(file, &ret->name) || !names_version(&ret->name, text_of(entry, "version")) ||
         strcmp(ret->name.arch, text_of(entry, "arch")) != 0)
         return false;
+    snprintf(ret->name.release, sizeof ret->name.release, "%s", text_of(entry, "version"));
     if (*sha256 && image_sha256_parse(sha256, ret->sha256) < 0)
         return false;
     const char *size = text_of(entry, "size");

@@ -13,17 +13,30 @@
 #include "agent/image/checksum.h"
 #include "agent/image/ref.h"
 
-#define SEPARATOR  '|' /* between a name's namespace and itself; "http://www.metalinker.org/|url" */
+#define SEPARATOR  '|' /* between a name's namespace and itself */
+#define NAMESPACE  "http://www.metalinker.org/|"
 #define URLS_MAX   64
 #define DEPTH_MAX  16
 #define PREFERENCE 100 /* the highest */
 
 enum element {
-    OTHER,
-    FILE_,
+    OUTSIDE, /* the file that is looked for */
+    FILE_,   /* that file */
     SIZE,
+    VERIFICATION,
     HASH,
+    RESOURCES,
     URL,
+    SKIPPED, /* with all in it: other files, and what an older version of this one was (mm0:alternates) */
+};
+
+/* What may stand in what. */
+static const struct {
+    const char *name;
+    enum element parent, element;
+} elements[] = {
+    {"file", OUTSIDE, FILE_},     {"size", FILE_, SIZE},           {"verification", FILE_, VERIFICATION},
+    {"hash", VERIFICATION, HASH}, {"resources", FILE_, RESOURCES}, {"url", RESOURCES, URL},
 };
 
 struct mirror {
@@ -38,8 +51,7 @@ struct reader {
     struct mirror mirrors[URLS_MAX];
     size_t count;
     unsigned depth, preference;
-    bool ours; /* inside the element of the file that is looked for */
-    enum element inside;
+    enum element path[DEPTH_MAX + 1]; /* from the outside, which is no element, to the innermost at depth */
     char text[IMAGE_URL_MAX];
     size_t length;
     bool failed, no_memory;
@@ -61,17 +73,16 @@ static void give_up(struct reader *r)
 
 static enum element classify(const struct reader *r, const char *name, const XML_Char **attributes)
 {
-    const char *local = strrchr(name, SEPARATOR);
-    local = local ? local + 1 : name;
-    if (!strcmp(local, "file"))
-        return FILE_;
-    if (!r->ours)
-        return OTHER;
-    if (!strcmp(local, "size"))
-        return SIZE;
-    if (!strcmp(local, "hash") && !strcmp(attribute(attributes, "type"), "sha256"))
-        return HASH;
-    return strcmp(local, "url") != 0 ? OTHER : URL;
+    enum element parent = r->path[r->depth];
+    const char *local = pi_starts_with(name, NAMESPACE) ? name + strlen(NAMESPACE) : name;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(elements); i++) {
+        if (elements[i].parent != parent || strcmp(elements[i].name, local) != 0)
+            continue;
+        bool other = (elements[i].element == FILE_ && strcmp(attribute(attributes, "name"), r->file) != 0) ||
+                     (elements[i].element == HASH && strcmp(attribute(attributes, "type"), "sha256") != 0);
+        return other ? SKIPPED : elements[i].element;
+    }
+    return parent == OUTSIDE ? OUTSIDE : SKIPPED;
 }
 
 static unsigned preference_of(const XML_Char **attributes)
@@ -85,24 +96,25 @@ static unsigned preference_of(const XML_Char **attributes)
 static void on_start(void *user, const XML_Char *name, const XML_Char **attributes)
 {
     struct reader *r = user;
-    if (++r->depth > DEPTH_MAX) {
+    uint64_t connections;
+    if (r->depth == DEPTH_MAX) {
         give_up(r);
         return;
     }
-    r->inside = classify(r, name, attributes);
+    enum element element = classify(r, name, attributes);
+    r->path[++r->depth] = element;
     r->length = 0;
     r->preference = preference_of(attributes);
-    if (r->inside == FILE_)
-        r->ours = !strcmp(attribute(attributes, "name"), r->file);
-    uint64_t connections;
-    if (r->ours && pi_number_parse(attribute(attributes, "maxconnections"), 1, 64, &connections, NULL) == 0)
+    if (element == RESOURCES &&
+        pi_number_parse(attribute(attributes, "maxconnections"), 1, 64, &connections, NULL) == 0)
         r->found.connections = connections;
 }
 
 static void on_text(void *user, const XML_Char *text, int length)
 {
     struct reader *r = user;
-    if (r->inside == OTHER || r->inside == FILE_)
+    enum element element = r->path[r->depth];
+    if (element != SIZE && element != HASH && element != URL)
         return;
     if ((size_t)length >= sizeof r->text - r->length) {
         give_up(r);
@@ -125,7 +137,7 @@ static bool take_url(struct reader *r)
 
 static bool take(struct reader *r)
 {
-    switch (r->inside) {
+    switch (r->path[r->depth]) {
     case SIZE:
         return pi_number_parse(r->text, 1, INT64_MAX, &r->found.size_bytes, NULL) == 0;
     case HASH:
@@ -140,15 +152,12 @@ static bool take(struct reader *r)
 static void on_end(void *user, const XML_Char *name)
 {
     struct reader *r = user;
-    const char *local = strrchr(name, SEPARATOR);
-    r->depth--;
+    (void)name;
     r->text[r->length] = '\0';
     if (!take(r))
         give_up(r);
-    r->inside = OTHER;
+    r->depth--;
     r->length = 0;
-    if (!strcmp(local ? local + 1 : name, "file"))
-        r->ours = false;
 }
 
 static void on_doctype(void *user, const XML_Char *name, const XML_Char *system, const XML_Char *public_id,

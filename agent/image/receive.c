@@ -25,6 +25,7 @@ struct receiving {
     bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
                  */
     unsigned connections;
+    bool other_mirrors;    /* the list of mirrors is one of another file's */
     bool proven;           /* what has come is what was wanted, whatever fails after that */
     struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
     int first_r;
@@ -154,9 +155,9 @@ static void add_mirrors(struct receiving *rx)
     if (image_download_text(url, IMAGE_METALINK_MAX, &fetch->meter, &text, NULL) < 0 || !text.size ||
         image_metalink_parse(text.data, text.size, image->name, &list, NULL) < 0)
         return;
-    bool other = (list.sha256[0] && image->sha256[0] && strcmp(list.sha256, image->sha256) != 0) ||
-                 (list.size_bytes && image->size_bytes && list.size_bytes != image->size_bytes);
-    for (size_t i = 0; !other && i < list.urls.count; i++)
+    rx->other_mirrors = (list.sha256[0] && image->sha256[0] && strcmp(list.sha256, image->sha256) != 0) ||
+                        (list.size_bytes && image->size_bytes && list.size_bytes != image->size_bytes);
+    for (size_t i = 0; !rx->other_mirrors && i < list.urls.count; i++)
         if (pi_strv_add(&fetch->urls, list.urls.items[i]) < 0)
             return;
     rx->connections = (unsigned)list.connections;
@@ -198,7 +199,10 @@ static int try_all(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1
     }
     if (err)
         *err = rx->first;
-    return rx->first_r;
+    return rx->other_mirrors ? pi_context(err, rx->first_r,
+                                          "no mirror was asked: the list of them is one of another size or "
+                                          "SHA-256, try again later")
+                             : rx->first_r;
 }
 
 /* The server that a killed fetch had its bytes from is asked first: its validators prove the most. */

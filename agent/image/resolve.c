@@ -15,7 +15,7 @@
 /* The image that is meant, before it is known who vouches for it. */
 struct target {
     struct image_entry entry;
-    bool ended; /* the index does not have it (any more): the archive is asked first */
+    bool ended; /* the index does not have it (any more), or in the archive: that is asked first */
 };
 
 /* The URL of the CHECKSUM file in the folder of the entry's image below base. */
@@ -141,17 +141,25 @@ static int find_addresses(struct image_fetch *fetch, const struct target *target
 {
     pi_auto_free char *bases = strdup(fetch->sources->fedora_url);
     char *state;
-    int r = bases ? 0 : -ENOMEM;
-    if (r == 0 && target->ended)
+    if (!bases)
+        return -ENOMEM;
+    int r = 0;
+    if (target->ended)
         r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
     for (char *base = strtok_r(bases, " ", &state); base && r == 0; base = strtok_r(NULL, " ", &state))
         r = add_address(fetch, base, &target->entry);
     if (r == 0 && !target->ended)
         r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
-    pi_auto_free char *path = r == 0 ? image_sources_rewrite("pub/fedora/linux", target->entry.link) : NULL;
-    if (path && !image_is_url(path))
+    if (r < 0)
+        return r;
+    bool archived = image_sources_is_archived(target->entry.link);
+    pi_auto_free char *path =
+        image_sources_rewrite(archived ? "pub/archive/fedora/linux" : "pub/fedora/linux", target->entry.link);
+    if (!path)
+        return -ENOMEM;
+    if (!image_is_url(path))
         fetch->metalink_path = pi_steal(path);
-    return r;
+    return 0;
 }
 
 static int want_entry(struct image_fetch *fetch, const struct target *target, struct image *image,
@@ -234,6 +242,7 @@ static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct
     int r = index ? image_catalogue_choose(index, release, arch, &target.entry, err) : no_index(err);
     if (r < 0 && !use_table(release, arch, &target))
         return r;
+    target.ended |= image_sources_is_archived(target.entry.link);
     if (r < 0 || !is_stored_release(fetch, target.entry.name.release, image)) {
         if ((r = image_set(&image->arch, arch)) < 0 || (r = want_entry(fetch, &target, image, err)) < 0)
             return r;

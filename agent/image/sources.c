@@ -39,6 +39,17 @@ static const struct {
     {"PIAGENT_FEDORA_METALINK_URL", IMAGE_METALINK_URL}, {"PIAGENT_FEDORA_KEYS_URL", IMAGE_KEYS_URL},
 };
 
+/* What the index links to. */
+static const struct folder {
+    const char *url;
+    bool archived;
+} folders[] = {
+    {IMAGE_DOWNLOAD_URL, false},
+    {IMAGE_CHECKSUM_URL, false},
+    {"https://download.fedoraproject.org/pub/archive/fedora/linux", true},
+    {IMAGE_ARCHIVE_URL, true},
+};
+
 static int read_config(const char *path, struct image_sources *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
@@ -214,13 +225,28 @@ bool image_sources_is_setting(const char *setting)
     return setting[strcspn(setting, "=")] == '=' && pi_environ_is_named(setting, names);
 }
 
+/* The folder of Fedora's that a link of the index lies in, or NULL. */
+static const struct folder *find_folder(const char *link)
+{
+    for (size_t i = 0; i < PI_ARRAY_SIZE(folders); i++)
+        if (pi_starts_with(link, folders[i].url) && link[strlen(folders[i].url)] == '/')
+            return &folders[i];
+    return NULL;
+}
+
 char *image_sources_rewrite(const char *base, const char *link)
 {
-    size_t n = strlen(IMAGE_DOWNLOAD_URL);
+    const struct folder *folder = find_folder(link);
     char *url;
-    if (!pi_starts_with(link, IMAGE_DOWNLOAD_URL "/"))
+    if (!folder)
         return strdup(link);
-    return asprintf(&url, "%s%s", base, link + n) < 0 ? NULL : url;
+    return asprintf(&url, "%s%s", base, link + strlen(folder->url)) < 0 ? NULL : url;
+}
+
+bool image_sources_is_archived(const char *link)
+{
+    const struct folder *folder = find_folder(link);
+    return folder && folder->archived;
 }
 
 bool image_sources_signer(const struct image_sources *sources, const char *release,

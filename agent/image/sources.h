@@ -54,9 +54,12 @@ void image_sources_done(struct image_sources *sources);
  * the variables above, proxies and certificates. */
 bool image_sources_is_setting(const char *setting);
 
-/* A link of the index with IMAGE_DOWNLOAD_URL at its start replaced by base; other links as they are.
- * Allocated; NULL without memory. */
+/* A link of the index to Fedora's own servers (IMAGE_DOWNLOAD_URL, or the archive) with what stands before
+ * /releases/ replaced by base; other links as they are. Allocated; NULL without memory. */
 char *image_sources_rewrite(const char *base, const char *link);
+
+/* Whether a link of the index leads to Fedora's archive of releases that ended. */
+bool image_sources_is_archived(const char *link);
 
 /* The primary fingerprint (upper case) of the key that must have signed a release ("44", "45 Beta"): the
  * user's, else the one that is pinned here. False where there is none. */

@@ -15,7 +15,8 @@ The links in the index are Fedora's own, so a client that does not replace their
 fails. An image's link redirects (302) to a "mirror", a second port. Faults are by kind of file (index,
 checksum, keys, metalink, front: the redirector, image: the mirror, image2: the other one, archive): 404, 500, truncate (half, then close), wrong (one byte changed), stall (half, then
 silence), hold (half, then silence until the faults are others), slow (one MiB a second); of checksum besides: unsigned, forged (changed after it was signed),
-stranger (signed by a key that no one pinned); a wrong keys file holds that stranger's key. The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
+stranger (signed by a key that no one pinned); a wrong keys file holds that stranger's key; of metalink besides: other (the checksum of
+another file). The server signs with a key that it makes, and pins it in `env`. A test in another language may change them while the server runs, which
 forgets the requests so far: GET /control?image=slow&index_checksums=no. GET /requests lists the requests,
 GET /ranges the ranges of images that were asked for.
 """
@@ -37,8 +38,9 @@ import urllib.parse
 from dataclasses import dataclass
 
 DOWNLOAD = "https://download.fedoraproject.org/pub/fedora/linux"
+ARCHIVE = "https://download.fedoraproject.org/pub/archive/fedora/linux"
 LINUX = "/pub/fedora/linux"
-FAULTS = ("404", "403", "429", "500", "503", "truncate", "wrong", "stall", "hold", "slow", "unsigned", "forged", "stranger")
+FAULTS = ("404", "403", "429", "500", "503", "truncate", "wrong", "stall", "hold", "slow", "unsigned", "forged", "stranger", "other")
 COMPOSES = {"38": "1.6", "39": "1.5", "40": "1.14", "41": "1.4", "42": "1.1", "43": "1.6", "44": "1.7"}
 CHUNK = 1 << 16
 KINDS = ("index", "checksum", "keys", "metalink", "front", "image", "image2", "archive")
@@ -51,7 +53,8 @@ class Image:
     arch: str
     path: str
     release: str = "44"
-    ended: bool = False  # in the archive only, no more in the index
+    ended: bool = False  # in the archive only
+    indexed: bool = False  # all the same still in the index, which links to the archive
 
     @property
     def label(self):
@@ -107,7 +110,7 @@ class Image:
             (self.name, "Cloud_Base", self.sha256, self.size),
         ]
         for name, subvariant, sha256, size in files:
-            entry = {"version": self.release, "arch": self.arch, "link": f"{DOWNLOAD}{self.folder}/{name}",
+            entry = {"version": self.release, "arch": self.arch, "link": f"{ARCHIVE if self.ended else DOWNLOAD}{self.folder}/{name}",
                      "variant": "Cloud", "subvariant": subvariant}
             if checksums:
                 entry |= {"sha256": sha256, "size": str(size)}
@@ -206,7 +209,8 @@ class FedoraServer:
     connections = 1
 
     def metalink(self, path):
-        """Metalink 3 as MirrorManager makes it: the file's size and checksum, mirrors by preference."""
+        """Metalink 3 as MirrorManager makes it: the file's size and checksum, those of an older version of it,
+        mirrors by preference."""
         image = self.find("/" + path, "", "name")
         if not image:
             return None
@@ -216,9 +220,12 @@ class FedoraServer:
             for i, name in enumerate(("mirror", "mirror2")))
         return (
             '<?xml version="1.0" encoding="utf-8"?>\n'
-            '<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic">\n<files>'
+            '<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic"'
+            ' xmlns:mm0="http://fedorahosted.org/mirrormanager">\n<files>'
             f'<file name="{image.name}"><size>{image.size}</size><verification>'
-            f'<hash type="sha256">{image.sha256}</hash></verification>'
+            f'<hash type="sha256">{"0" * 64 if self.faults.get("metalink") == "other" else image.sha256}</hash>'
+            '</verification><mm0:alternates><mm0:alternate><size>4000</size><verification>'
+            f'<hash type="sha256">{"1" * 64}</hash></verification></mm0:alternate></mm0:alternates>'
             f'<resources maxconnections="{self.connections}">{urls}</resources></file></files></metalink>\n').encode()
 
     def start(self):
@@ -240,7 +247,7 @@ class FedoraServer:
         self.stop()
 
     def index(self):
-        entries = [entry for image in self.images if not image.ended
+        entries = [entry for image in self.images if image.indexed or not image.ended
                    for entry in image.index_entries(self.index_checksums)]
         return json.dumps(entries, indent=1).encode()
 

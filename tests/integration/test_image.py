@@ -141,6 +141,7 @@ def test_kept_release_is_fetched_again_without_a_server(world):
 @pytest.mark.parametrize("world, code, said", [
     ({"faults": {"image": "wrong", "metalink": "404"}}, UNVERIFIED, "expected SHA-256"),
     ({"faults": {"image": "404", "metalink": "404"}}, NOT_FOUND, "HTTP 404"),
+    ({"faults": {"image": "500", "metalink": "other"}}, NETWORK, "no mirror was asked"),
     ({"faults": {"index": "500"}}, NETWORK, "HTTP 500"),
     ({"faults": {"checksum": "404"}, "index_checksums": False}, UNVERIFIED, "--allow-unsigned"),
     ({"faults": {"checksum": "stranger"}}, UNVERIFIED, "expected a good signature by"),
@@ -236,6 +237,16 @@ def test_another_server_is_asked_where_one_fails(world, faults, where):
     assert where in world.fedora.requests[-1]
     source = json.loads((world.images / f"sha256-{world.sha256}.json").read_text())["source"]
     assert where in source
+
+
+def test_release_that_the_index_has_in_the_archive_comes_from_the_archive(world):
+    old = Image("x86_64", str(world.disk), release="38", ended=True, indexed=True)
+    with FedoraServer([*world.fedora.images, old]) as fedora:
+        world.env.update(fedora.env)
+        code, _, err = world.run("image", "fetch", "fedora:38", "--arch", "x86_64")
+        assert code == 0, err
+        asked = [path for path in fedora.requests if "/38/" in path]
+        assert asked and all(path.startswith("/archive/") for path in asked), asked
 
 
 def machine_of(world, name, sha256):

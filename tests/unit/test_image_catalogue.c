@@ -3,6 +3,7 @@
 #include "image_fixture.h"
 
 #include "agent/image/catalogue.h"
+#include "agent/image/sources.h"
 
 #define FOLDER "https://download.fedoraproject.org/pub/fedora/linux/releases/"
 #define HEX(c) c c c c c c c c c c c c c c c c
@@ -95,11 +96,51 @@ static void only_betas_are_no_stable_release(void **state)
     assert_int_equal(err.kind, PI_NOT_FOUND);
 }
 
+/* Genuine entries of the index, tests/cases/fedora. */
+static void read_sample(const char *name, struct pi_buf *ret)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/cases/fedora/%s", getenv("PIAGENT_SOURCE"), name);
+    assert_int_equal(pi_file_read(AT_FDCWD, path, IMAGE_INDEX_MAX, ret, NULL), 0);
+}
+
+static void beta_is_found_without_beta_in_its_files_name(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf text = {0};
+    struct image_entry entry;
+    char checksum[128];
+    read_sample("releases-40-beta.json", &text);
+    assert_int_equal(choose(text.data, "40 Beta", "x86_64", &entry, NULL), 0);
+    assert_string_equal(entry.file, "Fedora-Cloud-Base-Generic.x86_64-40-1.10.qcow2");
+    assert_string_equal(entry.name.release, "40 Beta");
+    image_name_checksum_file(&entry.name, 0, checksum, sizeof checksum);
+    assert_string_equal(checksum, "Fedora-Cloud-40_Beta-1.10-x86_64-CHECKSUM");
+    assert_true(choose(text.data, "", "x86_64", &entry, NULL) < 0);
+    assert_true(choose(text.data, "40", "x86_64", &entry, NULL) < 0);
+}
+
+static void links_into_the_archive_are_taken(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf text = {0};
+    struct image_entry entry;
+    read_sample("releases-archive-links.json", &text);
+    assert_int_equal(choose(text.data, "", "x86_64", &entry, NULL), 0);
+    assert_string_equal(entry.name.release, "35");
+    pi_auto_free char *url = image_sources_rewrite("http://a/archive", entry.link);
+    assert_string_equal(
+        url, "http://a/archive/releases/35/Cloud/x86_64/images/Fedora-Cloud-Base-35-1.2.x86_64.qcow2");
+    assert_true(image_sources_is_archived(entry.link));
+}
+
 static void entries_that_contradict_themselves_do_not_count(void **state)
 {
     (void)state;
     static const char *const entries[] = {
         GENERIC("44", "43-1.6", "x86_64", ""),
+        GENERIC("44", "44_Beta-1.3", "x86_64", ""),
+        GENERIC("44 Rawhide", "44-1.3", "x86_64", ""),
         GENERIC("44", "44-1.7", "x86_64", SUMS("12", "5")),
         GENERIC("44", "44-1.7", "x86_64", SUMS(A, "-5")),
         GENERIC("44", "44-1.7", "x86_64", SUMS(A, "99999999999999999999")),
@@ -146,6 +187,8 @@ int main(void)
         cmocka_unit_test(release_and_architecture_choose_the_generic_image),
         cmocka_unit_test(unknown_release_names_those_that_are_there),
         cmocka_unit_test(only_betas_are_no_stable_release),
+        cmocka_unit_test(beta_is_found_without_beta_in_its_files_name),
+        cmocka_unit_test(links_into_the_archive_are_taken),
         cmocka_unit_test(entries_that_contradict_themselves_do_not_count),
         cmocka_unit_test(what_is_no_index_is_refused),
     };

@@ -121,16 +121,27 @@ static void bad_environment_is_refused_by_its_variable(void **state)
     assert_string_equal(err.text, "PIAGENT_FEDORA_URL is not an http or https URL: 'mirror.example'");
 }
 
-static void links_below_fedoras_base_are_moved(void **state)
+static void links_to_fedoras_servers_are_moved(void **state)
 {
+    static const struct {
+        const char *link, *moved;
+        bool archived;
+    } cases[] = {
+        {IMAGE_DOWNLOAD_URL "/releases/x", "http://a/f/releases/x", false},
+        {IMAGE_CHECKSUM_URL "/releases/x", "http://a/f/releases/x", false},
+        {IMAGE_ARCHIVE_URL "/releases/x", "http://a/f/releases/x", true},
+        {"https://download.fedoraproject.org/pub/archive/fedora/linux/releases/x", "http://a/f/releases/x",
+         true},
+        {"https://example.org/x", "https://example.org/x", false},
+        {IMAGE_DOWNLOAD_URL "x/y", IMAGE_DOWNLOAD_URL "x/y", false},
+        {IMAGE_ARCHIVE_URL "x/y", IMAGE_ARCHIVE_URL "x/y", false},
+    };
     (void)state;
-    pi_auto_free char *moved =
-        image_sources_rewrite("http://127.0.0.1:1/f", IMAGE_DOWNLOAD_URL "/releases/x");
-    pi_auto_free char *kept = image_sources_rewrite("http://127.0.0.1:1/f", "https://example.org/x");
-    pi_auto_free char *near = image_sources_rewrite("http://127.0.0.1:1/f", IMAGE_DOWNLOAD_URL "x/y");
-    assert_string_equal(moved, "http://127.0.0.1:1/f/releases/x");
-    assert_string_equal(kept, "https://example.org/x");
-    assert_string_equal(near, IMAGE_DOWNLOAD_URL "x/y");
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_free char *moved = image_sources_rewrite("http://a/f", cases[i].link);
+        assert_string_equal(moved, cases[i].moved);
+        assert_int_equal(image_sources_is_archived(cases[i].link), cases[i].archived);
+    }
 }
 
 int main(void)
@@ -142,7 +153,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(environment_beats_file_beats_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_configuration_is_refused_by_file_and_key, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_environment_is_refused_by_its_variable, setup, teardown),
-        cmocka_unit_test(links_below_fedoras_base_are_moved),
+        cmocka_unit_test(links_to_fedoras_servers_are_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
