@@ -97,28 +97,35 @@ uint64_t image_store_prune_partials(const struct image_store *store, uint64_t ke
     return image_partial_sweep(store, kept_ms, dry_run);
 }
 
-/* Asked of a file that was seen: its provenance was published before it, also where that was just now. */
-static bool is_whole(const struct image_store *store, const char *file)
+/* Asked of a file that was seen: its provenance was published before it, also where that was just now. 1
+ * where it is damaged, 0 where it is not, or negative: a file that cannot be read now is not called damaged.
+ */
+static int is_damaged(const struct image_store *store, const char *file, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
     char digest[IMAGE_SHA256_LENGTH + 1], name[IMAGE_STORE_NAME_MAX];
     snprintf(digest, sizeof digest, "%s", strchr(file, '-') + 1);
-    if (image_store_find(store, digest, &image, NULL) < 0)
-        return false;
+    int r = image_store_find(store, digest, &image, err);
+    if (r == -ENOENT || r == -EBADMSG)
+        return 1;
+    if (r < 0)
+        return r == -EPROTONOSUPPORT ? 0 : r;
     image_store_file(image.sha256, image_format_names[image.format], name);
-    return !strcmp(file, name);
+    return strcmp(file, name) != 0;
 }
 
 int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err)
 {
-    int r;
     pi_auto_closedir DIR *dir = image_store_folder(store, err);
     if (!dir)
         return -errno;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (image_store_is_image(entry->d_name) && !is_whole(store, entry->d_name) &&
-            (r = pi_strv_add(ret, entry->d_name)) < 0)
-            return pi_fail(err, -r, "cannot read the image store");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        int r = image_store_is_image(entry->d_name) ? is_damaged(store, entry->d_name, err) : 0;
+        if (r > 0 && (r = pi_strv_add(ret, entry->d_name)) < 0)
+            pi_fail(err, -r, "cannot read the image store");
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 

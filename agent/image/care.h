@@ -31,7 +31,7 @@ int image_store_remove(const struct image_store *store, const struct image *imag
 uint64_t image_store_prune_partials(const struct image_store *store, uint64_t kept_ms, bool dry_run);
 
 /* The names of stored files that are no whole images: of another size than their provenance says, or without
- * one that can be read. A fetch of the same image replaces them. Added to *ret, also on failure. */
+ * one that can be understood. A fetch of the same image replaces them. Added to *ret, also on failure. */
 int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err);
 
 /* Removes one of them with its provenance, unless dry_run; tells its bytes on disk. */

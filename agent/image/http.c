@@ -26,20 +26,23 @@ static void set_protocols(CURL *curl, bool http_redirects)
 }
 
 /* The curl program reads these two; the library leaves them to its user. */
-static void set_certificates(CURL *curl)
+static CURLcode set_certificates(CURL *curl)
 {
     const char *bundle = getenv("CURL_CA_BUNDLE");
     if (!bundle || !*bundle)
         bundle = getenv("SSL_CERT_FILE");
-    if (bundle && *bundle)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, bundle);
+    return bundle && *bundle ? curl_easy_setopt(curl, CURLOPT_CAINFO, bundle) : CURLE_OK;
 }
 
-void image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason)
+CURLcode image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason)
 {
     *reason = '\0';
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "piagent/" PIAGENT_VERSION);
+    /* These are copied; libcurl goes on without those that it has no memory for. */
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_USERAGENT, "piagent/" PIAGENT_VERSION);
+    if (code == CURLE_OK)
+        code = set_certificates(curl);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
@@ -52,7 +55,7 @@ void image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned
     /* A user who configured an http URL has chosen it; https is never left without a checksum that decides.
      */
     set_protocols(curl, http_redirects || pi_starts_with(url, "http://"));
-    set_certificates(curl);
+    return code;
 }
 
 static const char *hint(CURLcode code)
@@ -77,6 +80,8 @@ int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *re
 {
     long status = 0;
     char clean[256];
+    if (code == CURLE_OUT_OF_MEMORY)
+        return pi_fail(err, ENOMEM, "cannot fetch %s", url);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_HTTP_RETURNED_ERROR && (status == HTTP_NOT_FOUND || status == HTTP_GONE))
         return pi_refuse(err, PI_NOT_FOUND,
@@ -102,9 +107,10 @@ int image_http_reach(const char *url, unsigned timeout_ms, struct pi_error *err)
     char reason[IMAGE_HTTP_REASON_BYTES];
     if (!curl)
         return pi_fail(err, ENOMEM, "%s", url);
-    image_http_setup(curl, url, true, IMAGE_HTTP_STALL_S, reason);
+    CURLcode code = image_http_setup(curl, url, true, IMAGE_HTTP_STALL_S, reason);
     curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(curl);
     return code == CURLE_OK ? 0 : image_http_failed(curl, code, url, reason, err);
 }

@@ -24,11 +24,12 @@ static inline void image_curl_free(CURL **curl)
 #define pi_auto_curl __attribute__((cleanup(image_curl_free)))
 
 /* Sets the common options for url. A redirect may lead to http where http_redirects, or where url is http
- * itself. reason (IMAGE_HTTP_REASON_BYTES) lives as long as the handle. */
-void image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason);
+ * itself. reason (IMAGE_HTTP_REASON_BYTES) lives as long as the handle. Where this fails, nothing must be
+ * asked of the server. */
+CURLcode image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason);
 
 /* The error of a transfer that libcurl ended: PI_NOT_FOUND (404, 410; -ENOENT) or PI_NETWORK with the URL,
- * the reason and a hint. */
+ * the reason and a hint; -ENOMEM. */
 int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *reason, struct pi_error *err);
 
 /* Whether the URL's server answers, within timeout_ms, that it is there: 0, else image_http_failed(). */

@@ -79,10 +79,11 @@ static int want_file(struct image_fetch *fetch, struct image *image, struct pi_e
 {
     int length;
     const char *path = fetch->ref.text, *base = image_base_name(path, &length);
-    image->source = realpath(path, NULL);
-    if (!image->source)
+    char whole[PATH_MAX];
+    if (!realpath(path, whole))
         return pi_fail(err, errno, "%s", path);
-    if (image_set(&image->name, base) < 0 || image_set(&image->arch, fetch->request->arch) < 0)
+    if (image_set(&image->source, whole) < 0 || image_set(&image->name, base) < 0 ||
+        image_set(&image->arch, fetch->request->arch) < 0)
         return pi_fail(err, ENOMEM, "%s", path);
     return 0;
 }

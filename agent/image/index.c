@@ -32,35 +32,32 @@ static json_t *read_cache(const struct image_store *store, const char *file, int
     return image_catalogue_parse(text.data ? text.data : "", text.size, NULL);
 }
 
-static json_t *download(const struct image_store *store, const char *url, const char *file,
-                        struct image_meter *meter, struct pi_error *err)
+static int download(const struct image_store *store, const char *url, const char *file,
+                    struct image_meter *meter, json_t **ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
-    if (image_download_text(url, IMAGE_INDEX_MAX, meter, &text, err) < 0)
-        return NULL;
-    json_t *index = image_catalogue_parse(text.data ? text.data : "", text.size, err);
-    if (!index)
-        pi_context(err, -EBADMSG, "%s", url);
-    else /* The copy is a convenience: where it cannot be kept, the next command fetches again. */
-        (void)pi_file_write(store->dir_fd, file, text.data, text.size, 0600, NULL);
-    return index;
+    int r = image_download_text(url, IMAGE_INDEX_MAX, meter, &text, err);
+    if (r < 0)
+        return r;
+    *ret = image_catalogue_parse(text.data ? text.data : "", text.size, err);
+    if (!*ret)
+        return pi_context(err, -EBADMSG, "%s", url);
+    /* The copy is a convenience: where it cannot be kept, the next command fetches again. */
+    (void)pi_file_write(store->dir_fd, file, text.data, text.size, 0600, NULL);
+    return 0;
 }
 
-json_t *image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
-                         bool *ret_stale, struct pi_error *err)
+int image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
+                     json_t **ret, bool *ret_stale, struct pi_error *err)
 {
     char file[64];
-    if (cache_name(url, file, sizeof file) < 0) {
-        pi_fail(err, ENOMEM, "cannot read the index");
-        return NULL;
-    }
-    *ret_stale = false;
+    if (cache_name(url, file, sizeof file) < 0)
+        return pi_fail(err, ENOMEM, "cannot read the index");
     json_t *index = read_cache(store, file, (int64_t)(pi_realtime_ms() / 1000) - FRESH_S);
+    int r = index ? 0 : download(store, url, file, meter, &index, err);
+    *ret_stale = r < 0 && r != -ECANCELED && r != -ENOMEM && (index = read_cache(store, file, 0));
     if (!index)
-        index = download(store, url, file, meter, err);
-    if (!index && !image_meter_cancelled(meter)) {
-        index = read_cache(store, file, 0);
-        *ret_stale = index != NULL;
-    }
-    return index;
+        return r;
+    *ret = index;
+    return 0;
 }

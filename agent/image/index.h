@@ -12,9 +12,9 @@
 
 /*
  * The index at url: the copy that is kept where it is younger than an hour, else a new one, else (the network
- * fails) the old copy with *ret_stale set. A new reference, or NULL.
+ * fails) the old copy with *ret_stale set. *ret is a new reference.
  */
-json_t *image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
-                         bool *ret_stale, struct pi_error *err);
+int image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
+                     json_t **ret, bool *ret_stale, struct pi_error *err);
 
 #endif

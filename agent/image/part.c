@@ -255,7 +255,8 @@ static int ask_for_range(struct image_part *part)
     else
         snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)part->at,
                  (unsigned long long)part->end - 1);
-    curl_easy_setopt(part->curl, CURLOPT_RANGE, range);
+    if (curl_easy_setopt(part->curl, CURLOPT_RANGE, range) != CURLE_OK)
+        return -ENOMEM;
     if (!validator || (!t->what->same_url && !t->received_bytes))
         return 0;
     snprintf(condition, sizeof condition, "If-Range: %s", validator);
@@ -279,8 +280,9 @@ int image_part_start(struct image_part *part, uint64_t at, uint64_t end)
     part->r = 0;
     part->answer = (struct image_answer){0};
     part->ranged = at > 0 || t->received_bytes;
-    image_http_setup(part->curl, t->received_bytes ? resume->url : t->what->url, t->what->checksum_known,
-                     t->what->stall_s, part->reason);
+    if (image_http_setup(part->curl, t->received_bytes ? resume->url : t->what->url, t->what->checksum_known,
+                         t->what->stall_s, part->reason) != CURLE_OK)
+        return -ENOMEM;
     curl_easy_setopt(part->curl, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
     curl_easy_setopt(part->curl, CURLOPT_PRIVATE, part);
     curl_easy_setopt(part->curl, CURLOPT_HEADERFUNCTION, on_header);

@@ -125,14 +125,14 @@ int image_partial_publish(struct image_partial *partial, const struct image_stor
     char *path;
     if (fchmod(partial->fd, 0444) < 0 || fsync(partial->fd) < 0)
         return pi_fail(err, errno, "cannot store %s", image->name);
-    int r = image_stat(partial->fd, image, err);
-    if (r < 0 || (r = image_store_record(store, image, err)) < 0)
-        return r;
     image_store_file(image->sha256, image_format_names[image->format], file);
     if (asprintf(&path, "%s/%s", store->dir, file) < 0)
         return pi_fail(err, ENOMEM, "cannot store %s", image->name);
     free(image->path);
     image->path = path;
+    int r = image_stat(partial->fd, image, err);
+    if (r < 0 || (r = image_store_record(store, image, err)) < 0)
+        return r;
     if (renameat(store->dir_fd, partial->name, store->dir_fd, file) < 0)
         return pi_fail(err, errno, "cannot store %s", image->name);
     unlinkat(store->dir_fd, partial->resume_name, 0);

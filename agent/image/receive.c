@@ -141,7 +141,7 @@ static int try_address(struct receiving *rx, const char *url, char ret_sha256[IM
 }
 
 /* Fedora's list of mirrors for what the first address has. A list that can't be had is none. */
-static void add_mirrors(struct receiving *rx)
+static int add_mirrors(struct receiving *rx, struct pi_error *err)
 {
     struct image_fetch *fetch = rx->fetch;
     const struct image *image = rx->image;
@@ -149,18 +149,22 @@ static void add_mirrors(struct receiving *rx)
     pi_auto_free char *url = NULL;
     pi_auto_buf struct pi_buf text = {0};
     pi_auto_image_metalink struct image_metalink list = {0};
-    if (!fetch->metalink_path || !strcmp(base, "none") ||
-        asprintf(&url, "%s?path=%s", base, fetch->metalink_path) < 0)
-        return;
-    if (image_download_text(url, IMAGE_METALINK_MAX, &fetch->meter, &text, NULL) < 0 || !text.size ||
-        image_metalink_parse(text.data, text.size, image->name, &list, NULL) < 0)
-        return;
+    if (!fetch->metalink_path || !strcmp(base, "none"))
+        return 0;
+    if (asprintf(&url, "%s?path=%s", base, fetch->metalink_path) < 0)
+        return pi_fail(err, ENOMEM, "%s", base);
+    int r = image_download_text(url, IMAGE_METALINK_MAX, &fetch->meter, &text, err);
+    if (r == 0)
+        r = image_metalink_parse(text.data ? text.data : "", text.size, image->name, &list, err);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
     rx->other_mirrors = (list.sha256[0] && image->sha256[0] && strcmp(list.sha256, image->sha256) != 0) ||
                         (list.size_bytes && image->size_bytes && list.size_bytes != image->size_bytes);
+    rx->connections = (unsigned)list.connections;
     for (size_t i = 0; !rx->other_mirrors && i < list.urls.count; i++)
         if (pi_strv_add(&fetch->urls, list.urls.items[i]) < 0)
-            return;
-    rx->connections = (unsigned)list.connections;
+            return pi_fail(err, ENOMEM, "%s", url);
+    return 0;
 }
 
 /* Kept is the first address's failure; that it does not have the file says less than what others say. */
@@ -174,7 +178,7 @@ static void keep_failure(struct receiving *rx, int r, const struct pi_error *err
 
 static bool is_final(const struct receiving *rx, int r, const struct pi_error *err)
 {
-    return r == 0 || r == -ECANCELED || err->kind == PI_HOST || rx->proven;
+    return r == 0 || r == -ECANCELED || r == -ENOMEM || err->kind == PI_HOST || rx->proven;
 }
 
 /* One address after the other, until one has what is wanted. */
@@ -194,8 +198,8 @@ static int try_all(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1
             return r;
         }
         keep_failure(rx, r, &failure);
-        if (i + 1 == configured)
-            add_mirrors(rx);
+        if (i + 1 == configured && (r = add_mirrors(rx, err)) < 0)
+            return r;
     }
     if (err)
         *err = rx->first;

@@ -167,24 +167,26 @@ static int want_entry(struct image_fetch *fetch, const struct target *target, st
 {
     const struct image_entry *entry = &target->entry;
     if (find_addresses(fetch, target) < 0 || image_set(&image->source, fetch->urls.items[0]) < 0 ||
-        image_set(&image->name, entry->file) < 0 || image_set(&image->release, entry->name.release) < 0)
+        image_set(&image->name, entry->file) < 0 || image_set(&image->release, entry->name.release) < 0 ||
+        image_set(&image->arch, fetch->request->arch) < 0)
         return pi_fail(err, ENOMEM, "%s", entry->file);
     snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", entry->file);
     return find_checksum(fetch, target, image, err);
 }
 
-/* Without an index: the newest image that is here, said aloud. */
-static int use_newest_stored(struct image_fetch *fetch, struct image *ret)
+/* Without an index: the newest image that is here, said aloud. -ENOENT where there is none. */
+static int use_newest_stored(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
-    int r = image_store_newest(fetch->store, NULL, fetch->request->arch, fetch->allow_unsigned, &image, NULL);
-    if (r < 0 || !image_still_good(fetch, &image))
-        return -ENOENT;
-    r = image_set(&image.note,
-                  "Fedora's index cannot be read: this is the newest release in the store, and a "
-                  "newer one may be out");
+    int r = image_store_newest(fetch->store, NULL, fetch->request->arch, fetch->allow_unsigned, &image, err);
     if (r < 0)
         return r;
+    if (!image_still_good(fetch, &image))
+        return -ENOENT;
+    if (image_set(&image.note,
+                  "Fedora's index cannot be read: this is the newest release in the store, and a "
+                  "newer one may be out") < 0)
+        return pi_fail(err, ENOMEM, "%s", image.name);
     image_done(ret);
     *ret = image;
     image = (struct image){0};
@@ -233,20 +235,26 @@ static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct
     bool stale;
     if (is_stored_release(fetch, release, image))
         return 0;
-    json_auto_t *index =
-        image_index_load(fetch->store, fetch->sources->fedora_index_url, &fetch->meter, &stale, err);
-    if (!index && image_meter_cancelled(&fetch->meter))
-        return -ECANCELED;
-    if (!index && !*release && !fetch->sha256[0] && use_newest_stored(fetch, image) == 0)
-        return 0;
-    int r = index ? image_catalogue_choose(index, release, arch, &target.entry, err) : no_index(err);
+    json_auto_t *index = NULL;
+    int r =
+        image_index_load(fetch->store, fetch->sources->fedora_index_url, &fetch->meter, &index, &stale, err);
+    if (r == -ECANCELED || r == -ENOMEM)
+        return r;
+    if (!index && !*release && !fetch->sha256[0]) {
+        struct pi_error failure;
+        r = use_newest_stored(fetch, image, &failure);
+        if (r < 0 && r != -ENOENT && err)
+            *err = failure;
+        if (r != -ENOENT)
+            return r;
+    }
+    r = index ? image_catalogue_choose(index, release, arch, &target.entry, err) : no_index(err);
     if (r < 0 && !use_table(release, arch, &target))
         return r;
     target.ended |= image_sources_is_archived(target.entry.link);
-    if (r < 0 || !is_stored_release(fetch, target.entry.name.release, image)) {
-        if ((r = image_set(&image->arch, arch)) < 0 || (r = want_entry(fetch, &target, image, err)) < 0)
-            return r;
-    }
+    if ((r < 0 || !is_stored_release(fetch, target.entry.name.release, image)) &&
+        (r = want_entry(fetch, &target, image, err)) < 0)
+        return r;
     if (index && stale &&
         image_set(&image->note, "Fedora's index cannot be read: an old copy of it was used") < 0)
         return pi_fail(err, ENOMEM, "%s", target.entry.file);

@@ -23,7 +23,10 @@ static const char *const host_folders[] = {"/etc/pki/rpm-gpg", "/usr/share/distr
 static int import_file(struct image_gpg *gpg, int dir_fd, const char *path, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
-    return pi_file_read(dir_fd, path, KEYS_MAX, &text, NULL) < 0 ? 0 : image_gpg_import(gpg, &text, err);
+    int r = pi_file_read(dir_fd, path, KEYS_MAX, &text, err);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    return image_gpg_import(gpg, &text, err);
 }
 
 /* A release's key as Fedora's packages bring it. */
@@ -40,6 +43,8 @@ static int import_folder(struct image_gpg *gpg, const char *folder, struct pi_er
 {
     pi_auto_closedir DIR *dir = opendir(folder);
     int r = 0, files = 0;
+    if (!dir && errno == ENOMEM)
+        return pi_fail(err, errno, "%s", folder);
     for (struct dirent *entry; r == 0 && dir && files < KEY_FILES_MAX && (entry = readdir(dir));) {
         if (!pi_ends_with(entry->d_name, ".asc") && !pi_ends_with(entry->d_name, ".gpg"))
             continue;

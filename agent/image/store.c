@@ -70,6 +70,23 @@ static int locate(const struct image_store *store, struct image *image, struct p
     return 0;
 }
 
+/* A provenance of schema 1, of the image with that digest. */
+static int read_provenance(const struct pi_buf *text, const char *digest, struct image *ret,
+                           struct pi_error *err)
+{
+    json_auto_t *object = pi_json_parse(text->data ? text->data : "", text->size, err);
+    json_int_t schema = json_integer_value(json_object_get(object, "schema"));
+    if (schema > IMAGE_SCHEMA) {
+        pi_refuse(err, PI_FAILED, "it is of a newer piagent (schema %" JSON_INTEGER_FORMAT "): use that one",
+                  schema);
+        return -EPROTONOSUPPORT;
+    }
+    int r = object ? pi_fields_read(image_fields, object, true, ret, err) : -EBADMSG;
+    if (r == 0 && strcmp(ret->sha256, digest) != 0)
+        r = pi_refuse(err, PI_FAILED, "it describes another image");
+    return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+}
+
 int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
                      struct pi_error *err)
 {
@@ -83,11 +100,8 @@ int image_store_find(const struct image_store *store, const char *sha256, struct
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND, "the store has no image %s", digest);
     if (r < 0)
-        return r;
-    json_auto_t *object = pi_json_parse(text.data ? text.data : "", text.size, err);
-    r = object ? pi_fields_read(image_fields, object, true, &image, err) : -EINVAL;
-    if (r == 0 && strcmp(image.sha256, digest) != 0)
-        r = pi_refuse(err, PI_FAILED, "it describes another image");
+        return r == -EFBIG ? -EBADMSG : r;
+    r = read_provenance(&text, digest, &image, err);
     if (r < 0)
         return pi_context(err, r, "%s/%s", store->dir, file);
     r = locate(store, &image, err);
@@ -143,11 +157,12 @@ int image_store_list(const struct image_store *store, struct image_list *ret, st
         if (!pi_starts_with(entry->d_name, PREFIX))
             continue;
         snprintf(digest, sizeof digest, "%s", entry->d_name + strlen(PREFIX));
-        if (strcmp(entry->d_name + strlen(PREFIX) + strlen(digest), ".json") != 0 ||
-            image_store_find(store, digest, &image, NULL) < 0)
+        if (strcmp(entry->d_name + strlen(PREFIX) + strlen(digest), ".json") != 0)
             continue;
-        int r = list_add(&list, &image, err);
-        if (r < 0)
+        int r = image_store_find(store, digest, &image, err);
+        if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT)
+            continue;
+        if (r < 0 || (r = list_add(&list, &image, err)) < 0)
             return r;
     }
     if (list.count)

@@ -27,8 +27,9 @@ int image_store_open(const char *images_dir, struct image_store *ret, struct pi_
 void image_store_done(struct image_store *store);
 #define pi_auto_image_store __attribute__((cleanup(image_store_done)))
 
-/* The image with that SHA-256 (64 hexadecimal digits, either case); -ENOENT (PI_NOT_FOUND) where there is
- * none. */
+/* The image with that SHA-256 (64 hexadecimal digits, either case); -ENOENT (PI_NOT_FOUND) where there is no
+ * whole one, -EBADMSG where its provenance cannot be understood, -EPROTONOSUPPORT where a newer piagent wrote
+ * that. */
 int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
                      struct pi_error *err);
 
@@ -37,7 +38,7 @@ struct image_list {
     size_t count;
 };
 
-/* All images. A file that is damaged or of a newer schema is passed over. */
+/* All images. A file that is damaged or of a newer schema is passed over; one that cannot be read is not. */
 int image_store_list(const struct image_store *store, struct image_list *ret, struct pi_error *err);
 void image_list_done(struct image_list *list);
 #define pi_auto_image_list __attribute__((cleanup(image_list_done)))

@@ -57,7 +57,7 @@ int image_download_text(const char *url, size_t max, struct image_meter *meter, 
     pi_auto_curl CURL *curl = curl_easy_init();
     if (!curl)
         return pi_fail(err, ENOMEM, "cannot fetch %s", url);
-    image_http_setup(curl, url, false, IMAGE_HTTP_STALL_S, reason);
+    CURLcode code = image_http_setup(curl, url, false, IMAGE_HTTP_STALL_S, reason);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TEXT_S);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &sink);
@@ -66,7 +66,8 @@ int image_download_text(const char *url, size_t max, struct image_meter *meter, 
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &sink);
-    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(curl);
     if (code == CURLE_OK)
         return 0;
     if (sink.r == 0)

@@ -8,6 +8,8 @@
 #define TESTS_UNIT_MEMORY_FIXTURE_H
 
 #include <errno.h>
+#include <link.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -38,15 +40,34 @@ void REAL(free)(void *p);
 
 #define MEMORY_ALLOCATIONS_MAX 5000
 
+struct memory_range {
+    uintptr_t begin, end;
+};
+
 static struct {
     bool armed, all_after, refused;
-    long until; /* allocations that go well before the one that fails */
-    long live;  /* that were not freed */
+    bool own_only;    /* who calls from elsewhere gets its memory */
+    long until;       /* allocations that go well before the one that fails */
+    long live;        /* that were not freed */
+    pthread_t thread; /* whose allocations fail: a sanitizer needs memory for each new thread */
+    struct memory_range program, libc;
 } memory;
 
-EARLY static bool memory_refuses(void)
+#define MEMORY_CALLER ((uintptr_t)__builtin_return_address(0))
+
+EARLY static bool memory_is_within(const struct memory_range *range, uintptr_t at)
 {
-    if (!memory.armed || memory.until-- > 0 || (memory.refused && !memory.all_after))
+    return at >= range->begin && at < range->end;
+}
+
+EARLY static bool memory_refuses(uintptr_t caller)
+{
+    if (!memory.armed || !pthread_equal(memory.thread, pthread_self()))
+        return false;
+    if (memory.own_only && !memory_is_within(&memory.program, caller) &&
+        !memory_is_within(&memory.libc, caller))
+        return false;
+    if (memory.until-- > 0 || (memory.refused && !memory.all_after))
         return false;
     memory.refused = true;
     errno = ENOMEM;
@@ -55,13 +76,35 @@ EARLY static bool memory_refuses(void)
 
 EARLY static void *memory_count(void *p)
 {
-    memory.live += p != NULL;
+    __atomic_fetch_add(&memory.live, p != NULL, __ATOMIC_RELAXED);
     return p;
+}
+
+EARLY static void *memory_get(size_t size, uintptr_t caller)
+{
+    return memory_refuses(caller) ? NULL : memory_count(REAL(malloc)(size));
+}
+
+EARLY static void *memory_change(void *old, size_t size, uintptr_t caller)
+{
+    if (!old)
+        return memory_get(size, caller);
+    return memory_refuses(caller) ? NULL : REAL(realloc)(old, size);
+}
+
+EARLY static char *memory_copy(const char *text, size_t length, uintptr_t caller)
+{
+    char *copy = memory_get(length + 1, caller);
+    if (copy) {
+        memcpy(copy, text, length);
+        copy[length] = '\0';
+    }
+    return copy;
 }
 
 EARLY void *malloc(size_t size)
 {
-    return memory_refuses() ? NULL : memory_count(REAL(malloc)(size));
+    return memory_get(size, MEMORY_CALLER);
 }
 
 static void *memory_given(size_t size)
@@ -71,42 +114,54 @@ static void *memory_given(size_t size)
 
 EARLY void *calloc(size_t count, size_t size)
 {
-    return memory_refuses() ? NULL : memory_count(REAL(calloc)(count, size));
+    return memory_refuses(MEMORY_CALLER) ? NULL : memory_count(REAL(calloc)(count, size));
 }
 
 EARLY void *realloc(void *old, size_t size)
 {
-    if (!old)
-        return malloc(size);
-    return memory_refuses() ? NULL : REAL(realloc)(old, size);
+    return memory_change(old, size, MEMORY_CALLER);
 }
 
 /* AddressSanitizer's own of these three don't call malloc. */
 EARLY void *reallocarray(void *old, size_t count, size_t size)
 {
-    return realloc(old, count * size);
+    return memory_change(old, count * size, MEMORY_CALLER);
 }
 
 EARLY char *strndup(const char *text, size_t size)
 {
-    size_t length = strnlen(text, size);
-    char *copy = malloc(length + 1);
-    if (copy) {
-        memcpy(copy, text, length);
-        copy[length] = '\0';
-    }
-    return copy;
+    return memory_copy(text, strnlen(text, size), MEMORY_CALLER);
 }
 
 EARLY char *strdup(const char *text)
 {
-    return strndup(text, strlen(text));
+    return memory_copy(text, strlen(text), MEMORY_CALLER);
 }
 
 EARLY void free(void *p)
 {
-    memory.live -= p != NULL;
+    __atomic_fetch_sub(&memory.live, p != NULL, __ATOMIC_RELAXED);
     REAL(free)(p);
+}
+
+/* Where this program's code is, and the C library's, which allocates for it (asprintf, opendir). */
+static int memory_find_ranges(struct dl_phdr_info *info, size_t size, void *user)
+{
+    struct memory_range range = {UINTPTR_MAX, 0};
+    (void)size, (void)user;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr,
+                  end = begin + info->dlpi_phdr[i].p_memsz;
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        range.begin = begin < range.begin ? begin : range.begin;
+        range.end = end > range.end ? end : range.end;
+    }
+    if (memory_is_within(&range, (uintptr_t)memory_given))
+        memory.program = range;
+    else if (memory_is_within(&range, (uintptr_t)dl_iterate_phdr))
+        memory.libc = range;
+    return 0;
 }
 
 /* What an operation promises while memory is short: a failed assertion needs memory itself. */
@@ -139,6 +194,10 @@ struct memory_operation {
     int (*run)(struct pi_error *err);
     bool silent; /* it has no messages */
     bool parses; /* JSON: jansson itself gets its memory, as after pi_json_protect() */
+    /* Only this program's own allocations fail, and those of the C library for it: for what takes long, and
+     * for libraries that tell a lack of memory as something else, or not at all. */
+    bool own_only;
+    bool alone_only; /* each allocation fails once: it takes long */
 };
 
 #define MEMORY_OPERATION(function, ...)                 \
@@ -151,9 +210,11 @@ static bool memory_fail(const struct memory_operation *operation, long n, bool a
 {
     struct pi_error err = {0};
     long before = memory.live;
+    memory.thread = pthread_self();
     memory.until = n;
     memory.all_after = all_after;
     memory.refused = false;
+    memory.own_only = operation->own_only;
     json_set_alloc_funcs(operation->parses ? memory_given : malloc, free);
     memory.armed = true;
     int r = operation->run(&err);
@@ -172,6 +233,7 @@ static bool memory_fail(const struct memory_operation *operation, long n, bool a
 
 static void memory_check(const struct memory_operation *operations, size_t count)
 {
+    dl_iterate_phdr(memory_find_ranges, NULL);
     for (size_t i = 0; i < count; i++) {
         /* What libraries make once for all is there after the first time. */
         struct pi_error err = {0};
@@ -179,7 +241,8 @@ static void memory_check(const struct memory_operation *operations, size_t count
             fail_msg("%s fails: %s", operations[i].name, err.text);
         long n = 0;
         while (memory_fail(&operations[i], n, false)) {
-            memory_fail(&operations[i], n, true);
+            if (!operations[i].alone_only)
+                memory_fail(&operations[i], n, true);
             assert_in_range(++n, 1, MEMORY_ALLOCATIONS_MAX);
         }
         if (n == 0)

@@ -158,6 +158,24 @@ static void image_whose_provenance_is_no_json_is_called_damaged(void **state)
     assert_int_equal(damaged.count, 1);
 }
 
+static void image_of_a_newer_piagent_is_neither_listed_nor_called_damaged(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    struct image_list list;
+    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_buf struct pi_buf text = {0};
+    char file[IMAGE_STORE_NAME_MAX];
+    image_store_file(w->image.sha256, "json", file);
+    assert_int_equal(pi_file_read(w->store.dir_fd, file, 65536, &text, &err), 0);
+    *strchr(strstr(text.data, "\"schema\""), '1') = '2';
+    assert_int_equal(pi_file_write(w->store.dir_fd, file, text.data, text.size, 0600, &err), 0);
+    assert_int_equal(image_store_list(&w->store, &list, &err), 0);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(damaged.count, 0);
+}
+
 static void changed_image_is_hashed_and_fetched_again_where_it_is_another(void **state)
 {
     struct world *w = *state;
@@ -216,6 +234,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(truncated_image_is_called_damaged_and_can_be_removed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(image_whose_provenance_is_no_json_is_called_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(image_of_a_newer_piagent_is_neither_listed_nor_called_damaged, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(changed_image_is_hashed_and_fetched_again_where_it_is_another, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(fetch_that_ended_short_of_its_place_blocks_no_other, setup, teardown),
