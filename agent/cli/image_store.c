@@ -12,10 +12,10 @@
 #include "agent/base/text.h"
 #include "agent/cli/bar.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/image_use.h"
 #include "agent/cli/screen.h"
 #include "agent/cli/table.h"
 #include "agent/image/care.h"
+#include "agent/image/use.h"
 
 #define PREFIX_MIN        4     /* hexadecimal digits that may name an image */
 #define OLDER_THAN_MIN_MS 60000 /* less is a number that lacks its unit */
@@ -45,17 +45,6 @@ static void shelf_done(struct shelf *shelf)
 }
 #define auto_shelf __attribute__((cleanup(shelf_done)))
 
-/* Who uses what now: asked again before each removal, as machines are made meanwhile. */
-static int look_for_use(struct shelf *shelf, struct pi_error *err)
-{
-    json_t *use = cli_image_use(&shelf->paths, err);
-    if (!use)
-        return -EBADMSG;
-    json_decref(shelf->use);
-    shelf->use = use;
-    return 0;
-}
-
 static int shelf_open(struct shelf *ret, struct pi_error *err)
 {
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
@@ -65,31 +54,12 @@ static int shelf_open(struct shelf *ret, struct pi_error *err)
     if (r == 0)
         r = image_store_list(&shelf.store, &shelf.list, err);
     if (r == 0)
-        r = look_for_use(&shelf, err);
+        r = image_use_find(&shelf.store, shelf.paths.instances, &shelf.use, err);
     if (r < 0)
         return r;
     *ret = shelf;
     shelf = (struct shelf){.store = {.dir_fd = -1}};
     return 0;
-}
-
-/* "web, db", or "" where no machine uses it. */
-static int users_of(const struct shelf *shelf, const struct image *image, struct pi_buf *ret)
-{
-    size_t i;
-    json_t *name;
-    json_array_foreach(json_object_get(shelf->use, image->sha256), i, name)
-    {
-        int r = pi_buf_printf(ret, "%s%s", i ? ", " : "", json_string_value(name));
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static bool is_used(const struct shelf *shelf, const struct image *image)
-{
-    return json_array_size(json_object_get(shelf->use, image->sha256)) > 0;
 }
 
 static int refuse_unknown(const struct shelf *shelf, const char *text, struct pi_error *err)
@@ -157,7 +127,7 @@ static int add_row(const struct shelf *shelf, const struct image *image, struct 
     char size[32], age[32], sha256[13];
     uint64_t now_ms = pi_realtime_ms();
     pi_auto_buf struct pi_buf users = {0};
-    int r = users_of(shelf, image, &users);
+    int r = image_use_names(shelf->use, image->sha256, &users);
     if (r < 0)
         return r;
     snprintf(sha256, sizeof sha256, "%.12s", image->sha256);
@@ -188,12 +158,26 @@ static int list_table(const struct shelf *shelf, struct pi_error *err)
     return r < 0 ? pi_fail(err, -r, "image ls") : cli_table_print(table, err);
 }
 
+/* Machines that may use any of them. */
+static int tell_unknown(const struct shelf *shelf, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf names = {0};
+    int r = image_use_names(shelf->use, IMAGE_USE_UNKNOWN, &names);
+    if (r < 0)
+        return pi_fail(err, -r, "image ls");
+    if (names.size)
+        fprintf(stderr,
+                "note: cannot tell which image %s uses: neither its disk nor its record can be read\n",
+                names.data);
+    return 0;
+}
+
 static int run_ls(const struct cli_call *call, struct pi_error *err)
 {
     const struct ls_options *options = call->values;
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
     int r = shelf_open(&shelf, err);
-    if (r < 0)
+    if (r < 0 || (r = tell_unknown(&shelf, err)) < 0)
         return r;
     if (options->json)
         return list_json(&shelf, err);
@@ -291,17 +275,9 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     auto_shelf struct shelf shelf = {.store = {.dir_fd = -1}};
     struct image *image;
     int r = shelf_open(&shelf, err);
-    for (unsigned i = 0; r == 0 && i < call->count; i++) {
-        pi_auto_buf struct pi_buf users = {0};
-        if ((r = find(&shelf, call->operands[i], &image, err)) < 0 || (r = look_for_use(&shelf, err)) < 0)
-            return r;
-        if (is_used(&shelf, image))
-            return users_of(&shelf, image, &users) < 0
-                       ? pi_fail(err, ENOMEM, "image rm")
-                       : pi_refuse(err, PI_CONFLICT, "%s is used by %s: remove that first (piagent rm)",
-                                   image->name, users.data);
-        r = image_store_remove(&shelf.store, image, err);
-    }
+    for (unsigned i = 0; r == 0 && i < call->count; i++)
+        if ((r = find(&shelf, call->operands[i], &image, err)) == 0)
+            r = image_store_remove(&shelf.store, image, shelf.paths.instances, err);
     return r;
 }
 
@@ -334,23 +310,32 @@ static int tell_freed(json_t *removed, uint64_t freed_bytes, bool dry_run, struc
     return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image prune");
 }
 
-/* Those that a machine needs are left to be fetched again. */
+/* Those that a machine needs are left: a fetch of the same image replaces them. */
 static int prune_damaged(const struct shelf *shelf, bool dry_run, json_t *removed, uint64_t *freed_bytes,
                          struct pi_error *err)
 {
     pi_auto_strv struct pi_strv damaged = {0};
     int r = image_store_damaged(&shelf->store, &damaged, err);
     for (size_t i = 0; r == 0 && i < damaged.count; i++) {
-        struct image image = {0};
         uint64_t bytes = 0;
-        if (sscanf(damaged.items[i], "sha256-%64[0-9a-f]", image.sha256) != 1 || is_used(shelf, &image))
-            continue;
-        r = image_store_remove_damaged(&shelf->store, damaged.items[i], dry_run, &bytes, err);
+        r = image_store_remove_damaged(&shelf->store, damaged.items[i], shelf->paths.instances, dry_run,
+                                       &bytes, err);
         *freed_bytes += bytes;
         if (r == 0)
             tell_removed(removed, damaged.items[i], true, bytes);
+        else if (err->kind == PI_CONFLICT)
+            r = 0;
     }
     return r;
+}
+
+/* Whether an image goes: 1, or 0 where a machine uses it, also since the list was made. */
+static int prune_one(const struct shelf *shelf, const struct image *image, bool dry_run, struct pi_error *err)
+{
+    int r = image_use_check(shelf->use, image->sha256, image->name, err);
+    if (r == 0 && !dry_run)
+        r = image_store_remove(&shelf->store, image, shelf->paths.instances, err);
+    return r == 0 ? 1 : err->kind == PI_CONFLICT ? 0 : r;
 }
 
 static int run_prune(const struct cli_call *call, struct pi_error *err)
@@ -366,13 +351,9 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
     for (size_t i = 0; r == 0 && i < shelf.list.count; i++) {
         const struct image *image = &shelf.list.items[i];
         bool young = options->older_than_ms && image->fetched_ms + options->older_than_ms > now_ms;
-        if (young || is_used(&shelf, image))
-            continue;
-        if (!options->dry_run && ((r = look_for_use(&shelf, err)) < 0 || is_used(&shelf, image)))
-            continue;
-        if (!options->dry_run)
-            r = image_store_remove(&shelf.store, image, err);
-        if (r == 0) {
+        int gone = young ? 0 : prune_one(&shelf, image, options->dry_run, err);
+        r = gone < 0 ? gone : 0;
+        if (gone > 0) {
             freed_bytes += image->size_bytes;
             tell_removed(removed, image->name, false, image->size_bytes);
         }
@@ -439,6 +420,7 @@ const struct cli_command cli_command_image_rm = {
 const struct cli_command cli_command_image_prune = {
     .name = "image prune",
     .summary = "removes all images that no machine uses, and unfinished downloads",
+    .details = "A machine uses an image that its disk stands on, also a machine of another XDG_DATA_HOME.",
     .example = "piagent image prune --older-than 720h --dry-run",
     .options = prune_table,
     .values_size = sizeof(struct prune_options),

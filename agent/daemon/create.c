@@ -17,6 +17,7 @@
 #include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
 #include "agent/image/sources.h"
+#include "agent/image/use.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -139,6 +140,15 @@ static void on_ghost_over(void *user)
     instance_detach(user);
 }
 
+static int discard(struct instance *instance, struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    int r = pi_tree_discard(instance->agent->instances_fd, spec->name, err);
+    if (r == 0 && spec->image.path)
+        image_use_drop(spec->image.path, spec->image.sha256, instance->folder);
+    return r;
+}
+
 /* The instance is gone from the disk and from every list; who follows its events can still read why. */
 static void creation_failed(struct instance *instance, const struct pi_error *err)
 {
@@ -151,7 +161,7 @@ static void creation_failed(struct instance *instance, const struct pi_error *er
                                               .text = why,
                                               .error_kind = (char *)pi_kind_name(err->kind)});
     instance->ghost = true;
-    if (pi_tree_discard(instance->agent->instances_fd, instance->record.spec.name, &ignored) < 0)
+    if (discard(instance, &ignored) < 0)
         agent_log("%s: %s", instance->record.spec.name, ignored.text);
     instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
     if (instance->ghost_timer)
@@ -399,7 +409,7 @@ int instance_remove(struct instance *instance, struct pi_error *err)
                          (int)pid);
     /* First what would fill it again. */
     worker_cancel(pi_steal(instance->worker));
-    int r = pi_tree_discard(instance->agent->instances_fd, name, err);
+    int r = discard(instance, err);
     if (r < 0)
         return r;
     instance_clean_sockets(instance);

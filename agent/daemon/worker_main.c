@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/daemon.h"
+#include "agent/image/use.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/record.h"
@@ -31,10 +32,15 @@ static int make_keys(int dir_fd, const char *folder, const char *name, struct pi
     return r < 0 ? r : pi_file_write(dir_fd, "known_hosts", line.data, line.size, 0600, err);
 }
 
+_Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
+               "the disk that links in the store lead to");
+
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
     struct vm_firmware_files firmware = {0};
-    int r = vm_disk_prepare(spec, folder, err);
+    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
+    if (r == 0)
+        r = vm_disk_prepare(spec, folder, err);
     if (r < 0 || !vm_spec_uses_uefi(spec))
         return r;
     r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err);

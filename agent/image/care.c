@@ -12,6 +12,7 @@
 #include "agent/base/fs.h"
 #include "agent/image/digest.h"
 #include "agent/image/partial.h"
+#include "agent/image/use.h"
 
 static int open_stored(const struct image *image, struct pi_error *err)
 {
@@ -38,11 +39,7 @@ int image_check(const char *path, const char *sha256, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
     pi_auto_image_store struct image_store store = {.dir_fd = -1};
-    const char *slash = strrchr(path, '/');
-    pi_auto_free char *dir = slash ? strndup(path, (size_t)(slash - path)) : NULL;
-    if (!dir)
-        return pi_fail(err, slash ? ENOMEM : EINVAL, "%s", path);
-    int r = image_store_open(dir, &store, err);
+    int r = image_store_open_of(path, &store, err);
     if (r == 0)
         r = image_store_find(&store, sha256, &image, err);
     return r < 0 ? r : image_check_found(&image, err);
@@ -80,15 +77,34 @@ int image_store_verify(const struct image_store *store, struct image *image, str
     return r < 0 ? r : image_store_record(store, image, err);
 }
 
-int image_store_remove(const struct image_store *store, const struct image *image, struct pi_error *err)
+/* Locks the store where nobody uses the image that is called name; the descriptor is the lock. */
+static int lock_unused(const struct image_store *store, const char *instances, const char *sha256,
+                       const char *name, struct pi_error *err)
+{
+    json_auto_t *use = NULL;
+    pi_auto_close int lock = image_use_lock(store, err);
+    if (lock < 0)
+        return lock;
+    int r = image_use_find(store, instances, &use, err);
+    if (r == 0)
+        r = image_use_check(use, sha256, name, err);
+    return r < 0 ? r : pi_steal_fd(&lock);
+}
+
+int image_store_remove(const struct image_store *store, const struct image *image, const char *instances,
+                       struct pi_error *err)
 {
     char file[IMAGE_STORE_NAME_MAX];
     const char *const extensions[] = {image_format_names[image->format], "json"};
+    pi_auto_close int lock = lock_unused(store, instances, image->sha256, image->name, err);
+    if (lock < 0)
+        return lock;
     for (size_t i = 0; i < PI_ARRAY_SIZE(extensions); i++) {
         image_store_file(image->sha256, extensions[i], file);
         if (unlinkat(store->dir_fd, file, 0) < 0 && errno != ENOENT)
             return pi_fail(err, errno, "cannot remove %s", image->name);
     }
+    image_use_forget(store, image->sha256);
     return pi_dir_sync(store->dir_fd, err);
 }
 
@@ -129,17 +145,25 @@ int image_store_damaged(const struct image_store *store, struct pi_strv *ret, st
     return 0;
 }
 
-int image_store_remove_damaged(const struct image_store *store, const char *file, bool dry_run,
-                               uint64_t *ret_bytes, struct pi_error *err)
+int image_store_remove_damaged(const struct image_store *store, const char *file, const char *instances,
+                               bool dry_run, uint64_t *ret_bytes, struct pi_error *err)
 {
     struct stat st;
-    char provenance[IMAGE_STORE_NAME_MAX];
+    char sha256[IMAGE_SHA256_LENGTH + 1], provenance[IMAGE_STORE_NAME_MAX];
+    snprintf(sha256, sizeof sha256, "%s", strchr(file, '-') + 1);
+    pi_auto_close int lock = lock_unused(store, instances, sha256, file, err);
+    if (lock < 0)
+        return lock;
     if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return pi_fail(err, errno, "cannot remove %s", file);
-    *ret_bytes = (uint64_t)st.st_blocks * 512;
-    if (dry_run)
-        return 0;
-    snprintf(provenance, sizeof provenance, "%.*s.json", (int)strcspn(file, "."), file);
-    int r = pi_tree_remove(store->dir_fd, file, err);
-    return r < 0 ? r : pi_tree_remove(store->dir_fd, provenance, err);
+    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+    if (!dry_run) {
+        image_store_file(sha256, "json", provenance);
+        int r = pi_tree_remove(store->dir_fd, file, err);
+        if (r < 0 || (r = pi_tree_remove(store->dir_fd, provenance, err)) < 0)
+            return r;
+        image_use_forget(store, sha256);
+    }
+    *ret_bytes = bytes;
+    return 0;
 }

@@ -23,8 +23,10 @@ int image_check_found(const struct image *image, struct pi_error *err);
 int image_store_verify(const struct image_store *store, struct image *image, struct image_meter *meter,
                        struct pi_error *err);
 
-/* Removes the image and its provenance. Whether something uses it is the caller's to know. */
-int image_store_remove(const struct image_store *store, const struct image *image, struct pi_error *err);
+/* Removes the image and its provenance. Refuses where a machine uses it: image_use_check(), with the machines
+ * of the folder instances and all that the store knows of. */
+int image_store_remove(const struct image_store *store, const struct image *image, const char *instances,
+                       struct pi_error *err);
 
 /* Removes what fetches left to be gone on with, where none did for kept_ms, but not what is being fetched.
  * Returns the bytes that this frees, or would free (dry_run). */
@@ -34,8 +36,8 @@ uint64_t image_store_prune_partials(const struct image_store *store, uint64_t ke
  * one that can be understood. A fetch of the same image replaces them. Added to *ret, also on failure. */
 int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err);
 
-/* Removes one of them with its provenance, unless dry_run; tells its bytes on disk. */
-int image_store_remove_damaged(const struct image_store *store, const char *file, bool dry_run,
-                               uint64_t *ret_bytes, struct pi_error *err);
+/* The same for one of them, which keeps it where dry_run; tells its bytes on disk. */
+int image_store_remove_damaged(const struct image_store *store, const char *file, const char *instances,
+                               bool dry_run, uint64_t *ret_bytes, struct pi_error *err);
 
 #endif

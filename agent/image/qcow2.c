@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/image/qcow2.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 enum {
     AT_VERSION = 4,
     AT_BACKING_OFFSET = 8,
+    AT_BACKING_SIZE = 16,
     AT_CLUSTER_BITS = 20,
     AT_VIRTUAL_SIZE = 24,
     AT_CRYPT_METHOD = 32,
@@ -230,11 +232,31 @@ static int check_qcow2(struct qcow2 *q, uint64_t virtual_size_max, struct image_
     return 0;
 }
 
+static bool is_qcow2(const uint8_t *header, size_t size)
+{
+    return size >= 4 && !memcmp(header, "QFI\xfb", 4);
+}
+
+int image_backing_file(const uint8_t *header, size_t size, char ret[IMAGE_BACKING_MAX + 1])
+{
+    if (!is_qcow2(header, size) || size < V2_LENGTH)
+        return -EBADMSG;
+    uint64_t offset = get64(header + AT_BACKING_OFFSET), length = get32(header + AT_BACKING_SIZE);
+    if (!offset)
+        length = 0;
+    if (offset > size || length > size - offset || length > IMAGE_BACKING_MAX ||
+        memchr(header + offset, '\0', length))
+        return -EBADMSG;
+    memcpy(ret, header + offset, length);
+    ret[length] = '\0';
+    return 0;
+}
+
 int image_header_check(const uint8_t *header, size_t size, uint64_t file_size, uint64_t virtual_size_max,
                        struct image_header *ret, struct pi_error *err)
 {
     struct qcow2 qcow2 = {.bytes = header, .size = size, .file_size = file_size};
-    if (size >= 4 && !memcmp(header, "QFI\xfb", 4))
+    if (is_qcow2(header, size))
         return check_qcow2(&qcow2, virtual_size_max, ret, err);
     if (size < SECTOR || file_size % SECTOR || header[510] != 0x55 || header[511] != 0xaa)
         return pi_refuse(

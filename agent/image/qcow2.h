@@ -38,4 +38,9 @@ struct image_header {
 int image_header_check(const uint8_t *header, size_t size, uint64_t file_size, uint64_t virtual_size_max,
                        struct image_header *ret, struct pi_error *err);
 
+/* The name of the file that a qcow2 stands on, by its first size bytes; "" where it stands alone. -EBADMSG
+ * for what is no qcow2, or names it beyond these bytes. */
+#define IMAGE_BACKING_MAX 1023 /* bytes */
+int image_backing_file(const uint8_t *header, size_t size, char ret[IMAGE_BACKING_MAX + 1]);
+
 #endif

@@ -30,6 +30,13 @@ int image_store_open(const char *images_dir, struct image_store *ret, struct pi_
     return 0;
 }
 
+int image_store_open_of(const char *path, struct image_store *ret, struct pi_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    pi_auto_free char *dir = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+    return dir ? image_store_open(dir, ret, err) : pi_fail(err, slash ? ENOMEM : EINVAL, "%s", path);
+}
+
 void image_store_done(struct image_store *store)
 {
     pi_close_p(&store->dir_fd);

@@ -4,6 +4,7 @@
  *
  *     sha256-HEX.qcow2|raw   an image, mode 0444
  *     sha256-HEX.json        its provenance (image_fields)
+ *     sha256-HEX.use-KEY     a link to the disk of a machine that uses it (use.h)
  *     KEY.partial            being fetched, its fetcher holds a flock on it; or left to be gone on with
  *     KEY.resume             what proves that a partial can be gone on with (resume.h)
  *
@@ -24,6 +25,8 @@ struct image_store {
 
 /* Opens the store, creating its folder where it is missing. images_dir is pi_paths.images. */
 int image_store_open(const char *images_dir, struct image_store *ret, struct pi_error *err);
+/* The store that holds the image at path. */
+int image_store_open_of(const char *path, struct image_store *ret, struct pi_error *err);
 void image_store_done(struct image_store *store);
 #define pi_auto_image_store __attribute__((cleanup(image_store_done)))
 

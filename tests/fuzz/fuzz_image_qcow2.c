@@ -2,6 +2,7 @@
 /* The first bytes of a disk image that anyone may have made. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/image/qcow2.h"
 
@@ -10,6 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image_header header;
+    char backing[IMAGE_BACKING_MAX + 1];
+    if (image_backing_file(data, size, backing) == 0 && strlen(backing) > IMAGE_BACKING_MAX)
+        abort();
     if (image_header_check(data, size, (uint64_t)1 << 20, IMAGE_VIRTUAL_SIZE_MAX, &header, NULL) == 0 &&
         (header.virtual_size_bytes == 0 || header.virtual_size_bytes > IMAGE_VIRTUAL_SIZE_MAX))
         abort();

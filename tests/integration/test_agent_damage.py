@@ -52,12 +52,21 @@ def test_a_machine_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, 
     assert machine["state"] == "lost" and said in machine["reason"], machine
     assert said in user.refused(CONFLICT, "start", "bad")
     assert (user.instances / "bad/disk.qcow2").read_bytes() == disk
+    # The image that it stands on is kept, also by who has other machines and the same images.
+    for home, name in (("data", "bad"), ("other", str(user.instances / "bad"))):
+        user.env["XDG_DATA_HOME"] = str(user.home / home)
+        user.do("image", "prune")
+        user.do("image", "verify")
+        assert [image["used_by"] for image in json.loads(user.do("image", "ls", "--json"))["images"]] == [[name]]
+    user.env["XDG_DATA_HOME"] = str(user.home / "data")
     # Whoever has a copy puts it back.
     user.kill_agent()
     record.write_bytes(text)
     assert user.state("bad") == "stopped"
     user.do("rm", "bad")
     assert user.leftovers() == []
+    user.do("image", "prune")
+    assert not list((user.home / "cache/piagent/images").iterdir())
 
 
 def leave_two_descriptors(pid):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from fedora_server import FedoraServer, Image
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
-UNVERIFIED, NOT_FOUND, CONFLICT, HOST, NETWORK = 5, 3, 4, 6, 7
+FAILED, UNVERIFIED, NOT_FOUND, CONFLICT, HOST, NETWORK = 1, 5, 3, 4, 6, 7
 MIB = 1 << 20
 
 
@@ -250,10 +251,13 @@ def test_release_that_the_index_has_in_the_archive_comes_from_the_archive(world)
 
 
 def machine_of(world, name, sha256):
-    """A machine's record as the agent leaves it, as far as images are concerned."""
+    """A machine as the agent leaves it, as far as images are concerned. Returns its folder."""
     folder = world.folder / "DATA/piagent/instances" / name
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps({"spec": {"name": name, "image": {"sha256": sha256}}}))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", world.images / f"sha256-{sha256}.qcow2",
+                    folder / "disk.qcow2"], check=True)
+    return folder
 
 
 @pytest.fixture
@@ -272,22 +276,37 @@ def test_ls_tells_trust_and_who_uses_an_image(fetched):
 
 
 def test_rm_refuses_an_image_in_use_and_removes_it_afterwards(fetched):
-    machine_of(fetched, "web", fetched.sha256)
+    folder = machine_of(fetched, "web", fetched.sha256)
     code, _, err = fetched.run("image", "rm", fetched.sha256[:8])
     assert code == CONFLICT and "is used by web" in err
     assert fetched.file.exists()
-    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    shutil.rmtree(folder)
     assert fetched.run("image", "rm", fetched.sha256[:8])[0] == 0
     assert fetched.stored() == []
     assert fetched.run("image", "rm", fetched.sha256[:8])[0] == NOT_FOUND
 
 
-def test_nothing_is_removed_where_a_record_cannot_be_read(fetched):
-    machine_of(fetched, "web", fetched.sha256)
-    (fetched.folder / "DATA/piagent/instances/web/record.json").write_text("{")
-    for command in (["rm", fetched.sha256], ["prune"]):
+def test_damaged_record_hinders_no_command_and_the_disk_tells_the_image(fetched):
+    (machine_of(fetched, "web", fetched.sha256) / "record.json").write_text("{")
+    code, out, err = fetched.run("image", "ls", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["images"][0]["used_by"] == ["web"]
+    assert fetched.run("image", "verify")[0] == 0
+    code, out, _ = fetched.run("image", "prune")
+    assert code == 0 and out == "0 B freed\n"
+    assert fetched.run("image", "rm", fetched.sha256)[0] == CONFLICT
+    assert fetched.file.exists()
+
+
+def test_nothing_is_removed_while_a_machines_image_is_not_known(fetched):
+    folder = machine_of(fetched, "web", fetched.sha256)
+    for name in ("record.json", "disk.qcow2"):
+        (folder / name).write_text("{")
+    for command in (["rm", fetched.sha256], ["prune"], ["prune", "--dry-run"]):
         code, _, err = fetched.run("image", *command)
-        assert code != 0 and "machine web" in err
+        assert code == FAILED and "which image web uses" in err
+    code, _, err = fetched.run("image", "ls")
+    assert code == 0 and "which image web uses" in err
+    assert fetched.run("image", "verify")[0] == 0
     assert fetched.file.exists()
 
 
@@ -299,10 +318,10 @@ def test_prune_removes_what_is_unused_and_old_and_says_what_it_freed(fetched):
     assert fetched.stored() == kept
     assert fetched.run("image", "prune", "--older-than", "1h")[0] == 0
     assert fetched.file.exists()
-    machine_of(fetched, "web", fetched.sha256)
+    folder = machine_of(fetched, "web", fetched.sha256)
     assert fetched.run("image", "prune")[0] == 0
     assert fetched.file.exists()
-    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    shutil.rmtree(folder)
     code, out, _ = fetched.run("image", "prune")
     assert code == 0 and out.splitlines()[-1] == "1 MiB freed"
     assert fetched.stored() == []
@@ -323,7 +342,7 @@ def test_unfinished_downloads_are_told_before_they_are_removed_and_kept_while_th
 
 
 def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetched):
-    machine_of(fetched, "web", fetched.sha256)
+    folder = machine_of(fetched, "web", fetched.sha256)
     fetched.file.chmod(0o644)
     os.truncate(fetched.file, 5)
     code, _, err = fetched.run("image", "verify")
@@ -333,7 +352,7 @@ def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetche
     assert fetched.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
     assert fetched.file.read_bytes() == fetched.disk.read_bytes()
     os.truncate(fetched.file, 5)
-    (fetched.folder / "DATA/piagent/instances/web/record.json").unlink()
+    shutil.rmtree(folder)
     code, out, _ = fetched.run("image", "prune")
     assert code == 0 and f"{fetched.file.name}  damaged" in out
     assert fetched.stored() == []

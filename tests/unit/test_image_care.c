@@ -13,7 +13,7 @@
 #define SIZE ((size_t)1 << 20)
 
 struct world {
-    char dir[64];
+    char dir[64], instances[96];
     struct image_store store;
     struct image image;
 };
@@ -26,6 +26,7 @@ static int setup(void **state)
     struct pi_error err;
     w = (struct world){.store.dir_fd = -1};
     folder_new(w.dir);
+    snprintf(w.instances, sizeof w.instances, "%s/instances", w.dir);
     snprintf(path, sizeof path, "%s/mine.qcow2", w.dir);
     qcow2_write(path, SIZE, 7);
     struct image_request request = {.ref = path, .arch = "x86_64", .unverified = true};
@@ -120,7 +121,7 @@ static void removed_image_is_gone_with_its_provenance(void **state)
     struct world *w = *state;
     struct pi_error err;
     struct image_list list;
-    assert_int_equal(image_store_remove(&w->store, &w->image, &err), 0);
+    assert_int_equal(image_store_remove(&w->store, &w->image, w->instances, &err), 0);
     assert_int_equal(image_store_list(&w->store, &list, &err), 0);
     assert_int_equal(list.count, 0);
     assert_int_equal(rmdir(w->store.dir), 0);
@@ -139,10 +140,12 @@ static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
     assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
     assert_int_equal(damaged.count, 1);
     assert_string_equal(damaged.items[0], strrchr(w->image.path, '/') + 1);
-    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], true, &bytes, &err), 0);
+    assert_int_equal(
+        image_store_remove_damaged(&w->store, damaged.items[0], w->instances, true, &bytes, &err), 0);
     assert_in_range(bytes, 1, SIZE / 2); /* it has holes */
     assert_int_equal(access(w->image.path, F_OK), 0);
-    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], false, &bytes, &err), 0);
+    assert_int_equal(
+        image_store_remove_damaged(&w->store, damaged.items[0], w->instances, false, &bytes, &err), 0);
     assert_int_equal(rmdir(w->store.dir), 0);
 }
 

@@ -13,6 +13,7 @@
 #include "agent/image/digest.h"
 #include "agent/image/fetch.h"
 #include "agent/image/signature.h"
+#include "agent/image/use.h"
 #include "image_fixture.h"
 
 #define SIZE    ((size_t)4 * QCOW2_CLUSTER)
@@ -132,6 +133,18 @@ static void fill_server(void)
         "<metalink version='3.0' xmlns='http://www.metalinker.org/'><files><file name='" NAME
         "'><resources><url preference='9'>%s/mirror/disk.qcow2</url></resources></file></files></metalink>",
         site.url);
+}
+
+static void put_machine(void)
+{
+    uint8_t header[4096];
+    char base[256];
+    qcow2_fill(header, sizeof header);
+    snprintf(base, sizeof base, "%s/cache/images/sha256-%s.qcow2", site.path, site.sha256);
+    put64(header + 8, 512);
+    put32(header + 16, (uint32_t)strlen(base));
+    memcpy(header + 512, base, strlen(base));
+    put("instances/web/" IMAGE_USE_DISK, header, sizeof header);
 }
 
 static void configure(void)
@@ -289,6 +302,38 @@ static int damaged_images_are_listed(struct pi_error *err)
     return r;
 }
 
+/* Who uses it: a machine whose disk stands on it, and that the store has a link to. */
+
+static int users_are_found(struct pi_error *err)
+{
+    char path[512], folder[512], instances[128];
+    json_auto_t *use = NULL;
+    snprintf(path, sizeof path, "%s/sha256-%s.qcow2", site.store.dir, site.sha256);
+    snprintf(instances, sizeof instances, "%s/instances", site.path);
+    snprintf(folder, sizeof folder, "%s/web", instances);
+    int r = image_use_add(path, site.sha256, folder, err);
+    if (r == 0)
+        r = image_use_find(&site.store, instances, &use, err);
+    ERR_clear_error();
+    if (r == 0)
+        r = image_use_check(use, site.sha256, "it", err);
+    memory_promise(r < 0);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int image_in_use_is_not_removed(struct pi_error *err)
+{
+    char instances[128];
+    struct image image = {.name = (char *)"it"};
+    snprintf(image.sha256, sizeof image.sha256, "%s", site.sha256);
+    snprintf(instances, sizeof instances, "%s/instances", site.path);
+    int r = image_store_remove(&site.store, &image, instances, err);
+    ERR_clear_error();
+    memory.armed = false;
+    assert_true(r < 0 && holds("sha256-"));
+    return r == -ENOMEM ? r : 0;
+}
+
 /* Signatures. */
 
 static int signature_is_checked(struct pi_error *err)
@@ -314,6 +359,8 @@ static void every_failing_allocation_is_survived(void **state)
         MEMORY_OPERATION(newest_release_is_found_without_an_index, .own_only = true),
         MEMORY_OPERATION(stored_image_is_verified, .parses = true),
         MEMORY_OPERATION(damaged_images_are_listed, .parses = true),
+        MEMORY_OPERATION(users_are_found, .parses = true),
+        MEMORY_OPERATION(image_in_use_is_not_removed, .own_only = true),
         MEMORY_OPERATION(signature_is_checked, .own_only = true, .alone_only = true),
     };
     (void)state;
@@ -331,6 +378,7 @@ static int setup(void **state)
         folder_new(site.path);
     start_server();
     fill_server();
+    put_machine();
     configure();
     take_sample("CHECKSUM", &site.signed_text);
     take_sample("key.gpg", &key);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/image/use.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fields.h"
+#include "agent/base/fs.h"
+#include "agent/base/text.h"
+#include "agent/image/checksum.h"
+#include "agent/image/digest.h"
+#include "agent/image/partial.h"
+
+#define RECORD      "record.json"
+#define RECORD_MAX  ((size_t)1 << 20)
+#define CHAIN_MAX   8 /* overlays upon overlays */
+#define LINK_PREFIX "use-"
+#define KEY_DIGITS  16 /* of the digest of the disk's path */
+
+/* A link in the store to the disk of a machine. */
+struct link {
+    char name[IMAGE_STORE_NAME_MAX + KEY_DIGITS];
+    char disk[PATH_MAX];
+};
+
+static int name_link(const char *sha256, const char *folder, struct link *ret, struct pi_error *err)
+{
+    char key[IMAGE_SHA256_LENGTH + 1];
+    if (snprintf(ret->disk, sizeof ret->disk, "%s/" IMAGE_USE_DISK, folder) >= (int)sizeof ret->disk)
+        return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
+    int r = image_digest_text(ret->disk, key);
+    if (r < 0)
+        return pi_fail(err, -r, "%s", folder);
+    snprintf(ret->name, sizeof ret->name, "sha256-%.*s." LINK_PREFIX "%.*s", IMAGE_SHA256_LENGTH, sha256,
+             KEY_DIGITS, key);
+    return 0;
+}
+
+/* Whether a name in the store is that of a link; from which image. */
+static bool is_link(const char *name, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
+{
+    int end = 0;
+    return sscanf(name, "sha256-%64[0-9a-f]." LINK_PREFIX "%n", ret_sha256, &end) == 1 && end > 0;
+}
+
+static bool is_made(const struct image_store *store, const struct link *link)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(store->dir_fd, link->name, target, sizeof target);
+    return n == (ssize_t)strlen(link->disk) && !memcmp(target, link->disk, (size_t)n);
+}
+
+int image_use_lock(const struct image_store *store, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return pi_fail(err, errno, "cannot lock the image store %s", store->dir);
+    return fd < 0 ? pi_fail(err, errno, "cannot lock the image store %s", store->dir) : pi_steal_fd(&fd);
+}
+
+int image_use_add(const char *path, const char *sha256, const char *folder, struct pi_error *err)
+{
+    struct link link;
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    int r = name_link(sha256, folder, &link, err);
+    if (r < 0 || (r = image_store_open_of(path, &store, err)) < 0)
+        return r;
+    bool made = is_made(&store, &link);
+    pi_auto_close int lock = made ? -1 : image_use_lock(&store, err);
+    if (!made && lock < 0)
+        return lock;
+    if (access(path, F_OK) < 0)
+        return pi_refuse(err, PI_NOT_FOUND, "the image %s was removed meanwhile: try again", path);
+    if (made)
+        return 0;
+    if ((unlinkat(store.dir_fd, link.name, 0) < 0 && errno != ENOENT) ||
+        symlinkat(link.disk, store.dir_fd, link.name) < 0)
+        return pi_fail(err, errno, "cannot note who uses the image %s", path);
+    return pi_dir_sync(store.dir_fd, err);
+}
+
+void image_use_drop(const char *path, const char *sha256, const char *folder)
+{
+    struct link link;
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    if (name_link(sha256, folder, &link, NULL) == 0 && image_store_open_of(path, &store, NULL) == 0)
+        (void)unlinkat(store.dir_fd, link.name, 0);
+}
+
+/* What an overlay stands on. */
+
+/* The name in the header of the file at path; "" where it stands alone. */
+static int read_backing(const char *path, char ret[IMAGE_BACKING_MAX + 1])
+{
+    uint8_t header[IMAGE_HEADER_MAX];
+    struct stat st;
+    pi_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return errno == ENOTDIR ? -ENOENT : -errno;
+    ssize_t n = S_ISDIR(st.st_mode) ? 0 : pread(fd, header, sizeof header, 0);
+    return n < 0 ? -errno : image_backing_file(header, (size_t)n, ret);
+}
+
+/* Replaces path by what name means in the header of the file there. */
+static int follow(char path[PATH_MAX], const char *name)
+{
+    size_t folder = *name == '/' ? 0 : (size_t)(strrchr(path, '/') - path) + 1;
+    if (folder + strlen(name) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(path + folder, name, strlen(name) + 1);
+    return 0;
+}
+
+/* The stored image that a disk (absolute) stands on, at once or on other overlays. -ENOENT where there is no
+ * disk, -ENODATA where it stands on none, others where that cannot be told. */
+static int find_base(const char *disk, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
+{
+    char path[PATH_MAX] = "/", name[IMAGE_BACKING_MAX + 1];
+    int r = follow(path, disk);
+    for (int i = 0; r == 0 && i < CHAIN_MAX; i++) {
+        r = read_backing(path, name);
+        if (r < 0)
+            return i ? -EBADMSG : r;
+        if (!*name)
+            return -ENODATA;
+        const char *slash = strrchr(name, '/'), *file = slash ? slash + 1 : name;
+        if (image_store_is_image(file)) {
+            snprintf(ret_sha256, IMAGE_SHA256_LENGTH + 1, "%s", strchr(file, '-') + 1);
+            return 0;
+        }
+        r = follow(path, name);
+    }
+    return r < 0 ? r : -ELOOP;
+}
+
+/* The table of users. */
+
+static bool has_name(const json_t *names, const char *name)
+{
+    size_t i;
+    json_t *known;
+    json_array_foreach(names, i, known)
+    {
+        if (!strcmp(json_string_value(known), name))
+            return true;
+    }
+    return false;
+}
+
+static int add(json_t *use, const char *sha256, const char *name)
+{
+    json_t *names = json_object_get(use, sha256);
+    if (!names && json_object_set_new(use, sha256, names = json_array()) < 0)
+        return -ENOMEM;
+    return has_name(names, name) || json_array_append_new(names, json_string(name)) == 0 ? 0 : -ENOMEM;
+}
+
+static bool is_known(const json_t *use, const char *name)
+{
+    const char *sha256;
+    json_t *names;
+    json_object_foreach((json_t *)use, sha256, names)
+    {
+        if (has_name(names, name))
+            return true;
+    }
+    return false;
+}
+
+/* Cuts the last component off. */
+static char *to_parent(char *path)
+{
+    char *slash = strrchr(path, '/');
+    slash[slash == path] = '\0';
+    return path;
+}
+
+/* Whether the disk that a link leads to needs the image. Without a disk the machine is being made, or gone,
+ * or on a file system that is not here: then the folder of all machines is missing as well. */
+static bool needs(const char *disk, const char *sha256)
+{
+    char base[IMAGE_SHA256_LENGTH + 1], folder[PATH_MAX];
+    int r = find_base(disk, base);
+    if (r == 0)
+        return !strcmp(base, sha256);
+    snprintf(folder, sizeof folder, "%s", disk);
+    return r != -ENODATA &&
+           (r != -ENOENT || access(to_parent(folder), F_OK) == 0 || access(to_parent(folder), F_OK) < 0);
+}
+
+static int take_link(const struct image_store *store, const char *link, const char *instances, json_t *use)
+{
+    char sha256[IMAGE_SHA256_LENGTH + 1], disk[PATH_MAX], shown[PATH_MAX];
+    if (!is_link(link, sha256))
+        return 0;
+    ssize_t n = readlinkat(store->dir_fd, link, disk, sizeof disk - 1);
+    disk[n > 0 ? n : 0] = '\0';
+    if (*disk != '/' || !needs(disk, sha256))
+        return 0;
+    to_parent(disk);
+    size_t length = strlen(instances);
+    bool ours = pi_starts_with(disk, instances) && disk[length] == '/' && !strchr(disk + length + 1, '/');
+    const char *name = ours ? disk + length + 1 : disk;
+    return add(use, sha256, pi_text_clean(name, strlen(name), shown, sizeof shown));
+}
+
+static int take_links(const struct image_store *store, const char *instances, json_t *use,
+                      struct pi_error *err)
+{
+    int r = 0;
+    pi_auto_closedir DIR *dir = image_store_folder(store, err);
+    if (!dir)
+        return -errno;
+    for (struct dirent *entry; r == 0 && (entry = readdir(dir));)
+        r = take_link(store, entry->d_name, instances, use);
+    return r < 0 ? pi_fail(err, -r, "cannot read the image store") : 0;
+}
+
+/* The image that the record in a machine's folder names; negative where none can be read. */
+static int read_record(const char *folder, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
+{
+    pi_auto_buf struct pi_buf text = {0};
+    char path[PATH_MAX];
+    int r = snprintf(path, sizeof path, "%s/" RECORD, folder) < (int)sizeof path
+                ? pi_file_read(AT_FDCWD, path, RECORD_MAX, &text, NULL)
+                : -ENAMETOOLONG;
+    if (r < 0)
+        return r;
+    json_auto_t *record = pi_json_parse(text.data ? text.data : "", text.size, NULL);
+    const json_t *image = json_object_get(json_object_get(record, "spec"), "image");
+    const char *sha256 = json_string_value(json_object_get(image, "sha256"));
+    return sha256 ? image_sha256_parse(sha256, ret_sha256) : -EBADMSG;
+}
+
+static int take_machine(const char *instances, const char *name, json_t *use)
+{
+    char folder[PATH_MAX], disk[PATH_MAX], base[IMAGE_SHA256_LENGTH + 1], noted[IMAGE_SHA256_LENGTH + 1];
+    if (snprintf(folder, sizeof folder, "%s/%s", instances, name) >= (int)sizeof folder ||
+        snprintf(disk, sizeof disk, "%s/" IMAGE_USE_DISK, folder) >= (int)sizeof disk)
+        return 0;
+    int stands = find_base(disk, base), recorded = read_record(folder, noted), r = 0;
+    if (stands == 0)
+        r = add(use, base, name);
+    if (r == 0 && recorded == 0)
+        r = add(use, noted, name);
+    if (r < 0 || stands == 0 || recorded == 0 || stands == -ENOENT || stands == -ENODATA)
+        return r;
+    return is_known(use, name) ? 0 : add(use, IMAGE_USE_UNKNOWN, name);
+}
+
+int image_use_find(const struct image_store *store, const char *instances, json_t **ret, struct pi_error *err)
+{
+    json_auto_t *use = json_object();
+    int r =
+        use ? take_links(store, instances, use, err) : pi_fail(err, ENOMEM, "cannot tell who uses images");
+    if (r < 0)
+        return r;
+    pi_auto_closedir DIR *dir = opendir(instances);
+    if (!dir && errno != ENOENT)
+        return pi_fail(err, errno, "cannot read %s", instances);
+    for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            r = take_machine(instances, entry->d_name, use);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot tell who uses images");
+    *ret = json_incref(use);
+    return 0;
+}
+
+int image_use_names(const json_t *use, const char *sha256, struct pi_buf *ret)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(use, sha256), i, name)
+    {
+        int r = pi_buf_printf(ret, "%s%s", i ? ", " : "", json_string_value(name));
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int image_use_check(const json_t *use, const char *sha256, const char *name, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf users = {0}, unknown = {0};
+    if (image_use_names(use, sha256, &users) < 0 || image_use_names(use, IMAGE_USE_UNKNOWN, &unknown) < 0)
+        return pi_fail(err, ENOMEM, "cannot tell who uses %s", name);
+    if (users.size)
+        return pi_refuse(
+            err, PI_CONFLICT, "%s is used by %s: remove that first (piagent rm)%s", name, users.data,
+            strchr(users.data, '/') ? "; a folder that is gone for good is forgotten when its link in the "
+                                      "image store, sha256-*.use-*, is removed"
+                                    : "");
+    if (unknown.size)
+        return pi_refuse(
+            err, PI_FAILED,
+            "cannot tell which image %s uses, so none is removed: neither its disk nor its record can "
+            "be read: mend one of them, or remove the machine (piagent rm)",
+            unknown.data);
+    return 0;
+}
+
+void image_use_forget(const struct image_store *store, const char *sha256)
+{
+    char of[IMAGE_SHA256_LENGTH + 1];
+    pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_link(entry->d_name, of) && !strcmp(of, sha256))
+            (void)unlinkat(store->dir_fd, entry->d_name, 0);
+}
