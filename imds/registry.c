@@ -110,13 +110,13 @@ static int make_room(struct imds_registry *registry)
 }
 
 int imds_registry_put(struct imds_registry *registry, const char *key, const struct imds_seed *seed,
-                      void *owner)
+                      bool reports, void *owner)
 {
-    struct imds_entry entry = {.owner = owner};
+    struct imds_entry entry = {.owner = owner, .reports = reports};
     int r = key_parse(key, entry.key);
     if (r == 0)
         r = make_room(registry);
-    for (size_t i = 0; r == 0 && i < IMDS_DOCUMENTS; i++) {
+    for (size_t i = 0; seed && r == 0 && i < IMDS_DOCUMENTS; i++) {
         entry.documents[i] = imds_blob_new(seed->documents[i].data, seed->documents[i].size);
         if (!entry.documents[i])
             r = -ENOMEM;

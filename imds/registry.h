@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which seed is served under which key. A key is a secret of 128 random bits, written as 32 lower-case
- * hexadecimal digits; whoever knows it may read that seed and report for that instance, and nobody else may.
+ * What each key opens: a seed, the reports of an instance, or both. A key is a secret of 128 random bits,
+ * written as 32 lower-case hexadecimal digits; whoever knows it may read that seed or report for that
+ * instance, and nobody else may.
  *
  * A lookup compares every entry, whole machine words at a time and without stopping early, so its time tells
  * nothing about any key. Not for several threads at once.
@@ -36,7 +37,8 @@ struct imds_seed {
 struct imds_entry {
     uint64_t key[2];
     void *owner; /* the caller's, handed to its callbacks; never looked into */
-    struct imds_blob *documents[IMDS_DOCUMENTS];
+    bool reports;
+    struct imds_blob *documents[IMDS_DOCUMENTS]; /* NULL: without a seed */
 };
 
 struct imds_registry;
@@ -45,10 +47,10 @@ struct imds_registry;
 int imds_registry_new(struct imds_registry **ret);
 void imds_registry_free(struct imds_registry *registry);
 
-/* Serves a copy of the seed under key from now on, in place of any seed that was there. 0, -EINVAL (not a
- * key) or -ENOMEM; nothing has changed on failure. */
+/* From now on key opens a copy of the seed (NULL = none) and, where reports is set, takes reports, in place
+ * of what it opened before. 0, -EINVAL (not a key) or -ENOMEM; nothing has changed on failure. */
 int imds_registry_put(struct imds_registry *registry, const char *key, const struct imds_seed *seed,
-                      void *owner);
+                      bool reports, void *owner);
 
 /* 0, -ENOENT or -EINVAL (not a key). Responses under way still end whole. */
 int imds_registry_remove(struct imds_registry *registry, const char *key);

@@ -101,8 +101,8 @@ static void request_begins(const struct imds_server *server, struct connection *
                            const char *method, const char *path)
 {
     imds_route_parse(method, path, &c->route);
-    c->keep_body =
-        c->route.target == IMDS_ROUTE_EVENTS && imds_registry_find(server->registry, c->route.key) != NULL;
+    const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
+    c->keep_body = c->route.target == IMDS_ROUTE_EVENTS && entry && entry->reports;
     copy_user_agent(mhd, c->user_agent, sizeof(c->user_agent));
 }
 
@@ -159,9 +159,10 @@ static enum MHD_Result request_ends(const struct imds_server *server, const stru
                                     struct MHD_Connection *mhd)
 {
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
-    if (!entry)
+    bool document = c->route.target == IMDS_ROUTE_DOCUMENT;
+    if (!entry || !(document ? entry->documents[c->route.document] != NULL : entry->reports))
         return MHD_queue_response(mhd, MHD_HTTP_NOT_FOUND, server->nothing);
-    if (c->route.target == IMDS_ROUTE_DOCUMENT)
+    if (document)
         return answer_document(mhd, entry->documents[c->route.document]);
     hand_on_report(server, c, entry->owner);
     return MHD_queue_response(mhd, MHD_HTTP_OK, server->nothing);
@@ -198,7 +199,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **request,
         c->route.target != IMDS_ROUTE_DOCUMENT || c->route.head)
         return;
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
-    if (entry)
+    if (entry && entry->documents[c->route.document])
         server->handler.served(entry->owner, c->route.document, c->user_agent, server->user);
 }
 

@@ -6,7 +6,7 @@
  *
  *   GET, HEAD  /KEY/meta-data, user-data, vendor-data, network-config   200 and the exact bytes, or no bytes
  *   POST       /KEY/events                                              200
- *   anything else, or an unknown key                                    404, the same for all
+ *   anything else, or a key that is unknown or does not open that       404, the same for all
  *
  * A report that is too long or can't be parsed is answered 200 as well, but not handed on: a guest whose
  * webhook fails ends its boot "degraded", and would repeat the same bytes only to get the same answer.

@@ -39,6 +39,7 @@ enum api_operation_id {
     API_RESET,
     API_PAUSE,
     API_RESUME,
+    API_RESEED,
     API_GET_EVENTS,
     API_GET_CONSOLE,
     API_TYPE,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that act on machines that are there: powerdown, kill, reset, pause, resume, rm. */
+/* Commands that act on machines that are there: powerdown, kill, reset, pause, resume, reseed, rm. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -161,7 +161,7 @@ static int run_stop(const struct cli_call *call, struct pi_error *err)
     return end(&task, r == 0 && task.forced && call->command == &cli_command_powerdown ? PI_TIMEOUT : r, err);
 }
 
-/* reset, pause and resume are the request of the same name, answered at once. */
+/* reset, pause, resume and reseed are the request of the same name, answered at once. */
 static int run_request(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto_task struct task task = {.request = call->command->name};
@@ -297,6 +297,22 @@ const struct cli_command cli_command_resume = {
     .min_operands = 1,
     .max_operands = NAMES_MAX,
     .operand = CLI_MACHINE_LIVE,
+    .run = run_request,
+};
+const struct cli_command cli_command_reseed = {
+    .name = "reseed",
+    .operands = "NAME...",
+    .summary = "serves guests the seed of their first boot again",
+    .details =
+        "The user-data, the password and the SSH host key are served up to the end of a guest's first successful\n"
+        "boot, because every process in the guest can fetch them. If you run \"cloud-init clean\" in the guest, it\n"
+        "needs them again: they are served from now on, up to the end of its next successful boot.",
+    .example = "piagent reseed pi-1",
+    .options = request_table,
+    .values_size = sizeof(struct request_options),
+    .min_operands = 1,
+    .max_operands = NAMES_MAX,
+    .operand = CLI_MACHINE,
     .run = run_request,
 };
 const struct cli_command cli_command_rm = {

@@ -104,7 +104,7 @@ static void take_over(struct instance *instance)
                      strerror(-instance->pidfd));
         return;
     }
-    instance->adopting = true;
+    instance->adopting = instance->unwatched = true;
     instance->sign_seen = true;
     if (instance_take_over_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);

@@ -101,6 +101,5 @@ uint64_t boots_left_ms(struct instance *instance, const struct api_event *event)
         return vm_boots_left_ms(&instance->agent->boots, key, &instance->boot, milestone);
     vm_boots_add(&instance->agent->boots, key, &instance->boot);
     save(instance->agent);
-    instance->record.booted = true; /* saved with the change of state */
     return 0;
 }

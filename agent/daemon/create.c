@@ -376,7 +376,8 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
         r = complete_environment(&request->environment, err);
     if (r == 0)
         r = check_seed(request, &record.spec, err);
-    if (r == 0 && (r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0)
+    if (r == 0 && ((r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0 ||
+                   (r = pi_random_hex(IMDS_KEY_LENGTH, record.report_key)) < 0))
         pi_fail(err, -r, "cannot create %s", request->name);
     if (r == 0)
         r = make_folder(agent, request->name, err);

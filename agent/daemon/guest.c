@@ -31,8 +31,9 @@ static void on_served(void *owner, enum imds_document document, const char *user
         return;
     instance_sign(instance);
     char text[160];
-    snprintf(text, sizeof text, "%s fetched%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
-             user_agent);
+    bool less = instance->record.booted && document == IMDS_USER_DATA;
+    snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
+             user_agent, less ? ": without what only the first boot is served (see piagent reseed)" : "");
     journal_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
 }
 
@@ -64,29 +65,32 @@ static void hide_key(const char *key, char *text)
         memset(at, '*', strlen(key));
 }
 
-/* Saved with the state that it leads to. Once it is told, only worse news is: a guest may repeat itself as
- * often as it likes. */
+/* Saved with the state that it leads to. */
 static void on_boot_done(struct instance *instance, const struct imds_report *report)
 {
     struct vm_record *record = &instance->record;
+    struct pi_error err;
     /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
      * not tell. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
-    if (record->cloud_init_result[0] && (success || !strcmp(record->cloud_init_result, "FAIL")))
-        return;
     snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
              !success                           ? "FAIL"
              : record->user_data_problems.count ? "WARN"
                                                 : results[report->result]);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+    if (success && !record->booted && instance_set_booted(instance, true, &err) < 0)
+        journal_note(instance, "its seed cannot be served any more: %s", err.text);
 }
 
 /* cloud-init begins with this stage once in a boot: after its last one, the guest has booted anew while no
  * agent heard QEMU say so. */
-static bool begins_another_boot(const struct vm_record *record, const struct imds_report *report)
+static bool is_boot_under_way(struct instance *instance, const struct imds_report *report)
 {
-    return record->cloud_init_result[0] && report->event == IMDS_EVENT_START &&
-           !strcmp(report->stage, "init-network");
+    const struct vm_record *record = &instance->record;
+    if (record->cloud_init_result[0] && instance->unwatched && report->event == IMDS_EVENT_START &&
+        !strcmp(report->stage, "init-network"))
+        instance_missed_reset(instance);
+    return !record->cloud_init_result[0];
 }
 
 static void on_reported(void *owner, const struct imds_report *report, void *user)
@@ -95,17 +99,16 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     struct vm_record *record = &instance->record;
     char text[256];
     (void)user;
-    if (!within_budget(instance))
+    if (!within_budget(instance) || !is_boot_under_way(instance, report))
         return;
     instance_sign(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
+    hide_key(record->report_key, text);
     if (!strcmp(report->name, "user-data/check")) {
         on_user_data_problem(instance, text);
         return;
     }
-    if (begins_another_boot(record, report))
-        instance_missed_reset(instance);
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
         remember(&record->failed_modules, FAILED_MODULES_MAX, report->name);

@@ -318,7 +318,7 @@ static void clean_up(struct instance *instance)
         console_drain(instance->console);
     instance_let_go(instance);
     instance_clean_sockets(instance);
-    imds_registry_remove(instance->agent->registry, instance->record.key);
+    instance_withdraw_seed(instance);
     instance->record.pid = instance->record.start_ticks = 0;
 }
 

@@ -59,6 +59,7 @@ struct instance {
     uint64_t paused_ms, stood_ms;        /* CLOCK_BOOTTIME of the pause; how long the guest stood still */
     int64_t clock_off_ms;                /* its clock less the host's, as far as known, and not set right */
     bool adopting;                       /* QMP is being asked whether this is the same machine */
+    bool unwatched;                      /* since its boot: a reset may have been missed */
     STAILQ_HEAD(, waiting_call) waiting; /* requests that wait for the end of that */
     bool reason_is_news;                 /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
@@ -170,6 +171,11 @@ int instance_make_seed(struct instance *instance, struct pi_error *err);
 /* Serves it under the keys that the guest of a QEMU that runs knows; under new ones, which it does not know,
  * where the old ones may have leaked: instance_lost_seed_port(). */
 int instance_take_over_seed(struct instance *instance, struct pi_error *err);
+/* Nothing is served under its keys any more. */
+void instance_withdraw_seed(struct instance *instance);
+/* Whether its guest has booted successfully: if so, its secrets are not served any more. What cannot be
+ * served anew is withdrawn. */
+int instance_set_booted(struct instance *instance, bool booted, struct pi_error *err);
 /* Whether its guest looks for the seed at a port that another program took while no agent ran. */
 bool instance_lost_seed_port(const struct instance *instance);
 

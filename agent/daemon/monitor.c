@@ -80,6 +80,7 @@ void instance_lose_monitor(struct instance *instance, int reason, const char *wh
 {
     pi_text_clean(why, strlen(why), instance->monitor_why, sizeof instance->monitor_why);
     qmp_link_close(pi_steal(instance->qmp));
+    instance->unwatched = true;
     if (is_starting(instance) && reason != -ECONNRESET) {
         give_up_start(instance, instance->monitor_why);
         return;

@@ -139,21 +139,37 @@ static void delete_instance(struct instance *instance, struct api_call *call)
         api_reply(call, 200, json_object());
 }
 
+/* What is broken can only be removed, and what is being created has nothing yet. */
+static int check_whole(const struct instance *instance, struct pi_error *err)
+{
+    const char *name = instance->record.spec.name;
+    if (instance->broken)
+        return pi_refuse(err, PI_CONFLICT, "%s: %s", name, instance->record.reason);
+    if (instance->worker)
+        return pi_refuse(err, PI_CONFLICT, "%s is being created: wait, or undo it with: piagent rm %s", name,
+                         name);
+    return 0;
+}
+
 static void request(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
     struct pi_error err;
-    if (instance->broken) {
-        pi_refuse(&err, PI_CONFLICT, "%s: %s", instance->record.spec.name, instance->record.reason);
+    if (check_whole(instance, &err) < 0 || instance_request(instance, type, &err) < 0)
         api_reply_error(call, &err);
-    } else if (instance->worker) {
-        pi_refuse(&err, PI_CONFLICT, "%s is being created: wait, or undo it with: piagent rm %s",
-                  instance->record.spec.name, instance->record.spec.name);
-        api_reply_error(call, &err);
-    } else if (instance_request(instance, type, &err) < 0) {
-        api_reply_error(call, &err);
-    } else {
+    else
         reply_view(instance, call, 202);
+}
+
+static void reseed(struct instance *instance, struct api_call *call)
+{
+    struct pi_error err;
+    if (check_whole(instance, &err) < 0 || instance_set_booted(instance, false, &err) < 0) {
+        api_reply_error(call, &err);
+        return;
     }
+    journal_note(instance,
+                 "the seed of the first boot is served again, up to the end of the next successful one");
+    reply_view(instance, call, 200);
 }
 
 static void start(struct instance *instance, struct api_call *call)
@@ -348,6 +364,7 @@ static const struct {
     [API_RESET] = {.instance = reset, .asks_qemu = true},
     [API_PAUSE] = {.instance = pause_, .asks_qemu = true},
     [API_RESUME] = {.instance = resume, .asks_qemu = true},
+    [API_RESEED] = {.instance = reseed},
     [API_GET_EVENTS] = {.instance = get_events},
     [API_GET_CONSOLE] = {.instance = get_console},
     [API_TYPE] = {.instance = post_console},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance's seed: its keys, what is served under them, and how its guest learns where. */
+/* An instance's seed: its keys, what each opens, and how its guest learns where. */
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -24,6 +24,22 @@ static void first_line(struct pi_buf *text)
 {
     if (text->data)
         text->data[strcspn(text->data, "\n")] = '\0';
+}
+
+static int put(struct instance *instance, const struct seed_documents *documents)
+{
+    struct imds_registry *registry = instance->agent->registry;
+    const struct vm_record *record = &instance->record;
+    bool own = record->report_key[0];
+    const struct imds_seed seed = {
+        .documents = {
+            [IMDS_META_DATA] = {documents->meta_data.data, documents->meta_data.size},
+            [IMDS_USER_DATA] = {documents->user_data.data, documents->user_data.size},
+            [IMDS_VENDOR_DATA] = {documents->vendor_data.data, documents->vendor_data.size},
+            [IMDS_NETWORK_CONFIG] = {documents->network_config.data, documents->network_config.size},
+        }};
+    int r = imds_registry_put(registry, record->key, &seed, !own, instance);
+    return r < 0 || !own ? r : imds_registry_put(registry, record->report_key, NULL, true, instance);
 }
 
 static int serve_seed(struct instance *instance, struct pi_error *err)
@@ -54,6 +70,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
         .hostname = spec->name,
         .user = spec->user,
         .password_hash = spec->password_hash,
+        .booted = instance->record.booted,
         .authorized_keys = &keys,
         .host_key_private = host_private.data,
         .host_key_public = host_public.data,
@@ -62,42 +79,50 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     };
     if ((r = seed_render(&seed, &documents, err)) < 0)
         return r;
-    struct imds_seed served = {
-        .documents = {
-            [IMDS_META_DATA] = {documents.meta_data.data, documents.meta_data.size},
-            [IMDS_USER_DATA] = {documents.user_data.data, documents.user_data.size},
-            [IMDS_VENDOR_DATA] = {documents.vendor_data.data, documents.vendor_data.size},
-            [IMDS_NETWORK_CONFIG] = {documents.network_config.data, documents.network_config.size},
-        }};
-    r = imds_registry_put(instance->agent->registry, instance->record.key, &served, instance);
+    r = put(instance, &documents);
     return r < 0 ? pi_fail(err, -r, "cannot serve the seed") : 0;
 }
 
-/* Where the guest finds it: in a file, because an argv can be read by everyone on the host. */
-static int write_smbios(struct instance *instance, struct pi_error *err)
+static int write_structure(const struct instance *instance, const char *file, const struct pi_buf *structure,
+                           struct pi_error *err)
 {
-    const struct agent *agent = instance->agent;
-    char url[128], serial[SEED_SERIAL_MAX + 1];
-    pi_auto_buf struct pi_buf blob = {0};
-    if (instance->record.spec.isolate)
-        snprintf(url, sizeof url, "http://" NET_IMDS_ADDRESS "/%s/", instance->record.key);
-    else
-        snprintf(url, sizeof url, "http://" HOST_ADDRESS ":%u/%s/", agent->seed_port.port,
-                 instance->record.key);
-    int r = seed_serial(url, serial, err);
-    struct seed_system system = {.manufacturer = "piagent",
-                                 .product = "piagent",
-                                 .version = PIAGENT_VERSION,
-                                 .serial = serial,
-                                 .uuid = instance->record.spec.uuid};
-    if (r == 0)
-        r = seed_smbios_system(&system, &blob, err);
-    return r < 0 ? r : pi_file_write(instance->dir_fd, VM_SMBIOS_FILE, blob.data, blob.size, 0600, err);
+    return pi_file_write(instance->dir_fd, file, structure->data, structure->size, 0600, err);
 }
 
-static int renew_key(struct instance *instance, struct pi_error *err)
+/* Where the guest finds both: in files, because an argv can be read by everyone on the host. */
+static int write_smbios(struct instance *instance, struct pi_error *err)
 {
-    int r = pi_random_hex(IMDS_KEY_LENGTH, instance->record.key);
+    const struct vm_record *record = &instance->record;
+    char base[32], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1];
+    pi_auto_buf struct pi_buf system = {0}, board = {0};
+    if (record->spec.isolate)
+        snprintf(base, sizeof base, "http://" NET_IMDS_ADDRESS);
+    else
+        snprintf(base, sizeof base, "http://" HOST_ADDRESS ":%u", (unsigned)record->imds_port);
+    snprintf(seed, sizeof seed, "%s/%s/", base, record->key);
+    snprintf(reports, sizeof reports, "%s/%s/events", base,
+             record->report_key[0] ? record->report_key : record->key);
+    int r = seed_serial(seed, serial, err);
+    const struct seed_system info = {.manufacturer = "piagent",
+                                     .product = "piagent",
+                                     .version = PIAGENT_VERSION,
+                                     .serial = serial,
+                                     .uuid = record->spec.uuid};
+    if (r == 0)
+        r = seed_smbios_system(&info, &system, err);
+    if (r == 0)
+        r = seed_smbios_board(reports, &board, err);
+    if (r == 0)
+        r = write_structure(instance, VM_SMBIOS_FILE, &system, err);
+    return r < 0 ? r : write_structure(instance, VM_BOARD_FILE, &board, err);
+}
+
+static int renew_keys(struct instance *instance, struct pi_error *err)
+{
+    struct vm_record *record = &instance->record;
+    int r = pi_random_hex(IMDS_KEY_LENGTH, record->key);
+    if (r == 0 && record->report_key[0])
+        r = pi_random_hex(IMDS_KEY_LENGTH, record->report_key);
     return r < 0 ? pi_fail(err, -r, "no random bytes") : 0;
 }
 
@@ -105,7 +130,7 @@ int instance_make_seed(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
     record->imds_port = record->spec.isolate ? 0 : instance->agent->seed_port.port;
-    int r = renew_key(instance, err);
+    int r = renew_keys(instance, err);
     if (r == 0)
         r = write_smbios(instance, err);
     return r < 0 ? r : serve_seed(instance, err);
@@ -118,12 +143,12 @@ int instance_take_over_seed(struct instance *instance, struct pi_error *err)
     if (!record->imds_port && !record->spec.isolate)
         record->imds_port = port->remembered;
     if (instance_lost_seed_port(instance)) {
-        int r = renew_key(instance, err);
+        int r = renew_keys(instance, err);
         if (r < 0)
             return r;
         journal_note(
             instance,
-            "another program took port %u, where its guest looks for its seed and reports: its key is void",
+            "another program took port %u, where its guest looks for its seed and reports: its keys are void",
             (unsigned)record->imds_port);
         instance_save(instance);
     }
@@ -134,4 +159,20 @@ bool instance_lost_seed_port(const struct instance *instance)
 {
     return !instance->record.spec.isolate && vm_state_is_live((enum vm_state)instance->record.state) &&
            instance->record.imds_port != instance->agent->seed_port.port;
+}
+
+void instance_withdraw_seed(struct instance *instance)
+{
+    imds_registry_remove(instance->agent->registry, instance->record.key);
+    imds_registry_remove(instance->agent->registry, instance->record.report_key);
+}
+
+int instance_set_booted(struct instance *instance, bool booted, struct pi_error *err)
+{
+    instance->record.booted = booted;
+    int r = vm_state_is_live((enum vm_state)instance->record.state) ? serve_seed(instance, err) : 0;
+    if (r < 0)
+        instance_withdraw_seed(instance);
+    instance_save(instance);
+    return r;
 }

@@ -16,15 +16,22 @@
 
 #define LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 
-/* The serial's form is seed_serial()'s. ds-identify writes cloud.cfg anew at each boot, hence "once". */
+/* The address for reports is the board's serial number; a QEMU that an earlier version started has none, and
+ * the guest reports to its seed's address, in seed_serial()'s form. The link leads nowhere until the hook has
+ * run: the address of the boot before is of no use. */
 static const char boot_hook[] =
     "#!/bin/sh\n"
     "seed=/var/lib/cloud/seed/nocloud\n"
     "mkdir -p $seed && echo 'instance-id: %s' >$seed/meta-data\n"
-    "url=$(sed -n 's/^ds=nocloud;.*;s=\\(http[^; ]*\\).*/\\1/p' /sys/class/dmi/id/product_serial)\n"
-    "cfg=/run/cloud-init/cloud.cfg\n"
-    "if [ \"$url\" ] && ! grep -qs '^reporting:' $cfg; then\n"
-    "    echo \"reporting: {piagent: {type: webhook, endpoint: '${url}events', timeout: 5, retries: 1}}\" >>$cfg\n"
+    "url=$(cd /sys/class/dmi/id && sed -n 's/^http/&/p; s/^ds=nocloud;.*;s=\\(http[^; ]*\\).*/\\1events/p' \\\n"
+    "    board_serial product_serial 2>/dev/null | head -n 1)\n"
+    "cfg=/run/cloud-init/piagent.cfg\n"
+    "if [ \"$url\" ]; then\n"
+    "    chmod -f o= /var/log/cloud-init.log\n"
+    "    umask 077\n"
+    "    echo '#cloud-config' >$cfg\n"
+    "    echo \"reporting: {piagent: {type: webhook, endpoint: '$url', timeout: 5, retries: 1}}\" >>$cfg\n"
+    "    ln -sf $cfg /var/lib/cloud/instance/vendor2-cloud-config.txt\n"
     "fi\n";
 
 /* Runs once, in the guest's last stage, and costs nothing where cloud-init had no complaint. Not what a
@@ -35,8 +42,7 @@ static const char user_data_check[] =
     "grep -Eqs 'schema.py.WARNING|Failed loading yaml|Unhandled .*userdata' $log || exit 0\n"
     "python3 - $log <<'END'\n"
     "import json, re, subprocess, sys, time, urllib.request\n"
-    "serial = open('/sys/class/dmi/id/product_serial').read()\n"
-    "url = re.search('^ds=nocloud;.*;s=(http[^; \\n]*)', serial).group(1) + 'events'\n"
+    "url = re.search(\"endpoint: '(.*?)'\", open('/run/cloud-init/piagent.cfg').read()).group(1)\n"
     "log = open(sys.argv[1], errors='replace').read()\n"
     "said = re.findall(r'WARNING\\]: ((?:Failed loading yaml|Failed at merging|Unhandled .*userdata)[^\\n]*)', log)\n"
     "if re.search(r'schema.py\\[WARNING', log):\n"
@@ -147,7 +153,7 @@ static json_t *account_json(const struct seed_spec *spec)
 {
     json_auto_t *account = json_pack("{s:s, s:s, s:s, s:b}", "name", spec->user, "shell", "/bin/bash", "sudo",
                                      "ALL=(ALL) NOPASSWD:ALL", "lock_passwd", !spec->password_hash);
-    if (add_text(account, "hashed_passwd", spec->password_hash) < 0 ||
+    if (add_text(account, "hashed_passwd", spec->booted ? NULL : spec->password_hash) < 0 ||
         add_text(account, "groups", spec->groups) < 0)
         return NULL;
     return json_incref(account);
@@ -156,18 +162,24 @@ static json_t *account_json(const struct seed_spec *spec)
 static int render_user_data(const struct seed_spec *spec, struct pi_buf *ret)
 {
     if (spec->user_data)
-        return pi_buf_add(ret, spec->user_data, spec->user_data_size);
+        return spec->booted ? 0 : pi_buf_add(ret, spec->user_data, spec->user_data_size);
     json_auto_t *config = json_pack("{s:o}", "user", account_json(spec));
     return add_json(ret, "#cloud-config\n", config);
 }
 
+/* Later the guest has its host key, and cloud-init must not replace it: it would after "cloud-init clean". */
+static json_t *host_key_json(const struct seed_spec *spec)
+{
+    if (spec->booted)
+        return json_pack("{s:b, s:[s]}", "ssh_deletekeys", 0, "ssh_genkeytypes", "ed25519");
+    return json_pack("{s:{s:s, s:s}}", "ssh_keys", "ed25519_private", spec->host_key_private,
+                     "ed25519_public", spec->host_key_public);
+}
+
 static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
 {
-    json_auto_t *keys = json_pack("{s:s, s:s}", "ed25519_private", spec->host_key_private, "ed25519_public",
-                                  spec->host_key_public);
-    json_auto_t *account = spec->user_data ? account_json(spec) : NULL;
-    json_auto_t *config = json_pack("{s:O, s:O*}", "ssh_keys", keys, "user", account);
-    if (!keys || !config || (spec->user_data && !account))
+    json_auto_t *config = host_key_json(spec);
+    if (!config || (spec->user_data && json_object_set_new(config, "user", account_json(spec)) < 0))
         return -ENOMEM;
 
     pi_auto_buf struct pi_buf config_text = {0}, hook_text = {0};

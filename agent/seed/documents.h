@@ -10,8 +10,13 @@
  *                  keys that the user-data names itself.
  *  user-data       the user's own file, byte for byte, where there is one; else the account.
  *  vendor-data     what the agent needs in the guest: the SSH host key, the boot hook (below), and the
- * account where the user-data is the user's own. network-config  empty: cloud-init takes that as "none given"
- * and uses DHCP. (It must be answered all the same: a 404 costs 10 s of each boot.)
+ *                  account where the user-data is the user's own.
+ *  network-config  empty: cloud-init takes that as "none given" and uses DHCP. (It must be answered all the
+ *                  same: a 404 costs 10 s of each boot.)
+ *
+ * Every process in the guest can fetch the seed: cloud-init writes its address into files that all may read.
+ * So the host key, the password's hash and the user's own file are in it up to the guest's first successful
+ * boot. The documents after that (.booted) keep a guest going that fetches them again.
  *
  * The account is cloud-init's "user:" entry, which makes it the image's default user: groups and what else
  * isn't said here are the image's own (Fedora: wheel, adm, systemd-journal). It joins any "users:" of the
@@ -20,9 +25,13 @@
  *
  * The boot hook runs at each boot. It leaves the instance-id in /var/lib/cloud/seed/nocloud/meta-data, which
  * keeps cloud-init from fetching the seed again, so that a reboot needs no server; and since the vendor-data
- * is then the cached one, it takes the address for reports from this boot's SMBIOS serial and puts it into
- * /run/cloud-init/cloud.cfg. (A "write_files" or "bootcmd" of ours would be lost to the user's own.) Before
- * the disk of an instance becomes an image: "cloud-init clean" in the guest, as for any cloud.
+ * is then the cached one, it takes the address for reports from this boot's SMBIOS. Whoever knows that
+ * address can report, so that the hook puts it where cloud-init looks and only root can: into the
+ * configuration of a second vendor-data, which NoCloud has not. (cloud-init warns every other user about a
+ * file in /etc/cloud/cloud.cfg.d that they may not read, and fails for them if it is
+ * /run/cloud-init/cloud.cfg. A "write_files" or "bootcmd" of ours would be lost to the user's own.)
+ * cloud-init's log holds the address as well, and up to 23.1 all may read it: the hook ends that. Before the
+ * disk of an instance becomes an image: "cloud-init clean" in the guest, as for any cloud.
  *
  * A script in the vendor-data looks at the end of the boot for what cloud-init found wrong with the user-data
  * (which it says in its log alone) and reports it as "user-data/check", with result WARN and the problem as
@@ -33,6 +42,7 @@
 #ifndef PIAGENT_SEED_DOCUMENTS_H
 #define PIAGENT_SEED_DOCUMENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "agent/base/buf.h"
@@ -46,6 +56,7 @@ struct seed_spec {
     const char *groups;                    /* "a,b", made where missing; NULL = the image's own */
     const char *password_hash;             /* as seed_hash_check(); NULL = no password: locked */
     const struct pi_strv *authorized_keys; /* each as seed_ssh_key_check() */
+    bool booted;                           /* its guest has booted successfully: see above */
     const char *host_key_private;          /* OpenSSH's private key file, as text */
     const char *host_key_public;           /* the public key's line */
     const char *user_data;                 /* the user's own file; NULL = none */

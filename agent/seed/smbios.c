@@ -39,10 +39,22 @@ struct system_information {
 };
 static_assert(sizeof(struct system_information) == 0x1b, "section 7.2: 1Bh since 2.4");
 
+/* Section 7.3. */
+struct baseboard {
+    uint8_t type, length, handle[2];
+    uint8_t manufacturer, product, version, serial, asset_tag;
+    uint8_t features, location, chassis[2], board_type, contained;
+};
+static_assert(sizeof(struct baseboard) == 0x0f, "0Fh where it contains nothing");
+
+/* Of each structure and of the chassis, QEMU's own handle: 0x0100 times its type. */
 enum {
     SYSTEM_INFORMATION = 1,
+    BASEBOARD = 2,
+    CHASSIS = 3,
     WAKE_UP_POWER_SWITCH = 6, /* table 12; what QEMU's own structure says */
-    HANDLE_HIGH = 1,          /* 0x0100, QEMU's own handle for it */
+    HOSTING_BOARD = 1,        /* section 7.3.1 */
+    MOTHERBOARD = 0x0a,       /* section 7.3.2 */
 };
 
 static int hex_value(char c)
@@ -82,11 +94,23 @@ static int add_string(struct pi_buf *set, const char *text, uint8_t *count, uint
     return pi_buf_add(set, text, length + 1);
 }
 
+/* Section 6.1.3: the set of strings ends with an empty one; without strings, with two. */
+static int add_structure(const void *formatted, size_t size, struct pi_buf *set, struct pi_buf *ret)
+{
+    pi_auto_buf struct pi_buf whole = {0};
+    int r = pi_buf_add(set, "\0", set->size ? 1 : 2);
+    if (r == 0)
+        r = pi_buf_add(&whole, formatted, size);
+    if (r == 0)
+        r = pi_buf_add(&whole, set->data, set->size);
+    return r < 0 ? r : pi_buf_add(ret, whole.data, whole.size);
+}
+
 int seed_smbios_system(const struct seed_system *system, struct pi_buf *ret, struct pi_error *err)
 {
     struct system_information info = {.type = SYSTEM_INFORMATION,
                                       .length = sizeof info,
-                                      .handle = {0, HANDLE_HIGH},
+                                      .handle = {0, SYSTEM_INFORMATION},
                                       .wake_up = WAKE_UP_POWER_SWITCH};
     if (uuid_encode(system->uuid, info.uuid) < 0)
         return pi_refuse(err, PI_USAGE, "'%s' is not a UUID", system->uuid);
@@ -100,19 +124,28 @@ int seed_smbios_system(const struct seed_system *system, struct pi_buf *ret, str
                    {system->serial, &info.serial},
                    {system->sku, &info.sku},
                    {system->family, &info.family}};
-    pi_auto_buf struct pi_buf set = {0}, whole = {0};
+    pi_auto_buf struct pi_buf set = {0};
     uint8_t count = 0;
     int r = 0;
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(strings); i++)
         r = add_string(&set, strings[i].text, &count, strings[i].number);
-    /* Section 6.1.3: the set ends with an empty string; without strings, with two. */
     if (r == 0)
-        r = pi_buf_add(&set, "\0", count ? 1 : 2);
+        r = add_structure(&info, sizeof info, &set, ret);
+    return r < 0 ? pi_fail(err, -r, "cannot make the SMBIOS structure") : 0;
+}
+
+int seed_smbios_board(const char *serial, struct pi_buf *ret, struct pi_error *err)
+{
+    struct baseboard board = {.type = BASEBOARD,
+                              .length = sizeof board,
+                              .handle = {0, BASEBOARD},
+                              .features = HOSTING_BOARD,
+                              .chassis = {0, CHASSIS},
+                              .board_type = MOTHERBOARD};
+    pi_auto_buf struct pi_buf set = {0};
+    uint8_t count = 0;
+    int r = add_string(&set, serial, &count, &board.serial);
     if (r == 0)
-        r = pi_buf_add(&whole, &info, sizeof info);
-    if (r == 0)
-        r = pi_buf_add(&whole, set.data, set.size);
-    if (r == 0)
-        r = pi_buf_add(ret, whole.data, whole.size);
+        r = add_structure(&board, sizeof board, &set, ret);
     return r < 0 ? pi_fail(err, -r, "cannot make the SMBIOS structure") : 0;
 }

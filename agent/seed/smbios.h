@@ -29,4 +29,9 @@ struct seed_system {
  * -smbios file=. With this, QEMU refuses any "-smbios type=1,..." beside it. */
 int seed_smbios_system(const struct seed_system *system, struct pi_buf *ret, struct pi_error *err);
 
+/* The same for a Baseboard structure (section 7.3) with that serial number. Linux shows it to root alone
+ * (/sys/class/dmi/id/board_serial), and cloud-init, which copies the system's serial number into files that
+ * everyone may read, does not look at it. */
+int seed_smbios_board(const char *serial, struct pi_buf *ret, struct pi_error *err);
+
 #endif

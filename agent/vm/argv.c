@@ -124,11 +124,13 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
         add_image(b, "code", uefi->code_format, uefi->code, "", ",read-only=on");
         add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, "");
     }
-    /* The seed's key is in the serial number: in a file it does not show in the list of processes. */
-    pi_auto_free char *smbios = vm_path_escape(host->folder, VM_SMBIOS_FILE);
-    if (!smbios)
+    /* The keys are in the serial numbers: in files they do not show in the list of processes. */
+    pi_auto_free char *system = vm_path_escape(host->folder, VM_SMBIOS_FILE);
+    pi_auto_free char *board = vm_path_escape(host->folder, VM_BOARD_FILE);
+    if (!system || !board)
         b->r = -ENOMEM;
-    addf(b, "-smbios", "file=%s", smbios);
+    addf(b, "-smbios", "file=%s", system);
+    addf(b, "-smbios", "file=%s", board);
 }
 
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)

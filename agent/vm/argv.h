@@ -23,6 +23,7 @@ struct vm_host {
 #define VM_DISK_FILE   "disk.qcow2"
 #define VM_VARS_FILE   "vars.qcow2"
 #define VM_SMBIOS_FILE "smbios.bin"
+#define VM_BOARD_FILE  "smbios-board.bin"
 
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/vm/argv.h"
 
 #define PROGRAM    "the program"
 #define CLOSED     "what it may not do"
@@ -47,6 +48,8 @@ static const struct reason {
     {"-action", NULL, MACHINE,
      "a panic is left to the guest's own setting; after its poweroff QEMU stays to be asked, until quit"},
     {"-device", "pvpanic", MACHINE, "through this the guest's kernel tells that it panicked"},
+    {"-smbios", "/" VM_BOARD_FILE, MACHINE,
+     "the mainboard's serial number, which the guest's root alone reads, holds the address for reports, with its key"},
     {"-smbios", NULL, MACHINE,
      "the serial number holds the address of cloud-init's seed, with its key: in a file, which no list of "
      "processes shows"},

@@ -27,6 +27,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, report_key, PI_FIELD_TEXT),
     PI_FIELD(vm_record, imds_port, PI_FIELD_U64, .max = UINT16_MAX),
     PI_FIELD(vm_record, accel, PI_FIELD_ENUM, .names = vm_accel_names),
     PI_FIELD(vm_record, pid, PI_FIELD_U64),

@@ -3,9 +3,9 @@
  * An instance's record: what must survive the agent. One JSON file, written durably at each change, 0600.
  *
  * The instance's folder (design: "On disk"):
- *   record.json  disk.qcow2 (overlay)  vars.qcow2 (UEFI variables)  smbios.bin  user-data (the user's own
- * file) ssh_key[.pub] (piagent's login key)  ssh_host_ed25519_key[.pub] (the guest's host key)  known_hosts
- *   journal.jsonl  console.log  qemu.log
+ *   record.json  disk.qcow2 (overlay)  vars.qcow2 (UEFI variables)  smbios.bin  smbios-board.bin  user-data
+ * (the user's own file) ssh_key[.pub] (piagent's login key)  ssh_host_ed25519_key[.pub] (the guest's host
+ * key)  known_hosts journal.jsonl  console.log  qemu.log
  */
 #ifndef PIAGENT_VM_RECORD_H
 #define PIAGENT_VM_RECORD_H
@@ -25,16 +25,18 @@ struct vm_record {
 
     int state;   /* enum vm_state, and the rest of struct vm_life that outlives an agent */
     int rung;    /* enum vm_rung */
-    bool booted; /* its guest has become ready once: later boots do less */
+    bool booted; /* its guest has become ready once: later boots do less, and are served less */
     bool was_ready, shutdown_seen, guest_powered_off, cut_off, fell_back, relaunch;
     char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
                          line for people */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
-    char key[33];       /* of its seed, a new one at each start: 128 random bits, hexadecimal */
-    uint64_t imds_port; /* where its guest looks for the seed; 0 = isolated, never started, or started by a
-                           version that did not keep it */
-    int accel;          /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
+    char key[33];        /* of its seed, a new one at each start: 128 random bits, hexadecimal */
+    char report_key[33]; /* the same for its reports; "" = made by a version that had none: its guest reports
+                            under key */
+    uint64_t imds_port;  /* where its guest looks for the seed; 0 = isolated, never started, or started by a
+                            version that did not keep it */
+    int accel;           /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
     uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 when none */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
 

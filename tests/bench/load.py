@@ -78,7 +78,7 @@ class Bench:
         """All at once, beside hostile ones that were there first."""
         port = self.user.api("GET", "/v1/agent")[1]["imds_port"]
         keys = fleet.keys_of(self.user, self.count)
-        paths = [f"/{keys[index % self.count]}/meta-data" for index in range(GUESTS)]
+        paths = [f"/{keys[index % self.count][0]}/meta-data" for index in range(GUESTS)]
         served = asyncio.run(imds_storm.storm(port, paths, HOSTILE, keys[0]))
         hostile = HOSTILE * len(imds_storm.HOSTILE)
         self.row(f"{GUESTS} guests beside {hostile} hostile clients, slowest answer_s", max(guest.seconds for guest in served), 10)

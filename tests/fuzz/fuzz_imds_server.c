@@ -55,7 +55,7 @@ static struct service *service_new(void)
     assert(bind(fd, (struct sockaddr *)&service->address, sizeof(sa_family_t)) == 0 && listen(fd, 16) == 0);
     assert(getsockname(fd, (struct sockaddr *)&service->address, &service->address_size) == 0);
     assert(imds_registry_new(&service->registry) == 0);
-    assert(imds_registry_put(service->registry, KEY, &seed, service) == 0);
+    assert(imds_registry_put(service->registry, KEY, &seed, true, service) == 0);
     assert(imds_server_new(fd, service->registry, &handler, service, NULL, &service->server) == 0);
     return service;
 }

@@ -102,7 +102,8 @@ def check_secrets(user):
     """What opens the machine or its seed is in no list of processes, in no log, in no file that others can read."""
     folder = user.instances / "pi-1"
     record = json.loads((folder / "record.json").read_text())
-    secrets = {"password": [PASSWORD], "its hash": [record["spec"]["password_hash"]], "seed's key": [record["key"]]}
+    secrets = {"password": [PASSWORD], "its hash": [record["spec"]["password_hash"]], "seed's key": [record["key"]],
+               "reports' key": [record["report_key"]]}
     for key in ("ssh_key", "ssh_host_ed25519_key"):
         secrets[key] = (folder / key).read_text().splitlines()[2:-1]
     processes = user.processes()
@@ -117,6 +118,39 @@ def check_secrets(user):
              if any(line in text for line in lines)]
     assert not found, found
     assert not [path for path in [folder, *folder.rglob("*")] if path.stat().st_mode & 0o077]
+
+
+# In the guest, as any of its processes: fetches what is behind the seed's address, and reports there.
+FETCH = """
+import sys, urllib.error, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+for name in ("meta-data", "user-data", "vendor-data", "network-config"):
+    print(opener.open(sys.argv[1] + name, timeout=30).read().decode())
+try:
+    opener.open(sys.argv[1] + "events", b"{}", timeout=30)
+    print("reported")
+except urllib.error.HTTPError as error:
+    print("events:", error.code)
+"""
+
+
+def check_processes_in_the_guest(user, name):
+    """Without privileges they find the seed's address, nothing that opens the machine, and no way to report for it."""
+    record = json.loads((user.instances / name / "record.json").read_text())
+
+    def files_with(text):
+        return user.ssh(name, f"sudo -u nobody grep -rlsF -D skip {text} /run /etc /var /tmp /sys/class/dmi/id/ || true").split()
+    assert "/run/cloud-init/instance-data.json" in files_with(record["key"])
+    found = files_with(record["report_key"])
+    assert not found, found
+    assert user.ssh(name, f"sudo grep -c {record['report_key']} /run/cloud-init/piagent.cfg") == "1"
+    address = "http://10.0.2.2:{}/{}/".format(record["imds_port"], record["key"])
+    text = user.ssh(name, f"sudo -u nobody python3 - {address} <<'END'\n{FETCH}\nEND")
+    assert record["spec"]["uuid"] in text and text.endswith("events: 404"), text
+    secrets = [record["spec"].get("password_hash"), *(user.instances / name / "ssh_host_ed25519_key").read_text().splitlines()[:-1]]
+    if record["spec"]["has_user_data"]:
+        secrets += (user.instances / name / "user-data").read_text().splitlines()[1:]
+    assert not [secret for secret in secrets if secret and secret in text], text
 
 
 def boots_anew(user, act):
@@ -183,6 +217,7 @@ def live(arch):
         check_clock(user)
         user.ssh("pi-1", "echo kept > ~/note; sync")
         check_secrets(user)
+        check_processes_in_the_guest(user, "pi-1")
         if arch == "x86_64":
             reboots_without_an_agent(user, "pi-1")
         boots_anew(user, lambda: reset(user))

@@ -2,7 +2,7 @@
 """The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails."""
 
 import pytest
-from guest_life import reboots_without_an_agent
+from guest_life import check_processes_in_the_guest, reboots_without_an_agent
 from piagent import GUEST, User, guest_image
 
 GOOD = """#cloud-config
@@ -42,6 +42,7 @@ def test_the_users_own_cloud_config_is_applied_beside_the_login(user, image):
         ["fedora", "other", "written", "/run/ran"]
     # The cached seed: a reboot that the user's own write_files did not break.
     assert user.ssh("own", "cat /var/lib/cloud/seed/nocloud/meta-data").endswith(user.status("own")["uuid"])
+    check_processes_in_the_guest(user, "own")
     reboots_without_an_agent(user, "own")
 
 

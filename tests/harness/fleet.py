@@ -44,8 +44,9 @@ def name_of(index):
 
 
 def keys_of(user, count):
-    """Of the machines' seeds, since they were started."""
-    return [json.loads((user.instances / name_of(index) / "record.json").read_text())["key"] for index in range(count)]
+    """Of each machine's seed and of its reports, since it was started."""
+    records = [json.loads((user.instances / name_of(index) / "record.json").read_text()) for index in range(count)]
+    return [(record["key"], record["report_key"]) for record in records]
 
 
 def make(user, disk, count):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guests at the IMDS, honest and hostile ones, all at once and in one loop.
 
-    served = asyncio.run(storm(port, [path, ...], hostile=100, key=KEY))
+    served = asyncio.run(storm(port, [path, ...], hostile=100, keys=(KEY, REPORT_KEY)))
 
 asks for each path, all at the same time, while a hundred of each kind of hostile client do what they can.
 """
@@ -49,11 +49,11 @@ async def half_open(port, _):
         writer.close()
 
 
-async def trickle(port, key):
+async def trickle(port, keys):
     """Slowloris: a header that grows and never ends."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(f"GET /{key}/meta-data HTTP/1.1\r\n".encode())
+        writer.write(f"GET /{keys[0]}/meta-data HTTP/1.1\r\n".encode())
         while True:
             writer.write(b"X-a: b\r\n")
             await writer.drain()
@@ -62,13 +62,13 @@ async def trickle(port, key):
         writer.close()
 
 
-async def large_header(port, key):
-    answer = await ask(port, f"GET /{key}/meta-data HTTP/1.1\r\nX: {'x' * 100_000}\r\n\r\n".encode())
+async def large_header(port, keys):
+    answer = await ask(port, f"GET /{keys[0]}/meta-data HTTP/1.1\r\nX: {'x' * 100_000}\r\n\r\n".encode())
     assert not answer.startswith(b"HTTP/1.1 200"), answer[:100]
 
 
-async def large_body(port, key):
-    answer = await ask(port, post(f"/{key}/events", bytes(1 << 20)))
+async def large_body(port, keys):
+    answer = await ask(port, post(f"/{keys[1]}/events", bytes(1 << 20)))
     assert not answer or answer.startswith(b"HTTP/1.1 200"), answer[:100]
 
 
@@ -80,10 +80,10 @@ async def unknown_key(port, _):
 HOSTILE = (half_open, trickle, large_header, large_body, unknown_key)
 
 
-async def again_and_again(attack, port, key):
+async def again_and_again(attack, port, keys):
     while True:
         try:
-            await attack(port, key)
+            await attack(port, keys)
         except OSError:  # it was cut: the next one
             await asyncio.sleep(0.01)
 
@@ -108,10 +108,10 @@ async def honest(port, path, delay_s):
     raise AssertionError(f"{path} was never served: {head}")
 
 
-async def storm(port, paths, hostile, key, lead_s=2.0):
-    """What each of the honest got; the hostile, who know a key of their own, are there first."""
+async def storm(port, paths, hostile, keys, lead_s=2.0):
+    """What each of the honest got; the hostile, who know the keys of a machine, are there first."""
     allow_connections(len(paths) + len(HOSTILE) * hostile)
-    attackers = [asyncio.create_task(again_and_again(attack, port, key)) for attack in HOSTILE for _ in range(hostile)]
+    attackers = [asyncio.create_task(again_and_again(attack, port, keys)) for attack in HOSTILE for _ in range(hostile)]
     try:
         guests = asyncio.gather(*[honest(port, path, lead_s) for path in paths])
         answers = await asyncio.wait_for(guests, TIME_LIMIT_S)

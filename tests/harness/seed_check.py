@@ -9,6 +9,7 @@ are compared with what the folder's name stands for in CASES.
 
 import functools
 import http.server
+import inspect
 import json
 import os
 import subprocess
@@ -78,23 +79,39 @@ def accounts(init, config):
     return users, name
 
 
-def check_hook(root, hook, source):
+def reporting(init, source, root):
+    """What cloud-init reports to, and who can read that."""
+    config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg["reporting"]
+    if "mine" in config:  # the user's own beats it
+        return None
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+    holding = [path for path in files if config["piagent"]["endpoint"].encode() in open(path, "rb").read()]
+    assert holding and not [path for path in holding if "/dmi/" not in path and os.stat(path).st_mode & 0o077], holding
+    assert {**config["piagent"], "endpoint": None} == {"type": "webhook", "endpoint": None, "timeout": 5, "retries": 1}
+    return config["piagent"]["endpoint"]
+
+
+def check_hook(root, hook, init, source):
     """The hook, run with its paths moved into root: what the next boot finds."""
     os.makedirs(f"{root}/run/cloud-init", exist_ok=True)
-    serial = f"{root}/product_serial"
-    cfg = f"{root}/run/cloud-init/cloud.cfg"
-    with open(cfg, "w", encoding="ascii") as out:
-        out.write("datasource_list: [ NoCloud, None ]\n")
+    os.makedirs(f"{root}/dmi", exist_ok=True)
     script = hook.replace("/var/lib/cloud", f"{root}/cloud").replace("/run/cloud-init", f"{root}/run/cloud-init")
-    script = script.replace("/sys/class/dmi/id/product_serial", serial)
-    for port in (1234, 1234):  # the second run in one boot adds nothing
-        with open(serial, "w", encoding="ascii") as out:
-            out.write(f"ds=nocloud;dsmode=net;s=http://10.0.2.2:{port}/KEY/\n")
+    script = script.replace("/sys/class/dmi/id", f"{root}/dmi").replace("/var/log", f"{root}/dmi")
+    with open(f"{root}/dmi/cloud-init.log", "w", encoding="ascii") as log:
+        os.fchmod(log.fileno(), 0o644)
+    with open(f"{root}/dmi/product_serial", "w", encoding="ascii") as out:
+        out.write("ds=nocloud;dsmode=net;s=http://10.0.2.2:1234/KEY/\n")
+    for board in (None, "http://10.0.2.2:1234/REPORTS/events", "http://10.0.2.2:1235/OTHER/events"):
+        if board:
+            with open(f"{root}/dmi/board_serial", "w", encoding="ascii") as out:
+                out.write(f"{board}\n")
+        os.umask(0)
         subprocess.run(["sh", "-euc", script], check=True)
-    assert util.read_conf(cfg) == {
-        "datasource_list": ["NoCloud", "None"],
-        "reporting": {"piagent": {"type": "webhook", "endpoint": "http://10.0.2.2:1234/KEY/events",
-                                  "timeout": 5, "retries": 1}}}, open(cfg, encoding="ascii").read()
+        assert os.stat(f"{root}/dmi/cloud-init.log").st_mode & 0o777 == 0o640
+        assert reporting(init, source, root) in (None, board or "http://10.0.2.2:1234/KEY/events")
+    os.remove(f"{root}/run/cloud-init/piagent.cfg")  # as at the next boot: nothing is left of it
+    config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg
+    assert "piagent" not in config.get("reporting", {}), config
 
     assert source.check_instance_id(None), "a reboot would fetch the seed again"
     folder = DataSourceNoCloud.DataSourceNoCloud(source.sys_cfg, source.distro, source.paths)
@@ -104,14 +121,32 @@ def check_hook(root, hook, source):
         assert not folder._get_data(), "the hook's meta-data must not pass for a seed of its own"
 
 
+def check_host_key(config):
+    assert config["ssh_keys"]["ed25519_public"].startswith("ssh-ed25519 ")
+    assert config["ssh_keys"]["ed25519_private"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert "ed25519_private" in cc_ssh.CONFIG_KEY_TO_FILE
+
+
+def check_host_key_is_kept(config, init):
+    """Also where the module runs again, after "cloud-init clean"."""
+    touched = []
+    with mock.patch.object(cc_ssh.glob, "glob", lambda _: ["/etc/ssh/ssh_host_ed25519_key"]), \
+         mock.patch.object(cc_ssh.os.path, "exists", lambda path: path == "/etc/ssh/ssh_host_ed25519_key"), \
+         mock.patch.object(cc_ssh.util, "del_file", touched.append), \
+         mock.patch.object(cc_ssh.util, "write_file", lambda path, *_: touched.append(path)), \
+         mock.patch.object(cc_ssh.util, "ensure_dir", lambda _: None), \
+         mock.patch.object(cc_ssh.subp, "subp", lambda command, **_: touched.append(command) or ("", "")), \
+         mock.patch.object(cc_ssh, "apply_credentials", lambda *_: None):
+        arguments = ["ssh", {**config, "ssh_publish_hostkeys": {"enabled": False}}, init.cloudify(), None, []]
+        cc_ssh.handle(*arguments[:len(inspect.signature(cc_ssh.handle).parameters)])  # the fourth was a logger once
+    assert touched == [], touched
+
+
 def check_common(init, source, config, hooks, name="pi"):
     assert source.get_instance_id() == "iid-0123", source.metadata
     assert source.metadata["local-hostname"] == "pi-1"
     assert source.network_config is None
     assert [key.split()[-1] for key in source.get_public_ssh_keys()] == KEYS
-    assert config["ssh_keys"]["ed25519_public"].startswith("ssh-ed25519 ")
-    assert config["ssh_keys"]["ed25519_private"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    assert "ed25519_private" in cc_ssh.CONFIG_KEY_TO_FILE
     assert len(hooks) == 1 and hooks[0].startswith("#!/bin/sh\n"), hooks
     users, default = accounts(init, config)
     assert default == name, "SSH keys go to the default user"
@@ -169,8 +204,16 @@ def case_gzip(users, config, _):
     assert config["packages"] == ["gzip"], config
 
 
+def case_booted(users, config, init):
+    """The user's file, after the first boot: what it holds, the hash and the host key are not served any more."""
+    assert list(users) == ["pi"], users
+    assert users["pi"]["lock_passwd"] is False and "hashed_passwd" not in users["pi"], users
+    assert "packages" not in config and "ssh_keys" not in config, config
+    check_host_key_is_kept(config, init)
+
+
 CASES = {"plain": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
-         "script": case_script, "mime": case_mime, "gzip": case_gzip}
+         "script": case_script, "mime": case_mime, "gzip": case_gzip, "booted": case_booted}
 
 
 def check_schema(folder, root):
@@ -197,7 +240,9 @@ def main():
         with tempfile.TemporaryDirectory() as root:
             init, source, config, hooks = boot(root, f"http://127.0.0.1:{server.server_port}/{name}/")
             check(check_common(init, source, config, hooks), config, init)
-            check_hook(root, hooks[0], source)
+            if name != "booted":
+                check_host_key(config)
+            check_hook(root, hooks[0], init, source)
             check_schema(f"{seeds}/{name}", root)
             print(f"{name}: as it should be")
 

@@ -102,6 +102,7 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     assert api("POST", f"{path}/pause", {})[0] == 409
     api("POST", f"{path}/resume", {})
     is_now("running")
+    assert api("POST", f"{path}/reseed", {})["name"] == "pi"
     api("POST", f"{path}/reset", {})
     wait_for("it is up again", lambda: user.console("pi").count(b"hello") == 2, 60)
     assert api("POST", f"{path}/console", "a") == {}

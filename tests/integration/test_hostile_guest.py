@@ -45,7 +45,8 @@ class Guest:
     """What speaks to the IMDS as a machine's cloud-init does, or does not."""
 
     def __init__(self, user, name):
-        self.key = json.loads((user.instances / name / "record.json").read_text())["key"]
+        record = json.loads((user.instances / name / "record.json").read_text())
+        self.key, self.report_key = record["key"], record.get("report_key") or record["key"]
         self.port = user.api("GET", "/v1/agent")[1]["imds_port"]
 
     def send(self, request):
@@ -57,7 +58,7 @@ class Guest:
 
     def post(self, body):
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.send(f"POST /{self.key}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        return self.send(f"POST /{self.report_key}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def report(self, name, result=None, description=""):
         event = {"name": name, "description": description, "event_type": "finish" if result else "start", "origin": "cloudinit",
@@ -81,17 +82,51 @@ def test_a_log_and_an_old_console_are_shown_without_anything_that_a_terminal_act
     attached.expect(pexpect.EOF)
 
 
-def test_a_boot_that_is_reported_again_and_again_is_written_down_once(user):
+def test_what_is_reported_after_a_boots_end_is_passed_over(user):
     user.boot("box", boot_sectors.deaf(user.home))
     guest, record = Guest(user, "box"), user.instances / "box/record.json"
     guest.report("modules-final", "SUCCESS")
     assert user.state("box") == "ready"
-    written = record.stat().st_ino  # each writing is a new file
-    for result in ("SUCCESS", "WARN", "SUCCESS"):
-        guest.report("modules-final", result)
-    assert user.state("box") == "ready" and record.stat().st_ino == written
-    guest.report("modules-final", "FAIL")  # worse news is news
-    assert user.status("box")["cloud_init"] == "failed" and record.stat().st_ino != written
+    written, told = record.stat().st_ino, len(user.events("box"))  # each writing is a new file
+    for name, result in (("modules-final", "FAIL"), ("init-network/activate-datasource", None), ("modules-final", "FAIL"),
+                         ("user-data/check", "WARN"), ("modules-config/config-runcmd", "FAIL")):
+        guest.report(name, result)
+    machine = user.status("box")
+    assert (machine["state"], machine["cloud_init"]) == ("ready", "done") and record.stat().st_ino == written, machine
+    assert len(user.events("box")) == told
+    user.do("reset", "box")
+    user.wait_state("box", "running", 30)
+    guest.report("modules-final", "FAIL")
+    assert user.status("box")["cloud_init"] == "failed"
+
+
+def test_the_seeds_key_takes_no_report_and_the_reports_key_opens_no_seed(user):
+    """The seed's address is in files that every process in the guest may read."""
+    user.boot("box", boot_sectors.deaf(user.home))
+    guest = Guest(user, "box")
+    told = len(user.events("box"))
+    body = b'{"name": "modules-final", "event_type": "finish", "result": "FAIL", "timestamp": 1}'
+    requests = [f"GET /{key}/meta-data HTTP/1.1\r\nHost: x\r\n\r\n".encode() for key in (guest.key, guest.report_key)]
+    requests += [f"POST /{key}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+                 for key in (guest.key, guest.report_key)]
+    assert [guest.send(request) for request in requests] == [200, 404, 404, 200]
+    assert [event["kind"] for event in user.events("box")[told:]] == ["seed", "report"]
+
+
+def test_a_guest_of_an_earlier_version_reports_under_its_seeds_key(user):
+    user.boot("box", boot_sectors.deaf(user.home))
+    user.kill_agent()
+    record = user.instances / "box/record.json"
+    record.write_text(json.dumps({name: value for name, value in json.loads(record.read_text()).items() if name != "report_key"}))
+    user.do("ps")
+    for _ in range(2):  # also after a start, with its new key
+        guest = Guest(user, "box")
+        guest.report("modules-final", "SUCCESS")
+        assert user.state("box") == "ready"
+        user.do("kill", "box")
+        assert user.api("POST", "/v1/instances/box/start", {})[0] == 202
+        user.wait_state("box", "running", 30)
+        assert f"/{json.loads(record.read_text())['key']}/events".encode() in (user.instances / "box/smbios-board.bin").read_bytes()
 
 
 def test_a_reboot_that_only_the_guest_tells_of_begins_a_boot(user):
@@ -100,6 +135,8 @@ def test_a_reboot_that_only_the_guest_tells_of_begins_a_boot(user):
     guest = Guest(user, "box")
     guest.report("modules-final", "SUCCESS")
     assert user.state("box") == "ready"
+    user.kill_agent()
+    user.do("ps")
     guest.report("init-network/activate-datasource")
     machine = user.status("box")
     assert (machine["state"], machine["cloud_init"]) == ("running", "running"), machine
@@ -148,7 +185,7 @@ def test_a_report_that_is_none_is_passed_over(user):
               json.dumps({**good, "name": 7}).encode(), json.dumps({**good, "timestamp": -1}).encode(),
               text.replace("1.0", "1e999").encode() + b"}", json.dumps({**good, "event_type": "finish", "result": "ok"}).encode()]
     assert [guest.post(body) for body in bodies] == [200] * len(bodies)
-    assert guest.send(f"POST /{guest.key}/events HTTP/1.1\r\nHost: x\r\nX: {'y' * 20000}\r\n\r\n".encode()) in (0, 400, 413, 431)
+    assert guest.send(f"POST /{guest.report_key}/events HTTP/1.1\r\nHost: x\r\nX: {'y' * 20000}\r\n\r\n".encode()) in (0, 400, 413, 431)
     assert len(user.events("box")) == before
     guest.report("init-network")
     wait_for("it is heard as before", lambda: len(user.events("box")) == before + 1, 20)

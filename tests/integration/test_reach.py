@@ -31,7 +31,7 @@ def user():
 
 
 def report_ready(user, name):
-    key = json.loads((user.instances / name / "record.json").read_text())["key"]
+    key = json.loads((user.instances / name / "record.json").read_text())["report_key"]
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
     body = json.dumps({"name": "modules-final", "description": "", "event_type": "finish", "result": "SUCCESS",
                        "origin": "cloudinit", "timestamp": time.time()})

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""What opens a machine or its seed: in which files it is, and that it is nowhere else."""
+"""What opens a machine or its seed: in which files it is, that it is nowhere else, and how long a guest is served it."""
 
 import json
 import pathlib
 import re
+import subprocess
 import threading
+import time
 
 import boot_sectors
 import pexpect
 import pytest
-from piagent import PIAGENT, User, wait_for
+from piagent import CONFLICT, PIAGENT, User, fake_qemu, wait_for
 
 PASSWORD, TOKEN = "raspberry-42", "token-7f3a9c"
 # Where they have to be: everything in it is its owner's alone.
-HOLD = {"record.json", "smbios.bin", "user-data", "ssh_key", "ssh_host_ed25519_key"}
+HOLD = {"record.json", "smbios.bin", "smbios-board.bin", "user-data", "ssh_key", "ssh_host_ed25519_key"}
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def secrets_of(user):
     folder = user.instances / "box"
     record = json.loads((folder / "record.json").read_text())
     keys = [line for name in ("ssh_key", "ssh_host_ed25519_key") for line in (folder / name).read_text().splitlines()[1:-1]]
-    return [PASSWORD, TOKEN, record["spec"]["password_hash"], record["key"], *keys]
+    return [PASSWORD, TOKEN, record["spec"]["password_hash"], record["key"], record["report_key"], *keys]
 
 
 def check(user, watch, shown):
@@ -139,3 +141,100 @@ def test_a_hash_on_the_command_line_leaves_the_list_of_processes_at_once(user):
         wait_for("its command is seen", lambda: any(pid == terminal.pid for pid, _ in watch.said), 20)
         secrets = check(user, watch, terminal.before)
     end(user, terminal, secrets)
+
+
+class Guest:
+    """What a machine's cloud-init does with the seed's server."""
+
+    def __init__(self, user, name):
+        self.user, self.name, self.record = user, name, user.instances / name / "record.json"
+
+    def ask(self, key, path, *options):
+        user_agent = ["-A", "Cloud-Init/25.1"]
+        url = f"http://127.0.0.1:{self.user.api('GET', '/v1/agent')[1]['imds_port']}/{json.loads(self.record.read_text())[key]}/{path}"
+        return subprocess.run(["curl", "-sSf", *user_agent, *options, url], stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
+
+    def boots(self, result):
+        """To its end."""
+        self.ask("report_key", "events", "--data-binary", json.dumps({
+            "name": "modules-final", "event_type": "finish", "result": result, "timestamp": time.time()}))
+
+    def resets(self):
+        self.user.do("reset", self.name)
+        self.user.wait_state(self.name, "running", 20)
+
+    def seed(self):
+        self.user.do("ps")  # starts the agent where none runs
+        return {name: self.ask("key", name) for name in ("meta-data", "user-data", "vendor-data", "network-config")}
+
+    def secrets(self):
+        """Which of them it is served."""
+        text = "".join(self.seed().values())
+        return [secret for secret in (TOKEN, HASH, "OPENSSH PRIVATE KEY") if secret in text]
+
+
+HASH = "$6$salt$" + "a" * 86
+ALL = [TOKEN, HASH, "OPENSSH PRIVATE KEY"]
+
+
+def start(user, name):
+    assert user.api("POST", f"/v1/instances/{name}/start", {})[0] == 202
+    user.wait_state(name, "running", 30)
+
+
+def test_a_guest_is_served_its_secrets_up_to_the_end_of_its_first_successful_boot():
+    with User(**fake_qemu()) as user:
+        user.boot("box", boot_sectors.deaf(user.home), password_hash=HASH,
+                  user_data=f"#cloud-config\nwrite_files: [{{path: /t, content: {TOKEN}}}]\n")
+        guest = Guest(user, "box")
+        first = guest.seed()
+        assert guest.secrets() == ALL
+        guest.resets()  # in the middle of the boot
+        assert guest.secrets() == ALL
+        guest.boots("FAIL")
+        user.kill_agent()
+        assert guest.secrets() == ALL
+        guest.resets()
+        user.do("kill", "box")
+        start(user, "box")
+        assert guest.secrets() == ALL
+
+        guest.boots("SUCCESS")
+        assert guest.secrets() == []
+        later = guest.seed()
+        assert later["meta-data"] == first["meta-data"] and later["user-data"] == ""
+        assert "boothook" in later["vendor-data"] and '\\"name\\":\\"fedora\\"' in later["vendor-data"]
+        assert user.texts("box")[-3].startswith("user-data fetched by Cloud-Init/25.1: without what only the first boot is served")
+        user.kill_agent()
+        assert guest.secrets() == []
+        guest.resets()
+        assert guest.secrets() == []
+        user.do("kill", "box")
+        start(user, "box")
+        assert guest.secrets() == []
+
+
+def test_after_reseed_a_guest_is_served_its_secrets_up_to_the_end_of_its_next_successful_boot():
+    with User(**fake_qemu()) as user:
+        user.boot("box", boot_sectors.deaf(user.home), password_hash=HASH,
+                  user_data=f"#cloud-config\nwrite_files: [{{path: /t, content: {TOKEN}}}]\n")
+        guest = Guest(user, "box")
+        guest.boots("SUCCESS")
+        assert guest.secrets() == []
+        user.do("reseed", "box")
+        assert guest.secrets() == ALL
+        guest.boots("SUCCESS")  # no boot is under way
+        assert guest.secrets() == ALL
+        guest.resets()
+        guest.boots("SUCCESS")
+        assert guest.secrets() == []
+        user.do("kill", "box")
+        user.do("reseed", "box")
+        start(user, "box")
+        assert guest.secrets() == ALL
+        guest.boots("SUCCESS")
+        assert guest.secrets() == []
+        user.do("kill", "box")
+        user.kill_agent()
+        guest.record.write_text("{")
+        assert "record.json is damaged" in user.refused(CONFLICT, "reseed", "box")

@@ -99,7 +99,7 @@ static inline void put(struct fixture *fx, const char *key, enum imds_document d
 {
     struct imds_seed seed = {0};
     seed.documents[document] = (struct imds_bytes){data, size};
-    assert_int_equal(imds_registry_put(fx->registry, key, &seed, owner), 0);
+    assert_int_equal(imds_registry_put(fx->registry, key, &seed, true, owner), 0);
 }
 
 /* Runs the server until it has nothing to do for a moment. */

@@ -23,7 +23,7 @@ static int registry_grows(struct pi_error *err)
         for (int i = 0; r == 0 && i < 4; i++) {
             key[0] = digit;
             key[1] = (char)('0' + i);
-            r = imds_registry_put(registry, key, &seed, registry);
+            r = imds_registry_put(registry, key, &seed, true, registry);
             memory_promise((imds_registry_find(registry, key) != NULL) == (r == 0));
         }
     imds_registry_free(registry);
@@ -36,8 +36,8 @@ static int seed_is_replaced(struct pi_error *err)
     struct imds_registry *registry = NULL;
     (void)err;
     int r = imds_registry_new(&registry);
-    if (r == 0 && (r = imds_registry_put(registry, KEY, &seed, NULL)) == 0) {
-        r = imds_registry_put(registry, KEY, &other, NULL);
+    if (r == 0 && (r = imds_registry_put(registry, KEY, &seed, true, NULL)) == 0) {
+        r = imds_registry_put(registry, KEY, &other, true, NULL);
         memory_promise(imds_registry_find(registry, KEY)->documents[IMDS_META_DATA]->size ==
                        (r == 0 ? 5 : 4));
     }
@@ -80,7 +80,7 @@ static int guest_is_served(struct pi_error *err)
     int fd = listen_anywhere(AF_UNIX, &fx.address, &fx.address_size);
     int r = imds_registry_new(&fx.registry);
     if (r == 0)
-        r = imds_registry_put(fx.registry, KEY, &seed, &fx);
+        r = imds_registry_put(fx.registry, KEY, &seed, true, &fx);
     if (r == 0)
         r = imds_server_new(fd, fx.registry, &handler, &fx, NULL, &fx.server);
     if (r < 0)

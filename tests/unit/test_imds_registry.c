@@ -32,7 +32,7 @@ static void seed_is_copied_and_found_by_its_key(void **state)
     char text[] = "secret";
     int owner;
     const struct imds_seed mine = {.documents = {[IMDS_VENDOR_DATA] = {text, 6}}};
-    assert_int_equal(imds_registry_put(registry, KEY, &mine, &owner), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &mine, true, &owner), 0);
     memset(text, 'x', 6);
 
     const struct imds_entry *entry = imds_registry_find(registry, KEY);
@@ -47,9 +47,9 @@ static void put_replaces_what_was_there(void **state)
 {
     struct imds_registry *registry = *state;
     int first, second;
-    assert_int_equal(imds_registry_put(registry, KEY, &seed, &first), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &seed, true, &first), 0);
     const struct imds_seed other = {.documents = {[IMDS_META_DATA] = {"new", 3}}};
-    assert_int_equal(imds_registry_put(registry, KEY, &other, &second), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &other, true, &second), 0);
 
     const struct imds_entry *entry = imds_registry_find(registry, KEY);
     assert_ptr_equal(entry->owner, &second);
@@ -63,7 +63,7 @@ static void removed_key_is_unknown(void **state)
 {
     struct imds_registry *registry = *state;
     assert_int_equal(imds_registry_remove(registry, KEY), -ENOENT);
-    assert_int_equal(imds_registry_put(registry, KEY, &seed, NULL), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &seed, true, NULL), 0);
     assert_int_equal(imds_registry_remove(registry, KEY), 0);
     assert_null(imds_registry_find(registry, KEY));
     assert_int_equal(imds_registry_remove(registry, KEY), -ENOENT);
@@ -82,7 +82,7 @@ static void what_is_not_a_key_is_refused(void **state)
     };
     struct imds_registry *registry = *state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(imds_registry_put(registry, cases[i], &seed, NULL), -EINVAL);
+        assert_int_equal(imds_registry_put(registry, cases[i], &seed, true, NULL), -EINVAL);
         assert_int_equal(imds_registry_remove(registry, cases[i]), -EINVAL);
         assert_null(imds_registry_find(registry, cases[i]));
     }
@@ -91,7 +91,7 @@ static void what_is_not_a_key_is_refused(void **state)
 static void one_digit_decides(void **state)
 {
     struct imds_registry *registry = *state;
-    assert_int_equal(imds_registry_put(registry, KEY, &seed, NULL), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &seed, true, NULL), 0);
     for (size_t i = 0; i < IMDS_KEY_LENGTH; i++) {
         char near[] = KEY;
         near[i] = near[i] == '0' ? '1' : '0';
@@ -112,7 +112,7 @@ static void two_thousand_keys_are_told_apart(void **state)
     for (unsigned i = 0; i < COUNT; i++) {
         key_of(i, key);
         const struct imds_seed mine = {.documents = {[IMDS_USER_DATA] = {&i, sizeof(i)}}};
-        assert_int_equal(imds_registry_put(registry, key, &mine, (void *)(uintptr_t)i), 0);
+        assert_int_equal(imds_registry_put(registry, key, &mine, true, (void *)(uintptr_t)i), 0);
     }
     for (unsigned i = 0; i < COUNT; i += 3) {
         key_of(i, key);
@@ -133,7 +133,7 @@ static void two_thousand_keys_are_told_apart(void **state)
 static void document_outlives_its_entry_while_it_is_held(void **state)
 {
     struct imds_registry *registry = *state;
-    assert_int_equal(imds_registry_put(registry, KEY, &seed, NULL), 0);
+    assert_int_equal(imds_registry_put(registry, KEY, &seed, true, NULL), 0);
     struct imds_blob *held = imds_blob_ref(imds_registry_find(registry, KEY)->documents[IMDS_USER_DATA]);
     assert_int_equal(imds_registry_remove(registry, KEY), 0);
     assert_int_equal(held->size, 3);

@@ -345,7 +345,7 @@ static int serve(char *const *texts)
         seed.documents[i] = (struct imds_bytes){texts[1 + i], strlen(texts[1 + i])};
     struct imds_registry *registry = NULL;
     struct imds_server *server = NULL;
-    if (imds_registry_new(&registry) < 0 || imds_registry_put(registry, texts[0], &seed, NULL) < 0 ||
+    if (imds_registry_new(&registry) < 0 || imds_registry_put(registry, texts[0], &seed, true, NULL) < 0 ||
         imds_server_new(fd, registry, &handler, NULL, NULL, &server) < 0)
         return 1;
     printf("%d\n", ntohs(((struct sockaddr_in *)&address)->sin_port));

@@ -36,7 +36,7 @@ static const struct seed_case {
     const char *data; /* the user's own file */
     size_t size;
     const char *groups;
-    bool locked;
+    bool locked, booted;
 } cases[] = {
     {.name = "plain"},
     {.name = "locked", .groups = "users,wheel", .locked = true},
@@ -71,6 +71,7 @@ static const struct seed_case {
           "packages: [mime]\n"
           "--b--\n")},
     {.name = "gzip", TEXT(gzip)},
+    {.name = "booted", TEXT("#cloud-config\npackages: [secret]\n"), .booted = true},
 };
 
 struct host_key {
@@ -100,6 +101,19 @@ static void write_document(int folder, const char *name, const struct pi_buf *do
     assert_int_equal(pi_file_write(folder, name, document->data, document->size, 0600, NULL), 0);
 }
 
+static void holds_no_secret(const struct seed_documents *documents, const struct seed_spec *spec)
+{
+    const struct pi_buf *const all[] = {&documents->meta_data, &documents->user_data, &documents->vendor_data,
+                                        &documents->network_config};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(all); i++) {
+        if (!all[i]->data)
+            continue;
+        assert_null(strstr(all[i]->data, spec->password_hash));
+        assert_null(strstr(all[i]->data, "PRIVATE KEY"));
+        assert_null(strstr(all[i]->data, "secret"));
+    }
+}
+
 static void render_case(int seeds, const struct seed_case *c, struct seed_spec spec)
 {
     enum seed_kind kind;
@@ -108,6 +122,7 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
     spec.user_data = c->data;
     spec.user_data_size = c->size;
     spec.groups = c->groups;
+    spec.booted = c->booted;
     if (c->locked)
         spec.password_hash = NULL;
 
@@ -121,6 +136,8 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
     write_document(folder, "user-data", &documents.user_data);
     write_document(folder, "vendor-data", &documents.vendor_data);
     write_document(folder, "network-config", &documents.network_config);
+    if (c->booted)
+        holds_no_secret(&documents, &spec);
 }
 
 static void render_all(const char *top)

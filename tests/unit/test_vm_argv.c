@@ -91,6 +91,7 @@ static void every_machine_is_closed_in_and_held_by_qmp(void **state)
         {"-chardev", "socket,id=qmp,fd=3,server=on,wait=off"},
         {"-mon", "chardev=qmp,mode=control"},
         {"-smbios", "file=/data/pi-1/smbios.bin"},
+        {"-smbios", "file=/data/pi-1/smbios-board.bin"},
     };
     for (int arch = 0; arch < VM_ARCHES; arch++) {
         const struct vm_spec spec = fixture_spec((enum vm_arch)arch);

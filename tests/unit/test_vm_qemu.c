@@ -183,6 +183,16 @@ static void machine_answers(const struct fixture *f, const struct pi_strv *argv)
     assert_int_equal(code, 0);
 }
 
+/* SMBIOS 3, 6.1.3: a structure without a string ends with two bytes more than its length. */
+static void write_structure(const struct fixture *f, const char *file, char type, char length)
+{
+    struct pi_error err = {0};
+    const char structure[32] = {type, length, 0, type};
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", f->folder, file);
+    succeeds(pi_file_write(AT_FDCWD, path, structure, (size_t)length + 2, 0600, &err), &err);
+}
+
 static void build_and_start(const struct fixture *f, enum vm_arch arch, enum vm_firmware firmware)
 {
     needs("qemu-img");
@@ -206,11 +216,8 @@ static void build_and_start(const struct fixture *f, enum vm_arch arch, enum vm_
     if (files.code)
         succeeds(vm_vars_prepare(&files, f->folder, &err), &err);
 
-    /* SMBIOS 3, 7.2: a type 1 structure without a string, then the two bytes that end it. */
-    static const char smbios[29] = {1, 27, 0, 1};
-    char path[128];
-    snprintf(path, sizeof path, "%s/" VM_SMBIOS_FILE, f->folder);
-    succeeds(pi_file_write(AT_FDCWD, path, smbios, sizeof smbios, 0600, &err), &err);
+    write_structure(f, VM_SMBIOS_FILE, 1, 27);
+    write_structure(f, VM_BOARD_FILE, 2, 15);
 
     const struct vm_host host = {.qemu = qemu,
                                  .folder = f->folder,
