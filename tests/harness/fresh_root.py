@@ -31,7 +31,7 @@ class FreshRoot:
     def __exit__(self, *_):
         shutil.rmtree(self.above)
 
-    def run(self, user, command, timeout=1200):
+    def run(self, user, command, timeout=700):
         """What a line of bash, typed by that user in the clone, prints; it has to succeed."""
         # subprocess kills it at the timeout, and all that it started there goes with it.
         done = subprocess.run([f"{SOURCE}/scripts/fresh-root", "run", self.folder, "--user", user, "bash", "-c", command],
@@ -43,7 +43,7 @@ class FreshRoot:
     def quickstart(self, user):
         """From nothing to a guest that did its job; and the line that it ends with puts piagent into the PATH."""
         said = self.run(user, "./scripts/quickstart")
-        assert re.search(r"^Linux quickstart ", said, re.M) and "the guest powered itself off" in said, said
+        assert re.search(r"^Linux quickstart-\d+ ", said, re.M) and "the guest powered itself off" in said, said
         lines = said.splitlines()
         assert len(lines) < 80 and not [line for line in lines if line.startswith(("-- ", "Get:", "["))], said
         install = lines[next(i for i, line in enumerate(lines) if "in your PATH" in line) + 1].strip()
