@@ -167,7 +167,8 @@ const struct cli_command cli_command_image_fetch = {
     .operands = "IMAGE",
     .summary = "gets an image and checks it",
     .details =
-        "IMAGE is fedora, fedora:44, an https URL or a file. What is in the store already is not fetched again.",
+        "IMAGE is fedora, fedora:44, an https URL or a file. What is in the store already is not fetched again; the server "
+        "of a URL without a SHA-256 is asked whether it still serves the same.",
     .example = "piagent image fetch fedora:44 --arch aarch64",
     .options = fetch_table,
     .values_size = sizeof(struct fetch_options),

@@ -10,6 +10,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 #include "agent/image/care.h"
+#include "agent/image/changed.h"
 #include "agent/image/checksum.h"
 #include "agent/image/name.h"
 #include "agent/image/steps.h"
@@ -90,26 +91,55 @@ static bool find_without_digest(const struct image_fetch *fetch, const struct im
     return false;
 }
 
+/* Whether what no checksum identifies is still what its source serves. Where that cannot be asked, what is
+ * here is used, and that is said. */
+static bool is_current(struct image_fetch *fetch, const struct image *stored, struct image *wanted)
+{
+    struct pi_error failure;
+    pi_auto_buf struct pi_buf note = {0};
+    if (stored->fetched_ms >= fetch->began_ms)
+        return true; /* by another fetch, for which this one waited */
+    if (!strcmp(stored->sha256, fetch->replaced))
+        return false; /* asked already */
+    int r = image_is_unchanged(wanted->source, stored, &fetch->meter, &failure);
+    if (r == 0)
+        memcpy(fetch->replaced, stored->sha256, sizeof fetch->replaced);
+    if (r >= 0 || r == -ECANCELED || r == -ENOMEM)
+        return r > 0;
+    return pi_buf_printf(&note, "the image that is in the store is used: %s", failure.text) == 0 &&
+           image_set(&wanted->note, note.data) == 0;
+}
+
+static void swap(char **a, char **b)
+{
+    char *old = *a;
+    *a = *b;
+    *b = old;
+}
+
 /* What the wanted image's references say is kept where it says more than what was known. */
 static void learn(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
+    bool came_again = wanted->fetched_ms && !strcmp(stored->source, wanted->source);
     bool known =
         stored->verified && (stored->release || !wanted->release) && (stored->signer || !wanted->signer);
-    if (!vouched || known)
+    if (came_again) {
+        stored->fetched_ms = wanted->fetched_ms;
+        swap(&stored->etag, &wanted->etag);
+        swap(&stored->last_modified, &wanted->last_modified);
+    }
+    if (vouched && !known) {
+        stored->verified = true;
+        stored->checksum_source = wanted->checksum_source;
+        stored->allow_unsigned = wanted->allow_unsigned;
+        swap(&stored->name, &wanted->name);
+        swap(&stored->release, &wanted->release);
+        swap(&stored->arch, &wanted->arch);
+        swap(&stored->source, &wanted->source);
+        swap(&stored->signer, &wanted->signer);
+    } else if (!came_again) {
         return;
-    stored->verified = true;
-    stored->checksum_source = wanted->checksum_source;
-    stored->allow_unsigned = wanted->allow_unsigned;
-    char **const fields[][2] = {{&stored->name, &wanted->name},
-                                {&stored->release, &wanted->release},
-                                {&stored->arch, &wanted->arch},
-                                {&stored->source, &wanted->source},
-                                {&stored->signer, &wanted->signer}};
-    for (size_t i = 0; i < PI_ARRAY_SIZE(fields); i++) {
-        char *old = *fields[i][0];
-        *fields[i][0] = *fields[i][1];
-        *fields[i][1] = old;
     }
     /* Where it can't be written, the next fetch learns it again. */
     (void)image_store_record(fetch->store, stored, NULL);
@@ -128,6 +158,9 @@ bool image_is_stored(struct image_fetch *fetch, struct image *image)
     bool found = image->sha256[0] ? image_store_find(fetch->store, image->sha256, &stored, NULL) == 0
                                   : find_without_digest(fetch, image, &stored);
     if (!found || !image_still_good(fetch, &stored))
+        return false;
+    bool known = image->sha256[0] || image->packed_sha256[0];
+    if (!known && !is_current(fetch, &stored, image))
         return false;
     learn(fetch, image, &stored);
     stored.note = pi_steal(image->note);
@@ -170,6 +203,7 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
     struct image_fetch fetch = {.store = store,
                                 .sources = sources,
                                 .request = request,
+                                .began_ms = pi_realtime_ms(),
                                 .allow_unsigned = request->allow_unsigned || request->unverified,
                                 .meter = {.report = progress, .user = user, .cancel = request->cancel}};
     pi_auto_image struct image image = {0};

@@ -15,6 +15,8 @@ const struct pi_field image_fields[] = {
     PI_FIELD(image, release, PI_FIELD_STRING),
     PI_FIELD(image, arch, PI_FIELD_STRING, .required = true),
     PI_FIELD(image, source, PI_FIELD_STRING, .required = true),
+    PI_FIELD(image, etag, PI_FIELD_STRING),
+    PI_FIELD(image, last_modified, PI_FIELD_STRING),
     PI_FIELD(image, format, PI_FIELD_ENUM, .required = true, .names = image_format_names),
     PI_FIELD(image, size_bytes, PI_FIELD_U64, .required = true),
     PI_FIELD(image, virtual_size_bytes, PI_FIELD_U64, .required = true),

@@ -32,6 +32,7 @@ struct image {
     char *release;                              /* "44"; NULL unless it was resolved through Fedora's index */
     char *arch;                                 /* "x86_64" or "aarch64": what it was fetched for */
     char *source;                               /* the URL, or the absolute path of the imported file */
+    char *etag, *last_modified;                 /* of what the source served then (resume.h), or NULL */
     enum image_format format;                   /* tell it to QEMU: never let QEMU guess */
     uint64_t size_bytes;                        /* of the file */
     uint64_t virtual_size_bytes;                /* of the disk in it */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/text.h"
 #include "agent/image/digest.h"
 #include "agent/image/download.h"
@@ -223,6 +224,38 @@ static int ask_first(struct image_fetch *fetch, const char *url)
     return 0;
 }
 
+/* They are asked with when the same URL is wanted again. */
+static int keep_validators(struct receiving *rx, struct pi_error *err)
+{
+    const struct image_resume *resume = &rx->partial.resume;
+    struct image *image = rx->image;
+    if ((resume->etag && image_set(&image->etag, resume->etag) < 0) ||
+        (resume->last_modified && image_set(&image->last_modified, resume->last_modified) < 0))
+        return pi_fail(err, ENOMEM, "%s", image->name);
+    return 0;
+}
+
+/* What came without a checksum may be in the store, known better than this fetch knows it. */
+static bool is_stored_already(struct receiving *rx, const char *sha256)
+{
+    memcpy(rx->image->sha256, sha256, sizeof rx->image->sha256);
+    rx->image->fetched_ms = pi_realtime_ms();
+    return image_is_stored(rx->fetch, rx->image);
+}
+
+static int note_change(struct receiving *rx, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf note = {0};
+    if (!rx->fetch->replaced[0] || !strcmp(rx->fetch->replaced, rx->image->sha256))
+        return 0;
+    int r = pi_buf_printf(
+        &note, "%s serves another image than before; the one before (SHA-256 %.12s) stays in the store",
+        rx->image->source, rx->fetch->replaced);
+    if (r < 0 || (r = image_set(&rx->image->note, note.data)) < 0)
+        return pi_fail(err, -r, "%s", rx->image->name);
+    return 0;
+}
+
 static int receive(struct receiving *rx, struct pi_error *err)
 {
     char sha256[IMAGE_SHA256_LENGTH + 1];
@@ -236,10 +269,15 @@ static int receive(struct receiving *rx, struct pi_error *err)
     if (r == 0)
         r = image_follow_new(rx->partial.fd, rx->unpack, &follow, err);
     rx->follow = follow;
-    if (r < 0 || (r = try_all(rx, sha256, err)) < 0)
+    bool unknown = !*expected(rx);
+    if (r < 0 || (r = try_all(rx, sha256, err)) < 0 || (r = keep_validators(rx, err)) < 0)
         return r;
-    r = image_complete(rx->fetch, complete, sha256, rx->image, err);
-    return r < 0 || !rx->fetch->packing ? r : image_partial_reset(&rx->partial, err);
+    bool stored = unknown && is_stored_already(rx, sha256);
+    if (!stored)
+        r = image_complete(rx->fetch, complete, sha256, rx->image, err);
+    if (r < 0 || (r = note_change(rx, err)) < 0)
+        return r;
+    return stored || rx->fetch->packing ? image_partial_reset(&rx->partial, err) : 0;
 }
 
 int image_receive(struct image_fetch *fetch, struct image *image, struct pi_error *err)

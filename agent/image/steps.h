@@ -22,6 +22,8 @@ struct image_fetch {
     char *metalink_path;        /* of a Fedora image, for image_sources.fedora_metalink_url; owned */
     enum image_packing packing; /* of what the URL names */
     bool allow_unsigned;
+    uint64_t began_ms;                      /* since 1970 */
+    char replaced[IMAGE_SHA256_LENGTH + 1]; /* what the URL served before; "" = nothing, or the same */
     struct image_meter meter;
 };
 
@@ -34,8 +36,9 @@ int image_receive(struct image_fetch *fetch, struct image *image, struct pi_erro
 /* Gets a local file into the store. */
 int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err);
 
-/* Whether the store has what image wants, by its SHA-256, or by its source where it is wanted unverified; it
- * is *image then. What is known better now (a checksum for what was unverified) is recorded. */
+/* Whether the store has what image wants, by its SHA-256, or where none is known by its source, if that
+ * serves the same as before or cannot be asked; it is *image then. What is known better now (a checksum for
+ * what was unverified, newer validators) is recorded. */
 bool image_is_stored(struct image_fetch *fetch, struct image *image);
 
 /* Whether a stored image is what was checked once; hashed again where that cannot be told from outside. */

@@ -5,7 +5,7 @@
         subprocess.run([piagent, "image", "fetch", server.url, "--sha256", ...])
 
 A fault applies to requests for the file until `times` of them have had it (default: all). `requests` holds the
-Range header of each request, None where there was none.
+Range header of each request, None where there was none; `conditions` the If-None-Match or If-Modified-Since of those that had one.
 """
 
 import functools
@@ -19,7 +19,8 @@ CHUNK = 1 << 16
 class FaultServer:
     def __init__(self, data, fault="", times=None):
         self.data, self.fault, self.left = data, fault, times
-        self.requests = []
+        self.requests, self.conditions = [], []
+        self.etag, self.last_modified = '"one"', None
         self.lock = threading.Lock()
         self.stopping, self.whole_sent = threading.Event(), threading.Event()
         self.server = _Server(("127.0.0.1", 0), functools.partial(_Handler, self))
@@ -74,6 +75,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.faulty.requests.append(self.headers.get("Range"))
+        condition = self.headers.get("If-None-Match") or self.headers.get("If-Modified-Since")
+        if condition:
+            self.faulty.conditions.append(condition)
+        if condition and condition in (self.faulty.etag, self.faulty.last_modified):
+            self.send_response(304)
+            self.end_headers()
+            return
         fault = self.faulty.take_fault()
         special = getattr(self, f"do_{fault.replace('-', '_')}", None)
         if fault.isdigit():
@@ -136,7 +144,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "refuses" and span:
             self.send_error(503)
             return
-        etag = '"two"' if fault == "other-object" else '"one"'
+        etag = '"two"' if fault == "other-object" else self.faulty.etag
         if fault == "changes" and span and span[0]:
             data, etag = bytes(len(data)), '"changed"'
         if span and (fault == "no-ranges" or self.headers.get("If-Range", etag) != etag):
@@ -150,8 +158,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             lie = 1 if fault == "wrong-range" else 0
             total = len(data) + (1 if fault == "wrong-total" else 0)
             self.send_header("Content-Range", f"bytes {first + lie}-{last}/{total}")
-        if fault != "bare":
+        if fault != "bare" and etag:
             self.send_header("ETag", etag)
+        if self.faulty.last_modified:
+            self.send_header("Last-Modified", self.faulty.last_modified)
         self.send_header("Content-Length", str(last - first + 1 + (5 if fault == "longer" else 0)))
         self.end_headers()
         body = data[first:last + 1]

@@ -11,6 +11,7 @@ import struct
 import subprocess
 
 import pytest
+from fault_server import FaultServer
 from fedora_server import FedoraServer, Image
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
@@ -248,6 +249,69 @@ def test_release_that_the_index_has_in_the_archive_comes_from_the_archive(world)
         assert code == 0, err
         asked = [path for path in fedora.requests if "/38/" in path]
         assert asked and all(path.startswith("/archive/") for path in asked), asked
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A user, and a server of one file that anyone may change."""
+    world = World(tmp_path)
+    disks = [world.disk.read_bytes(), make_disk(tmp_path / "other.qcow2", 2 * MIB).read_bytes()]
+    with FaultServer(disks[0]) as server:
+        world.server, world.disks = server, disks
+        yield world
+
+
+def fetch_unverified(world):
+    """What the store has of the URL afterwards, and what was said besides."""
+    code, out, err = world.run("image", "fetch", world.server.url, "--unverified", "--arch", "x86_64", "--json")
+    assert code == 0, out + err
+    image = json.loads(out.splitlines()[-1])["image"]
+    return pathlib.Path(image["path"]).read_bytes(), image.get("note", "")
+
+
+@pytest.mark.parametrize("validators", [('"one"', None), (None, "Sat, 28 Nov 2026 10:00:00 GMT")])
+def test_unverified_url_is_asked_each_time_and_fetched_again_where_it_has_changed(site, validators):
+    site.server.etag, site.server.last_modified = validators
+    assert fetch_unverified(site) == (site.disks[0], "")
+    assert fetch_unverified(site) == (site.disks[0], "")
+    assert site.server.conditions == [validators[0] or validators[1]] and len(site.server.requests) == 2
+    # Other content, then the first one again.
+    for i, disk in enumerate((site.disks[1], site.disks[0])):
+        site.server.data = disk
+        site.server.etag, site.server.last_modified = (v and v.replace("one", f"more-{i}").replace("10:", f"1{i + 1}:") for v in validators)
+        got, said = fetch_unverified(site)
+        assert got == disk and "serves another image than before" in said
+        assert fetch_unverified(site) == (disk, "")
+        assert site.server.conditions[-1] == (site.server.etag or site.server.last_modified)
+    assert len(site.stored()) == 4
+
+
+def test_unverified_url_without_validators_is_fetched_each_time(site):
+    site.server.etag = None
+    for _ in range(2):
+        assert fetch_unverified(site) == (site.disks[0], "")
+    site.server.data = site.disks[1]
+    got, said = fetch_unverified(site)
+    assert got == site.disks[1] and "serves another image than before" in said
+    assert len(site.server.requests) == 3 and len(site.stored()) == 4
+
+
+@pytest.mark.parametrize("fault, said", [("404", "HTTP 404"), ("500", "HTTP 500"), ("gone", "check the network")])
+def test_unverified_url_that_cannot_be_asked_is_used_as_it_is_here_and_that_is_said(site, fault, said):
+    fetch_unverified(site)
+    site.server.fault = fault
+    site.server.etag = '"other"'
+    if fault == "gone":
+        site.server.__exit__()
+    got, told = fetch_unverified(site)
+    assert got == site.disks[0] and "in the store is used" in told and said in told
+
+
+def test_verified_image_stays_verified_when_its_bytes_come_unverified(site):
+    assert site.run("image", "fetch", str(site.disk), "--sha256", site.sha256)[0] == 0
+    assert fetch_unverified(site) == (site.disks[0], "")
+    image, = json.loads(site.run("image", "ls", "--json")[1])["images"]
+    assert image["verified"] and image["checksum_source"] == "user"
 
 
 def machine_of(world, name, sha256):

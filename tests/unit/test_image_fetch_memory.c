@@ -263,6 +263,14 @@ static int unsigned_release_is_fetched(struct pi_error *err)
     return fetch_anew(&(struct image_request){.ref = "fedora:35", .allow_unsigned = true}, UNKNOWN, err);
 }
 
+/* The server has no 304: what comes again is the same. */
+static int unverified_url_is_fetched_again(struct pi_error *err)
+{
+    char url[96];
+    snprintf(url, sizeof url, "%s/mirror/disk.qcow2", site.url);
+    return fetch(&(struct image_request){.ref = url, .unverified = true}, "disk.qcow2", err);
+}
+
 /* What the store has. */
 
 static int newest_release_is_found_without_an_index(struct pi_error *err)
@@ -352,6 +360,7 @@ static void every_failing_allocation_is_survived(void **state)
         MEMORY_OPERATION(file_is_imported, .own_only = true),
         MEMORY_OPERATION(url_is_fetched, .own_only = true),
         MEMORY_OPERATION(unverified_url_is_fetched, .own_only = true),
+        MEMORY_OPERATION(unverified_url_is_fetched_again, .own_only = true),
         MEMORY_OPERATION(packed_url_is_fetched, .own_only = true),
         MEMORY_OPERATION(release_is_fetched, .own_only = true),
         MEMORY_OPERATION(unsigned_release_is_fetched, .own_only = true),
