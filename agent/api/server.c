@@ -409,6 +409,12 @@ void api_server_free(struct api_server *server)
     free(server);
 }
 
+void api_server_add(struct api_server *server, int fd)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNIX};
+    MHD_add_connection(server->daemon, fd, &nobody, sizeof nobody);
+}
+
 int api_server_fd(const struct api_server *server)
 {
     return server->epoll_fd;

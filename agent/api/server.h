@@ -36,6 +36,9 @@ int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api
                    struct pi_error *err);
 void api_server_free(struct api_server *server);
 
+/* Serves a connection that was accepted elsewhere; fd is taken over, also on failure. */
+void api_server_add(struct api_server *server, int fd);
+
 /* For the loop: run when the descriptor is readable or the timeout (-1: none) has passed. */
 int api_server_fd(const struct api_server *server);
 int api_server_timeout_ms(struct api_server *server);

@@ -21,6 +21,7 @@
 
 #define PATIENCE_MS  5000u  /* then it is said that something is waited for */
 #define CONFLICT_MS  10000u /* for an agent that somebody else has started to come up */
+#define ANEW_MS      6000u  /* for an agent to notice that its folder was taken away, and make it anew */
 #define START_MS     60000u /* adoption of many guests on a loaded host takes its time */
 #define READY_MAX    4096u  /* of the line that a starting agent says */
 #define LOG_TAIL_MAX 2048
@@ -89,6 +90,25 @@ static int ping(struct cli_agent *agent, struct pi_error *err)
         if (r != -ECONNRESET || pi_monotonic_ms() >= end)
             return r;
     }
+}
+
+/* Whether an agent looks after the machines, wherever it listens. */
+static bool machines_are_taken(const struct pi_paths *paths)
+{
+    pi_auto_close int fd = open(paths->instances, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* An agent whose socket is not there may be about to end, or to notice and bind it anew. */
+static int ping_patiently(struct cli_agent *agent, struct pi_error *err)
+{
+    int r = ping(agent, err);
+    for (uint64_t end = pi_monotonic_ms() + ANEW_MS;
+         r < 0 && r != -ETIMEDOUT && err->kind == PI_AGENT && pi_monotonic_ms() < end &&
+         machines_are_taken(&agent->paths);
+         usleep(50000))
+        r = ping(agent, err);
+    return r;
 }
 
 void cli_own_program(char ret[PATH_MAX])
@@ -229,7 +249,7 @@ static int lock_start(const struct cli_agent *agent, int fd, struct pi_error *er
 
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
 {
-    int r = ping(agent, err);
+    int r = ping_patiently(agent, err);
     if (r == 0 || r == -ETIMEDOUT)
         return r;
     pi_auto_close int dir = pi_dir_open(agent->paths.runtime, err);
@@ -277,7 +297,7 @@ int cli_connect(struct cli_agent *ret, struct pi_error *err)
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err)
 {
     int r = cli_connect_prepare(ret, err);
-    return r < 0 ? r : ping(ret, err);
+    return r < 0 ? r : ping_patiently(ret, err);
 }
 
 void cli_agent_done(struct cli_agent *agent)

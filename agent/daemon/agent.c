@@ -24,7 +24,6 @@
 #include "agent/daemon/sockets.h"
 
 #define MACHINES_MS 2000
-#define IMDS_SOCKET "imds.sock"
 
 void agent_wake(struct agent *agent, const void *topic)
 {
@@ -159,42 +158,6 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
     return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
 }
 
-static void on_isolated_guest(void *user)
-{
-    struct agent *agent = user;
-    int fd = accept4(agent->imds_socket_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
-        imds_server_add(agent->imds, fd, pi_monotonic_ms());
-}
-
-static int start_imds_socket(struct agent *agent, struct pi_error *err)
-{
-    agent->imds_socket_fd = socket_listen_unix(agent->paths.runtime, IMDS_SOCKET, err);
-    if (agent->imds_socket_fd < 0)
-        return agent->imds_socket_fd;
-    agent->imds_socket_watch = watch_new(&agent->loop, agent->imds_socket_fd, on_isolated_guest, agent);
-    if (!agent->imds_socket_watch ||
-        asprintf(&agent->imds_socket, "%s/" IMDS_SOCKET, agent->paths.runtime) < 0)
-        return pi_fail(err, ENOMEM, "cannot serve seeds");
-    return 0;
-}
-
-/* Called with the lock held: who listens there all the same is no agent but a socket unit, which would be cut
- * off. */
-static int control_socket(struct agent *agent, struct pi_error *err)
-{
-    if (agent->service.listen_fd >= 0)
-        return pi_steal_fd(&agent->service.listen_fd);
-    pi_auto_close int other = pi_socket_connect(agent->paths.runtime, API_SOCKET_NAME, NULL);
-    if (other >= 0 || other == -EAGAIN)
-        return pi_refuse(
-            err, PI_CONFLICT,
-            "the service manager listens at %s/" API_SOCKET_NAME
-            " and starts the agent by itself: run a command, or first systemctl --user stop piagent.socket",
-            agent->paths.runtime);
-    return socket_listen_unix(agent->paths.runtime, API_SOCKET_NAME, err);
-}
-
 static int start_api(struct agent *agent, int *fd, struct pi_error *err)
 {
     int r = api_server_new(*fd, agent_route, agent, &agent->api, err);
@@ -206,27 +169,8 @@ static int start_api(struct agent *agent, int *fd, struct pi_error *err)
 
 void agent_stop(struct agent *agent)
 {
-    (void)pi_write_all(agent->lock_fd, API_LOCK_STOPPED, strlen(API_LOCK_STOPPED));
+    (void)pi_write_all(agent->sockets.lock_fd, API_LOCK_STOPPED, strlen(API_LOCK_STOPPED));
     uv_stop(&agent->loop);
-}
-
-/* One agent a user: the lock is held until this process ends, however it ends. */
-static int take_lock(struct agent *agent, int runtime_fd, struct pi_error *err)
-{
-    pi_auto_close int fd = openat(runtime_fd, API_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return pi_fail(err, errno, "%s/" API_LOCK_NAME, agent->paths.runtime);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        char pid[16] = "";
-        if (pread(fd, pid, sizeof pid - 1, 0) < 0)
-            pid[0] = '\0';
-        return pi_refuse(err, PI_CONFLICT,
-                         "an agent is running already (process %s): piagent agent status shows it", pid);
-    }
-    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d", (int)getpid()) < 0)
-        return pi_fail(err, errno, "%s/" API_LOCK_NAME, agent->paths.runtime);
-    agent->lock_fd = pi_steal_fd(&fd);
-    return 0;
 }
 
 /* A hundred machines need some hundred descriptors: the soft limit is a default, not a wish. */
@@ -265,15 +209,10 @@ static int start(struct agent *agent, struct pi_error *err)
         return r;
     if (!(agent->program = realpath("/proc/self/exe", NULL)))
         return pi_fail(err, errno, "/proc/self/exe");
-    pi_auto_close int runtime_fd = pi_dir_open(agent->paths.runtime, err);
-    if (runtime_fd < 0)
-        return runtime_fd;
+    pi_auto_close int control_fd = -1;
     if ((r = service_take(agent->paths.runtime, API_SOCKET_NAME, &agent->service, err)) < 0 ||
-        (r = take_lock(agent, runtime_fd, err)) < 0)
+        (r = runtime_open(agent, &control_fd, err)) < 0)
         return r;
-    pi_auto_close int control_fd = control_socket(agent, err);
-    if (control_fd < 0)
-        return control_fd;
     pi_auto_close int state_fd = pi_dir_open(agent->paths.state, err);
     if (state_fd < 0)
         return state_fd;
@@ -281,12 +220,11 @@ static int start(struct agent *agent, struct pi_error *err)
         return agent->instances_fd;
     if ((r = take_machines(agent, err)) < 0)
         return r;
-    pi_temp_sweep(runtime_fd);
     pi_temp_sweep(state_fd);
     boots_load(agent, state_fd);
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
      * machines. */
-    if ((r = start_imds(agent, state_fd, err)) < 0 || (r = start_imds_socket(agent, err)) < 0 ||
+    if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
         (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
         return r;
     return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
@@ -297,7 +235,7 @@ static void finish(struct agent *agent)
     struct instance *instance;
     pump_stop(&agent->api_pump);
     pump_stop(&agent->imds_pump);
-    watch_free(pi_steal(agent->imds_socket_watch));
+    runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
     timer_free(pi_steal(agent->sleep_timer));
     while ((instance = LIST_FIRST(&agent->instances)))
@@ -307,7 +245,6 @@ static void finish(struct agent *agent)
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));
     seed_port_close(&agent->seed_port);
-    pi_close_p(&agent->imds_socket_fd);
     free(agent->imds_socket);
     free(agent->program);
     pi_paths_done(&agent->paths);
@@ -403,9 +340,8 @@ static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
 
 int agent_main(int argc, char **argv)
 {
-    struct agent agent = {.lock_fd = -1,
-                          .instances_fd = -1,
-                          .imds_socket_fd = -1,
+    struct agent agent = {.instances_fd = -1,
+                          .sockets = RUNTIME_NONE,
                           .started_ms = pi_realtime_ms(),
                           .service = SERVICE_NONE,
                           .seed_port = SEED_PORT_NONE};
@@ -421,7 +357,7 @@ int agent_main(int argc, char **argv)
         raise_limits();
         r = run(&agent, ready_fd, &err);
         uv_loop_close(&agent.loop);
-        pi_close_p(&agent.lock_fd);
+        pi_close_p(&agent.sockets.lock_fd);
     }
     if (r < 0)
         fprintf(stderr, "piagent: %s\n", err.text);

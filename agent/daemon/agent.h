@@ -13,6 +13,7 @@
 #include "agent/base/proc.h"
 #include "agent/daemon/feed.h"
 #include "agent/daemon/loop.h"
+#include "agent/daemon/runtime.h"
 #include "agent/daemon/seed_port.h"
 #include "agent/daemon/service.h"
 #include "agent/vm/boots.h"
@@ -41,19 +42,17 @@ struct agent {
     char boot_id[PI_BOOT_ID_LENGTH + 1];
     char *program; /* this executable, for workers */
     uint64_t started_ms;
-    int lock_fd;      /* API_LOCK_NAME */
     int instances_fd; /* the folder of all instances */
 
     struct imds_registry *registry;
     struct imds_server *imds;
     struct seed_port seed_port;
-    char *imds_socket; /* the same for isolated guests, who come over a unix socket */
-    int imds_socket_fd;
-    struct watch *imds_socket_watch;
+    char *imds_socket; /* the same for isolated guests, who come over a unix socket: its path */
     struct pump imds_pump;
     struct api_server *api;
     struct pump api_pump;
     struct service service;
+    struct runtime sockets;
     struct timer *ping_timer, *sleep_timer;
     struct host_sleep sleep;
 

@@ -83,10 +83,10 @@ static void on_no_answer(void *user)
 void instance_connect_guest_agent(struct instance *instance)
 {
     static const struct console_handler handler = {.output = on_output};
-    char name[96];
-    snprintf(name, sizeof name, "%s.agent", instance->record.spec.name);
+    struct instance_place place;
+    instance_find_socket(instance, INSTANCE_GUEST_AGENT, &place);
     if (!instance->guest_agent) /* a machine that an older piagent started has none */
-        console_new(&instance->agent->loop, instance->agent->paths.runtime, name, &handler, instance,
+        console_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
                     &instance->guest_agent, NULL);
 }
 

@@ -14,6 +14,8 @@
 #ifndef PIAGENT_DAEMON_INSTANCE_H
 #define PIAGENT_DAEMON_INSTANCE_H
 
+#include <limits.h>
+
 #include "agent/daemon/agent.h"
 #include "agent/daemon/budget.h"
 #include "agent/daemon/console.h"
@@ -157,6 +159,15 @@ int instance_check_files(const struct instance *instance, struct pi_error *err);
 int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
 /* PI_HOST if the name is too long for QEMU's sockets in the runtime folder. */
 int instance_check_sockets(const struct instance *instance, struct pi_error *err);
+/* Where a socket of QEMU's is to be connected to: at its name in the runtime folder, or, where that was taken
+ * away, at the descriptor by which QEMU has the socket's file open. */
+enum instance_socket { INSTANCE_QMP, INSTANCE_CONSOLE, INSTANCE_GUEST_AGENT, INSTANCE_SOCKETS };
+struct instance_place {
+    char folder[PATH_MAX];
+    char name[96];
+};
+void instance_find_socket(const struct instance *instance, enum instance_socket which,
+                          struct instance_place *ret);
 void instance_clean_sockets(struct instance *instance);
 /* Keeps only the end of what QEMU has printed, where that has become more than 1 MiB. */
 void instance_trim_log(struct instance *instance);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +28,32 @@
 #define QEMU_LOG      "qemu.log"
 #define QEMU_LOG_MAX  (1 << 20)
 #define QEMU_LOG_TAIL 8192
-/* The descriptors in QEMU: of listening sockets, and of the one that keeps the seeds' port. Isolated machines
- * do without the last: their guests do not come by that port, and NET_FD is theirs. */
-#define QMP_FD       3
-#define CONSOLE_FD   4
-#define AGENT_FD     5
+/* The descriptors in QEMU: of its listening sockets (enum instance_socket), of the one that keeps the seeds'
+ * port, and of the listening sockets' files. Isolated machines do without the seeds' port: their guests do
+ * not come by it, and NET_FD is theirs. */
+#define SOCKET_FD    3
 #define SEED_PORT_FD 6
+#define FILE_FD      7
+#define FD_COUNT     (FILE_FD + INSTANCE_SOCKETS)
 
-static void socket_name(const struct instance *instance, const char *suffix, char ret[96])
+static void socket_name(const struct instance *instance, enum instance_socket which, char ret[96])
 {
-    snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffix);
+    static const char *const suffixes[] = {
+        [INSTANCE_QMP] = "qmp", [INSTANCE_CONSOLE] = "console", [INSTANCE_GUEST_AGENT] = "agent"};
+    snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffixes[which]);
+}
+
+void instance_find_socket(const struct instance *instance, enum instance_socket which,
+                          struct instance_place *ret)
+{
+    snprintf(ret->folder, sizeof ret->folder, "%s", instance->agent->paths.runtime);
+    socket_name(instance, which, ret->name);
+    pi_auto_close int dir = open(ret->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && faccessat(dir, ret->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return;
+    /* A name can be taken away, a file that is open cannot: connect(2) goes through the link in /proc. */
+    snprintf(ret->folder, sizeof ret->folder, "/proc/%u/fd", (unsigned)instance->record.pid);
+    snprintf(ret->name, sizeof ret->name, "%d", FILE_FD + which);
 }
 
 int instance_check_sockets(const struct instance *instance, struct pi_error *err)
@@ -54,11 +71,10 @@ int instance_check_sockets(const struct instance *instance, struct pi_error *err
 
 void instance_clean_sockets(struct instance *instance)
 {
-    static const char *const suffixes[] = {"qmp", "console", "agent"};
     pi_auto_close int dir = open(instance->agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; dir >= 0 && i < PI_ARRAY_SIZE(suffixes); i++) {
+    for (int i = 0; dir >= 0 && i < INSTANCE_SOCKETS; i++) {
         char name[96];
-        socket_name(instance, suffixes[i], name);
+        socket_name(instance, (enum instance_socket)i, name);
         unlinkat(dir, name, 0);
     }
 }
@@ -87,9 +103,9 @@ static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_
     struct vm_host host = {.qemu = qemu,
                            .folder = instance->folder,
                            .accel = accel,
-                           .qmp_fd = QMP_FD,
-                           .console_fd = CONSOLE_FD,
-                           .agent_fd = AGENT_FD,
+                           .qmp_fd = SOCKET_FD + INSTANCE_QMP,
+                           .console_fd = SOCKET_FD + INSTANCE_CONSOLE,
+                           .agent_fd = SOCKET_FD + INSTANCE_GUEST_AGENT,
                            .isolator = instance->agent->program,
                            .imds_socket = instance->agent->imds_socket,
                            .net_fd = NET_FD,
@@ -259,7 +275,7 @@ static int remember(pid_t pid, void *user, struct pi_error *err)
     return vm_record_save(instance->dir_fd, record, err);
 }
 
-static int spawn(struct instance *instance, struct pi_strv *argv, const int sockets[3], struct pi_error *err)
+static int spawn(struct instance *instance, struct pi_strv *argv, int fds[FD_COUNT], struct pi_error *err)
 {
     pi_auto_close int log = openat(instance->dir_fd, QEMU_LOG,
                                    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -269,11 +285,12 @@ static int spawn(struct instance *instance, struct pi_strv *argv, const int sock
     if (pi_environ_add(pi_environ_is_common, &environment) < 0)
         return pi_fail(err, ENOMEM, "cannot start %s", argv->items[0]);
     pid_t pid;
-    int port_fd = instance->agent->seed_port.hold_fd;
+    fds[STDOUT_FILENO] = fds[STDERR_FILENO] = log;
+    if (!instance->record.spec.isolate)
+        fds[SEED_PORT_FD] = instance->agent->seed_port.hold_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
-                           .fds =
-                               (int[]){-1, log, log, [QMP_FD] = sockets[0], sockets[1], sockets[2], port_fd},
-                           .fd_count = instance->record.spec.isolate ? SEED_PORT_FD : SEED_PORT_FD + 1,
+                           .fds = fds,
+                           .fd_count = FD_COUNT,
                            .environ_ = (const char *const *)environment.items,
                            .new_session = true,
                            .before = remember,
@@ -281,29 +298,39 @@ static int spawn(struct instance *instance, struct pi_strv *argv, const int sock
     return pi_spawn(&how, &pid, &instance->pidfd, err);
 }
 
+/* Binds one, and opens its file, by which it can be connected to also when its name is gone. */
+static int open_socket(const struct instance *instance, enum instance_socket which, int fds[FD_COUNT],
+                       struct pi_error *err)
+{
+    char name[96], path[PATH_MAX];
+    const char *runtime = instance->agent->paths.runtime;
+    socket_name(instance, which, name);
+    snprintf(path, sizeof path, "%s/%s", runtime, name);
+    if ((fds[SOCKET_FD + which] = socket_listen_unix(runtime, name, err)) < 0)
+        return fds[SOCKET_FD + which];
+    fds[FILE_FD + which] = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fds[FILE_FD + which] < 0 ? pi_fail(err, errno, "cannot open %s", path) : 0;
+}
+
 static int start_process(struct instance *instance, struct pi_error *err)
 {
-    const char *runtime = instance->agent->paths.runtime;
-    char qmp[96], console[96], guest[96];
     pi_auto_strv struct pi_strv argv = {0};
-    socket_name(instance, "qmp", qmp);
-    socket_name(instance, "console", console);
-    socket_name(instance, "agent", guest);
+    int fds[FD_COUNT] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     int r = build_argv(instance, (enum vm_accel)instance->record.accel, &argv, err);
     if (r == 0)
         r = scope_enter(&instance->record.spec, &argv, err);
     if (r < 0)
         return r;
-    pi_auto_close int qmp_fd = socket_listen_unix(runtime, qmp, err);
-    if (qmp_fd < 0)
-        return qmp_fd;
-    pi_auto_close int console_fd = socket_listen_unix(runtime, console, err);
-    if (console_fd < 0)
-        return console_fd;
-    pi_auto_close int agent_fd = socket_listen_unix(runtime, guest, err);
-    if (agent_fd < 0)
-        return agent_fd;
-    return spawn(instance, &argv, (const int[]){qmp_fd, console_fd, agent_fd}, err);
+    runtime_keep(instance->agent);
+    for (int i = 0; r == 0 && i < INSTANCE_SOCKETS; i++)
+        r = open_socket(instance, (enum instance_socket)i, fds, err);
+    if (r == 0)
+        r = spawn(instance, &argv, fds, err);
+    for (int i = 0; i < INSTANCE_SOCKETS; i++) {
+        pi_close_p(&fds[SOCKET_FD + i]);
+        pi_close_p(&fds[FILE_FD + i]);
+    }
+    return r;
 }
 
 void instance_forget_boot(struct instance *instance)
@@ -415,12 +442,12 @@ static void on_console(const char *bytes, size_t size, void *user)
 static int connect_console(struct instance *instance, struct pi_error *err)
 {
     static const struct console_handler handler = {.output = on_console};
-    struct agent *agent = instance->agent;
-    char name[96];
+    struct instance_place place;
     if (instance->console)
         return 0;
-    socket_name(instance, "console", name);
-    return console_new(&agent->loop, agent->paths.runtime, name, &handler, instance, &instance->console, err);
+    instance_find_socket(instance, INSTANCE_CONSOLE, &place);
+    return console_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
+                       &instance->console, err);
 }
 
 void instance_connect_console(struct instance *instance)

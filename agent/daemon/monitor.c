@@ -417,10 +417,9 @@ static void on_closed(int reason, const char *why, void *user)
 int instance_connect_qmp(struct instance *instance, struct pi_error *err)
 {
     static const struct qmp_handler handler = {.ready = on_ready, .event = on_event, .closed = on_closed};
-    struct agent *agent = instance->agent;
-    char name[96];
+    struct instance_place place;
     instance->link_since_ms = pi_monotonic_ms();
-    snprintf(name, sizeof name, "%s.qmp", instance->record.spec.name);
-    return qmp_link_new(&agent->loop, agent->paths.runtime, name, INSTANCE_QMP_MS, &handler, instance,
+    instance_find_socket(instance, INSTANCE_QMP, &place);
+    return qmp_link_new(&instance->agent->loop, place.folder, place.name, INSTANCE_QMP_MS, &handler, instance,
                         &instance->qmp, err);
 }

@@ -56,11 +56,12 @@ static int settle(int first_fd, int qemu_fd, struct pi_error *err)
     return 0;
 }
 
-static int become(int fd, char **command, struct pi_error *err)
+/* QEMU keeps what this process was started with: all below first_fd. */
+static int become(int first_fd, int fd, char **command, struct pi_error *err)
 {
     /* On fd itself dup2() does nothing. */
-    if (dup2(fd, NET_FD) < 0 || fcntl(NET_FD, F_SETFD, 0) < 0 ||
-        close_range(NET_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    if (close_range((unsigned)first_fd, ~0U, CLOSE_RANGE_CLOEXEC) < 0 || dup2(fd, NET_FD) < 0 ||
+        fcntl(NET_FD, F_SETFD, 0) < 0)
         return pi_fail(err, errno, "cannot set up the network");
     execv(command[0], command);
     return pi_fail(err, errno, "cannot start %s", command[0]);
@@ -84,7 +85,7 @@ static int run(int argc, char **argv, struct pi_error *err)
     if (pid < 0)
         return pi_fail(err, errno, "cannot set up the network");
     if (pid > 0)
-        return become(ends[1], argv + end + 1, err);
+        return become(ends[0], ends[1], argv + end + 1, err);
     if ((r = settle(ends[0], ends[1], err)) == 0 && (r = close_in(err)) == 0)
         net_stack_run(stack);
     _exit(r < 0 ? PI_FAILED : PI_OK);

@@ -15,7 +15,8 @@
  * keeps for the host itself. */
 #define NET_IMDS_ADDRESS "10.0.2.4"
 
-/* The descriptor in COMMAND that frames go over: -netdev socket,fd=6. */
+/* The descriptor in COMMAND that frames go over: -netdev socket,fd=6. Of the others it has those that it was
+ * started with. */
 #define NET_FD 6
 
 /*

@@ -358,18 +358,6 @@ def test_a_copy_of_a_machines_folder_is_no_second_machine_on_its_qemu(user):
     assert user.status("web")["stopped_by"] == "quit"
 
 
-def test_an_agent_whose_socket_was_taken_away_can_be_ended_and_followed_by_another(user):
-    user.boot("stays", boot_sectors.deaf(user.home))
-    before, agent = shown(user), user.agent_pid()
-    (user.runtime / "agent.sock").unlink()
-    for command in (["ps"], ["agent", "status"]):
-        said = user.refused(AGENT, *command)
-        assert f"process {agent}" in said and "piagent agent stop" in said
-    user.do("agent", "stop")
-    assert not is_running(agent)
-    assert shown(user) == before
-
-
 def test_an_agent_that_hangs_is_told_and_can_be_ended(user):
     user.boot("stays", boot_sectors.deaf(user.home))
     before, agent = shown(user), user.agent_pid()

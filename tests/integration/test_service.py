@@ -3,6 +3,7 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -118,6 +119,30 @@ def test_the_socket_outlives_an_agent_that_is_stopped_and_no_command_starts_one_
         manager.start()
         out, _ = command.communicate(timeout=60)
         assert f'"pid": {pid}' in out or f'"pid":{pid}' in out, out
+
+
+def test_an_agent_of_the_manager_whose_folder_is_taken_away_listens_there_by_itself(user):
+    with Manager(user) as manager:
+        manager.start()
+        manager.await_word("READY=1")
+        pid = user.boot("stays", boot_sectors.deaf(user.home))["pid"]
+        shutil.rmtree(user.runtime)
+        assert user.status("stays")["pid"] == pid and user.agent_pid() == manager.agent.pid
+
+
+def test_a_follower_goes_on_with_the_agent_that_the_manager_starts_next(user):
+    with Manager(user) as manager:
+        manager.start()
+        manager.await_word("READY=1")
+        user.boot("stays", boot_sectors.deaf(user.home))
+        follower = user.start("wait", "stays", "--for", "stopped")
+        time.sleep(1)  # so that it follows
+        manager.agent.terminate()
+        manager.agent.wait(30)
+        manager.start()
+        user.do("kill", "stays")
+        out, _ = follower.communicate(timeout=60)
+        assert follower.returncode == 0, out
 
 
 def test_a_command_whose_agent_hangs_up_on_it_asks_again(user):
