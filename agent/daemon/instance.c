@@ -119,6 +119,7 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                                   .refs = 1,
                                   .dir_fd = -1,
                                   .pidfd = -1,
+                                  .network_pidfd = -1,
                                   .journal = LOGFILE_NONE,
                                   .console_log = LOGFILE_NONE};
     STAILQ_INIT(&instance->waiting);
@@ -127,9 +128,10 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
     instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
     instance->link_timer = timer_new(&agent->loop, instance_reconnect, instance);
     instance->room_timer = timer_new(&agent->loop, instance_look_for_room, instance);
+    instance->network_timer = timer_new(&agent->loop, instance_network_alone, instance);
     instance->launch_timer = timer_new(&agent->loop, on_launch, instance);
     int r = instance->resend_timer && instance->rung_timer && instance->sign_timer && instance->link_timer &&
-                    instance->room_timer && instance->launch_timer &&
+                    instance->room_timer && instance->network_timer && instance->launch_timer &&
                     asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
@@ -164,6 +166,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->sign_timer);
     timer_free(instance->link_timer);
     timer_free(instance->room_timer);
+    timer_free(instance->network_timer);
     timer_free(instance->launch_timer);
     timer_free(instance->clock_timer);
     timer_free(instance->ghost_timer);
@@ -181,9 +184,9 @@ void instance_unref(struct instance *instance)
 
 void instance_let_go(struct instance *instance)
 {
-    struct timer *const timers[] = {instance->resend_timer, instance->rung_timer, instance->sign_timer,
-                                    instance->link_timer,   instance->room_timer, instance->clock_timer,
-                                    instance->launch_timer};
+    struct timer *const timers[] = {instance->resend_timer, instance->rung_timer,   instance->sign_timer,
+                                    instance->link_timer,   instance->room_timer,   instance->clock_timer,
+                                    instance->launch_timer, instance->network_timer};
     for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
@@ -194,6 +197,7 @@ void instance_let_go(struct instance *instance)
     console_free(pi_steal(instance->guest_agent));
     instance->guest_clock.step = GUEST_CLOCK_NONE;
     instance->clock_off_ms = 0;
+    instance_leave_network(instance);
     watch_free(pi_steal(instance->exit_watch));
     pi_close_p(&instance->pidfd);
     instance->pidfd = -1;

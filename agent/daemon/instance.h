@@ -9,7 +9,7 @@
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
  *   boots.c     how long its boot may take
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
- *   clock.c     its clock, after it stood still
+ *   clock.c     its clock, after it stood still           network.c an isolated one's network
  */
 #ifndef PIAGENT_DAEMON_INSTANCE_H
 #define PIAGENT_DAEMON_INSTANCE_H
@@ -65,6 +65,10 @@ struct instance {
     STAILQ_HEAD(, waiting_call) waiting; /* requests that wait for the end of that */
     bool reason_is_news;                 /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
+    int network_pidfd; /* of an isolated machine; negative: none that is known */
+    struct watch *network_watch;
+    struct timer *network_timer; /* set while it is seen whether the network ended alone */
+    bool network_gone;
     struct timer *launch_timer; /* set while a start waits for the network of the QEMU before */
     uint64_t ended_ms;          /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen */
     uint64_t powerdown_since_ms, last_sign_ms; /* CLOCK_MONOTONIC */
@@ -211,6 +215,12 @@ void instance_reconnect(void *instance);
 /* Connects to QEMU's QMP and proves that it is this instance's machine; then VM_EVENT_LAUNCHED comes, or
  * VM_EVENT_ADOPTED where .adopting is set. */
 int instance_connect_qmp(struct instance *instance, struct pi_error *err);
+
+/* network.c */
+/* From now on the end of an isolated machine's network is noticed, and told unless its QEMU ends as well. */
+void instance_watch_network(struct instance *instance);
+void instance_network_alone(void *instance);
+void instance_leave_network(struct instance *instance);
 
 /* boots.c */
 /* Reads what is known of earlier boots; a file that is damaged is begun anew. */

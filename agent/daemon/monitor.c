@@ -388,6 +388,7 @@ static void on_uuid(int result, const json_t *data, const char *why, void *user)
     struct qmp_uuid uuid;
     if (result == -ECONNRESET)
         return;
+    instance_watch_network(instance); /* QEMU answers, so that its child is there */
     /* The process is the one that was started here, and says that it is another machine: it is not believed,
      * and can only be ended. */
     if (result < 0)

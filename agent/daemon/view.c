@@ -40,6 +40,9 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
     if (instance->monitor_why[0])
         snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
                  instance->monitor_why, name);
+    else if (instance->network_gone)
+        snprintf(buf, REASON_MAX, "its network ended by itself: piagent powerdown %s, then piagent start %s",
+                 name, name);
     else if (instance_lost_seed_port(instance))
         snprintf(
             buf, REASON_MAX,

@@ -105,14 +105,17 @@ def test_the_network_ends_with_its_qemu_and_at_a_frame_that_qemu_never_sends():
     wait_for("the network has ended", lambda: not is_running(network), 30)
 
 
+def kinds_of_descriptors(pid):
+    return {os.readlink(fd).partition(":")[0] for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+
+
 def test_the_network_has_no_privilege_no_file_and_nothing_of_qemus():
     with Wire() as wire:
         assert ask(wire, 40001, b"alive") == b"ALIVE"
         proc = pathlib.Path(f"/proc/{wire.network_pid()}")
         status = (proc / "status").read_text()
         assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
-        kinds = {os.readlink(fd).partition(":")[0] for fd in (proc / "fd").iterdir()}
-        assert kinds == {"/dev/null", "socket"}, kinds
+        assert kinds_of_descriptors(wire.network_pid()) == {"/dev/null", "socket"}
 
 
 @pytest.mark.parametrize("words", [[], ["relative.sock", "--", "/bin/true"], ["/run/x.sock", "80", "--", "/bin/true"],
@@ -145,7 +148,8 @@ def test_an_isolated_machine_has_its_network_beside_it_and_says_so(user):
     assert f"http://{IMDS}/".encode() in (user.instances / "box/smbios.bin").read_bytes()
     for forwarded in (machine["ssh_port"], port):
         socket.create_connection(("127.0.0.1", forwarded), timeout=30).close()
-    assert len(networks(user)) == 1
+    [network] = networks(user)
+    assert kinds_of_descriptors(network) == {"/dev/null", "socket"}
     user.kill_agent()
     assert user.wait_state("box", "running", 30)["pid"] == machine["pid"]
     assert len(networks(user)) == 1
@@ -154,6 +158,36 @@ def test_an_isolated_machine_has_its_network_beside_it_and_says_so(user):
     wait_for("its network has ended", lambda: not networks(user), 30)
     user.do("rm", "box")
     assert user.leftovers() == []
+
+
+def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):
+    machine = user.boot("box", boot_sectors.deaf(user.home), isolate=True)
+    told = "its network ended by itself: piagent powerdown box, then piagent start box"
+    [network] = networks(user)
+    os.kill(network, signal.SIGKILL)
+    wait_for("it is told", lambda: user.status("box").get("reason") == told, 20)
+    assert f"box: {told}" in user.do("ps") and user.state("box") == "running"
+    assert len([text for text in user.texts("box") if "nothing reaches it" in text]) == 1
+    user.kill_agent()  # the next one sees it as well
+    wait_for("it is told", lambda: user.status("box").get("reason") == told, 20)
+    user.do("kill", "box")
+    assert user.api("POST", "/v1/instances/box/start", {})[0] == 202
+    assert "reason" not in user.wait_state("box", "running", 30)
+    socket.create_connection(("127.0.0.1", machine["ssh_port"]), timeout=30).close()
+    user.kill_agent()
+    [network] = networks(user)
+    os.kill(network, signal.SIGKILL)  # while no agent runs
+    wait_for("it is told", lambda: user.status("box").get("reason") == told, 20)
+
+
+def test_a_network_that_ends_with_its_qemu_is_no_news(user):
+    user.boot("box", boot_sectors.deaf(user.home), isolate=True)
+    user.do("kill", "box")
+    user.boot("lost", boot_sectors.deaf(user.home), isolate=True)
+    os.kill(user.status("lost")["pid"], signal.SIGKILL)
+    user.wait_state("lost", "lost", 20)
+    time.sleep(2.5)
+    assert not [text for name in ("box", "lost") for text in user.texts(name) if "its network" in text]
 
 
 @pytest.fixture
