@@ -113,8 +113,11 @@ static int ping_patiently(struct cli_agent *agent, struct pi_error *err)
 
 void cli_own_program(char ret[PATH_MAX])
 {
+    static const char replaced[] = " (deleted)"; /* by an upgrade: the new one is meant (proc(5)) */
     ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
     ret[n > 0 ? n : 0] = '\0';
+    if (pi_ends_with(ret, replaced))
+        ret[strlen(ret) - strlen(replaced)] = '\0';
     if (access(ret, X_OK) != 0)
         snprintf(ret, PATH_MAX, "/proc/self/exe");
 }

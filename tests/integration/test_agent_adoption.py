@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -94,6 +95,22 @@ def test_who_follows_a_machine_goes_on_with_the_next_agent(user):
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 0, out
     assert "off: stopped" in out
+
+
+def test_who_follows_a_machine_over_an_upgrade_starts_the_new_program(user):
+    user.boot("pi", boot_sectors.deaf(user.home))
+    program, new = user.home / "piagent", user.home / "new"
+    shutil.copy(PIAGENT, program)
+    follower = subprocess.Popen([program, "wait", "pi", "--for", "stopped"], env=user.env, stdin=subprocess.DEVNULL)
+    user.followers.append(follower)
+    shutil.copy(PIAGENT, new)
+    time.sleep(1)  # so that it follows
+    new.rename(program)
+    user.kill_agent()
+    wait_for("the command has started an agent", lambda: user.call("agent", "status").returncode == 0, 30)
+    assert os.readlink(f"/proc/{user.agent_pid()}/exe") == str(program)
+    user.do("kill", "pi")
+    assert follower.wait(30) == 0
 
 
 def test_a_powerdown_goes_on_under_the_next_agent(user):
