@@ -7,6 +7,7 @@ import pathlib
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -237,10 +238,16 @@ def test_a_machine_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user, 
     assert user.leftovers() == []
 
 
-def test_a_console_whose_socket_is_gone_does_not_cost_the_monitor(user):
+def leave_a_dead_socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def test_a_console_whose_socket_is_dead_does_not_cost_the_monitor(user):
     pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     (user.runtime / "pi.console").rename(user.home / "kept")
+    leave_a_dead_socket(user.runtime / "pi.console")
     user.do("ps")
     wait_for("it is told", lambda: any(text.startswith("its console cannot be read") for text in user.texts("pi")), 20)
     user.do("pause", "pi")
@@ -261,6 +268,7 @@ def test_another_machine_on_its_socket_is_not_taken_for_it(user):
     for end in ("qmp", "console"):
         (user.runtime / f"a.{end}").unlink()
         (user.runtime / f"b.{end}").rename(user.runtime / f"a.{end}")
+        leave_a_dead_socket(user.runtime / f"b.{end}")
     wait_for("it is not believed", lambda: "another machine" in user.status("a").get("reason", ""), 30)
     assert user.status("b")["pid"] != first["pid"] and is_running(first["pid"])
     user.do("kill", "a")
