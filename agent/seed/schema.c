@@ -1,385 +1,399 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/seed/schema.h"
 
-#include <ctype.h>
+#include <errno.h>
+#include <regex.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/text.h"
+#include "agent/seed/schema_run.h"
 
-/* In the order of strcmp(). A mapping that no row lies below may hold any keys; so may those of open_maps. */
-static const struct seed_shape shapes[] = {
-    {.path = "allow_public_ssh_keys", .types = SEED_BOOL},
-    {.path = "ansible", .types = SEED_MAP},
-    {.path = "apk_repos", .types = SEED_MAP},
-    {.path = "apt", .types = SEED_MAP},
-    {.path = "apt_pipelining", .types = SEED_BOOL | SEED_NUMBER | SEED_TEXT},
-    {.path = "apt_reboot_if_required", .types = SEED_BOOL, .instead = "package_reboot_if_required"},
-    {.path = "apt_update", .types = SEED_BOOL, .instead = "package_update"},
-    {.path = "apt_upgrade", .types = SEED_BOOL, .instead = "package_upgrade"},
-    {.path = "authkey_hash", .types = SEED_TEXT},
-    {.path = "autoinstall", .types = SEED_MAP},
-    {.path = "bootcmd", .types = SEED_LIST},
-    {.path = "bootcmd[]", .types = SEED_TEXT | SEED_LIST},
-    {.path = "bootcmd[][]", .types = SEED_SCALARS},
-    {.path = "byobu_by_default", .types = SEED_TEXT},
-    {.path = "ca-certs", .types = SEED_MAP, .instead = "ca_certs"},
-    {.path = "ca_certs", .types = SEED_MAP},
-    {.path = "ca_certs.remove-defaults", .types = SEED_BOOL, .instead = "remove_defaults"},
-    {.path = "ca_certs.remove_defaults", .types = SEED_BOOL},
-    {.path = "ca_certs.trusted", .types = SEED_LIST},
-    {.path = "ca_certs.trusted[]", .types = SEED_TEXT},
-    {.path = "chef", .types = SEED_MAP},
-    {.path = "chpasswd", .types = SEED_MAP},
-    {.path = "chpasswd.expire", .types = SEED_BOOL},
-    {.path = "chpasswd.list", .types = SEED_TEXT | SEED_LIST, .instead = "users"},
-    {.path = "chpasswd.users", .types = SEED_LIST},
-    {.path = "chpasswd.users[]", .types = SEED_MAP, .needs = {"name"}},
-    {.path = "chpasswd.users[].name", .types = SEED_TEXT},
-    {.path = "chpasswd.users[].password", .types = SEED_TEXT},
-    {.path = "chpasswd.users[].type", .types = SEED_TEXT, .words = "hash text RANDOM"},
-    {.path = "cloud_config_modules", .types = SEED_LIST},
-    {.path = "cloud_final_modules", .types = SEED_LIST},
-    {.path = "cloud_init_modules", .types = SEED_LIST},
-    {.path = "create_hostname_file", .types = SEED_BOOL},
-    {.path = "datasource", .types = SEED_MAP},
-    {.path = "device_aliases", .types = SEED_MAP},
-    {.path = "disable_ec2_metadata", .types = SEED_BOOL},
-    {.path = "disable_root", .types = SEED_BOOL},
-    {.path = "disable_root_opts", .types = SEED_TEXT},
-    {.path = "disk_setup", .types = SEED_MAP},
-    {.path = "disk_setup.*", .types = SEED_MAP},
-    {.path = "disk_setup.*.layout", .types = SEED_BOOL | SEED_TEXT | SEED_LIST},
-    {.path = "disk_setup.*.overwrite", .types = SEED_BOOL},
-    {.path = "disk_setup.*.table_type", .types = SEED_TEXT, .words = "mbr gpt"},
-    {.path = "drivers", .types = SEED_MAP},
-    {.path = "fan", .types = SEED_MAP},
-    {.path = "final_message", .types = SEED_TEXT},
-    {.path = "fqdn", .types = SEED_TEXT},
-    {.path = "fs_setup", .types = SEED_LIST},
-    {.path = "fs_setup[]", .types = SEED_MAP},
-    {.path = "fs_setup[].cmd", .types = SEED_TEXT | SEED_LIST},
-    {.path = "fs_setup[].device", .types = SEED_TEXT},
-    {.path = "fs_setup[].extra_opts", .types = SEED_TEXT | SEED_LIST},
-    {.path = "fs_setup[].filesystem", .types = SEED_TEXT},
-    {.path = "fs_setup[].label", .types = SEED_TEXT},
-    {.path = "fs_setup[].overwrite", .types = SEED_BOOL},
-    {.path = "fs_setup[].partition", .types = SEED_TEXT | SEED_NUMBER},
-    {.path = "fs_setup[].replace_fs", .types = SEED_TEXT},
-    {.path = "groups", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
-    {.path = "groups[]", .types = SEED_TEXT | SEED_MAP},
-    {.path = "growpart", .types = SEED_MAP},
-    {.path = "growpart.devices", .types = SEED_LIST},
-    {.path = "growpart.devices[]", .types = SEED_TEXT},
-    {.path = "growpart.ignore_growroot_disabled", .types = SEED_BOOL},
-    {.path = "growpart.mode", .types = SEED_BOOL | SEED_TEXT, .words = "auto growpart gpart off"},
-    {.path = "grub-dpkg", .types = SEED_MAP, .instead = "grub_dpkg"},
-    {.path = "grub_dpkg", .types = SEED_MAP},
-    {.path = "hostname", .types = SEED_TEXT},
-    {.path = "keyboard", .types = SEED_MAP},
-    {.path = "keyboard.layout", .types = SEED_TEXT},
-    {.path = "keyboard.model", .types = SEED_TEXT},
-    {.path = "keyboard.options", .types = SEED_TEXT},
-    {.path = "keyboard.variant", .types = SEED_TEXT},
-    {.path = "landscape", .types = SEED_MAP},
-    {.path = "launch-index", .types = SEED_NUMBER},
-    {.path = "locale", .types = SEED_BOOL | SEED_TEXT},
-    {.path = "locale_configfile", .types = SEED_TEXT},
-    {.path = "lxd", .types = SEED_MAP},
-    {.path = "manage_etc_hosts", .types = SEED_BOOL | SEED_TEXT, .words = "localhost template"},
-    {.path = "manage_resolv_conf", .types = SEED_BOOL},
-    {.path = "mcollective", .types = SEED_MAP},
-    {.path = "merge_how", .types = SEED_TEXT | SEED_LIST},
-    {.path = "merge_type", .types = SEED_TEXT | SEED_LIST},
-    {.path = "migrate", .types = SEED_BOOL},
-    {.path = "mount_default_fields", .types = SEED_LIST},
-    {.path = "mounts", .types = SEED_LIST},
-    {.path = "mounts[]", .types = SEED_LIST},
-    {.path = "mounts[][]", .types = SEED_SCALARS},
-    {.path = "no_ssh_fingerprints", .types = SEED_BOOL},
-    {.path = "ntp", .types = SEED_NULL | SEED_MAP},
-    {.path = "ntp.allow", .types = SEED_LIST},
-    {.path = "ntp.allow[]", .types = SEED_TEXT},
-    {.path = "ntp.config", .types = SEED_MAP},
-    {.path = "ntp.enabled", .types = SEED_BOOL},
-    {.path = "ntp.ntp_client", .types = SEED_TEXT},
-    {.path = "ntp.peers", .types = SEED_LIST},
-    {.path = "ntp.peers[]", .types = SEED_TEXT},
-    {.path = "ntp.pools", .types = SEED_LIST},
-    {.path = "ntp.pools[]", .types = SEED_TEXT},
-    {.path = "ntp.servers", .types = SEED_LIST},
-    {.path = "ntp.servers[]", .types = SEED_TEXT},
-    {.path = "output", .types = SEED_MAP},
-    {.path = "package_reboot_if_required", .types = SEED_BOOL},
-    {.path = "package_update", .types = SEED_BOOL},
-    {.path = "package_upgrade", .types = SEED_BOOL},
-    {.path = "packages", .types = SEED_LIST},
-    {.path = "packages[]", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
-    {.path = "packages[][]", .types = SEED_TEXT},
-    {.path = "password", .types = SEED_TEXT},
-    {.path = "phone_home", .types = SEED_MAP, .needs = {"url"}},
-    {.path = "phone_home.post", .types = SEED_TEXT | SEED_LIST},
-    {.path = "phone_home.tries", .types = SEED_NUMBER},
-    {.path = "phone_home.url", .types = SEED_TEXT},
-    {.path = "power_state", .types = SEED_MAP, .needs = {"mode"}},
-    {.path = "power_state.condition", .types = SEED_TEXT | SEED_BOOL | SEED_LIST},
-    {.path = "power_state.delay", .types = SEED_NUMBER | SEED_TEXT},
-    {.path = "power_state.message", .types = SEED_TEXT},
-    {.path = "power_state.mode", .types = SEED_TEXT, .words = "poweroff reboot halt"},
-    {.path = "power_state.timeout", .types = SEED_NUMBER},
-    {.path = "prefer_fqdn_over_hostname", .types = SEED_BOOL},
-    {.path = "preserve_hostname", .types = SEED_BOOL},
-    {.path = "puppet", .types = SEED_MAP},
-    {.path = "random_seed", .types = SEED_MAP},
-    {.path = "random_seed.command", .types = SEED_LIST},
-    {.path = "random_seed.command_required", .types = SEED_BOOL},
-    {.path = "random_seed.data", .types = SEED_TEXT},
-    {.path = "random_seed.encoding", .types = SEED_TEXT, .words = "raw base64 b64 gzip gz"},
-    {.path = "random_seed.file", .types = SEED_TEXT},
-    {.path = "reporting", .types = SEED_MAP},
-    {.path = "resize_rootfs", .types = SEED_BOOL | SEED_TEXT, .words = "noblock"},
-    {.path = "resolv_conf", .types = SEED_MAP},
-    {.path = "resolv_conf.domain", .types = SEED_TEXT},
-    {.path = "resolv_conf.nameservers", .types = SEED_LIST},
-    {.path = "resolv_conf.options", .types = SEED_MAP},
-    {.path = "resolv_conf.searchdomains", .types = SEED_LIST},
-    {.path = "resolv_conf.sortlist", .types = SEED_LIST},
-    {.path = "rh_subscription", .types = SEED_MAP},
-    {.path = "rpi", .types = SEED_MAP},
-    {.path = "rsyslog", .types = SEED_MAP},
-    {.path = "rsyslog.check_exe", .types = SEED_TEXT},
-    {.path = "rsyslog.config_dir", .types = SEED_TEXT},
-    {.path = "rsyslog.config_filename", .types = SEED_TEXT},
-    {.path = "rsyslog.configs", .types = SEED_LIST},
-    {.path = "rsyslog.configs[]", .types = SEED_TEXT | SEED_MAP},
-    {.path = "rsyslog.install_rsyslog", .types = SEED_BOOL},
-    {.path = "rsyslog.packages", .types = SEED_LIST},
-    {.path = "rsyslog.remotes", .types = SEED_MAP},
-    {.path = "rsyslog.service_reload_command", .types = SEED_TEXT | SEED_LIST},
-    {.path = "runcmd", .types = SEED_LIST},
-    {.path = "runcmd[]", .types = SEED_TEXT | SEED_LIST | SEED_NULL},
-    {.path = "runcmd[][]", .types = SEED_SCALARS},
-    {.path = "salt_minion", .types = SEED_MAP},
-    {.path = "snap", .types = SEED_MAP},
-    {.path = "spacewalk", .types = SEED_MAP},
-    {.path = "ssh", .types = SEED_MAP},
-    {.path = "ssh.emit_keys_to_console", .types = SEED_BOOL},
-    {.path = "ssh_authorized_keys", .types = SEED_LIST},
-    {.path = "ssh_authorized_keys[]", .types = SEED_TEXT, .look = SEED_LOOK_SSH_KEY},
-    {.path = "ssh_deletekeys", .types = SEED_BOOL},
-    {.path = "ssh_fp_console_blacklist", .types = SEED_LIST},
-    {.path = "ssh_genkeytypes", .types = SEED_LIST},
-    {.path = "ssh_genkeytypes[]", .types = SEED_TEXT, .words = "rsa ecdsa ed25519 dsa"},
-    {.path = "ssh_import_id", .types = SEED_LIST},
-    {.path = "ssh_import_id[]", .types = SEED_TEXT},
-    {.path = "ssh_key_console_blacklist", .types = SEED_LIST},
-    {.path = "ssh_keys", .types = SEED_MAP},
-    {.path = "ssh_publish_hostkeys", .types = SEED_MAP},
-    {.path = "ssh_pwauth", .types = SEED_BOOL | SEED_TEXT},
-    {.path = "ssh_quiet_keygen", .types = SEED_BOOL},
-    {.path = "swap", .types = SEED_MAP},
-    {.path = "swap.filename", .types = SEED_TEXT},
-    {.path = "swap.maxsize", .types = SEED_NUMBER | SEED_TEXT},
-    {.path = "swap.size", .types = SEED_NUMBER | SEED_TEXT},
-    {.path = "system_info", .types = SEED_MAP},
-    {.path = "timezone", .types = SEED_TEXT},
-    {.path = "ubuntu_advantage", .types = SEED_MAP, .instead = "ubuntu_pro"},
-    {.path = "ubuntu_pro", .types = SEED_MAP},
-    {.path = "updates", .types = SEED_MAP},
-    {.path = "user", .types = SEED_TEXT | SEED_MAP},
-    {.path = "users", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
-    {.path = "users[]", .types = SEED_TEXT | SEED_LIST | SEED_MAP, .needs = {"name", "snapuser"}},
-    {.path = "users[].create-groups", .types = SEED_BOOL, .instead = "create_groups"},
-    {.path = "users[].create_groups", .types = SEED_BOOL},
-    {.path = "users[].doas", .types = SEED_LIST},
-    {.path = "users[].expiredate", .types = SEED_TEXT},
-    {.path = "users[].gecos", .types = SEED_TEXT},
-    {.path = "users[].groups", .types = SEED_TEXT | SEED_LIST | SEED_MAP},
-    {.path = "users[].groups[]", .types = SEED_TEXT},
-    {.path = "users[].hashed-passwd", .types = SEED_TEXT, .instead = "hashed_passwd"},
-    {.path = "users[].hashed_passwd", .types = SEED_TEXT, .look = SEED_LOOK_HASH},
-    {.path = "users[].homedir", .types = SEED_TEXT},
-    {.path = "users[].inactive", .types = SEED_TEXT | SEED_NUMBER},
-    {.path = "users[].lock-passwd", .types = SEED_BOOL, .instead = "lock_passwd"},
-    {.path = "users[].lock_passwd", .types = SEED_BOOL},
-    {.path = "users[].name", .types = SEED_TEXT},
-    {.path = "users[].no-create-home", .types = SEED_BOOL, .instead = "no_create_home"},
-    {.path = "users[].no-log-init", .types = SEED_BOOL, .instead = "no_log_init"},
-    {.path = "users[].no-user-group", .types = SEED_BOOL, .instead = "no_user_group"},
-    {.path = "users[].no_create_home", .types = SEED_BOOL},
-    {.path = "users[].no_log_init", .types = SEED_BOOL},
-    {.path = "users[].no_user_group", .types = SEED_BOOL},
-    {.path = "users[].passwd", .types = SEED_TEXT, .look = SEED_LOOK_HASH},
-    {.path = "users[].plain-text-passwd", .types = SEED_TEXT, .instead = "plain_text_passwd"},
-    {.path = "users[].plain_text_passwd", .types = SEED_TEXT},
-    {.path = "users[].primary-group", .types = SEED_TEXT, .instead = "primary_group"},
-    {.path = "users[].primary_group", .types = SEED_TEXT},
-    {.path = "users[].selinux-user", .types = SEED_TEXT, .instead = "selinux_user"},
-    {.path = "users[].selinux_user", .types = SEED_TEXT},
-    {.path = "users[].shell", .types = SEED_TEXT},
-    {.path = "users[].snapuser", .types = SEED_TEXT},
-    {.path = "users[].ssh-authorized-keys", .types = SEED_LIST, .instead = "ssh_authorized_keys"},
-    {.path = "users[].ssh-import-id", .types = SEED_LIST, .instead = "ssh_import_id"},
-    {.path = "users[].ssh-redirect-user", .types = SEED_BOOL, .instead = "ssh_redirect_user"},
-    {.path = "users[].ssh_authorized_keys", .types = SEED_LIST},
-    {.path = "users[].ssh_authorized_keys[]", .types = SEED_TEXT, .look = SEED_LOOK_SSH_KEY},
-    {.path = "users[].ssh_import_id", .types = SEED_LIST},
-    {.path = "users[].ssh_import_id[]", .types = SEED_TEXT},
-    {.path = "users[].ssh_redirect_user", .types = SEED_BOOL},
-    {.path = "users[].sudo", .types = SEED_TEXT | SEED_LIST | SEED_BOOL | SEED_NULL},
-    {.path = "users[].system", .types = SEED_BOOL},
-    {.path = "users[].uid", .types = SEED_NUMBER | SEED_TEXT},
-    {.path = "vendor_data", .types = SEED_MAP},
-    {.path = "version", .types = SEED_TEXT},
-    {.path = "wireguard", .types = SEED_NULL | SEED_MAP},
-    {.path = "wireguard.interfaces", .types = SEED_LIST},
-    {.path = "wireguard.readinessprobe", .types = SEED_LIST},
-    {.path = "write_files", .types = SEED_LIST},
-    {.path = "write_files[]", .types = SEED_MAP, .needs = {"path"}},
-    {.path = "write_files[].append", .types = SEED_BOOL},
-    {.path = "write_files[].content", .types = SEED_TEXT},
-    {.path = "write_files[].defer", .types = SEED_BOOL},
-    {.path = "write_files[].encoding",
-     .types = SEED_TEXT,
-     .words = "b64 base64 gz gzip gz+b64 gz+base64 gzip+b64 gzip+base64 text/plain"},
-    {.path = "write_files[].owner", .types = SEED_TEXT},
-    {.path = "write_files[].path", .types = SEED_TEXT},
-    {.path = "write_files[].permissions", .types = SEED_TEXT, .look = SEED_LOOK_MODE},
-    {.path = "write_files[].source", .types = SEED_MAP},
-    {.path = "yum_repo_dir", .types = SEED_TEXT},
-    {.path = "yum_repos", .types = SEED_MAP},
-    {.path = "yum_repos.*", .types = SEED_MAP},
-    {.path = "yum_repos.*.baseurl", .types = SEED_TEXT | SEED_LIST},
-    {.path = "yum_repos.*.enabled", .types = SEED_BOOL | SEED_NUMBER | SEED_TEXT},
-    {.path = "yum_repos.*.gpgcheck", .types = SEED_BOOL | SEED_NUMBER | SEED_TEXT},
-    {.path = "yum_repos.*.metalink", .types = SEED_TEXT},
-    {.path = "yum_repos.*.mirrorlist", .types = SEED_TEXT},
-    {.path = "yum_repos.*.name", .types = SEED_TEXT},
-    {.path = "zypper", .types = SEED_MAP},
-};
+/* More are an attack: the largest file that people write takes some thousand. */
+#define STEPS_MAX 2000000
+/* What a regular expression costs beside other steps. */
+#define REGEX_STEPS 100
 
-/* Some of their keys have rows; others are another program's, a distribution's or other people's. */
-static const char *const open_maps[] = {"yum_repos.*", "rsyslog"};
+extern const unsigned char seed_schema_json[];
 
-static int compare(const void *key, const void *shape)
+static unsigned check(const struct seed_schema_run *run, const json_t *schema,
+                      const struct seed_place *place);
+
+/* The distances of what is inside count for less than another type of the whole. */
+static unsigned inside(unsigned distance)
 {
-    return strcmp(key, ((const struct seed_shape *)shape)->path);
+    return distance < SEED_OTHER ? distance : SEED_OTHER - 1;
 }
 
-const struct seed_shape *seed_shape_find(const char *path)
+static bool step(const struct seed_schema_run *run, size_t count)
 {
-    return bsearch(path, shapes, PI_ARRAY_SIZE(shapes), sizeof shapes[0], compare);
+    *run->steps -= *run->steps < count ? *run->steps : count;
+    return *run->steps > 0;
 }
 
-/* The key that a row is for in the mapping at path, where it is a row of that mapping's own. */
-static const char *child_key(const struct seed_shape *shape, const char *path)
+static const char *text_of(const json_t *schema, const char *key)
+{
+    return json_string_value(json_object_get(schema, key));
+}
+
+static size_t number_of(const json_t *schema, const char *key, size_t otherwise)
+{
+    const json_t *value = json_object_get(schema, key);
+    return value ? (size_t)json_integer_value(value) : otherwise;
+}
+
+/* A value of the table: its patterns are taken from JSON Schema as they are, which POSIX reads alike. Without
+ * memory it matches: nothing is told. */
+static bool matches(const struct seed_schema_run *run, const char *pattern, const char *text)
+{
+    regex_t regex;
+    if (strcmp(pattern, "^.+$") == 0)
+        return text[0] != '\0';
+    if (!step(run, REGEX_STEPS) || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return true;
+    int r = regexec(&regex, text, 0, NULL, 0);
+    regfree(&regex);
+    return r == 0;
+}
+
+static void path_add(char path[static 96], const char *step_text)
 {
     size_t length = strlen(path);
-    const char *key = shape->path + length;
-    if (!pi_starts_with(shape->path, path) || (length && *key++ != '.'))
-        return NULL;
-    return strpbrk(key, ".[*") ? NULL : key;
+    bool fits = length + strlen(step_text) < 96;
+    snprintf(path + length, 96 - length, "%s", fits ? step_text : "?");
 }
 
-/* The keys of the mapping at path, deprecated ones left out: they are not to be advised. */
-static size_t children(const char *path, const char *keys[PI_ARRAY_SIZE(shapes) + 1])
+static struct seed_place item_place(const struct seed_place *list, const struct seed_node *item, size_t i)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < PI_ARRAY_SIZE(shapes); i++) {
-        const char *key = shapes[i].instead ? NULL : child_key(&shapes[i], path);
-        if (key)
-            keys[count++] = key;
-    }
-    keys[count] = NULL;
-    return count;
+    char step_text[32];
+    struct seed_place place = *list;
+    snprintf(step_text, sizeof step_text, "[%zu]", i);
+    path_add(place.path, step_text);
+    place.node = seed_node_target(item);
+    return place;
 }
 
-bool seed_shape_is_closed(const char *path)
+static struct seed_place key_place(const struct seed_place *map, const char *key,
+                                   const struct seed_node *value)
 {
-    const char *keys[PI_ARRAY_SIZE(shapes) + 1];
-    for (size_t i = 0; i < PI_ARRAY_SIZE(open_maps); i++)
-        if (strcmp(path, open_maps[i]) == 0)
-            return false;
-    return children(path, keys) > 0;
+    struct seed_place place = *map;
+    if (place.path[0])
+        path_add(place.path, ".");
+    path_add(place.path, key);
+    place.node = value ? seed_node_target(value) : NULL;
+    return place;
 }
 
-const char *seed_shape_nearest(const char *path, const char *key)
+/* The key's text, or NULL where the key is no text. */
+static const char *key_text(const struct seed_node *key)
 {
-    const char *keys[PI_ARRAY_SIZE(shapes) + 1];
-    char plain[64];
-    size_t i = 0;
-    /* "Write-Files" is as near as "write_files". */
-    for (; key[i] && i + 1 < sizeof plain; i++)
-        plain[i] = key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
-    plain[i] = '\0';
-    children(path, keys);
-    return pi_nearest(plain, keys);
+    return seed_node_target(key)->text;
 }
 
-static bool is_one_of(const char *text, size_t length, const char *const *words)
+/* Whether the mapping has the key, also by a merge. depth bounds merges of merges. */
+static bool has_key(const struct seed_schema_run *run, const struct seed_node *map, const char *wanted,
+                    unsigned depth)
 {
-    for (; *words; words++)
-        if (strlen(*words) == length && strncasecmp(text, *words, length) == 0)
+    const struct seed_node *key = map->first;
+    for (; key && depth && step(run, 1); key = key->next ? key->next->next : NULL) {
+        const char *text = key_text(key);
+        if (text && strcmp(text, wanted) == 0)
             return true;
+        const struct seed_node *merged =
+            seed_node_is_merge(key) && key->next ? seed_node_target(key->next) : NULL;
+        if (merged && merged->type == SEED_MAP && has_key(run, merged, wanted, depth - 1))
+            return true;
+        for (const struct seed_node *item = merged ? merged->first : NULL; item && merged->type == SEED_LIST;
+             item = item->next)
+            if (seed_node_target(item)->type == SEED_MAP &&
+                has_key(run, seed_node_target(item), wanted, depth - 1))
+                return true;
+    }
     return false;
 }
 
-/* Decimal, octal, hexadecimal, binary, sexagesimal ("12:30:00", PyYAML has it) and with a fraction or
- * exponent. What a version number has (two points) makes a text. */
-static bool is_number(const char *text, size_t length)
+static unsigned required_check(const struct seed_schema_run *run, const json_t *schema,
+                               const struct seed_place *place)
 {
-    size_t i = text[0] == '+' || text[0] == '-', points = 0, digits = 0;
-    if (length > i + 2 && text[i] == '0' && (text[i + 1] == 'x' || text[i + 1] == 'b')) {
-        for (i += 2; i < length; i++)
-            if (!isxdigit((unsigned char)text[i]) && text[i] != '_')
-                return false;
-        return true;
+    unsigned distance = 0;
+    size_t i;
+    json_t *key;
+    json_array_foreach(json_object_get(schema, "required"), i, key)
+    {
+        if (!place->node->whole || has_key(run, place->node, json_string_value(key), 8))
+            continue;
+        distance += SEED_NEAR;
+        seed_tell(run, place, "cloud-init needs it here: add it", "there is no key '%s'",
+                  json_string_value(key));
     }
-    if (i < length && !isdigit((unsigned char)text[i]) && text[i] != '.')
-        return false;
-    for (; i < length; i++) {
-        bool sexagesimal = text[i] == ':' && i + 1 < length && text[i + 1] <= '5';
-        digits += isdigit((unsigned char)text[i]) != 0;
-        points += text[i] == '.';
-        if (!isdigit((unsigned char)text[i]) && text[i] != '.' && text[i] != '_' && !sexagesimal)
+    return distance;
+}
+
+/* A key of a mapping and its value. */
+static unsigned pair_check(const struct seed_schema_run *run, const json_t *schema,
+                           const struct seed_place *map, const struct seed_node *key)
+{
+    const json_t *properties = json_object_get(schema, "properties"), *other, *pattern_schema;
+    const char *text = key_text(key), *pattern;
+    if (!text || seed_node_is_merge(key))
+        return 0;
+    struct seed_place place = key_place(map, text, key->next);
+    const json_t *known = json_object_get(properties, text);
+    unsigned distance = known && place.node ? check(run, known, &place) : 0;
+    json_object_foreach((json_t *)json_object_get(schema, "patternProperties"), pattern, pattern_schema)
+    {
+        if (known || !matches(run, pattern, text))
+            continue;
+        known = pattern_schema;
+        distance += place.node ? check(run, pattern_schema, &place) : 0;
+    }
+    other = json_object_get(schema, "additionalProperties");
+    if (known || !other || json_is_true(other))
+        return distance;
+    if (json_is_object(other))
+        return distance + (place.node ? check(run, other, &place) : 0);
+    seed_tell_unknown(run, properties, key, place.path);
+    return distance + SEED_NEAR;
+}
+
+static unsigned map_check(const struct seed_schema_run *run, const json_t *schema,
+                          const struct seed_place *place)
+{
+    const struct seed_node *map = place->node, *key = map->first;
+    unsigned distance = required_check(run, schema, place);
+    if (map->whole && map->count / 2 < number_of(schema, "minProperties", 0)) {
+        distance += SEED_NEAR;
+        seed_tell(run, place, "remove it, or write 'key: value' lines below it", "an empty mapping");
+    }
+    for (; key; key = key->next ? key->next->next : NULL)
+        distance = inside(distance + pair_check(run, schema, place, key));
+    return distance;
+}
+
+/* Only of texts: no schema asks it of anything else. */
+static const struct seed_node *twice_find(const struct seed_schema_run *run, const struct seed_node *list)
+{
+    for (const struct seed_node *item = list->first; item; item = item->next)
+        for (const struct seed_node *before = list->first; before != item && step(run, 1);
+             before = before->next) {
+            const char *a = key_text(item), *b = key_text(before);
+            if (a && b && strcmp(a, b) == 0)
+                return item;
+        }
+    return NULL;
+}
+
+static unsigned list_check(const struct seed_schema_run *run, const json_t *schema,
+                           const struct seed_place *place)
+{
+    const struct seed_node *list = place->node;
+    const json_t *items = json_object_get(schema, "items");
+    size_t least = number_of(schema, "minItems", 0), most = number_of(schema, "maxItems", SIZE_MAX), i = 0;
+    unsigned distance = 0;
+    if ((list->whole && list->count < least) || list->count > most) {
+        distance += SEED_NEAR;
+        seed_tell(run, place, list->count ? NULL : "remove the key, or add an item",
+                  list->count ? "%zu items where cloud-init wants %s %zu" : "an empty list", list->count,
+                  list->count < least ? "at least" : "at most", list->count < least ? least : most);
+    }
+    for (const struct seed_node *item = list->first; items && item; item = item->next) {
+        struct seed_place at = item_place(place, item, i++);
+        distance = inside(distance + check(run, items, &at));
+    }
+    const struct seed_node *twice =
+        json_is_true(json_object_get(schema, "uniqueItems")) ? twice_find(run, list) : NULL;
+    if (twice) {
+        struct seed_place at = *place;
+        at.node = twice;
+        distance += SEED_NEAR;
+        seed_tell(run, &at, "remove one of them", "an item that is in the list twice");
+    }
+    return distance;
+}
+
+static unsigned scalar_check(const struct seed_schema_run *run, const json_t *schema,
+                             const struct seed_place *place)
+{
+    const struct seed_node *node = place->node;
+    const char *pattern = text_of(schema, "pattern"), *look = text_of(schema, "look");
+    const json_t *minimum = json_object_get(schema, "minimum");
+    if (minimum && node->type & SEED_NUMBER && strtod(node->text, NULL) < json_number_value(minimum)) {
+        seed_tell(run, place, NULL, "a number below %g", json_number_value(minimum));
+        return SEED_FAR;
+    }
+    if (pattern && node->type == SEED_TEXT && !matches(run, pattern, node->text)) {
+        char remedy[128];
+        snprintf(remedy, sizeof remedy, "it has to match the regular expression %s", pattern);
+        seed_tell(run, place, remedy, "not of the form that cloud-init takes");
+        return SEED_FAR - 1;
+    }
+    if (look && node->type == SEED_TEXT)
+        seed_look(run, look, place);
+    return 0;
+}
+
+/* Whether a schema asks for nothing but keys. */
+static const json_t *only_required(const json_t *schema)
+{
+    return json_object_size(schema) == 1 ? json_object_get(schema, "required") : NULL;
+}
+
+/* No form of several fits that each only ask for keys. */
+static bool tell_missing(const struct seed_schema_run *run, const json_t *forms,
+                         const struct seed_place *place)
+{
+    char names[160] = "";
+    size_t i, used = 0, count = json_array_size(forms);
+    json_t *form;
+    json_array_foreach(forms, i, form)
+    {
+        const char *key = json_string_value(json_array_get(only_required(form), 0));
+        if (!key || json_array_size(only_required(form)) != 1 || used >= sizeof names)
             return false;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s'%s'",
+                                 !i              ? ""
+                                 : i + 1 < count ? ", "
+                                                 : " or ",
+                                 key);
     }
-    return digits > 0 && points <= 1;
+    seed_tell(run, place, "cloud-init needs it here: add it", "there is no key %s", names);
+    return true;
 }
 
-static const char *digits_skip(const char *text, size_t least, size_t most)
+/* The key by which a form differs from its neighbours, or NULL where it asks for more than keys. */
+static const char *own_key(const json_t *form)
 {
-    size_t count = strspn(text, "0123456789");
-    return count >= least && count <= most ? text + count : NULL;
+    const json_t *required = only_required(form);
+    return required ? json_string_value(json_array_get(required, json_array_size(required) - 1)) : NULL;
 }
 
-/* "2030-01-31", or with a time behind it: then month and day may have one digit. */
-static bool is_date(const char *text)
+/* Forms that exclude each other by the keys that they ask for, and more than one of them fits. */
+static unsigned exclusion_check(const struct seed_schema_run *run, const json_t *forms,
+                                const struct seed_place *place)
 {
-    const char *at = digits_skip(text, 4, 4);
-    for (int i = 0; at && i < 2; i++)
-        at = *at == '-' ? digits_skip(at + 1, 1, 2) : NULL;
-    if (!at || !*at)
-        return at && at - text == (ptrdiff_t)strlen("2030-01-31");
-    if (!strchr("Tt \t", *at))
-        return false;
-    at = digits_skip(at + 1 + strspn(at + 1, " \t"), 1, 2);
-    for (int i = 0; at && i < 2; i++)
-        at = *at == ':' ? digits_skip(at + 1, 2, 2) : NULL;
-    return at && !at[strspn(at, "0123456789:.+-Z \t")];
+    const struct seed_schema_run quiet = {run->definitions, NULL, run->steps};
+    const char *first = NULL;
+    size_t i;
+    json_t *form;
+    json_array_foreach(forms, i, form)
+    {
+        if (!own_key(form))
+            return 0;
+        if (!place->node->whole || check(&quiet, form, place) > 0)
+            continue;
+        if (first) {
+            seed_tell(run, place, "remove one of them", "keys that exclude each other: '%s' and '%s'", first,
+                      own_key(form));
+            return SEED_NEAR;
+        }
+        first = own_key(form);
+    }
+    return 0;
 }
 
-enum seed_type seed_scalar_type(const char *text, size_t length)
+/* One of several forms. */
+static unsigned forms_check(const struct seed_schema_run *run, const json_t *forms,
+                            const struct seed_place *place)
 {
-    static const char *const nulls[] = {"~", "null", NULL};
-    static const char *const bools[] = {"yes", "no", "true", "false", "on", "off", NULL};
-    if (length == 0 || is_one_of(text, length, nulls))
-        return SEED_NULL;
-    if (is_one_of(text, length, bools))
-        return SEED_BOOL;
-    if (is_date(text))
-        return SEED_DATE;
-    return is_number(text, length) ? SEED_NUMBER : SEED_TEXT;
+    const struct seed_schema_run quiet = {run->definitions, NULL, run->steps};
+    const json_t *nearest = NULL;
+    unsigned least = 0, types = 0;
+    size_t i;
+    json_t *form;
+    json_array_foreach(forms, i, form)
+    {
+        unsigned distance = check(&quiet, form, place);
+        types |= seed_schema_types(run, form);
+        if (!nearest || distance < least) {
+            nearest = form;
+            least = distance;
+        }
+    }
+    if (!nearest || (least && !run->findings))
+        return least;
+    if (least && !(types & place->node->type))
+        seed_tell_type(run, nearest, place, types);
+    else if (!least || !tell_missing(run, forms, place))
+        check(run, nearest, place);
+    return least;
+}
+
+static unsigned not_check(const struct seed_schema_run *run, const json_t *schema,
+                          const struct seed_place *place)
+{
+    const struct seed_schema_run quiet = {run->definitions, NULL, run->steps};
+    const json_t *required = json_object_get(schema, "required");
+    if (!schema || !place->node->whole || check(&quiet, schema, place) > 0)
+        return 0;
+    seed_tell(run, place, "remove one of them", "keys that exclude each other: '%s' and '%s'",
+              json_string_value(json_array_get(required, 0)), json_string_value(json_array_get(required, 1)));
+    return SEED_NEAR;
+}
+
+static unsigned combinations_check(const struct seed_schema_run *run, const json_t *schema,
+                                   const struct seed_place *place)
+{
+    size_t i;
+    json_t *part;
+    unsigned distance = not_check(run, json_object_get(schema, "not"), place);
+    json_array_foreach(json_object_get(schema, "allOf"), i, part) distance += check(run, part, place);
+    distance += forms_check(run, json_object_get(schema, "anyOf"), place);
+    distance += forms_check(run, json_object_get(schema, "oneOf"), place);
+    return distance + exclusion_check(run, json_object_get(schema, "oneOf"), place);
+}
+
+static bool word_known(const json_t *words, const struct seed_node *node)
+{
+    size_t i;
+    json_t *word;
+    json_array_foreach(words, i, word)
+    {
+        bool is_true = node->type == SEED_BOOL && strchr("yYtT", node->text[0]);
+        is_true = is_true || (node->type == SEED_BOOL && (node->text[1] == 'n' || node->text[1] == 'N'));
+        if (json_is_string(word) ? node->type == SEED_TEXT && !strcmp(json_string_value(word), node->text)
+                                 : node->type == SEED_BOOL && json_boolean_value(word) == is_true)
+            return true;
+    }
+    return false;
+}
+
+/* How far the value is from what the schema takes. */
+static unsigned check(const struct seed_schema_run *run, const json_t *schema, const struct seed_place *place)
+{
+    const struct seed_node *node = place->node;
+    const json_t *words = json_object_get(schema, "enum");
+    const char *reference = text_of(schema, "$ref");
+    if (!step(run, 1) || (node->tag && node->text)) /* a tag changes what a text is */
+        return 0;
+    seed_tell_deprecated(run, schema, place);
+    unsigned own = seed_schema_types(&(struct seed_schema_run){0}, schema);
+    if (!(own & node->type)) {
+        seed_tell_type(run, schema, place, own);
+        return SEED_OTHER;
+    }
+    unsigned distance = combinations_check(run, schema, place);
+    if (reference)
+        distance += check(run, json_object_get(run->definitions, reference), place);
+    if (words && !word_known(words, node)) {
+        seed_tell_word(run, words, place);
+        return distance + SEED_FAR;
+    }
+    if (node->type == SEED_MAP)
+        return distance + map_check(run, schema, place);
+    if (node->type == SEED_LIST)
+        return distance + list_check(run, schema, place);
+    return distance + scalar_check(run, schema, place);
+}
+
+int seed_schema_check(const struct seed_node *root, struct seed_findings *findings)
+{
+    json_auto_t *schema = json_loads((const char *)seed_schema_json, 0, NULL);
+    if (!schema)
+        return -ENOMEM;
+    size_t steps = STEPS_MAX;
+    const struct seed_schema_run run = {json_object_get(schema, "definitions"), findings, &steps};
+    check(&run, schema, &(struct seed_place){.node = root});
+    return 0;
 }

@@ -27,16 +27,34 @@ static const struct {
     {"undefined tag handle", "text that starts with '!' needs quotes"},
 };
 
-/* A tab among the blanks at the start of a line: what an editor put there, and YAML forbids. */
-static bool tab_indents(const char *data, size_t size, size_t line)
+/* From 0. */
+static const char *line_start(const char *data, size_t size, size_t line)
 {
     const char *at = data, *end = data + size;
     for (; line > 0 && at < end; line--) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         at = newline ? newline + 1 : end;
     }
+    return at;
+}
+
+/* A tab among the blanks at the start of a line: what an editor put there, and YAML forbids. */
+static bool tab_indents(const char *data, size_t size, size_t line)
+{
+    const char *at = line_start(data, size, line), *end = data + size;
     while (at < end && *at == ' ')
         at++;
+    return at < end && *at == '\t';
+}
+
+/* Columns are characters. */
+static bool tab_at(const char *data, size_t size, const yaml_mark_t *mark)
+{
+    const char *at = line_start(data, size, mark->line), *end = data + size;
+    for (size_t i = 0; i < mark->column && at < end; i++)
+        do
+            at++;
+        while (at < end && ((unsigned char)*at & 0xc0) == 0x80);
     return at < end && *at == '\t';
 }
 
@@ -73,6 +91,11 @@ int seed_yaml_syntax(const yaml_parser_t *parser, const char *data, size_t size,
     if (tab_indents(data, size, line)) {
         seed_findings_addf(findings, SEED_ERROR, line + 1, 1, NULL, "YAML takes spaces only",
                            "indented with a tab");
+        return 0;
+    }
+    if (tab_at(data, size, &parser->problem_mark)) {
+        seed_findings_addf(findings, SEED_ERROR, line + 1, parser->problem_mark.column + 1, NULL,
+                           "YAML takes spaces only, but for text in quotes", "not YAML: a tab");
         return 0;
     }
     char where[48] = "";

@@ -128,7 +128,7 @@ static void every_failing_allocation_is_survived(void **state)
     static const struct memory_operation operations[] = {
         MEMORY_OPERATION(account_is_rendered), MEMORY_OPERATION(own_user_data_is_rendered),
         MEMORY_OPERATION(smbios_is_made),      MEMORY_OPERATION(host_is_known),
-        MEMORY_OPERATION(keys_are_read),       MEMORY_OPERATION(user_data_is_read),
+        MEMORY_OPERATION(keys_are_read),       MEMORY_OPERATION(user_data_is_read, .parses = true),
         MEMORY_OPERATION(password_is_hashed),  MEMORY_OPERATION(password_is_verified),
     };
     (void)state;

@@ -12,6 +12,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/seed/validate.h"
+#include "agent/seed/yaml_tree.h"
 
 static void every_kind_is_known_by_its_first_line(void **state)
 {
@@ -55,8 +56,13 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\n---\n", "nothing follows the first line"},
         {"#cloud-confg\na: 1\n",
          "line 1, column 1: the first line is '#cloud-confg': make the first line exactly '#cloud-config'"},
-        {"#cloud-config-archive x\na: 1\n", "make the first line exactly"},
-        {"\n#cloud-config-archive\n- a\n", "the first line is ''"},
+        {"#cloud-config-jsonp # x\n[]\n", "make the first line exactly '#cloud-config-jsonp'"},
+        {"\n#!/bin/sh\nls\n", "remove the empty line above '#!/bin/sh'"},
+        {"\n## template: jinja\n#cloud-config\na: 1\n", "remove the empty line above '## template: jinja'"},
+        {"##template: jinja\n#cloud-config\na: 1\n", "write '## template: jinja'"},
+        {"Content-Type: text/cloud-config\n\n#cloud-config\n", "MIME-Version: 1.0 is missing"},
+        {"\xff\xfe#\0c\0", "line 1, column 1: it is saved as UTF-16: save it as UTF-8"},
+        {"#!/bin/sh\necho gr\xfcn\n", "line 2, column 8: byte 18 is not UTF-8"},
         {"\t#cloud-config\nhostname: a\n", "line 1, column 1: indented with a tab"},
         {"a: 1\n#cloud-config\n", "line 2, column 1: '#cloud-config' must be the first line"},
         {"\n\n#cloud-config\nruncmd: 5\n", "line 4, column 9: runcmd: a number"},
@@ -217,7 +223,7 @@ static const struct {
     {"packages:\n", SEED_WARNING, 2, 10, "packages", "remove the key"},
     {"runcmd: 5\n", SEED_ERROR, 2, 9, "runcmd", "a number where cloud-init wants a list"},
     {"runcmd:\n- echo a: b\n", SEED_ERROR, 3, 3, "runcmd[0]", "put the whole line in quotes"},
-    {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "text or a list"},
+    {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "a mapping where"},
     {"users: [{gecos: a}]\n", SEED_WARNING, 2, 9, "users[0]", "there is no key 'name'"},
     {"users:\n- default\n- gecos: a\n", SEED_WARNING, 4, 3, "users[1]", "there is no key 'name'"},
     {"write_files: [{content: a}]\n", SEED_WARNING, 2, 15, "write_files[0]", "there is no key 'path'"},
@@ -344,13 +350,13 @@ static void known_keys_are_known(void **state)
         "users: [default, {snapuser: a}, &u {name: a, expiredate: '2030-01-31'}, {<<: *u, gecos: 2030-1-31},\n"
         "  {name: a, lock_passwd: true, groups: [b], sudo: false, uid: 1000}]\ngroups: [a, {b: [c]}]\n"
         "write_files: [{path: /a, permissions: 0o600}, {path: /a, permissions: '0644', owner: 'a:b', encoding: gz+b64, append: true, defer: true}]\n"
-        "runcmd: [ls, [ls, 1, 2030-01-31]]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, null, '0', 0]]\n"
+        "runcmd: [ls, [ls, '1', '2030-01-31']]\nbootcmd: [ls]\nntp: {servers: [a]}\nmounts: [[a, b, none, '0', '0']]\n"
         "growpart: {mode: auto, devices: [/]}\nresize_rootfs: noblock\nchpasswd: {expire: false}\n"
         "ssh_pwauth: yes\ndisable_root: true\nfinal_message: done\npower_state: {mode: reboot, delay: now}\n"
         "phone_home: {url: http://a, post: all}\nswap: {filename: /s, size: auto}\napt: {conf: a}\n"
-        "yum_repos: {a: {baseurl: b, enabled: 1, other: 2}}\nca_certs: {trusted: [a]}\nkeyboard: {layout: de}\n"
+        "yum_repos: {a: {baseurl: b, enabled: true, other: 2}}\nca_certs: {trusted: [a]}\nkeyboard: {layout: de}\n"
         "random_seed: {data: a}\nrsyslog: {configs: [a, {content: b}]}\nmanage_etc_hosts: localhost\n"
-        "reporting: {a: {type: log}}\noutput: {all: a}\nzypper: {repos: []}\n";
+        "reporting: {a: {type: log}}\noutput: {all: a}\nzypper: {repos: [{id: a, baseurl: b}]}\n";
     static struct seed_findings findings;
     enum seed_kind kind;
     char line[512];

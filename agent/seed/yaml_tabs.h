@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What libyaml takes and PyYAML, by which cloud-init reads, does not: there the whole file is dropped. */
-#ifndef PIAGENT_SEED_PYYAML_CHECK_H
-#define PIAGENT_SEED_PYYAML_CHECK_H
+/* Tabs that libyaml takes and PyYAML, by which cloud-init reads, does not: there the whole file is dropped.
+ */
+#ifndef PIAGENT_SEED_YAML_TABS_H
+#define PIAGENT_SEED_YAML_TABS_H
 
 #include <stddef.h>
 #include <yaml.h>
@@ -9,7 +10,7 @@
 #include "agent/seed/findings.h"
 
 /* How far a text was looked at. Set data, size and findings; the rest starts as zeros. */
-struct seed_pyyaml {
+struct seed_tabs {
     const char *data;
     size_t size;
     struct seed_findings *findings;
@@ -19,8 +20,7 @@ struct seed_pyyaml {
 };
 
 /* Looks at the text up to the end of the event, which follows those that were given before: adds an error for
- * each line with a tab that is not within quotes, a comment or a block of text, and for a tag that PyYAML's
- * SafeLoader does not know. */
-void seed_pyyaml_event(struct seed_pyyaml *pyyaml, const yaml_event_t *event);
+ * each line with a tab that is not within quotes, a comment or a block of text. */
+void seed_tabs_event(struct seed_tabs *tabs, const yaml_event_t *event);
 
 #endif
