@@ -10,54 +10,23 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/excerpt.h"
 #include "agent/cli/table.h"
 #include "agent/cli/user_data.h"
-
-#define SHOWN_MAX 160 /* bytes of a source line */
 
 struct validate_options {
     bool json, strict;
 };
 
-/* The text safe for a terminal, with its blanks kept one for one, so that the caret stands right; tabs become
- * spaces. */
-static void clean_source(const char *text, size_t length, char *ret, size_t size)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < length && used + 1 < size;) {
-        size_t word = i;
-        while (word < length && text[word] != ' ' && text[word] != '\t')
-            word++;
-        if (word == i) {
-            ret[used++] = ' ';
-            i++;
-            continue;
-        }
-        pi_text_clean(text + i, word - i, ret + used, size - used);
-        used += strlen(ret + used);
-        i = word;
-    }
-    while (used && ret[used - 1] == ' ')
-        used--;
-    ret[used] = '\0';
-}
-
-/* The source line and a caret below the column. */
 static void show_source(const struct pi_buf *text, const struct seed_finding *finding)
 {
-    const char *at = text->data, *end = text->data + text->size;
-    for (size_t line = 1; line < finding->line && at < end; line++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        at = newline ? newline + 1 : end;
-    }
-    const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-    char shown[SHOWN_MAX + 1];
-    clean_source(at, (size_t)((newline ? newline : end) - at), shown, sizeof shown);
-    if (!finding->line || !shown[0])
+    char line[CLI_EXCERPT_MAX + 1];
+    size_t caret = cli_excerpt(text->data, text->size, finding->line, finding->column, line);
+    if (!line[0])
         return;
-    printf("%6zu | %s\n", finding->line, shown);
-    if (finding->column && finding->column <= SHOWN_MAX)
-        printf("       | %*s^\n", (int)finding->column - 1, "");
+    printf("%6zu | %s\n", finding->line, line);
+    if (caret)
+        printf("       | %*s^\n", (int)caret - 1, "");
 }
 
 static void show_finding(const char *path, const struct pi_buf *text, const struct seed_finding *finding)

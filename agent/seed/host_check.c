@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/seed/host_check.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
+#include "agent/seed/host_words.h"
 
 /* Its output is the text itself with "\t\t# E1,D2" behind lines that something is wrong with, and then what:
  * "# E1: 5 is not of type 'array'". (E: an error, D: deprecated.) */
@@ -48,25 +50,33 @@ static size_t line_of(const char *output, const char *end, const char *mark, siz
 /* What a note says, from behind its mark's colon on, without the path that the file had for cloud-init.
  * Whether it is PyYAML that refuses the text: its words go on in the lines below, with excerpts
  * of the text, indented, between them. */
-static bool note_read(const char *note, char *ret, size_t size)
+static bool note_read(const char *note, bool error, char *ret, size_t size)
 {
     static const char no_yaml[] = " is not valid yaml. ";
     const char *words = note, *end = note + strcspn(note, "\n");
     if (pi_starts_with(note, " File /"))
         words += strlen(" File ") + strcspn(note + strlen(" File "), " \n");
-    bool broken = strncasecmp(words, no_yaml, sizeof no_yaml - 1) == 0;
-    size_t used =
-        (size_t)snprintf(ret, size, "%s%.*s", words == note ? "" : " the file", (int)(end - words), words);
-    while (broken && used < size && *end && !strchr("\n#", end[1])) {
+    if (strncasecmp(words, no_yaml, sizeof no_yaml - 1) != 0) {
+        note += *note == ' ';
+        if (error)
+            seed_host_problem(note, (size_t)(end - note), ret, size);
+        else
+            snprintf(ret, size, "%.*s", (int)(end - note), note);
+        return false;
+    }
+    size_t used = (size_t)snprintf(ret, size, "the file%.*s", (int)(end - words), words);
+    while (used < size && *end && !strchr("\n#", end[1])) {
         const char *line = end + 1;
         end = line + strcspn(line, "\n");
         if (*line != ' ')
             used += (size_t)snprintf(ret + used, size - used, " %.*s", (int)(end - line), line);
     }
-    return broken;
+    seed_host_quotes_remove(ret);
+    return true;
 }
 
-static void take(const char *output, struct seed_findings *findings)
+/* Whether there are notes. */
+static bool take_notes(const char *output, struct seed_findings *findings)
 {
     const struct seed_findings before = *findings;
     const char *notes = strstr(output, "\n# Errors: ---");
@@ -77,34 +87,90 @@ static void take(const char *output, struct seed_findings *findings)
         if (!pi_starts_with(at, "# ") || !strchr("ED", at[2]) || at[mark] != ':' || mark > 8)
             continue;
         char words[256];
-        bool broken = note_read(at + mark + 1, words, sizeof words);
+        bool broken = note_read(at + mark + 1, at[2] == 'E', words, sizeof words);
         size_t line = line_of(output, notes, at + 2, mark - 2);
         if (line && (broken || !said_already(&before, line)))
             seed_findings_addf(findings, broken ? SEED_ERROR : SEED_WARNING, line, 0, NULL, NULL,
-                               "this host's cloud-init says:%s", words);
+                               "this host's cloud-init says: %s", words);
+    }
+    return notes != NULL;
+}
+
+/* "users.0.name" as this program writes it: "users[0].name". */
+static void path_read(const char *path, size_t length, char *ret, size_t size)
+{
+    size_t used = 0;
+    ret[0] = '\0';
+    for (const char *at = path, *end = path + length; at < end && used < size;) {
+        int step = (int)strcspn(at, ".:");
+        if (step && (int)strspn(at, "0123456789") == step)
+            used += (size_t)snprintf(ret + used, size - used, "[%.*s]", step, at);
+        else
+            used += (size_t)snprintf(ret + used, size - used, "%s%.*s", used ? "." : "", step, at);
+        at += step + 1;
+    }
+}
+
+/* The length of the path that a problem starts with, or 0. */
+static size_t path_length(const char *problem)
+{
+    size_t length = 0;
+    while (isalnum((unsigned char)problem[length]) || (problem[length] && strchr("_.-", problem[length])))
+        length++;
+    return pi_starts_with(problem + length, ": ") ? length : 0;
+}
+
+static bool said_of(const struct seed_findings *findings, const char *path)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (strcmp(findings->items[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* "Cloud config schema errors: users.0: ... is not valid, runcmd: ...": where there is no place but a path.
+ */
+static void take_line(const char *output, struct seed_findings *findings)
+{
+    static const char mark[] = "schema errors: ";
+    const struct seed_findings before = *findings;
+    const char *at = strstr(output, mark);
+    at = at ? at + sizeof mark - 1 : "";
+    for (size_t length; (length = path_length(at)) > 0;) {
+        char path[96], words[256];
+        const char *text = at + length + 2, *end = text;
+        while (*end && *end != '\n' && !(pi_starts_with(end, ", ") && path_length(end + 2)))
+            end++;
+        path_read(at, length, path, sizeof path);
+        seed_host_problem(text, (size_t)(end - text), words, sizeof words);
+        if (!said_of(&before, path))
+            seed_findings_addf(findings, SEED_WARNING, 0, 0, path, NULL, "this host's cloud-init says: %s",
+                               words);
+        at = pi_starts_with(end, ", ") ? end + 2 : "";
     }
 }
 
 bool seed_host_check(const char *data, size_t size, struct seed_findings *findings)
 {
-    pi_auto_free char *program = NULL, *timeout = NULL;
-    pi_auto_buf struct pi_buf output = {0};
-    char limit[16], path[64];
+    pi_auto_free char *program = NULL;
+    pi_auto_buf struct pi_buf notes = {0}, line = {0};
+    char path[64];
     struct pi_error ignored;
     int code;
-    if (findings->errors || pi_program_find("cloud-init", &program, &ignored) < 0 ||
-        pi_program_find("timeout", &timeout, &ignored) < 0)
+    if (findings->errors || pi_program_find("cloud-init", &program, &ignored) < 0)
         return false;
     pi_auto_close int fd = memfd_create("user-data", MFD_CLOEXEC);
     if (fd < 0 || pi_write_all(fd, data, size) < 0)
         return false;
-    snprintf(limit, sizeof limit, "%d", SEED_HOST_CHECK_S);
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
-    const char *const argv[] = {timeout,      "--kill-after=1", limit, program, "schema",
-                                "--annotate", "--config-file",  path,  NULL};
-    if (pi_run(argv, &output, &code, &ignored) < 0 || !output.data)
+    const char *const plain[] = {program, "schema", "--config-file", path, NULL};
+    const char *const annotated[] = {program, "schema", "--annotate", "--config-file", path, NULL};
+    if (pi_run_within(annotated, SEED_HOST_CHECK_MS, &notes, &code, &ignored) < 0 || !notes.data)
         return false;
-    take(output.data, findings);
+    /* cloud-init 22.4 ends with a traceback where a problem is below a list's first item. */
+    if (!take_notes(notes.data, findings) && code != 0 &&
+        pi_run_within(plain, SEED_HOST_CHECK_MS, &line, &code, &ignored) == 0 && line.data)
+        take_line(line.data, findings);
     seed_findings_sort(findings);
     return true;
 }

@@ -23,7 +23,7 @@ locale_configfile: 5\t\t# E3
 
 # Errors: -------------
 # E1: said twice
-# E2: 'ls' is not for lists
+# E2: 'ls' is not of type 'array'
 # E3: 5 is not of type 'string'
 
 """
@@ -125,7 +125,7 @@ def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path
     findings = json.loads(done.stdout)[0]["findings"]
     assert [(f["line"], f["message"]) for f in findings] == [
         (2, "cloud-init knows no such key"),
-        (3, "this host's cloud-init says: 'ls' is not for lists"),
+        (3, "this host's cloud-init says: it is not of type 'array'"),
         (4, "a number where cloud-init wants text")], findings
     assert done.returncode == 0 and {f["severity"] for f in findings} == {"warning"}
 
@@ -148,6 +148,45 @@ def test_what_the_hosts_cloud_init_cannot_read_is_an_error(validate):
     assert (done.returncode, finding["severity"], finding["line"]) == (USAGE, "error", 2), done
     assert finding["message"] == "this host's cloud-init says: the file is not valid YAML. " \
         "while scanning for the next token found character '%' that cannot start any token"
+
+
+USERS = """#cloud-config
+users:
+- default
+- name: web
+  plain_text_passwd: hunter2
+  gecos: 5
+chpasswd: {list: "web:hunter2"}
+password: !hunter2
+runcmd: [echo hunter2 | passwd --stdin web, 5]
+bootcmd: [[curl, "https://me:hunter2@example.org/", 5]]
+write_files: [{path: /a, content: hunter2, owner: [a]}]
+"""
+
+# Problems as jsonschema words them: each begins with the value that it is about, and may quote any other.
+PROBLEMS = ["{'name': 'web', 'plain_text_passwd': 'hunter2'} is not valid under any of the given schemas",
+            "['hunter2 is not of type x', 5] is too long", "'web:hunter2' does not match '^.+:.+:$'", "'hunter2' is not one of ['a', 'b']",
+            "Additional properties are not allowed ('hunter2' was unexpected)", "{'not': 1} is not allowed for 'hunter2'", "hunter2"]
+
+
+@pytest.mark.parametrize("text", [USERS, *(USERS.replace(old, new) for old, new in (
+    ("!hunter2", "[hunter2"), ("passwd: hunter2", "passwd: |\n    hunter2\n   \t hunter2"), ("passwd: hunter2", "passwd:\n    - hunter2: x\n   - y")))])
+def test_no_password_is_shown_by_whom_it_is_found(validate, text):
+    notes = "".join(f"# E{i}: {problem}\n" for i, problem in enumerate(PROBLEMS, 1))
+    marks = text.replace("\n", "\t\t# " + ",".join(f"E{i}" for i in range(1, 8)) + "\n", 1)
+    for said in (f"{marks}\n# Errors: -------------\n{notes}", "Cloud config schema errors: " + ", ".join(f"users.0: {p}" for p in PROBLEMS), ""):
+        for part in (text, text.replace("password: !hunter2\n", "")):
+            done = validate(part, cloud_init=f"[ $2 = --annotate ] || echo\n/bin/cat <<'END'\n{said}\nEND\nexit 1")
+            assert "hunter2" not in done.stdout + done.stderr, done.stdout
+
+
+def test_where_annotations_break_down_the_plain_list_of_problems_is_taken(validate):
+    words = "Error:\nCloud config schema errors: users.1.gecos: 5 is not of type 'string', runcmd: [] is too short"
+    done = validate("#cloud-config\nruncmd: [ls]\n", "--json", cloud_init=f'[ $2 != --annotate ] || {{ echo Traceback; exit 1; }}\necho "{words}" >&2; exit 1')
+    findings = json.loads(done.stdout)[0]["findings"]
+    assert [(f["path"], f["severity"], f["message"]) for f in findings] == [
+        ("users[1].gecos", "warning", "this host's cloud-init says: it is not of type 'string'"),
+        ("runcmd", "warning", "this host's cloud-init says: it is too short")], findings
 
 
 @pytest.mark.parametrize("broken", ["exit 1", "echo Traceback; exit 1", "kill -9 $$", "echo '# Errors: -------------'"])
