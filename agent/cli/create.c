@@ -2,6 +2,8 @@
 #include "agent/cli/create.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,12 +117,25 @@ static int add_password(const struct cli_create *options, struct api_create *ret
     return r < 0 ? r : copy(&ret->password_hash, hash);
 }
 
+/* A key that the guest's sshd does not take is told, and given all the same: another image's may. */
+static int add_ssh_keys(const char *path, struct api_create *ret, struct pi_error *err)
+{
+    char why[192], file[PATH_MAX];
+    size_t before = ret->ssh_keys.count;
+    int r = seed_ssh_keys_read(path, &ret->ssh_keys, err);
+    for (size_t i = before; r == 0 && i < ret->ssh_keys.count; i++)
+        if (seed_ssh_key_is_weak(ret->ssh_keys.items[i], why, sizeof why))
+            fprintf(stderr, "piagent: --ssh-key: %s: warning: %s\n",
+                    pi_text_clean(path, strlen(path), file, sizeof file), why);
+    return r < 0 ? pi_context(err, r, "--ssh-key") : 0;
+}
+
 static int add_files(const struct cli_create *options, struct api_create *ret, struct pi_error *err)
 {
     for (size_t i = 0; i < options->ssh_keys.count; i++) {
-        int r = seed_ssh_keys_read(options->ssh_keys.items[i], &ret->ssh_keys, err);
+        int r = add_ssh_keys(options->ssh_keys.items[i], ret, err);
         if (r < 0)
-            return pi_context(err, r, "--ssh-key");
+            return r;
     }
     if (!options->user_data)
         return 0;

@@ -35,8 +35,11 @@ static void ssh_key_look(const struct seed_schema_run *run, const struct seed_pl
     if (!looks)
         return;
     snprintf(line, sizeof line, "%.*s", (int)length, text);
+    char weak[192];
     if (seed_ssh_key_check(line, &why) < 0)
         seed_tell(run, place, "give the line of a .pub file", "%s", why.text);
+    else if (seed_ssh_key_is_weak(line, weak, sizeof weak))
+        seed_tell(run, place, NULL, "%s", weak);
 }
 
 /* "0o644" is text to YAML 1.1, and Python reads it as it reads "0644". */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,8 +14,7 @@
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 
-/* What sshd takes by default (sshd_config(5), PubkeyAcceptedAlgorithms; "ssh-keygen -t dsa" keys are gone).
- */
+/* What sshd takes by default (sshd_config(5), PubkeyAcceptedAlgorithms). */
 static const char *const types[] = {"ssh-ed25519",
                                     "ssh-rsa",
                                     "ecdsa-sha2-nistp256",
@@ -88,8 +88,9 @@ static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, siz
     return true;
 }
 
-/* Every type that we know is its name and one to three more strings, to the last byte. */
-static bool blob_matches(const struct key_parts *key)
+/* Every type that we know is its name and one to three more strings, to the last byte. ret_last: the size in
+ * bits of the last, as a number: of an RSA key, its modulus. */
+static bool blob_matches(const struct key_parts *key, size_t *ret_last)
 {
     uint8_t blob[SEED_SSH_KEY_MAX] = {0};
     size_t left = 0;
@@ -103,18 +104,52 @@ static bool blob_matches(const struct key_parts *key)
     int more = 0;
     while (left > 0 && blob_next(&at, &left, &field, &size))
         more++;
+    while (size && !*field) {
+        field++;
+        size--;
+    }
+    *ret_last = size * 8;
+    for (unsigned top = size ? *field : 0x80; top < 0x80; top <<= 1)
+        --*ret_last;
     return left == 0 && more >= 1 && more <= 3;
 }
 
-static int private_refuse(struct pi_error *err)
-{
-    return pi_refuse(err, PI_USAGE,
-                     "this is a private key, which stays with you: give the public one, whose "
-                     "file ends in .pub");
-}
+/* What people give for a key, by how its first line begins. */
+static const struct {
+    const char *start, *what;
+} others[] = {
+    {"-----BEGIN CERTIFICATE",
+     "this is an X.509 certificate: give an SSH public key, whose file ends in .pub"},
+    {"-----BEGIN PUBLIC KEY",
+     "this is a public key in PEM: what 'ssh-keygen -i -m PKCS8 -f FILE' prints is the one to give"},
+    {"-----BEGIN RSA PUBLIC KEY",
+     "this is a public key in PEM: what 'ssh-keygen -i -m PEM -f FILE' prints is the one to give"},
+    {"-----BEGIN ",
+     "this is a private key, which stays with you: give the public one, whose file ends in .pub"},
+    {"---- BEGIN SSH2 PUBLIC KEY",
+     "this is a public key as PuTTY and RFC 4716 have it: what 'ssh-keygen -i -f FILE' prints is the one to give"},
+    {"---- BEGIN SSH2 ",
+     "this is a private key, which stays with you: give the public one, in OpenSSH's form"},
+    {"PuTTY-User-Key-File-",
+     "this is PuTTY's private key, which stays with you: give the public one, which PuTTYgen "
+     "shows for pasting into authorized_keys"},
+    {"ssh-dss ", "this is a DSA key, which sshd no longer takes: make another with 'ssh-keygen -t ed25519'"},
+    {"\xef\xbb\xbf", "it starts with a byte order mark (BOM): save it as UTF-8 without one"},
+};
 
+/* Why the line, whose first word is no type of a key, is none. */
 static int type_refuse(const char *line, struct pi_error *err)
 {
+    static const char certificate[] = "-cert-v01@openssh.com";
+    size_t first = strcspn(line, BLANKS);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(others); i++)
+        if (pi_starts_with(line, others[i].start))
+            return pi_refuse(err, PI_USAGE, "%s", others[i].what);
+    if (first > strlen(certificate) &&
+        !strncmp(line + first - strlen(certificate), certificate, strlen(certificate)))
+        return pi_refuse(err, PI_USAGE,
+                         "this is a certificate: give the public key that it was made from, whose file "
+                         "ends in .pub without -cert");
     for (const char *word = line; *word;) {
         word += strcspn(word, BLANKS);
         word += strspn(word, BLANKS);
@@ -132,26 +167,53 @@ int seed_ssh_key_check(const char *line, struct pi_error *err)
 {
     if (strnlen(line, SEED_SSH_KEY_MAX + 1) > SEED_SSH_KEY_MAX)
         return pi_refuse(err, PI_USAGE, "an SSH public key is at most %d bytes", SEED_SSH_KEY_MAX);
-    if (pi_starts_with(line, "-----BEGIN "))
-        return private_refuse(err);
-    if (strpbrk(line, "\r\n"))
-        return pi_refuse(err, PI_USAGE, "an SSH public key is one line");
+    size_t bits;
     struct key_parts key = key_split(line);
     if (!type_known(key.type, key.type_length))
         return type_refuse(line, err);
-    if (!blob_matches(&key))
+    if (strpbrk(line, "\r\n"))
+        return pi_refuse(err, PI_USAGE, "an SSH public key is one line");
+    if (!pi_is_utf8(line))
+        return pi_refuse(err, PI_USAGE,
+                         "the key's comment is not UTF-8: save the file as UTF-8, or leave the comment out");
+    if (!blob_matches(&key, &bits))
         return pi_refuse(err, PI_USAGE,
                          "the SSH public key (%.*s) is cut off or damaged: copy the whole line",
                          (int)key.type_length, key.type);
     return 0;
 }
 
+bool seed_ssh_key_is_weak(const char *line, char *ret, size_t size)
+{
+    size_t bits;
+    struct key_parts key = key_split(line);
+    if (key.type_length != strlen("ssh-rsa") || strncmp(key.type, "ssh-rsa", key.type_length) != 0 ||
+        !blob_matches(&key, &bits) || bits >= SEED_SSH_RSA_BITS_MIN)
+        return false;
+    snprintf(ret, size,
+             "an RSA key of %zu bits, and Fedora's sshd refuses those of less than %d (RequiredRSASize): "
+             "make another with 'ssh-keygen -t ed25519'",
+             bits, SEED_SSH_RSA_BITS_MIN);
+    return true;
+}
+
+/* Cuts a line off, whatever system's line end it has: LF, CR LF or CR. NULL = there is none left. */
+static char *line_next(char **text)
+{
+    char *line = *text;
+    if (!line || !*line)
+        return NULL;
+    char *end = line + strcspn(line, "\r\n");
+    *text = end + (end[0] == '\r' && end[1] == '\n') + (*end != '\0');
+    *end = '\0';
+    return line;
+}
+
 static int keys_add(const char *path, char *text, struct pi_strv *found, struct pi_error *err)
 {
     unsigned number = 0;
-    for (char *line; (line = strsep(&text, "\n"));) {
+    for (char *line; (line = line_next(&text));) {
         number++;
-        line[strcspn(line, "\r")] = '\0';
         line += strspn(line, BLANKS);
         if (!line[0] || line[0] == '#')
             continue;
@@ -166,16 +228,29 @@ static int keys_add(const char *path, char *text, struct pi_strv *found, struct 
     return found->count ? 0 : pi_refuse(err, PI_USAGE, "%s holds no SSH public key", path);
 }
 
+/* Text that is none to the C language. */
+static int text_check(const char *path, const struct pi_buf *text, struct pi_error *err)
+{
+    const char *data = text->data;
+    if (!text->size)
+        return pi_refuse(err, PI_USAGE, "%s is empty: give an SSH public key", path);
+    bool mark = text->size >= 2 && (!memcmp(data, "\xff\xfe", 2) || !memcmp(data, "\xfe\xff", 2));
+    if (mark || (text->size >= 2 && !data[0] != !data[1]))
+        return pi_refuse(err, PI_USAGE, "%s is saved as UTF-16: save it as UTF-8", path);
+    if (memchr(data, '\0', text->size))
+        return pi_refuse(err, PI_USAGE, "%s is no SSH public key: it holds NUL bytes", path);
+    return 0;
+}
+
 int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
     int r = pi_file_read(AT_FDCWD, path, (size_t)SEED_SSH_KEYS_MAX * SEED_SSH_KEY_MAX, &text, err);
     if (r < 0)
         return pi_context(err, r, "cannot use the SSH key");
-    if (!text.size)
-        return pi_refuse(err, PI_USAGE, "%s is empty: give an SSH public key", path);
-    if (memchr(text.data, '\0', text.size))
-        return pi_refuse(err, PI_USAGE, "%s is no SSH public key: it holds NUL bytes", path);
+    r = text_check(path, &text, err);
+    if (r < 0)
+        return r;
 
     pi_auto_strv struct pi_strv found = {0};
     r = keys_add(path, text.data, &found, err);

@@ -3,6 +3,9 @@
 #ifndef PIAGENT_SEED_SSH_KEY_H
 #define PIAGENT_SEED_SSH_KEY_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 
@@ -14,13 +17,19 @@
 
 /*
  * Whether line is one public key, "TYPE BASE64 [COMMENT]": a type that OpenSSH knows, a body that decodes and
- * that names the same type inside (RFC 4253, section 6.6), printable. Options before the type are refused,
- * and a private key by its name.
+ * that names the same type inside (RFC 4253, section 6.6), UTF-8. Options before the type are refused, and by
+ * their names what people take for a key: private keys, certificates, DSA, PEM, PuTTY's.
  */
 int seed_ssh_key_check(const char *line, struct pi_error *err);
 
+/* Fedora's RequiredRSASize (crypto-policies, sshd_config(5)). */
+#define SEED_SSH_RSA_BITS_MIN 2048
+
+/* Whether Fedora's sshd would not take the key, which is one; then ret says why, and what to do. */
+bool seed_ssh_key_is_weak(const char *line, char *ret, size_t size);
+
 /* Adds the keys of a file, one a line, to keys; empty lines and those that start with '#' are passed over.
- * At least one. A private key's file is refused with the hint to its .pub. */
+ * Lines end as on any system: LF, CR LF or CR. At least one. Refusals name the file and the line. */
 int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err);
 
 /* Makes an ed25519 pair without a passphrase: FOLDER/NAME (0600) and FOLDER/NAME.pub. Runs ssh-keygen: blocks

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/base/proc.h"
 #include "agent/seed/ssh_key.h"
 
 #define ED25519 "AAAAC3NzaC1lZDI1NTE5AAAAIO40U73bowb00xuVwE77+wZMuhv1vy4WLjp9dAtJo0GB"
@@ -44,7 +46,13 @@ static void refusals_say_what_the_line_is(void **state)
     } cases[] = {
         {"", "this is no SSH public key"},
         {"hello", "this is no SSH public key"},
-        {"ssh-dss AAAA", "this is no SSH public key"},
+        {"ssh-dss AAAA", "this is a DSA key, which sshd no longer takes"},
+        {"-----BEGIN RSA PUBLIC KEY-----", "ssh-keygen -i -m PEM"},
+        {"-----BEGIN CERTIFICATE-----", "an X.509 certificate"},
+        {"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "this is a private key"},
+        {"ecdsa-sha2-nistp256-cert-v01@openssh.com AAAA", "this is a certificate"},
+        {"\xef\xbb\xbfssh-ed25519 " ED25519, "a byte order mark (BOM)"},
+        {"ssh-ed25519 " ED25519 " gr\xfcn", "the key's comment is not UTF-8"},
         {"ssh-ed25519", "cut off or damaged"},
         {"ssh-ed25519 AAAA", "cut off or damaged"},
         {"ssh-ed25519 " ECDSA, "cut off or damaged"},
@@ -162,6 +170,60 @@ static void known_hosts_names_the_alias_and_drops_the_comment(void **state)
         assert_true(seed_known_hosts_line(bad[i], "ssh-ed25519 " ED25519, &line, NULL) < 0);
 }
 
+/* Files of tests/cases/ssh: how many keys there are, or why none. */
+static void files_that_people_give_are_read_or_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t keys;
+        const char *words;
+    } files[] = {
+        {"cr_only.pub", 2, NULL},
+        {"k_rsa1k.pub", 1, NULL},
+        {"pem.pub", 0, "line 1: this is a public key in PEM: what 'ssh-keygen -i -m PKCS8 -f FILE' prints"},
+        {"ppk", 0, "line 1: this is PuTTY's private key, which stays with you"},
+        {"putty.pub", 0,
+         "line 1: this is a public key as PuTTY and RFC 4716 have it: what 'ssh-keygen -i -f FILE'"},
+        {"utf16.pub", 0, "is saved as UTF-16: save it as UTF-8"},
+        {"k_ed25519-cert.pub", 0, "line 1: this is a certificate: give the public key that it was made from"},
+        {"latin1.pub", 0, "latin1.pub, line 1: the key's comment is not UTF-8"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(files); i++) {
+        pi_auto_strv struct pi_strv keys = {0};
+        pi_auto_free char *path = NULL;
+        struct pi_error err = {0};
+        assert_true(asprintf(&path, "%s/tests/cases/ssh/%s", getenv("PIAGENT_SOURCE"), files[i].name) > 0);
+        int r = seed_ssh_keys_read(path, &keys, &err);
+        if ((r == 0) != (files[i].words == NULL) || keys.count != files[i].keys ||
+            !strstr(err.text, files[i].words ? files[i].words : "") ||
+            !strstr(err.text, r ? files[i].name : ""))
+            fail_msg("%s: %zu keys: %s", files[i].name, keys.count, err.text);
+    }
+}
+
+static void rsa_keys_that_fedora_refuses_are_weak(void **state)
+{
+    pi_auto_free char *path = in_folder(state, "rsa");
+    static const char *const sizes[] = {"1024", "2047", "2048", "3072"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(sizes); i++) {
+        pi_auto_strv struct pi_strv keys = {0};
+        pi_auto_free char *public = NULL;
+        char why[192] = "";
+        unlink(path);
+        const char *const argv[] = {"ssh-keygen", "-q", "-t", "rsa", "-b", sizes[i],
+                                    "-N",         "",   "-f", path,  NULL};
+        assert_int_equal(pi_run(argv, NULL, NULL, NULL), 0);
+        assert_true(asprintf(&public, "%s.pub", path) > 0);
+        assert_int_equal(seed_ssh_keys_read(public, &keys, NULL), 0);
+        bool weak = seed_ssh_key_is_weak(keys.items[0], why, sizeof why);
+        if (weak != (i < 2) || (weak && !strstr(why, sizes[i])))
+            fail_msg("%s bits: %s", sizes[i], why);
+    }
+    assert_false(seed_ssh_key_is_weak("ssh-ed25519 " ED25519, NULL, 0));
+    assert_false(seed_ssh_key_is_weak("ecdsa-sha2-nistp256 " ECDSA, NULL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +231,8 @@ int main(void)
         cmocka_unit_test(refusals_say_what_the_line_is),
         cmocka_unit_test(a_made_pair_reads_back_and_is_private),
         cmocka_unit_test(a_file_may_hold_several_keys_and_says_which_line_is_bad),
+        cmocka_unit_test(files_that_people_give_are_read_or_named),
+        cmocka_unit_test(rsa_keys_that_fedora_refuses_are_weak),
         cmocka_unit_test(known_hosts_names_the_alias_and_drops_the_comment),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
