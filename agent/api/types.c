@@ -50,6 +50,7 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, password_hash, .help = "crypt(3); absent: no password"),
     LIST(api_create, ssh_keys, .help = "public key lines"),
     STRING(api_create, user_data, .help = "the file's text (UTF-8, no NUL)"),
+    STRING(api_create, user_data_base64, .help = "the file's bytes in base64, in place of user_data"),
     FLAG(api_create, user_data_unchecked, .help = "take it although it has errors"),
     LIST(
         api_create, environment,

@@ -59,7 +59,7 @@ struct api_create {
     char *user;
     char *password_hash;
     struct pi_strv ssh_keys;
-    char *user_data;
+    char *user_data, *user_data_base64; /* one of them, or none */
     bool user_data_unchecked;
     struct pi_strv environment;
 };

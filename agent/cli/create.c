@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/base64.h"
 #include "agent/base/environ.h"
 #include "agent/base/text.h"
 #include "agent/cli/user_data.h"
@@ -145,9 +146,10 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
         r = cli_user_data_check(options->user_data, &text, options->user_data_unchecked, err);
     if (r < 0)
         return pi_context(err, r, "--user-data");
-    if (strlen(text.data) != text.size)
-        return pi_refuse(err, PI_USAGE, "--user-data: %s is not text (it holds a NUL)", options->user_data);
-    ret->user_data = pi_steal(text.data);
+    pi_auto_buf struct pi_buf encoded = {0};
+    if (pi_base64_encode(text.data, text.size, &encoded) < 0)
+        return pi_fail(err, ENOMEM, "--user-data");
+    ret->user_data_base64 = pi_steal(encoded.data);
     return 0;
 }
 
@@ -161,7 +163,6 @@ static int check_utf8(const struct api_create *request, struct pi_error *err)
     } values[] = {
         {"--image", &request->image, 1},
         {"--user", &request->user, 1},
-        {"--user-data", &request->user_data, 1},
         {"--ssh-key", request->ssh_keys.items, request->ssh_keys.count},
         {"--forward", request->forwards.items, request->forwards.count},
         {"the environment", request->environment.items, request->environment.count},

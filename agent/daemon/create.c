@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/base64.h"
 #include "agent/base/clock.h"
 #include "agent/base/environ.h"
 #include "agent/base/fs.h"
@@ -102,10 +103,25 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
     spec->isolate = request->isolate;
     spec->authorized_keys = request->ssh_keys;
     request->ssh_keys = (struct pi_strv){0};
-    spec->has_user_data = request->user_data != NULL;
+    spec->has_user_data = request->user_data || request->user_data_base64;
     if (!spec->user || pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
         return pi_fail(err, ENOMEM, "cannot create %s", spec->name);
     return vm_spec_check(spec, err);
+}
+
+/* The user's own file, byte for byte. Nothing where there is none. */
+static int user_data_read(const struct api_create *request, struct pi_buf *ret, struct pi_error *err)
+{
+    const char *text = request->user_data, *encoded = request->user_data_base64;
+    if (text && encoded)
+        return pi_refuse(err, PI_USAGE, "user_data and user_data_base64 exclude each other");
+    size_t length = encoded ? strlen(encoded) : 0, size = 0;
+    pi_auto_free uint8_t *bytes = malloc(length + 1);
+    if (!bytes || (text && pi_buf_puts(ret, text) < 0))
+        return pi_fail(err, ENOMEM, "cannot read the user-data");
+    if (pi_base64_decode(encoded, length, bytes, &size) < 0)
+        return pi_refuse(err, PI_USAGE, "user_data_base64 is not base64");
+    return pi_buf_add(ret, bytes, size) < 0 ? pi_fail(err, ENOMEM, "cannot read the user-data") : 0;
 }
 
 /* The command line has checked these too; whoever speaks to the socket may not have. */
@@ -117,8 +133,11 @@ static int check_seed(const struct api_create *request, const struct vm_spec *sp
         r = seed_hash_check(spec->password_hash, err);
     for (size_t i = 0; r == 0 && i < spec->authorized_keys.count; i++)
         r = seed_ssh_key_check(spec->authorized_keys.items[i], err);
-    if (r == 0 && request->user_data && !request->user_data_unchecked)
-        r = seed_user_data_check(request->user_data, strlen(request->user_data), &kind, err);
+    pi_auto_buf struct pi_buf user_data = {0};
+    if (r == 0)
+        r = user_data_read(request, &user_data, err);
+    if (r == 0 && spec->has_user_data && !request->user_data_unchecked)
+        r = seed_user_data_check(user_data.data ? user_data.data : "", user_data.size, &kind, err);
     return r;
 }
 
@@ -347,10 +366,12 @@ static int make_folder(struct agent *agent, const char *name, struct pi_error *e
 static int begin(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
-    const char *user_data = instance->request.user_data;
+    pi_auto_buf struct pi_buf user_data = {0};
     int r = check_host(instance, err);
-    if (r == 0 && user_data)
-        r = pi_file_write(instance->dir_fd, "user-data", user_data, strlen(user_data), 0600, err);
+    if (r == 0)
+        r = user_data_read(&instance->request, &user_data, err);
+    if (r == 0 && record->spec.has_user_data)
+        r = pi_file_write(instance->dir_fd, "user-data", user_data.data, user_data.size, 0600, err);
     if (r == 0)
         r = vm_record_save(instance->dir_fd, record, err);
     if (r == 0)

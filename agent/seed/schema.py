@@ -10,11 +10,12 @@ The newest schema decides. Keys and words that only an older one knows are added
 has no use for (descriptions, defaults, formats) is left out.
 """
 
+import functools
 import json
 import re
 import sys
 
-# All that check.c of a schema reads; "instead" and "look" are this program's own.
+# All that schema.c reads; "instead" and "look" are this program's own.
 CHECKED = ("$ref", "type", "enum", "properties", "patternProperties", "additionalProperties", "items", "required", "oneOf", "anyOf",
            "allOf", "not", "minItems", "maxItems", "minProperties", "minimum", "pattern", "uniqueItems", "deprecated")
 
@@ -25,6 +26,11 @@ LOOKS = {
     ("definitions", "users_groups.user", "properties", "ssh_authorized_keys", "items"): "ssh-key",
     ("properties", "ssh_authorized_keys", "items"): "ssh-key",
     ("properties", "write_files", "items", "properties", "permissions"): "mode",
+}
+
+# Types that a module takes beside those that its schema names.
+TYPES = {
+    ("properties", "yum_repos", "patternProperties", "^[0-9a-zA-Z -_]+$", "properties", "baseurl"): ["string", "array"],
 }
 
 
@@ -70,10 +76,9 @@ def flatten(document):
     keys = {**{key: {} for key in document.get("properties", {})}, "datasource": {"type": "object"}, **keys}
     schema = {"type": "object", "additionalProperties": False, "definitions": definitions, "properties": keys}
     for path, look in LOOKS.items():
-        place = schema
-        for step in path:
-            place = place[step]
-        place["look"] = look
+        functools.reduce(dict.get, path, schema)["look"] = look
+    for path, types in TYPES.items():
+        functools.reduce(dict.get, path, schema)["type"] = types
     return schema
 
 

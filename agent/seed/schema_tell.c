@@ -130,10 +130,11 @@ static const char *type_remedy(const json_t *schema, const struct seed_node *nod
     return NULL;
 }
 
-/* Modules turn most scalars into the one that they want, and many a list into text. */
+/* Modules turn most scalars into the one that they want, and fail at lists and mappings in the wrong place.
+ */
 static bool fails(const struct seed_node *node, unsigned wanted)
 {
-    if (node->type == SEED_MAP)
+    if (node->type & (SEED_LIST | SEED_MAP))
         return true;
     return !(wanted & SEED_SCALARS & ~(unsigned)SEED_NULL) && node->type != SEED_NULL;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/base64.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
@@ -48,30 +49,6 @@ static bool type_known(const char *type, size_t length)
     return false;
 }
 
-/* Base64 (RFC 4648, section 4), padded. ret holds 3 bytes for every 4 of text. */
-static int base64_decode(const char *text, size_t length, uint8_t *ret, size_t *ret_size)
-{
-    static const char alphabet[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (length == 0 || length % 4)
-        return -EINVAL;
-    size_t padding = text[length - 1] != '=' ? 0 : text[length - 2] != '=' ? 1 : 2;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < length; i++) {
-        const char *at = i < length - padding ? memchr(alphabet, text[i], sizeof alphabet) : alphabet;
-        if (!at)
-            return -EINVAL;
-        bits = bits << 6 | (uint32_t)(at - alphabet);
-        if (i % 4 == 3) {
-            uint8_t *out = ret + i / 4 * 3;
-            out[0] = (uint8_t)(bits >> 16);
-            out[1] = (uint8_t)(bits >> 8);
-            out[2] = (uint8_t)bits;
-        }
-    }
-    *ret_size = length / 4 * 3 - padding;
-    return 0;
-}
-
 /* The next length-prefixed string of a key (RFC 4251, section 5), which moves on past it. */
 static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, size_t *ret_size)
 {
@@ -93,11 +70,10 @@ static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, siz
 static bool blob_matches(const struct key_parts *key, size_t *ret_last)
 {
     uint8_t blob[SEED_SSH_KEY_MAX] = {0};
-    size_t left = 0;
-    if (base64_decode(key->body, key->body_length, blob, &left) < 0)
+    size_t size = 0, left = 0;
+    if (pi_base64_decode(key->body, key->body_length, blob, &left) < 0)
         return false;
     const uint8_t *at = blob, *field = NULL;
-    size_t size = 0;
     if (!blob_next(&at, &left, &field, &size) || size != key->type_length ||
         memcmp(field, key->type, size) != 0)
         return false;

@@ -106,7 +106,7 @@ def test_a_mistake_is_told_in_one_line(run, words, code, said):
 
 
 def test_an_ssh_key_that_fedoras_sshd_refuses_is_told_and_given(run):
-    shown = run("run", "pi-1", "--ssh-key", f"{SOURCE}/tests/cases/ssh/k_rsa1k.pub", "--user-data", "/nonexistent")
+    shown = run("run", "pi-1", "--ssh-key", f"{os.environ['PIAGENT_SOURCE']}/tests/cases/ssh/k_rsa1k.pub", "--user-data", "/nonexistent")
     assert shown.returncode == NOT_FOUND
     warning, error = shown.stderr.splitlines()
     assert "k_rsa1k.pub: warning: an RSA key of 1024 bits" in warning and "/nonexistent" in error, shown.stderr

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """User-data that is wrong: told before the boot, by piagent and by this host's cloud-init, and after it by the guest."""
 
+import concurrent.futures
+import gzip
 import json
 import os
+import random
 import subprocess
+import urllib.request
 
 import boot_sectors
 import pexpect
@@ -216,6 +220,40 @@ def test_run_refuses_errors_and_goes_on_after_warnings(user):
     file.write_text(SLIPS)
     done = user.call(*words, timeout=60)
     assert done.returncode == UNVERIFIED and "warning: line 2, column 1: runmcd: " in done.stderr, done.stderr
+
+
+def seed_of(user, name):
+    guest = Guest(user, name)
+    with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/{guest.key}/user-data", timeout=30) as answer:
+        return answer.read()
+
+
+# Random, of the kind that is not looked into; and what JSON would make six times as long.
+ANY_BYTES = {"small": gzip.compress(b"#cloud-config\nruncmd: [ls]\n"), "random": b"\x1f\x8b" + random.Random(1).randbytes((1 << 20) - 2),
+             "controls": b"#!/bin/sh\n" + b"\x01" * ((1 << 20) - 10)}
+
+
+@pytest.mark.parametrize("name", ANY_BYTES)
+def test_user_data_of_any_bytes_reaches_the_guest(user, name):
+    file = user.home / "user-data"
+    file.write_bytes(ANY_BYTES[name])
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(user.call, "run", "box", "--image", str(boot_sectors.deaf(user.home)), "--image-unverified", "--user-data", str(file), "-d",
+                          "--accel", "tcg", "--memory", "256M", timeout=120)
+        wait_for("it runs", lambda: run.done() or (user.call("status", "box").returncode == 0 and user.state("box") == "running"), 60)
+        assert not run.done(), run.result()
+        assert seed_of(user, "box") == ANY_BYTES[name]
+        user.do("kill", "box")
+        assert "user-data" not in run.result().stderr
+
+
+def test_user_data_that_the_api_cannot_take_is_refused(user):
+    user.do("ps", "-a")
+    disk = str(boot_sectors.deaf(user.home))
+    for request, words in (({"user_data_base64": "YQ"}, "not base64"), ({"user_data_base64": "", "user_data": ""}, "exclude each other"),
+                           ({"user_data_base64": ""}, "it is empty"), ({"user_data_base64": "I2Nsb3VkLWNvbmZpZwphOiBbCg=="}, "not YAML")):
+        status, answer = user.create("more", image=disk, image_unverified=True, **request)
+        assert status == 400 and words in answer["error"]["message"], answer
 
 
 def test_what_the_guest_finds_wrong_is_shown_and_kept(user):
