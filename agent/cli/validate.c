@@ -140,7 +140,9 @@ const struct cli_command cli_command_validate = {
     .details =
         "Shows each place that cloud-init would refuse, pass over or misread, and what to write there;\n"
         "'-' is the standard input. This host's cloud-init is asked too, where there is one. The exit\n"
-        "code is 2 where there are errors, which piagent run --user-data refuses as well.",
+        "code is 2 where there are errors, which piagent run --user-data refuses as well.\n"
+        "The keys 'user' (see --user), 'ssh_keys' (the host key) and a 'vendor_data' that is not enabled\n"
+        "are errors: cloud-init would take them in place of what piagent needs in the guest.",
     .example = "piagent validate user-data.yaml",
     .options = validate_table,
     .values_size = sizeof(struct validate_options),

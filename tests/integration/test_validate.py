@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import urllib.request
 
@@ -222,10 +223,24 @@ def test_run_refuses_errors_and_goes_on_after_warnings(user):
     assert done.returncode == UNVERIFIED and "warning: line 2, column 1: runmcd: " in done.stderr, done.stderr
 
 
-def seed_of(user, name):
+def seed_of(user, name, document="user-data"):
     guest = Guest(user, name)
-    with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/{guest.key}/user-data", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/{guest.key}/{document}", timeout=30) as answer:
         return answer.read()
+
+
+def test_what_the_guest_reports_of_user_data_has_no_values_of_it(user):
+    """The loop of the script in the vendor-data that words the reports, run on what schema and YAML reader say."""
+    user.boot("box", boot_sectors.deaf(user.home), user_data="#cloud-config\n{}\n")
+    _, archive = seed_of(user, "box", "vendor-data").decode().split("\n", 1)
+    script = next(part["content"] for part in json.loads(archive) if part["type"] == "text/x-shellscript")
+    loop = script[script.index("for text in"):script.index("    report =")]
+    quoted = [f"users.0.passwd: {problem}" for problem in PROBLEMS if problem[0] in "'[{"]
+    quoted += ["Failed loading yaml blob. Invalid format at line 2: \"found undefined alias 'hunter2'", "Failed loading yaml blob: expected ',' or ']', but got '<scalar>'"]
+    said = []
+    exec(loop + "    told.append(text)\n", {"said": quoted, "told": said, "re": re})
+    assert len(said) == len(quoted) <= 8 and not any("hunter2" in text for text in said), said
+    assert "users.0.passwd: it is too long" in said and said[-1] == quoted[-1], said
 
 
 # Random, of the kind that is not looked into; and what JSON would make six times as long.

@@ -98,6 +98,9 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\nuser: bob\n",
          "line 2, column 1: 'user' is piagent's to set: name the user with --user"},
         {"#cloud-config\nvendor_data: {enabled: false}\n", "'vendor_data' is piagent's to set"},
+        {"#cloud-config\nvendor_data: {enabled: \"off\", prefix: a}\n", "'vendor_data' is piagent's to set"},
+        {"#cloud-config\nvendor_data: {<<: {enabled: false}}\n", "'vendor_data' is piagent's to set"},
+        {"#cloud-config\nvendor_data: null\n", "'vendor_data' is piagent's to set"},
         {"#cloud-config\nssh_keys: {}\n", "'ssh_keys' is piagent's to set"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
@@ -123,6 +126,10 @@ static void what_only_looks_wrong_passes(void **state)
         "#cloud-config\nscript: |\n  if x; then\n  \ty\n  fi\n",
         "#cloud-config\n{\"a\": [1, {\"b\": null}]}\n",
         "#cloud-config\n{}\n",
+        "#cloud-config\nvendor_data: {enabled: true, prefix: [a]}\n",
+        "#cloud-config\nvendor_data: {enabled: \"On\"}\n",
+        "#cloud-config\nvendor_data: {}\n",
+        "#cloud-config\nusers: [{name: a, vendor_data: b}]\nx: {user: a, ssh_keys: b}\n",
         "#cloud-config\na: 'b\tc'\n\"d\te\": &x \"\tf\n\tg\"\nh: !!str '\t'\n",
         "#cloud-config\n# a\tb\na: b # c\td\ne: [f, # \t\n  g]\n",
         "#cloud-config\na: &x |\n  b\tc\n  \td\ne: !!str > # \t\n  f\t\n",
