@@ -96,7 +96,7 @@ void seed_tell(const struct seed_schema_run *run, const struct seed_place *place
 {
     char message[256];
     va_list args;
-    if (!run->findings)
+    if (!run->findings || !*run->steps) /* without steps, what was not looked at seems to be missing */
         return;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
