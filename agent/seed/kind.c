@@ -14,8 +14,9 @@
 /* How a marker's line has to be. */
 enum line_rule {
     LINE_FREE,   /* what follows the marker is part of the content */
-    LINE_LOOSE,  /* what follows counts for nothing */
-    LINE_STRICT, /* what follows breaks the content */
+    LINE_LOOSE,  /* a comment that follows is no harm */
+    LINE_BARE,   /* what follows gets into the content */
+    LINE_STRICT, /* what follows makes cloud-init ignore it all */
 };
 
 /* cloud-init takes the first that the text starts with, the longest first (handlers/__init__.py,
@@ -29,7 +30,7 @@ static const struct marker {
     {"#cloud-config-archive", SEED_ARCHIVE, LINE_LOOSE, false},
     {"#cloud-config-jsonp", SEED_JSON_PATCH, LINE_STRICT, false},
     {"## template: jinja", SEED_JINJA, LINE_STRICT, true},
-    {"#cloud-boothook", SEED_BOOTHOOK, LINE_STRICT, false},
+    {"#cloud-boothook", SEED_BOOTHOOK, LINE_BARE, false},
     {CONFIG_MARKER, SEED_CLOUD_CONFIG, LINE_LOOSE, false},
     {"#part-handler", SEED_PART_HANDLER, LINE_LOOSE, false},
     {"#include", SEED_INCLUDE, LINE_FREE, false},
@@ -138,12 +139,15 @@ static void behind_check(const struct marker *marker, const char *rest, size_t l
     if (marker->rule == LINE_FREE || is_blank(rest, length))
         return;
     snprintf(remedy, sizeof remedy, "make the first line exactly '%s'", marker->text);
-    if (marker->rule == LINE_STRICT)
-        seed_findings_addf(findings, SEED_ERROR, line, 1, NULL, remedy,
-                           "the first line is '%s', whose end cloud-init takes for content", line_text);
-    else if (length < 2 || !is_blank(rest, 1) || rest[1 + strspn(rest + 1, " \t")] != '#')
-        seed_findings_addf(findings, SEED_WARNING, line, 1, NULL, remedy, "the first line is '%s'",
-                           line_text);
+    size_t blanks = 0;
+    while (blanks < length && is_blank(rest + blanks, 1))
+        blanks++;
+    if (marker->rule == LINE_LOOSE && blanks && blanks < length && rest[blanks] == '#')
+        return;
+    bool ignored = marker->rule == LINE_STRICT;
+    seed_findings_addf(findings, ignored ? SEED_ERROR : SEED_WARNING, line, 1, NULL, remedy,
+                       "the first line is '%s'%s", line_text,
+                       ignored ? ", whose end makes cloud-init ignore it all" : "");
 }
 
 /* The kernel takes the program as it is written, a carriage return included. */

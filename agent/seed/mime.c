@@ -39,10 +39,10 @@ static const char *const types[] = {
 /* A message or a part of one. */
 struct part {
     const char *body, *end;
-    char type[64];     /* "text/plain" where none is given, as the email package has it; in small letters */
-    char boundary[80]; /* empty = none */
-    bool encoded;      /* in base64 or quoted-printable */
-    size_t headers;    /* how many there are */
+    char type[64];      /* "text/plain" where none is given, as the email package has it; in small letters */
+    char boundary[256]; /* empty = none */
+    bool encoded;       /* in base64 or quoted-printable */
+    size_t headers;     /* how many there are */
 };
 
 bool seed_is_mime(const char *data, size_t size)
@@ -102,7 +102,7 @@ static struct part part_read(const char *data, const char *end)
 {
     struct part part = {.type = "text/plain", .end = end};
     const char *at = data;
-    char value[512];
+    char value[1024];
     for (size_t name; at < end && (name = name_length(at, line_end(at, end))) > 0;) {
         const char *header = at;
         at = value_read(at + name + 1, end, value, sizeof value);
@@ -133,14 +133,6 @@ static bool type_known(const struct part *part)
            (part->encoded || seed_marker_find(part->body, (size_t)(part->end - part->body), &kind, NULL));
 }
 
-static size_t line_of(const char *data, const char *at)
-{
-    size_t line = 1;
-    for (; data < at; data++)
-        line += *data == '\n';
-    return line;
-}
-
 /* The next line that is the boundary, from at on; *last = it ends the message. NULL = none. */
 static const char *boundary_find(const char *at, const char *end, const char *boundary, bool *last)
 {
@@ -153,26 +145,20 @@ static const char *boundary_find(const char *at, const char *end, const char *bo
         const char *rest = at + 2 + length;
         *last = stop - rest >= 2 && !strncmp(rest, "--", 2);
         rest += *last ? 2 : 0;
-        rest += strspn(rest, " \t\r");
-        if (rest >= stop)
+        while (rest < stop && strchr(" \t\r", *rest))
+            rest++;
+        if (rest == stop)
             return at;
     }
     return NULL;
-}
-
-static void unknown_part(const char *data, const char *at, const struct part *part,
-                         struct seed_findings *findings)
-{
-    seed_findings_addf(findings, SEED_WARNING, line_of(data, at), 1, NULL,
-                       "give it a type like text/cloud-config or text/x-shellscript",
-                       "cloud-init passes over this part, whose type is %s", part->type);
 }
 
 /* How many parts are for cloud-init. A part handler may be for any type. */
 static size_t parts_count(const char *data, const struct part *message, struct seed_findings *findings)
 {
     bool last = false, handler = false;
-    size_t known = 0;
+    size_t known = 0, line = 1;
+    const char *counted = data; /* the lines up to here */
     const char *at = boundary_find(message->body, message->end, message->boundary, &last);
     while (at && !last) {
         const char *start = line_end(at, message->end);
@@ -182,8 +168,13 @@ static size_t parts_count(const char *data, const struct part *message, struct s
         handler = handler || !strcmp(part.type, "text/part-handler");
         if (handler || type_known(&part))
             known++;
-        else
-            unknown_part(data, start, &part, findings);
+        else {
+            for (; counted < start; counted++)
+                line += *counted == '\n';
+            seed_findings_addf(findings, SEED_WARNING, line, 1, NULL,
+                               "give it a type like text/cloud-config or text/x-shellscript",
+                               "cloud-init passes over this part, whose type is %s", part.type);
+        }
     }
     return known;
 }

@@ -324,13 +324,23 @@ static void first_lines_that_cloud_init_takes_are_no_errors(void **state)
     static const struct {
         const char *text, *words;
         size_t line;
+        enum seed_kind kind; /* SEED_CLOUD_CONFIG where none is given */
     } cases[] = {
-        {"#cloud-config # my notes\nhostname: a\n", NULL, 0},
-        {"#cloud-config\t# my notes\nhostname: a\n", NULL, 0},
-        {"#cloud-config yes\nhostname: a\n", "make the first line exactly '#cloud-config'", 1},
-        {"#cloud-configs\nhostname: a\n", "make the first line exactly '#cloud-config'", 1},
-        {" #cloud-config\nhostname: a\n", "should be the first line", 1},
-        {"\n\r\n#cloud-config\nhostname: a\n", "should be the first line", 3},
+        {"#cloud-config # my notes\nhostname: a\n", NULL, 0, 0},
+        {"#cloud-config\t# my notes\nhostname: a\n", NULL, 0, 0},
+        {"#cloud-config yes\nhostname: a\n", "make the first line exactly '#cloud-config'", 1, 0},
+        {"#cloud-configs\nhostname: a\n", "make the first line exactly '#cloud-config'", 1, 0},
+        {" #cloud-config\nhostname: a\n", "should be the first line", 1, 0},
+        {"\n\r\n#cloud-config\nhostname: a\n", "should be the first line", 3, 0},
+        {"#cloud-config-archive # parts\n- a\n", NULL, 0, SEED_ARCHIVE},
+        {"#part-handler # mine\n", NULL, 0, SEED_PART_HANDLER},
+        {"#cloud-boothook # early\n#!/bin/sh\n", "make the first line exactly '#cloud-boothook'", 1,
+         SEED_BOOTHOOK},
+        {"\n#cloud-boothook\n#!/bin/sh\n", "remove the empty line above '#cloud-boothook'", 2, SEED_BOOTHOOK},
+        {"\n\n#part-handler\n", "remove the empty line above '#part-handler'", 3, SEED_PART_HANDLER},
+        {"  #include http://a/\n", "remove the blanks before '#include http://a/'", 1, SEED_INCLUDE},
+        {"## template: jinja\n{# x #}\n#cloud-config\n", NULL, 0, SEED_JINJA},
+        {"## template: jinja\n\n  #cloud-config\n", NULL, 0, SEED_JINJA},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         static struct seed_findings findings;
@@ -338,7 +348,7 @@ static void first_lines_that_cloud_init_takes_are_no_errors(void **state)
         char all[512] = "";
         findings = (struct seed_findings){0};
         assert_int_equal(seed_user_data_findings(cases[i].text, strlen(cases[i].text), &kind, &findings), 0);
-        assert_int_equal(kind, SEED_CLOUD_CONFIG);
+        assert_int_equal(kind, cases[i].kind);
         if (findings.count)
             seed_finding_format(findings.items, all, sizeof all);
         if (findings.errors || findings.warnings != (cases[i].words != NULL) ||
