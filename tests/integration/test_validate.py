@@ -279,13 +279,14 @@ def test_what_the_guest_finds_wrong_is_shown_and_kept(user):
     guest = Guest(user, "box")
     for problem in [*problems, problems[0], "\x1b[2Jx"]:
         guest.report("user-data/check", "WARN", problem)
-    guest.report("modules-final", "SUCCESS")
-    wait_for("it is ready", lambda: user.status("box")["state"] == "ready", 30)
-    machine = user.status("box")
-    assert machine["user_data_problems"] == [*problems, "?[2Jx"] and machine["cloud_init"] == "degraded", machine
-    assert not machine["failed_modules"]
+    wait_for("they are heard", lambda: len(user.status("box")["user_data_problems"]) >= 3, 30)
+    assert user.status("box")["user_data_problems"] == [*problems, "?[2Jx"]
     assert f"the guest's cloud-init says of its user-data: {problems[0]}" in [e["text"] for e in user.events("box") if e["kind"] == "note"]
     assert problems[1] in user.do("status", "box")
     for i in range(20):
         guest.report("user-data/check", "WARN", f"problem {i}")
-    wait_for("they are heard", lambda: len(user.status("box")["user_data_problems"]) == 8, 30)
+    guest.report("modules-final", "SUCCESS")
+    wait_for("it is ready", lambda: user.status("box")["state"] == "ready", 30)
+    machine = user.status("box")
+    assert len(machine["user_data_problems"]) == 8 and machine["cloud_init"] == "degraded", machine
+    assert not machine["failed_modules"]
