@@ -13,6 +13,7 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_QUERY_KVM] = "query-kvm",
     [QMP_SYSTEM_POWERDOWN] = "system_powerdown",
     [QMP_SYSTEM_RESET] = "system_reset",
+    [QMP_SYSTEM_WAKEUP] = "system_wakeup",
     [QMP_STOP] = "stop",
     [QMP_CONT] = "cont",
     [QMP_QUIT] = "quit",
@@ -101,6 +102,7 @@ int qmp_status_decode(const json_t *data, struct qmp_status *ret)
     for (size_t i = QMP_RUN_OTHER + 1; i < ARRAY_SIZE(run_states); i++)
         if (strcmp(run_states[i], status.name) == 0)
             status.state = (enum qmp_run_state)i;
+    status.running = status.running && status.state != QMP_RUN_SUSPENDED;
     *ret = status;
     return 0;
 }
@@ -142,7 +144,13 @@ static const struct member cause_members[] = {
     {0},
 };
 
-static const struct member panicked_members[] = {
+static const struct member action_members[] = {
+    TEXT(qmp_event_info, action, "action"),
+    {0},
+};
+
+static const struct member memory_failure_members[] = {
+    TEXT(qmp_event_info, recipient, "recipient"),
     TEXT(qmp_event_info, action, "action"),
     {0},
 };
@@ -175,7 +183,13 @@ static const struct {
     {"STOP", QMP_EVENT_STOP, no_members},
     {"RESUME", QMP_EVENT_RESUME, no_members},
     {"POWERDOWN", QMP_EVENT_POWERDOWN, no_members},
-    {"GUEST_PANICKED", QMP_EVENT_GUEST_PANICKED, panicked_members},
+    {"SUSPEND", QMP_EVENT_SUSPEND, no_members},
+    {"SUSPEND_DISK", QMP_EVENT_SUSPEND_DISK, no_members},
+    {"WAKEUP", QMP_EVENT_WAKEUP, no_members},
+    {"WATCHDOG", QMP_EVENT_WATCHDOG, action_members},
+    {"GUEST_PANICKED", QMP_EVENT_GUEST_PANICKED, action_members},
+    {"GUEST_CRASHLOADED", QMP_EVENT_GUEST_CRASHLOADED, action_members},
+    {"MEMORY_FAILURE", QMP_EVENT_MEMORY_FAILURE, memory_failure_members},
     {"BLOCK_IO_ERROR", QMP_EVENT_BLOCK_IO_ERROR, io_error_members},
     {"BLOCK_IMAGE_CORRUPTED", QMP_EVENT_BLOCK_IMAGE_CORRUPTED, corrupted_members},
 };

@@ -21,9 +21,10 @@ enum qmp_command {
     QMP_QUERY_KVM,        /* reply: qmp_kvm_decode() */
     QMP_SYSTEM_POWERDOWN, /* presses the power button; lost where the guest does not listen yet */
     QMP_SYSTEM_RESET,     /* the machine's reset; RESET follows */
+    QMP_SYSTEM_WAKEUP,    /* wakes a suspended guest, refused in every other state; WAKEUP follows */
     QMP_STOP,             /* pauses; STOP follows */
-    QMP_CONT,             /* runs, also from prelaunch; RESUME follows */
-    QMP_QUIT,             /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
+    QMP_CONT, /* runs, also from prelaunch; RESUME follows. Not while suspended: answered, without effect */
+    QMP_QUIT, /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
     QMP_COMMANDS
 };
 
@@ -53,7 +54,7 @@ enum qmp_run_state {
 };
 
 struct qmp_status {
-    bool running; /* the virtual CPUs run */
+    bool running; /* the virtual CPUs run; never while suspended, whatever a QEMU says of that */
     enum qmp_run_state state;
     char name[32]; /* as QEMU calls the state: "prelaunch" */
 };
@@ -78,7 +79,13 @@ enum qmp_event_kind {
     QMP_EVENT_STOP,
     QMP_EVENT_RESUME,
     QMP_EVENT_POWERDOWN,
+    QMP_EVENT_SUSPEND,      /* the guest is in ACPI S3 */
+    QMP_EVENT_SUSPEND_DISK, /* in S4: QEMU shuts down */
+    QMP_EVENT_WAKEUP,
+    QMP_EVENT_WATCHDOG,
     QMP_EVENT_GUEST_PANICKED,
+    QMP_EVENT_GUEST_CRASHLOADED, /* it panicked, and its crash kernel takes over */
+    QMP_EVENT_MEMORY_FAILURE,
     QMP_EVENT_BLOCK_IO_ERROR,
     QMP_EVENT_BLOCK_IMAGE_CORRUPTED,
 };
@@ -92,11 +99,13 @@ struct qmp_event_info {
     bool fatal;       /* BLOCK_IMAGE_CORRUPTED: the image is not usable any more */
     char reason[128]; /* SHUTDOWN, RESET: a ShutdownCause ("guest-shutdown", "host-qmp-quit"); BLOCK_IO_ERROR:
                          for people */
-    char action[32];  /* GUEST_PANICKED: pause, poweroff, run; BLOCK_IO_ERROR: ignore, report, stop */
-    char operation[8]; /* BLOCK_IO_ERROR: read, write */
-    char device[128];  /* BLOCK_*: the -drive's id; "" where -blockdev made it */
-    char node[128];    /* BLOCK_*: the node's name */
-    char message[256]; /* BLOCK_IMAGE_CORRUPTED: for people */
+    char action[32];  /* GUEST_*: pause, poweroff, run; BLOCK_IO_ERROR: ignore, report, stop; WATCHDOG: reset,
+                         pause ...; MEMORY_FAILURE: ignore, inject, fatal, reset */
+    char recipient[16]; /* MEMORY_FAILURE: hypervisor, guest */
+    char operation[8];  /* BLOCK_IO_ERROR: read, write */
+    char device[128];   /* BLOCK_*: the -drive's id; "" where -blockdev made it */
+    char node[128];     /* BLOCK_*: the node's name */
+    char message[256];  /* BLOCK_IMAGE_CORRUPTED: for people */
 };
 int qmp_event_decode(const struct qmp_event *event, struct qmp_event_info *ret);
 

@@ -143,7 +143,8 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_RESUME] = {.method = "POST",
                     .path = PATH "/resume",
                     .id = "resume",
-                    .summary = "Lets a paused guest go on; answered when QEMU has done it",
+                    .summary =
+                        "Lets a paused guest go on, or wakes a suspended one; answered when QEMU has done it",
                     .request = &empty,
                     .status = 200,
                     .reply = &instance},

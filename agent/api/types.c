@@ -62,7 +62,7 @@ const struct pi_field api_create_fields[] = {
 const struct pi_field api_instance_fields[] = {
     STRING(api_instance, name, .required = true),
     STRING(api_instance, state, .required = true,
-           .help = "created, starting, running, ready, paused, stopping, stopped, failed or lost"),
+           .help = "created, starting, running, ready, paused, suspended, stopping, stopped, failed or lost"),
     STRING(
         api_instance, reason,
         .help =

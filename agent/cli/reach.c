@@ -37,8 +37,8 @@
 
 static int check_state(const char *name, const char *state, struct pi_error *err)
 {
-    if (!strcmp(state, "paused"))
-        return pi_refuse(err, PI_CONFLICT, "%s is paused: piagent resume %s", name, name);
+    if (!strcmp(state, "paused") || !strcmp(state, "suspended"))
+        return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s", name, state, name);
     if (cli_state_is_over(state) || !strcmp(state, "stopping"))
         return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name, state, name);
     return 0;

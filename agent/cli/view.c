@@ -34,8 +34,8 @@ bool cli_view_is_up(const struct cli_view *view)
 static void describe(struct cli_view *view)
 {
     static const char *const doing[][2] = {
-        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware"},
-        {"ready", "ready"},       {"paused", "paused"},          {"stopping", "stopping"},
+        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware"},  {"ready", "ready"},
+        {"paused", "paused"},     {"suspended", "suspended"},    {"stopping", "stopping"},
     };
     COPY(view->doing, view->state);
     for (size_t i = 0; i < PI_ARRAY_SIZE(doing); i++)

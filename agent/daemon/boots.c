@@ -81,7 +81,8 @@ void boots_note(struct instance *instance, const struct api_event *event)
         *boot = (struct vm_boot){.counts = true, .began_ms = event->monotonic_ms};
         instance->boot_event = event->seq;
     } else if (event->kind == API_EVENT_STATE && name) {
-        boot->counts = boot->counts && strcmp(name, vm_state_names[VM_PAUSED]) != 0;
+        boot->counts = boot->counts && strcmp(name, vm_state_names[VM_PAUSED]) != 0 &&
+                       strcmp(name, vm_state_names[VM_SUSPENDED]) != 0;
         if (!strcmp(name, vm_state_names[VM_STARTING]))
             instance->boot_event = 0;
     }

@@ -110,15 +110,16 @@ static bool runs(const struct instance *instance)
 }
 
 /* A second is what a guest's own timekeeping mends, and less than what a person would notice. */
-void instance_note_pause(struct instance *instance, bool was_paused)
+void instance_note_pause(struct instance *instance, bool stood_still)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
-    if (instance->record.state == VM_PAUSED)
+    bool stands_still = vm_state_stands_still((enum vm_state)instance->record.state);
+    if (stands_still && !stood_still)
         instance->paused_ms = now;
-    else if (was_paused && runs(instance) &&
+    else if (stood_still && runs(instance) &&
              (!instance->paused_ms || now - instance->paused_ms > TOLERANCE_MS))
         instance_check_clock(instance, instance->paused_ms ? now - instance->paused_ms : 0);
-    if (instance->record.state != VM_PAUSED)
+    if (!stands_still)
         instance->paused_ms = 0;
 }
 

@@ -347,7 +347,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     uint64_t now = pi_realtime_ms();
     if (record->state == VM_STARTING)
         record->started_ms = now, record->ready_ms = record->stopped_ms = 0, record->step_ms = 0;
-    else if (record->state == VM_READY && before != VM_PAUSED)
+    else if (record->state == VM_READY && !vm_state_stands_still(before))
         record->ready_ms = now;
     else if (!vm_state_is_live((enum vm_state)record->state))
         record->stopped_ms = now;
@@ -359,7 +359,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
               record->reason);
     agent_tell_status(instance->agent);
-    instance_note_pause(instance, before == VM_PAUSED);
+    instance_note_pause(instance, vm_state_stands_still(before));
 }
 
 /* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
@@ -378,6 +378,8 @@ static void act(struct instance *instance, unsigned actions)
         instance_save(instance);
     if (actions & VM_DO_CONT)
         instance_ask_cont(instance);
+    if (actions & VM_DO_WAKE)
+        command(instance, QMP_SYSTEM_WAKEUP);
     if (actions & VM_DO_POWERDOWN)
         press_power_button(instance);
     if (actions & VM_DO_QUIT)

@@ -240,7 +240,7 @@ void instance_connect_guest_agent(struct instance *instance);
  * unknown. */
 void instance_check_clock(struct instance *instance, uint64_t stood_ms);
 /* After each change of state. */
-void instance_note_pause(struct instance *instance, bool was_paused);
+void instance_note_pause(struct instance *instance, bool stood_still);
 
 /* journal.c */
 int journal_open(struct instance *instance, struct pi_error *err);

@@ -225,9 +225,25 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
         break;
-    default:
-        if (status->state != QMP_RUN_PAUSED)
-            instance_set_reason(instance, "it stands still: QEMU says %s", status->name);
+    case QMP_RUN_SUSPENDED:
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SUSPENDED});
+        break;
+    case QMP_RUN_PAUSED:
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+        break;
+    case QMP_RUN_RUNNING: /* it goes on already: its RESUME says so */
+        break;
+    case QMP_RUN_PRELAUNCH: /* after a reset of a guest that stood still */
+    case QMP_RUN_WATCHDOG:  /* the guest's watchdog expired: QEMU resets it, unless it is told to pause */
+    case QMP_RUN_COLO:      /* the rest: of debuggers and migrations, which piagent has not asked for */
+    case QMP_RUN_DEBUG:
+    case QMP_RUN_FINISH_MIGRATE:
+    case QMP_RUN_INMIGRATE:
+    case QMP_RUN_POSTMIGRATE:
+    case QMP_RUN_RESTORE_VM:
+    case QMP_RUN_SAVE_VM:
+    case QMP_RUN_OTHER:
+        instance_set_reason(instance, "it stands still: QEMU says %s", status->name);
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
         break;
     }
@@ -287,7 +303,7 @@ static void on_reset(struct instance *instance, bool guest)
     if (last && now - last < ONE_RESET_MS)
         return;
     instance_forget_boot(instance);
-    if (instance->record.state != VM_PAUSED)
+    if (!vm_state_stands_still((enum vm_state)instance->record.state))
         instance->record.reason[0] = '\0';
     journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
@@ -308,6 +324,13 @@ static void on_shutdown(struct instance *instance, const struct qmp_event_info *
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
 }
 
+/* QEMU has more events (QMP reference manual of QEMU 7.2 to 10.0). They are passed over:
+ *  - of devices and jobs that piagent does not use: BALLOON_*, BLOCK_JOB_*, BLOCK_EXPORT_*, COLO_*, DEVICE_*,
+ *    DUMP_COMPLETED, FAILOVER_*, JOB_*, MEM_*, MEMORY_DEVICE_*, MIGRATION*, PR_MANAGER_*, QUORUM_*, SPICE_*,
+ *    UNPLUG_PRIMARY, VFIO_*, VFU_*, VNC_*, XEN_*, NETDEV_*;
+ *  - that a guest makes as often as it likes, and that change nothing here: RTC_CHANGE,
+ * NIC_RX_FILTER_CHANGED, VSERPORT_CHANGE, ACPI_DEVICE_OST, BLOCK_WRITE_THRESHOLD, CPU_POLARIZATION_CHANGE;
+ *  - GUEST_PVSHUTDOWN, which SHUTDOWN follows. */
 static void act_on(struct instance *instance, const struct qmp_event_info *info)
 {
     switch (info->kind) {
@@ -320,11 +343,28 @@ static void act_on(struct instance *instance, const struct qmp_event_info *info)
     case QMP_EVENT_STOP:
         qmp_link_execute(instance->qmp, QMP_QUERY_STATUS, INSTANCE_QMP_MS, on_stop_status, instance);
         break;
+    case QMP_EVENT_SUSPEND:
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SUSPENDED});
+        break;
+    case QMP_EVENT_SUSPEND_DISK: /* SHUTDOWN follows */
+        journal_note(instance, "the guest hibernates: its next start goes on from there");
+        break;
     case QMP_EVENT_RESUME:
+    case QMP_EVENT_WAKEUP:
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+        break;
+    case QMP_EVENT_WATCHDOG: /* RESET or STOP follows, as the action says */
+        journal_note(instance, "the guest's watchdog expired: %s", info->action);
+        break;
+    case QMP_EVENT_GUEST_CRASHLOADED: /* the crash kernel writes a dump, and reboots as a rule */
+        journal_note(instance, "the guest's kernel crashed, and its crash kernel takes over");
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
         break;
     case QMP_EVENT_GUEST_PANICKED:
         on_panicked(instance);
+        break;
+    case QMP_EVENT_MEMORY_FAILURE:
+        journal_note(instance, "the host's memory failed under the %s: %s", info->recipient, info->action);
         break;
     case QMP_EVENT_BLOCK_IO_ERROR:
         on_disk_error(instance, info);
@@ -332,7 +372,8 @@ static void act_on(struct instance *instance, const struct qmp_event_info *info)
     case QMP_EVENT_BLOCK_IMAGE_CORRUPTED:
         on_corrupted(instance, info);
         break;
-    default:
+    case QMP_EVENT_POWERDOWN: /* that the button was pressed, which piagent did */
+    case QMP_EVENT_OTHER:
         break;
     }
 }

@@ -265,7 +265,7 @@ static bool runs(const struct instance *instance)
 static void reset(struct instance *instance, struct api_call *call)
 {
     ask_qemu(instance, call, QMP_SYSTEM_RESET, VM_EVENT_RESET, "reset",
-             runs(instance) || instance->record.state == VM_PAUSED);
+             runs(instance) || vm_state_stands_still((enum vm_state)instance->record.state));
 }
 
 static void pause_(struct instance *instance, struct api_call *call)
@@ -275,7 +275,9 @@ static void pause_(struct instance *instance, struct api_call *call)
 
 static void resume(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_CONT, VM_EVENT_CONTINUED, "resumed", instance->record.state == VM_PAUSED);
+    bool sleeps = instance->record.state == VM_SUSPENDED;
+    ask_qemu(instance, call, sleeps ? QMP_SYSTEM_WAKEUP : QMP_CONT, VM_EVENT_CONTINUED, "resumed",
+             sleeps || instance->record.state == VM_PAUSED);
 }
 
 static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)

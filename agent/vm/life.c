@@ -4,9 +4,10 @@
 #include <stddef.h>
 
 const char *const vm_state_names[] = {
-    [VM_CREATED] = "created", [VM_STARTING] = "starting", [VM_RUNNING] = "running", [VM_READY] = "ready",
-    [VM_PAUSED] = "paused",   [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped", [VM_FAILED] = "failed",
-    [VM_LOST] = "lost",       [VM_STATES] = NULL,
+    [VM_CREATED] = "created",   [VM_STARTING] = "starting", [VM_RUNNING] = "running",
+    [VM_READY] = "ready",       [VM_PAUSED] = "paused",     [VM_SUSPENDED] = "suspended",
+    [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped",   [VM_FAILED] = "failed",
+    [VM_LOST] = "lost",         [VM_STATES] = NULL,
 };
 
 const char *const vm_rung_names[] = {"none", "powerdown", "quit", "term", "kill", NULL};
@@ -28,11 +29,17 @@ bool vm_state_is_live(enum vm_state state)
     case VM_RUNNING:
     case VM_READY:
     case VM_PAUSED:
+    case VM_SUSPENDED:
     case VM_STOPPING:
         return true;
     default:
         return false;
     }
+}
+
+bool vm_state_stands_still(enum vm_state state)
+{
+    return state == VM_PAUSED || state == VM_SUSPENDED;
 }
 
 /* Killed because the accelerator runs no guest: only the exit, and requests to stop, count any more. */
@@ -69,20 +76,39 @@ static unsigned on_launched(const struct vm_life *life)
 
 static unsigned on_continued(struct vm_life *life)
 {
-    if (is_condemned(life) || (life->state != VM_STARTING && life->state != VM_PAUSED))
+    if (is_condemned(life) || (life->state != VM_STARTING && !vm_state_stands_still(life->state)))
         return 0;
     life->state = life->was_ready ? VM_READY : VM_RUNNING;
     life->was_ready = false;
     return VM_DO_SAVE;
 }
 
+static bool runs(const struct vm_life *life)
+{
+    return life->state == VM_RUNNING || life->state == VM_READY;
+}
+
+static unsigned stand_still(struct vm_life *life, enum vm_state how)
+{
+    if (life->state == how || (!runs(life) && !vm_state_stands_still(life->state)))
+        return 0;
+    if (runs(life))
+        life->was_ready = life->state == VM_READY;
+    life->state = how;
+    return VM_DO_SAVE;
+}
+
 static unsigned on_stopped(struct vm_life *life)
 {
-    if (life->state != VM_RUNNING && life->state != VM_READY)
-        return 0;
-    life->was_ready = life->state == VM_READY;
-    life->state = VM_PAUSED;
-    return VM_DO_SAVE;
+    return stand_still(life, VM_PAUSED);
+}
+
+static unsigned on_suspended(struct vm_life *life)
+{
+    /* A guest may suspend itself when its power button is pressed, and hears it only while it is awake. */
+    if (life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN)
+        return VM_DO_WAKE;
+    return stand_still(life, VM_SUSPENDED);
 }
 
 static unsigned on_launch_failed(struct vm_life *life)
@@ -119,9 +145,9 @@ static unsigned on_guest_done(struct vm_life *life, bool success)
 {
     if (life->state == VM_RUNNING && success)
         life->state = VM_READY;
-    else if (life->state == VM_PAUSED && success)
+    else if (vm_state_stands_still(life->state) && success)
         life->was_ready = true;
-    else if (life->state != VM_RUNNING && life->state != VM_READY && life->state != VM_PAUSED)
+    else if (!runs(life) && !vm_state_stands_still(life->state))
         return 0;
     return VM_DO_SAVE;
 }
@@ -131,11 +157,21 @@ static unsigned not_ready(struct vm_life *life)
 {
     if (life->state == VM_READY)
         life->state = VM_RUNNING;
-    else if (life->state == VM_PAUSED)
+    else if (vm_state_stands_still(life->state))
         life->was_ready = false;
     else if (life->state != VM_RUNNING)
         return 0;
     return VM_DO_SAVE;
+}
+
+/* QEMU does not let a guest go on by itself that it reset while it was suspended. */
+static unsigned on_reset(struct vm_life *life)
+{
+    bool slept = life->state == VM_SUSPENDED;
+    unsigned actions = not_ready(life);
+    if (slept)
+        life->state = VM_PAUSED;
+    return actions | (slept ? VM_DO_CONT : 0);
 }
 
 static unsigned on_shutdown(struct vm_life *life, bool guest)
@@ -225,6 +261,8 @@ static unsigned on_powerdown(struct vm_life *life)
         return enter_rung(life, VM_RUNG_POWERDOWN);
     case VM_PAUSED:
         return VM_DO_CONT | enter_rung(life, VM_RUNG_POWERDOWN);
+    case VM_SUSPENDED:
+        return VM_DO_WAKE | enter_rung(life, VM_RUNG_POWERDOWN);
     case VM_STOPPING:
         return 0;
     default:
@@ -276,7 +314,10 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
         return on_guest_done(life, event->success);
     case VM_EVENT_STOPPED:
         return on_stopped(life);
+    case VM_EVENT_SUSPENDED:
+        return on_suspended(life);
     case VM_EVENT_RESET:
+        return on_reset(life);
     case VM_EVENT_PANICKED:
         return not_ready(life);
     case VM_EVENT_SHUTDOWN:

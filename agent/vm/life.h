@@ -4,8 +4,8 @@
  * feeds it requests, QMP events, process exits and timers, carries out the actions in the order of their
  * bits, and writes the record where asked.
  *
- * created -> starting -> running -> ready -> stopping -> stopped, with paused, failed (did not start) and
- * lost (its QEMU is gone without a word) beside them.
+ * created -> starting -> running -> ready -> stopping -> stopped, with paused, suspended, failed (did not
+ * start) and lost (its QEMU is gone without a word) beside them.
  */
 #ifndef PIAGENT_VM_LIFE_H
 #define PIAGENT_VM_LIFE_H
@@ -14,11 +14,12 @@
 #include <stdint.h>
 
 enum vm_state {
-    VM_CREATED,  /* being prepared: image, disk, keys */
-    VM_STARTING, /* QEMU is being started, up to the answer to cont */
-    VM_RUNNING,  /* the guest boots, or runs without having reported ready */
-    VM_READY,    /* cloud-init's modules-final finished */
-    VM_PAUSED,   /* stopped vCPUs: by request, or by QEMU (reason) */
+    VM_CREATED,   /* being prepared: image, disk, keys */
+    VM_STARTING,  /* QEMU is being started, up to the answer to cont */
+    VM_RUNNING,   /* the guest boots, or runs without having reported ready */
+    VM_READY,     /* cloud-init's modules-final finished */
+    VM_PAUSED,    /* stopped vCPUs: by request, or by QEMU (reason) */
+    VM_SUSPENDED, /* the guest has put itself to sleep (ACPI S3): it waits to be woken */
     VM_STOPPING,
     VM_STOPPED,
     VM_FAILED, /* QEMU could not be started, or the accelerator asked for runs no guest */
@@ -34,13 +35,14 @@ extern const char *const vm_rung_names[];
 enum vm_event_type {
     VM_EVENT_START,         /* request: everything is in place, start QEMU */
     VM_EVENT_LAUNCHED,      /* QEMU runs (stopped vCPUs), QMP has negotiated and its uuid is proven */
-    VM_EVENT_CONTINUED,     /* cont was answered, or a RESUME event */
+    VM_EVENT_CONTINUED,     /* cont or system_wakeup was answered, or a RESUME or WAKEUP event */
     VM_EVENT_LAUNCH_FAILED, /* it could not be started at all */
     VM_EVENT_UNUSABLE,      /* QEMU runs, but its monitor fails while it starts, or it refuses cont */
     VM_EVENT_FOUND,         /* a new agent has found QEMU's process, and not heard its monitor yet */
     VM_EVENT_ADOPTED,    /* a new agent has taken over a running QEMU; .running tells whether its vCPUs run */
     VM_EVENT_GUEST_DONE, /* modules-final finished; .success */
     VM_EVENT_STOPPED,    /* stop was answered, or a STOP event: vCPUs were stopped */
+    VM_EVENT_SUSPENDED,  /* SUSPEND event, or query-status says so */
     VM_EVENT_RESET,      /* system_reset was answered, or a RESET event: the guest boots anew */
     VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it, else QEMU was told to end */
     VM_EVENT_PANICKED,   /* GUEST_PANICKED: QEMU and its vCPUs go on, the guest is not ready any more */
@@ -66,7 +68,7 @@ struct vm_event {
 struct vm_life {
     enum vm_state state;
     enum vm_rung rung;      /* of the stop under way, or the one that ended the last run */
-    bool was_ready;         /* PAUSED: it was ready before */
+    bool was_ready;         /* PAUSED, SUSPENDED: it was ready before */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the last stop was the guest's own poweroff */
     bool cut_off;           /* someone else than piagent told QEMU to end while its guest ran */
@@ -81,15 +83,16 @@ enum vm_action {
     VM_DO_DISTRUST_KVM = 1 << 2, /* remember for this boot of the host that KVM runs no guest here */
     VM_DO_LAUNCH = 1 << 3,       /* start QEMU (under TCG where life.fell_back) */
     VM_DO_CONT = 1 << 4,         /* send cont */
-    VM_DO_POWERDOWN = 1 << 5,    /* send system_powerdown */
-    VM_DO_QUIT = 1 << 6,         /* send quit; without QMP yet: nothing, LAUNCHED brings it again */
-    VM_DO_TERM = 1 << 7,         /* SIGTERM */
-    VM_DO_KILL = 1 << 8,         /* SIGKILL */
-    VM_DO_ARM_RESEND = 1 << 9,   /* VM_EVENT_RESEND after the resend interval */
-    VM_DO_ARM_RUNG = 1 << 10,    /* VM_EVENT_RUNG_EXPIRED after the rung's time */
-    VM_DO_WATCH_SIGN = 1 << 11,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
-    VM_DO_SAVE = 1 << 12,        /* write the record */
-    VM_DO_REFUSE = 1 << 13,      /* the request does not fit the state: tell who asked */
+    VM_DO_WAKE = 1 << 5,         /* send system_wakeup */
+    VM_DO_POWERDOWN = 1 << 6,    /* send system_powerdown */
+    VM_DO_QUIT = 1 << 7,         /* send quit; without QMP yet: nothing, LAUNCHED brings it again */
+    VM_DO_TERM = 1 << 8,         /* SIGTERM */
+    VM_DO_KILL = 1 << 9,         /* SIGKILL */
+    VM_DO_ARM_RESEND = 1 << 10,  /* VM_EVENT_RESEND after the resend interval */
+    VM_DO_ARM_RUNG = 1 << 11,    /* VM_EVENT_RUNG_EXPIRED after the rung's time */
+    VM_DO_WATCH_SIGN = 1 << 12,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
+    VM_DO_SAVE = 1 << 13,        /* write the record */
+    VM_DO_REFUSE = 1 << 14,      /* the request does not fit the state: tell who asked */
 };
 
 /* Returns the actions (a set of enum vm_action) and updates *life. */
@@ -101,5 +104,8 @@ bool vm_life_boots(const struct vm_life *life);
 
 /* Whether a QEMU process belongs to the state. */
 bool vm_state_is_live(enum vm_state state);
+
+/* Whether its guest stands still, and goes on as what it was: paused or suspended. */
+bool vm_state_stands_still(enum vm_state state);
 
 #endif

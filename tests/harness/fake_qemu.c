@@ -18,6 +18,7 @@
  *   ignore=WHEN    the command is answered, and not done
  *   exit=WHEN      it ends as from a crash, with exit code 1
  *   print=WHEN     the guest prints without end
+ *   suspend=WHEN   the guest suspends itself
  *   events=WHEN    harmless events without end; resets=WHEN: of a guest that resets itself
  *   garbage=WHEN   lines without end that are no JSON; deep=WHEN: that are nested deeply
  *   line=WHEN      one line without end
@@ -133,6 +134,12 @@ static const struct {
     {"deep", TEN(TEN("[[[[[")) "\r\n"},
 };
 
+static void suspend(void)
+{
+    snprintf(status, sizeof status, "suspended");
+    event("SUSPEND", NULL);
+}
+
 static void apply(const char *what)
 {
     for (size_t i = 0; i < ARRAY_SIZE(floods); i++)
@@ -144,6 +151,8 @@ static void apply(const char *what)
         hang_up(&monitor);
     else if (!strcmp(what, "exit"))
         end(1);
+    else if (!strcmp(what, "suspend"))
+        suspend();
     else if (!strcmp(what, "print"))
         console.endless = "All work and no play makes Jack a dull boy.\r\n";
 }
@@ -214,6 +223,8 @@ static void read_rules(void)
 
 static void cont(void)
 {
+    if (!strcmp(status, "suspended"))
+        return;
     snprintf(status, sizeof status, "running");
     event("RESUME", NULL);
     if (!greeted)
@@ -231,6 +242,8 @@ static void stop(void)
 static void powerdown(void)
 {
     event("POWERDOWN", NULL);
+    if (!strcmp(status, "suspended"))
+        return;
     event("SHUTDOWN", "{\"guest\":true,\"reason\":\"guest-shutdown\"}");
     event("STOP", NULL);
     snprintf(status, sizeof status, "shutdown");
@@ -239,6 +252,16 @@ static void powerdown(void)
 static void reset(void)
 {
     event("RESET", "{\"guest\":false,\"reason\":\"host-qmp-system-reset\"}");
+    if (strcmp(status, "running") != 0)
+        snprintf(status, sizeof status, "prelaunch");
+}
+
+static void wakeup(void)
+{
+    if (strcmp(status, "suspended") != 0)
+        return;
+    snprintf(status, sizeof status, "running");
+    event("WAKEUP", NULL);
 }
 
 static void nothing(void)
@@ -257,6 +280,7 @@ static const struct {
     {"stop", stop},
     {"system_powerdown", powerdown},
     {"system_reset", reset},
+    {"system_wakeup", wakeup},
 };
 
 /* The string that is the member's value, as it stands in the line. */

@@ -16,7 +16,7 @@ PIAGENT = os.environ["PIAGENT_BINARY"]
 SOURCE = os.environ["PIAGENT_SOURCE"]
 
 FAILED, USAGE, NOT_FOUND, CONFLICT, UNVERIFIED, HOST, NETWORK, GUEST, TIMEOUT, AGENT = range(1, 11)
-LIVE = ("starting", "running", "ready", "paused", "stopping")
+LIVE = ("starting", "running", "ready", "paused", "suspended", "stopping")
 
 
 def guest_image(arch, suite="trixie"):

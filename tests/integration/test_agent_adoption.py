@@ -173,6 +173,8 @@ MEANWHILE = {
     "broken-ready": ("internal-error", "ready", "tcg", "paused", "tcg failed under the guest (internal-error)"),
     "broken-at-last": ("internal-error", "stopping", "tcg", "note", "the guest cannot go on and power off: tcg failed"),
     "no-kvm": ("internal-error", "running", "kvm", "starting", ""),
+    "slept": ("suspended", "ready", "tcg", "suspended", ""),
+    "woke": ("running", "suspended", "tcg", "running", ""),
     "watched": ("watchdog", "running", "tcg", "paused", "it stands still: QEMU says watchdog"),
 }
 

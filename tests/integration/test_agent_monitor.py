@@ -5,7 +5,9 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import FAILED, TIMEOUT, User, fake_qemu, is_running, wait_for
+from piagent import CONFLICT, FAILED, TIMEOUT, User, fake_qemu, is_running, wait_for
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end
 
 
 @pytest.fixture
@@ -146,3 +148,54 @@ def test_a_monitor_that_is_lost_for_good_is_shown_and_the_machine_can_be_stopped
     user.do("kill", "pi", "--step-timeout", "1s")
     assert user.status("pi")["stopped_by"] == "term"
     assert "QEMU's monitor is not there now: quit waits for it" in user.texts("pi")
+
+
+def suspend(user, name):
+    user.tell_fake(name, "suspend=SIGUSR1")
+    return user.wait_state(name, "suspended", 10)
+
+
+def states(user, name):
+    return [event["state"] for event in user.events(name) if event["kind"] == "state"]
+
+
+def test_a_guest_that_suspends_itself_is_shown_so_and_resume_wakes_it(user):
+    pid = boot(user, "pi")["pid"]
+    boot_to_the_end(Guest(user, "pi"))
+    user.wait_state("pi", "ready")
+    suspend(user, "pi")
+    assert "suspended" in user.do("ps")
+    assert "pi is suspended: piagent resume pi" in user.refused(CONFLICT, "ssh", "pi")
+    assert "it cannot be paused now" in user.refused(CONFLICT, "pause", "pi")
+    user.kill_agent()
+    user.do("ps")
+    wait_for("it is taken over", lambda: any(text.endswith("is suspended") for text in user.texts("pi")), 20)
+    user.do("resume", "pi")
+    machine = user.wait_state("pi", "ready", 10)
+    assert machine["pid"] == pid and states(user, "pi")[-3:] == ["ready", "suspended", "ready"], states(user, "pi")
+
+
+def test_a_suspended_guest_is_woken_for_its_powerdown_and_boots_anew_after_a_reset(user):
+    user.boot_all(["off", "again", "killed"], boot_sectors.deaf(user.home))
+    for name in ("off", "again", "killed"):
+        suspend(user, name)
+    user.do("powerdown", "off")
+    assert user.status("off")["stopped_by"] == "powerdown"
+    user.do("reset", "again")
+    user.wait_state("again", "running", 10)
+    assert [event["text"] for event in user.events("again") if event["kind"] == "boot"] == ["started", "reset"]
+    user.do("kill", "killed")
+    assert user.status("killed")["stopped_by"] == "quit"
+
+
+def test_what_else_qemu_tells_of_its_guest_and_host_is_noted(user):
+    boot(user, "pi")
+    boot_to_the_end(Guest(user, "pi"))
+    user.wait_state("pi", "ready")
+    user.tell_fake("pi", "\n".join(['{"event":"SUSPEND_DISK"}', '{"event":"WATCHDOG","data":{"action":"reset"}}',
+                                   '{"event":"MEMORY_FAILURE","data":{"recipient":"guest","action":"inject","flags":{}}}',
+                                   '{"event":"GUEST_CRASHLOADED","data":{"action":"run"}}']))
+    user.wait_state("pi", "running", 10)
+    for text in ("the guest hibernates: its next start goes on from there", "the guest's watchdog expired: reset",
+                 "the host's memory failed under the guest: inject", "the guest's kernel crashed, and its crash kernel takes over"):
+        assert text in user.texts("pi")

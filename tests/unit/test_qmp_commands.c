@@ -135,6 +135,14 @@ static void events_are_read(void **state)
         {"GUEST_PANICKED",
          "{'action': 'pause', 'info': {'type': 'hyper-v'}}",
          {.kind = QMP_EVENT_GUEST_PANICKED, .action = "pause"}},
+        {"SUSPEND", NULL, {.kind = QMP_EVENT_SUSPEND}},
+        {"SUSPEND_DISK", NULL, {.kind = QMP_EVENT_SUSPEND_DISK}},
+        {"WAKEUP", NULL, {.kind = QMP_EVENT_WAKEUP}},
+        {"WATCHDOG", "{'action': 'reset'}", {.kind = QMP_EVENT_WATCHDOG, .action = "reset"}},
+        {"GUEST_CRASHLOADED", "{'action': 'run'}", {.kind = QMP_EVENT_GUEST_CRASHLOADED, .action = "run"}},
+        {"MEMORY_FAILURE",
+         "{'recipient': 'guest', 'action': 'inject', 'flags': {'action-required': false, 'recursive': false}}",
+         {.kind = QMP_EVENT_MEMORY_FAILURE, .recipient = "guest", .action = "inject"}},
         {"BLOCK_IO_ERROR",
          "{'device': '', 'node-name': 'disk', 'operation': 'write', 'action': 'stop', 'nospace': true,"
          " 'reason': 'No space left on device', 'qom-path': '/machine/peripheral/disk'}",
@@ -167,6 +175,7 @@ static void events_are_read(void **state)
         assert_int_equal(info.fatal, expected->fatal);
         assert_string_equal(info.reason, expected->reason);
         assert_string_equal(info.action, expected->action);
+        assert_string_equal(info.recipient, expected->recipient);
         assert_string_equal(info.operation, expected->operation);
         assert_string_equal(info.device, expected->device);
         assert_string_equal(info.node, expected->node);
@@ -185,6 +194,9 @@ static void events_of_another_shape_are_refused(void **state)
         {"SHUTDOWN", "{'guest': 'true', 'reason': 'guest-shutdown'}"},
         {"RESET", "{'guest': true, 'reason': 1}"},
         {"GUEST_PANICKED", "{}"},
+        {"WATCHDOG", NULL},
+        {"GUEST_CRASHLOADED", "{'action': 1}"},
+        {"MEMORY_FAILURE", "{'action': 'inject'}"},
         {"BLOCK_IO_ERROR", "{'operation': 'read', 'action': 'report', 'reason': 'EIO'}"},
         {"BLOCK_IO_ERROR",
          "{'device': '', 'node-name': 1, 'operation': 'read', 'action': 'report', 'reason': 'EIO'}"},
@@ -258,6 +270,7 @@ static void commands_are_sent_by_their_names(void **state)
         [QMP_QUERY_KVM] = "query-kvm",
         [QMP_SYSTEM_POWERDOWN] = "system_powerdown",
         [QMP_SYSTEM_RESET] = "system_reset",
+        [QMP_SYSTEM_WAKEUP] = "system_wakeup",
         [QMP_STOP] = "stop",
         [QMP_CONT] = "cont",
         [QMP_QUIT] = "quit",

@@ -21,6 +21,8 @@ enum moment {
     READY,
     PAUSED,
     PAUSED_READY,
+    SUSPENDED,
+    SUSPENDED_READY,
     ASKED, /* powerdown was sent */
     HEARD, /* and the guest has powered off */
     QUITTING,
@@ -43,6 +45,8 @@ static const struct vm_life moments[MOMENTS] = {
     [READY] = {.state = VM_READY},
     [PAUSED] = {.state = VM_PAUSED},
     [PAUSED_READY] = {.state = VM_PAUSED, .was_ready = true},
+    [SUSPENDED] = {.state = VM_SUSPENDED},
+    [SUSPENDED_READY] = {.state = VM_SUSPENDED, .was_ready = true},
     [ASKED] = {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN},
     [HEARD] = {.state = VM_STOPPING,
                .rung = VM_RUNG_POWERDOWN,
@@ -71,6 +75,7 @@ enum happening {
     DONE_WELL,
     DONE_BADLY,
     HALTED,
+    SLEPT,
     RESET,
     GUEST_SHUTDOWN,
     HOST_SHUTDOWN,
@@ -100,6 +105,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [DONE_WELL] = {.type = VM_EVENT_GUEST_DONE, .success = true},
     [DONE_BADLY] = {.type = VM_EVENT_GUEST_DONE},
     [HALTED] = {.type = VM_EVENT_STOPPED},
+    [SLEPT] = {.type = VM_EVENT_SUSPENDED},
     [RESET] = {.type = VM_EVENT_RESET},
     [GUEST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN, .guest = true},
     [HOST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN},
@@ -120,6 +126,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
 #define IN(moment) (1u << (moment))
 #define DEAD       (IN(CREATED) | IN(STOPPED) | IN(FAILED) | IN(LOST))
 #define LIVE       ((1u << MOMENTS) - 1 - DEAD)
+#define STILL      (IN(PAUSED) | IN(PAUSED_READY) | IN(SUSPENDED) | IN(SUSPENDED_READY))
 #define GONE       (VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE)
 #define UNCHANGED          \
     {                      \
@@ -139,9 +146,9 @@ static const struct {
     {LAUNCHED, IN(STARTING) | IN(STARTING_TCG), UNCHANGED, VM_DO_CONT | VM_DO_WATCH_SIGN},
     {LAUNCHED, IN(QUITTING), UNCHANGED, VM_DO_QUIT},
 
-    {CONTINUED, IN(STARTING) | IN(PAUSED), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {CONTINUED, IN(STARTING) | IN(PAUSED) | IN(SUSPENDED), {.state = VM_RUNNING}, VM_DO_SAVE},
     {CONTINUED, IN(STARTING_TCG), {.state = VM_RUNNING, .fell_back = true}, VM_DO_SAVE},
-    {CONTINUED, IN(PAUSED_READY), {.state = VM_READY}, VM_DO_SAVE},
+    {CONTINUED, IN(PAUSED_READY) | IN(SUSPENDED_READY), {.state = VM_READY}, VM_DO_SAVE},
 
     {LAUNCH_FAILED, IN(STARTING), {.state = VM_FAILED}, GONE},
     {LAUNCH_FAILED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
@@ -161,14 +168,14 @@ static const struct {
     {FOUND, IN(TERMINATING), UNCHANGED, VM_DO_TERM | VM_DO_ARM_RUNG},
     {FOUND, IN(KILLING), UNCHANGED, VM_DO_KILL | VM_DO_ARM_RUNG},
 
-    {ADOPTED_RUNNING, IN(STARTING) | IN(PAUSED), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {ADOPTED_RUNNING, IN(STARTING) | IN(PAUSED) | IN(SUSPENDED), {.state = VM_RUNNING}, VM_DO_SAVE},
     {ADOPTED_RUNNING, IN(STARTING_TCG), {.state = VM_RUNNING, .fell_back = true}, VM_DO_SAVE},
-    {ADOPTED_RUNNING, IN(PAUSED_READY), {.state = VM_READY}, VM_DO_SAVE},
+    {ADOPTED_RUNNING, IN(PAUSED_READY) | IN(SUSPENDED_READY), {.state = VM_READY}, VM_DO_SAVE},
     {ADOPTED_RUNNING, IN(ASKED) | IN(HEARD), UNCHANGED, VM_DO_POWERDOWN | VM_DO_ARM_RESEND},
     {ADOPTED_HALTED, IN(STARTING) | IN(STARTING_TCG), UNCHANGED, VM_DO_CONT | VM_DO_WATCH_SIGN},
-    {ADOPTED_HALTED, IN(RUNNING), {.state = VM_PAUSED}, VM_DO_SAVE},
+    {ADOPTED_HALTED, IN(RUNNING) | IN(SUSPENDED), {.state = VM_PAUSED}, VM_DO_SAVE},
     {ADOPTED_HALTED, IN(RUNNING_TCG), {.state = VM_PAUSED, .fell_back = true}, VM_DO_SAVE},
-    {ADOPTED_HALTED, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+    {ADOPTED_HALTED, IN(READY) | IN(SUSPENDED_READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
     {ADOPTED_HALTED, IN(ASKED) | IN(HEARD), UNCHANGED, VM_DO_CONT | VM_DO_POWERDOWN | VM_DO_ARM_RESEND},
     {ADOPTED_RUNNING, IN(QUITTING), UNCHANGED, VM_DO_QUIT},
     {ADOPTED_HALTED, IN(QUITTING), UNCHANGED, VM_DO_QUIT},
@@ -176,13 +183,18 @@ static const struct {
     {DONE_WELL, IN(RUNNING), {.state = VM_READY}, VM_DO_SAVE},
     {DONE_WELL, IN(RUNNING_TCG), {.state = VM_READY, .fell_back = true}, VM_DO_SAVE},
     {DONE_WELL, IN(PAUSED), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
-    {DONE_WELL, IN(READY) | IN(PAUSED_READY), UNCHANGED, VM_DO_SAVE},
-    {DONE_BADLY, IN(RUNNING) | IN(RUNNING_TCG) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), UNCHANGED,
-     VM_DO_SAVE},
+    {DONE_WELL, IN(SUSPENDED), {.state = VM_SUSPENDED, .was_ready = true}, VM_DO_SAVE},
+    {DONE_WELL, IN(READY) | IN(PAUSED_READY) | IN(SUSPENDED_READY), UNCHANGED, VM_DO_SAVE},
+    {DONE_BADLY, IN(RUNNING) | IN(RUNNING_TCG) | IN(READY) | STILL, UNCHANGED, VM_DO_SAVE},
 
-    {HALTED, IN(RUNNING), {.state = VM_PAUSED}, VM_DO_SAVE},
+    {HALTED, IN(RUNNING) | IN(SUSPENDED), {.state = VM_PAUSED}, VM_DO_SAVE},
     {HALTED, IN(RUNNING_TCG), {.state = VM_PAUSED, .fell_back = true}, VM_DO_SAVE},
-    {HALTED, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+    {HALTED, IN(READY) | IN(SUSPENDED_READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+
+    {SLEPT, IN(RUNNING) | IN(PAUSED), {.state = VM_SUSPENDED}, VM_DO_SAVE},
+    {SLEPT, IN(RUNNING_TCG), {.state = VM_SUSPENDED, .fell_back = true}, VM_DO_SAVE},
+    {SLEPT, IN(READY) | IN(PAUSED_READY), {.state = VM_SUSPENDED, .was_ready = true}, VM_DO_SAVE},
+    {SLEPT, IN(ASKED) | IN(HEARD), UNCHANGED, VM_DO_WAKE},
 
 #define NOT_READY(event)                                                        \
     {event, IN(RUNNING) | IN(RUNNING_TCG) | IN(PAUSED), UNCHANGED, VM_DO_SAVE}, \
@@ -191,7 +203,9 @@ static const struct {
         event, IN(PAUSED_READY), {.state = VM_PAUSED}, VM_DO_SAVE               \
     }
     NOT_READY(RESET),
+    {RESET, IN(SUSPENDED) | IN(SUSPENDED_READY), {.state = VM_PAUSED}, VM_DO_CONT | VM_DO_SAVE},
     NOT_READY(PANICKED),
+    {PANICKED, IN(SUSPENDED) | IN(SUSPENDED_READY), {.state = VM_SUSPENDED}, VM_DO_SAVE},
 
 #define SEEN(in, at, ...)                                                                            \
     {GUEST_SHUTDOWN,                                                                                 \
@@ -225,7 +239,7 @@ static const struct {
              __VA_ARGS__},                           \
             VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE \
     }
-    UNASKED(IN(STARTING) | IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY)),
+    UNASKED(IN(STARTING) | IN(RUNNING) | IN(READY) | STILL),
     UNASKED(IN(STARTING_TCG) | IN(RUNNING_TCG), .fell_back = true),
 
 #define FALL_BACK                                                   \
@@ -242,8 +256,13 @@ static const struct {
         VM_DO_KILL | VM_DO_SAVE
     {ERROR_FALLBACK, NO_SECOND_FALL_BACK},
     {ERROR_FINAL, NO_SECOND_FALL_BACK},
-    {ERROR_FALLBACK, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
-    {ERROR_FINAL, IN(READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE},
+#define ERROR_AFTER_IT_WORKED(error)                                                               \
+    {error, IN(READY) | IN(SUSPENDED_READY), {.state = VM_PAUSED, .was_ready = true}, VM_DO_SAVE}, \
+    {                                                                                              \
+        error, IN(SUSPENDED), {.state = VM_PAUSED}, VM_DO_SAVE                                     \
+    }
+    ERROR_AFTER_IT_WORKED(ERROR_FALLBACK),
+    ERROR_AFTER_IT_WORKED(ERROR_FINAL),
 
     {UNUSABLE, IN(STARTING), {.state = VM_STARTING, .rung = VM_RUNG_KILL}, VM_DO_KILL | VM_DO_SAVE},
     {UNUSABLE,
@@ -264,7 +283,7 @@ static const struct {
     ENDED(DEAD, UNCHANGED),
     ENDED(IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}),
     ENDED(IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}),
-    ENDED(IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY), {.state = VM_LOST}),
+    ENDED(IN(RUNNING) | IN(READY) | STILL, {.state = VM_LOST}),
     ENDED(IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}),
     ENDED(IN(ASKED), {.state = VM_LOST, .rung = VM_RUNG_POWERDOWN}),
     ENDED(IN(HEARD),
@@ -283,13 +302,14 @@ static const struct {
      IN(PAUSED) | IN(PAUSED_READY),
      {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN},
      VM_DO_CONT | ASK},
+    {POWERDOWN,
+     IN(SUSPENDED) | IN(SUSPENDED_READY),
+     {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN},
+     VM_DO_WAKE | ASK},
 
 #define QUIT (VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE)
     {KILL, DEAD, UNCHANGED, VM_DO_REFUSE},
-    {KILL,
-     IN(RUNNING) | IN(READY) | IN(PAUSED) | IN(PAUSED_READY) | IN(ASKED),
-     {.state = VM_STOPPING, .rung = VM_RUNG_QUIT},
-     QUIT},
+    {KILL, IN(RUNNING) | IN(READY) | STILL | IN(ASKED), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT}, QUIT},
     {KILL, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .fell_back = true}, QUIT},
     {KILL,
      IN(HEARD),
@@ -527,6 +547,33 @@ static void paused_guest_is_woken_to_hear_the_power_button(void **state)
     assert_int_equal(life.state, VM_STOPPING);
 }
 
+static void suspended_guest_is_woken_to_hear_the_power_button_also_where_that_suspends_it(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, SLEPT, POWERDOWN);
+    assert_true(last & VM_DO_WAKE);
+    assert_true(VM_DO_WAKE < VM_DO_POWERDOWN);
+    vm_life_next(&life, &happenings[CONTINUED]);
+    assert_int_equal(life.state, VM_STOPPING);
+    assert_int_equal(vm_life_next(&life, &happenings[SLEPT]), VM_DO_WAKE);
+}
+
+static void suspended_guest_goes_on_as_what_it_was(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, SLEPT, CONTINUED);
+    assert_int_equal(life.state, VM_READY);
+}
+
+static void suspended_guest_that_is_reset_boots_anew(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DONE_WELL, SLEPT, RESET);
+    assert_true(last & VM_DO_CONT);
+    vm_life_next(&life, &happenings[CONTINUED]);
+    assert_int_equal(life.state, VM_RUNNING);
+}
+
 static void qemu_that_outlives_its_guest_is_ended(void **state)
 {
     (void)state;
@@ -634,6 +681,9 @@ int main(void)
         cmocka_unit_test(quit_after_the_guests_poweroff_is_no_one_elses),
         cmocka_unit_test(second_powerdown_changes_nothing),
         cmocka_unit_test(paused_guest_is_woken_to_hear_the_power_button),
+        cmocka_unit_test(suspended_guest_is_woken_to_hear_the_power_button_also_where_that_suspends_it),
+        cmocka_unit_test(suspended_guest_goes_on_as_what_it_was),
+        cmocka_unit_test(suspended_guest_that_is_reset_boots_anew),
         cmocka_unit_test(qemu_that_outlives_its_guest_is_ended),
         cmocka_unit_test(stop_during_start_sends_quit_as_soon_as_qmp_is_there),
         cmocka_unit_test(kvm_internal_error_starts_afresh_under_tcg_once),
