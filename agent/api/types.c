@@ -66,7 +66,7 @@ const struct pi_field api_instance_fields[] = {
     STRING(
         api_instance, reason,
         .help =
-            "why it is in this state, or what is wrong with it: its host's disk is full, its image damaged, its guest's kernel panicked, QEMU's monitor lost"),
+            "why it is in this state, or what is wrong with it: its host's disk is full, its image damaged, its guest's kernel panicked, its boot goes no further, QEMU's monitor lost"),
     STRING(api_instance, arch),
     STRING(api_instance, accel, .help = "what it runs under: \"kvm\", \"tcg\"; absent when it never ran"),
     STRING(api_instance, image, .help = "the image's file name"),
@@ -149,8 +149,8 @@ const struct pi_field api_stop_fields[] = {
     {0},
 };
 
-const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note",
-                                            "panic", "error", "boot", "landmark", NULL};
+const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note", "panic",
+                                            "stuck", "error", "boot", "landmark", NULL};
 
 const struct pi_field api_event_fields[] = {
     NUMBER(api_event, seq, .help = "from 1, without gaps, for the life of the instance"),
@@ -183,3 +183,9 @@ const struct pi_field api_event_fields[] = {
     STRING(api_event, error_kind, .help = "error: as in a failure's kind"),
     {0},
 };
+
+bool api_event_takes_back_stuck(const struct api_event *event)
+{
+    return event->kind == API_EVENT_SEED || event->kind == API_EVENT_REPORT ||
+           event->kind == API_EVENT_LANDMARK || event->kind == API_EVENT_BOOT;
+}

@@ -129,6 +129,8 @@ enum api_event_kind {
     API_EVENT_NOTE,  /* something to tell: text (accelerator fallback, powerdown sent again, reset, panic ...)
                       */
     API_EVENT_PANIC, /* the guest's kernel panicked: text */
+    API_EVENT_STUCK, /* by its console, the boot goes no further: text. Any later sign of the guest takes it
+                        back */
     API_EVENT_ERROR, /* the request that made the instance failed, and the instance is gone: error_kind, text
                       */
     API_EVENT_BOOT,  /* the guest begins at its firmware: QEMU was started, or reset: text is
@@ -155,6 +157,9 @@ struct api_event {
     char *error_kind;
 };
 extern const struct pi_field api_event_fields[];
+
+/* Whether the event shows that a boot goes on, or begins anew, after API_EVENT_STUCK. */
+bool api_event_takes_back_stuck(const struct api_event *event);
 
 /* New reference, or NULL without memory. Zero numbers that mean "absent" are written all the same. */
 #define api_write(type, value)         pi_fields_write(api_##type##_fields, (value))

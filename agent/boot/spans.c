@@ -287,7 +287,8 @@ static int take_points(struct boot_raw *raw)
         enum boot_result result;
     } points[] = {{BOOT_MARK_LOGIN, "login prompt", BOOT_OK},
                   {BOOT_MARK_READY, "ready", BOOT_OK},
-                  {BOOT_MARK_PANIC, "panic", BOOT_FAIL}};
+                  {BOOT_MARK_PANIC, "panic", BOOT_FAIL},
+                  {BOOT_MARK_STUCK, "stuck", BOOT_FAIL}};
     int r = 0;
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(points); i++) {
         uint64_t at = raw->marks[points[i].mark];
@@ -317,13 +318,15 @@ static void conclude(struct boot_raw *raw, bool live)
         boot->total_ms = raw->marks[BOOT_MARK_READY];
     else if (raw->marks[BOOT_MARK_PANIC] != BOOT_NEVER)
         boot->outcome = BOOT_PANICKED, boot->total_ms = raw->marks[BOOT_MARK_PANIC];
+    else if (raw->marks[BOOT_MARK_STUCK] != BOOT_NEVER)
+        boot->outcome = BOOT_STUCK, boot->total_ms = raw->marks[BOOT_MARK_STUCK];
     else if (final)
         boot->outcome = BOOT_FAILED, boot->total_ms = final->end_ms;
     else if (live)
         boot->outcome = BOOT_BOOTING, boot->total_ms = raw->t;
     else
         boot->outcome = BOOT_ENDED, boot->total_ms = ended != BOOT_NEVER ? ended : raw->t;
-    if (boot->outcome != BOOT_PANICKED)
+    if (boot->outcome != BOOT_PANICKED && boot->outcome != BOOT_STUCK)
         boot->outcome_text[0] = '\0';
     if (boot->outcome == BOOT_ENDED) {
         memcpy(boot->outcome_text, boot->stopped_text, sizeof boot->outcome_text);

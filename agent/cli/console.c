@@ -141,7 +141,9 @@ static void done(struct console *console)
     pi_buf_done(&console->keys);
     if (console->raw) {
         tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
-        pi_write_all(STDOUT_FILENO, "\r\n", 2);
+        /* Firmware and boot loaders colour, hide the cursor and turn the wrapping of lines off. */
+        static const char as_before[] = "\033[0m\033[?7h\033[?25h\r\n";
+        pi_write_all(STDOUT_FILENO, as_before, sizeof as_before - 1);
     }
     console->follow->screen.hidden = false;
 }

@@ -69,15 +69,15 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     describe(view);
     if (!strcmp(view->state, "starting")) {
         view->since_ms = event->monotonic_ms;
-        view->seeded = view->finished = view->panicked = false;
-        view->stage[0] = view->step[0] = '\0';
+        view->seeded = view->finished = false;
+        view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (!strcmp(view->state, "running") && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
     } else if (!strcmp(view->state, "stopping")) {
         view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
     }
     if (!strcmp(view->state, "ready")) {
-        view->panicked = false;
+        view->trouble[0] = '\0';
         pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
         return CLI_TELL_ALWAYS;
     }
@@ -130,8 +130,8 @@ static enum cli_tell on_seed(struct cli_view *view, const struct api_event *even
 /* A new boot: of the last one nothing is so any more. */
 static enum cli_tell on_boot(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    view->seeded = view->finished = view->panicked = false;
-    view->stage[0] = view->step[0] = '\0';
+    view->seeded = view->finished = false;
+    view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     view->left_ms = 0;
     if (event->text && strcmp(event->text, "started") != 0)
         view->since_ms = event->monotonic_ms;
@@ -198,8 +198,10 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
     case API_EVENT_ERROR:
         return on_error(view, event);
     case API_EVENT_PANIC:
-        view->panicked = true;
-        COPY(view->doing, "the guest's kernel panicked");
+    case API_EVENT_STUCK:
+        view->stuck = event->kind == API_EVENT_STUCK;
+        COPY(view->trouble, event->text);
+        COPY(view->doing, event->text);
         break;
     case API_EVENT_BOOT:
         return on_boot(view, event, line);
@@ -218,6 +220,10 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
 {
     char before[sizeof view->doing];
     memcpy(before, view->doing, sizeof before);
+    if (view->stuck && api_event_takes_back_stuck(event)) {
+        view->stuck = false;
+        view->trouble[0] = '\0';
+    }
     enum cli_tell tell = take(view, event, line);
     if (event->seq)
         view->seq = event->seq;
@@ -236,7 +242,7 @@ static void add_estimate(const struct cli_view *view, uint64_t now_ms, char *lin
     char text[32];
     size_t used = strlen(line);
     uint64_t end_ms = view->left_at_ms + view->left_ms;
-    if (!view->left_ms || cli_view_is_up(view) || view->panicked || strcmp(view->state, "running") != 0)
+    if (!view->left_ms || cli_view_is_up(view) || view->trouble[0] || strcmp(view->state, "running") != 0)
         return;
     bool late = now_ms >= end_ms;
     uint64_t seconds = ((late ? now_ms - end_ms : end_ms - now_ms) + 999) / 1000;

@@ -28,7 +28,9 @@ struct cli_view {
     uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
-    bool panicked;     /* the guest's kernel did, and no boot came to its end since */
+    bool stuck;        /* trouble is of the console, and not for sure */
+    char trouble[320]; /* the kernel panicked, or the boot is stuck, and nothing has shown since that it goes
+                          on */
     char stage[64];    /* the last stage of cloud-init that was told */
     bool fetching;     /* image is being fetched: */
     struct image_progress image;

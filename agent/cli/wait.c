@@ -49,12 +49,13 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     return PI_GUEST;
 }
 
-static int tell_panic(struct cli_follow *follow, bool words, struct pi_error *err)
+static int tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const char *name = follow->view.name;
     if (words)
         cli_tell_last_words(follow, NULL);
-    return pi_refuse(err, PI_GUEST, "the kernel of %s panicked: its last words: piagent logs %s", name, name);
+    return pi_refuse(err, PI_GUEST, "%s does not go on: %s; its last words: piagent logs %s", name,
+                     follow->view.trouble, name);
 }
 
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
@@ -72,7 +73,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
             cli_tell_last_words(follow, NULL);
         return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
     }
-    return view->panicked ? tell_panic(follow, words, err) : PI_OK;
+    return view->trouble[0] ? tell_trouble(follow, words, err) : PI_OK;
 }
 
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
@@ -110,8 +111,8 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
         *ret = tell_over(how, follow, err);
     else if (!how->stopped && cli_view_is_up(view))
         return (*ret = cli_tell_up(follow, how->login, true, err)) != -EAGAIN;
-    else if (!how->stopped && view->panicked)
-        *ret = tell_panic(follow, true, err);
+    else if (!how->stopped && view->trouble[0])
+        *ret = tell_trouble(follow, true, err);
     else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
         *ret = tell_quiet(follow, quiet_ms, err);
     else
@@ -250,8 +251,8 @@ const struct cli_command cli_command_wait = {
     .details =
         "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
         "reports; while there is some it is waited for. Without, --timeout ends the wait with exit code 9, and\n"
-        "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked or the machine\n"
-        "stopped before it was ready.",
+        "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got\n"
+        "stuck or the machine stopped before it was ready.",
     .example = "piagent wait pi-1 pi-2 --timeout 2m",
     .options = wait_table,
     .values_size = sizeof(struct wait_options),

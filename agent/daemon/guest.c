@@ -30,6 +30,7 @@ static void on_served(void *owner, enum imds_document document, const char *user
     if (!within_budget(instance))
         return;
     instance_sign(instance);
+    trouble_over(instance);
     char text[160];
     bool less = instance->record.booted && document == IMDS_USER_DATA;
     snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
@@ -102,6 +103,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     if (!within_budget(instance) || !is_boot_under_way(instance, report))
         return;
     instance_sign(instance);
+    trouble_over(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
     hide_key(record->report_key, text);

@@ -169,6 +169,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->network_timer);
     timer_free(instance->launch_timer);
     timer_free(instance->clock_timer);
+    timer_free(instance->trouble_timer);
     timer_free(instance->ghost_timer);
     timer_free(instance->save_timer);
     pi_buf_done(&instance->journal_tail);
@@ -184,9 +185,9 @@ void instance_unref(struct instance *instance)
 
 void instance_let_go(struct instance *instance)
 {
-    struct timer *const timers[] = {instance->resend_timer, instance->rung_timer,   instance->sign_timer,
-                                    instance->link_timer,   instance->room_timer,   instance->clock_timer,
-                                    instance->launch_timer, instance->network_timer};
+    struct timer *const timers[] = {instance->resend_timer, instance->rung_timer,    instance->sign_timer,
+                                    instance->link_timer,   instance->room_timer,    instance->clock_timer,
+                                    instance->launch_timer, instance->network_timer, instance->trouble_timer};
     for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);

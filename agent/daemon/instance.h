@@ -7,7 +7,7 @@
  *   create.c    image, disk and keys, by workers         adopt.c   finding it again after the agent's restart
  *   seed.c      its seed, and the key to it
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
- *   boots.c     how long its boot may take
+ *   boots.c     how long its boot may take                trouble.c a boot that goes no further
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
  *   clock.c     its clock, after it stood still           network.c an isolated one's network
  */
@@ -87,6 +87,8 @@ struct instance {
     bool sign_seen;                        /* since QEMU's start */
     bool boot_told;                        /* the first one since QEMU's start */
     struct vm_landmarks landmarks;         /* what the console has shown of this boot */
+    struct timer *trouble_timer;           /* set while nothing follows landmarks.trouble */
+    bool stuck;                            /* that was told, and is the record's reason */
     struct vm_boot boot;                   /* its milestones so far */
     bool boot_news;                        /* the last event was one */
     uint64_t boot_event;                   /* seq of the event with which the boot began; 0 = none */
@@ -230,6 +232,15 @@ void boots_note(struct instance *instance, const struct api_event *event);
 /* The same for one that happens now: api_event.left_ms. Keeps the boot where it has become ready. */
 uint64_t boots_left_ms(struct instance *instance, const struct api_event *event);
 uint64_t boots_mark(const char *bytes, size_t size);
+
+/* trouble.c */
+/* After each output of the console. Where nothing follows the trouble that it shows, the boot is told to be
+ * stuck. */
+void trouble_heard(struct instance *instance);
+/* The guest showed by something else than its console that its boot goes on. */
+void trouble_over(struct instance *instance);
+/* Whether its reason is a panic of its kernel, told by QEMU or by its console. */
+bool instance_has_panicked(const struct instance *instance);
 
 /* guest.c: callbacks of the IMDS */
 extern const struct imds_handler instance_imds_handler;

@@ -339,7 +339,7 @@ void instance_forget_boot(struct instance *instance)
     record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
     pi_strv_done(&record->failed_modules);
     instance->clock_off_ms = 0; /* a boot takes the time from the machine's own clock */
-    instance->unwatched = false;
+    instance->unwatched = instance->stuck = false;
 }
 
 void instance_tell_boot(struct instance *instance, const char *how)
@@ -419,11 +419,14 @@ int instance_launch(struct instance *instance, struct pi_error *err)
 
 static void on_landmark(enum vm_landmark landmark, const char *line, size_t length, void *user)
 {
+    struct instance *instance = user;
     char text[VM_LANDMARK_LINE];
     pi_text_clean(line, length, text, sizeof text);
-    journal_add(user, &(struct api_event){.kind = API_EVENT_LANDMARK,
-                                          .landmark = (char *)vm_landmark_names[landmark],
-                                          .text = text});
+    if (instance->stuck)
+        trouble_over(instance);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_LANDMARK,
+                                              .landmark = (char *)vm_landmark_names[landmark],
+                                              .text = text});
 }
 
 static void on_console(const char *bytes, size_t size, void *user)
@@ -433,7 +436,9 @@ static void on_console(const char *bytes, size_t size, void *user)
     /* It may speak before QEMU has answered that it runs. */
     if (instance->record.state == VM_STARTING && !instance->boot_told)
         instance_tell_boot(instance, "started");
-    vm_landmarks_feed(&instance->landmarks, bytes, size, on_landmark, instance);
+    if (instance->record.state != VM_READY || instance->landmarks.reached < VM_LANDMARK_LOGIN)
+        vm_landmarks_feed(&instance->landmarks, bytes, size, on_landmark, instance);
+    trouble_heard(instance);
     /* A full disk loses console output, never the guest. */
     if (logfile_append(&instance->console_log, bytes, size) == 0)
         agent_wake(instance->agent, &instance->console_log);

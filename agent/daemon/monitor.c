@@ -197,9 +197,8 @@ static void stopped_by_accelerator(struct instance *instance)
 /* The event is news once; stands: its vCPUs were stopped for it. */
 static void tell_panic(struct instance *instance, bool stands)
 {
-    static const char what[] = "the guest's kernel panicked";
-    const char *name = instance->record.spec.name;
-    bool news = !pi_starts_with(instance->record.reason, what);
+    const char *what = vm_trouble_texts[VM_TROUBLE_PANIC], *name = instance->record.spec.name;
+    bool news = !instance_has_panicked(instance);
     instance_set_reason(instance,
                         "%s: piagent logs %s shows its last words, piagent reset %s%s%s boots it anew", what,
                         name, name, stands ? " and then piagent resume " : "", stands ? name : "");

@@ -16,10 +16,11 @@ static const struct {
     const char *machine;
     const char *cpu[VM_ACCEL_TCG + 1];
 } arches[VM_ARCHES] = {
-    [VM_X86_64] = {"qemu-system-x86_64",
-                   {"qemu-system-x86", "qemu-system-x86-core"},
-                   "q35",
-                   {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
+    [VM_X86_64] =
+        {"qemu-system-x86_64",
+         {"qemu-system-x86", "qemu-system-x86-core"},
+         "q35,graphics=off", /* SeaBIOS, and who speaks through it, then speaks on the serial console */
+         {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
     /* cortex-a72 is the Raspberry Pi 4's core; it has no pointer authentication, which is slow to emulate.
      * gic-version=max: the default, version 2, ends at 8 CPUs. */
     [VM_AARCH64] = {"qemu-system-aarch64",

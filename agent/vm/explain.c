@@ -38,7 +38,7 @@ static const struct reason {
     {"-uuid", NULL, MACHINE,
      "by this a new agent knows its QEMU again; cloud-init's instance-id comes of it"},
     {"-machine", NULL, MACHINE,
-     "the board; with UEFI, which of the images below are its two flash chips (code, vars)"},
+     "the board; graphics=off: the BIOS and boot loaders speak on the serial console; with UEFI, which of the images below are its two flash chips (code, vars)"},
     {"-accel", NULL, MACHINE,
      "kvm: the host's processor runs the guest; tcg: it is emulated (tb-size: memory for translated code)"},
     {"-cpu", NULL, MACHINE, "the processor that the guest sees: host with KVM, else what TCG emulates well"},

@@ -9,34 +9,88 @@ enum { BEL = 0x07, CAN = 0x18, SUB = 0x1a, ESC = 0x1b };
 
 const char *const vm_landmark_names[] = {"none", "firmware", "bootloader", "kernel", "init", "login", NULL};
 
-/* The first row that fits decides what a line is. */
-static const struct {
-    enum vm_landmark landmark;
-    bool anywhere; /* in the line; else at its beginning, behind the kernel's time stamp */
+const char *const vm_trouble_texts[] = {
+    [VM_TROUBLE_NONE] = "nothing",
+    [VM_TROUBLE_NO_BOOT_DEVICE] = "the firmware found nothing to boot from",
+    [VM_TROUBLE_UEFI_SHELL] = "the firmware found nothing to boot from and started the UEFI shell",
+    [VM_TROUBLE_BOOTLOADER] = "the boot loader found no system to load",
+    [VM_TROUBLE_INT3] = "the guest's kernel died",
+    [VM_TROUBLE_SHELL] = "the guest's boot failed, and a shell waits on its console",
+    [VM_TROUBLE_PANIC] = "the guest's kernel panicked",
+    [VM_TROUBLE_HALTED] = "the guest halted",
+};
+
+/* Where a mark stands. */
+enum place {
+    BEGINS,   /* the line, behind the kernel's time stamp */
+    ANYWHERE, /* in the line */
+    IS,       /* all of the line: a prompt, for which no line's end comes */
+    ENDS,     /* the line: the same */
+};
+
+struct mark {
+    int what;
+    enum place place;
     const char *text;
-} marks[] = {
+};
+
+/* The first row that fits decides what a line is. */
+static const struct mark steps[] = {
+    {VM_LANDMARK_LOGIN, ENDS, " login: "},
     /* GRUB welcomes as systemd does. */
-    {VM_LANDMARK_BOOTLOADER, false, "Welcome to GRUB"},
-    {VM_LANDMARK_INIT, false, "Welcome to "},
-    {VM_LANDMARK_INIT, false, "systemd[1]: "},
-    {VM_LANDMARK_INIT, false, "[  OK  ] "},
-    {VM_LANDMARK_KERNEL, false, "Linux version "},
-    {VM_LANDMARK_KERNEL, false, "Booting Linux on physical CPU"},
-    {VM_LANDMARK_KERNEL, false, "EFI stub: "},
-    {VM_LANDMARK_BOOTLOADER, true, "GNU GRUB"},
-    {VM_LANDMARK_BOOTLOADER, false, "GRUB "},
-    {VM_LANDMARK_BOOTLOADER, false, "Booting `"},
-    {VM_LANDMARK_BOOTLOADER, false, "Loading Linux "},
-    {VM_LANDMARK_BOOTLOADER, false, "SYSLINUX "},
-    {VM_LANDMARK_BOOTLOADER, false, "EXTLINUX "},
-    {VM_LANDMARK_BOOTLOADER, true, "systemd-boot"},
-    {VM_LANDMARK_BOOTLOADER, false, "Boot in "},
-    {VM_LANDMARK_FIRMWARE, true, "SeaBIOS"},
-    {VM_LANDMARK_FIRMWARE, true, "iPXE"},
-    {VM_LANDMARK_FIRMWARE, true, "UEFI firmware"},
-    {VM_LANDMARK_FIRMWARE, false, "BdsDxe: "},
-    {VM_LANDMARK_FIRMWARE, false, "Booting from "},
-    {VM_LANDMARK_FIRMWARE, false, "U-Boot "},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "Welcome to GRUB"},
+    {VM_LANDMARK_INIT, BEGINS, "Welcome to "},
+    {VM_LANDMARK_INIT, BEGINS, "systemd[1]: "},
+    {VM_LANDMARK_INIT, BEGINS, "[  OK  ] "},
+    {VM_LANDMARK_KERNEL, BEGINS, "Linux version "},
+    {VM_LANDMARK_KERNEL, BEGINS, "Booting Linux on physical CPU"},
+    {VM_LANDMARK_KERNEL, BEGINS, "EFI stub: "},
+    {VM_LANDMARK_BOOTLOADER, ANYWHERE, "GNU GRUB"},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "GRUB "},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "Booting `"},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "Loading Linux "},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "SYSLINUX "},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "EXTLINUX "},
+    {VM_LANDMARK_BOOTLOADER, ANYWHERE, "systemd-boot"},
+    {VM_LANDMARK_BOOTLOADER, BEGINS, "Boot in "},
+    {VM_LANDMARK_FIRMWARE, ANYWHERE, "SeaBIOS"},
+    {VM_LANDMARK_FIRMWARE, ANYWHERE, "iPXE"},
+    {VM_LANDMARK_FIRMWARE, ANYWHERE, "UEFI firmware"},
+    {VM_LANDMARK_FIRMWARE, BEGINS, "BdsDxe: "},
+    {VM_LANDMARK_FIRMWARE, BEGINS, "Booting from "},
+    {VM_LANDMARK_FIRMWARE, BEGINS, "U-Boot "},
+    {0},
+};
+
+/* As SeaBIOS (boot.c), EDK2 (BdsDxe, Shell), GRUB (rescue_reader.c, normal/main.c), syslinux, the kernel
+ * (kernel/panic.c, arch/x86/kernel/traps.c, kernel/reboot.c), dracut
+ * (dracut-emergency), initramfs-tools (scripts/functions) and systemd (systemd-sulogin-shell) say it. */
+static const struct mark troubles[] = {
+    {VM_TROUBLE_PANIC, BEGINS, "Kernel panic - not syncing"},
+    {VM_TROUBLE_INT3, BEGINS, "Oops: int3: "},
+    {VM_TROUBLE_INT3, BEGINS, "int3: "},
+    {VM_TROUBLE_HALTED, BEGINS, "reboot: System halted"},
+    {VM_TROUBLE_SHELL, ANYWHERE, "Dropping to a shell!"},
+    {VM_TROUBLE_SHELL, IS, "(initramfs) "},
+    {VM_TROUBLE_SHELL, BEGINS, "Entering emergency mode."},
+    {VM_TROUBLE_SHELL, BEGINS, "You are in emergency mode."},
+    {VM_TROUBLE_SHELL, BEGINS, "You are in rescue mode."},
+    {VM_TROUBLE_SHELL, BEGINS, "Cannot open access to console, the root account is locked."},
+    {VM_TROUBLE_SHELL, BEGINS, "Give root password for "},
+    {VM_TROUBLE_SHELL, BEGINS, "Press Enter for "},
+    {VM_TROUBLE_SHELL, IS, "dracut:/# "},
+    {VM_TROUBLE_SHELL, IS, ":/# "},
+    {VM_TROUBLE_BOOTLOADER, IS, "grub rescue> "},
+    {VM_TROUBLE_BOOTLOADER, IS, "grub> "},
+    {VM_TROUBLE_BOOTLOADER, BEGINS, "error: you need to load the kernel first"},
+    {VM_TROUBLE_BOOTLOADER, BEGINS, "ERROR: No configuration file found"},
+    {VM_TROUBLE_BOOTLOADER, BEGINS, "No DEFAULT or UI configuration directive found!"},
+    {VM_TROUBLE_BOOTLOADER, BEGINS, "Could not find kernel image: "},
+    {VM_TROUBLE_UEFI_SHELL, BEGINS, "UEFI Interactive Shell "},
+    {VM_TROUBLE_UEFI_SHELL, IS, "Shell> "},
+    {VM_TROUBLE_NO_BOOT_DEVICE, BEGINS, "BdsDxe: No bootable option or device was found."},
+    {VM_TROUBLE_NO_BOOT_DEVICE, BEGINS, "No bootable device."},
+    {0},
 };
 
 /* Behind "[    0.000000] " (printk_time, six digits behind the point) and blanks. */
@@ -56,23 +110,29 @@ static const char *skip_stamp(const char *line, bool *ret_stamped)
     return line + strspn(line, " \t");
 }
 
-static enum vm_landmark landmark_of(const char *line)
+static bool fits(const struct mark *mark, const char *text, size_t length)
 {
-    bool stamped;
-    const char *text = skip_stamp(line, &stamped);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(marks); i++)
-        if (marks[i].anywhere ? strstr(text, marks[i].text) != NULL
-                              : !strncmp(text, marks[i].text, strlen(marks[i].text)))
-            return marks[i].landmark;
-    return stamped ? VM_LANDMARK_KERNEL : VM_LANDMARK_NONE;
+    size_t size = strlen(mark->text);
+    switch (mark->place) {
+    case BEGINS:
+        return !strncmp(text, mark->text, size);
+    case ANYWHERE:
+        return strstr(text, mark->text) != NULL;
+    case IS:
+        return !strcmp(text, mark->text);
+    case ENDS:
+        return length > size && !strcmp(text + length - size, mark->text);
+    }
+    return false;
 }
 
-/* "HOST login: ", for which no line's end comes. */
-static bool is_prompt(const struct vm_landmarks *landmarks)
+/* The row that ends the table where none fits. A line that is not ended yet can only be a prompt. */
+static const struct mark *find(const struct mark *marks, const char *text, bool prompt)
 {
-    static const char prompt[] = " login: ";
-    size_t length = sizeof prompt - 1;
-    return landmarks->used > length && !memcmp(landmarks->line + landmarks->used - length, prompt, length);
+    size_t length = strlen(text);
+    while (marks->text && !((!prompt || marks->place >= IS) && fits(marks, text, length)))
+        marks++;
+    return marks;
 }
 
 /* A control sequence that moves or clears is the end of a line: firmware and boot loaders draw with them.
@@ -109,27 +169,52 @@ static bool is_text(struct vm_landmarks *landmarks, unsigned char c, bool *ret_e
     return false;
 }
 
+/* What is said first of a trouble says the most; a panic says more than what came before it. */
+static void note_trouble(struct vm_landmarks *landmarks, const struct mark *mark, const char *text)
+{
+    landmarks->int3 |= mark->what == VM_TROUBLE_INT3;
+    if ((enum vm_trouble)mark->what == landmarks->trouble)
+        return;
+    if (mark->what == VM_TROUBLE_PANIC)
+        text += strlen(mark->text) + strspn(text + strlen(mark->text), ":- ");
+    landmarks->trouble = (enum vm_trouble)mark->what;
+    memcpy(landmarks->words, text, strlen(text) + 1);
+}
+
+/* Whether the line was a prompt, where it is not ended yet. */
+static bool take_line(struct vm_landmarks *landmarks, bool ended,
+                      void (*found)(enum vm_landmark landmark, const char *line, size_t length, void *user),
+                      void *user)
+{
+    bool stamped;
+    landmarks->line[landmarks->used] = '\0';
+    const char *text = skip_stamp(landmarks->line, &stamped);
+    const struct mark *mark = find(steps, text, !ended), *trouble = find(troubles, text, !ended);
+    enum vm_landmark landmark = mark->text         ? (enum vm_landmark)mark->what
+                                : stamped && ended ? VM_LANDMARK_KERNEL
+                                                   : VM_LANDMARK_NONE;
+    if (landmark > landmarks->reached || landmark == VM_LANDMARK_FIRMWARE)
+        landmarks->trouble = VM_TROUBLE_NONE;
+    if (trouble->text)
+        note_trouble(landmarks, trouble, text);
+    if (landmark > landmarks->reached) {
+        landmarks->reached = landmark;
+        found(landmark, landmarks->line, landmarks->used, user);
+    }
+    return mark->text || trouble->text;
+}
+
 void vm_landmarks_feed(struct vm_landmarks *landmarks, const char *bytes, size_t size,
                        void (*found)(enum vm_landmark landmark, const char *line, size_t length, void *user),
                        void *user)
 {
-    for (size_t i = 0; i < size && landmarks->reached < VM_LANDMARK_LOGIN; i++) {
-        bool ends;
-        enum vm_landmark landmark = VM_LANDMARK_NONE;
+    for (size_t i = 0; i < size; i++) {
+        bool ends, prompts = false;
         if (is_text(landmarks, (unsigned char)bytes[i], &ends) && landmarks->used < VM_LANDMARK_LINE - 1) {
             landmarks->line[landmarks->used++] = bytes[i];
-            if (bytes[i] == ' ' && is_prompt(landmarks))
-                landmark = VM_LANDMARK_LOGIN;
+            prompts = bytes[i] == ' ';
         }
-        if (!ends && !landmark)
-            continue;
-        landmarks->line[landmarks->used] = '\0';
-        if (!landmark)
-            landmark = landmark_of(landmarks->line);
-        if (landmark > landmarks->reached) {
-            landmarks->reached = landmark;
-            found(landmark, landmarks->line, landmarks->used, user);
-        }
-        landmarks->used = 0;
+        if ((ends || prompts) && (take_line(landmarks, ends, found, user) || ends))
+            landmarks->used = 0;
     }
 }

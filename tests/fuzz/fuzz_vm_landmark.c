@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vm_landmarks_feed(&whole, bytes, size, note, &at_once);
     for (size_t at = 0; at < size; at += piece)
         vm_landmarks_feed(&cut, bytes + at, size - at < piece ? size - at : piece, note, &in_pieces);
-    if (at_once.all != in_pieces.all || whole.used != cut.used || whole.reached != cut.reached)
+    if (at_once.all != in_pieces.all || whole.used != cut.used || whole.reached != cut.reached ||
+        whole.trouble != cut.trouble || whole.int3 != cut.int3 || strcmp(whole.words, cut.words) != 0)
         abort();
     return 0;
 }

@@ -4,9 +4,13 @@
 import pathlib
 
 
+# sti; hlt; hlt: at a tick of its timer the BIOS prints what it still holds back of its own last line.
+FLUSH = b"\xfb\xf4\xf4"
+
+
 def _disk(folder, name, code):
     path = pathlib.Path(folder) / f"{name}.raw"
-    path.write_bytes(code.ljust(510, b"\0") + b"\x55\xaa" + bytes((1 << 20) - 512))
+    path.write_bytes((FLUSH + code).ljust(510, b"\0") + b"\x55\xaa" + bytes((1 << 20) - 512))
     return str(path)
 
 
@@ -21,8 +25,12 @@ def _print(text):
 
 
 HALT = b"\xf4\xeb\xfd"  # hlt; jmp to it
-# Until COM1 has a byte: in al, LSR; test al, 1; jnz out; hlt (the BIOS's timer ends it); jmp back.
-AWAIT_BYTE = bytes.fromhex("bafd03" "ec" "a801" "7503" "f4" "ebf5")
+# Until COM1 has a byte. The BIOS would take it away at each tick of its timer, for its own keyboard (graphics=off): COM1's interrupt
+# is the only one meanwhile. out IER, 1; out MCR, OUT2; out PIC's mask, all but IRQ 4; wait: cli; in al, LSR; test al, 1; jnz out;
+# sti; hlt; jmp wait; out: sti.
+LISTEN = bytes.fromhex("baf903" "b001" "ee" "bafc03" "b00b" "ee" "b0ef" "e621")
+AWAIT_BYTE = bytes.fromhex("fa" "bafd03" "ec" "a801" "7504" "fb" "f4" "ebf3" "fb")
+UNLISTEN = bytes.fromhex("b0b8" "e621")  # out PIC's mask: the timer again
 # Makes q35's ACPI registers appear at 0x600: outl(0xCF8, bus 0, device 31, function 0, PMBASE 0x40); outl(0xCFC, 0x600);
 # ACPI_CNTL 0x44: enable.
 ACPI_ON = bytes.fromhex("66b840f80080" "baf80c" "66ef" "66b800060000" "bafc0c" "66ef"
@@ -59,32 +67,32 @@ def chatty(folder):
 
 def echo(folder):
     """Sends back each byte that it gets, one up: "a" comes back as "b"."""
-    return _disk(folder, "echo", _print("hello\r\n") + AWAIT_BYTE + bytes.fromhex("baf803" "ec" "fec0" "ee" "ebec"))
+    return _disk(folder, "echo", LISTEN + _print("hello\r\n") + AWAIT_BYTE + bytes.fromhex("baf803" "ec" "fec0" "ee" "ebe9"))
 
 
 def poweroff_when_told(folder):
     """Waits for a byte on COM1, then powers the machine off."""
-    return _disk(folder, "poweroff", _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + POWEROFF + HALT)
+    return _disk(folder, "poweroff", LISTEN + _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + POWEROFF + HALT)
 
 
 def reboot_when_told(folder):
     """Waits for a byte on COM1, then reboots."""
-    return _disk(folder, "reboot", _print("hello\r\n") + AWAIT_BYTE + REBOOT + HALT)
+    return _disk(folder, "reboot", LISTEN + _print("hello\r\n") + AWAIT_BYTE + REBOOT + HALT)
 
 
 def writer(folder):
     """Waits for a byte on COM1, then writes to its disk without end, 4 MiB of it, and says "w" for each sector written."""
     loop = WRITE_SECTOR + b"\x56" + _print("w\r\n") + b"\x5e"
-    code = _print("hello\r\n") + AWAIT_BYTE + FIRST_SECTOR + loop + b"\xe9" + (-(len(loop) + 3) & 0xFFFF).to_bytes(2, "little")
+    code = LISTEN + _print("hello\r\n") + AWAIT_BYTE + UNLISTEN + FIRST_SECTOR + loop + b"\xe9" + (-(len(loop) + 3) & 0xFFFF).to_bytes(2, "little")
     return _disk(folder, "writer", code)
 
 
 def panics(folder):
     """Waits for a byte on COM1, then panics."""
-    return _disk(folder, "panics", _print("hello\r\n") + AWAIT_BYTE + PANIC + HALT)
+    return _disk(folder, "panics", LISTEN + _print("hello\r\n") + AWAIT_BYTE + PANIC + HALT)
 
 
 def obedient(folder):
     """Waits for a byte on COM1, says "up", then powers off when its power button is pressed: a guest that boots slowly."""
-    code = _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + _print("up\r\n") + AWAIT_BUTTON + POWEROFF + HALT
+    code = LISTEN + _print("hello\r\n") + AWAIT_BYTE + UNLISTEN + ACPI_ON + _print("up\r\n") + AWAIT_BUTTON + POWEROFF + HALT
     return _disk(folder, "obedient", code)

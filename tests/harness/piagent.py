@@ -143,7 +143,7 @@ class User:
         answer = self.create(name, **{"image": disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg",
                                       "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, **request})
         assert answer[0] == 202, answer
-        wait_for(f"{name} says something", lambda: b"\n" in self.console(name), 60)
+        wait_for(f"{name} says something", lambda: b"\n" in self.spoken(name), 60)
         # Which may come before QEMU's answer to cont.
         return self.wait_state(name, "running", 30)
 
@@ -158,6 +158,11 @@ class User:
             return (self.instances / name / "console.log").read_bytes()
         except FileNotFoundError:
             return b""
+
+    def spoken(self, name):
+        """The same without what the BIOS says before it boots the disk."""
+        before, _, said = self.console(name).partition(b"Booting from Hard Disk...\r\n")
+        return said if b"SeaBIOS" in before else before
 
     def type(self, name, text):
         assert self.api("POST", f"/v1/instances/{name}/console", text)[0] == 200

@@ -76,8 +76,8 @@ def test_a_follower_gets_an_event_at_once(user, machine):
 
 def test_the_console_is_bytes_of_which_the_last_can_be_had_alone(user, machine):
     del machine
+    wait_for("it has booted", lambda: curl(user, "http://pi/v1/instances/pi/console").endswith(b"hello\r\n"), 30)
     whole = curl(user, "http://pi/v1/instances/pi/console")
-    assert whole.startswith(b"hello\r\n")
     assert curl(user, "http://pi/v1/instances/pi/console?tail=4") == whole[-4:]
 
 

@@ -57,7 +57,7 @@ def test_the_end_of_the_machine_ends_the_console_and_restores_the_terminal(user)
     terminal.close()
     assert terminal.exitstatus == 0
     assert "logs off" in user.refused(CONFLICT, "console", "off")
-    assert user.do("logs", "off") == "hello\n"
+    assert user.do("logs", "off").endswith("hello\n")
 
 
 def test_every_viewer_sees_the_same_also_from_before_it_came(user):
@@ -68,7 +68,7 @@ def test_every_viewer_sees_the_same_also_from_before_it_came(user):
     user.do("rm", "--force", "echo")
     for viewer in (first, second):
         out, _ = viewer.communicate(timeout=30)
-        assert (viewer.returncode, out) == (0, "hello\nIBM"), out
+        assert viewer.returncode == 0 and out.endswith("hello\nIBM") and "SeaBIOS" in out, out
 
 
 def test_bytes_pass_as_they_are_where_there_is_no_terminal(user):
@@ -78,10 +78,9 @@ def test_bytes_pass_as_they_are_where_there_is_no_terminal(user):
         viewer.stdin.write(sent)
         viewer.stdin.close()
         expected = b"hello\r\n" + bytes((byte + 1) % 256 for byte in sent)
-        wait_for("all of it comes back", lambda: len(user.console("echo")) >= len(expected), 60)
+        wait_for("all of it comes back", lambda: user.console("echo").endswith(expected), 60)
         viewer.terminate()
         viewer.wait(20)
-    assert user.console("echo") == expected
 
 
 def test_a_guest_that_does_not_read_is_not_typed_at_for_ever(user):
@@ -190,7 +189,7 @@ def test_of_a_hundred_viewers_those_that_read_get_all_and_those_that_do_not_cost
         read_all()
     assert slowest_s < 10
     user.do("pause", "chatty")
-    said = user.do("logs", "chatty").replace("\n", "\r\n").encode()
+    said = subprocess.run([PIAGENT, "logs", "chatty"], env=user.env, stdout=subprocess.PIPE, timeout=60, check=True).stdout
     assert len(said) > 40000 * 17 + 5000
 
     def complete():

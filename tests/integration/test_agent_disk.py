@@ -91,7 +91,7 @@ def test_a_panic_is_shown_until_the_next_boot_and_is_the_exit_code(user):
     user.wait_state("pi", "running", 30)
     user.type("pi", "x")
     out, _ = command.communicate(timeout=60)
-    assert command.returncode == GUEST and "piagent: the kernel of pi panicked" in out, out
+    assert command.returncode == GUEST and "piagent: pi does not go on: the guest's kernel panicked" in out, out
     machine = user.status("pi")
     assert machine["state"] == "running" and machine["reason"].startswith("the guest's kernel panicked"), machine
     assert "pi: the guest's kernel panicked: piagent logs pi" in user.do("ps")

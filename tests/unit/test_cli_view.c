@@ -130,11 +130,25 @@ static void what_is_wrong_with_a_machine_that_lives_is_told_always(void **state)
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(cli_view_event(&view, &events[i], &lines), CLI_TELL_ALWAYS);
     assert_string_equal(lines.data, "paused: the host's disk is fullthe guest's kernel panicked");
-    assert_true(view.panicked);
+    assert_string_equal(view.trouble, panic);
     assert_int_equal(cli_view_render(&view, 0, 100, &status), 0);
     assert_non_null(strstr(status.data, panic));
     cli_view_event(&view, &events[2], &lines);
-    assert_false(view.panicked);
+    assert_string_equal(view.trouble, "");
+}
+
+static void a_boot_that_is_stuck_is_told_until_it_goes_on(void **state)
+{
+    char stuck[] = "the boot loader found no system to load: grub>", kernel[] = "kernel";
+    struct api_event events[] = {EVENT(STUCK, .seq = 3, .text = stuck),
+                                 EVENT(LANDMARK, .seq = 4, .landmark = kernel)};
+    pi_auto_buf struct pi_buf lines = {0};
+    struct cli_view view = fresh();
+    (void)state;
+    assert_int_equal(cli_view_event(&view, &events[0], &lines), CLI_TELL_ALWAYS);
+    assert_string_equal(view.trouble, stuck);
+    cli_view_event(&view, &events[1], &lines);
+    assert_string_equal(view.trouble, "");
 }
 
 static void an_error_ends_the_view_with_its_kind(void **state)
@@ -310,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_boot_is_told_in_steps),
         cmocka_unit_test(the_ends_of_a_machine_are_told_apart),
         cmocka_unit_test(what_is_wrong_with_a_machine_that_lives_is_told_always),
+        cmocka_unit_test(a_boot_that_is_stuck_is_told_until_it_goes_on),
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
         cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),

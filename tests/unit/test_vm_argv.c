@@ -113,8 +113,8 @@ static void processor_follows_architecture_and_accelerator(void **state)
         enum vm_accel accel;
         struct option options[3];
     } cases[] = {
-        {VM_X86_64, VM_ACCEL_TCG, {{"-accel", "tcg"}, {"-cpu", "max"}, {"-machine", "q35"}}},
-        {VM_X86_64, VM_ACCEL_KVM, {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "q35"}}},
+        {VM_X86_64, VM_ACCEL_TCG, {{"-accel", "tcg"}, {"-cpu", "max"}, {"-machine", "q35,graphics=off"}}},
+        {VM_X86_64, VM_ACCEL_KVM, {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "q35,graphics=off"}}},
         {VM_AARCH64,
          VM_ACCEL_TCG,
          {{"-accel", "tcg"}, {"-cpu", "cortex-a72"}, {"-machine", "virt,gic-version=max"}}},

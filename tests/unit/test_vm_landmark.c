@@ -94,6 +94,67 @@ static void what_real_machines_print_is_recognised(void **state)
     }
 }
 
+static void what_a_boot_gets_stuck_at_is_recognised_until_it_goes_on(void **state)
+{
+    static const struct {
+        const char *name, *said;
+        enum vm_trouble trouble;
+        const char *words;
+    } cases[] = {
+        {"SeaBIOS without a disk",
+         "\033c\033[?7l\033[2J\033[0mSeaBIOS (version 1.16.2-debian-1.16.2-1)\r\nBooting from Hard Disk...\r\n"
+         "Boot failed: not a bootable disk\r\n\nNo bootable device.\r\n",
+         VM_TROUBLE_NO_BOOT_DEVICE, "No bootable device."},
+        {"EDK2 without a shell", "BdsDxe: No bootable option or device was found.\r\n",
+         VM_TROUBLE_NO_BOOT_DEVICE, "BdsDxe: No bootable option or device was found."},
+        {"EDK2 with one",
+         "BdsDxe: starting Boot0002 \"EFI Internal Shell\" from Fv(7C)\r\n\033[01;01HUEFI Interactive Shell v2.2\r\n"
+         "\033[08;01H\033[1m\033[33mShell> \033[0m",
+         VM_TROUBLE_UEFI_SHELL, "UEFI Interactive Shell v2.2"},
+        {"GRUB without its files",
+         "GRUB loading.\r\nerror: no such partition.\r\nEntering rescue mode...\r\ngrub rescue> ",
+         VM_TROUBLE_BOOTLOADER, "grub rescue> "},
+        {"GRUB without a configuration", "\033[2;1HMinimal BASH-like line editing\033[5;1Hgrub> ",
+         VM_TROUBLE_BOOTLOADER, "grub> "},
+        {"a panic without a root device",
+         "[    1.2] List of all bdev filesystems:\r\n[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs on "
+         "unknown-block(0,0)\r\n[    1.234999] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs ]---\r\n",
+         VM_TROUBLE_PANIC, "VFS: Unable to mount root fs on unknown-block(0,0)"},
+        {"without time stamps", "Kernel panic - not syncing: Attempted to kill init!\n", VM_TROUBLE_PANIC,
+         "Attempted to kill init!"},
+        {"a panic that an oops led to",
+         "[    5.000001] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\n[    5.000002] Kernel panic - not syncing: Fatal exception\n",
+         VM_TROUBLE_PANIC, "Fatal exception"},
+        {"an older kernel's oops", "[   21.375425] int3: 0000 [#1] PREEMPT SMP NOPTI\n", VM_TROUBLE_INT3,
+         "int3: 0000 [#1] PREEMPT SMP NOPTI"},
+        {"dracut",
+         "\r\nGenerating \"/run/initramfs/rdsosreport.txt\"\r\nEntering emergency mode. Exit the shell to continue.\r\n:/# ",
+         VM_TROUBLE_SHELL, "Entering emergency mode. Exit the shell to continue."},
+        {"initramfs-tools", "ALERT!  /dev/vda9 does not exist.  Dropping to a shell!\r\n(initramfs) ",
+         VM_TROUBLE_SHELL, "ALERT!  /dev/vda9 does not exist.  Dropping to a shell!"},
+        {"systemd", "You are in emergency mode. After logging in, type \"journalctl -xb\"\r\n",
+         VM_TROUBLE_SHELL, "You are in emergency mode. After logging in, type \"journalctl -xb\""},
+        {"a halt", "[   99.000001] reboot: System halted\n", VM_TROUBLE_HALTED, "reboot: System halted"},
+        {"a script's words",
+         "[   52.7] cloud-init[324]: Kernel panic - not syncing: x\n# grub rescue> \necho (initramfs) \nNo bootable drive.\n"
+         "it said Oops: int3: 0000\nxShell> \n",
+         VM_TROUBLE_NONE, ""},
+        {"a boot that goes on after all", "grub> \nLinux version 6\n", VM_TROUBLE_NONE, ""},
+        {"the next boot", "Kernel panic - not syncing: x\nSeaBIOS (version 1)\n", VM_TROUBLE_NONE, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_landmarks landmarks = {0};
+        pi_auto_buf struct pi_buf found = {0};
+        feed(&landmarks, cases[i].said, strlen(cases[i].said), i % 2 ? 1 : 4096, &found);
+        if (landmarks.trouble != cases[i].trouble ||
+            (landmarks.trouble && strcmp(landmarks.words, cases[i].words) != 0))
+            fail_msg("%s: %d, '%s'", cases[i].name, landmarks.trouble, landmarks.words);
+        assert_int_equal(landmarks.int3, strstr(cases[i].name, "oops") != NULL);
+        assert_non_null(vm_trouble_texts[landmarks.trouble]);
+    }
+}
+
 static void an_endless_line_is_its_beginning(void **state)
 {
     struct vm_landmarks landmarks = {0};
@@ -112,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_real_machines_print_is_recognised),
+        cmocka_unit_test(what_a_boot_gets_stuck_at_is_recognised_until_it_goes_on),
         cmocka_unit_test(an_endless_line_is_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

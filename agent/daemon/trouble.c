@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* A boot that goes no further: what the console says last (vm/landmark.h), believed when nothing follows it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/daemon/instance.h"
+
+#define SILENCE_MS 5000
+/* Where the kernel may go on, and where cloud-init runs scripts, which may print anything and then be silent.
+ */
+#define LONG_SILENCE_MS 60000
+
+bool instance_has_panicked(const struct instance *instance)
+{
+    return pi_starts_with(instance->record.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
+}
+
+/* After cloud-init's word the boot is over, and a log may say what it likes. */
+static bool is_booting(const struct instance *instance)
+{
+    return instance->record.state == VM_RUNNING && !instance->record.cloud_init_result[0];
+}
+
+static void tell(struct instance *instance)
+{
+    const struct vm_landmarks *seen = &instance->landmarks;
+    const char *name = instance->record.spec.name;
+    char text[VM_LANDMARK_LINE + 128], clean[sizeof text];
+    size_t length = strlen(seen->words);
+    while (length && strchr(" .:", seen->words[length - 1]))
+        length--;
+    snprintf(text, sizeof text, "%s: %.*s", vm_trouble_texts[seen->trouble], (int)length, seen->words);
+    pi_text_clean(text, strlen(text), clean, sizeof clean);
+    instance->stuck = true;
+    instance_set_reason(instance, "%s; piagent logs %s shows its last words, piagent reset %s boots it anew",
+                        clean, name, name);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_STUCK, .text = clean});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
+}
+
+static void on_silence(void *user)
+{
+    struct instance *instance = user;
+    if (vm_state_stands_still((enum vm_state)instance->record.state))
+        trouble_heard(instance);
+    else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance))
+        tell(instance);
+}
+
+void trouble_heard(struct instance *instance)
+{
+    enum vm_trouble trouble = instance->landmarks.trouble;
+    if (!trouble || instance->stuck)
+        return;
+    if (!instance->trouble_timer)
+        instance->trouble_timer = timer_new(&instance->agent->loop, on_silence, instance);
+    bool patient = trouble == VM_TROUBLE_INT3 || instance->record.cloud_init_stage[0];
+    if (instance->trouble_timer)
+        timer_set(instance->trouble_timer, patient ? LONG_SILENCE_MS : SILENCE_MS);
+}
+
+void trouble_over(struct instance *instance)
+{
+    instance->landmarks.trouble = VM_TROUBLE_NONE;
+    if (instance->trouble_timer)
+        timer_clear(instance->trouble_timer);
+    if (!instance->stuck)
+        return;
+    instance->stuck = false;
+    instance->record.reason[0] = '\0';
+    journal_note(instance, "its boot goes on");
+}
