@@ -21,6 +21,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/cli/follow.h"
+#include "agent/cli/wait.h"
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
@@ -136,6 +137,8 @@ static int await_up(struct cli_agent *agent, const struct api_instance *instance
             r = cli_follow_step(&follow, NULL, 0, err);
         if (r == 0 && follow.signal)
             r = pi_refuse(err, PI_FAILED, "interrupted; %s goes on booting", follow.view.name);
+        if (r == 0 && follow.view.trouble[0] && follow.view.seq >= follow.known)
+            r = cli_tell_trouble(&follow, false, err);
     }
     return r;
 }

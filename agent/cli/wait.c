@@ -49,7 +49,7 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     return PI_GUEST;
 }
 
-static int tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err)
+int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const char *name = follow->view.name;
     if (words)
@@ -73,7 +73,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
             cli_tell_last_words(follow, NULL);
         return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);
     }
-    return view->trouble[0] ? tell_trouble(follow, words, err) : PI_OK;
+    return view->trouble[0] ? cli_tell_trouble(follow, words, err) : PI_OK;
 }
 
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
@@ -112,7 +112,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     else if (!how->stopped && cli_view_is_up(view))
         return (*ret = cli_tell_up(follow, how->login, true, err)) != -EAGAIN;
     else if (!how->stopped && view->trouble[0])
-        *ret = tell_trouble(follow, true, err);
+        *ret = cli_tell_trouble(follow, true, err);
     else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
         *ret = tell_quiet(follow, quiet_ms, err);
     else

@@ -34,6 +34,10 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
  * itself. */
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err);
 
+/* That its kernel panicked or its boot got stuck (view.trouble), with the console's last words where words
+ * is: negative, with err filled. */
+int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err);
+
 /* What cloud-init failed at, and the last lines of the console, indented, on the follow's screen. modules may
  * be empty. */
 void cli_tell_last_words(struct cli_follow *follow, const struct pi_strv *modules);

@@ -13,8 +13,7 @@
 
 enum vm_landmark {
     VM_LANDMARK_NONE,
-    VM_LANDMARK_FIRMWARE, /* SeaBIOS, iPXE, EDK2, U-Boot; SeaBIOS says nothing on a serial console by default
-                           */
+    VM_LANDMARK_FIRMWARE,   /* SeaBIOS (with graphics=off), iPXE, EDK2, U-Boot */
     VM_LANDMARK_BOOTLOADER, /* GRUB, syslinux, systemd-boot */
     VM_LANDMARK_KERNEL,     /* Linux, from its EFI stub on */
     VM_LANDMARK_INIT,       /* systemd runs, in the initrd or after it */
