@@ -95,6 +95,8 @@ const struct pi_field api_instance_fields[] = {
          .help = "what the guest's cloud-init found wrong with the user-data"),
     STRING(api_instance, stopped_by,
            .help = "how the last stop ended: \"guest\", \"powerdown\", \"quit\", \"term\", \"kill\""),
+    FLAG(api_instance, begun_again,
+         .help = "since its start a boot died by a race in QEMU's emulation and was begun again"),
     NUMBER(api_instance, clock_behind_ms,
            .help =
                "its clock stood still for so long and could not be set; 0 = it is right, as far as known"),

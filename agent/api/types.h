@@ -87,6 +87,7 @@ struct api_instance {
     struct pi_strv failed_modules;
     struct pi_strv user_data_problems;
     char *stopped_by;
+    bool begun_again;
     uint64_t clock_behind_ms;
     char *folder;
     uint64_t last_event;
@@ -134,7 +135,8 @@ enum api_event_kind {
     API_EVENT_ERROR, /* the request that made the instance failed, and the instance is gone: error_kind, text
                       */
     API_EVENT_BOOT,  /* the guest begins at its firmware: QEMU was started, or reset: text is
-                        "started", "reset" or "rebooted" */
+                        "started", "reset", "rebooted" or "begun again" (the boot before died by a race in
+                        QEMU) */
     API_EVENT_LANDMARK, /* the console shows how far the boot has come: landmark, text (the line, cleaned) */
 };
 extern const char *const api_event_kind_names[];

@@ -64,8 +64,8 @@ extern const char
 struct boot {
     unsigned number;   /* from 1, in the journal as far as that goes back */
     uint64_t began_ms; /* realtime */
-    char why[16];      /* "created", "started", "reset", "rebooted", or "" where the beginning is not in the
-                          journal */
+    char why[16]; /* "created", "started", "reset", "rebooted", "begun again", or "" where the beginning is
+                     not in the journal */
     enum boot_outcome outcome;
     char outcome_text[256];
     uint64_t total_ms; /* to the outcome */

@@ -168,6 +168,8 @@ static int row_state(struct libscols_table *table, const struct api_instance *in
     int r = cli_table_add(table, (const char *const[]){"state", instance->state}, instance->state);
     if (r == 0 && reason[0])
         r = row(table, "reason", "%s", reason);
+    if (r == 0 && instance->begun_again)
+        r = row(table, "boot", "begun again: a race in QEMU's emulation of several processors had killed it");
     if (r == 0 && instance->stopped_by && cli_state_is_over(instance->state))
         r = row(table, "ended by", "%s", instance->stopped_by);
     return r;

@@ -379,6 +379,8 @@ static void act(struct instance *instance, unsigned actions)
         instance_save(instance);
     if (actions & VM_DO_CONT)
         instance_ask_cont(instance);
+    if (actions & VM_DO_RESET)
+        command(instance, QMP_SYSTEM_RESET);
     if (actions & VM_DO_WAKE)
         command(instance, QMP_SYSTEM_WAKEUP);
     if (actions & VM_DO_POWERDOWN)

@@ -89,6 +89,7 @@ struct instance {
     struct vm_landmarks landmarks;         /* what the console has shown of this boot */
     struct timer *trouble_timer;           /* set while nothing follows landmarks.trouble */
     bool stuck;                            /* that was told, and is the record's reason */
+    bool begins_again;                     /* the reset that follows is of instance_begin_again() */
     struct vm_boot boot;                   /* its milestones so far */
     bool boot_news;                        /* the last event was one */
     uint64_t boot_event;                   /* seq of the event with which the boot began; 0 = none */
@@ -239,6 +240,9 @@ uint64_t boots_mark(const char *bytes, size_t size);
 void trouble_heard(struct instance *instance);
 /* The guest showed by something else than its console that its boot goes on. */
 void trouble_over(struct instance *instance);
+/* The boot has died. Begins it again, and tells that, where a race in QEMU is to blame, its guest was never
+ * up before, and that was not tried yet in this run; else false. */
+bool instance_begin_again(struct instance *instance);
 /* Whether its reason is a panic of its kernel, told by QEMU or by its console. */
 bool instance_has_panicked(const struct instance *instance);
 

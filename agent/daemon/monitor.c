@@ -290,6 +290,11 @@ static void on_disk_error(struct instance *instance, const struct qmp_event_info
 
 static void on_panicked(struct instance *instance)
 {
+    /* What its kernel said before is perhaps still to be read. */
+    if (instance->console)
+        console_drain(instance->console);
+    if (instance_begin_again(instance))
+        return;
     tell_panic(instance, false);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
 }
@@ -298,15 +303,17 @@ static void on_panicked(struct instance *instance)
 static void on_reset(struct instance *instance, bool guest)
 {
     uint64_t now = pi_monotonic_ms(), last = instance->reset_ms;
+    const char *how = instance->begins_again ? "begun again" : guest ? "rebooted" : "reset";
     instance->reset_ms = now;
     if (last && now - last < ONE_RESET_MS)
         return;
+    if (!instance->begins_again)
+        journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_forget_boot(instance);
     if (!vm_state_stands_still((enum vm_state)instance->record.state))
         instance->record.reason[0] = '\0';
-    journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
-    instance_tell_boot(instance, guest ? "rebooted" : "reset");
+    instance_tell_boot(instance, how);
 }
 
 void instance_missed_reset(struct instance *instance)

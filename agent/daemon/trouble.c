@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A boot that goes no further: what the console says last (vm/landmark.h), believed when nothing follows it.
- */
+/* A boot that goes no further: what its console says last (vm/landmark.h), when nothing follows it. */
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/daemon/instance.h"
 
 #define SILENCE_MS 5000
-/* Where the kernel may go on, and where cloud-init runs scripts, which may print anything and then be silent.
- */
+/* Where the kernel may go on, and where cloud-init runs scripts: they print anything, and take their time. */
 #define LONG_SILENCE_MS 60000
+#define WORDS_MAX       160
 
 bool instance_has_panicked(const struct instance *instance)
 {
@@ -22,16 +21,41 @@ static bool is_booting(const struct instance *instance)
     return instance->record.state == VM_RUNNING && !instance->record.cloud_init_result[0];
 }
 
+/* See vm_landmarks.int3. */
+static bool is_qemus_race(const struct instance *instance)
+{
+    return instance->landmarks.int3 && instance->record.accel == VM_ACCEL_TCG &&
+           instance->record.spec.cpus > 1;
+}
+
+bool instance_begin_again(struct instance *instance)
+{
+    const struct vm_record *record = &instance->record;
+    if (!is_qemus_race(instance) || record->booted || record->begun_again || record->state != VM_RUNNING ||
+        !instance_has_monitor(instance))
+        return false;
+    journal_note(instance,
+                 "its kernel died by a race in QEMU, which emulates several processors here (int3): "
+                 "the boot is begun again, once");
+    instance->begins_again = true;
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED, .again = true});
+    return true;
+}
+
 static void tell(struct instance *instance)
 {
     const struct vm_landmarks *seen = &instance->landmarks;
     const char *name = instance->record.spec.name;
     char text[VM_LANDMARK_LINE + 128], clean[sizeof text];
-    size_t length = strlen(seen->words);
+    size_t length = strnlen(seen->words, WORDS_MAX);
     while (length && strchr(" .:", seen->words[length - 1]))
         length--;
-    snprintf(text, sizeof text, "%s: %.*s", vm_trouble_texts[seen->trouble], (int)length, seen->words);
+    snprintf(text, sizeof text, "%s: %.*s%s", vm_trouble_texts[seen->trouble], (int)length, seen->words,
+             is_qemus_race(instance) ? " (a race of QEMU before 8.1 while it emulates several processors: "
+                                       "--cpus 1 avoids it)"
+                                     : "");
     pi_text_clean(text, strlen(text), clean, sizeof clean);
+    agent_log("%s: %s", name, clean);
     instance->stuck = true;
     instance_set_reason(instance, "%s; piagent logs %s shows its last words, piagent reset %s boots it anew",
                         clean, name, name);
@@ -44,7 +68,8 @@ static void on_silence(void *user)
     struct instance *instance = user;
     if (vm_state_stands_still((enum vm_state)instance->record.state))
         trouble_heard(instance);
-    else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance))
+    else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance) &&
+             !instance_begin_again(instance))
         tell(instance);
 }
 

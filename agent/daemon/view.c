@@ -94,6 +94,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .failed_modules = record->failed_modules,
         .user_data_problems = record->user_data_problems,
         .stopped_by = (char *)stopped_by(record),
+        .begun_again = record->begun_again,
         .clock_behind_ms = instance->clock_off_ms < 0 ? (uint64_t)-instance->clock_off_ms : 0,
         .folder = instance->folder,
         .last_event = instance->next_seq - 1,

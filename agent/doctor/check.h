@@ -13,8 +13,8 @@
  * that says nothing does not apply. */
 typedef void doctor_check_fn(const struct doctor_host *host, int arg, struct doctor_finding *ret);
 
-doctor_check_fn doctor_check_qemu, doctor_check_qemu_net, doctor_check_qemu_img, doctor_check_bios,
-    doctor_check_uefi;                                                             /* qemu.c */
+doctor_check_fn doctor_check_qemu, doctor_check_emulation, doctor_check_qemu_net, doctor_check_qemu_img,
+    doctor_check_bios, doctor_check_uefi;                                          /* qemu.c */
 doctor_check_fn doctor_check_kvm;                                                  /* kvm.c */
 doctor_check_fn doctor_check_program;                                              /* programs.c */
 doctor_check_fn doctor_check_disk, doctor_check_memory, doctor_check_limits;       /* room.c */

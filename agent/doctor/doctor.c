@@ -13,6 +13,9 @@
 const char *const doctor_verdict_names[DOCTOR_VERDICTS] = {
     [DOCTOR_NONE] = "none", [DOCTOR_OK] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
 
+/* Nothing to say where KVM runs the guests. */
+#define DOCTOR_EMULATION "emulation-x86_64"
+
 static const struct check {
     const char *group, *id, *what;
     doctor_check_fn *run;
@@ -20,6 +23,7 @@ static const struct check {
 } checks[] = {
     {"QEMU", "qemu-x86_64", "QEMU for x86_64", doctor_check_qemu, VM_X86_64},
     {"QEMU", "qemu-aarch64", "QEMU for aarch64", doctor_check_qemu, VM_AARCH64},
+    {"QEMU", DOCTOR_EMULATION, "emulating x86_64", doctor_check_emulation, VM_X86_64},
     {"QEMU", "qemu-net-x86_64", "network for x86_64", doctor_check_qemu_net, VM_X86_64},
     {"QEMU", "qemu-net-aarch64", "network for aarch64", doctor_check_qemu_net, VM_AARCH64},
     {"QEMU", "qemu-img", "qemu-img", doctor_check_qemu_img, 0},
@@ -82,6 +86,20 @@ static void run_all(const struct doctor_host *host, struct doctor_finding *findi
     }
 }
 
+static bool is_moot(const struct doctor_finding *finding, bool kvm_runs)
+{
+    return finding->verdict == DOCTOR_NONE ||
+           (kvm_runs && vm_arch_host() == VM_X86_64 && !strcmp(finding->id, DOCTOR_EMULATION));
+}
+
+static bool kvm_runs(const struct doctor_finding *findings)
+{
+    for (size_t i = 0; i < PI_ARRAY_SIZE(checks); i++)
+        if (checks[i].run == doctor_check_kvm)
+            return findings[i].works;
+    return false;
+}
+
 static bool works(const struct doctor_report *report, const char *what, enum vm_arch arch)
 {
     char id[32];
@@ -136,10 +154,12 @@ int doctor_examine(const struct doctor_host *host, struct doctor_report *ret, st
     if (!report.findings)
         return pi_fail(err, ENOMEM, "doctor");
     run_all(host, report.findings);
+    bool kvm = kvm_runs(report.findings);
     for (size_t i = 0; i < PI_ARRAY_SIZE(checks); i++) {
+        if (is_moot(&report.findings[i], kvm))
+            continue;
         report.counts[report.findings[i].verdict]++;
-        if (report.findings[i].verdict != DOCTOR_NONE)
-            report.findings[report.count++] = report.findings[i];
+        report.findings[report.count++] = report.findings[i];
     }
     find_guests(&report);
     summarize(&report);

@@ -13,6 +13,9 @@
 /* -action and pvpanic-pci came with 6.0; what is older than Debian 12's is not tried. */
 #define VERSION_MIN   "6.0"
 #define VERSION_TRIED "7.2"
+/* From here on TCG locks a page before it translates it (commit deba78709ae8, in 8.1.0): see
+ * vm_landmarks.int3. */
+#define VERSION_MENDED "8.1"
 
 #define BIOS_FILE "bios-256k.bin"
 
@@ -67,6 +70,26 @@ void doctor_check_qemu(const struct doctor_host *host, int arg, struct doctor_fi
     }
     doctor_say(ret, doctor_lacking(arch), "%s", err.text);
     doctor_mend_program(host, path, "--version", vm_qemu_packages(arch), ret);
+}
+
+void doctor_check_emulation(const struct doctor_host *host, int arg, struct doctor_finding *ret)
+{
+    pi_auto_buf struct pi_buf output = {0};
+    pi_auto_free char *path = NULL;
+    char line[256];
+    (void)host;
+    if (pi_program_find(vm_qemu_program((enum vm_arch)arg), &path, NULL) < 0 ||
+        doctor_ask((const char *const[]){path, "--version", NULL}, &output, line, NULL) < 0)
+        return;
+    unsigned number = version_number(version_in(line));
+    if (!number || number >= version_number(VERSION_MENDED))
+        return;
+    doctor_say(ret, DOCTOR_WARN,
+               "before " VERSION_MENDED
+               " a race in QEMU kills some boots with more than one processor (Oops: int3); "
+               "piagent begins such a boot again, once");
+    doctor_mend(ret, "give emulated x86_64 machines --cpus 1, or install QEMU " VERSION_MENDED
+                     " or newer (Debian 12: from bookworm-backports)");
 }
 
 static bool has_line(const char *text, const char *line)

@@ -174,6 +174,14 @@ static unsigned on_reset(struct vm_life *life)
     return actions | (slept ? VM_DO_CONT : 0);
 }
 
+static unsigned on_panicked(struct vm_life *life, bool again)
+{
+    if (!again || life->begun_again || life->state != VM_RUNNING)
+        return not_ready(life);
+    life->begun_again = true;
+    return VM_DO_RESET | VM_DO_SAVE;
+}
+
 static unsigned on_shutdown(struct vm_life *life, bool guest)
 {
     if (!vm_state_is_live(life->state) || is_condemned(life))
@@ -319,7 +327,7 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_RESET:
         return on_reset(life);
     case VM_EVENT_PANICKED:
-        return not_ready(life);
+        return on_panicked(life, event->again);
     case VM_EVENT_SHUTDOWN:
         return on_shutdown(life, event->guest);
     case VM_EVENT_INTERNAL_ERROR:

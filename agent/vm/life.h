@@ -45,7 +45,8 @@ enum vm_event_type {
     VM_EVENT_SUSPENDED,  /* SUSPEND event, or query-status says so */
     VM_EVENT_RESET,      /* system_reset was answered, or a RESET event: the guest boots anew */
     VM_EVENT_SHUTDOWN,   /* SHUTDOWN event; .guest: the guest did it, else QEMU was told to end */
-    VM_EVENT_PANICKED,   /* GUEST_PANICKED: QEMU and its vCPUs go on, the guest is not ready any more */
+    VM_EVENT_PANICKED,   /* GUEST_PANICKED, or the boot got stuck: QEMU and its vCPUs go on, the guest is not
+                            ready any more */
     VM_EVENT_INTERNAL_ERROR, /* the accelerator gave up: query-status says internal-error */
     VM_EVENT_NO_SIGN,        /* no sign of life from the guest in its time, under KVM */
     VM_EVENT_EXITED,         /* the process ended */
@@ -60,6 +61,7 @@ struct vm_event {
     bool guest;    /* SHUTDOWN */
     bool success;  /* GUEST_DONE */
     bool running;  /* ADOPTED */
+    bool again;    /* PANICKED: not the guest's own fault, so that its boot may be begun again */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be to blame, and TCG
                       is allowed (accelerator auto) */
 };
@@ -73,6 +75,7 @@ struct vm_life {
     bool guest_powered_off; /* the last stop was the guest's own poweroff */
     bool cut_off;           /* someone else than piagent told QEMU to end while its guest ran */
     bool fell_back;         /* this run is a fresh start under TCG after KVM ran no guest */
+    bool begun_again;       /* in this run a boot was begun again: once is enough */
     bool relaunch;          /* STARTING, rung KILL: it is killed to be started afresh under TCG */
 };
 
@@ -83,16 +86,17 @@ enum vm_action {
     VM_DO_DISTRUST_KVM = 1 << 2, /* remember for this boot of the host that KVM runs no guest here */
     VM_DO_LAUNCH = 1 << 3,       /* start QEMU (under TCG where life.fell_back) */
     VM_DO_CONT = 1 << 4,         /* send cont */
-    VM_DO_WAKE = 1 << 5,         /* send system_wakeup */
-    VM_DO_POWERDOWN = 1 << 6,    /* send system_powerdown */
-    VM_DO_QUIT = 1 << 7,         /* send quit; without QMP yet: nothing, LAUNCHED brings it again */
-    VM_DO_TERM = 1 << 8,         /* SIGTERM */
-    VM_DO_KILL = 1 << 9,         /* SIGKILL */
-    VM_DO_ARM_RESEND = 1 << 10,  /* VM_EVENT_RESEND after the resend interval */
-    VM_DO_ARM_RUNG = 1 << 11,    /* VM_EVENT_RUNG_EXPIRED after the rung's time */
-    VM_DO_WATCH_SIGN = 1 << 12,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
-    VM_DO_SAVE = 1 << 13,        /* write the record */
-    VM_DO_REFUSE = 1 << 14,      /* the request does not fit the state: tell who asked */
+    VM_DO_RESET = 1 << 5,        /* send system_reset */
+    VM_DO_WAKE = 1 << 6,         /* send system_wakeup */
+    VM_DO_POWERDOWN = 1 << 7,    /* send system_powerdown */
+    VM_DO_QUIT = 1 << 8,         /* send quit; without QMP yet: nothing, LAUNCHED brings it again */
+    VM_DO_TERM = 1 << 9,         /* SIGTERM */
+    VM_DO_KILL = 1 << 10,        /* SIGKILL */
+    VM_DO_ARM_RESEND = 1 << 11,  /* VM_EVENT_RESEND after the resend interval */
+    VM_DO_ARM_RUNG = 1 << 12,    /* VM_EVENT_RUNG_EXPIRED after the rung's time */
+    VM_DO_WATCH_SIGN = 1 << 13,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
+    VM_DO_SAVE = 1 << 14,        /* write the record */
+    VM_DO_REFUSE = 1 << 15,      /* the request does not fit the state: tell who asked */
 };
 
 /* Returns the actions (a set of enum vm_action) and updates *life. */

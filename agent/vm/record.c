@@ -22,6 +22,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, guest_powered_off, PI_FIELD_BOOL),
     PI_FIELD(vm_record, cut_off, PI_FIELD_BOOL),
     PI_FIELD(vm_record, fell_back, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, begun_again, PI_FIELD_BOOL),
     PI_FIELD(vm_record, relaunch, PI_FIELD_BOOL),
     PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
@@ -122,6 +123,7 @@ struct vm_life vm_record_life(const struct vm_record *record)
         .guest_powered_off = record->guest_powered_off,
         .cut_off = record->cut_off,
         .fell_back = record->fell_back,
+        .begun_again = record->begun_again,
         .relaunch = record->relaunch,
     };
 }
@@ -135,5 +137,6 @@ void vm_record_set_life(struct vm_record *record, const struct vm_life *life)
     record->guest_powered_off = life->guest_powered_off;
     record->cut_off = life->cut_off;
     record->fell_back = life->fell_back;
+    record->begun_again = life->begun_again;
     record->relaunch = life->relaunch;
 }

@@ -26,7 +26,7 @@ struct vm_record {
     int state;   /* enum vm_state, and the rest of struct vm_life that outlives an agent */
     int rung;    /* enum vm_rung */
     bool booted; /* its guest has become ready once: later boots do less, and are served less */
-    bool was_ready, shutdown_seen, guest_powered_off, cut_off, fell_back, relaunch;
+    bool was_ready, shutdown_seen, guest_powered_off, cut_off, fell_back, begun_again, relaunch;
     char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
                          line for people */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */

@@ -87,9 +87,9 @@ def writer(folder):
     return _disk(folder, "writer", code)
 
 
-def panics(folder):
+def panics(folder, last_words=b""):
     """Waits for a byte on COM1, then panics."""
-    return _disk(folder, "panics", LISTEN + _print("hello\r\n") + AWAIT_BYTE + PANIC + HALT)
+    return _disk(folder, "panics", LISTEN + _print("hello\r\n") + AWAIT_BYTE + _print(last_words) + PANIC + HALT)
 
 
 def obedient(folder):

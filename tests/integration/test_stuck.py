@@ -54,12 +54,57 @@ def test_a_boot_that_goes_no_further_ends_the_wait_and_says_what_it_is(user):
         assert machine["state"] == "running" and f"{text}; piagent logs {name} shows its last words" in machine["reason"], machine
         assert len(stuck(user, name)) == 1
     assert "the end of its console:" in out and "    grub rescue>" in out
+    assert expected["grub"] in user.refused(GUEST, "ssh", "grub")
     timeline = user.do("timeline", "panic")
     assert "stuck after" in timeline
     user.kill_agent()
     assert expected["panic"] in user.do("ps")
     user.do("reset", "panic")
     assert "reason" not in user.status("panic")
+
+
+INT3 = b"[    5.100000] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\r\n[    5.2] CPU: 0\r\n"
+FATAL = b"[    5.200000] Kernel panic - not syncing: Fatal exception in interrupt\r\n"
+
+
+def boots(user, name):
+    return [event["text"] for event in user.events(name) if event["kind"] == "boot"]
+
+
+def test_an_emulated_boot_that_dies_by_qemus_race_is_begun_again_once_and_told(user):
+    racy = boot_sectors.says(user.home, INT3 + FATAL)
+    for name, cpus in (("races", 2), ("alone", 1)):
+        user.boot(name, racy, cpus=cpus)
+    command = user.start("wait", "races", "alone")
+    wait_for("it is begun again", lambda: boots(user, "races") == ["started", "begun again"], 30)
+    machine = user.status("races")
+    assert machine["begun_again"] and "reason" not in machine, machine
+    assert "begun again" in user.do("status", "races")
+    code, out = finish(command)
+    assert code == GUEST and "alone does not go on: the guest's kernel panicked: Fatal exception in interrupt;" in out, out
+    assert "its kernel died by a race in QEMU, which emulates several processors here (int3): the boot is begun again, once" in user.texts("races")
+    assert "races does not go on: the guest's kernel panicked: Fatal exception in interrupt (a race of QEMU before 8.1" in out
+    assert (boots(user, "races"), boots(user, "alone")) == (["started", "begun again"], ["started"])
+    assert [len(stuck(user, name)) for name in ("races", "alone")] == [1, 1]
+    first = user.do("timeline", "races@1")
+    assert "begun again" in first, first
+
+
+def test_a_guest_that_was_up_before_is_not_begun_again_and_one_that_was_not_is_also_where_qemu_reports_the_panic(user):
+    disk = boot_sectors.panics(user.home, INT3)
+    user.boot_all(["up", "fresh"], disk, cpus=2)
+    boot_to_the_end(Guest(user, "up"))
+    user.wait_state("up", "ready")
+    user.do("reset", "up")
+    wait_for("both listen", lambda: user.console("up").count(b"hello") == 2, 30)
+    for name in ("up", "fresh"):
+        user.type(name, "x")
+    wait_for("its panic is told", lambda: user.status("up").get("reason"), 30)
+    wait_for("it is begun again", lambda: user.console("fresh").count(b"hello") == 2, 30)
+    assert (boots(user, "up"), boots(user, "fresh")) == (["started", "reset"], ["started", "begun again"])
+    user.type("fresh", "x")
+    wait_for("its second panic is told", lambda: user.status("fresh").get("reason"), 30)
+    assert len(boots(user, "fresh")) == 2
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/share/qemu/firmware").is_dir(), reason="cannot here: there is no UEFI")

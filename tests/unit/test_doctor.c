@@ -207,6 +207,29 @@ static void versions_of_qemu_are_judged(void **state)
     }
 }
 
+static void qemus_race_under_emulation_is_named_where_it_is_not_mended(void **state)
+{
+    static const struct {
+        const char *script;
+        enum doctor_verdict verdict;
+    } cases[] = {
+        {"echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)'", DOCTOR_WARN},
+        {"echo 'QEMU emulator version 8.0.5'", DOCTOR_WARN},
+        {"echo 'QEMU emulator version 8.1.0'", DOCTOR_NONE},
+        {"echo 'QEMU emulator version 10.0.2'", DOCTOR_NONE},
+        {"echo unknown", DOCTOR_NONE},
+    };
+    const struct folder *f = *state;
+    const struct doctor_host host = {.root = f->path};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        program(f, "qemu-system-x86_64", cases[i].script);
+        struct doctor_finding ret = examine(doctor_check_emulation, VM_X86_64, &host);
+        assert_int_equal(ret.verdict, cases[i].verdict);
+        if (cases[i].verdict == DOCTOR_WARN)
+            assert_finding(&ret, DOCTOR_WARN, "Oops: int3", "--cpus 1");
+    }
+}
+
 static void qemu_img_that_fails_is_to_be_looked_at(void **state)
 {
     const struct folder *f = *state;
@@ -536,6 +559,7 @@ int main(void)
         TEST(small_guest_runs_where_kvm_is),
         TEST(distrust_of_this_boot_is_told_and_of_another_is_not),
         TEST(versions_of_qemu_are_judged),
+        TEST(qemus_race_under_emulation_is_named_where_it_is_not_mended),
         TEST(qemu_img_that_fails_is_to_be_looked_at),
         TEST(qemu_of_the_other_architecture_may_be_missing),
         TEST(qemu_that_lacks_something_is_told),

@@ -80,6 +80,7 @@ enum happening {
     GUEST_SHUTDOWN,
     HOST_SHUTDOWN,
     PANICKED,
+    DIED, /* not by its own fault */
     ERROR_FALLBACK,
     ERROR_FINAL,
     NO_SIGN_FALLBACK,
@@ -110,6 +111,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [GUEST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN, .guest = true},
     [HOST_SHUTDOWN] = {.type = VM_EVENT_SHUTDOWN},
     [PANICKED] = {.type = VM_EVENT_PANICKED},
+    [DIED] = {.type = VM_EVENT_PANICKED, .again = true},
     [ERROR_FALLBACK] = {.type = VM_EVENT_INTERNAL_ERROR, .fallback = true},
     [ERROR_FINAL] = {.type = VM_EVENT_INTERNAL_ERROR},
     [NO_SIGN_FALLBACK] = {.type = VM_EVENT_NO_SIGN, .fallback = true},
@@ -206,6 +208,15 @@ static const struct {
     {RESET, IN(SUSPENDED) | IN(SUSPENDED_READY), {.state = VM_PAUSED}, VM_DO_CONT | VM_DO_SAVE},
     NOT_READY(PANICKED),
     {PANICKED, IN(SUSPENDED) | IN(SUSPENDED_READY), {.state = VM_SUSPENDED}, VM_DO_SAVE},
+    {DIED, IN(RUNNING), {.state = VM_RUNNING, .begun_again = true}, VM_DO_RESET | VM_DO_SAVE},
+    {DIED,
+     IN(RUNNING_TCG),
+     {.state = VM_RUNNING, .fell_back = true, .begun_again = true},
+     VM_DO_RESET | VM_DO_SAVE},
+    {DIED, IN(PAUSED), UNCHANGED, VM_DO_SAVE},
+    {DIED, IN(READY), {.state = VM_RUNNING}, VM_DO_SAVE},
+    {DIED, IN(PAUSED_READY), {.state = VM_PAUSED}, VM_DO_SAVE},
+    {DIED, IN(SUSPENDED) | IN(SUSPENDED_READY), {.state = VM_SUSPENDED}, VM_DO_SAVE},
 
 #define SEEN(in, at, ...)                                                                            \
     {GUEST_SHUTDOWN,                                                                                 \
@@ -346,7 +357,7 @@ static void assert_life(const struct vm_life *got, const struct vm_life *wanted,
     if (got->state == wanted->state && got->rung == wanted->rung && got->was_ready == wanted->was_ready &&
         got->shutdown_seen == wanted->shutdown_seen && got->guest_powered_off == wanted->guest_powered_off &&
         got->cut_off == wanted->cut_off && got->fell_back == wanted->fell_back &&
-        got->relaunch == wanted->relaunch)
+        got->begun_again == wanted->begun_again && got->relaunch == wanted->relaunch)
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -464,6 +475,18 @@ static void guest_that_panicked_is_not_ready_until_its_next_boot_is_done(void **
     vm_life_next(&life, &happenings[RESET]);
     vm_life_next(&life, &happenings[DONE_WELL]);
     assert_int_equal(life.state, VM_READY);
+}
+
+static void boot_that_died_by_no_fault_of_the_guest_is_begun_again_once_in_a_run(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, DIED);
+    assert_int_equal(last, VM_DO_RESET | VM_DO_SAVE);
+    vm_life_next(&life, &happenings[RESET]);
+    assert_int_equal(vm_life_next(&life, &happenings[DIED]), VM_DO_SAVE);
+    vm_life_next(&life, &happenings[EXITED]);
+    vm_life_next(&life, &happenings[START]);
+    assert_false(life.begun_again);
 }
 
 static void stop_resends_powerdown_until_the_guest_listens(void **state)
@@ -673,6 +696,7 @@ int main(void)
         cmocka_unit_test(qemu_that_dies_before_its_guest_boots_has_failed),
         cmocka_unit_test(qemu_that_is_of_no_use_at_its_start_is_killed_and_has_failed),
         cmocka_unit_test(guest_that_panicked_is_not_ready_until_its_next_boot_is_done),
+        cmocka_unit_test(boot_that_died_by_no_fault_of_the_guest_is_begun_again_once_in_a_run),
         cmocka_unit_test(stop_resends_powerdown_until_the_guest_listens),
         cmocka_unit_test(stop_climbs_every_rung_and_stays_on_the_last),
         cmocka_unit_test(qemu_that_dies_while_its_guest_is_to_power_off_is_lost),

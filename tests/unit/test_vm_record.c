@@ -47,6 +47,7 @@ static struct vm_record full_record(void)
         .was_ready = true,
         .shutdown_seen = true,
         .cut_off = true,
+        .begun_again = true,
         .guest_powered_off = true,
         .fell_back = true,
         .relaunch = true,
@@ -122,7 +123,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_int_equal(life.state, VM_LOST);
     assert_int_equal(life.rung, VM_RUNG_TERM);
     assert_true(life.was_ready && life.shutdown_seen && life.guest_powered_off && life.cut_off &&
-                life.fell_back && life.relaunch);
+                life.begun_again && life.fell_back && life.relaunch);
     assert_int_equal(wanted.state, life.state);
     assert_string_equal(got.reason, record.reason);
     assert_string_equal(got.key, record.key);
