@@ -18,6 +18,9 @@
 #define GUEST_AGENT_LINE_MAX  4096
 #define GUEST_AGENT_BYTES_MAX 65536
 
+/* A request of its own: the guest powers itself off. Not answered where it is carried out. */
+#define GUEST_AGENT_POWERDOWN "{\"execute\": \"guest-shutdown\", \"arguments\": {\"mode\": \"powerdown\"}}\n"
+
 enum guest_clock_step {
     GUEST_CLOCK_NONE, /* no conversation: bytes are dropped */
     GUEST_CLOCK_SYNC,

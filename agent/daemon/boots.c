@@ -81,10 +81,11 @@ void boots_note(struct instance *instance, const struct api_event *event)
         *boot = (struct vm_boot){.counts = true, .began_ms = event->monotonic_ms};
         instance->boot_event = event->seq;
     } else if (event->kind == API_EVENT_STATE && name) {
-        boot->counts = boot->counts && strcmp(name, vm_state_names[VM_PAUSED]) != 0 &&
-                       strcmp(name, vm_state_names[VM_SUSPENDED]) != 0;
+        bool sleeps = !strcmp(name, vm_state_names[VM_SUSPENDED]);
+        boot->counts = boot->counts && !sleeps && strcmp(name, vm_state_names[VM_PAUSED]) != 0;
+        instance->slept |= sleeps;
         if (!strcmp(name, vm_state_names[VM_STARTING]))
-            instance->boot_event = 0;
+            instance->boot_event = 0, instance->slept = false;
     }
     instance->boot_news =
         event->kind == API_EVENT_BOOT || vm_boot_reach(boot, vm_milestone_find(name), event->monotonic_ms);

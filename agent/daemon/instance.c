@@ -293,6 +293,10 @@ static void press_power_button(struct instance *instance)
 {
     if (!command(instance, QMP_SYSTEM_POWERDOWN))
         return;
+    /* Over a wakeup QEMU (7.2, q35) can lose the level of the ACPI interrupt: such a guest does not hear its
+     * button any more. Its guest agent, if it has one, does. */
+    if (instance->slept && instance->guest_agent)
+        console_type(instance->guest_agent, GUEST_AGENT_POWERDOWN, sizeof GUEST_AGENT_POWERDOWN - 1);
     instance->powerdowns_sent++;
     /* Each press would be a line of its own; the first is news, then one every half a minute. */
     if (instance->powerdowns_sent == 1)

@@ -89,6 +89,7 @@ struct instance {
     struct vm_landmarks landmarks;         /* what the console has shown of this boot */
     struct timer *trouble_timer;           /* set while nothing follows landmarks.trouble */
     bool stuck;                            /* that was told, and is the record's reason */
+    bool slept;                            /* its guest was suspended since QEMU's start */
     bool begins_again;                     /* the reset that follows is of instance_begin_again() */
     struct vm_boot boot;                   /* its milestones so far */
     bool boot_news;                        /* the last event was one */

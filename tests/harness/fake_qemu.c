@@ -4,7 +4,7 @@
  * hundred KiB of memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the
  * names of the real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
  *
- * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp and console, and the folder in
+ * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp, console and agent, and the folder in
  * -smbios file=. Its guest says hello on the console when it first runs, writes what is typed into the file
  * "typed" in the instance's folder and answers nothing, and powers off at the first system_powerdown.
  *
@@ -56,7 +56,8 @@ struct port {
     const char *endless; /* sent again and again */
 };
 
-static struct port monitor = {.listen_fd = -1, .fd = -1}, console = {.listen_fd = -1, .fd = -1};
+static struct port monitor = {.listen_fd = -1, .fd = -1}, console = {.listen_fd = -1, .fd = -1},
+                   agent = {.listen_fd = -1, .fd = -1};
 static char **own_argv;
 static char folder[1024], uuid[64], status[32] = "prelaunch";
 static char rules_text[4096];
@@ -239,14 +240,18 @@ static void stop(void)
     snprintf(status, sizeof status, "paused");
 }
 
-static void powerdown(void)
+static void poweroff(void)
 {
-    event("POWERDOWN", NULL);
-    if (!strcmp(status, "suspended"))
-        return;
     event("SHUTDOWN", "{\"guest\":true,\"reason\":\"guest-shutdown\"}");
     event("STOP", NULL);
     snprintf(status, sizeof status, "shutdown");
+}
+
+static void powerdown(void)
+{
+    event("POWERDOWN", NULL);
+    if (strcmp(status, "suspended") != 0)
+        poweroff();
 }
 
 static void reset(void)
@@ -378,6 +383,18 @@ static void read_console(void)
         hang_up(&console);
 }
 
+/* The guest agent knows how to power the guest off, and is silent. */
+static void read_agent(void)
+{
+    char bytes[512];
+    ssize_t n = recv(agent.fd, bytes, sizeof bytes - 1, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        hang_up(&agent);
+    bytes[n > 0 ? n : 0] = '\0';
+    if (strstr(bytes, "\"guest-shutdown\""))
+        poweroff();
+}
+
 static void take_client(struct port *port)
 {
     port->fd = accept(port->listen_fd, NULL, NULL);
@@ -435,6 +452,8 @@ static void read_argv(char **argv)
             monitor.listen_fd = fd;
         else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=console,fd=%d", &fd) == 1)
             console.listen_fd = fd;
+        else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=agent,fd=%d", &fd) == 1)
+            agent.listen_fd = fd;
     }
     char *slash = strrchr(folder, '/');
     if (slash)
@@ -458,13 +477,15 @@ int main(int argc, char **argv)
         return 1;
     }
     for (;;) {
-        struct pollfd fds[] = {wait_for(&monitor), wait_for(&console), {.fd = signal_fd, .events = POLLIN}};
+        struct pollfd fds[] = {
+            wait_for(&monitor), wait_for(&console), wait_for(&agent), {.fd = signal_fd, .events = POLLIN}};
         if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
             continue;
         /* The console first: its client came before cont, and must not miss the hello. */
         serve(&console, fds[1].revents, read_console);
         serve(&monitor, fds[0].revents, read_monitor);
-        if (fds[2].revents)
+        serve(&agent, fds[2].revents, read_agent);
+        if (fds[3].revents)
             take_signal(signal_fd);
     }
 }

@@ -188,6 +188,16 @@ def test_a_suspended_guest_is_woken_for_its_powerdown_and_boots_anew_after_a_res
     assert user.status("killed")["stopped_by"] == "quit"
 
 
+def test_a_guest_that_slept_and_lost_its_power_button_is_powered_off_by_its_guest_agent(user):
+    boot(user, "pi")
+    suspend(user, "pi")
+    user.do("resume", "pi")
+    user.kill_agent()
+    user.tell_fake("pi", "ignore=system_powerdown")
+    user.do("powerdown", "pi", "--timeout", "20s")
+    assert user.status("pi")["stopped_by"] == "powerdown"
+
+
 def test_what_else_qemu_tells_of_its_guest_and_host_is_noted(user):
     boot(user, "pi")
     boot_to_the_end(Guest(user, "pi"))
