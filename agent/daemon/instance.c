@@ -293,8 +293,9 @@ static void press_power_button(struct instance *instance)
 {
     if (!command(instance, QMP_SYSTEM_POWERDOWN))
         return;
-    /* Over a wakeup QEMU (7.2, q35) can lose the level of the ACPI interrupt: such a guest does not hear its
-     * button any more. Its guest agent, if it has one, does. */
+    /* A guest that slept may have lost its ACPI registers (seen with QEMU 7.2, q35 and SeaBIOS 1.16): then it
+     * hears no button, and cannot switch itself off. Its guest agent, if it has one, brings it down in order;
+     * quit ends QEMU after that. */
     if (instance->slept && instance->guest_agent)
         console_type(instance->guest_agent, GUEST_AGENT_POWERDOWN, sizeof GUEST_AGENT_POWERDOWN - 1);
     instance->powerdowns_sent++;

@@ -228,8 +228,8 @@ def live(arch):
         check_secrets(user)
         check_processes_in_the_guest(user, "pi-1")
         if arch == "x86_64":
-            check_suspend(user)
             reboots_without_an_agent(user, "pi-1")
+            check_suspend(user)  # before the reset, which gives it back what QEMU's wakeup may lose
         boots_anew(user, lambda: reset(user))
         boots_anew(user, lambda: stop_and_start(user))
         assert user.ssh("pi-1", "cat ~/note") == "kept"
