@@ -90,12 +90,20 @@ def ask(user, request):
     return None
 
 
+def recorded(user):
+    """What its record on disk says, None where there is none."""
+    try:
+        return json.loads((user.instances / "pi/record.json").read_text())
+    except FileNotFoundError:
+        return None
+
+
 def bring(user, wanted):
-    """Whatever it is now: until it is so."""
+    """Whatever it is now: until it is so, also on disk."""
     def step():
-        now = state(user)
+        now, record = state(user), recorded(user)
         if now == wanted:
-            return True
+            return (record and record["state"]) == wanted
         if (now, wanted) in WAYS:
             ask(user, WAYS[now, wanted])
         return False
@@ -117,10 +125,8 @@ def prepare(user, request):
 
 def qemu_on_record(user):
     """The process of the QEMU that the record tells of, where there is one: one that waits for its agent's word is none yet."""
-    try:
-        pid = json.loads((user.instances / "pi/record.json").read_text())["pid"]
-    except FileNotFoundError:
-        return 0
+    record = recorded(user)
+    pid = record["pid"] if record else 0
     return pid if any("qemu-system" in word for word in user.processes().get(pid, [])) else 0
 
 

@@ -4,19 +4,24 @@
  * behind, on disk, in the table of processes or with QEMU. $FAULTS names a file with one line, read again at
  * each step:
  *
- *   count               steps are only logged
- *   kill before N       SIGKILL to the agent right before its Nth step since the line was written; "kill
- * after N": right after it kill exec N         SIGKILL to the agent when its Nth child since is about to
- * become its program, which it does a second later fail N TIMES ERRNO  the Nth step, and those after it up to
- * TIMES, fail; a write with ENOSPC is cut short first full                each step that takes space fails
- * with ENOSPC
+ *   count                 steps are only logged
+ *   kill before N         SIGKILL to the agent right before its Nth step since the line was written
+ *   kill after N          right after it
+ *   kill exec N           SIGKILL to the agent when its Nth child since is about to become its program, which
+ *                         it does a second later
+ *   fail N TIMES ERRNO    the Nth step, and those after it up to TIMES, fail; a write with ENOSPC is cut
+ *                         short first
+ *   full                  each step that takes space fails with ENOSPC
+ *   slow MS               each fsync takes so much longer, in steps of 10 ms, or until the line changes
  *
  * $FAULTS.log gets a line for each step: its number, its name, what it is about. No file: nothing is done.
- * Only `piagent agent` is broken, not what it starts; `piagent worker` where it is started by itself.
+ * Only `piagent agent` is broken, not what it starts; `piagent worker` where it is started by itself. Its
+ * threads take their steps one after another.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,7 +35,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+#define SLICE_MS 10
+
+/* clang-format off */
+#define CALLS(DO) \
+    DO(open) DO(openat) DO(write) DO(pwrite) DO(ftruncate) DO(fsync) DO(mkdir) DO(mkdirat) DO(renameat) \
+    DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(send) DO(syscall) DO(fork) DO(execve)
+/* clang-format on */
+#define POINTER(name) __typeof__(&(name)) name;
+#define LOOK_UP(name) real.name = (__typeof__(&(name)))dlsym(RTLD_NEXT, #name);
+/* Looked up before there are threads: a child that is forked beside one may find the linker's lock held for
+ * ever. */
+static struct {
+    CALLS(POINTER)
+} real;
+/* Another library's constructor may call one before ours has run. */
+#define REAL(name) (real.name ? real.name : (__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 static struct {
     bool active, child;
@@ -39,12 +59,17 @@ static struct {
     unsigned first, times;       /* what to break */
     bool before, after, exec, full;
     int errnum;
+    unsigned slow_ms;
     int short_fd; /* its next write fails: the one before was cut short */
-} faults = {.short_fd = -1};
+    pthread_mutex_t lock;
+} faults = {.short_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+static __thread unsigned own_step; /* the number of the one that this thread is at; 0 = none that counts */
 
 __attribute__((constructor)) static void start(int argc, char **argv)
 {
     const char *control = getenv("FAULTS"), *name = argc > 1 ? strrchr(argv[0], '/') : NULL;
+    CALLS(LOOK_UP)
     faults.active = control && name && !strcmp(name, "/piagent") &&
                     (!strcmp(argv[1], "worker") ||
                      (!strcmp(argv[1], "agent") && (argc == 2 || !strcmp(argv[2], "--ready-fd"))));
@@ -75,6 +100,8 @@ static void read_line(void)
     faults.exec = !strcmp(how, "exec");
     faults.full = !strncmp(line, "full", 4);
     sscanf(line, "fail %u %u %d", &faults.first, &faults.times, &faults.errnum);
+    faults.slow_ms = 0;
+    sscanf(line, "slow %u", &faults.slow_ms);
 }
 
 static void note(const char *name, const char *what)
@@ -91,15 +118,13 @@ static void note(const char *name, const char *what)
     errno = saved;
 }
 
-/* Whether the step may be done; else errno says why it failed. */
-static bool begin(const char *name, const char *what, bool takes_space)
+static bool count_step(const char *name, const char *what, bool takes_space)
 {
-    if (!faults.active)
-        return true;
+    own_step = 0;
     read_line();
     if (!faults.line[0])
         return true;
-    faults.steps++;
+    own_step = ++faults.steps;
     note(name, what);
     if (faults.before && faults.steps == faults.first)
         kill(getpid(), SIGKILL);
@@ -114,9 +139,31 @@ static bool begin(const char *name, const char *what, bool takes_space)
     return true;
 }
 
+/* Whether the step may be done; else errno says why it failed. */
+static bool begin(const char *name, const char *what, bool takes_space)
+{
+    if (!faults.active)
+        return true;
+    pthread_mutex_lock(&faults.lock);
+    bool may = count_step(name, what, takes_space);
+    pthread_mutex_unlock(&faults.lock);
+    return may;
+}
+
+static unsigned slow_ms(void)
+{
+    if (!faults.active)
+        return 0;
+    pthread_mutex_lock(&faults.lock);
+    read_line();
+    unsigned ms = faults.slow_ms;
+    pthread_mutex_unlock(&faults.lock);
+    return ms;
+}
+
 static void done(void)
 {
-    if (faults.active && faults.after && faults.steps == faults.first)
+    if (faults.active && faults.after && own_step == faults.first)
         kill(getpid(), SIGKILL);
 }
 
@@ -218,6 +265,8 @@ int ftruncate(int fd, off_t size)
 int fsync(int fd)
 {
     char path[256];
+    for (unsigned ms = 0; ms < slow_ms(); ms += SLICE_MS)
+        usleep(SLICE_MS * 1000);
     STEP("fsync", path_of(fd, path), false, REAL(fsync)(fd));
 }
 
