@@ -91,8 +91,8 @@ static bool is_temp_name(const char *name)
            strspn(suffix, "0123456789abcdef") == TEMP_HEX;
 }
 
-int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
-                  struct pi_error *err)
+static int replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, bool durable,
+                   struct pi_error *err)
 {
     char temp[PATH_MAX], folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -109,13 +109,26 @@ int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, m
     if (fd < 0)
         return pi_fail(err, errno, "cannot write %s", path);
     r = pi_write_all(fd, data, size);
-    if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || renameat(dir_fd, temp, dir_fd, path) < 0))
+    if (r == 0 &&
+        (fchmod(fd, mode) < 0 || (durable && fsync(fd) < 0) || renameat(dir_fd, temp, dir_fd, path) < 0))
         r = -errno;
     if (r < 0) {
         unlinkat(dir_fd, temp, 0);
         return pi_fail(err, -r, "cannot write %s", path);
     }
-    return pi_dir_sync(folder_fd, err);
+    return durable ? pi_dir_sync(folder_fd, err) : 0;
+}
+
+int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                  struct pi_error *err)
+{
+    return replace(dir_fd, path, data, size, mode, true, err);
+}
+
+int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                    struct pi_error *err)
+{
+    return replace(dir_fd, path, data, size, mode, false, err);
 }
 
 static int check_owned(int fd, const char *path, struct pi_error *err)

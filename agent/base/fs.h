@@ -22,6 +22,11 @@ int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, s
 int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct pi_error *err);
 
+/* The same for what only lives as long as the processes of today: not synced, so that a crash of the host may
+ * leave the old bytes, or none. */
+int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                    struct pi_error *err);
+
 /* Writes all of it, going on after EINTR and short writes. 0 or -errno. */
 int pi_write_all(int fd, const void *data, size_t size);
 

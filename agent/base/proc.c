@@ -28,8 +28,9 @@
 #define P_PIDFD 3
 #endif
 
-/* Runs in the child between fork and exec: async-signal-safe calls only. Returns only on failure. */
-static void child_exec(const struct pi_spawn *how, pid_t parent)
+/* Runs in the child between fork and exec: async-signal-safe calls only. Nothing of the parent's stays open
+ * but link, which is above every target: the child may wait for long. 0 or an errno. */
+static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -40,22 +41,23 @@ static void child_exec(const struct pi_spawn *how, pid_t parent)
         setsid();
     /* A parent that ended before it was asked for sends nothing any more. */
     if (how->orphan_signal && (prctl(PR_SET_PDEATHSIG, how->orphan_signal) < 0 || getppid() != parent))
-        return;
+        return errno;
 
     /* First out of the way of the targets, then into place, then nothing else stays open. */
     int count = (int)how->fd_count, moved[16];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (count > 16 || null < 0)
-        return;
+        return count > 16 ? EINVAL : errno;
     for (int i = 0; i < count; i++)
         if ((moved[i] = fcntl(how->fds[i] < 0 ? null : how->fds[i], F_DUPFD_CLOEXEC, count)) < 0)
-            return;
+            return errno;
     for (int i = 0; i < count; i++)
         if (dup2(moved[i], i) < 0)
-            return;
-    if (close_range((unsigned)count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-        return;
-    execve(how->argv[0], (char *const *)how->argv, how->environ_ ? (char *const *)how->environ_ : environ);
+            return errno;
+    if ((link > count && close_range((unsigned)count, (unsigned)link - 1, 0) < 0) ||
+        close_range((unsigned)link + 1, ~0U, 0) < 0)
+        return errno;
+    return 0;
 }
 
 /* The child waits for a byte before it becomes the program, and an end of file says that nobody is left who
@@ -63,16 +65,19 @@ static void child_exec(const struct pi_spawn *how, pid_t parent)
 static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
 {
     char go;
-    /* Above every target, so that putting descriptors into place does not overwrite it. */
     int link = fcntl(theirs, F_DUPFD_CLOEXEC, (int)how->fd_count);
+    int errnum = link < 0 ? errno : child_prepare(how, parent, link);
     ssize_t n;
     do
         n = read(link, &go, 1);
     while (n < 0 && errno == EINTR);
     if (n != 1)
         _exit(125);
-    child_exec(how, parent);
-    int errnum = errno;
+    if (!errnum) {
+        execve(how->argv[0], (char *const *)how->argv,
+               how->environ_ ? (char *const *)how->environ_ : environ);
+        errnum = errno;
+    }
     if (write(link, &errnum, sizeof errnum) < 0)
         _exit(126);
     _exit(127);
@@ -91,7 +96,7 @@ static int let_go(int ours)
     return n == (ssize_t)sizeof errnum ? errnum : 0;
 }
 
-int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err)
+int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_error *err)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -105,21 +110,50 @@ int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct 
         close(ours);
         child_run(how, parent, theirs);
     }
-    close(pi_steal_fd(&theirs));
-    pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    int errnum = pidfd < 0 ? errno : 0;
-    int r = errnum || !how->before ? 0 : how->before(pid, how->user, err);
-    if (r == 0 && !errnum)
-        errnum = let_go(ours);
-    if (errnum)
-        r = pi_fail(err, errnum, "cannot start %s", how->argv[0]);
-    if (r < 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        return r;
+    struct pi_child child = {pid, (int)syscall(SYS_pidfd_open, pid, 0), pi_steal_fd(&ours)};
+    int errnum = errno;
+    if (child.pidfd < 0) {
+        pi_child_drop(&child);
+        return pi_fail(err, errnum, "cannot start %s", how->argv[0]);
     }
+    *ret = child;
+    return 0;
+}
+
+int pi_child_go(struct pi_child *child, int *ret_pidfd)
+{
+    int errnum = let_go(child->link);
+    if (errnum) {
+        pi_child_drop(child);
+        return -errnum;
+    }
+    *ret_pidfd = pi_steal_fd(&child->pidfd);
+    pi_close_p(&child->link);
+    *child = PI_CHILD_NONE;
+    return 0;
+}
+
+void pi_child_drop(struct pi_child *child)
+{
+    if (child->pid <= 0)
+        return;
+    kill(child->pid, SIGKILL);
+    waitpid(child->pid, NULL, 0);
+    pi_close_p(&child->pidfd);
+    pi_close_p(&child->link);
+    *child = PI_CHILD_NONE;
+}
+
+int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err)
+{
+    struct pi_child child;
+    int r = pi_child_new(how, &child, err);
+    if (r < 0)
+        return r;
+    pid_t pid = child.pid;
+    if ((r = pi_child_go(&child, ret_pidfd)) < 0)
+        return pi_fail(err, -r, "cannot start %s", how->argv[0]);
     *ret_pid = pid;
-    *ret_pidfd = pi_steal_fd(&pidfd);
     return 0;
 }
 

@@ -28,15 +28,25 @@ struct pi_spawn {
     const char *const *environ_; /* NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
     int orphan_signal;           /* comes when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
-    /* Called when there is a process, and before it becomes the program: where this fails, or the caller's
-     * process ends in it, the program never runs. NULL = nothing to do. */
-    int (*before)(pid_t pid, void *user, struct pi_error *err);
-    void *user;
 };
 
 /* Starts the program. The pidfd (O_CLOEXEC) is the caller's, readable once the process has ended. Reap with
  * pi_reap(). */
 int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err);
+
+/* A process that waits to become its program. Where this process ends first, the program never runs. */
+struct pi_child {
+    pid_t pid;
+    int pidfd, link;
+};
+#define PI_CHILD_NONE ((struct pi_child){.pidfd = -1, .link = -1})
+
+/* The two halves of pi_spawn(): what must be done before the program runs can be done between them. */
+int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_error *err);
+/* Lets it become the program: 0 and its pidfd is the caller's, or -errno. The child is none then. */
+int pi_child_go(struct pi_child *child, int *ret_pidfd);
+/* Ends it unless there is none. */
+void pi_child_drop(struct pi_child *child);
 
 /* Takes the status of a child that has ended: 0 with *ret_status as waitid's CLD_* meanings in text ("exit
  * code 1", "killed by SIGKILL") and its exit code (128 + signal); -EAGAIN while it runs; -ECHILD where it is

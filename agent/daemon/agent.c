@@ -238,9 +238,13 @@ static void finish(struct agent *agent)
     runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
     timer_free(pi_steal(agent->sleep_timer));
+    while (agent_is_creating(agent)) /* those that were given up */
+        uv_run(&agent->loop, UV_RUN_ONCE);
     while ((instance = LIST_FIRST(&agent->instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
+    while (agent->writes)
+        uv_run(&agent->loop, UV_RUN_ONCE);
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));

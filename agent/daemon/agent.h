@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agent: one process a user, one thread, one loop. It owns every instance, and is the only writer of
- * their state. Nothing in it waits: what blocks runs in a worker.
+ * The agent: one process a user, one loop. It owns every instance, and is the only writer of their state.
+ * Nothing in it waits: what blocks runs in a worker, and what waits for the disk in a thread of libuv's pool.
  */
 #ifndef PIAGENT_DAEMON_AGENT_H
 #define PIAGENT_DAEMON_AGENT_H
@@ -57,7 +57,15 @@ struct agent {
     struct host_sleep sleep;
 
     LIST_HEAD(, instance) instances;
+    unsigned writes;       /* that threads are at */
     struct vm_boots boots; /* how long earlier ones took */
+    struct {
+        uv_work_t request;
+        bool busy, wanted;
+        char *text;
+        struct pi_error failure;
+        int result;
+    } boots_file;
     struct feed feed;
 };
 
@@ -89,8 +97,10 @@ int agent_watch_sleep(struct agent *agent, struct pi_error *err);
 /* How long the host slept since this was last asked; pure. 0 at the first time. */
 uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms);
 
-/* Gives up each creation under way; its followers are told why (create.c). */
+/* Gives up each creation under way; its followers are told why when it is gone (create.c). */
 void agent_undo_creations(struct agent *agent, const char *why);
+/* Whether there is one still. */
+bool agent_is_creating(const struct agent *agent);
 
 /* Reads every instance's folder and takes over what runs (adopt.c). */
 int agent_adopt_all(struct agent *agent, struct pi_error *err);

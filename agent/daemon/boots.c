@@ -25,14 +25,48 @@ void boots_load(struct agent *agent, int state_fd)
     vm_boots_read(&agent->boots, document);
 }
 
+static int write_file(const struct agent *agent, struct pi_error *err)
+{
+    const char *text = agent->boots_file.text;
+    if (!text)
+        return pi_fail(err, ENOMEM, BOOTS_FILE);
+    pi_auto_close int fd = pi_dir_open(agent->paths.state, err);
+    return fd < 0 ? fd : pi_file_write(fd, BOOTS_FILE, text, strlen(text), 0600, err);
+}
+
+static void write_in_thread(uv_work_t *request)
+{
+    struct agent *agent = request->data;
+    agent->boots_file.result = write_file(agent, &agent->boots_file.failure);
+}
+
+static void save(struct agent *agent);
+
+static void on_written(uv_work_t *request, int status)
+{
+    struct agent *agent = request->data;
+    (void)status;
+    agent->writes--;
+    agent->boots_file.busy = false;
+    free(pi_steal(agent->boots_file.text));
+    if (agent->boots_file.result < 0)
+        agent_log("the times of boots are not kept: %s", agent->boots_file.failure.text);
+    if (agent->boots_file.wanted)
+        save(agent);
+}
+
+/* By a thread, the newest times only: nobody waits for it. */
 static void save(struct agent *agent)
 {
-    struct pi_error err;
+    agent->boots_file.wanted = agent->boots_file.busy;
+    if (agent->boots_file.busy)
+        return;
     json_auto_t *document = vm_boots_write(&agent->boots);
-    pi_auto_free char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
-    pi_auto_close int fd = text ? pi_dir_open(agent->paths.state, &err) : -ENOMEM;
-    if (fd >= 0 && pi_file_write(fd, BOOTS_FILE, text, strlen(text), 0600, &err) < 0)
-        agent_log("the times of boots are not kept: %s", err.text);
+    agent->boots_file.text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    agent->boots_file.busy = true;
+    agent->boots_file.request.data = agent;
+    agent->writes++;
+    uv_queue_work(&agent->loop, &agent->boots_file.request, write_in_thread, on_written);
 }
 
 /* All that changes how long a boot takes: what is booted and on what, whether cloud-init does its work of the

@@ -18,7 +18,6 @@
 #include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
 #include "agent/image/sources.h"
-#include "agent/image/use.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -159,29 +158,27 @@ static void on_ghost_over(void *user)
     instance_detach(user);
 }
 
-static int discard(struct instance *instance, struct pi_error *err)
+static void answer_remover(struct instance *instance, int result, const struct pi_error *why)
 {
-    const struct vm_spec *spec = &instance->record.spec;
-    int r = pi_tree_discard(instance->agent->instances_fd, spec->name, err);
-    if (r == 0 && spec->image.path)
-        image_use_drop(spec->image.path, spec->image.sha256, instance->folder);
-    return r;
+    struct api_call *call = pi_steal(instance->remover);
+    if (call && result < 0)
+        api_reply_error(call, why);
+    else if (call)
+        api_reply(call, 200, json_object());
 }
 
 /* The instance is gone from the disk and from every list; who follows its events can still read why. */
-static void creation_failed(struct instance *instance, const struct pi_error *err)
+static void become_ghost(struct instance *instance, int result, const struct pi_error *why)
 {
-    struct pi_error ignored;
-    char why[sizeof err->text];
-    pi_text_clean(err->text, strlen(err->text), why, sizeof why);
-    agent_log("%s: not created: %s", instance->record.spec.name, why);
-    instance_let_go(instance);
-    journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
-                                              .text = why,
-                                              .error_kind = (char *)pi_kind_name(err->kind)});
+    const struct pi_error *err = &instance->failure;
+    if (result < 0)
+        agent_log("%s: %s", instance->record.spec.name, why->text);
+    answer_remover(instance, result, why);
     instance->ghost = true;
-    if (discard(instance, &ignored) < 0)
-        agent_log("%s: %s", instance->record.spec.name, ignored.text);
+    instance_refuse_waiting(instance, err);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
+                                              .text = instance->failure.text,
+                                              .error_kind = (char *)pi_kind_name(err->kind)});
     instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
     if (instance->ghost_timer)
         timer_set(instance->ghost_timer, GHOST_MS);
@@ -189,22 +186,38 @@ static void creation_failed(struct instance *instance, const struct pi_error *er
         instance_detach(instance);
 }
 
+/* Told when its name is free again. */
+static void creation_failed(struct instance *instance, const struct pi_error *err)
+{
+    instance->failure = *err;
+    pi_text_clean(err->text, strlen(err->text), instance->failure.text, sizeof instance->failure.text);
+    agent_log("%s: not created: %s", instance->record.spec.name, instance->failure.text);
+    instance_let_go(instance);
+    instance_discard(instance, become_ghost);
+}
+
 bool instance_is_being_created(const struct instance *instance)
 {
     return instance->record.state == VM_CREATED && !instance->ghost;
 }
 
+bool agent_is_creating(const struct agent *agent)
+{
+    const struct instance *instance;
+    LIST_FOREACH(instance, &agent->instances, entry)
+    if (instance_is_being_created(instance))
+        return true;
+    return false;
+}
+
 void agent_undo_creations(struct agent *agent, const char *why)
 {
-    struct instance *instance = LIST_FIRST(&agent->instances);
+    struct instance *instance;
     struct pi_error err;
     pi_refuse(&err, PI_AGENT, "%s", why);
-    while (instance) {
-        struct instance *next = LIST_NEXT(instance, entry);
-        if (instance_is_being_created(instance))
-            creation_failed(instance, &err);
-        instance = next;
-    }
+    LIST_FOREACH(instance, &agent->instances, entry)
+    if (instance_is_being_created(instance))
+        creation_failed(instance, &err);
 }
 
 static void no_progress(const json_t *line, void *user)
@@ -223,18 +236,18 @@ static void on_prepared(int result, const json_t *line, const struct pi_error *e
         creation_failed(instance, err);
     else if (instance_request(instance, VM_EVENT_START, &refused) < 0)
         creation_failed(instance, &refused);
-    else if (instance->record.state == VM_FAILED && !instance->record.started_ms)
-        instance_save(instance);
 }
 
-static void prepare(struct instance *instance)
+static void prepare(struct instance *instance, int result, const struct pi_error *why)
 {
     static const struct worker_handler handler = {
         .progress = no_progress, .done = on_prepared, .disposable = true};
     struct pi_error err;
     const char *argv[] = {instance->agent->program, "worker", "prepare", instance->folder, NULL};
-    if (worker_start(&instance->agent->loop, argv, STDERR_FILENO, NULL, &handler, instance, &instance->worker,
-                     &err) < 0)
+    if (result < 0)
+        creation_failed(instance, why);
+    else if (worker_start(&instance->agent->loop, argv, STDERR_FILENO, NULL, &handler, instance,
+                          &instance->worker, &err) < 0)
         creation_failed(instance, &err);
 }
 
@@ -258,7 +271,7 @@ static int take_image(struct instance *instance, const json_t *line, struct pi_e
         return pi_refuse(err, PI_FAILED, "the image worker's answer lacks the image's path or name");
     if (image.note)
         journal_note(instance, "%s", image.note);
-    return vm_record_save(instance->dir_fd, &instance->record, err);
+    return 0;
 }
 
 static void on_image(int result, const json_t *line, const struct pi_error *err, void *user)
@@ -271,7 +284,7 @@ static void on_image(int result, const json_t *line, const struct pi_error *err,
     else if (take_image(instance, line, &failure) < 0)
         creation_failed(instance, &failure);
     else
-        prepare(instance);
+        instance_save_then(instance, prepare);
 }
 
 static void on_image_progress(const json_t *line, void *user)
@@ -287,7 +300,7 @@ static void on_image_progress(const json_t *line, void *user)
                                                .rate_bytes_per_s = progress.rate_bytes_per_s});
 }
 
-static int fetch(struct instance *instance, struct pi_error *err)
+static int start_fetch(struct instance *instance, struct pi_error *err)
 {
     static const struct worker_handler handler = {.progress = on_image_progress, .done = on_image};
     const struct api_create *request = &instance->request;
@@ -363,25 +376,16 @@ static int make_folder(struct agent *agent, const char *name, struct pi_error *e
     return r;
 }
 
-static int begin(struct instance *instance, struct pi_error *err)
+static void fetch(struct instance *instance, int result, const struct pi_error *why)
 {
-    struct vm_record *record = &instance->record;
-    pi_auto_buf struct pi_buf user_data = {0};
-    int r = check_host(instance, err);
-    if (r == 0)
-        r = user_data_read(&instance->request, &user_data, err);
-    if (r == 0 && record->spec.has_user_data)
-        r = pi_file_write(instance->dir_fd, "user-data", user_data.data, user_data.size, 0600, err);
-    if (r == 0)
-        r = vm_record_save(instance->dir_fd, record, err);
-    if (r == 0)
-        r = pi_dir_sync(instance->agent->instances_fd, err);
-    if (r == 0)
-        r = fetch(instance, err);
-    if (r == 0)
+    struct pi_error err;
+    if (result < 0)
+        creation_failed(instance, why);
+    else if (start_fetch(instance, &err) < 0)
+        creation_failed(instance, &err);
+    else
         journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
                                                   .state = (char *)vm_state_names[VM_CREATED]});
-    return r;
 }
 
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
@@ -390,7 +394,6 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
     __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA,
                                                                         .state = VM_CREATED};
     struct instance *instance;
-    struct pi_error ignored;
     record.created_ms = pi_realtime_ms();
     int r = fill_spec(request, &record.spec, err);
     if (r == 0)
@@ -406,20 +409,38 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
         return r;
     r = instance_new(agent, &record, &instance, err);
     if (r < 0) {
-        pi_tree_discard(agent->instances_fd, request->name, &ignored);
+        pi_tree_remove(agent->instances_fd, request->name, NULL);
         return r;
     }
     instance->request = *request;
     *request = (struct api_create){0};
-    r = begin(instance, err);
-    if (r < 0)
-        instance_remove(instance, &ignored);
-    else
-        *ret = instance;
-    return r;
+    if ((r = user_data_read(&instance->request, &instance->store.user_data, err)) < 0 ||
+        (r = check_host(instance, err)) < 0) {
+        pi_tree_remove(agent->instances_fd, instance->record.spec.name, NULL);
+        instance_detach(instance);
+        return r;
+    }
+    instance->store.fresh = true;
+    instance_save_then(instance, fetch);
+    *ret = instance;
+    return 0;
 }
 
-int instance_remove(struct instance *instance, struct pi_error *err)
+static void on_removed(struct instance *instance, int result, const struct pi_error *why)
+{
+    struct pi_error gone;
+    answer_remover(instance, result, why);
+    if (result < 0) {
+        instance_save(instance); /* what has changed meanwhile */
+        return;
+    }
+    pi_refuse(&gone, PI_CONFLICT, "%s was removed", instance->record.spec.name);
+    instance_refuse_waiting(instance, &gone);
+    instance_clean_sockets(instance);
+    instance_detach(instance);
+}
+
+static int check_removal(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
     pid_t pid = instance->broken ? instance_find_qemu(instance->folder, err) : 0;
@@ -429,12 +450,24 @@ int instance_remove(struct instance *instance, struct pi_error *err)
         return pi_refuse(err, PI_CONFLICT,
                          "%s cannot be removed while its QEMU runs: end it first with: kill %d", name,
                          (int)pid);
+    return 0;
+}
+
+void instance_remove(struct instance *instance, struct api_call *call)
+{
+    struct pi_error err;
+    bool goes = instance_is_going(instance);
+    int r = goes && instance->remover
+                ? pi_refuse(&err, PI_CONFLICT, "%s is being removed already", instance->record.spec.name)
+                : check_removal(instance, &err);
+    if (r < 0) {
+        api_reply_error(call, &err);
+        return;
+    }
+    instance->remover = call;
+    if (goes)
+        return;
     /* First what would fill it again. */
     worker_cancel(pi_steal(instance->worker));
-    int r = discard(instance, err);
-    if (r < 0)
-        return r;
-    instance_clean_sockets(instance);
-    instance_detach(instance);
-    return 0;
+    instance_discard(instance, on_removed);
 }

@@ -71,16 +71,10 @@ static void on_no_sign(void *user)
     }
 }
 
-static void launch(struct instance *instance)
+static void launch_failed(struct instance *instance, const struct pi_error *why)
 {
-    struct pi_error err;
-    if (instance_network_lingers(instance)) {
-        timer_set(instance->launch_timer, LAUNCH_RETRY_MS);
-        return;
-    }
-    if (instance_launch(instance, &err) == 0)
-        return;
-    instance_set_reason(instance, "%s", err.text);
+    if (instance->record.state == VM_STARTING)
+        instance_set_reason(instance, "%s", why->text);
     /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
     if (instance->exit_watch) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
@@ -91,14 +85,37 @@ static void launch(struct instance *instance)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
 
-/* A stop may have come meanwhile: of a machine that has no QEMU, so that it ends nothing. */
+/* No QEMU without a record of it: an agent that ends before leaves nothing that the next one does not know. A
+ * stop may have come meanwhile. */
+static void on_recorded(struct instance *instance, int result, const struct pi_error *why)
+{
+    struct pi_error err = {0};
+    if (result < 0)
+        launch_failed(instance, why);
+    else if (instance->record.state != VM_STARTING || instance_run_child(instance, &err) < 0)
+        launch_failed(instance, &err);
+}
+
+static void launch(struct instance *instance)
+{
+    struct pi_error err;
+    if (instance_network_lingers(instance))
+        timer_set(instance->launch_timer, LAUNCH_RETRY_MS);
+    else if (instance_launch(instance, &err) < 0)
+        launch_failed(instance, &err);
+    else
+        instance_save_then(instance, on_recorded);
+}
+
 static void on_launch(void *user)
 {
-    struct instance *instance = user;
-    if (instance->record.state == VM_STARTING)
-        launch(instance);
-    else
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+    launch(user);
+}
+
+/* Whether the start has not come as far as a process. */
+static bool is_launch_ahead(const struct instance *instance)
+{
+    return (instance->store.due & VM_DO_LAUNCH) || timer_is_set(instance->launch_timer);
 }
 
 static int open_folder(struct instance *instance, const char *name, struct pi_error *err)
@@ -118,11 +135,13 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
     *instance = (struct instance){.agent = agent,
                                   .refs = 1,
                                   .dir_fd = -1,
+                                  .child = PI_CHILD_NONE,
                                   .pidfd = -1,
                                   .network_pidfd = -1,
                                   .journal = LOGFILE_NONE,
                                   .console_log = LOGFILE_NONE};
     STAILQ_INIT(&instance->waiting);
+    STAILQ_INIT(&instance->store.answers);
     instance->resend_timer = timer_new(&agent->loop, on_resend, instance);
     instance->rung_timer = timer_new(&agent->loop, on_rung, instance);
     instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
@@ -173,6 +192,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->ghost_timer);
     timer_free(instance->save_timer);
     pi_buf_done(&instance->journal_tail);
+    pi_buf_done(&instance->store.user_data);
     logfile_close(&instance->journal);
     logfile_close(&instance->console_log);
     pi_close_p(&instance->dir_fd);
@@ -200,6 +220,7 @@ void instance_let_go(struct instance *instance)
     instance->clock_off_ms = 0;
     instance_leave_network(instance);
     watch_free(pi_steal(instance->exit_watch));
+    pi_child_drop(&instance->child);
     pi_close_p(&instance->pidfd);
     instance->pidfd = -1;
     worker_cancel(pi_steal(instance->worker));
@@ -208,6 +229,8 @@ void instance_let_go(struct instance *instance)
 void instance_detach(struct instance *instance)
 {
     LIST_REMOVE(instance, entry);
+    instance->detached = true;
+    instance_refuse_waiting(instance, NULL);
     instance_let_go(instance);
     timer_free(pi_steal(instance->save_timer));
     if (instance->agent->api) {
@@ -226,37 +249,6 @@ void instance_set_reason(struct instance *instance, const char *format, ...)
     va_end(args);
     pi_text_clean(text, strlen(text), instance->record.reason, sizeof instance->record.reason);
     instance->reason_is_news = true;
-}
-
-static void on_save(void *user)
-{
-    struct instance *instance = user;
-    if (!journal_flush(instance))
-        instance_save_later(instance);
-    if (instance->unsaved)
-        instance_save(instance);
-}
-
-void instance_save_later(struct instance *instance)
-{
-    if (!instance->save_timer)
-        instance->save_timer = timer_new(&instance->agent->loop, on_save, instance);
-    if (instance->save_timer)
-        timer_set(instance->save_timer, INSTANCE_SAVE_MS);
-}
-
-void instance_save(struct instance *instance)
-{
-    struct pi_error err;
-    bool was_unsaved = instance->unsaved;
-    instance->unsaved = vm_record_save(instance->dir_fd, &instance->record, &err) < 0;
-    if (instance->unsaved)
-        instance_save_later(instance);
-    if (instance->unsaved && !was_unsaved)
-        journal_note(instance, "its state cannot be saved: %s; it goes on, and that is tried again",
-                     err.text);
-    else if (was_unsaved && !instance->unsaved)
-        journal_note(instance, "its state is saved again");
 }
 
 void instance_sign(struct instance *instance)
@@ -324,6 +316,7 @@ static void signal_qemu(struct instance *instance, int signal)
 /* QEMU has ended: what it left is read, and all that belonged to it is given back. */
 static void clean_up(struct instance *instance)
 {
+    instance_forget_plans(instance);
     if (instance->console)
         console_drain(instance->console);
     instance_let_go(instance);
@@ -368,20 +361,8 @@ static void note_state(struct instance *instance, enum vm_state before)
     instance_note_pause(instance, vm_state_stands_still(before));
 }
 
-/* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
- * QEMU is. */
-static void act(struct instance *instance, unsigned actions)
+void instance_carry_out(struct instance *instance, unsigned actions)
 {
-    if (actions & VM_DO_DISARM) {
-        timer_clear(instance->resend_timer);
-        timer_clear(instance->rung_timer);
-    }
-    if (actions & VM_DO_CLEAN)
-        clean_up(instance);
-    if (actions & VM_DO_DISTRUST_KVM)
-        kvm_distrust(instance->agent);
-    if (actions & VM_DO_SAVE)
-        instance_save(instance);
     if (actions & VM_DO_CONT)
         instance_ask_cont(instance);
     if (actions & VM_DO_RESET)
@@ -404,6 +385,28 @@ static void act(struct instance *instance, unsigned actions)
         timer_set(instance->sign_timer, INSTANCE_SIGN_MS);
     if (actions & VM_DO_LAUNCH)
         launch(instance);
+}
+
+/* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
+ * QEMU, or anything that is sent to it. */
+static void act(struct instance *instance, unsigned actions)
+{
+    /* Told to stop, and there is nothing yet that would have to be ended. */
+    if (instance->record.state == VM_STOPPING && is_launch_ahead(instance)) {
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+        return;
+    }
+    if (actions & VM_DO_DISARM) {
+        timer_clear(instance->resend_timer);
+        timer_clear(instance->rung_timer);
+    }
+    if (actions & VM_DO_CLEAN)
+        clean_up(instance);
+    if (actions & VM_DO_DISTRUST_KVM)
+        kvm_distrust(instance->agent);
+    if (actions & VM_DO_SAVE)
+        instance_save(instance);
+    instance_when_saved(instance, actions);
 }
 
 static unsigned step(struct instance *instance, const struct vm_event *event)

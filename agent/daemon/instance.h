@@ -7,6 +7,7 @@
  *   create.c    image, disk and keys, by workers         adopt.c   finding it again after the agent's restart
  *   seed.c      its seed, and the key to it
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
+ *   store.c     its folder, and what waits until it is written
  *   boots.c     how long its boot may take                trouble.c a boot that goes no further
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
  *   clock.c     its clock, after it stood still           network.c an isolated one's network
@@ -28,6 +29,29 @@
 #include "agent/vm/record.h"
 #include "qmp/guest_agent.h"
 
+/* What goes on when the folder is as it is to be; result is negative where that failed, with why. */
+typedef void (*instance_then_fn)(struct instance *instance, int result, const struct pi_error *why);
+
+/*
+ * The folder is written by a thread of libuv's pool: one write at a time, the newest state only. What may
+ * only happen when the state that it comes from is on disk waits here: actions, answers to requests, and the
+ * next step of a creation or a start.
+ */
+struct instance_store {
+    uv_work_t request;
+    bool busy;   /* a thread is at work: text and failure are its */
+    bool wanted; /* the record has changed since it was last given to a thread */
+    bool fresh;  /* nothing of the folder is written yet, not even that it is there */
+    enum { STORE_KEPT, STORE_TO_GO, STORE_GOING, STORE_GONE } removal;
+    struct pi_buf user_data; /* the user's own, of a fresh one */
+    char *text;              /* of the record */
+    int result;              /* of the newest write, with why */
+    struct pi_error failure;
+    unsigned due; /* enum vm_action */
+    instance_then_fn then;
+    STAILQ_HEAD(, answer) answers;
+};
+
 struct instance {
     struct agent *agent;
     struct vm_record record;
@@ -40,8 +64,10 @@ struct instance {
 
     struct logfile journal, console_log;
     struct pi_buf journal_tail; /* what could not be written to the journal: its continuation */
-    bool unsaved;               /* nor could the record as it is */
-    struct timer *save_timer;   /* tries both again */
+    struct instance_store store;
+    bool unsaved;             /* the record as it is could not be written */
+    bool detached;            /* it is in no list any more */
+    struct timer *save_timer; /* tries both again */
     uint64_t next_seq;
     struct api_event image; /* the image's progress while it is fetched */
     uint64_t image_version; /* counts its changes; 0 = none */
@@ -49,9 +75,12 @@ struct instance {
     /* while it is being created */
     struct api_create request;
     struct worker *worker;
+    struct pi_error failure;  /* why that failed */
+    struct api_call *remover; /* is answered when it is removed; NULL = none */
 
     /* while QEMU runs */
-    int pidfd; /* negative: none, or the errno for which it could not be had */
+    struct pi_child child; /* waits to become QEMU until the record tells of it */
+    int pidfd;             /* negative: none, or the errno for which it could not be had */
     struct watch *exit_watch;
     struct qmp_link *qmp;
     struct console *console;
@@ -123,9 +152,8 @@ int instance_request(struct instance *instance, enum vm_event_type type, struct 
 /* The reason for what is fed next, shown until the state changes again; cleaned. */
 void instance_set_reason(struct instance *instance, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Writes the record; where that fails (a full disk), says so once and tries again until it is written. */
-void instance_save(struct instance *instance);
-void instance_save_later(struct instance *instance);
+/* Carries out actions of the state function, in their order. */
+void instance_carry_out(struct instance *instance, unsigned actions);
 /* The guest showed that it lives. */
 void instance_sign(struct instance *instance);
 /* Whether a start under TCG may replace the one that runs under KVM. */
@@ -133,12 +161,32 @@ bool instance_may_fall_back(const struct instance *instance);
 /* Stops what belongs to the agent and not to QEMU: sockets, timers, watches. */
 void instance_let_go(struct instance *instance);
 
+/* store.c */
+/* Writes the record; where that fails (a full disk), says so once and tries again until it is written. */
+void instance_save(struct instance *instance);
+void instance_save_later(struct instance *instance);
+/* The same, and then goes on with a next step, which deals with a failure itself. */
+void instance_save_then(struct instance *instance, instance_then_fn then);
+/* Carries the actions out when what was to be saved before is. */
+void instance_when_saved(struct instance *instance, unsigned actions);
+/* Forgets the actions and the next step that wait. */
+void instance_forget_plans(struct instance *instance);
+/* Answers a request with how the instance is, when that is saved. */
+void instance_answer(struct instance *instance, struct api_call *call, unsigned status);
+/* Answers those that wait with an error instead; of a machine that was detached, it forgets them. */
+void instance_refuse_waiting(struct instance *instance, const struct pi_error *err);
+/* Removes its folder, all of it or nothing; meanwhile, and afterwards, nothing is saved. */
+void instance_discard(struct instance *instance, instance_then_fn then);
+/* Whether that was asked for, and has not failed. */
+bool instance_is_going(const struct instance *instance);
+
 /* create.c */
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
 bool instance_is_being_created(const struct instance *instance);
-/* Removes all of it from the disk, or nothing; it must not be running. What creates it is stopped. */
-int instance_remove(struct instance *instance, struct pi_error *err);
+/* Removes all of it from the disk, or nothing, and answers the call; it must not be running. What creates it
+ * is stopped. */
+void instance_remove(struct instance *instance, struct api_call *call);
 
 /* adopt.c */
 /* The process of a QEMU that runs from the machine's folder, found by its command line, without the record; 0
@@ -146,9 +194,11 @@ int instance_remove(struct instance *instance, struct pi_error *err);
 pid_t instance_find_qemu(const char *folder, struct pi_error *err);
 
 /* launch.c */
-/* Starts QEMU with stopped vCPUs and connects to it. On failure there may be a QEMU to be ended (.pidfd),
- * whose end comes by itself (.exit_watch). */
+/* Prepares all that QEMU needs, and its process (.child), which waits: first the record is to tell of it. */
 int instance_launch(struct instance *instance, struct pi_error *err);
+/* Starts QEMU with stopped vCPUs in that process and connects to it. On failure there may be a QEMU to be
+ * ended (.pidfd), whose end comes by itself (.exit_watch). */
+int instance_run_child(struct instance *instance, struct pi_error *err);
 /* Connects to a QEMU that runs: QMP, console, its end. One that is taken over (.adopting) may have no
  * console.
  */

@@ -260,19 +260,17 @@ static void on_ended(void *user)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .fallback = fallback});
 }
 
-/* No QEMU without a record of it: an agent that ends now leaves nothing that the next one does not know. */
-static int remember(pid_t pid, void *user, struct pi_error *err)
+static int remember(struct instance *instance, struct pi_error *err)
 {
-    struct instance *instance = user;
     struct vm_record *record = &instance->record;
     struct pi_identity id;
-    int r = pi_identify(pid, &id, err);
+    int r = pi_identify(instance->child.pid, &id, err);
     if (r < 0)
         return r;
-    record->pid = (uint64_t)pid;
+    record->pid = (uint64_t)id.pid;
     record->start_ticks = id.start_ticks;
     snprintf(record->boot_id, sizeof record->boot_id, "%s", id.boot_id);
-    return vm_record_save(instance->dir_fd, record, err);
+    return 0;
 }
 
 static int spawn(struct instance *instance, struct pi_strv *argv, int fds[FD_COUNT], struct pi_error *err)
@@ -284,7 +282,6 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int fds[FD_COU
     pi_auto_strv struct pi_strv environment = {0};
     if (pi_environ_add(pi_environ_is_common, &environment) < 0)
         return pi_fail(err, ENOMEM, "cannot start %s", argv->items[0]);
-    pid_t pid;
     fds[STDOUT_FILENO] = fds[STDERR_FILENO] = log;
     if (!instance->record.spec.isolate)
         fds[SEED_PORT_FD] = instance->agent->seed_port.hold_fd;
@@ -292,10 +289,9 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int fds[FD_COU
                            .fds = fds,
                            .fd_count = FD_COUNT,
                            .environ_ = (const char *const *)environment.items,
-                           .new_session = true,
-                           .before = remember,
-                           .user = instance};
-    return pi_spawn(&how, &pid, &instance->pidfd, err);
+                           .new_session = true};
+    int r = pi_child_new(&how, &instance->child, err);
+    return r < 0 ? r : remember(instance, err);
 }
 
 /* Binds one, and opens its file, by which it can be connected to also when its name is gone. */
@@ -409,10 +405,17 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
-    if ((r = instance_check_ports(instance, err)) == 0 && (r = instance_make_seed(instance, err)) == 0 &&
-        (r = start_process(instance, err)) == 0)
-        r = instance_connect(instance, err);
+    if ((r = instance_check_ports(instance, err)) == 0 && (r = instance_make_seed(instance, err)) == 0)
+        r = start_process(instance, err);
     return r;
+}
+
+int instance_run_child(struct instance *instance, struct pi_error *err)
+{
+    int r = pi_child_go(&instance->child, &instance->pidfd);
+    if (r < 0)
+        return pi_fail(err, -r, "cannot start %s", vm_qemu_program((enum vm_arch)instance->record.spec.arch));
+    return instance_connect(instance, err);
 }
 
 /* The console. */

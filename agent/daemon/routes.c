@@ -109,34 +109,26 @@ static void create_instance(struct agent *agent, struct api_call *call)
     if (r < 0)
         api_reply_error(call, &err);
     else
-        api_reply(call, 202, instance_view(instance));
+        instance_answer(instance, call, 202);
     api_done(create, &request);
-}
-
-static void reply_view(struct instance *instance, struct api_call *call, unsigned status)
-{
-    api_reply(call, status, instance_view(instance));
 }
 
 static void get_instance(struct instance *instance, struct api_call *call)
 {
-    reply_view(instance, call, 200);
+    api_reply(call, 200, instance_view(instance));
 }
 
 static void delete_instance(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
     const char *name = instance->record.spec.name;
-    int r;
-    if (vm_state_is_live((enum vm_state)instance->record.state))
-        r = pi_refuse(&err, PI_CONFLICT, "%s is %s: piagent powerdown %s first, or piagent rm --force %s",
-                      name, vm_state_names[instance->record.state], name, name);
-    else
-        r = instance_remove(instance, &err);
-    if (r < 0)
-        api_reply_error(call, &err);
-    else
-        api_reply(call, 200, json_object());
+    if (!vm_state_is_live((enum vm_state)instance->record.state)) {
+        instance_remove(instance, call);
+        return;
+    }
+    pi_refuse(&err, PI_CONFLICT, "%s is %s: piagent powerdown %s first, or piagent rm --force %s", name,
+              vm_state_names[instance->record.state], name, name);
+    api_reply_error(call, &err);
 }
 
 /* What is broken can only be removed, and what is being created has nothing yet. */
@@ -145,7 +137,9 @@ static int check_whole(const struct instance *instance, struct pi_error *err)
     const char *name = instance->record.spec.name;
     if (instance->broken)
         return pi_refuse(err, PI_CONFLICT, "%s: %s", name, instance->record.reason);
-    if (instance->worker)
+    if (instance_is_going(instance))
+        return pi_refuse(err, PI_CONFLICT, "%s is being removed", name);
+    if (instance_is_being_created(instance))
         return pi_refuse(err, PI_CONFLICT, "%s is being created: wait, or undo it with: piagent rm %s", name,
                          name);
     return 0;
@@ -157,7 +151,7 @@ static void request(struct instance *instance, struct api_call *call, enum vm_ev
     if (check_whole(instance, &err) < 0 || instance_request(instance, type, &err) < 0)
         api_reply_error(call, &err);
     else
-        reply_view(instance, call, 202);
+        instance_answer(instance, call, 202);
 }
 
 static void reseed(struct instance *instance, struct api_call *call)
@@ -169,7 +163,7 @@ static void reseed(struct instance *instance, struct api_call *call)
     }
     journal_note(instance,
                  "the seed of the first boot is served again, up to the end of the next successful one");
-    reply_view(instance, call, 200);
+    instance_answer(instance, call, 200);
 }
 
 static void start(struct instance *instance, struct api_call *call)
@@ -222,7 +216,7 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
         api_reply_error(pending->call, &err);
     } else {
         instance_feed(pending->instance, &pending->done);
-        reply_view(pending->instance, pending->call, 200);
+        instance_answer(pending->instance, pending->call, 200);
     }
     instance_unref(pending->instance);
     free(pending);

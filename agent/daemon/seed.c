@@ -86,10 +86,11 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
 static int write_structure(const struct instance *instance, const char *file, const struct pi_buf *structure,
                            struct pi_error *err)
 {
-    return pi_file_write(instance->dir_fd, file, structure->data, structure->size, 0600, err);
+    return pi_file_replace(instance->dir_fd, file, structure->data, structure->size, 0600, err);
 }
 
-/* Where the guest finds both: in files, because an argv can be read by everyone on the host. */
+/* Where the guest finds both: in files, because an argv can be read by everyone on the host. Each start
+ * writes them anew. */
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
     const struct vm_record *record = &instance->record;

@@ -20,5 +20,6 @@ bool vm_kvm_distrusted(const char *runtime_folder, const char *boot_id)
 int vm_kvm_distrust(const char *runtime_folder, const char *boot_id)
 {
     pi_auto_close int dir = open(runtime_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir < 0 ? -errno : pi_file_write(dir, VM_KVM_DISTRUST_FILE, boot_id, strlen(boot_id), 0600, NULL);
+    return dir < 0 ? -errno
+                   : pi_file_replace(dir, VM_KVM_DISTRUST_FILE, boot_id, strlen(boot_id), 0600, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An instance's life as one pure function: (life, event) -> (life, actions). No clock, no I/O: the supervisor
- * feeds it requests, QMP events, process exits and timers, carries out the actions in the order of their
- * bits, and writes the record where asked.
+ * feeds it requests, QMP events, process exits and timers, writes the record where asked, and carries out the
+ * actions; those that QEMU, or the guest in it, would notice wait until the record is written.
  *
  * created -> starting -> running -> ready -> stopping -> stopped, with paused, suspended, failed (did not
  * start) and lost (its QEMU is gone without a word) beside them.

@@ -95,14 +95,19 @@ int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
     return vm_record_parse(text.data ? text.data : "", text.size, ret, err);
 }
 
-int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err)
+char *vm_record_render(const struct vm_record *record)
 {
     json_auto_t *doc = pi_fields_write(record_fields, record);
-    pi_auto_free char *text = NULL;
     int schema = record->spec.isolate ? VM_RECORD_SCHEMA : 1;
-    if (doc && json_object_set_new(doc, "schema", json_integer(schema)) == 0 &&
-        json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) == 0)
-        text = json_dumps(doc, JSON_INDENT(2));
+    if (!doc || json_object_set_new(doc, "schema", json_integer(schema)) < 0 ||
+        json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) < 0)
+        return NULL;
+    return json_dumps(doc, JSON_INDENT(2));
+}
+
+int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err)
+{
+    pi_auto_free char *text = vm_record_render(record);
     if (!text)
         return pi_fail(err, ENOMEM, "cannot write " VM_RECORD_FILE);
     return pi_file_write(dir_fd, VM_RECORD_FILE, text, strlen(text), 0600, err);

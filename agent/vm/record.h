@@ -55,6 +55,8 @@ int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct
  * err); -EPROTONOSUPPORT for a newer schema; -ENOMEM, which says nothing about the record. */
 int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err);
 int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *err);
+/* Its text, the caller's to free; NULL without memory. */
+char *vm_record_render(const struct vm_record *record);
 void vm_record_done(struct vm_record *record);
 
 /* The life inside the record, out and in. */

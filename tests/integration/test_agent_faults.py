@@ -2,6 +2,7 @@
 """The disk is full, or broken, under the agent: a request fails with one line and leaves nothing half made, what runs goes on,
 and what could not be written is written when it can be."""
 
+import concurrent.futures
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import agent_steps
 import boot_sectors
 import pytest
 from faults import FragileUser
-from piagent import HOST, PIAGENT, User, wait_for
+from piagent import HOST, PIAGENT, User, is_running, wait_for
 
 RUN = ("--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M", "--disk", "1M", "-d")
 
@@ -23,12 +24,60 @@ def user():
         yield user
 
 
-def record(user):
-    return json.loads((user.instances / "pi/record.json").read_text())
+def words(user):
+    """What kinds of steps were taken, also in part."""
+    return {step.split()[0] for step in user.steps()}
 
 
 def test_whatever_step_of_a_start_or_an_end_fails_the_agent_goes_on():
     agent_steps.check_failures(["start", "kill"])
+
+
+def test_a_disk_that_does_not_answer_holds_up_who_depends_on_it_and_nobody_else(user):
+    for request in ("create", "kill", "start", "kill", "rm"):
+        agent_steps.prepare(user, request)
+        user.arm("slow 600000")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(agent_steps.ask, user, request)
+            wait_for(f"{request}: the disk is at work", lambda: {"write", "rename"} & words(user), 30, 0.02)
+            # The agent serves others; nothing was started, sent or removed, and nobody was told that it was.
+            assert user.ask("GET", "/v1/agent", timeout=30)[0] == 200
+            assert user.ask("GET", "/v1/instances", timeout=30)[0] == 200
+            assert not words(user) & {"fork", "send", "signal", "unlink"}, user.steps()
+            assert not asked.done()
+            user.disarm()
+            assert asked.result(60)[0] in (200, 202)
+
+
+def test_a_start_that_waits_for_the_disk_can_be_called_off(user):
+    agent_steps.bring(user, "stopped")
+    user.arm("slow 600000")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        start = pool.submit(agent_steps.ask, user, "start")
+        wait_for("the disk is at work", lambda: "write" in words(user), 30, 0.02)
+        kill = pool.submit(agent_steps.ask, user, "kill")
+        wait_for("it is called off", lambda: agent_steps.state(user) == "stopped", 30, 0.02)
+        assert "fork" not in words(user), user.steps()
+        user.disarm()
+        assert (start.result(60)[0], kill.result(60)[0]) == (202, 202)
+    agent_steps.bring(user, "running")
+    user.nothing_strays()
+
+
+def test_an_agent_that_is_told_to_stop_writes_what_it_has_decided(user):
+    agent_steps.bring(user, "running")
+    user.arm("slow 600000")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        pause = pool.submit(agent_steps.ask, user, "pause")
+        agent = user.agent_pid()
+        wait_for("the disk is at work", lambda: "write" in words(user), 30, 0.02)
+        assert user.ask("POST", "/v1/agent/stop")[0] == 200
+        assert agent_steps.recorded(user)["state"] == "running"
+        user.disarm()
+        wait_for("the agent has ended", lambda: not is_running(agent), 60)
+        assert pause.result(60)[0] in (200, 503)
+    assert agent_steps.recorded(user)["state"] == "paused"
+    assert not list((user.instances / "pi").glob(".*"))
 
 
 def test_a_machine_is_not_created_on_a_full_disk(user):
@@ -62,12 +111,12 @@ def test_a_state_that_cannot_be_saved_goes_on_is_told_once_and_saved_when_there_
     done = user.call("kill", "pi")
     assert (done.returncode, "pi: stopped" in done.stderr) == (0, True), done
     assert user.state("pi") == "stopped"
-    assert record(user)["pid"] == qemu
+    assert agent_steps.recorded(user)["pid"] == qemu
     assert [event["state"] for event in user.events("pi") if event["kind"] == "state"][-1] == "running"
     log = user.log()
     assert log.count("state cannot be saved") == log.count("journal cannot be written") == 1, log
     user.disarm()
-    wait_for("its state is saved", lambda: record(user)["state"] == "stopped", 30)
+    wait_for("its state is saved", lambda: agent_steps.recorded(user)["state"] == "stopped", 30)
     wait_for("its journal is written", lambda: user.events("pi")[-1].get("text") == "its state is saved again", 30)
     events = user.events("pi")
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))

@@ -66,6 +66,17 @@ static void write_sets_its_mode_whatever_the_umask_or_the_old_file(void **state)
     assert_int_equal(st.st_mode & 07777, 0444);
 }
 
+static void what_need_not_be_durable_is_replaced_as_a_whole_too(void **state)
+{
+    const struct folder *f = *state;
+    struct pi_error err;
+    put(f, "file", "longer than the new one");
+    assert_int_equal(pi_file_replace(f->fd, "file", "new", 3, 0600, NULL), 0);
+    assert_content(f, "file", "new");
+    assert_int_equal(pi_file_replace(f->fd, "none/file", "x", 1, 0600, &err), -ENOENT);
+    assert_int_equal(entries(f->path), 1);
+}
+
 static void write_replaces_a_link_and_not_what_it_names(void **state)
 {
     const struct folder *f = *state;
@@ -300,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(write_replaces_the_whole_file),
         TEST(write_sets_its_mode_whatever_the_umask_or_the_old_file),
+        TEST(what_need_not_be_durable_is_replaced_as_a_whole_too),
         TEST(write_replaces_a_link_and_not_what_it_names),
         TEST(write_goes_below_folders_and_to_absolute_paths),
         TEST(failed_write_says_which_file),

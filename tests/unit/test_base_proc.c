@@ -296,39 +296,45 @@ static int run(const char *script, struct pi_buf *output, int *ret_code, struct 
     return pi_run((const char *const[]){"sh", "-c", script, NULL}, output, ret_code, err);
 }
 
-static int refuse(pid_t pid, void *user, struct pi_error *err)
-{
-    *(pid_t *)user = pid;
-    usleep(100000); /* for a program that runs although it must not */
-    return pi_refuse(err, PI_CONFLICT, "not now");
-}
-
-static void program_does_not_run_where_what_comes_before_it_fails(void **state)
+static void child_waits_with_nothing_else_open_and_is_dropped_without_running_its_program(void **state)
 {
     struct folder *f = *state;
-    struct pi_error err;
-    pid_t seen = 0, pid = -7;
-    int pidfd = -7;
-    char script[300];
+    struct pi_child child;
+    int ends[2];
+    char script[300], byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     snprintf(script, sizeof script, "echo x > %s", folder_path(f, "ran"));
     const struct pi_spawn how = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL},
                                  .fds = (const int[]){-1, -1, 2},
-                                 .fd_count = 3,
-                                 .before = refuse,
-                                 .user = &seen};
-    assert_int_equal(pi_spawn(&how, &pid, &pidfd, &err), -EEXIST);
-    assert_string_equal(err.text, "not now");
-    assert_true(seen > 0 && pid == -7 && pidfd == -7);
+                                 .fd_count = 3};
+    assert_int_equal(pi_child_new(&how, &child, NULL), 0);
+    assert_true(child.pid > 0);
+    close(ends[1]);
+    struct pollfd closed = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal(poll(&closed, 1, DEADLINE_MS), 1);
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+    usleep(100000); /* for a program that runs although it must not */
+    pi_child_drop(&child);
+    pi_child_drop(&child);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(faccessat(f->fd, "ran", F_OK, 0), -1);
 }
 
-static int die(pid_t pid, void *user, struct pi_error *err)
+static void child_that_was_killed_while_it_waited_cannot_go(void **state)
 {
-    (void)err;
-    if (write(*(int *)user, &pid, sizeof pid) < 0)
-        _exit(1);
-    _exit(0);
+    struct pi_child child;
+    int pidfd = -7;
+    (void)state;
+    const struct pi_spawn how = {
+        .argv = (const char *const[]){"/bin/true", NULL}, .fds = (const int[]){-1, -1, 2}, .fd_count = 3};
+    assert_int_equal(pi_child_new(&how, &child, NULL), 0);
+    assert_int_equal(kill(child.pid, SIGKILL), 0);
+    struct pollfd ended = {.fd = child.pidfd, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, DEADLINE_MS), 1);
+    assert_int_equal(pi_child_go(&child, &pidfd), -EPIPE);
+    assert_int_equal(pidfd, -7);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
 static void program_does_not_run_where_its_parent_ends_before(void **state)
@@ -341,14 +347,11 @@ static void program_does_not_run_where_its_parent_ends_before(void **state)
     snprintf(script, sizeof script, "echo x > %s", folder_path(f, "ran"));
     pid_t parent = fork();
     if (parent == 0) {
-        int pidfd;
+        struct pi_child waiting = PI_CHILD_NONE;
         const struct pi_spawn how = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL},
                                      .fds = (const int[]){-1, -1, ends[1]},
-                                     .fd_count = 3,
-                                     .before = die,
-                                     .user = &ends[1]};
-        pi_spawn(&how, &parent, &pidfd, NULL);
-        _exit(2);
+                                     .fd_count = 3};
+        _exit(pi_child_new(&how, &waiting, NULL) < 0 || write(ends[1], &waiting.pid, sizeof waiting.pid) < 0);
     }
     close(ends[1]);
     assert_int_equal(read(ends[0], &child, sizeof child), sizeof child);
@@ -433,8 +436,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(name_with_parentheses_does_not_hide_the_start_time, folder_setup,
                                         folder_teardown),
         cmocka_unit_test(identity_that_cannot_be_checked_is_not_called_gone),
-        cmocka_unit_test_setup_teardown(program_does_not_run_where_what_comes_before_it_fails, folder_setup,
-                                        folder_teardown),
+        cmocka_unit_test_setup_teardown(
+            child_waits_with_nothing_else_open_and_is_dropped_without_running_its_program, folder_setup,
+            folder_teardown),
+        cmocka_unit_test(child_that_was_killed_while_it_waited_cannot_go),
         cmocka_unit_test_setup_teardown(program_does_not_run_where_its_parent_ends_before, folder_setup,
                                         folder_teardown),
         cmocka_unit_test(run_collects_output_and_errors),

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* An instance's folder on disk, written while the loop goes on (struct instance_store). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/daemon/instance.h"
+#include "agent/image/use.h"
+
+struct answer {
+    struct api_call *call;
+    unsigned status;
+    STAILQ_ENTRY(answer) entry;
+};
+
+/* In the thread, which shares with the loop only what does not change meanwhile. */
+
+static int write_user_data(const struct instance *instance, struct pi_error *err)
+{
+    const struct pi_buf *bytes = &instance->store.user_data;
+    return instance->record.spec.has_user_data
+               ? pi_file_write(instance->dir_fd, "user-data", bytes->data, bytes->size, 0600, err)
+               : 0;
+}
+
+static int write_files(const struct instance *instance, struct pi_error *err)
+{
+    const struct instance_store *store = &instance->store;
+    if (!store->text)
+        return pi_fail(err, ENOMEM, "cannot write " VM_RECORD_FILE);
+    int r = store->fresh ? write_user_data(instance, err) : 0;
+    if (r == 0)
+        r = pi_file_write(instance->dir_fd, VM_RECORD_FILE, store->text, strlen(store->text), 0600, err);
+    return r == 0 && store->fresh ? pi_dir_sync(instance->agent->instances_fd, err) : r;
+}
+
+static void write_in_thread(uv_work_t *request)
+{
+    struct instance *instance = request->data;
+    instance->store.result = write_files(instance, &instance->store.failure);
+}
+
+static void discard_in_thread(uv_work_t *request)
+{
+    struct instance *instance = request->data;
+    const struct vm_spec *spec = &instance->record.spec;
+    instance->store.result =
+        pi_tree_discard(instance->agent->instances_fd, spec->name, &instance->store.failure);
+    if (instance->store.result == 0 && spec->image.path)
+        image_use_drop(spec->image.path, spec->image.sha256, instance->folder);
+}
+
+/* On the loop. */
+
+static void answer_all(struct instance *instance, const struct pi_error *err)
+{
+    struct answer *answer;
+    while ((answer = STAILQ_FIRST(&instance->store.answers))) {
+        STAILQ_REMOVE_HEAD(&instance->store.answers, entry);
+        if (instance->detached)
+            ; /* the agent ends, and its server answers */
+        else if (err)
+            api_reply_error(answer->call, err);
+        else
+            api_reply(answer->call, answer->status, instance_view(instance));
+        free(answer);
+    }
+}
+
+/* All that was to be written is, or could not be. */
+static void settle(struct instance *instance)
+{
+    struct instance_store *store = &instance->store;
+    instance_then_fn then = pi_steal(store->then);
+    if (then)
+        then(instance, store->result, &store->failure);
+    unsigned due = store->due;
+    store->due = 0;
+    instance_carry_out(instance, due);
+    if (!store->busy)
+        answer_all(instance, NULL);
+}
+
+static void on_done(uv_work_t *request, int status);
+
+static void start_thread(struct instance *instance)
+{
+    struct instance_store *store = &instance->store;
+    bool discards = store->removal == STORE_TO_GO;
+    store->busy = true;
+    store->wanted = false;
+    if (discards)
+        store->removal = STORE_GOING;
+    else
+        store->text = vm_record_render(&instance->record);
+    store->request.data = instance;
+    instance_ref(instance);
+    instance->agent->writes++;
+    uv_queue_work(&instance->agent->loop, &store->request, discards ? discard_in_thread : write_in_thread,
+                  on_done);
+}
+
+static void go_on(struct instance *instance)
+{
+    if (instance->store.busy)
+        return;
+    if (instance->store.wanted)
+        start_thread(instance);
+    else if (!instance->detached)
+        settle(instance);
+}
+
+/* Where there is a next step, it tells. */
+static void note_outcome(struct instance *instance)
+{
+    const struct instance_store *store = &instance->store;
+    bool was_unsaved = instance->unsaved;
+    if (instance->detached || store->then)
+        return;
+    instance->unsaved = store->result < 0;
+    if (instance->unsaved)
+        instance_save_later(instance);
+    if (instance->unsaved && !was_unsaved)
+        journal_note(instance, "its state cannot be saved: %s; it goes on, and that is tried again",
+                     store->failure.text);
+    else if (was_unsaved && !instance->unsaved)
+        journal_note(instance, "its state is saved again");
+}
+
+static void on_done(uv_work_t *request, int status)
+{
+    struct instance *instance = request->data;
+    struct instance_store *store = &instance->store;
+    (void)status;
+    instance->agent->writes--;
+    store->busy = false;
+    free(pi_steal(store->text));
+    if (store->removal == STORE_GOING)
+        store->removal = store->result < 0 ? STORE_KEPT : STORE_GONE;
+    else
+        note_outcome(instance);
+    store->fresh = store->fresh && store->result < 0;
+    go_on(instance);
+    instance_unref(instance);
+}
+
+void instance_save(struct instance *instance)
+{
+    if (instance_is_going(instance))
+        return;
+    instance->store.wanted = true;
+    go_on(instance);
+}
+
+void instance_save_then(struct instance *instance, instance_then_fn then)
+{
+    instance->store.then = then;
+    instance_save(instance);
+}
+
+void instance_when_saved(struct instance *instance, unsigned actions)
+{
+    instance->store.due |= actions;
+    go_on(instance);
+}
+
+void instance_forget_plans(struct instance *instance)
+{
+    instance->store.due = 0;
+    instance->store.then = NULL;
+}
+
+void instance_answer(struct instance *instance, struct api_call *call, unsigned status)
+{
+    struct answer *answer = malloc(sizeof *answer);
+    if (!answer) {
+        struct pi_error err;
+        pi_fail(&err, ENOMEM, "%s", instance->record.spec.name);
+        api_reply_error(call, &err);
+        return;
+    }
+    *answer = (struct answer){.call = call, .status = status};
+    STAILQ_INSERT_TAIL(&instance->store.answers, answer, entry);
+    go_on(instance);
+}
+
+void instance_refuse_waiting(struct instance *instance, const struct pi_error *err)
+{
+    answer_all(instance, err);
+}
+
+void instance_discard(struct instance *instance, instance_then_fn then)
+{
+    instance_forget_plans(instance);
+    instance->store.then = then;
+    instance->store.removal = STORE_TO_GO;
+    instance->store.wanted = true;
+    go_on(instance);
+}
+
+bool instance_is_going(const struct instance *instance)
+{
+    return instance->store.removal != STORE_KEPT;
+}
+
+static void on_save(void *user)
+{
+    struct instance *instance = user;
+    if (!journal_flush(instance))
+        instance_save_later(instance);
+    if (instance->unsaved)
+        instance_save(instance);
+}
+
+void instance_save_later(struct instance *instance)
+{
+    if (!instance->save_timer)
+        instance->save_timer = timer_new(&instance->agent->loop, on_save, instance);
+    if (instance->save_timer)
+        timer_set(instance->save_timer, INSTANCE_SAVE_MS);
+}
