@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One agent with a thousand machines: fake QEMUs that speak QMP, and one real QEMU without a guest; and its IMDS.
+"""One agent with a thousand machines: fake QEMUs that speak QMP, and one real QEMU without a guest; its IMDS; and a slow disk.
 
 Memory is the agent's RSS. Times are wall times, medians over the runs where there are several; the new agent is ready when it has
 spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio (ours / the limit), wanted.
@@ -7,6 +7,7 @@ spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio
 
 import argparse
 import asyncio
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -23,13 +25,16 @@ sys.path[:0] = [str(ROOT / "tests/harness"), str(ROOT / "tests/bench")]
 import boot_sectors  # noqa: E402
 import fleet  # noqa: E402
 import imds_storm  # noqa: E402
+from faults import FragileUser  # noqa: E402
 from fetch import show  # noqa: E402
-from piagent import PIAGENT, User, fake_qemu  # noqa: E402
+from piagent import PIAGENT, User, fake_qemu, wait_for  # noqa: E402
 
 RUNS = 21
 IDLE_S = 10
 GUESTS = 2000
 HOSTILE = 100  # of each kind
+SLOW = 100  # machines at most on the slow disk
+FSYNC_MS = 10
 
 
 def wall_s(work):
@@ -89,6 +94,36 @@ class Bench:
         fleet.wait_taken_over(fleet.Api(self.user), before)
 
 
+class SlowDiskBench(Bench):
+    """All machines change their state at once while each fsync of the agent takes its time."""
+
+    def run(self):
+        fleet.make(self.user, boot_sectors.deaf(self.user.home), self.count)
+        self.user.arm(f"slow {FSYNC_MS}")
+        self.user.do("ps")
+        for verb, state in (("start", "running"), ("kill", "stopped")):
+            seconds, slowest_s = self.all_at_once(verb, state)
+            self.row(f"each fsync {FSYNC_MS} ms, {verb} all, wall_s", seconds, self.count / 20)
+            self.row(f"each fsync {FSYNC_MS} ms, slowest answer meanwhile_s", slowest_s, 0.25)
+
+    def all_at_once(self, verb, state):
+        done = threading.Event()
+        begin = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(self.count + 1) as pool:
+            slowest = pool.submit(self.slowest_answer_s, done)
+            list(pool.map(lambda i: fleet.Api(self.user).ask("POST", f"/v1/instances/{fleet.name_of(i)}/{verb}", {}), range(self.count)))
+            wait_for(f"all are {state}", lambda: fleet.states(fleet.Api(self.user)) == {state}, 120, 0.05)
+            done.set()
+            return time.monotonic() - begin, slowest.result()
+
+    def slowest_answer_s(self, done):
+        api, slowest = fleet.Api(self.user), 0
+        while not done.is_set():
+            slowest = max(slowest, wall_s(lambda: api.ask("GET", "/v1/agent")))
+            time.sleep(0.01)
+        return slowest
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench load", description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
@@ -97,9 +132,13 @@ def main():
     with User(**fake_qemu()) as user:
         bench = Bench(user, args.count)
         bench.run()
-    show(bench.rows)
+    with FragileUser(**fake_qemu()) as user:
+        slow = SlowDiskBench(user, min(args.count, SLOW))
+        slow.run()
+    rows = bench.rows + slow.rows
+    show(rows)
     if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(bench.rows, indent=1) + "\n")
+        pathlib.Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
