@@ -21,7 +21,8 @@ void feed_add(struct feed *feed, const char *line, size_t size)
 {
     char **place = &feed->lines[feed->count++ % FEED_LINES];
     free(*place);
-    *place = strndup(line, size);
+    if (asprintf(place, "%.*s\n", (int)size, line) < 0)
+        *place = NULL;
 }
 
 void feed_done(struct feed *feed)

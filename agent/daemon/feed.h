@@ -16,7 +16,7 @@ struct feed {
     uint64_t count;          /* that were ever added */
 };
 
-/* A line, with its newline; copied. */
+/* A line, without its newline; copied. */
 void feed_add(struct feed *feed, const char *line, size_t size);
 void feed_done(struct feed *feed);
 

@@ -415,6 +415,8 @@ static unsigned step(struct instance *instance, const struct vm_event *event)
     struct vm_life life = vm_record_life(&instance->record);
     unsigned actions = vm_life_next(&life, event);
     vm_record_set_life(&instance->record, &life);
+    if (actions & VM_DO_SAVE)
+        instance_expect_save(instance);
     if (life.state != before) {
         if (!instance->reason_is_news)
             instance->record.reason[0] = '\0';

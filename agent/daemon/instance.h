@@ -34,8 +34,8 @@ typedef void (*instance_then_fn)(struct instance *instance, int result, const st
 
 /*
  * The folder is written by a thread of libuv's pool: one write at a time, the newest state only. What may
- * only happen when the state that it comes from is on disk waits here: actions, answers to requests, and the
- * next step of a creation or a start.
+ * only happen when the state that it comes from is on disk waits here: actions, events, answers to requests,
+ * and the next step of a creation or a start.
  */
 struct instance_store {
     uv_work_t request;
@@ -64,11 +64,12 @@ struct instance {
 
     struct logfile journal, console_log;
     struct pi_buf journal_tail; /* what could not be written to the journal: its continuation */
+    uint64_t journal_told;      /* the offset up to which it may be read */
     struct instance_store store;
     bool unsaved;             /* the record as it is could not be written */
     bool detached;            /* it is in no list any more */
     struct timer *save_timer; /* tries both again */
-    uint64_t next_seq;
+    uint64_t next_seq, told_seq;
     struct api_event image; /* the image's progress while it is fetched */
     uint64_t image_version; /* counts its changes; 0 = none */
 
@@ -164,8 +165,11 @@ void instance_let_go(struct instance *instance);
 /* store.c */
 /* Writes the record; where that fails (a full disk), says so once and tries again until it is written. */
 void instance_save(struct instance *instance);
+/* That will come: what is told until then waits for it. */
+void instance_expect_save(struct instance *instance);
+bool instance_is_saving(const struct instance *instance);
 void instance_save_later(struct instance *instance);
-/* The same, and then goes on with a next step, which deals with a failure itself. */
+/* As instance_save(), and then goes on with a next step, which deals with a failure itself. */
 void instance_save_then(struct instance *instance, instance_then_fn then);
 /* Carries the actions out when what was to be saved before is. */
 void instance_when_saved(struct instance *instance, unsigned actions);
@@ -312,8 +316,11 @@ void instance_note_pause(struct instance *instance, bool stood_still);
 int journal_open(struct instance *instance, struct pi_error *err);
 /* Writes what could not be written before. False where it still cannot. */
 bool journal_flush(struct instance *instance);
-/* Completes the event (seq, both clocks), writes it and wakes its followers. Strings are borrowed. */
+/* Completes the event (seq, both clocks) and writes it; it is told at once, unless the record is to be
+ * written first. Strings are borrowed. */
 void journal_add(struct instance *instance, struct api_event *event);
+/* Shows all events to those who follow them. */
+void journal_tell(struct instance *instance);
 void journal_note(struct instance *instance, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void journal_progress(struct instance *instance, const struct api_event *image);
 /* A stream of its events after seq since. */

@@ -67,6 +67,8 @@ int journal_open(struct instance *instance, struct pi_error *err)
     if (lines.partial.size)
         logfile_append(&instance->journal, "\n", 1);
     pi_lines_done(&lines);
+    instance->journal_told = instance->journal.end;
+    instance->told_seq = instance->next_seq - 1;
     return console;
 }
 
@@ -97,6 +99,50 @@ static void append(struct instance *instance, const char *line, size_t size)
                   instance->record.spec.name, TAIL_MAX >> 10);
 }
 
+/* The log; of the journal as far as it may be told, and behind it what could not be written to it yet. */
+static size_t read_log(const struct instance *instance, const struct logfile *log, uint64_t *offset,
+                       char *buf, size_t max)
+{
+    const struct pi_buf *tail = &instance->journal_tail;
+    if (log != &instance->journal)
+        return logfile_read(log, offset, buf, max);
+    if (*offset >= instance->journal_told)
+        return 0;
+    if (max > instance->journal_told - *offset)
+        max = (size_t)(instance->journal_told - *offset);
+    size_t n = logfile_read(log, offset, buf, max);
+    if (n || *offset - log->end >= tail->size)
+        return n;
+    n = tail->size - (size_t)(*offset - log->end);
+    n = n < max ? n : max;
+    memcpy(buf, tail->data + (*offset - log->end), n);
+    *offset += n;
+    return n;
+}
+
+static int feed_line(char *line, size_t size, void *user)
+{
+    feed_add(user, line, size);
+    return 0;
+}
+
+void journal_tell(struct instance *instance)
+{
+    struct feed *feed = &instance->agent->feed;
+    struct pi_lines lines = {.partial.max = LINE_MAX_};
+    uint64_t offset = instance->journal_told;
+    char chunk[4096];
+    instance->journal_told = instance->journal.end + instance->journal_tail.size;
+    instance->told_seq = instance->next_seq - 1;
+    if (offset == instance->journal_told)
+        return;
+    for (size_t n; (n = read_log(instance, &instance->journal, &offset, chunk, sizeof chunk));)
+        pi_lines_feed(&lines, chunk, n, feed_line, feed);
+    pi_lines_done(&lines);
+    agent_wake(instance->agent, &instance->journal);
+    agent_wake(instance->agent, feed);
+}
+
 void journal_add(struct instance *instance, struct api_event *event)
 {
     complete(event);
@@ -109,10 +155,9 @@ void journal_add(struct instance *instance, struct api_event *event)
     if (line) {
         line[size] = '\n'; /* in place of the NUL: the size says where it ends */
         append(instance, line, size + 1);
-        feed_add(&instance->agent->feed, line, size + 1);
     }
-    agent_wake(instance->agent, &instance->journal);
-    agent_wake(instance->agent, &instance->agent->feed);
+    if (!instance_is_saving(instance))
+        journal_tell(instance);
 }
 
 void journal_note(struct instance *instance, const char *format, ...)
@@ -162,21 +207,6 @@ static size_t read_progress(struct reader *reader, char *buf, size_t max)
         return 0;
     buf[n] = '\n';
     return n + 1;
-}
-
-/* The log and, behind the journal, what could not be written to it yet. */
-static size_t read_log(const struct instance *instance, const struct logfile *log, uint64_t *offset,
-                       char *buf, size_t max)
-{
-    const struct pi_buf *tail = &instance->journal_tail;
-    size_t n = logfile_read(log, offset, buf, max);
-    if (n || log != &instance->journal || *offset - log->end >= tail->size)
-        return n;
-    n = tail->size - (size_t)(*offset - log->end);
-    n = n < max ? n : max;
-    memcpy(buf, tail->data + (*offset - log->end), n);
-    *offset += n;
-    return n;
 }
 
 static long reader_read(void *source, char *buf, size_t max)

@@ -74,12 +74,13 @@ static void settle(struct instance *instance)
 {
     struct instance_store *store = &instance->store;
     instance_then_fn then = pi_steal(store->then);
+    journal_tell(instance);
     if (then)
         then(instance, store->result, &store->failure);
     unsigned due = store->due;
     store->due = 0;
     instance_carry_out(instance, due);
-    if (!store->busy)
+    if (!instance_is_saving(instance))
         answer_all(instance, NULL);
 }
 
@@ -146,11 +147,20 @@ static void on_done(uv_work_t *request, int status)
     instance_unref(instance);
 }
 
+void instance_expect_save(struct instance *instance)
+{
+    if (!instance_is_going(instance))
+        instance->store.wanted = true;
+}
+
+bool instance_is_saving(const struct instance *instance)
+{
+    return instance->store.busy || instance->store.wanted;
+}
+
 void instance_save(struct instance *instance)
 {
-    if (instance_is_going(instance))
-        return;
-    instance->store.wanted = true;
+    instance_expect_save(instance);
     go_on(instance);
 }
 

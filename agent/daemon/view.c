@@ -97,7 +97,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .begun_again = record->begun_again,
         .clock_behind_ms = instance->clock_off_ms < 0 ? (uint64_t)-instance->clock_off_ms : 0,
         .folder = instance->folder,
-        .last_event = instance->next_seq - 1,
+        .last_event = instance->told_seq,
         .boot_event = instance->boot_event,
         .last_sign_ms = instance->signed_ms,
     };

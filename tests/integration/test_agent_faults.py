@@ -36,15 +36,16 @@ def test_whatever_step_of_a_start_or_an_end_fails_the_agent_goes_on():
 def test_a_disk_that_does_not_answer_holds_up_who_depends_on_it_and_nobody_else(user):
     for request in ("create", "kill", "start", "kill", "rm"):
         agent_steps.prepare(user, request)
+        told = user.call("events", "pi").stdout
         user.arm("slow 600000")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             asked = pool.submit(agent_steps.ask, user, request)
             wait_for(f"{request}: the disk is at work", lambda: {"write", "rename"} & words(user), 30, 0.02)
-            # The agent serves others; nothing was started, sent or removed, and nobody was told that it was.
+            # The agent serves others; nothing was started, sent, removed or told.
             assert user.ask("GET", "/v1/agent", timeout=30)[0] == 200
             assert user.ask("GET", "/v1/instances", timeout=30)[0] == 200
             assert not words(user) & {"fork", "send", "signal", "unlink"}, user.steps()
-            assert not asked.done()
+            assert user.call("events", "pi").stdout == told and not asked.done()
             user.disarm()
             assert asked.result(60)[0] in (200, 202)
 

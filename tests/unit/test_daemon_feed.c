@@ -15,7 +15,7 @@ static void add(struct feed *feed, unsigned from, unsigned count)
 {
     for (unsigned i = from; i < from + count; i++) {
         char line[16];
-        feed_add(feed, line, (size_t)snprintf(line, sizeof line, "%u\n", i));
+        feed_add(feed, line, (size_t)snprintf(line, sizeof line, "%u", i));
     }
 }
 
