@@ -118,8 +118,10 @@ static const char *escape_char(const char *shown)
     return strlen(value) <= 2 || !strcmp(value, "none") ? value : NULL;
 }
 
-/* Adds a line of "ssh -G", "key value", if it is an identity or a setting of the terminal. */
-static int keep_line(char *line, struct pi_strv *ret)
+/* Adds a line of "ssh -G", "key value", if it is an identity or a setting of the terminal. "ssh -G" has a
+ * line for each variable of SetEnv, but ssh reads only the first SetEnv: the variables are gathered in
+ * set_env. */
+static int keep_line(char *line, struct pi_buf *set_env, struct pi_strv *ret)
 {
     pi_auto_buf struct pi_buf text = {0};
     const char *key = strsep(&line, " "), *value = line;
@@ -127,9 +129,11 @@ static int keep_line(char *line, struct pi_strv *ret)
         return 0;
     if (!strcmp(key, "escapechar") && !(value = escape_char(value)))
         return 0;
-    return add_escaped(&text, value, "\"\\") < 0
-               ? -ENOMEM
-               : pi_strv_addf(ret, "-o%s \"%s\"", key, text.data ? text.data : "");
+    if (add_escaped(&text, value, "\"\\") < 0)
+        return -ENOMEM;
+    const char *escaped = text.data ? text.data : "";
+    return !strcmp(key, "setenv") ? pi_buf_printf(set_env, " \"%s\"", escaped)
+                                  : pi_strv_addf(ret, "-o%s \"%s\"", key, escaped);
 }
 
 /* Asks ssh what the user's configuration says about the instance. ssh runs the commands of "Match exec" with
@@ -154,11 +158,11 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
     return r < 0 ? pi_fail(err, -r, "ssh -G") : pi_run((const char *const *)argv.items, ret, NULL, err);
 }
 
-/* Ours are asked for as well: an IdentityFile keeps the default ones, which may not exist, out of the answer.
- */
+/* Adds what is kept of the user's configuration. ssh is asked with our options: it names the default
+ * identities, which may not exist, only when no option names one. */
 static int add_kept(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_strv *ret)
 {
-    pi_auto_buf struct pi_buf answer = {0};
+    pi_auto_buf struct pi_buf answer = {0}, set_env = {0};
     struct pi_error why = {0};
     char *rest;
     int r = ask_ssh(how, ours, &answer, &why);
@@ -168,8 +172,8 @@ static int add_kept(const struct cli_ssh *how, const struct pi_strv *ours, struc
     }
     for (char *line = strtok_r(answer.data, "\r\n", &rest); r == 0 && line;
          line = strtok_r(NULL, "\r\n", &rest))
-        r = keep_line(line, ret);
-    return r;
+        r = keep_line(line, &set_env, ret);
+    return r == 0 && set_env.data ? pi_strv_addf(ret, "-osetenv%s", set_env.data) : r;
 }
 
 int cli_ssh_words(const struct cli_ssh *how, struct pi_strv *ret)
