@@ -8,8 +8,8 @@
 #include "agent/cli/ssh_options.h"
 
 /* A "Host *" of the user's or the host's configuration gives none of these to a guest. */
-static const char *const unasked[] = {"ForwardAgent no", "ForwardX11 no", "PermitLocalCommand no",
-                                      "RemoteCommand none", "Tunnel no"};
+static const char *const unasked[] = {"ForwardAgent no",    "ForwardX11 no", "PermitLocalCommand no",
+                                      "RemoteCommand none", "Tunnel no",     "AddKeysToAgent no"};
 
 static int print_host(const struct api_instance *instance, struct pi_error *err)
 {
