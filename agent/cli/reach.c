@@ -104,8 +104,8 @@ static int get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_e
     return r < 0 ? r : api_read(agent, doc, ret, err);
 }
 
-/* What the guest reported while no agent ran, nobody has heard, and it does not say it again: where the agent
- * is younger than the machine's start, a guest that is quiet and lets in is up. */
+/* A guest reports its end of boot only once, and no one hears the report while no agent runs. So if the agent
+ * started after the machine, a guest that is quiet and whose SSH server answers counts as up. */
 static bool is_up_unheard(struct cli_agent *agent, const char *name)
 {
     pi_auto_instance struct api_instance now = {0};
@@ -166,9 +166,10 @@ int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *re
 void cli_reach_doubt(const struct api_instance *instance)
 {
     if (!is_up(instance))
-        fprintf(stderr,
-                "%s lets in, but was not heard to be ready: that may have been said while no agent ran\n",
-                instance->name);
+        fprintf(
+            stderr,
+            "%s accepts SSH, but piagent never heard that it is ready. It may have said so while no agent was running.\n",
+            instance->name);
 }
 
 int cli_reach_program(const char *name, char **ret, struct pi_error *err)

@@ -11,7 +11,7 @@
  * Free *ret with api_done(instance, ret). */
 int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err);
 
-/* Where it is only because the server answers that the machine can be reached, says so on standard error. */
+/* Warns on standard error if the SSH server answers but the guest never reported ready. */
 void cli_reach_doubt(const struct api_instance *instance);
 
 /* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. how is what it was told.
