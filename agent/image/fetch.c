@@ -117,26 +117,37 @@ static void swap(char **a, char **b)
     *b = old;
 }
 
-/* What the wanted image's references say is kept where it says more than what was known. */
+/* The stored image is the one that the wanted image's source has now. */
+static void take_source(struct image *stored, struct image *wanted)
+{
+    swap(&stored->name, &wanted->name);
+    swap(&stored->source, &wanted->source);
+    memcpy(stored->packed_sha256, wanted->packed_sha256, sizeof stored->packed_sha256);
+}
+
+/* What the wanted image's references say is kept where it says more than what was known. An unverified image
+ * is known by the source that it came from last. */
 static void learn(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
-    bool came_again = wanted->fetched_ms && !strcmp(stored->source, wanted->source);
+    bool same_source = !strcmp(stored->source, wanted->source);
+    bool came_again = wanted->fetched_ms && (same_source || !stored->verified);
     bool known =
         stored->verified && (stored->release || !wanted->release) && (stored->signer || !wanted->signer);
     if (came_again) {
         stored->fetched_ms = wanted->fetched_ms;
         swap(&stored->etag, &wanted->etag);
         swap(&stored->last_modified, &wanted->last_modified);
+        if (!same_source)
+            take_source(stored, wanted);
     }
     if (vouched && !known) {
         stored->verified = true;
         stored->checksum_source = wanted->checksum_source;
         stored->allow_unsigned = wanted->allow_unsigned;
-        swap(&stored->name, &wanted->name);
+        take_source(stored, wanted);
         swap(&stored->release, &wanted->release);
         swap(&stored->arch, &wanted->arch);
-        swap(&stored->source, &wanted->source);
         swap(&stored->signer, &wanted->signer);
     } else if (!came_again) {
         return;

@@ -250,7 +250,7 @@ static int note_change(struct receiving *rx, struct pi_error *err)
         return 0;
     int r = pi_buf_printf(
         &note, "%s serves another image than before; the one before (SHA-256 %.12s) stays in the store",
-        rx->image->source, rx->fetch->replaced);
+        rx->fetch->ref.text, rx->fetch->replaced);
     if (r < 0 || (r = image_set(&rx->image->note, note.data)) < 0)
         return pi_fail(err, -r, "%s", rx->image->name);
     return 0;

@@ -38,7 +38,7 @@ int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *
 
 /* Whether the store has what image wants, by its SHA-256, or where none is known by its source, if that
  * serves the same as before or cannot be asked; it is *image then. What is known better now (a checksum for
- * what was unverified, newer validators) is recorded. */
+ * what was unverified, newer validators, the source that an unverified image came from last) is recorded. */
 bool image_is_stored(struct image_fetch *fetch, struct image *image);
 
 /* Whether a stored image is what was checked once; hashed again where that cannot be told from outside. */

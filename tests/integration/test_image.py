@@ -261,9 +261,9 @@ def site(tmp_path):
         yield world
 
 
-def fetch_unverified(world):
-    """What the store has of the URL afterwards, and what was said besides."""
-    code, out, err = world.run("image", "fetch", world.server.url, "--unverified", "--arch", "x86_64", "--json")
+def fetch_unverified(world, ref=None):
+    """What the store has of the URL (or ref) afterwards, and what was said besides."""
+    code, out, err = world.run("image", "fetch", ref or world.server.url, "--unverified", "--arch", "x86_64", "--json")
     assert code == 0, out + err
     image = json.loads(out.splitlines()[-1])["image"]
     return pathlib.Path(image["path"]).read_bytes(), image.get("note", "")
@@ -312,6 +312,22 @@ def test_verified_image_stays_verified_when_its_bytes_come_unverified(site):
     assert fetch_unverified(site) == (site.disks[0], "")
     image, = json.loads(site.run("image", "ls", "--json")[1])["images"]
     assert image["verified"] and image["checksum_source"] == "user"
+
+
+def test_unverified_url_whose_bytes_came_from_elsewhere_before_is_downloaded_once(site):
+    urls = [site.server.url + query for query in ("?a", "?b")]
+    fetch_unverified(site, site.disk)
+    for url in urls:
+        for _ in range(2):
+            assert fetch_unverified(site, url) == (site.disks[0], "")
+        image, = json.loads(site.run("image", "ls", "--json")[1])["images"]
+        assert image["source"] == url and image["name"] == "disk.qcow2"
+    assert len(site.server.requests) == 4 and site.server.conditions == ['"one"'] * 2
+    # A change is told of the URL that was asked, also when the new bytes came from a file.
+    assert site.run("image", "fetch", site.folder / "other.qcow2", "--sha256", hashlib.sha256(site.disks[1]).hexdigest())[0] == 0
+    site.server.data, site.server.etag = site.disks[1], '"two"'
+    got, said = fetch_unverified(site, urls[1])
+    assert got == site.disks[1] and said.startswith(f"{urls[1]} serves another image than before")
 
 
 def machine_of(world, name, sha256):
