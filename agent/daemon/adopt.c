@@ -14,6 +14,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/daemon/instance.h"
+#include "agent/image/use.h"
 #include "agent/vm/argv.h"
 
 /* Any user can write any command line. (proc_pid_status(5): the first number of "Uid" is the real user.) */
@@ -178,8 +179,12 @@ static void adopt(struct agent *agent, const char *name)
         return;
     }
     instance->broken = broken;
-    if (!broken)
-        resume_life(instance);
+    if (broken)
+        return;
+    const struct vm_image *image = &instance->record.spec.image;
+    if (image->path)
+        image_use_renew(image->path, image->sha256, instance->folder);
+    resume_life(instance);
 }
 
 /* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not

@@ -357,10 +357,8 @@ static int check_image(const struct instance *instance, struct pi_error *err)
                          "its image %s (SHA-256 %.12s) is not in the store any more: fetch it again with "
                          "piagent image fetch, then start the machine",
                          spec->image.name, spec->image.sha256);
-    /* A machine of an older piagent, or one that was moved. Without the link, its disk tells what it stands
-     * on. */
     if (r == 0)
-        (void)image_use_add(spec->image.path, spec->image.sha256, instance->folder, NULL);
+        image_use_renew(spec->image.path, spec->image.sha256, instance->folder);
     return r;
 }
 

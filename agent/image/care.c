@@ -82,7 +82,7 @@ static int lock_unused(const struct image_store *store, const char *instances, c
                        const char *name, struct pi_error *err)
 {
     json_auto_t *use = NULL;
-    pi_auto_close int lock = image_use_lock(store, err);
+    pi_auto_close int lock = image_use_lock(store, IMAGE_USE_LOCK_MS, err);
     if (lock < 0)
         return lock;
     int r = image_use_find(store, instances, &use, err);

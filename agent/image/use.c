@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
@@ -19,11 +21,12 @@
 #include "agent/image/digest.h"
 #include "agent/image/partial.h"
 
-#define RECORD      "record.json"
-#define RECORD_MAX  ((size_t)1 << 20)
-#define CHAIN_MAX   8 /* overlays upon overlays */
-#define LINK_PREFIX "use-"
-#define KEY_DIGITS  16 /* of the digest of the disk's path */
+#define RECORD       "record.json"
+#define RECORD_MAX   ((size_t)1 << 20)
+#define CHAIN_MAX    8 /* overlays upon overlays */
+#define LINK_PREFIX  "use-"
+#define KEY_DIGITS   16 /* of the digest of the disk's path */
+#define LOCK_POLL_MS 20
 
 /* A link in the store to the disk of a machine. */
 struct link {
@@ -44,7 +47,7 @@ static int name_link(const char *sha256, const char *folder, struct link *ret, s
     return 0;
 }
 
-/* Whether a name in the store is that of a link; from which image. */
+/* Whether the name is a link's. Tells its image. */
 static bool is_link(const char *name, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
 {
     int end = 0;
@@ -58,13 +61,34 @@ static bool is_made(const struct image_store *store, const struct link *link)
     return n == (ssize_t)strlen(link->disk) && !memcmp(target, link->disk, (size_t)n);
 }
 
-int image_use_lock(const struct image_store *store, struct pi_error *err)
+int image_use_lock(const struct image_store *store, uint64_t wait_ms, struct pi_error *err)
 {
+    const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
+    uint64_t end_ms = pi_monotonic_ms() + wait_ms;
     pi_auto_close int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd >= 0 && flock(fd, LOCK_EX) < 0)
-        if (errno != EINTR)
+    if (fd < 0)
+        return pi_fail(err, errno, "cannot lock the image store %s", store->dir);
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
             return pi_fail(err, errno, "cannot lock the image store %s", store->dir);
-    return fd < 0 ? pi_fail(err, errno, "cannot lock the image store %s", store->dir) : pi_steal_fd(&fd);
+        if (pi_monotonic_ms() >= end_ms)
+            return pi_refuse(err, PI_CONFLICT,
+                             "the image store %s is locked by another program, such as piagent image prune: "
+                             "try again when that has ended",
+                             store->dir);
+        nanosleep(&pause, NULL);
+    }
+    return pi_steal_fd(&fd);
+}
+
+/* 0 or -errno. */
+static int make_link(const struct image_store *store, const struct link *link)
+{
+    if (is_made(store, link))
+        return 0;
+    if (unlinkat(store->dir_fd, link->name, 0) < 0 && errno != ENOENT)
+        return -errno;
+    return symlinkat(link->disk, store->dir_fd, link->name) < 0 ? -errno : 0;
 }
 
 int image_use_add(const char *path, const char *sha256, const char *folder, struct pi_error *err)
@@ -74,18 +98,23 @@ int image_use_add(const char *path, const char *sha256, const char *folder, stru
     int r = name_link(sha256, folder, &link, err);
     if (r < 0 || (r = image_store_open_of(path, &store, err)) < 0)
         return r;
-    bool made = is_made(&store, &link);
-    pi_auto_close int lock = made ? -1 : image_use_lock(&store, err);
-    if (!made && lock < 0)
+    pi_auto_close int lock = image_use_lock(&store, IMAGE_USE_LOCK_MS, err);
+    if (lock < 0)
         return lock;
     if (access(path, F_OK) < 0)
         return pi_refuse(err, PI_NOT_FOUND, "the image %s was removed meanwhile: try again", path);
-    if (made)
-        return 0;
-    if ((unlinkat(store.dir_fd, link.name, 0) < 0 && errno != ENOENT) ||
-        symlinkat(link.disk, store.dir_fd, link.name) < 0)
-        return pi_fail(err, errno, "cannot note who uses the image %s", path);
-    return pi_dir_sync(store.dir_fd, err);
+    r = make_link(&store, &link);
+    return r < 0 ? pi_fail(err, -r, "cannot note who uses the image %s", path)
+                 : pi_dir_sync(store.dir_fd, err);
+}
+
+void image_use_renew(const char *path, const char *sha256, const char *folder)
+{
+    struct link link;
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    if (access(path, F_OK) == 0 && name_link(sha256, folder, &link, NULL) == 0 &&
+        image_store_open_of(path, &store, NULL) == 0)
+        (void)make_link(&store, &link);
 }
 
 void image_use_drop(const char *path, const char *sha256, const char *folder)
@@ -192,9 +221,12 @@ static bool needs(const char *disk, const char *sha256)
     int r = find_base(disk, base);
     if (r == 0)
         return !strcmp(base, sha256);
+    if (r != -ENOENT)
+        return r != -ENODATA;
     snprintf(folder, sizeof folder, "%s", disk);
-    return r != -ENODATA &&
-           (r != -ENOENT || access(to_parent(folder), F_OK) == 0 || access(to_parent(folder), F_OK) < 0);
+    if (access(to_parent(folder), F_OK) == 0)
+        return true;
+    return access(to_parent(folder), F_OK) < 0;
 }
 
 static int take_link(const struct image_store *store, const char *link, const char *instances, json_t *use)

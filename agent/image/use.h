@@ -19,10 +19,16 @@
 
 #define IMAGE_USE_DISK    "disk.qcow2" /* the overlay in a machine's folder */
 #define IMAGE_USE_UNKNOWN ""
+#define IMAGE_USE_LOCK_MS 30000
 
-/* Links the image at path to the disk in a machine's folder (absolute), which stands, or is about to stand,
- * on it. PI_NOT_FOUND where the image was removed meanwhile. */
+/* Links the image at path to the disk in a machine's folder (absolute), which is about to stand on it. Waits
+ * while an image is removed, at most IMAGE_USE_LOCK_MS. PI_NOT_FOUND where the image was removed meanwhile,
+ * PI_CONFLICT where the store stays locked. */
 int image_use_add(const char *path, const char *sha256, const char *folder, struct pi_error *err);
+
+/* The same for a machine that has its disk, which an older piagent made or a user moved. It waits for no lock
+ * and no disk. A link that it cannot make does no harm: the machine's disk tells what it stands on. */
+void image_use_renew(const char *path, const char *sha256, const char *folder);
 
 /* Removes that link: the machine is gone. One that stays does no harm. */
 void image_use_drop(const char *path, const char *sha256, const char *folder);
@@ -42,9 +48,9 @@ int image_use_names(const json_t *use, const char *sha256, struct pi_buf *ret);
  * not known. */
 int image_use_check(const json_t *use, const char *sha256, const char *name, struct pi_error *err);
 
-/* For the removal of an image: keeps image_use_add() out until the descriptor is closed; removes the links of
- * an image that nobody uses. */
-int image_use_lock(const struct image_store *store, struct pi_error *err);
+/* For the removal of an image: keeps image_use_add() out until the descriptor is closed (PI_CONFLICT where
+ * another keeps it locked for wait_ms); removes the links of an image that nobody uses. */
+int image_use_lock(const struct image_store *store, uint64_t wait_ms, struct pi_error *err);
 void image_use_forget(const struct image_store *store, const char *sha256);
 
 #endif

@@ -283,6 +283,27 @@ def test_what_ran_before_the_host_was_restarted_is_lost_with_that_reason(user):
     assert "host was restarted" in user.wait_state("dies", "lost", 20)["reason"]
 
 
+def test_a_machine_without_its_link_in_the_image_store_gets_one_from_the_next_agent_and_from_its_start():
+    """As a machine of an older piagent. No agent waits for who removes images."""
+    with User(**fake_qemu()) as user:
+        user.boot("pi", boot_sectors.deaf(user.home))
+        user.do("kill", "pi")
+        images = user.home / "cache/piagent/images"
+        link, = images.glob("*.use-*")
+        disk = link.readlink()
+        locked = os.open(images, os.O_RDONLY)
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        user.kill_agent()
+        link.unlink()
+        assert user.state("pi") == "stopped"
+        assert link.readlink() == disk == user.instances / "pi/disk.qcow2"
+        link.unlink()
+        assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+        assert link.readlink() == disk
+        user.wait_state("pi", "running", 30)
+        os.close(locked)
+
+
 def test_a_record_that_cannot_be_read_harms_no_other_machine_and_can_be_removed(user):
     user.boot("good", boot_sectors.deaf(user.home))
     user.boot("bad", boot_sectors.deaf(user.home))

@@ -196,21 +196,36 @@ static void machine_is_named_once_and_dropped_with_its_link(void **state)
     assert_int_equal(json_object_size(after), 0);
 }
 
-static void who_comes_during_a_removal_is_told(void **state)
+/* The link is there already, as an earlier machine of that name may have left it. */
+static void who_comes_during_a_removal_waits_and_is_told(void **state)
 {
     struct world *w = *state;
     struct pi_error err;
-    int status, lock = image_use_lock(&w->store, &err);
+    assert_int_equal(image_use_add(w->image.path, w->image.sha256, w->elsewhere, &err), 0);
+    int status, lock = image_use_lock(&w->store, 0, &err);
     assert_true(lock >= 0);
     pid_t pid = fork();
     if (pid == 0) {
         close(lock);
         _exit(image_use_add(w->image.path, w->image.sha256, w->elsewhere, &err) == -ENOENT ? 0 : 1);
     }
+    usleep(100000); /* who does not wait has ended by then */
+    assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
     assert_int_equal(unlink(w->image.path), 0);
     close(lock);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+static void who_is_locked_out_for_too_long_is_told(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    pi_auto_close int lock = image_use_lock(&w->store, 0, &err);
+    assert_true(lock >= 0);
+    assert_true(image_use_lock(&w->store, 50, &err) < 0);
+    assert_int_equal(err.kind, PI_CONFLICT);
+    assert_non_null(strstr(err.text, "is locked by another program"));
 }
 
 static void backing_file_is_read_only_from_a_whole_header(void **state)
@@ -241,7 +256,8 @@ int main(void)
         cmocka_unit_test(any_witness_keeps_an_image),
         cmocka_unit_test(machines_of_another_data_folder_are_known_by_their_links),
         cmocka_unit_test_setup_teardown(machine_is_named_once_and_dropped_with_its_link, setup, teardown),
-        cmocka_unit_test_setup_teardown(who_comes_during_a_removal_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_comes_during_a_removal_waits_and_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_locked_out_for_too_long_is_told, setup, teardown),
         cmocka_unit_test(backing_file_is_read_only_from_a_whole_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
