@@ -26,12 +26,11 @@ static void name_user(uid_t uid, char *ret, size_t size)
         snprintf(ret, size, "user %u", (unsigned)uid);
 }
 
-/* The status of the folder, or of the one that it would be made in. False where it cannot be told: whoever
- * uses the folder will be told why. */
-static bool stat_nearest(const char *path, struct stat *ret)
+/* The folder, or the one that it would be made in, and its status. False if that cannot be told: the folder's
+ * first use will tell why. */
+static bool stat_nearest(const char *path, char nearest[PATH_MAX], struct stat *ret)
 {
-    char nearest[PATH_MAX];
-    snprintf(nearest, sizeof nearest, "%s", path);
+    snprintf(nearest, PATH_MAX, "%s", path);
     while (stat(nearest, ret) < 0) {
         char *slash = strrchr(nearest, '/');
         if (errno != ENOENT || slash == nearest)
@@ -45,10 +44,10 @@ static bool stat_nearest(const char *path, struct stat *ret)
  * the user can neither use nor remove. */
 static int check_owner(const char *variable, const char *folder, struct pi_error *err)
 {
-    char owner[64], self[64];
+    char owner[64], self[64], nearest[PATH_MAX];
     struct stat st;
-    if (!stat_nearest(folder, &st) || st.st_uid == geteuid() || st.st_uid == 0 ||
-        (geteuid() != 0 && faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0))
+    if (!stat_nearest(folder, nearest, &st) || st.st_uid == geteuid() || st.st_uid == 0 ||
+        (geteuid() != 0 && faccessat(AT_FDCWD, nearest, W_OK | X_OK, AT_EACCESS) == 0))
         return 0;
     name_user(st.st_uid, owner, sizeof owner);
     name_user(geteuid(), self, sizeof self);

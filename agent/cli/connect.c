@@ -53,7 +53,7 @@ bool cli_agent_was_stopped(const struct pi_paths *paths)
     pid_t pid;
     bool stopped;
     pi_auto_close int fd = open_lock(paths, &pid, &stopped);
-    return stopped;
+    return fd >= 0 && stopped;
 }
 
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err)

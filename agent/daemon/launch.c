@@ -48,7 +48,8 @@ void instance_find_socket(const struct instance *instance, enum instance_socket 
 {
     snprintf(ret->folder, sizeof ret->folder, "%s", instance->agent->paths.runtime);
     socket_name(instance, which, ret->name);
-    pi_auto_close int dir = open(ret->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Another user may have made a folder at this path after ours was taken away. */
+    pi_auto_close int dir = pi_dir_find(ret->folder, NULL);
     if (dir >= 0 && faccessat(dir, ret->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return;
     /* A name can be taken away, a file that is open cannot: connect(2) goes through the link in /proc. */
@@ -175,13 +176,13 @@ int instance_check_ports(struct instance *instance, struct pi_error *err)
     struct vm_spec *spec = &instance->record.spec;
     uint16_t port;
     int r = check_forwards(spec, err);
-    if (r < 0 || (spec->ssh_port && ssh_port_is_free(spec)))
+    if (r < 0 || (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
         return r;
     r = vm_port_pick(port_taken, instance, &port, err);
     if (r < 0)
         return r;
     if (spec->ssh_port)
-        journal_note(instance, "port %u was taken by another program: SSH is on port %u now",
+        journal_note(instance, "port %u was taken by another program or machine: SSH is on port %u now",
                      (unsigned)spec->ssh_port, port);
     spec->ssh_port = port;
     return 0;
@@ -318,6 +319,9 @@ static int start_process(struct instance *instance, struct pi_error *err)
     if (r < 0)
         return r;
     runtime_keep(instance->agent);
+    pi_auto_close int runtime = pi_dir_open(instance->agent->paths.runtime, err);
+    if (runtime < 0)
+        return runtime;
     for (int i = 0; r == 0 && i < INSTANCE_SOCKETS; i++)
         r = open_socket(instance, (enum instance_socket)i, fds, err);
     if (r == 0)

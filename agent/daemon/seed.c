@@ -170,8 +170,13 @@ void instance_withdraw_seed(struct instance *instance)
 
 int instance_set_booted(struct instance *instance, bool booted, struct pi_error *err)
 {
+    bool before = instance->record.booted;
     instance->record.booted = booted;
     int r = vm_state_is_live((enum vm_state)instance->record.state) ? serve_seed(instance, err) : 0;
+    if (r < 0 && !booted) {
+        instance->record.booted = before; /* and what is served is as it was */
+        return r;
+    }
     if (r < 0)
         instance_withdraw_seed(instance);
     instance_save(instance);

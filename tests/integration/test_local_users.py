@@ -267,3 +267,5 @@ def test_another_users_environment_is_told_where_nothing_can_be_made(squatter):
     assert done.returncode == HOST and done.stderr.startswith(f"piagent: XDG_RUNTIME_DIR is set to {runtime}, which belongs to nobody"), done
     runtime.chmod(0o777)  # a folder that is shared on purpose
     assert "belongs to nobody" not in squatter.ps().stderr
+    squatter.env["XDG_RUNTIME_DIR"] = str(runtime / "made in it")
+    assert "belongs to nobody" not in squatter.ps().stderr

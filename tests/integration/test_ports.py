@@ -48,5 +48,15 @@ def test_the_automatic_port_is_no_forward_of_any_machine_running_or_not():
                 assert first in (B, C)
                 user.do("kill", "first")
                 assert user.boot("second", disk)["ssh_port"] == B + C - first
+                # As an earlier version picked it: the port that is its own forward's.
+                user.do("kill", "second")
+                record = user.instances / "first/record.json"
+                user.kill_agent()
+                agent.wait(30)
+                record.write_text(record.read_text().replace(f'"ssh_port": {first}', f'"ssh_port": {A}'))
+                user.start("agent", through=["nsenter", f"--net=/proc/{others.pid}/ns/net"])
+                wait_for("the agent is up", lambda: user.call("agent", "status").returncode == 0, 30)
+                assert user.api("POST", "/v1/instances/first/start")[0] == 202
+                assert user.wait_state("first", "running")["ssh_port"] == first
             finally:
                 others.kill()
