@@ -325,3 +325,11 @@ const char *pi_nearest(const char *word, const char *const *candidates)
     }
     return nearest;
 }
+
+uint64_t pi_hash(const char *bytes, size_t size)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3;
+    return hash;
+}

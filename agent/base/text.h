@@ -54,6 +54,9 @@ bool pi_ends_with(const char *text, const char *suffix);
 /* Whether text is exactly count hexadecimal digits. */
 bool pi_is_hex(const char *text, size_t count);
 
+/* FNV-1a of 64 bits: tells things apart that nobody makes alike on purpose. */
+uint64_t pi_hash(const char *bytes, size_t size);
+
 /* a shell's single word: quoted only where it must be. Allocated; NULL without memory. */
 char *pi_shell_quote(const char *word);
 

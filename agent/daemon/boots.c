@@ -83,14 +83,6 @@ static void key_of(const struct instance *instance, char ret[VM_BOOTS_KEY])
                  instance->user_data_mark);
 }
 
-uint64_t boots_mark(const char *bytes, size_t size)
-{
-    uint64_t mark = 0xcbf29ce484222325; /* FNV-1a */
-    for (size_t i = 0; i < size; i++)
-        mark = (mark ^ (unsigned char)bytes[i]) * 0x100000001b3;
-    return mark;
-}
-
 static const char *milestone_name(const struct api_event *event)
 {
     switch ((enum api_event_kind)event->kind) {

@@ -287,7 +287,6 @@ void boots_load(struct agent *agent, int state_fd);
 void boots_note(struct instance *instance, const struct api_event *event);
 /* The same for one that happens now: api_event.left_ms. Keeps the boot where it has become ready. */
 uint64_t boots_left_ms(struct instance *instance, const struct api_event *event);
-uint64_t boots_mark(const char *bytes, size_t size);
 
 /* trouble.c */
 /* After each output of the console. Where nothing follows the trouble that it shows, the boot is told to be

@@ -176,7 +176,8 @@ int instance_check_ports(struct instance *instance, struct pi_error *err)
     struct vm_spec *spec = &instance->record.spec;
     uint16_t port;
     int r = check_forwards(spec, err);
-    if (r < 0 || (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
+    if (r < 0 ||
+        (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
         return r;
     r = vm_port_pick(port_taken, instance, &port, err);
     if (r < 0)

@@ -55,7 +55,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
         (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
         (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
         return r;
-    instance->user_data_mark = boots_mark(user_data.data, user_data.size);
+    instance->user_data_mark = pi_hash(user_data.data, user_data.size);
     first_line(&login);
     first_line(&host_public);
     if ((r = pi_strv_add(&keys, login.data)) < 0)
