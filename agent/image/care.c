@@ -154,12 +154,15 @@ int image_store_remove_damaged(const struct image_store *store, const char *file
     pi_auto_close int lock = lock_unused(store, instances, sha256, file, err);
     if (lock < 0)
         return lock;
+    int r = is_damaged(store, file, err);
+    if (r <= 0)
+        return r < 0 ? r : pi_refuse(err, PI_CONFLICT, "%s was fetched again meanwhile", file);
     if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return pi_fail(err, errno, "cannot remove %s", file);
     uint64_t bytes = (uint64_t)st.st_blocks * 512;
     if (!dry_run) {
         image_store_file(sha256, "json", provenance);
-        int r = pi_tree_remove(store->dir_fd, file, err);
+        r = pi_tree_remove(store->dir_fd, file, err);
         if (r < 0 || (r = pi_tree_remove(store->dir_fd, provenance, err)) < 0)
             return r;
         image_use_forget(store, sha256);

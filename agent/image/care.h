@@ -36,7 +36,8 @@ uint64_t image_store_prune_partials(const struct image_store *store, uint64_t ke
  * one that can be understood. A fetch of the same image replaces them. Added to *ret, also on failure. */
 int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err);
 
-/* The same for one of them, which keeps it where dry_run; tells its bytes on disk. */
+/* Removes such a file and its provenance, unless a machine uses it or a fetch has replaced it meanwhile
+ * (PI_CONFLICT). With dry_run it only checks. *ret_bytes: its size on disk. */
 int image_store_remove_damaged(const struct image_store *store, const char *file, const char *instances,
                                bool dry_run, uint64_t *ret_bytes, struct pi_error *err);
 

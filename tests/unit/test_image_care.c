@@ -149,6 +149,26 @@ static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
     assert_int_equal(rmdir(w->store.dir), 0);
 }
 
+static void damaged_image_that_was_fetched_again_meanwhile_is_kept(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    pi_auto_strv struct pi_strv damaged = {0};
+    struct image_request request = {.ref = w->image.source, .arch = "x86_64", .unverified = true};
+    struct image_sources sources = {0};
+    pi_auto_image struct image again = {0};
+    uint64_t bytes = 0;
+    assert_int_equal(chmod(w->image.path, 0600), 0);
+    assert_int_equal(truncate(w->image.path, SIZE / 2), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(damaged.count, 1);
+    assert_int_equal(image_fetch(&w->store, &sources, &request, NULL, NULL, &again, &err), 0);
+    assert_true(image_store_remove_damaged(&w->store, damaged.items[0], w->instances, false, &bytes, &err) <
+                0);
+    assert_int_equal(err.kind, PI_CONFLICT); /* which a prune passes over */
+    assert_int_equal(check(w, &err), 0);
+}
+
 static void image_whose_provenance_is_no_json_is_called_damaged(void **state)
 {
     struct world *w = *state;
@@ -235,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_file_in_its_place_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(image_of_another_size_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(truncated_image_is_called_damaged_and_can_be_removed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(damaged_image_that_was_fetched_again_meanwhile_is_kept, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(image_whose_provenance_is_no_json_is_called_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(image_of_a_newer_piagent_is_neither_listed_nor_called_damaged, setup,
