@@ -218,16 +218,19 @@ static void tell_verified(json_t *verified, const struct image *image, int r, co
         json_array_append_new(verified, one);
 }
 
-/* What is no whole image any more; a failure before it is told here, unless it was. */
+/* What is no whole image any more, or cannot be told of; a failure before it is told here, unless it was. */
 static int verify_damaged(const struct shelf *shelf, int first, bool told, struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     struct pi_error ignored;
-    int r = image_store_damaged(&shelf->store, &damaged, first < 0 ? &ignored : err);
-    if (r < 0 || !damaged.count)
+    int r = image_store_damaged(&shelf->store, &damaged, &unread, first < 0 ? &ignored : err);
+    if (r < 0 || (!damaged.count && !unread.count))
         return first < 0 ? first : r;
     if (first < 0 && !told)
         cli_report(err);
+    if (!damaged.count)
+        return pi_refuse(err, PI_FAILED, "an image cannot be verified: %s%s", unread.items[0],
+                         unread.count > 1 ? ", and it is not the only one" : "");
     return pi_refuse(
         err, PI_UNVERIFIED,
         "%s is damaged (its size or its provenance is wrong)%s: fetching the same image replaces it, "
@@ -314,8 +317,10 @@ static int tell_freed(json_t *removed, uint64_t freed_bytes, bool dry_run, struc
 static int prune_damaged(const struct shelf *shelf, bool dry_run, json_t *removed, uint64_t *freed_bytes,
                          struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv damaged = {0};
-    int r = image_store_damaged(&shelf->store, &damaged, err);
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
+    int r = image_store_damaged(&shelf->store, &damaged, &unread, err);
+    for (size_t i = 0; i < unread.count; i++)
+        fprintf(stderr, "note: %s: its image is left in the store\n", unread.items[i]);
     for (size_t i = 0; r == 0 && i < damaged.count; i++) {
         uint64_t bytes = 0;
         r = image_store_remove_damaged(&shelf->store, damaged.items[i], shelf->paths.instances, dry_run,

@@ -130,17 +130,24 @@ static int is_damaged(const struct image_store *store, const char *file, struct 
     return strcmp(file, name) != 0;
 }
 
-int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err)
+int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_strv *ret_unread,
+                        struct pi_error *err)
 {
     pi_auto_closedir DIR *dir = image_store_folder(store, err);
     if (!dir)
         return -errno;
     for (struct dirent *entry; (entry = readdir(dir));) {
-        int r = image_store_is_image(entry->d_name) ? is_damaged(store, entry->d_name, err) : 0;
-        if (r > 0 && (r = pi_strv_add(ret, entry->d_name)) < 0)
-            pi_fail(err, -r, "cannot read the image store");
-        if (r < 0)
+        struct pi_error why = {0};
+        int r = image_store_is_image(entry->d_name) ? is_damaged(store, entry->d_name, &why) : 0;
+        if (r < 0 && image_store_gives_up(r)) {
+            if (err)
+                *err = why;
             return r;
+        }
+        if (r != 0)
+            r = r > 0 ? pi_strv_add(ret, entry->d_name) : pi_strv_add(ret_unread, why.text);
+        if (r < 0)
+            return pi_fail(err, -r, "cannot read the image store");
     }
     return 0;
 }

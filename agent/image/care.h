@@ -33,8 +33,11 @@ int image_store_remove(const struct image_store *store, const struct image *imag
 uint64_t image_store_prune_partials(const struct image_store *store, uint64_t kept_ms, bool dry_run);
 
 /* The names of stored files that are no whole images: of another size than their provenance says, or without
- * one that can be understood. A fetch of the same image replaces them. Added to *ret, also on failure. */
-int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_error *err);
+ * one that can be understood. A fetch of the same image replaces them. Added to *ret, also on failure.
+ * Where a provenance cannot be read, the reason is added to *ret_unread: "/...: sha256-HEX.json: Permission
+ * denied". */
+int image_store_damaged(const struct image_store *store, struct pi_strv *ret, struct pi_strv *ret_unread,
+                        struct pi_error *err);
 
 /* Removes such a file and its provenance, unless a machine uses it or a fetch has replaced it meanwhile
  * (PI_CONFLICT). With dry_run it only checks. *ret_bytes: its size on disk. */

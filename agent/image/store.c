@@ -106,8 +106,12 @@ int image_store_find(const struct image_store *store, const char *sha256, struct
     int r = pi_file_read(store->dir_fd, file, PROVENANCE_MAX, &text, err);
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND, "the store has no image %s", digest);
+    if (r == -EFBIG || r == -EINVAL) { /* too large, or no regular file */
+        pi_refuse(err, PI_FAILED, "%s/%s is not the provenance of an image", store->dir, file);
+        return -EBADMSG;
+    }
     if (r < 0)
-        return r == -EFBIG ? -EBADMSG : r;
+        return pi_context(err, r, "%s", store->dir);
     r = read_provenance(&text, digest, &image, err);
     if (r < 0)
         return pi_context(err, r, "%s/%s", store->dir, file);
@@ -117,6 +121,11 @@ int image_store_find(const struct image_store *store, const char *sha256, struct
     *ret = image;
     image = (struct image){0};
     return 0;
+}
+
+bool image_store_gives_up(int r)
+{
+    return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EIO;
 }
 
 int image_store_record(const struct image_store *store, const struct image *image, struct pi_error *err)
@@ -167,7 +176,7 @@ int image_store_list(const struct image_store *store, struct image_list *ret, st
         if (strcmp(entry->d_name + strlen(PREFIX) + strlen(digest), ".json") != 0)
             continue;
         int r = image_store_find(store, digest, &image, err);
-        if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT)
+        if (r < 0 && !image_store_gives_up(r))
             continue;
         if (r < 0 || (r = list_add(&list, &image, err)) < 0)
             return r;

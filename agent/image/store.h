@@ -32,16 +32,21 @@ void image_store_done(struct image_store *store);
 
 /* The image with that SHA-256 (64 hexadecimal digits, either case); -ENOENT (PI_NOT_FOUND) where there is no
  * whole one, -EBADMSG where its provenance cannot be understood, -EPROTONOSUPPORT where a newer piagent wrote
- * that. */
+ * that, others where it cannot be read. */
 int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
                      struct pi_error *err);
+
+/* Whether image_store_find() failed for a reason that is not that image's: the host lacks memory or
+ * descriptors, or its disk fails. */
+bool image_store_gives_up(int r);
 
 struct image_list {
     struct image *items; /* the last fetched first */
     size_t count;
 };
 
-/* All images. A file that is damaged or of a newer schema is passed over; one that cannot be read is not. */
+/* All images but those that are damaged, of a newer schema or not readable. Fails where the store cannot be
+ * read, or image_store_gives_up(). */
 int image_store_list(const struct image_store *store, struct image_list *ret, struct pi_error *err);
 void image_list_done(struct image_list *list);
 #define pi_auto_image_list __attribute__((cleanup(image_list_done)))

@@ -438,6 +438,28 @@ def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetche
     assert fetched.stored() == []
 
 
+@pytest.mark.parametrize("spoil, said", [(pathlib.Path.mkdir, ""), (lambda path: path.symlink_to(path), "Too many levels of symbolic links")])
+def test_an_image_whose_provenance_cannot_be_read_hinders_no_other(fetched, spoil, said):
+    other = make_disk(fetched.folder / "other.qcow2", 2 * MIB)
+    assert fetched.run("image", "fetch", other, "--unverified", "--arch", "x86_64")[0] == 0
+    provenance = fetched.images / f"sha256-{fetched.sha256}.json"
+    provenance.unlink()
+    spoil(provenance)
+    code, out, err = fetched.run("image", "ls", "--json")
+    assert code == 0 and [image["name"] for image in json.loads(out)["images"]] == ["other.qcow2"], err
+    code, out, err = fetched.run("image", "verify")
+    assert code == (FAILED if said else UNVERIFIED) and "good" in out and fetched.sha256 in err and said in err
+    # A folder is never a provenance, so that image is damaged. A link may lead to a good provenance again.
+    code, out, err = fetched.run("image", "prune")
+    assert code == 0 and "other.qcow2" in out
+    assert err == (f"note: {fetched.images}: {provenance.name}: {said}: its image is left in the store\n" if said else "")
+    assert fetched.stored() == ([provenance.name, fetched.file.name] if said else [])
+    if said:
+        provenance.unlink()
+    assert fetched.run("image", "fetch", "fedora", "--arch", "x86_64")[0] == 0
+    assert fetched.run("image", "rm", fetched.sha256)[0] == 0
+
+
 def test_verify_tells_a_good_image_from_a_damaged_one(fetched):
     code, out, _ = fetched.run("image", "verify")
     assert code == 0 and out.strip().endswith("good")

@@ -131,13 +131,13 @@ static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
 {
     struct world *w = *state;
     struct pi_error err;
-    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     uint64_t bytes = 0;
-    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 0);
     assert_int_equal(chmod(w->image.path, 0600), 0);
     assert_int_equal(truncate(w->image.path, SIZE / 2), 0);
-    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 1);
     assert_string_equal(damaged.items[0], strrchr(w->image.path, '/') + 1);
     assert_int_equal(
@@ -153,14 +153,14 @@ static void damaged_image_that_was_fetched_again_meanwhile_is_kept(void **state)
 {
     struct world *w = *state;
     struct pi_error err;
-    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     struct image_request request = {.ref = w->image.source, .arch = "x86_64", .unverified = true};
     struct image_sources sources = {0};
     pi_auto_image struct image again = {0};
     uint64_t bytes = 0;
     assert_int_equal(chmod(w->image.path, 0600), 0);
     assert_int_equal(truncate(w->image.path, SIZE / 2), 0);
-    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 1);
     assert_int_equal(image_fetch(&w->store, &sources, &request, NULL, NULL, &again, &err), 0);
     assert_true(image_store_remove_damaged(&w->store, damaged.items[0], w->instances, false, &bytes, &err) <
@@ -173,11 +173,11 @@ static void image_whose_provenance_is_no_json_is_called_damaged(void **state)
 {
     struct world *w = *state;
     struct pi_error err;
-    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     char file[IMAGE_STORE_NAME_MAX];
     image_store_file(w->image.sha256, "json", file);
     assert_int_equal(pi_file_write(w->store.dir_fd, file, "{", 1, 0600, &err), 0);
-    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 1);
 }
 
@@ -186,7 +186,7 @@ static void image_of_a_newer_piagent_is_neither_listed_nor_called_damaged(void *
     struct world *w = *state;
     struct pi_error err;
     struct image_list list;
-    pi_auto_strv struct pi_strv damaged = {0};
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     pi_auto_buf struct pi_buf text = {0};
     char file[IMAGE_STORE_NAME_MAX];
     image_store_file(w->image.sha256, "json", file);
@@ -195,7 +195,7 @@ static void image_of_a_newer_piagent_is_neither_listed_nor_called_damaged(void *
     assert_int_equal(pi_file_write(w->store.dir_fd, file, text.data, text.size, 0600, &err), 0);
     assert_int_equal(image_store_list(&w->store, &list, &err), 0);
     assert_int_equal(list.count, 0);
-    assert_int_equal(image_store_damaged(&w->store, &damaged, &err), 0);
+    assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 0);
 }
 

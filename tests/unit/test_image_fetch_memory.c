@@ -303,8 +303,8 @@ static int stored_image_is_verified(struct pi_error *err)
 
 static int damaged_images_are_listed(struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv damaged = {0};
-    int r = image_store_damaged(&site.store, &damaged, err);
+    pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
+    int r = image_store_damaged(&site.store, &damaged, &unread, err);
     memory_promise(damaged.count == 0); /* prune would remove it */
     image_store_prune_partials(&site.store, 0, true);
     return r;
