@@ -13,6 +13,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
+#include "agent/image/use.h"
 
 #define SUFFIX        ".partial"
 #define RESUME_SUFFIX ".resume"
@@ -131,7 +132,12 @@ int image_partial_publish(struct image_partial *partial, const struct image_stor
     free(image->path);
     image->path = path;
     int r = image_stat(partial->fd, image, err);
-    if (r < 0 || (r = image_store_record(store, image, err)) < 0)
+    if (r < 0)
+        return r;
+    pi_auto_close int lock = image_use_lock(store, IMAGE_USE_LOCK_MS, err);
+    if (lock < 0)
+        return lock;
+    if ((r = image_store_record(store, image, err)) < 0)
         return r;
     if (renameat(store->dir_fd, partial->name, store->dir_fd, file) < 0)
         return pi_fail(err, errno, "cannot store %s", image->name);

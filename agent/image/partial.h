@@ -35,7 +35,8 @@ struct image_partial {
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err);
 
-/* Makes the partial, complete and checked, the stored file of image; sets image->path. */
+/* Makes the partial, complete and checked, the stored file of image; sets image->path. Waits while an image
+ * is removed: image_use_lock(). */
 int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
                           struct pi_error *err);
 

@@ -48,8 +48,9 @@ int image_use_names(const json_t *use, const char *sha256, struct pi_buf *ret);
  * not known. */
 int image_use_check(const json_t *use, const char *sha256, const char *name, struct pi_error *err);
 
-/* For the removal of an image: keeps image_use_add() out until the descriptor is closed (PI_CONFLICT where
- * another keeps it locked for wait_ms); removes the links of an image that nobody uses. */
+/* For the removal of an image: keeps image_use_add() and image_partial_publish() out until the descriptor is
+ * closed (PI_CONFLICT where another keeps it locked for wait_ms); removes the links of an image that nobody
+ * uses. */
 int image_use_lock(const struct image_store *store, uint64_t wait_ms, struct pi_error *err);
 void image_use_forget(const struct image_store *store, const char *sha256);
 

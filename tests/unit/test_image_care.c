@@ -9,6 +9,7 @@
 #include "agent/image/care.h"
 #include "agent/image/fetch.h"
 #include "agent/image/partial.h"
+#include "agent/image/use.h"
 
 #define SIZE ((size_t)1 << 20)
 
@@ -169,6 +170,30 @@ static void damaged_image_that_was_fetched_again_meanwhile_is_kept(void **state)
     assert_int_equal(check(w, &err), 0);
 }
 
+static void fetch_publishes_nothing_while_an_image_is_removed(void **state)
+{
+    struct world *w = *state;
+    struct pi_error err;
+    struct image_request request = {.ref = w->image.source, .arch = "x86_64", .unverified = true};
+    struct image_sources sources = {0};
+    assert_int_equal(image_store_remove(&w->store, &w->image, w->instances, &err), 0);
+    int status, lock = image_use_lock(&w->store, 0, &err);
+    assert_true(lock >= 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct image again = {0};
+        close(lock);
+        _exit(image_fetch(&w->store, &sources, &request, NULL, NULL, &again, &err) == 0 ? 0 : 1);
+    }
+    usleep(200000); /* what does not wait has ended by then */
+    assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+    assert_true(access(w->image.path, F_OK) < 0);
+    close(lock);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(access(w->image.path, F_OK), 0);
+}
+
 static void image_whose_provenance_is_no_json_is_called_damaged(void **state)
 {
     struct world *w = *state;
@@ -258,6 +283,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(damaged_image_that_was_fetched_again_meanwhile_is_kept, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(fetch_publishes_nothing_while_an_image_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(image_whose_provenance_is_no_json_is_called_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(image_of_a_newer_piagent_is_neither_listed_nor_called_damaged, setup,
                                         teardown),
