@@ -9,6 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/reach.h"
+#include "agent/cli/ssh_options.h"
 
 /* rsync(1), EXIT VALUES: the other side's shell did not find it, which it tells in one of two ways. */
 #define RSYNC_BROKE_OFF 12
@@ -124,7 +125,7 @@ static int scp_argv(const struct cp_options *options, const struct cli_ssh *how,
 }
 
 static int run_copy(const struct copying *copying, const struct cp_options *options,
-                    const struct cli_ssh *how, struct pi_error *err)
+                    const struct cli_ssh *how, struct cli_ssh_share *share, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     int r = (options->rsync ? rsync_argv : scp_argv)(options, how, &argv, err);
@@ -133,11 +134,14 @@ static int run_copy(const struct copying *copying, const struct cp_options *opti
     r = pi_strv_add(&argv, "--");
     for (size_t i = 0; r == 0 && i < copying->operands.count; i++)
         r = pi_strv_add(&argv, copying->operands.items[i]);
-    return r < 0 ? pi_fail(err, -r, "cp") : cli_reach_run((const char *const *)argv.items, how, err);
+    if (r < 0)
+        return pi_fail(err, -r, "cp");
+    return cli_reach_run((const char *const *)argv.items, how->instance->name, share, err);
 }
 
 /* What the program's exit code does not say. */
-static void explain(struct copying *copying, const struct cli_call *call, int code, bool was_silenced)
+static void explain(struct copying *copying, const struct cli_call *call, int code,
+                    const struct cli_ssh_share *share)
 {
     const struct cp_options *options = call->values;
     char name[PI_NAME_MAX + 2];
@@ -148,7 +152,7 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
         pi_auto_instance struct api_instance instance = {0};
         if (machine_of(call->operands[i], name) &&
             cli_get_instance(&copying->agent, name, &instance, NULL) == 0 && instance.folder)
-            cli_reach_explain(&instance, was_silenced);
+            cli_reach_explain(&instance, share);
     }
 }
 
@@ -156,18 +160,18 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
  * shared. */
 static int copy(struct copying *copying, const struct cli_call *call, struct pi_error *err)
 {
-    pi_auto_free char *ssh = NULL, *control = NULL;
+    pi_auto_free char *ssh = NULL;
+    pi_auto_ssh_share struct cli_ssh_share share = CLI_SSH_ALONE;
     int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
         return r;
-    if (copying->machines == 1 &&
-        (r = cli_ssh_control_path(&copying->agent.paths, &copying->last, &control)) < 0)
+    if (copying->machines == 1 && (r = cli_ssh_share_take(&copying->agent.paths, &copying->last, &share)) < 0)
         return pi_fail(err, -r, "cp");
     const struct cli_ssh how = {
-        .ssh = ssh, .instance = &copying->last, .host = "%n", .control_path = control};
-    r = run_copy(copying, call->values, &how, err);
+        .ssh = ssh, .instance = &copying->last, .host = "%n", .control_path = share.path};
+    r = run_copy(copying, call->values, &how, &share, err);
     if (r > 0)
-        explain(copying, call, r, control);
+        explain(copying, call, r, &share);
     return r;
 }
 

@@ -187,16 +187,21 @@ static void await_end(int pidfd)
         ;
 }
 
-/* ssh silences the ProxyCommand of a connection that outlives it, so this process says what is waited for.
- * The connection's socket is there when ssh has logged in. */
-static void await_login(int pidfd, const struct cli_ssh *how)
+/* ssh silences the ProxyCommand of a connection that outlives it, so this process says that it waits for the
+ * SSH server. */
+static void await_login(int pidfd, const char *name, struct cli_ssh_share *share)
 {
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    if (poll(&ended, 1, TELL_MS) == 0 && access(how->control_path, F_OK) != 0)
-        fprintf(stderr, "%s: waiting for its SSH server\n", how->instance->name);
+    struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN}, {.fd = share->watch_fd, .events = POLLIN}};
+    struct patience patience = {.name = name, .at_ms = pi_monotonic_ms() + TELL_MS};
+    while (!cli_ssh_share_look(share) && !fds[0].revents) {
+        uint64_t now = pi_monotonic_ms();
+        tell_who_waits(&patience, now);
+        poll(fds, 2, patience.name ? (int)(patience.at_ms - now) : -1);
+    }
 }
 
-int cli_reach_run(const char *const *argv, const struct cli_ssh *how, struct pi_error *err)
+int cli_reach_run(const char *const *argv, const char *name, struct cli_ssh_share *share,
+                  struct pi_error *err)
 {
     char text[64];
     pid_t pid;
@@ -210,8 +215,8 @@ int cli_reach_run(const char *const *argv, const struct cli_ssh *how, struct pi_
     /* The terminal sends them to both: what comes of them is the program's to say. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
-    if (how->control_path)
-        await_login(pidfd, how);
+    if (share->path)
+        await_login(pidfd, name, share);
     await_end(pidfd);
     r = pi_reap(pidfd, &code, text, sizeof text);
     return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
@@ -230,13 +235,15 @@ static bool scan(const struct api_instance *instance, struct pi_buf *ret)
     return pi_run(argv, ret, &code, NULL) == 0 && ret->size;
 }
 
-void cli_reach_explain(const struct api_instance *instance, bool was_silenced)
+void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share)
 {
     pi_auto_buf struct pi_buf scanned = {0}, known = {0};
     char path[PATH_MAX];
+    if (share->logged_in)
+        return;
     snprintf(path, sizeof path, "%s/known_hosts", instance->folder);
     char *key = scan(instance, &scanned) ? strstr(scanned.data, "ssh-ed25519 ") : NULL;
-    if (!key && was_silenced)
+    if (!key && share->path)
         fprintf(stderr, "piagent: " SILENT "\n", instance->name, instance->ssh_port, instance->name);
     if (!key)
         return;

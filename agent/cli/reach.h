@@ -4,7 +4,7 @@
 #define PIAGENT_CLI_REACH_H
 
 #include "agent/cli/connect.h"
-#include "agent/cli/ssh_options.h"
+#include "agent/cli/ssh_share.h"
 
 /* Waits until the guest's SSH server can be expected to answer, or does answer in a guest that may have
  * become ready while no agent ran, and tells how the instance is then. PI_CONFLICT where it does not run.
@@ -14,14 +14,15 @@ int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *re
 /* Warns on standard error if the SSH server answers but the guest never reported ready. */
 void cli_reach_doubt(const struct api_instance *instance);
 
-/* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. how is what it was told.
- */
-int cli_reach_run(const char *const *argv, const struct cli_ssh *how, struct pi_error *err);
+/* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. name is the instance's.
+ * Notes in share whether ssh logged in. */
+int cli_reach_run(const char *const *argv, const char *name, struct cli_ssh_share *share,
+                  struct pi_error *err);
 
 /* After a failure of ssh, looks for its reason at the machine's port and says it on standard error: another
- * host key than the one that was put there, or, when the ProxyCommand was silenced (ControlPersist), no
- * answer. */
-void cli_reach_explain(const struct api_instance *instance, bool was_silenced);
+ * host key than the one that was put there, or no answer. Says nothing if ssh had logged in, and nothing
+ * about no answer if ssh had its own connection: then the ProxyCommand has said it. */
+void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share);
 
 /* Connects standard input and output to the machine's SSH server, which may need a moment more to come up. */
 int cli_reach_relay(const struct api_instance *instance, struct pi_error *err);

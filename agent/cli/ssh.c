@@ -6,6 +6,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/reach.h"
+#include "agent/cli/ssh_options.h"
 
 #define SSH_FAILED 255 /* ssh's exit code for its own failures (ssh(1), EXIT STATUS) */
 
@@ -55,23 +56,24 @@ static int log_in(const struct cli_agent *agent, const struct api_instance *inst
                   const struct cli_call *call, struct pi_error *err)
 {
     const struct ssh_options *options = call->values;
-    pi_auto_free char *ssh = NULL, *control = NULL;
+    pi_auto_free char *ssh = NULL;
+    pi_auto_ssh_share struct cli_ssh_share share = CLI_SSH_ALONE;
     pi_auto_strv struct pi_strv argv = {0};
     int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
         return r;
-    r = can_share(options) ? cli_ssh_control_path(&agent->paths, instance, &control) : 0;
+    r = can_share(options) ? cli_ssh_share_take(&agent->paths, instance, &share) : 0;
     const struct cli_ssh how = {.ssh = ssh,
                                 .instance = instance,
                                 .host = instance->name,
-                                .control_path = control,
+                                .control_path = share.path,
                                 .given = &options->set};
     if (r < 0 || (r = ssh_argv(&how, options, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
     cli_reach_doubt(instance);
-    r = cli_reach_run((const char *const *)argv.items, &how, err);
+    r = cli_reach_run((const char *const *)argv.items, instance->name, &share, err);
     if (r == SSH_FAILED)
-        cli_reach_explain(instance, control);
+        cli_reach_explain(instance, &share);
     return r;
 }
 

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
@@ -187,14 +186,4 @@ int cli_ssh_words(const struct cli_ssh *how, struct pi_strv *ret)
     for (size_t i = 0; r == 0 && how->given && i < how->given->count; i++)
         r = pi_strv_addf(ret, "-o%s", how->given->items[i]);
     return r < 0 ? r : add_kept(how, &ours, ret);
-}
-
-int cli_ssh_control_path(const struct pi_paths *paths, const struct api_instance *instance, char **ret)
-{
-    enum { SUFFIX = 17 }; /* ssh binds the socket under a temporary name: ".", then 16 characters */
-    pi_auto_free char *path = NULL;
-    if (asprintf(&path, "%s/%s-%" PRIu64 ".ssh", paths->runtime, instance->uuid, instance->boot_event) < 0)
-        return -ENOMEM;
-    *ret = strlen(path) + SUFFIX < sizeof((struct sockaddr_un *)0)->sun_path ? pi_steal(path) : NULL;
-    return 0;
 }

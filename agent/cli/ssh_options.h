@@ -12,7 +12,7 @@
 #define PIAGENT_CLI_SSH_OPTIONS_H
 
 #include "agent/api/types.h"
-#include "agent/base/paths.h"
+#include "agent/base/buf.h"
 
 struct cli_ssh {
     const char *ssh; /* the program's path */
@@ -30,12 +30,5 @@ int cli_ssh_options(const struct cli_ssh *how, struct pi_strv *ret);
  * configuration. A configuration that ssh cannot read is passed over, which standard error tells. 0 or
  * -ENOMEM. */
 int cli_ssh_words(const struct cli_ssh *how, struct pi_strv *ret);
-
-/*
- * The socket of the connection that commands for this boot of the instance share, allocated: the first of
- * them opens it and leaves it open for a while (ControlMaster, ControlPersist). *ret is NULL where the
- * runtime folder's path leaves no room for it. 0 or -ENOMEM.
- */
-int cli_ssh_control_path(const struct pi_paths *paths, const struct api_instance *instance, char **ret);
 
 #endif

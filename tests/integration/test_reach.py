@@ -80,7 +80,7 @@ def sshd(user, name, host_key=None, port=None, environment=""):
                     return True
                 return False
             wait_for("sshd listens", listens, 20)
-            yield
+            yield server
         finally:
             server.terminate()
 
@@ -243,6 +243,30 @@ def test_commands_share_one_connection_which_outlives_them(user):
         path.write_text(path.read_text().replace('"running"', '"ready"'))
         assert user.ssh("a", "echo $MACHINE") == "a"
         assert sessions(user, "a")[0] == before + 2
+
+
+def test_commands_side_by_side_say_nothing_of_their_connections(user):
+    make(user, "a")
+    with sshd(user, "a"):
+        for told in ("none is open", "one is open"):
+            go = user.home / told.replace(" ", "-")
+            at_once = [user.start("ssh", "a", "--", f"echo begun; until [ -e {go} ]; do sleep 0.1; done") for _ in range(12)]
+            assert [next_line(command) for command in at_once] == ["begun\n"] * 12, told
+            go.touch()
+            assert [(command.wait(30), command.stdout.read()) for command in at_once] == [(0, "")] * 12, told
+        logins, commands = sessions(user, "a")
+        assert logins < commands == 24
+
+
+def test_a_command_that_ends_the_server_is_not_said_to_get_no_answer(user):
+    make(user, "a")
+    for is_open in (False, True):
+        with sshd(user, "a") as server:
+            if is_open:
+                user.ssh("a", "true")
+            done = user.call("ssh", "a", "--", f"kill {server.pid}; kill -9 $PPID")
+            assert done.returncode == 255 and "piagent" not in done.stderr, done
+            wait_for("the connection is gone", lambda: not list(user.runtime.glob("*.ssh")), 20)
 
 
 def test_a_server_that_breaks_off_is_told(user):
