@@ -69,8 +69,9 @@ def sshd(user, name, host_key=None, port=None, environment=""):
     shutil.copy(user.instances / name / "ssh_key.pub", here / "keys")
     shutil.copy(host_key or user.instances / name / "ssh_host_ed25519_key", here / "host")
     port = port or user.status(name)["ssh_port"]
+    # SHLVL: bash reads the account's ~/.bashrc, which may print things, only in the first shell.
     (here / "config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n"
-                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name} {environment}\n"
+                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name} SHLVL=1 {environment}\n"
                                  "Subsystem sftp internal-sftp\nLogLevel VERBOSE\nAcceptEnv KEPT_*\nAllowTcpForwarding yes\n")
     with subprocess.Popen([SSHD, "-D", "-e", "-f", here / "config"], stderr=open(here / "log", "w", encoding="utf-8")) as server:
         try:
