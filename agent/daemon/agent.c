@@ -24,6 +24,7 @@
 #include "agent/daemon/sockets.h"
 
 #define MACHINES_MS 2000
+#define WORKERS_MS  2000 /* for workers that were cancelled to end, before the agent does */
 
 void agent_wake(struct agent *agent, const void *topic)
 {
@@ -230,6 +231,23 @@ static int start(struct agent *agent, struct pi_error *err)
     return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
 }
 
+static void stop_waiting(void *user)
+{
+    struct agent *agent = user;
+    agent->ending_workers = 0;
+}
+
+/* One that takes longer gets SIGTERM again when this process has ended. */
+static void await_workers(struct agent *agent)
+{
+    struct timer *timer = timer_new(&agent->loop, stop_waiting, agent);
+    if (timer)
+        timer_set(timer, WORKERS_MS);
+    while (timer && agent->ending_workers)
+        uv_run(&agent->loop, UV_RUN_ONCE);
+    timer_free(timer);
+}
+
 static void finish(struct agent *agent)
 {
     struct instance *instance;
@@ -245,6 +263,7 @@ static void finish(struct agent *agent)
     api_server_free(pi_steal(agent->api));
     while (agent->writes)
         uv_run(&agent->loop, UV_RUN_ONCE);
+    await_workers(agent);
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->registry));

@@ -57,7 +57,8 @@ struct agent {
     struct host_sleep sleep;
 
     LIST_HEAD(, instance) instances;
-    unsigned writes;       /* that threads are at */
+    unsigned writes; /* that threads are at */
+    unsigned ending_workers;
     struct vm_boots boots; /* how long earlier ones took */
     struct {
         uv_work_t request;

@@ -468,6 +468,6 @@ void instance_remove(struct instance *instance, struct api_call *call)
     if (goes)
         return;
     /* First what would fill it again. */
-    worker_cancel(pi_steal(instance->worker));
+    worker_cancel(pi_steal(instance->worker), &instance->agent->ending_workers);
     instance_discard(instance, on_removed);
 }

@@ -223,7 +223,7 @@ void instance_let_go(struct instance *instance)
     pi_child_drop(&instance->child);
     pi_close_p(&instance->pidfd);
     instance->pidfd = -1;
-    worker_cancel(pi_steal(instance->worker));
+    worker_cancel(pi_steal(instance->worker), &instance->agent->ending_workers);
 }
 
 void instance_detach(struct instance *instance)

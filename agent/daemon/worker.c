@@ -148,20 +148,23 @@ static void no_progress(const json_t *line, void *user)
     (void)user;
 }
 
-static void no_done(int result, const json_t *line, const struct pi_error *err, void *user)
+static void count_end(int result, const json_t *line, const struct pi_error *err, void *user)
 {
+    unsigned *ending = user;
     (void)result;
     (void)line;
     (void)err;
-    (void)user;
+    --*ending;
 }
 
-void worker_cancel(struct worker *worker)
+void worker_cancel(struct worker *worker, unsigned *ending)
 {
     if (!worker)
         return;
     bool disposable = worker->handler.disposable;
-    worker->handler = (struct worker_handler){.progress = no_progress, .done = no_done};
+    worker->handler = (struct worker_handler){.progress = no_progress, .done = count_end};
+    worker->user = ending;
+    ++*ending;
     if (disposable)
         kill(-worker->pid, SIGKILL); /* not reaped yet, so that the number of its session is its own */
     else

@@ -27,7 +27,8 @@ int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const s
                  const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err);
 
 /* Sends SIGTERM and lets it tidy up by itself, or kills it and its children where it is disposable: done()
- * does not come. Not from within its callbacks. NULL is fine. */
-void worker_cancel(struct worker *worker);
+ * does not come. *ending counts the workers that were cancelled and have not ended yet. Not from within its
+ * callbacks. NULL is fine. */
+void worker_cancel(struct worker *worker, unsigned *ending);
 
 #endif

@@ -191,17 +191,21 @@ static void cancelled_worker_is_told_and_not_heard_of_again(void **state)
 {
     struct seen *seen = *state;
     bool ended = false;
+    unsigned ending = 0;
     struct worker *worker =
         start(seen, "trap 'exit 0' TERM; echo '{\"phase\": \"x\"}'; while :; do sleep 0.01; done", NULL);
     const bool *running = (const bool *)&seen->phases;
     assert_true(loop_run_until(&seen->loop, running));
-    worker_cancel(worker);
+    worker_cancel(worker, &ending);
+    assert_int_equal(ending, 1);
     uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
     while (!ended && pi_monotonic_ms() < end)
         ended = uv_run(&seen->loop, UV_RUN_ONCE) == 0;
     assert_true(ended);
     assert_false(seen->done);
-    worker_cancel(NULL);
+    assert_int_equal(ending, 0);
+    worker_cancel(NULL, &ending);
+    assert_int_equal(ending, 0);
 }
 
 static void program_that_cannot_be_started_is_said(void **state)
