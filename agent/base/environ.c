@@ -22,7 +22,7 @@ bool pi_environ_is_named(const char *setting, const char *const *names)
     return false;
 }
 
-/* Whether the user named it. */
+/* True if the user asked for it by name. */
 static bool is_passed(const char *setting)
 {
     size_t length = strcspn(setting, "="), size;

@@ -14,7 +14,7 @@
 
 struct seed_port {
     uint16_t port;
-    uint16_t remembered; /* of the agent before; 0 = unknown. Another one than .port was lost. */
+    uint16_t remembered; /* of the agent before; 0 = unknown. If it differs from .port, that port was lost. */
     int listen_fd;
     int hold_fd; /* for each QEMU: socket_hold_loopback() */
 };
