@@ -233,17 +233,18 @@ static int start(struct agent *agent, struct pi_error *err)
 
 static void stop_waiting(void *user)
 {
-    struct agent *agent = user;
-    agent->ending_workers = 0;
+    bool *late = user;
+    *late = true;
 }
 
 /* One that takes longer gets SIGTERM again when this process has ended. */
 static void await_workers(struct agent *agent)
 {
-    struct timer *timer = timer_new(&agent->loop, stop_waiting, agent);
+    bool late = false;
+    struct timer *timer = timer_new(&agent->loop, stop_waiting, &late);
     if (timer)
         timer_set(timer, WORKERS_MS);
-    while (timer && agent->ending_workers)
+    while (timer && !late && agent->ending_workers)
         uv_run(&agent->loop, UV_RUN_ONCE);
     timer_free(timer);
 }
