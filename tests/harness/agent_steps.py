@@ -222,15 +222,17 @@ def every_case(requests, cases_of, run, at_once=AT_ONCE, **environment):
 
 
 def check(requests, since=None, **how):
-    """None of them is ever half done, and both outcomes were there: the steps are those that decide, or those from since on."""
+    """None of them is ever half done, and both outcomes were there: the steps are those that decide, or those from since on.
+    A run may have fewer steps than the one that was counted (see kill_at()), but not less than half of them."""
     def cases_of(steps):
         return ["before 1", *(f"after {i + 1}" for i in range(len(steps)) if not since or since in steps[:i + 1])]
 
     outcomes = every_case(requests, cases_of, kill_at, **how)
-    assert [state for _, _, state in outcomes].count(UNREACHED) <= max(1, len(outcomes) / 10), outcomes
     for request in requests:
         before, after, _ = REQUESTS[request]
-        assert {state for name, _, state in outcomes if name == request} - {UNREACHED} == {before, after}, outcomes
+        states = [state for name, _, state in outcomes if name == request]
+        assert states.count(UNREACHED) <= len(states) / 2, outcomes
+        assert set(states) - {UNREACHED} == {before, after}, outcomes
 
 
 def check_failures(requests):

@@ -51,9 +51,12 @@ class UserManager:
         (user.home / "data").symlink_to(".local/share")
         subprocess.run(["cmake", "--install", os.environ["PIAGENT_BUILD"], "--prefix", str(user.home / ".local")],
                        stdout=subprocess.DEVNULL, check=True)
+        # LeakSanitizer stops a process that exits with SIGSTOP and waits for that. The SIGCONT that systemd sends after each
+        # SIGTERM can take the SIGSTOP away, and then it waits for ever.
+        env = {**user.env, "DBUS_SESSION_BUS_ADDRESS": "", "ASAN_OPTIONS": f"{user.env['ASAN_OPTIONS']}:detect_leaks=0"}
         with open(user.home / "systemd.log", "wb") as log:
             self.process = subprocess.Popen(["unshare", "--mount", "sh", "-c", ENTER, self.folder, SYSTEMD, controllers],
-                                            env={**user.env, "DBUS_SESSION_BUS_ADDRESS": ""}, stdout=log, stderr=log)
+                                            env=env, stdout=log, stderr=log)
         self.log = user.home / "systemd.log"
         wait_for(f"systemd runs ({self.log})", self.is_up, 60)
 
