@@ -32,7 +32,7 @@ def make(*args, build=os.environ["PIAGENT_BUILD"], **environment):
 def made(tmp_path_factory):
     """A folder that does not exist and has a blank in its name, and what was printed."""
     folder = tmp_path_factory.mktemp("packages") / "of piagent"
-    done = make(*KINDS, "--output", str(folder))
+    done = make(*KINDS, "--devel", "--output", str(folder))
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -41,12 +41,17 @@ def made(tmp_path_factory):
 def deb(made):
     if "deb" not in KINDS:
         pytest.skip("cannot here: a .deb can be made on Debian only")
-    return next(made[0].glob("*.deb"))
+    return next(made[0].glob("piagent_*.deb"))
 
 
 @pytest.fixture(scope="module")
 def rpm(made):
-    return next(made[0].glob("*.rpm"))
+    return next(made[0].glob("piagent-[0-9]*.rpm"))
+
+
+@pytest.fixture(scope="module")
+def devel(made):
+    return {package.suffix[1:]: package for package in (*made[0].glob("piagent-dev_*.deb"), *made[0].glob("piagent-devel-*.rpm"))}
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +89,40 @@ def man_pages(folder):
 def test_output_is_a_line_a_package_and_nothing_else_is_left(made):
     folder, done = made
     lines = done.stdout.splitlines()
-    assert sorted(lines) == sorted(str(path) for path in folder.iterdir()) and len(lines) == len(KINDS)
+    assert sorted(lines) == sorted(str(path) for path in folder.iterdir()) and len(lines) == 2 * len(KINDS)
     assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_the_same_commit_gives_the_same_packages(made, tmp_path):
-    assert make(*KINDS, "--output", str(tmp_path)).returncode == 0
+    assert make(*KINDS, "--devel", "--output", str(tmp_path)).returncode == 0
     for package in made[0].iterdir():
         assert package.read_bytes() == (tmp_path / package.name).read_bytes(), package.name
+
+
+def test_without_devel_there_is_the_program_alone(made, tmp_path):
+    done = make(KINDS[0], "--output", str(tmp_path))
+    assert done.returncode == 0 and done.stdout.count("\n") == 1, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in made[0].glob(f"*.{KINDS[0]}") if "dev" not in path.name]
+
+
+def test_files_of_the_libraries(devel):
+    assert set(devel) == set(KINDS)
+    files = {"rpm": lambda: asked(devel["rpm"], "--list"),
+             "deb": lambda: [line.split()[-1][1:] for line in output("dpkg-deb", "--contents", devel["deb"]).splitlines()]}
+    for kind in KINDS:
+        packed = {path for path in files[kind]() if path.endswith((".h", ".a", ".pc"))}
+        assert {pathlib.Path(path).name for path in packed if not path.endswith(".h")} == {"libqmp.a", "libimds.a", "libqmp.pc", "libimds.pc"}
+        assert {path for path in packed if path.endswith(".h")} == {
+            f"/usr/include/{path.parent.name}/{path.name}" for library in ("qmp", "imds")
+            for path in pathlib.Path(SOURCE, library).glob("*.h")} - {
+            "/usr/include/qmp/buffer.h", "/usr/include/qmp/message.h", "/usr/include/imds/route.h"}, kind
+
+
+def test_the_packages_of_the_libraries_bring_what_their_headers_need(devel):
+    if "deb" in devel:
+        assert relations(devel["deb"], "Depends") == group("debian", "devel") == {"libjansson-dev", "libmicrohttpd-dev"}
+    names = {name for name in asked(devel["rpm"], "--requires") if not name.startswith("rpmlib(")}
+    assert names == group("fedora", "devel") == {"pkgconfig(jansson)", "pkgconfig(libmicrohttpd)"}
 
 
 @pytest.mark.parametrize("args", [(), ("tar",), ("deb", "--frobnicate"), ("deb", "--output"), ("rpm", "--output", "/dev/null/x")])
@@ -180,11 +211,11 @@ def test_the_units_start_the_installed_program(unpacked):
         assert commands and all(command.startswith("/usr/bin/piagent agent") for command in commands), unit
 
 
-def test_lintian_has_no_complaints(deb):
+def test_lintian_has_no_complaints(deb, devel):
     if not shutil.which("lintian"):
         pytest.skip("lintian is not installed: scripts/packages test")
     # A package of Debian's own closes the bug that asks for it.
-    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs", deb],
+    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs", deb, devel["deb"]],
                           text=True, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
