@@ -45,6 +45,7 @@ static const struct api_query all_events_queries[] = {
 };
 static const struct api_query console_queries[] = {
     {"tail", INT64_MAX, "so many bytes before the end; all that are kept where absent"},
+    {"lines", 1, "1: a tail begins with the first whole line in it"},
     {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},
     {0},
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,14 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/base/text.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/instance.h"
 #include "agent/daemon/sockets.h"
 
 #define MACHINES_MS 2000
-#define WORKERS_MS  2000 /* for workers that were cancelled to end, before the agent does */
+#define WHERE_FILE  "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the machines */
+#define WORKERS_MS  2000          /* for workers that were cancelled to end, before the agent does */
 
 void agent_wake(struct agent *agent, const void *topic)
 {
@@ -184,22 +187,44 @@ static void raise_limits(void)
     }
 }
 
+/* Names the agent that has the machines, by the file that it left (WHERE_FILE), and what reaches it. */
+static int refuse_second(const struct agent *agent, int state_fd, struct pi_error *err)
+{
+    static const char folder[] = "/piagent";
+    pi_auto_buf struct pi_buf where = {0};
+    char *runtime = NULL;
+    if (pi_file_read(state_fd, WHERE_FILE, PATH_MAX + 32, &where, NULL) == 0 && where.size &&
+        (runtime = strchr(where.data, ' ')))
+        *runtime++ = '\0';
+    if (!runtime)
+        return pi_refuse(err, PI_AGENT,
+                         "another agent of yours, started with another XDG_RUNTIME_DIR, looks after the "
+                         "machines in %s: set XDG_RUNTIME_DIR as it was there, or end that agent",
+                         agent->paths.instances);
+    bool set = pi_ends_with(runtime, folder);
+    return pi_refuse(
+        err, PI_AGENT,
+        "another agent of yours (process %s, its sockets in %s) looks after the machines in %s: to "
+        "use it, or to stop it (piagent agent stop), begin commands with: %s%.*s",
+        where.data, runtime, agent->paths.instances, set ? "XDG_RUNTIME_DIR=" : "env -u XDG_RUNTIME_DIR",
+        set ? (int)(strlen(runtime) - strlen(folder)) : 0, runtime);
+}
+
 /* The lock above is of the sockets' folder, and another agent of this user may have been started with another
  * one. Who has just died may leave a child that holds the lock until it notices. */
-static int take_machines(const struct agent *agent, struct pi_error *err)
+static int take_machines(const struct agent *agent, int state_fd, struct pi_error *err)
 {
     for (uint64_t end = pi_monotonic_ms() + MACHINES_MS; flock(agent->instances_fd, LOCK_EX | LOCK_NB) < 0;
          usleep(20000)) {
         if (errno != EWOULDBLOCK)
             return pi_fail(err, errno, "cannot lock %s", agent->paths.instances);
         if (pi_monotonic_ms() >= end)
-            return pi_refuse(
-                err, PI_AGENT,
-                "another agent of yours, started with another XDG_RUNTIME_DIR than this one (its "
-                "sockets: %s), looks after the machines in %s: set XDG_RUNTIME_DIR as it was "
-                "there, or end that agent",
-                agent->paths.runtime, agent->paths.instances);
+            return refuse_second(agent, state_fd, err);
     }
+    char where[PATH_MAX + 32];
+    int size = snprintf(where, sizeof where, "%d %s", (int)getpid(), agent->paths.runtime);
+    /* Only a message has less to say where there is no room for it. */
+    (void)pi_file_replace(state_fd, WHERE_FILE, where, (size_t)size, 0600, NULL);
     return 0;
 }
 
@@ -219,7 +244,7 @@ static int start(struct agent *agent, struct pi_error *err)
         return state_fd;
     if ((agent->instances_fd = pi_dir_open(agent->paths.instances, err)) < 0)
         return agent->instances_fd;
-    if ((r = take_machines(agent, err)) < 0)
+    if ((r = take_machines(agent, state_fd, err)) < 0)
         return r;
     pi_temp_sweep(state_fd);
     boots_load(agent, state_fd);

@@ -450,6 +450,10 @@ int instance_request(struct instance *instance, enum vm_event_type type, struct 
         instance_unref(instance);
         return 0;
     }
+    if (type == VM_EVENT_START && instance->record.state == VM_STOPPING)
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
+                         name, name);
     if (type == VM_EVENT_START)
         return pi_refuse(err, PI_CONFLICT, "%s is %s already", name, state);
     return pi_refuse(err, PI_CONFLICT, "%s is %s: there is nothing to stop", name, state);

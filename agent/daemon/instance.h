@@ -209,11 +209,6 @@ int instance_run_child(struct instance *instance, struct pi_error *err);
 int instance_connect(struct instance *instance, struct pi_error *err);
 /* Connects to the console of a QEMU that has its monitor; where that fails, says so once and tries again. */
 void instance_connect_console(struct instance *instance);
-/* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
-int instance_check_ports(struct instance *instance, struct pi_error *err);
-/* Whether the ports of an isolated machine may still be held by the network of its last QEMU, which ends
- * right after that. */
-bool instance_network_lingers(const struct instance *instance);
 /* What a start reads must be there: the disk and UEFI variables (PI_NOT_FOUND, PI_FAILED), and the image,
  * which must be the file that was checked (PI_NOT_FOUND, PI_UNVERIFIED). */
 int instance_check_files(const struct instance *instance, struct pi_error *err);
@@ -237,6 +232,13 @@ void instance_trim_log(struct instance *instance);
 void instance_forget_boot(struct instance *instance);
 /* Its guest begins at its firmware: how is "started", "reset" or "rebooted". */
 void instance_tell_boot(struct instance *instance, const char *how);
+
+/* ports.c */
+/* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */
+int instance_check_ports(struct instance *instance, struct pi_error *err);
+/* Whether the ports of an isolated machine may still be held by the network of its last QEMU, which ends
+ * right after that. */
+bool instance_network_lingers(const struct instance *instance);
 
 /* seed.c */
 /* Makes new keys, serves the seed under them, and writes for QEMU where it is. */
@@ -325,7 +327,13 @@ void journal_progress(struct instance *instance, const struct api_event *image);
 /* A stream of its events after seq since. */
 int journal_stream(struct instance *instance, uint64_t since, bool follow, struct api_stream *ret,
                    struct pi_error *err);
-int console_stream(struct instance *instance, uint64_t tail, bool follow, struct api_stream *ret,
+/* A stream of what its console said: so many bytes before the end, and whether it begins with a whole line.
+ */
+struct console_part {
+    uint64_t tail;
+    bool lines, follow;
+};
+int console_stream(struct instance *instance, const struct console_part *part, struct api_stream *ret,
                    struct pi_error *err);
 
 /* view.c */

@@ -273,11 +273,24 @@ int journal_stream(struct instance *instance, uint64_t since, bool follow, struc
     return stream_new(instance, log, search.found, follow, API_TYPE_LINES, ret, err);
 }
 
-int console_stream(struct instance *instance, uint64_t tail, bool follow, struct api_stream *ret,
+/* Where the first whole line begins, from offset on; offset itself if none does nearby. */
+static uint64_t line_start(const struct instance *instance, const struct logfile *log, uint64_t offset)
+{
+    char chunk[4096];
+    uint64_t before = offset - 1;
+    size_t n = read_log(instance, log, &before, chunk, sizeof chunk);
+    const char *newline = memchr(chunk, '\n', n);
+    uint64_t start = newline ? offset + (uint64_t)(newline - chunk) : offset;
+    return start < log->end ? start : offset;
+}
+
+int console_stream(struct instance *instance, const struct console_part *part, struct api_stream *ret,
                    struct pi_error *err)
 {
     const struct logfile *log = &instance->console_log;
     uint64_t oldest = logfile_oldest(log);
-    uint64_t offset = tail < log->end - oldest ? log->end - tail : oldest;
-    return stream_new(instance, log, offset, follow, API_TYPE_BYTES, ret, err);
+    uint64_t offset = part->tail < log->end - oldest ? log->end - part->tail : oldest;
+    if (part->lines && offset > oldest)
+        offset = line_start(instance, log, offset);
+    return stream_new(instance, log, offset, part->follow, API_TYPE_BYTES, ret, err);
 }

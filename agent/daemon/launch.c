@@ -23,7 +23,6 @@
 #include "agent/image/use.h"
 #include "agent/net/net.h"
 #include "agent/vm/argv.h"
-#include "agent/vm/ports.h"
 
 #define QEMU_LOG      "qemu.log"
 #define QEMU_LOG_MAX  (1 << 20)
@@ -123,70 +122,6 @@ int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_erro
                 ? 0
                 : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
     return r < 0 ? r : build_argv(instance, accel, ret, err);
-}
-
-/* A forward keeps its port also while its machine does not run. */
-static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
-{
-    struct vm_forward forward;
-    for (size_t i = 0; i < spec->forwards.count; i++)
-        if (vm_forward_parse(spec->forwards.items[i], &forward, NULL) == 0 && forward.host_port == port)
-            return true;
-    return false;
-}
-
-static bool port_taken(uint16_t port, void *user)
-{
-    const struct instance *self = user, *other;
-    LIST_FOREACH(other, &self->agent->instances, entry)
-    if ((other != self && other->record.spec.ssh_port == port) || is_forwarded(&other->record.spec, port))
-        return true;
-    return port == self->agent->seed_port.port;
-}
-
-static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
-{
-    for (size_t i = 0; i < spec->forwards.count; i++) {
-        struct vm_forward forward;
-        int r = vm_forward_parse(spec->forwards.items[i], &forward, err);
-        if (r == 0)
-            r = vm_port_check(forward.address, forward.host_port, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static bool ssh_port_is_free(const struct vm_spec *spec)
-{
-    return vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0;
-}
-
-bool instance_network_lingers(const struct instance *instance)
-{
-    const struct vm_spec *spec = &instance->record.spec;
-    return spec->isolate && instance->ended_ms &&
-           pi_monotonic_ms() - instance->ended_ms < INSTANCE_NETWORK_MS &&
-           (check_forwards(spec, NULL) < 0 || !ssh_port_is_free(spec));
-}
-
-/* The user's own ports must be free; the automatic one moves where another program has taken it. */
-int instance_check_ports(struct instance *instance, struct pi_error *err)
-{
-    struct vm_spec *spec = &instance->record.spec;
-    uint16_t port;
-    int r = check_forwards(spec, err);
-    if (r < 0 ||
-        (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
-        return r;
-    r = vm_port_pick(port_taken, instance, &port, err);
-    if (r < 0)
-        return r;
-    if (spec->ssh_port)
-        journal_note(instance, "port %u was taken by another program or machine: SSH is on port %u now",
-                     (unsigned)spec->ssh_port, port);
-    spec->ssh_port = port;
-    return 0;
 }
 
 /* The process. */

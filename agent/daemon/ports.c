@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The ports of this host that an instance's start uses: its forwards, and the one for SSH. */
+#include "agent/vm/ports.h"
+
+#include "agent/base/clock.h"
+#include "agent/daemon/instance.h"
+
+/* An instance keeps its forwards' ports also while it does not run. */
+static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
+{
+    struct vm_forward forward;
+    for (size_t i = 0; i < spec->forwards.count; i++)
+        if (vm_forward_parse(spec->forwards.items[i], &forward, NULL) == 0 && forward.host_port == port)
+            return true;
+    return false;
+}
+
+/* Another instance whose port it is, if it runs or not; or NULL. */
+static const struct instance *find_owner(const struct instance *self, uint16_t port, bool live)
+{
+    const struct instance *other;
+    LIST_FOREACH(other, &self->agent->instances, entry)
+    if (other != self && (!live || vm_state_is_live((enum vm_state)other->record.state)) &&
+        (other->record.spec.ssh_port == port || is_forwarded(&other->record.spec, port)))
+        return other;
+    return NULL;
+}
+
+static bool port_taken(uint16_t port, void *user)
+{
+    const struct instance *self = user;
+    return find_owner(self, port, false) || is_forwarded(&self->record.spec, port) ||
+           port == self->agent->seed_port.port;
+}
+
+static int check_forward(const struct instance *instance, const struct vm_forward *forward,
+                         struct pi_error *err)
+{
+    uint16_t port = forward->host_port;
+    int r = vm_port_check(forward->address, port, err);
+    const struct instance *owner = r < 0 ? find_owner(instance, port, true) : NULL;
+    if (owner)
+        return pi_refuse(err, PI_HOST,
+                         "port %s:%u is in use by your instance %s: choose another port, or end that "
+                         "instance with: piagent powerdown %s",
+                         forward->address, port, owner->record.spec.name, owner->record.spec.name);
+    if (r < 0 && port == instance->agent->seed_port.port)
+        return pi_refuse(err, PI_HOST,
+                         "port %s:%u is in use by piagent's agent, which serves seeds there: choose another "
+                         "port",
+                         forward->address, port);
+    return r;
+}
+
+static int check_forwards(const struct instance *instance, struct pi_error *err)
+{
+    const struct pi_strv *forwards = &instance->record.spec.forwards;
+    for (size_t i = 0; i < forwards->count; i++) {
+        struct vm_forward forward;
+        int r = vm_forward_parse(forwards->items[i], &forward, err);
+        if (r == 0)
+            r = check_forward(instance, &forward, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static bool ssh_port_is_free(const struct vm_spec *spec)
+{
+    return vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0;
+}
+
+bool instance_network_lingers(const struct instance *instance)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    return spec->isolate && instance->ended_ms &&
+           pi_monotonic_ms() - instance->ended_ms < INSTANCE_NETWORK_MS &&
+           (check_forwards(instance, NULL) < 0 || !ssh_port_is_free(spec));
+}
+
+int instance_check_ports(struct instance *instance, struct pi_error *err)
+{
+    struct vm_spec *spec = &instance->record.spec;
+    uint16_t port;
+    int r = check_forwards(instance, err);
+    if (r < 0 ||
+        (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
+        return r;
+    r = vm_port_pick(port_taken, instance, &port, err);
+    if (r < 0)
+        return r;
+    const struct instance *owner = find_owner(instance, (uint16_t)spec->ssh_port, false);
+    if (spec->ssh_port)
+        journal_note(instance, "port %u was taken by %s: SSH is on port %u now", (unsigned)spec->ssh_port,
+                     owner ? owner->record.spec.name : "another program", port);
+    spec->ssh_port = port;
+    return 0;
+}
