@@ -21,6 +21,12 @@ int pi_name_check(const char *name, struct pi_error *err)
     if (good)
         return 0;
     char shown[96];
+    const char *login = strchr(name, '@');
+    if (login && pi_name_check(login + 1, NULL) == 0)
+        return pi_refuse(
+            err, PI_USAGE,
+            "'%s' is not a name: say %s alone; its login was fixed when it was made (run --user)",
+            pi_text_clean(name, length, shown, sizeof shown), login + 1);
     return pi_refuse(err, PI_USAGE,
                      "'%s' is not a usable name: it becomes the host name, so 1 to %d of a-z, 0-9 and '-', "
                      "without '-' at either end",

@@ -86,8 +86,8 @@ static int start_output(struct console *console, unsigned tail_bytes, struct pi_
 {
     char path[PI_NAME_MAX + 80];
     const struct api_sink sink = {.data = on_output, .done = on_output_done, .user = console};
-    snprintf(path, sizeof path, "/v1/instances/%s/console?tail=%u&follow=1", console->follow->view.name,
-             tail_bytes);
+    snprintf(path, sizeof path, "/v1/instances/%s/console?tail=%u&lines=1&follow=1",
+             console->follow->view.name, tail_bytes);
     console->output_over = console->output_lost = false;
     return api_client_start(console->follow->agent->client, "GET", path, NULL, 0, &sink, &console->output,
                             err);
@@ -197,4 +197,15 @@ int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old,
                : console.detached ? CLI_CONSOLE_DETACHED
                                   : CLI_CONSOLE_OVER;
     return r;
+}
+
+void cli_console_tell_over(struct cli_follow *follow)
+{
+    const struct cli_view *view = &follow->view;
+    pi_auto_instance struct api_instance instance = {0};
+    struct pi_error err;
+    bool removed =
+        cli_get_instance(follow->agent, view->name, &instance, &err) < 0 && err.kind == PI_NOT_FOUND;
+    cli_screen_line(&follow->screen, "%s: %s%s%s%s", view->name, view->state, removed ? ", and removed" : "",
+                    view->reason[0] ? ": " : "", view->reason);
 }

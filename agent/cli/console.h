@@ -23,4 +23,7 @@ enum cli_console_end {
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err);
 
+/* After CLI_CONSOLE_OVER: the line that tells how it ended, and whether it was removed. */
+void cli_console_tell_over(struct cli_follow *follow);
+
 #endif

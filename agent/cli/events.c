@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/fs.h"
+#include "agent/base/clock.h"
 #include "agent/base/lines.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/connect.h"
@@ -17,7 +17,7 @@
 
 struct events_options {
     bool follow, json;
-    uint64_t since;
+    const char *since;
 };
 
 static void print_time(uint64_t realtime_ms)
@@ -40,54 +40,77 @@ static void print_word(const char *word)
 
 struct printing {
     struct pi_lines lines;
-    bool names; /* of all machines: each line says of which */
+    bool json;
+    bool names;       /* of all machines: each line says of which */
+    uint64_t from_ms; /* since 1970: older events are left out */
 };
 
-/* What cannot be read is of a newer agent, and passed over. */
+static void print_event(const struct printing *printing, const struct api_event *event)
+{
+    const char *const words[] = {event->state,  event->stage,    event->module, event->report,
+                                 event->result, event->landmark, event->phase,  event->text};
+    print_time(event->realtime_ms);
+    if (printing->names)
+        print_word(event->name ? event->name : "-");
+    printf(" %s", api_event_kind_names[event->kind]);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
+        print_word(words[i]);
+    putchar('\n');
+}
+
+/* What cannot be read is of a newer agent: shown to tools, which may know it, and not to people. */
 static int on_line(char *line, size_t size, void *user)
 {
     const struct printing *printing = user;
     struct api_event event = {0};
     json_auto_t *doc = pi_json_parse(line, size, NULL);
-    if (doc && api_read(event, doc, &event, NULL) == 0) {
-        const char *const words[] = {event.state,  event.stage,    event.module, event.report,
-                                     event.result, event.landmark, event.phase,  event.text};
-        print_time(event.realtime_ms);
-        if (printing->names)
-            print_word(event.name ? event.name : "-");
-        printf(" %s", api_event_kind_names[event.kind]);
-        for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
-            print_word(words[i]);
-        putchar('\n');
-    }
+    bool known = doc && api_read(event, doc, &event, NULL) == 0;
+    bool old = known && event.realtime_ms < printing->from_ms;
+    if (printing->json && !old)
+        printf("%.*s\n", (int)size, line);
+    else if (known && !old)
+        print_event(printing, &event);
     api_done(event, &event);
     return 0;
 }
 
-static int on_text(const char *bytes, size_t size, void *user)
+static int on_data(const char *bytes, size_t size, void *user)
 {
     struct printing *printing = user;
     int r = pi_lines_feed(&printing->lines, bytes, size, on_line, printing);
     return r == 0 && fflush(stdout) != 0 ? -errno : r;
 }
 
-static int on_json(const char *bytes, size_t size, void *user)
+/* --since: the number of an event, or how long ago. */
+static int read_since(const char *text, uint64_t *ret_seq, uint64_t *ret_from_ms, struct pi_error *err)
 {
-    (void)user;
-    return pi_write_all(STDOUT_FILENO, bytes, size);
+    char shown[64];
+    uint64_t ago_ms, now_ms = pi_realtime_ms();
+    if (!text || pi_number_parse(text, 0, INT64_MAX, ret_seq, NULL) == 0)
+        return 0;
+    if (pi_duration_parse(text, &ago_ms, NULL) < 0)
+        return pi_refuse(
+            err, PI_USAGE,
+            "--since: '%s' is neither the number (seq) of an event nor how long ago: write 42, 10m "
+            "or 2h",
+            pi_text_clean(text, strlen(text), shown, sizeof shown));
+    *ret_from_ms = ago_ms < now_ms ? now_ms - ago_ms : 0;
+    return 0;
 }
 
-static int make_path(const char *name, const struct events_options *options, char *ret, size_t size,
+static int make_path(const char *name, uint64_t since, bool follow, char *ret, size_t size,
                      struct pi_error *err)
 {
-    if (!name && options->since)
-        return pi_refuse(err, PI_USAGE, "--since counts the events of one machine: name it");
+    if (!name && since)
+        return pi_refuse(err, PI_USAGE,
+                         "--since with a number counts the events of one machine: name it, or write how long "
+                         "ago, as 10m");
     if (!name) {
-        snprintf(ret, size, "/v1/events?follow=%d", options->follow);
+        snprintf(ret, size, "/v1/events?follow=%d", follow);
         return 0;
     }
-    snprintf(ret, size, "/v1/instances/%.*s/events?since=%" PRIu64 "&follow=%d", PI_NAME_MAX, name,
-             options->since, options->follow);
+    snprintf(ret, size, "/v1/instances/%.*s/events?since=%" PRIu64 "&follow=%d", PI_NAME_MAX, name, since,
+             follow);
     return pi_name_check(name, err);
 }
 
@@ -97,12 +120,15 @@ static int run_events(const struct cli_call *call, struct pi_error *err)
     const char *name = call->count ? call->operands[0] : NULL;
     char path[PI_NAME_MAX + 96];
     pi_auto_agent struct cli_agent agent = {0};
-    struct printing printing = {.lines.partial.max = EVENT_LINE_MAX, .names = !name};
-    int r = make_path(name, options, path, sizeof path, err);
+    struct printing printing = {.lines.partial.max = EVENT_LINE_MAX, .json = options->json, .names = !name};
+    uint64_t since = 0;
+    int r = read_since(options->since, &since, &printing.from_ms, err);
+    if (r == 0)
+        r = make_path(name, since, options->follow, path, sizeof path, err);
     if (r == 0)
         r = cli_connect(&agent, err);
     if (r == 0)
-        r = cli_stream(&agent, path, options->json ? on_json : on_text, &printing, err);
+        r = cli_stream(&agent, path, on_data, &printing, err);
     pi_lines_done(&printing.lines);
     if (r == 0 && !name && options->follow)
         return pi_refuse(err, PI_AGENT, "the agent was stopped: the next command starts it again");
@@ -116,11 +142,11 @@ static const struct cli_option events_table[] = {
      .offset = offsetof(struct events_options, follow),
      .help = "go on as more happens"},
     {.name = "since",
-     .type = CLI_NUMBER,
-     .argument = "SEQ",
+     .type = CLI_STRING,
+     .kind = CLI_TEXT,
+     .argument = "SEQ|TIME",
      .offset = offsetof(struct events_options, since),
-     .max = INT64_MAX,
-     .help = "only those after the one with this seq"},
+     .help = "only those after the one with this seq, or not older than that: 42, 10m"},
     {.name = "json",
      .type = CLI_FLAG,
      .offset = offsetof(struct events_options, json),

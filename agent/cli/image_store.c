@@ -183,7 +183,7 @@ static int run_ls(const struct cli_call *call, struct pi_error *err)
         return list_json(&shelf, err);
     if (shelf.list.count)
         return list_table(&shelf, err);
-    fprintf(stderr, "there is no image yet: piagent image fetch fedora gets one\n");
+    fprintf(stderr, "there is no image in %s yet: piagent image fetch fedora gets one\n", shelf.paths.images);
     return 0;
 }
 

@@ -33,8 +33,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
     if (r == 0 && end == CLI_CONSOLE_DETACHED)
         cli_screen_line(&follow.screen, "%s runs on; come back with: piagent console %s", name, name);
     if (r == 0 && end == CLI_CONSOLE_OVER)
-        cli_screen_line(&follow.screen, "%s: %s%s%s", name, follow.view.state,
-                        follow.view.reason[0] ? ": " : "", follow.view.reason);
+        cli_console_tell_over(&follow);
     return r;
 }
 

@@ -125,7 +125,7 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
     if (hidden)
         fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
     else
-        fprintf(stderr, "there is no machine yet: piagent run NAME makes one\n");
+        fprintf(stderr, "there is no machine in %s yet: piagent run NAME makes one\n", agent.paths.instances);
     return 0;
 }
 

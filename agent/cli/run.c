@@ -88,7 +88,7 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
         *ret_detached = true;
     }
     if (r == 0 && end == CLI_CONSOLE_OVER && !strcmp(fg->follow->view.state, "stopped"))
-        cli_screen_line(&fg->follow->screen, "%s: stopped: %s", name, fg->follow->view.reason);
+        cli_console_tell_over(fg->follow);
     return r;
 }
 

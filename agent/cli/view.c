@@ -81,7 +81,9 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
         return CLI_TELL_ALWAYS;
     }
-    pi_buf_printf(line, "%s%s%s", view->state, view->reason[0] ? ": " : "", view->reason);
+    /* "created" would be believed also if nothing comes of it. */
+    pi_buf_printf(line, "%s%s%s", !strcmp(view->state, "created") ? view->doing : view->state,
+                  view->reason[0] ? ": " : "", view->reason);
     return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }
 

@@ -28,6 +28,19 @@ static const char *predicate_find(const char *text, const char *end)
     return found;
 }
 
+/* "[] is too short" is no sentence about an empty list for people. NULL for any other problem. */
+static const char *empty_find(const char *text, const char *predicate)
+{
+    static const char *const values[][2] = {
+        {"[] ", "an empty list"}, {"{} ", "an empty mapping"}, {"'' ", "an empty text"}};
+    static const char *const wanted[] = {" is too short", " should be non-empty", " does not have enough "};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(values); i++)
+        for (size_t k = 0; predicate == text + 2 && k < PI_ARRAY_SIZE(wanted); k++)
+            if (pi_starts_with(text, values[i][0]) && pi_starts_with(predicate, wanted[k]))
+                return values[i][1];
+    return NULL;
+}
+
 void seed_host_problem(const char *text, size_t length, char *ret, size_t size)
 {
     static const char unknown[] = "Additional properties are not allowed";
@@ -36,6 +49,8 @@ void seed_host_problem(const char *text, size_t length, char *ret, size_t size)
         snprintf(ret, size, "%s", unknown);
     else if (found && pi_starts_with(found, " is a required property")) /* the key is the schema's */
         snprintf(ret, size, "%.*s", (int)length, text);
+    else if (found && empty_find(text, found))
+        snprintf(ret, size, "%s", empty_find(text, found));
     else if (found)
         snprintf(ret, size, "it%.*s", (int)(end - found), found);
     else

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Writes into ret what a problem of the schema says ("{'name': 'web', ...} is not of type 'array'": "it is
- * not of type 'array'"), as far as it is in words of the schema's own. */
+ * not of type 'array'", "[] is too short": "an empty list"), as far as it is in words of the schema's own. */
 void seed_host_problem(const char *text, size_t length, char *ret, size_t size);
 
 /* PyYAML's words without what they quote of the text, but for single characters and its own "<block end>". */

@@ -268,7 +268,8 @@ def test_a_second_agent_with_other_sockets_leaves_the_machines_alone(disk):
         other.mkdir(mode=0o700)
         ordinary, user.env["XDG_RUNTIME_DIR"] = user.env["XDG_RUNTIME_DIR"], str(other)
         said = user.refused(AGENT, "ps")
-        assert str(other) in said and str(user.home / "data/piagent/instances") in said and "XDG_RUNTIME_DIR" in said
+        assert f"(process {user.agent_pid()}, its sockets in {user.runtime})" in said
+        assert str(user.instances) in said and said.endswith(f"begin commands with: XDG_RUNTIME_DIR={ordinary}"), said
         user.env["XDG_RUNTIME_DIR"] = ordinary
         user.kill_agent()
         user.do("ps")

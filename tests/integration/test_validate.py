@@ -191,7 +191,7 @@ def test_where_annotations_break_down_the_plain_list_of_problems_is_taken(valida
     findings = json.loads(done.stdout)[0]["findings"]
     assert [(f["path"], f["severity"], f["message"]) for f in findings] == [
         ("users[1].gecos", "warning", "this host's cloud-init says: it is not of type 'string'"),
-        ("runcmd", "warning", "this host's cloud-init says: it is too short")], findings
+        ("runcmd", "warning", "this host's cloud-init says: an empty list")], findings
 
 
 @pytest.mark.parametrize("broken", ["exit 1", "echo Traceback; exit 1", "kill -9 $$", "echo '# Errors: -------------'"])

@@ -48,6 +48,16 @@ static void refused_name_is_shown_clean(void **state)
     assert_non_null(strstr(err.text, "'a?[2Jb'"));
 }
 
+static void name_with_a_login_is_told_that_the_login_is_fixed(void **state)
+{
+    struct pi_error err;
+    (void)state;
+    assert_true(pi_name_check("fedora@pi-1", &err) < 0);
+    assert_non_null(strstr(err.text, "say pi-1 alone; its login was fixed"));
+    assert_true(pi_name_check("fedora@", &err) < 0);
+    assert_non_null(strstr(err.text, "not a usable name"));
+}
+
 static void sizes_are_read(void **state)
 {
     static const struct {
@@ -460,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_host_names),
         cmocka_unit_test(refused_name_is_shown_clean),
+        cmocka_unit_test(name_with_a_login_is_told_that_the_login_is_fixed),
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(durations_are_read),
         cmocka_unit_test(every_millisecond_is_read_as_written),
