@@ -10,6 +10,7 @@
 #include "agent/cli/commands.h"
 #include "agent/daemon/daemon.h"
 #include "agent/net/net.h"
+#include "agent/worker/worker_main.h"
 
 /* "agent" alone, or with the descriptor that a command gives to the agent that it starts. */
 static bool is_agent(int argc, char **argv)

@@ -220,42 +220,46 @@ void agent_undo_creations(struct agent *agent, const char *why)
         creation_failed(instance, &err);
 }
 
-static void no_progress(const json_t *line, void *user)
-{
-    (void)line;
-    (void)user;
-}
-
-static void on_prepared(int result, const json_t *line, const struct pi_error *err, void *user)
+static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     struct instance *instance = user;
     struct pi_error refused;
-    (void)line;
+    (void)result;
     instance->worker = NULL;
-    if (result < 0)
+    if (r < 0)
         creation_failed(instance, err);
     else if (instance_request(instance, VM_EVENT_START, &refused) < 0)
         creation_failed(instance, &refused);
 }
 
+static int start_worker(struct instance *instance, enum worker_kind kind, json_t *request,
+                        const struct pi_strv *environment, const struct worker_handler *handler,
+                        struct pi_error *err)
+{
+    json_auto_t *owned = request;
+    const struct worker_job job = {
+        .program = instance->agent->program, .kind = kind, .request = request, .environment = environment};
+    return request ? worker_start(&instance->agent->loop, &job, handler, instance, &instance->worker, err)
+                   : pi_fail(err, ENOMEM, "cannot start a worker");
+}
+
 static void prepare(struct instance *instance, int result, const struct pi_error *why)
 {
-    static const struct worker_handler handler = {
-        .progress = no_progress, .done = on_prepared, .disposable = true};
+    static const struct worker_handler handler = {.done = on_prepared, .disposable = true};
+    const struct worker_prepare request = {.folder = instance->folder};
     struct pi_error err;
-    const char *argv[] = {instance->agent->program, "worker", "prepare", instance->folder, NULL};
     if (result < 0)
         creation_failed(instance, why);
-    else if (worker_start(&instance->agent->loop, argv, STDERR_FILENO, NULL, &handler, instance,
-                          &instance->worker, &err) < 0)
+    else if (start_worker(instance, WORKER_PREPARE, pi_fields_write(worker_prepare_fields, &request), NULL,
+                          &handler, &err) < 0)
         creation_failed(instance, &err);
 }
 
-static int take_image(struct instance *instance, const json_t *line, struct pi_error *err)
+static int take_image(struct instance *instance, const json_t *result, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
     struct vm_image *ret = &instance->record.spec.image;
-    int r = pi_fields_read(image_fields, json_object_get(line, "image"), true, &image, err);
+    int r = pi_fields_read(image_fields, result, true, &image, err);
     if (r < 0)
         return pi_context(err, r, "the image worker's answer");
     snprintf(ret->sha256, sizeof ret->sha256, "%s", image.sha256);
@@ -274,14 +278,14 @@ static int take_image(struct instance *instance, const json_t *line, struct pi_e
     return 0;
 }
 
-static void on_image(int result, const json_t *line, const struct pi_error *err, void *user)
+static void on_image(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     struct instance *instance = user;
     struct pi_error failure;
     instance->worker = NULL;
-    if (result < 0)
+    if (r < 0)
         creation_failed(instance, err);
-    else if (take_image(instance, line, &failure) < 0)
+    else if (take_image(instance, result, &failure) < 0)
         creation_failed(instance, &failure);
     else
         instance_save_then(instance, prepare);
@@ -304,27 +308,13 @@ static int start_fetch(struct instance *instance, struct pi_error *err)
 {
     static const struct worker_handler handler = {.progress = on_image_progress, .done = on_image};
     const struct api_create *request = &instance->request;
-    const char *argv[16];
-    size_t n = 0;
-    argv[n++] = instance->agent->program;
-    argv[n++] = "image";
-    argv[n++] = "fetch";
-    argv[n++] = "--json";
-    argv[n++] = "--arch";
-    argv[n++] = vm_arch_names[instance->record.spec.arch];
-    if (request->image_sha256) {
-        argv[n++] = "--sha256";
-        argv[n++] = request->image_sha256;
-    }
-    if (request->image_unverified)
-        argv[n++] = "--unverified";
-    if (request->image_allow_unsigned)
-        argv[n++] = "--allow-unsigned";
-    argv[n++] = "--";
-    argv[n++] = request->image ? request->image : DEFAULT_IMAGE;
-    argv[n] = NULL;
-    return worker_start(&instance->agent->loop, argv, STDERR_FILENO, &request->environment, &handler,
-                        instance, &instance->worker, err);
+    const struct worker_fetch wanted = {.image = request->image ? request->image : (char *)DEFAULT_IMAGE,
+                                        .arch = (char *)vm_arch_names[instance->record.spec.arch],
+                                        .sha256 = request->image_sha256,
+                                        .unverified = request->image_unverified,
+                                        .allow_unsigned = request->image_allow_unsigned};
+    return start_worker(instance, WORKER_FETCH, pi_fields_write(worker_fetch_fields, &wanted),
+                        &request->environment, &handler, err);
 }
 
 /* Everything that can be wrong with this host for this spec, before anything is downloaded. */

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,27 +43,31 @@ static void worker_free(struct worker *worker)
     free(worker);
 }
 
+static void take_error(struct worker *worker, const json_t *error)
+{
+    const char *kind = json_string_value(json_object_get(error, "kind"));
+    const char *message = json_string_value(json_object_get(error, "message"));
+    pi_refuse(&worker->failure, pi_kind_from_name(kind), "%s", message ? message : "failed without a word");
+    worker->failed = true;
+}
+
 static int on_line(char *line, size_t size, void *user)
 {
     struct worker *worker = user;
-    json_t *object = pi_json_parse(line, size, NULL);
-    const json_t *error = json_object_get(object, "error");
-    if (error) {
-        const char *message = json_string_value(json_object_get(error, "message"));
-        pi_refuse(&worker->failure, pi_kind_from_name(json_string_value(json_object_get(error, "kind"))),
-                  "%s", message ? message : "failed without a word");
-        worker->failed = true;
-    } else if (json_object_get(object, "phase")) {
-        worker->handler.progress(object, worker->user);
-    } else if (object) {
-        json_decref(worker->result);
-        worker->result = json_incref(object);
-    }
-    json_decref(object);
+    json_auto_t *object = pi_json_parse(line, size, NULL);
+    const json_t *progress = json_object_get(object, WORKER_PROGRESS),
+                 *error = json_object_get(object, WORKER_ERROR);
+    json_t *result = json_object_get(object, WORKER_RESULT);
+    if (error)
+        take_error(worker, error);
+    if (progress && worker->handler.progress)
+        worker->handler.progress(progress, worker->user);
+    if (result && !worker->result)
+        worker->result = json_incref(result);
     return 0;
 }
 
-/* Whether there may be more. */
+/* True if there may be more. */
 static bool read_some(struct worker *worker)
 {
     char chunk[4096];
@@ -94,15 +98,54 @@ static void on_ended(void *user)
         ;
     if (worker->failed)
         err = worker->failure;
-    else if (code != 0)
+    else if (code != 0 || !worker->result)
         pi_refuse(&err, PI_FAILED, "the worker ended with %s: see the agent's log", text);
-    int r = worker->failed || code != 0 ? -EIO : 0;
+    int r = worker->failed || code != 0 || !worker->result ? -EIO : 0;
     worker->handler.done(r, worker->result, &err, worker->user);
     worker_free(worker);
 }
 
-int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const struct pi_strv *environment,
-                 const struct worker_handler *handler, void *user, struct worker **ret, struct pi_error *err)
+/* A file in memory that holds the request: a pipe could block the agent. */
+static int open_request(const json_t *request, int *ret, struct pi_error *err)
+{
+    pi_auto_close int fd = memfd_create("request", MFD_CLOEXEC);
+    if (fd < 0 || json_dumpfd(request, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return pi_fail(err, errno, "cannot start a worker");
+    *ret = pi_steal_fd(&fd);
+    return 0;
+}
+
+static int make_environment(const struct worker_job *job, struct pi_strv *ret, struct pi_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; job->environment && r == 0 && i < job->environment->count; i++)
+        r = pi_strv_add(ret, job->environment->items[i]);
+    if (r == 0)
+        r = pi_environ_add(pi_environ_is_common, ret);
+    return r < 0 ? pi_fail(err, -r, "cannot start a worker") : 0;
+}
+
+static int spawn(struct worker *worker, const struct worker_job *job, int output_fd, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv environment = {0};
+    pi_auto_close int request_fd = -1;
+    int r = open_request(job->request, &request_fd, err);
+    if (r == 0)
+        r = make_environment(job, &environment, err);
+    if (r < 0)
+        return r;
+    const struct pi_spawn how = {
+        .argv = (const char *const[]){job->program, "worker", worker_kind_names[job->kind], NULL},
+        .fds = (int[]){request_fd, output_fd, STDERR_FILENO},
+        .fd_count = 3,
+        .environ_ = (const char *const *)environment.items,
+        .new_session = true,
+        .orphan_signal = SIGTERM};
+    return pi_spawn(&how, &worker->pid, &worker->pidfd, err);
+}
+
+int worker_start(uv_loop_t *loop, const struct worker_job *job, const struct worker_handler *handler,
+                 void *user, struct worker **ret, struct pi_error *err)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -114,23 +157,8 @@ int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const s
         return pi_fail(err, ENOMEM, "cannot start a worker");
     }
     *worker = (struct worker){.handler = *handler, .user = user, .pidfd = -1, .out_fd = ends[0]};
-    worker->lines.partial.max = 64 << 10;
-    pi_auto_strv struct pi_strv env = {0};
-    int r = 0;
-    for (size_t i = 0; environment && r == 0 && i < environment->count; i++)
-        r = pi_strv_add(&env, environment->items[i]);
-    if (r == 0)
-        r = pi_environ_add(pi_environ_is_common, &env);
-    if (r < 0)
-        pi_fail(err, -r, "cannot start a worker");
-    struct pi_spawn how = {.argv = argv,
-                           .fds = (int[]){-1, writer, error_fd},
-                           .fd_count = 3,
-                           .environ_ = (const char *const *)env.items,
-                           .new_session = true,
-                           .orphan_signal = SIGTERM};
-    if (r == 0)
-        r = pi_spawn(&how, &worker->pid, &worker->pidfd, err);
+    worker->lines.partial.max = WORKER_LINE_MAX;
+    int r = spawn(worker, job, writer, err);
     if (r == 0 && (!(worker->exit_watch = watch_new(loop, worker->pidfd, on_ended, worker)) ||
                    !(worker->out_watch = watch_new(loop, worker->out_fd, on_output, worker))))
         r = pi_fail(err, ENOMEM, "cannot start a worker");
@@ -142,17 +170,11 @@ int worker_start(uv_loop_t *loop, const char *const *argv, int error_fd, const s
     return 0;
 }
 
-static void no_progress(const json_t *line, void *user)
-{
-    (void)line;
-    (void)user;
-}
-
-static void count_end(int result, const json_t *line, const struct pi_error *err, void *user)
+static void count_end(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     unsigned *ending = user;
+    (void)r;
     (void)result;
-    (void)line;
     (void)err;
     --*ending;
 }
@@ -162,7 +184,7 @@ void worker_cancel(struct worker *worker, unsigned *ending)
     if (!worker)
         return;
     bool disposable = worker->handler.disposable;
-    worker->handler = (struct worker_handler){.progress = no_progress, .done = count_end};
+    worker->handler = (struct worker_handler){.done = count_end};
     worker->user = ending;
     ++*ending;
     if (disposable)

@@ -8,6 +8,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/paths.h"
 #include "agent/base/text.h"
 #include "agent/image/care.h"
 #include "agent/image/changed.h"
@@ -228,4 +229,18 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
     *ret = image;
     image = (struct image){0};
     return 0;
+}
+
+int image_fetch_for_user(const struct image_request *request, image_progress_fn progress, void *user,
+                         struct image *ret, struct pi_error *err)
+{
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto_image_sources struct image_sources sources = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    int r = pi_paths_find(&paths, err);
+    if (r == 0)
+        r = image_sources_load(paths.config, &sources, err);
+    if (r == 0)
+        r = image_store_open(paths.images, &store, err);
+    return r < 0 ? r : image_fetch(&store, &sources, request, progress, user, ret, err);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Gets an image into the store: finds out which one is meant, downloads or imports it while hashing, compares
- * it with its published SHA-256, looks at its header, and publishes it. Blocking: it runs in the process
- * `piagent image fetch`, or anything else that may wait.
+ * it with its published SHA-256, looks at its header, and publishes it. Blocking: `piagent image fetch` and
+ * the agent's workers call it.
  *
  * Nothing is left behind by a fetch that fails or is cancelled. Several processes may fetch at once: one
  * downloads, the others wait for its result.
@@ -43,5 +43,9 @@ struct image_request {
 int image_fetch(const struct image_store *store, const struct image_sources *sources,
                 const struct image_request *request, image_progress_fn progress, void *user,
                 struct image *ret, struct pi_error *err);
+
+/* The same with the store and the sources of the user that this process runs as. */
+int image_fetch_for_user(const struct image_request *request, image_progress_fn progress, void *user,
+                         struct image *ret, struct pi_error *err);
 
 #endif

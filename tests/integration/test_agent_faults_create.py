@@ -2,6 +2,7 @@
 """A machine is created and removed whole, or not at all, whatever step of it the disk fails."""
 
 import errno
+import json
 import os
 import subprocess
 
@@ -22,7 +23,7 @@ def test_what_the_worker_makes_is_on_disk_before_the_machine_is_said_to_be_made(
             for file in [folder / "disk.qcow2", folder / "known_hosts", *folder.glob("ssh_*")]:
                 file.unlink(missing_ok=True)
             user.arm(line)
-            return subprocess.run([PIAGENT, "worker", "prepare", folder], env=user.env, stdin=subprocess.DEVNULL,
+            return subprocess.run([PIAGENT, "worker", "prepare"], env=user.env, input=json.dumps({"folder": str(folder)}),
                                   stdout=subprocess.PIPE, text=True, timeout=60, check=False)
         assert prepare("count").returncode == 0
         synced = [step for step in user.steps() if step.startswith("fsync ")]

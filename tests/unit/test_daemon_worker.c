@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers, played by a shell. */
+/* Workers, played by a shell: `sh worker fetch` runs the script "worker" in the folder that the test is in.
+ */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/daemon/worker.h"
 #include "daemon_fixture.h"
@@ -19,9 +23,21 @@ struct seen {
     char last_phase[32];
     bool done;
     int result;
-    json_t *line;
+    json_t *answer;
     struct pi_error err;
 };
+
+static int enter_folder(void **state)
+{
+    static char folder[] = "/tmp/piagent-test-XXXXXX";
+    *state = folder;
+    return mkdtemp(folder) ? chdir(folder) : -1;
+}
+
+static int leave_folder(void **state)
+{
+    return chdir("/tmp") == 0 ? pi_tree_remove(AT_FDCWD, *state, NULL) : -1;
+}
 
 static int setup(void **state)
 {
@@ -34,36 +50,39 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct seen *seen = *state;
-    json_decref(seen->line);
+    json_decref(seen->answer);
     return loop_close(&seen->loop);
 }
 
-static void on_progress(const json_t *line, void *user)
+static void on_progress(const json_t *progress, void *user)
 {
     struct seen *seen = user;
     assert_false(seen->done);
     seen->phases++;
     snprintf(seen->last_phase, sizeof seen->last_phase, "%s",
-             json_string_value(json_object_get(line, "phase")));
+             json_string_value(json_object_get(progress, "phase")));
 }
 
-static void on_done(int result, const json_t *line, const struct pi_error *err, void *user)
+static void on_done(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     struct seen *seen = user;
     assert_false(seen->done);
     seen->done = true;
-    seen->result = result;
-    seen->line = json_incref((json_t *)line);
-    if (result < 0)
+    seen->result = r;
+    seen->answer = json_incref((json_t *)result);
+    if (r < 0)
         seen->err = *err;
 }
 
 static struct worker *start(struct seen *seen, const char *script, const struct pi_strv *environment)
 {
     static const struct worker_handler handler = {.progress = on_progress, .done = on_done};
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    json_auto_t *request = json_pack("{s:s}", "image", "fedora");
+    const struct worker_job job = {
+        .program = "/bin/sh", .kind = WORKER_FETCH, .request = request, .environment = environment};
     struct worker *worker = NULL;
-    assert_int_equal(worker_start(&seen->loop, argv, 2, environment, &handler, seen, &worker, NULL), 0);
+    assert_int_equal(pi_file_write(AT_FDCWD, "worker", script, strlen(script), 0600, NULL), 0);
+    assert_int_equal(worker_start(&seen->loop, &job, &handler, seen, &worker, NULL), 0);
     return worker;
 }
 
@@ -77,19 +96,21 @@ static void progress_comes_before_the_result(void **state)
 {
     struct seen *seen = *state;
     run(seen,
-        "echo '{\"phase\": \"downloading\"}'; echo '{\"phase\": \"checking\"}'; echo '{\"path\": \"/x\"}'");
+        "echo '{\"progress\": {\"phase\": \"downloading\"}}'; echo '{\"progress\": {\"phase\": \"checking\"}}';"
+        "echo '{\"result\": {\"path\": \"/x\"}}'");
     assert_int_equal(seen->phases, 2);
     assert_string_equal(seen->last_phase, "checking");
     assert_int_equal(seen->result, 0);
-    assert_string_equal(json_string_value(json_object_get(seen->line, "path")), "/x");
+    assert_string_equal(json_string_value(json_object_get(seen->answer, "path")), "/x");
 }
 
-static void worker_without_a_word_is_done_too(void **state)
+static void request_is_its_standard_input_and_its_kind_its_argument(void **state)
 {
     struct seen *seen = *state;
-    run(seen, "exit 0");
-    assert_int_equal(seen->result, 0);
-    assert_null(seen->line);
+    run(seen, "printf '{\"result\": {\"kind\": \"%s\", \"request\": %s}}\\n' \"$1\" \"$(cat)\"");
+    json_t *request = json_object_get(seen->answer, "request");
+    assert_string_equal(json_string_value(json_object_get(seen->answer, "kind")), "fetch");
+    assert_string_equal(json_string_value(json_object_get(request, "image")), "fedora");
 }
 
 static void error_line_is_the_failure_whatever_the_exit_code(void **state)
@@ -129,27 +150,30 @@ static void crash_is_said(void **state)
     static const struct {
         const char *script, *text;
     } cases[] = {
-        {"echo '{\"path\": \"/x\"}'; exit 3", "the worker ended with exit code 3: see the agent's log"},
+        {"echo '{\"result\": {}}'; exit 3", "the worker ended with exit code 3: see the agent's log"},
         {"kill -KILL $$", "the worker ended with killed by SIGKILL: see the agent's log"},
+        {"exit 0", "the worker ended with exit code 0: see the agent's log"},
+        {"printf '{\"result\": {}}'", "the worker ended with exit code 0: see the agent's log"},
     };
     struct seen *seen = *state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         seen->done = false;
-        json_decref(seen->line);
-        seen->line = NULL;
+        json_decref(seen->answer);
+        seen->answer = NULL;
         run(seen, cases[i].script);
         assert_true(seen->result < 0);
         assert_string_equal(seen->err.text, cases[i].text);
     }
 }
 
-static void lines_that_are_not_json_are_passed_over(void **state)
+static void lines_that_are_no_messages_are_passed_over(void **state)
 {
     struct seen *seen = *state;
     run(seen,
-        "echo hello; echo; echo '[1]'; echo '{\"path\": 1}'; echo '{\"cut\":'; printf '{\"phase\": \"x\"}'");
+        "echo hello; echo; echo '[1]'; echo '{\"phase\": \"x\"}'; echo '{\"result\": {\"path\": 1}}'; echo '{\"cut\":';"
+        "printf '{\"progress\": {\"phase\": \"x\"}}'");
     assert_int_equal(seen->result, 0);
-    assert_int_equal(json_integer_value(json_object_get(seen->line, "path")), 1);
+    assert_int_equal(json_integer_value(json_object_get(seen->answer, "path")), 1);
     assert_int_equal(seen->phases, 0);
 }
 
@@ -157,9 +181,10 @@ static void much_output_right_before_the_end_is_not_lost(void **state)
 {
     struct seen *seen = *state;
     run(seen,
-        "i=0; while [ $i -lt 2000 ]; do echo '{\"phase\": \"copying\"}'; i=$((i+1)); done; echo '{\"a\": 1}'");
+        "i=0; while [ $i -lt 2000 ]; do echo '{\"progress\": {\"phase\": \"copying\"}}'; i=$((i+1)); done;"
+        "echo '{\"result\": {\"a\": 1}}'");
     assert_int_equal(seen->phases, 2000);
-    assert_non_null(seen->line);
+    assert_non_null(seen->answer);
 }
 
 /* It would hold up the whole agent. */
@@ -167,8 +192,8 @@ static void output_that_a_grandchild_keeps_open_is_not_waited_for(void **state)
 {
     struct seen *seen = *state;
     uint64_t begin = pi_monotonic_ms();
-    run(seen, "sleep 20 2> /dev/null & echo \"{\\\"pid\\\": $!}\"");
-    kill((pid_t)json_integer_value(json_object_get(seen->line, "pid")), SIGKILL);
+    run(seen, "sleep 20 2> /dev/null & echo \"{\\\"result\\\": {\\\"pid\\\": $!}}\"");
+    kill((pid_t)json_integer_value(json_object_get(seen->answer, "pid")), SIGKILL);
     assert_int_equal(seen->result, 0);
     assert_true(pi_monotonic_ms() - begin < 10000);
 }
@@ -181,10 +206,10 @@ static void worker_gets_a_short_environment_and_first_what_was_set_for_it(void *
     setenv("LANG", "theirs", 1);
     setenv("TZ", "kept", 1);
     setenv("AWS_SECRET_ACCESS_KEY", "left out", 1);
-    start(seen, "echo \"{\\\"a\\\": \\\"$LANG $PI_OWN $TZ$AWS_SECRET_ACCESS_KEY\\\"}\"",
+    start(seen, "echo \"{\\\"result\\\": {\\\"a\\\": \\\"$LANG $PI_OWN $TZ$AWS_SECRET_ACCESS_KEY\\\"}}\"",
           &(struct pi_strv){items, 2});
     assert_true(loop_run_until(&seen->loop, &seen->done));
-    assert_string_equal(json_string_value(json_object_get(seen->line, "a")), "ours too kept");
+    assert_string_equal(json_string_value(json_object_get(seen->answer, "a")), "ours too kept");
 }
 
 static void cancelled_worker_is_told_and_not_heard_of_again(void **state)
@@ -192,8 +217,9 @@ static void cancelled_worker_is_told_and_not_heard_of_again(void **state)
     struct seen *seen = *state;
     bool ended = false;
     unsigned ending = 0;
-    struct worker *worker =
-        start(seen, "trap 'exit 0' TERM; echo '{\"phase\": \"x\"}'; while :; do sleep 0.01; done", NULL);
+    struct worker *worker = start(
+        seen, "trap 'exit 0' TERM; echo '{\"progress\": {\"phase\": \"x\"}}'; while :; do sleep 0.01; done",
+        NULL);
     const bool *running = (const bool *)&seen->phases;
     assert_true(loop_run_until(&seen->loop, running));
     worker_cancel(worker, &ending);
@@ -214,8 +240,9 @@ static void program_that_cannot_be_started_is_said(void **state)
     struct seen *seen = *state;
     struct worker *worker = NULL;
     struct pi_error err;
-    assert_true(worker_start(&seen->loop, (const char *const[]){"/nowhere/x", NULL}, 2, NULL, &handler, seen,
-                             &worker, &err) < 0);
+    json_auto_t *request = json_object();
+    const struct worker_job job = {.program = "/nowhere/x", .request = request};
+    assert_true(worker_start(&seen->loop, &job, &handler, seen, &worker, &err) < 0);
     assert_true(pi_starts_with(err.text, "cannot start /nowhere/x: "));
     assert_null(worker);
 }
@@ -225,16 +252,16 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(progress_comes_before_the_result),
-        TEST(worker_without_a_word_is_done_too),
+        TEST(request_is_its_standard_input_and_its_kind_its_argument),
         TEST(error_line_is_the_failure_whatever_the_exit_code),
         TEST(malformed_error_is_still_a_failure),
         TEST(crash_is_said),
-        TEST(lines_that_are_not_json_are_passed_over),
+        TEST(lines_that_are_no_messages_are_passed_over),
         TEST(much_output_right_before_the_end_is_not_lost),
         TEST(output_that_a_grandchild_keeps_open_is_not_waited_for),
         TEST(worker_gets_a_short_environment_and_first_what_was_set_for_it),
         TEST(cancelled_worker_is_told_and_not_heard_of_again),
         TEST(program_that_cannot_be_started_is_said),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `piagent worker prepare FOLDER`: what an instance's folder needs besides its record, made by programs that
- * take their time. */
+/* The worker "prepare": programs that take their time make what an instance's folder needs besides its
+ * record. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,11 +9,12 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/daemon.h"
 #include "agent/image/use.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/record.h"
+#include "agent/worker/protocol.h"
+#include "agent/worker/worker_main.h"
 
 static int make_keys(int dir_fd, const char *folder, const char *name, struct pi_error *err)
 {
@@ -83,17 +84,13 @@ static int prepare(const char *folder, struct pi_error *err)
     return r;
 }
 
-int worker_main(int argc, char **argv)
+int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
-    struct pi_error err;
-    int r = argc == 3 && !strcmp(argv[1], "prepare")
-                ? prepare(argv[2], &err)
-                : pi_refuse(&err, PI_USAGE, "piagent worker prepare FOLDER is the agent's own");
+    struct worker_prepare wanted = {0};
+    int r = pi_fields_read(worker_prepare_fields, request, false, &wanted, err);
     if (r == 0)
-        return PI_OK;
-    json_auto_t *line =
-        json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err.kind), "message", err.text);
-    json_dumpf(line, stdout, JSON_COMPACT);
-    putchar('\n');
-    return (int)err.kind;
+        r = prepare(wanted.folder, err);
+    pi_fields_done(worker_prepare_fields, &wanted);
+    *ret_result = NULL;
+    return r;
 }
