@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "image fetch" gets an image into the store, in this process; the agent runs it with --json. */
+/* "image fetch" gets an image into the store, in this process. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,16 +7,12 @@
 #include <sys/utsname.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/clock.h"
-#include "agent/base/paths.h"
 #include "agent/base/text.h"
 #include "agent/cli/bar.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/screen.h"
 #include "agent/cli/words.h"
 #include "agent/image/fetch.h"
-
-#define JSON_EVERY_MS 200 /* five lines a second at most */
 
 struct fetch_options {
     char *arch, *sha256;
@@ -35,17 +31,14 @@ struct reporter {
     bool json;
     struct cli_screen screen;
     int told_phase; /* enum image_phase of the last line, -1 = none */
-    uint64_t told_ms;
 };
 
-static void report_json(struct reporter *reporter, const struct image_progress *progress)
+static void print_json(json_t *line)
 {
-    json_auto_t *line = pi_fields_write(image_progress_fields, progress);
-    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0) {
+    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0)
         putchar('\n');
-        fflush(stdout);
-    }
-    reporter->told_ms = pi_monotonic_ms();
+    fflush(stdout);
+    json_decref(line);
 }
 
 static void report(const struct image_progress *progress, void *user)
@@ -55,8 +48,7 @@ static void report(const struct image_progress *progress, void *user)
     bool changed = reporter->told_phase != (int)progress->phase;
     reporter->told_phase = (int)progress->phase;
     if (reporter->json) {
-        if (changed || pi_monotonic_ms() - reporter->told_ms >= JSON_EVERY_MS)
-            report_json(reporter, progress);
+        print_json(pi_fields_write(image_progress_fields, progress));
         return;
     }
     if (progress->phase == IMAGE_DONE)
@@ -68,32 +60,9 @@ static void report(const struct image_progress *progress, void *user)
         cli_screen_status(&reporter->screen, line.data);
 }
 
-static int print_json(const char *key, json_t *value)
-{
-    json_auto_t *line = json_pack("{so}", key, value);
-    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0)
-        putchar('\n');
-    return 0;
-}
-
-/* The last line that the agent reads; the exit code tells the kind once more. */
-static int end_json(int r, const struct image *image, const struct pi_error *err)
-{
-    if (r == 0)
-        return print_json("image", pi_fields_write(image_fields, image));
-    print_json("error", json_pack("{ssss}", "kind", pi_kind_name(err->kind), "message", err->text));
-    return (int)err->kind;
-}
-
-static int end_text(int r, const struct image *image, struct pi_error *err)
+static void print_text(const struct image *image)
 {
     char size[32], shown[256];
-    if (r == -ECANCELED)
-        return pi_refuse(
-            err, PI_FAILED,
-            "interrupted: the same command goes on where this one stood, where the server lets it");
-    if (r < 0)
-        return r;
     if (image->note)
         fprintf(stderr, "%s\n", image->note);
     printf("%s  %s, %s%s\n%s\n", pi_text_clean(image->name, strlen(image->name), shown, sizeof shown),
@@ -103,21 +72,6 @@ static int end_text(int r, const struct image *image, struct pi_error *err)
            : image->release ? ", verified, NOT signed"
                             : ", verified",
            image->path);
-    return 0;
-}
-
-static int fetch(const struct image_request *request, struct reporter *reporter, struct image *ret,
-                 struct pi_error *err)
-{
-    pi_auto_paths struct pi_paths paths = {0};
-    pi_auto_image_sources struct image_sources sources = {0};
-    pi_auto_image_store struct image_store store = {.dir_fd = -1};
-    int r = pi_paths_find(&paths, err);
-    if (r == 0)
-        r = image_sources_load(paths.config, &sources, err);
-    if (r == 0)
-        r = image_store_open(paths.images, &store, err);
-    return r < 0 ? r : image_fetch(&store, &sources, request, report, reporter, ret, err);
 }
 
 static int run_fetch(const struct cli_call *call, struct pi_error *err)
@@ -140,9 +94,17 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     cli_screen_init(&reporter.screen);
-    int r = fetch(&request, &reporter, &image, err);
+    int r = image_fetch_for_user(&request, report, &reporter, &image, err);
     cli_screen_clear(&reporter.screen);
-    return options->json ? end_json(r, &image, err) : end_text(r, &image, err);
+    if (r == -ECANCELED)
+        return pi_refuse(
+            err, PI_FAILED,
+            "interrupted: the same command goes on where this one stood, where the server lets it");
+    if (r == 0 && options->json)
+        print_json(json_pack("{s:o}", "image", pi_fields_write(image_fields, &image)));
+    else if (r == 0)
+        print_text(&image);
+    return r;
 }
 
 #define FETCH(member, name_, type_, ...)                                                                \

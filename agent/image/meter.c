@@ -5,7 +5,7 @@
 
 #include "agent/base/clock.h"
 
-#define REPORT_EVERY_MS 100u
+#define REPORT_EVERY_MS 200u
 
 const char *const image_phase_names[] = {
     [IMAGE_RESOLVING] = "resolving", [IMAGE_WAITING] = "waiting",   [IMAGE_DOWNLOADING] = "downloading",

@@ -30,7 +30,7 @@ struct image_progress {
 /* For JSON lines: written and read by one table. */
 extern const struct pi_field image_progress_fields[];
 
-/* Called at each change of phase, else at most ten times a second. */
+/* Called at each change of phase, else at most five times a second. */
 typedef void (*image_progress_fn)(const struct image_progress *progress, void *user);
 
 #endif

@@ -65,8 +65,8 @@ def test_https_server_is_believed_by_the_users_own_authority_only(nginx, monkeyp
     for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     process = start(nginx, nginx.tls_url)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == NETWORK and "or name yours in CURL_CA_BUNDLE" in out, out
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == NETWORK and "or name yours in CURL_CA_BUNDLE" in err, err
     assert not nginx.stored.exists()
     monkeypatch.setenv(variable, str(nginx.folder / "ca.pem"))
     end(start(nginx, nginx.tls_url))
