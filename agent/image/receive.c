@@ -8,12 +8,12 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 #include "agent/image/digest.h"
-#include "agent/image/download.h"
 #include "agent/image/follow.h"
 #include "agent/image/metalink.h"
 #include "agent/image/space.h"
 #include "agent/image/steps.h"
 #include "agent/image/text.h"
+#include "agent/image/transfer.h"
 
 /* One image on its way from one of its addresses. */
 struct receiving {
@@ -99,7 +99,7 @@ static int check(struct receiving *rx, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
 static int download(struct receiving *rx, const char *url, struct pi_error *err)
 {
     struct image_resume *resume = &rx->partial.resume;
-    struct image_download what = {.url = url,
+    struct image_transfer what = {.url = url,
                                   .fd = rx->partial.fd,
                                   .size_bytes = rx->image->size_bytes,
                                   .checksum_known = *expected(rx) != '\0',
@@ -118,7 +118,7 @@ static int download(struct receiving *rx, const char *url, struct pi_error *err)
     rx->mixed |= resume->done_bytes > 0;
     image_follow_advance(rx->follow, resume->done_bytes);
     image_meter_phase(&rx->fetch->meter, IMAGE_DOWNLOADING, rx->image->size_bytes);
-    return image_download(&what, rx->follow, &rx->fetch->meter, err);
+    return image_transfer_run(&what, rx->follow, &rx->fetch->meter, err);
 }
 
 /* All of it, from this address. What several servers brought together and is wrong is asked of this one

@@ -23,6 +23,7 @@ class FaultServer:
         self.etag, self.last_modified = '"one"', None
         self.lock = threading.Lock()
         self.stopping, self.whole_sent = threading.Event(), threading.Event()
+        self.range_asked, self.whole_broken = threading.Event(), threading.Event()
         self.server = _Server(("127.0.0.1", 0), functools.partial(_Handler, self))
 
     @property
@@ -141,6 +142,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "waits" and span:  # as a server that has one connection at a time, and no ranges
             self.faulty.whole_sent.wait(30)
             span = None
+        if fault == "breaks" and span:  # the connection that sends all of it breaks before the first range is answered
+            self.faulty.range_asked.set()
+            self.faulty.whole_broken.wait(30)
+            self.faulty.stopping.wait(0.5)
         if fault == "refuses" and span:
             self.send_error(503)
             return
@@ -174,6 +179,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if at + CHUNK >= len(data):
                 self.faulty.whole_sent.set()
             if slow and self.faulty.stopping.wait(CHUNK / (4 << 20)):
+                break
+            if fault == "breaks" and not span and self.faulty.range_asked.is_set():
+                self.close_connection = True
+                self.faulty.whole_broken.set()
                 break
         if fault == "stall":
             self.faulty.stopping.wait()

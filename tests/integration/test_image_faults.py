@@ -114,6 +114,16 @@ def test_slow_server_that_serves_no_good_ranges_is_left_to_one_connection(client
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("client", [16 * MIB], indirect=True)
+@pytest.mark.parametrize("trust", [None, ["--unverified"]])
+def test_first_connection_that_breaks_before_a_range_is_answered_leaves_no_gap(client, trust):
+    with FaultServer(client.data, "slow-breaks") as server:
+        code, err = client.fetch(server.url, trust)
+    assert code == 0, err
+    assert client.is_right()
+    assert server.requests.count(None) == 1
+
+
 @pytest.mark.parametrize("client", [8 * MIB], indirect=True)
 def test_killed_fetch_is_gone_on_with(client):
     with FaultServer(client.data, "slow") as server:
