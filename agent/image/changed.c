@@ -2,35 +2,18 @@
 #include "agent/image/changed.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "agent/image/answer.h"
 #include "agent/image/http.h"
 
 #define HTTP_NOT_MODIFIED 304
 #define ANSWER_S          60L
 
-struct answer {
-    const char *etag; /* of what is stored, or NULL */
-    bool same;
-};
-
-/* Some servers pass a condition over, and answer with the same ETag. */
-static size_t on_header(char *data, size_t one, size_t count, void *user)
+static size_t on_changed_header(char *data, size_t one, size_t count, void *user)
 {
-    struct answer *answer = user;
-    size_t size = one * count, length = answer->etag ? strlen(answer->etag) : 0;
-    if (size > 5 && !memcmp(data, "HTTP/", 5)) /* each answer of a chain of redirects */
-        answer->same = false;
-    if (!length || size < 5 || strncasecmp(data, "ETag:", 5) != 0)
-        return size;
-    const char *value = data + 5, *end = data + size;
-    while (value < end && *value == ' ')
-        value++;
-    answer->same = (size_t)(end - value) >= length && !memcmp(value, answer->etag, length);
-    return size;
+    return image_answer_read(user, data, one * count) < 0 ? 0 : one * count;
 }
 
 static size_t stop_at_body(char *data, size_t one, size_t count, void *user)
@@ -39,23 +22,24 @@ static size_t stop_at_body(char *data, size_t one, size_t count, void *user)
     return 0; /* a body comes: it is another object */
 }
 
-static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+static int on_changed_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                               curl_off_t up_now)
 {
     (void)total, (void)now, (void)up_total, (void)up_now;
     return image_meter_cancelled(user);
 }
 
-static CURLcode ask(CURL *curl, const char *url, struct curl_slist *condition, struct answer *answer,
-                    struct image_meter *meter, char *reason)
+static CURLcode ask_if_changed(CURL *curl, const char *url, struct curl_slist *condition,
+                               struct image_answer *answer, struct image_meter *meter, char *reason)
 {
     CURLcode code = image_http_setup(curl, url, false, IMAGE_HTTP_STALL_S, reason);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_S);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, condition);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_changed_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, stop_at_body);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_changed_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, meter);
     return code == CURLE_OK ? curl_easy_perform(curl) : code;
 }
@@ -64,7 +48,7 @@ int image_is_unchanged(const char *url, const struct image *stored, struct image
                        struct pi_error *err)
 {
     char reason[IMAGE_HTTP_REASON_BYTES], condition[512];
-    struct answer answer = {.etag = stored->etag};
+    struct image_answer answer = {0};
     long status = 0;
     if (!stored->etag && !stored->last_modified)
         return 0;
@@ -74,11 +58,12 @@ int image_is_unchanged(const char *url, const struct image *stored, struct image
     struct curl_slist *header = curl ? curl_slist_append(NULL, condition) : NULL;
     if (!header)
         return pi_fail(err, ENOMEM, "cannot ask %s", url);
-    CURLcode code = ask(curl, url, header, &answer, meter, reason);
+    CURLcode code = ask_if_changed(curl, url, header, &answer, meter, reason);
     curl_slist_free_all(header);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    /* Some servers ignore the condition, and answer with the same ETag. */
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR)
-        return status == HTTP_NOT_MODIFIED || answer.same;
+        return status == HTTP_NOT_MODIFIED || (stored->etag && !strcmp(answer.etag, stored->etag));
     return code == CURLE_ABORTED_BY_CALLBACK ? image_meter_give_up(meter, err)
                                              : image_http_failed(curl, code, url, reason, err);
 }
