@@ -14,8 +14,9 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/screen.h"
 #include "agent/cli/table.h"
-#include "agent/image/care.h"
+#include "agent/image/remove.h"
 #include "agent/image/use.h"
+#include "agent/image/verify.h"
 
 #define PREFIX_MIN        4     /* hexadecimal digits that may name an image */
 #define OLDER_THAN_MIN_MS 60000 /* less is a number that lacks its unit */

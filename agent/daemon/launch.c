@@ -19,8 +19,8 @@
 #include "agent/daemon/kvm.h"
 #include "agent/daemon/scope.h"
 #include "agent/daemon/sockets.h"
-#include "agent/image/care.h"
 #include "agent/image/use.h"
+#include "agent/image/verify.h"
 #include "agent/net/net.h"
 #include "agent/vm/argv.h"
 

@@ -30,7 +30,7 @@ struct reader {
 
 /* 1 with the next line, without its end; 0 after the last one; -EBADMSG for one that is too long or holds a
  * NUL. */
-static int next_line(struct reader *r)
+static int next_checksum_line(struct reader *r)
 {
     if (r->at == r->end)
         return 0;
@@ -51,16 +51,16 @@ static int next_line(struct reader *r)
 static bool unwrap(struct reader *r)
 {
     struct reader body = *r;
-    int more = next_line(&body);
+    int more = next_checksum_line(&body);
     if (more <= 0 || strcmp(body.line, signed_begin) != 0)
         return true;
     do
-        more = next_line(&body);
+        more = next_checksum_line(&body);
     while (more > 0 && *body.line);
     r->at = body.at;
     while (more > 0) {
         r->end = body.at;
-        more = next_line(&body);
+        more = next_checksum_line(&body);
         if (more > 0 && !strcmp(body.line, signature_begin))
             return true;
     }
@@ -91,7 +91,7 @@ static bool read_size(const char *text, uint64_t *ret)
 }
 
 /* Whether the line is one that may stand there; *ret takes what it says of file. */
-static bool read_line(const char *line, const char *file, struct image_checksum *ret)
+static bool read_checksum_line(const char *line, const char *file, struct image_checksum *ret)
 {
     const char *rest;
     if ((rest = after(line, "# ", file, ": ")))
@@ -109,8 +109,8 @@ int image_checksum_find(const char *text, size_t size, const char *file, struct 
     if (size > IMAGE_CHECKSUM_FILE_MAX || !unwrap(&reader))
         return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is too long, or its signature is missing");
     int more;
-    while ((more = next_line(&reader)) > 0)
-        if (!read_line(reader.line, file, &found))
+    while ((more = next_checksum_line(&reader)) > 0)
+        if (!read_checksum_line(reader.line, file, &found))
             return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is damaged where it names %s", file);
     if (more < 0)
         return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is damaged");

@@ -37,15 +37,16 @@ int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1])
     return 0;
 }
 
-static bool is_zero(const char *data, size_t size)
+bool image_is_zero(const void *data, size_t size)
 {
-    return data[0] == 0 && !memcmp(data, data + 1, size - 1);
+    const char *bytes = data;
+    return bytes[0] == 0 && !memcmp(bytes, bytes + 1, size - 1);
 }
 
 /* At offset, where everything before was written or skipped. */
 static int write_sparse(int to, const char *data, size_t size)
 {
-    if (is_zero(data, size))
+    if (image_is_zero(data, size))
         return lseek(to, (off_t)size, SEEK_CUR) < 0 ? -errno : 0;
     return pi_write_all(to, data, size);
 }

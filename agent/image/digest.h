@@ -4,6 +4,7 @@
 #define PIAGENT_IMAGE_DIGEST_H
 
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,5 +32,8 @@ int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
  */
 int image_digest_file(int from, int to, uint64_t total_bytes, struct image_meter *meter,
                       char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
+
+/* Whether all of size bytes (at least 1) are zero: they are left out as a hole. */
+bool image_is_zero(const void *data, size_t size);
 
 #endif

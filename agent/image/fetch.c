@@ -10,11 +10,11 @@
 #include "agent/base/clock.h"
 #include "agent/base/paths.h"
 #include "agent/base/text.h"
-#include "agent/image/care.h"
 #include "agent/image/changed.h"
 #include "agent/image/checksum.h"
 #include "agent/image/name.h"
 #include "agent/image/steps.h"
+#include "agent/image/verify.h"
 
 int image_set(char **field, const char *value)
 {
@@ -112,7 +112,7 @@ static bool is_current(struct image_fetch *fetch, const struct image *stored, st
            image_set(&wanted->note, note.data) == 0;
 }
 
-static void swap(char **a, char **b)
+static void swap_text(char **a, char **b)
 {
     char *old = *a;
     *a = *b;
@@ -122,14 +122,14 @@ static void swap(char **a, char **b)
 /* The stored image is the one that the wanted image's source has now. */
 static void take_source(struct image *stored, struct image *wanted)
 {
-    swap(&stored->name, &wanted->name);
-    swap(&stored->source, &wanted->source);
+    swap_text(&stored->name, &wanted->name);
+    swap_text(&stored->source, &wanted->source);
     memcpy(stored->packed_sha256, wanted->packed_sha256, sizeof stored->packed_sha256);
 }
 
 /* What the wanted image's references say is kept where it says more than what was known. An unverified image
  * is known by the source that it came from last. */
-static void learn(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
+static void learn_from_request(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
     bool same_source = !strcmp(stored->source, wanted->source);
@@ -138,8 +138,8 @@ static void learn(const struct image_fetch *fetch, struct image *wanted, struct 
         stored->verified && (stored->release || !wanted->release) && (stored->signer || !wanted->signer);
     if (came_again) {
         stored->fetched_ms = wanted->fetched_ms;
-        swap(&stored->etag, &wanted->etag);
-        swap(&stored->last_modified, &wanted->last_modified);
+        swap_text(&stored->etag, &wanted->etag);
+        swap_text(&stored->last_modified, &wanted->last_modified);
         if (!same_source)
             take_source(stored, wanted);
     }
@@ -148,9 +148,9 @@ static void learn(const struct image_fetch *fetch, struct image *wanted, struct 
         stored->checksum_source = wanted->checksum_source;
         stored->allow_unsigned = wanted->allow_unsigned;
         take_source(stored, wanted);
-        swap(&stored->release, &wanted->release);
-        swap(&stored->arch, &wanted->arch);
-        swap(&stored->signer, &wanted->signer);
+        swap_text(&stored->release, &wanted->release);
+        swap_text(&stored->arch, &wanted->arch);
+        swap_text(&stored->signer, &wanted->signer);
     } else if (!came_again) {
         return;
     }
@@ -175,7 +175,7 @@ bool image_is_stored(struct image_fetch *fetch, struct image *image)
     bool known = image->sha256[0] || image->packed_sha256[0];
     if (!known && !is_current(fetch, &stored, image))
         return false;
-    learn(fetch, image, &stored);
+    learn_from_request(fetch, image, &stored);
     stored.note = pi_steal(image->note);
     image_done(image);
     *image = stored;
@@ -183,7 +183,7 @@ bool image_is_stored(struct image_fetch *fetch, struct image *image)
     return true;
 }
 
-static int prepare(struct image_fetch *fetch, struct pi_error *err)
+static int prepare_fetch(struct image_fetch *fetch, struct pi_error *err)
 {
     const struct image_request *request = fetch->request;
     if (!request->arch || !image_arch_known(request->arch))
@@ -197,16 +197,16 @@ static int prepare(struct image_fetch *fetch, struct pi_error *err)
     return image_ref_parse(request->ref, &fetch->ref, err);
 }
 
-static int run(struct image_fetch *fetch, struct image *image, struct pi_error *err)
+static int run_steps(struct image_fetch *fetch, struct image *image, struct pi_error *err)
 {
-    int r = prepare(fetch, err);
+    int r = prepare_fetch(fetch, err);
     if (r < 0)
         return r;
     image_partial_sweep(fetch->store, IMAGE_PARTIAL_KEPT_MS, false);
     if (fetch->ref.kind == IMAGE_REF_FILE)
         return image_import(fetch, image, err);
     r = image_resolve(fetch, image, err);
-    return r < 0 || image->path ? r : image_receive(fetch, image, err);
+    return r < 0 || image->path ? r : image_download(fetch, image, err);
 }
 
 int image_fetch(const struct image_store *store, const struct image_sources *sources,
@@ -220,7 +220,7 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
                                 .allow_unsigned = request->allow_unsigned || request->unverified,
                                 .meter = {.report = progress, .user = user, .cancel = request->cancel}};
     pi_auto_image struct image image = {0};
-    int r = run(&fetch, &image, err);
+    int r = run_steps(&fetch, &image, err);
     pi_strv_done(&fetch.urls);
     free(fetch.metalink_path);
     if (r < 0)

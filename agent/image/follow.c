@@ -67,14 +67,14 @@ static int take_chunk(struct image_follow *f, uint64_t at, size_t n, struct pi_e
     return f->unpack ? image_unpack_feed(f->unpack, f->chunk, n, err) : 0;
 }
 
-static void begin(struct image_follow *f)
+static void hash_from_start(struct image_follow *f)
 {
     f->at = 0;
     EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
     f->failed = f->unpack ? image_unpack_restart(f->unpack, &f->error) : 0;
 }
 
-static void step(struct image_follow *f)
+static void hash_next_chunk(struct image_follow *f)
 {
     uint64_t at = f->at, limit = f->limit;
     unsigned turn = f->turn;
@@ -87,7 +87,7 @@ static void step(struct image_follow *f)
     pthread_mutex_lock(&f->lock);
     f->idle = true;
     if (turn != f->turn) {
-        begin(f);
+        hash_from_start(f);
     } else if (r < 0) {
         f->failed = r;
         f->error = error;
@@ -98,7 +98,7 @@ static void step(struct image_follow *f)
         pthread_cond_signal(&f->caught_up);
 }
 
-static void *run(void *user)
+static void *run_follower(void *user)
 {
     struct image_follow *f = user;
     pthread_mutex_lock(&f->lock);
@@ -106,7 +106,7 @@ static void *run(void *user)
         if (f->failed || f->at == f->limit)
             pthread_cond_wait(&f->more, &f->lock);
         else
-            step(f);
+            hash_next_chunk(f);
     }
     pthread_mutex_unlock(&f->lock);
     return NULL;
@@ -122,7 +122,7 @@ int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **
         pthread_mutex_init(&f->lock, NULL);
         pthread_cond_init(&f->more, NULL);
         pthread_cond_init(&f->caught_up, NULL);
-        errnum = pthread_create(&f->thread, NULL, run, f);
+        errnum = pthread_create(&f->thread, NULL, run_follower, f);
     }
     if (errnum) {
         EVP_MD_CTX_free(digest);
@@ -152,7 +152,7 @@ void image_follow_restart(struct image_follow *f)
     f->turn++;
     f->limit = 0;
     if (f->idle)
-        begin(f);
+        hash_from_start(f);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -30,7 +30,7 @@ static void data_free_p(gpgme_data_t *data)
         gpgme_data_release(*data);
 }
 
-static int failed(gpgme_error_t code, struct pi_error *err)
+static int gpg_failed(gpgme_error_t code, struct pi_error *err)
 {
     if (gpgme_err_code(code) == GPG_ERR_INV_ENGINE)
         return pi_refuse(err, PI_HOST, "signatures are verified by GnuPG, which is not here: install gnupg");
@@ -85,7 +85,7 @@ int image_gpg_open(struct image_meter *meter, struct image_gpg *ret, struct pi_e
     if (!code)
         code = gpgme_ctx_set_engine_info(gpg.ctx, GPGME_PROTOCOL_OpenPGP, NULL, gpg.home);
     if (code)
-        return failed(code, err);
+        return gpg_failed(code, err);
     gpgme_set_offline(gpg.ctx, 1);
     *ret = gpg;
     gpg = (struct image_gpg){0};
@@ -109,11 +109,12 @@ static int await(struct image_gpg *gpg, gpgme_error_t started, struct pi_error *
     static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
     uint64_t end_ms = pi_monotonic_ms() + STEP_MS;
     if (started)
-        return failed(started, err);
+        return gpg_failed(started, err);
     for (;;) {
         gpgme_error_t code = 0;
         if (gpgme_wait(gpg->ctx, &code, 0))
-            return gpgme_err_code(code) && gpgme_err_code(code) != GPG_ERR_NO_DATA ? failed(code, err) : 0;
+            return gpgme_err_code(code) && gpgme_err_code(code) != GPG_ERR_NO_DATA ? gpg_failed(code, err)
+                                                                                   : 0;
         bool cancelled = image_meter_cancelled(gpg->meter);
         if (cancelled || pi_monotonic_ms() >= end_ms) {
             gpgme_cancel(gpg->ctx);

@@ -27,8 +27,8 @@ static int open_file(const char *path, struct stat *ret, struct pi_error *err)
 }
 
 /* Whether the file with this digest may be used. */
-static int judge(const struct image_fetch *fetch, const char *sha256, struct image *image,
-                 struct pi_error *err)
+static int judge_file(const struct image_fetch *fetch, const char *sha256, struct image *image,
+                      struct pi_error *err)
 {
     if (!fetch->sha256[0] && !fetch->request->unverified)
         return pi_refuse(
@@ -46,8 +46,8 @@ static int judge(const struct image_fetch *fetch, const char *sha256, struct ima
 
 /* Copies fd into the partial: shared blocks where the file system can (ioctl_ficlone(2)), else byte by byte.
  */
-static int copy(struct image_fetch *fetch, int fd, const struct stat *st, int to,
-                char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+static int copy_image(struct image_fetch *fetch, int fd, const struct stat *st, int to,
+                      char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     uint64_t size_bytes = (uint64_t)st->st_size;
     image_meter_phase(&fetch->meter, IMAGE_COPYING, size_bytes);
@@ -57,15 +57,15 @@ static int copy(struct image_fetch *fetch, int fd, const struct stat *st, int to
     return r < 0 ? r : image_digest_file(fd, to, size_bytes, &fetch->meter, ret_sha256, err);
 }
 
-static int copy_in(struct image_fetch *fetch, int fd, const struct stat *st, const char *sha256,
-                   struct image *image, struct pi_error *err)
+static int copy_into_store(struct image_fetch *fetch, int fd, const struct stat *st, const char *sha256,
+                           struct image *image, struct pi_error *err)
 {
     pi_auto_image_partial struct image_partial partial = {.fd = -1};
     char copied[IMAGE_SHA256_LENGTH + 1];
     int r = image_partial_take(fetch->store, sha256, (uint64_t)st->st_size, &fetch->meter, &partial, err);
     if (r < 0 || (r = image_partial_reset(&partial, err)) < 0 || image_is_stored(fetch, image))
         return r;
-    r = copy(fetch, fd, st, partial.fd, copied, err);
+    r = copy_image(fetch, fd, st, partial.fd, copied, err);
     if (r < 0)
         return r;
     if (strcmp(sha256, copied) != 0)
@@ -103,10 +103,10 @@ int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *
         return pi_context(err, r, "%s", fetch->ref.text);
     image_meter_phase(&fetch->meter, IMAGE_CHECKING, (uint64_t)st.st_size);
     if ((r = image_digest_file(fd, -1, (uint64_t)st.st_size, &fetch->meter, sha256, err)) < 0 ||
-        (r = judge(fetch, sha256, &image, err)) < 0)
+        (r = judge_file(fetch, sha256, &image, err)) < 0)
         return r;
     memcpy(image.sha256, sha256, sizeof image.sha256);
-    if (!image_is_stored(fetch, &image) && (r = copy_in(fetch, fd, &st, sha256, &image, err)) < 0)
+    if (!image_is_stored(fetch, &image) && (r = copy_into_store(fetch, fd, &st, sha256, &image, err)) < 0)
         return r;
     *ret = image;
     image = (struct image){0};

@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* Fedora's index, kept for an hour beside the store, so that not every command needs the network. */
+/*
+ * Fedora's index of images, https://fedoraproject.org/releases.json: an array of objects whose values are all
+ * strings. It names every spin of every release that is maintained; this finds the one Cloud image that is
+ * meant. Pure functions.
+ */
 #ifndef PIAGENT_IMAGE_INDEX_H
 #define PIAGENT_IMAGE_INDEX_H
 
 #include <jansson.h>
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/meter.h"
-#include "agent/image/store.h"
+#include "agent/image/image.h"
+#include "agent/image/name.h"
+#include "agent/image/ref.h"
+
+#define IMAGE_INDEX_MAX ((size_t)2 << 20) /* the real one is about 200 KiB */
+
+/* Parses the index. A new reference; NULL (PI_NETWORK: what was served is no index) where it isn't one. */
+json_t *image_index_parse(const char *text, size_t size, struct pi_error *err);
+
+struct image_entry {
+    struct image_name name;
+    char file[128];
+    char link[IMAGE_URL_MAX];
+    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" where the index has none */
+    uint64_t size_bytes;                  /* 0 where the index has none */
+};
 
 /*
- * The index at url: the copy that is kept where it is younger than an hour, else a new one, else (the network
- * fails) the old copy with *ret_stale set. *ret is a new reference.
+ * The generic Cloud image of a release ("44", "45 Beta"; "" = the newest stable one) for arch. An entry
+ * counts only where variant, subvariant, file name, version and architecture agree. PI_NOT_FOUND, with the
+ * releases that are there, where none does.
  */
-int image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
-                     json_t **ret, bool *ret_stale, struct pi_error *err);
+int image_index_choose(const json_t *index, const char *release, const char *arch, struct image_entry *ret,
+                       struct pi_error *err);
 
 #endif

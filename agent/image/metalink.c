@@ -65,7 +65,7 @@ static const char *attribute(const XML_Char **attributes, const char *name)
     return "";
 }
 
-static void give_up(struct reader *r)
+static void stop_parsing(struct reader *r)
 {
     r->failed = true;
     XML_StopParser(r->parser, XML_FALSE);
@@ -93,12 +93,12 @@ static unsigned preference_of(const XML_Char **attributes)
                : (unsigned)number;
 }
 
-static void on_start(void *user, const XML_Char *name, const XML_Char **attributes)
+static void on_metalink_start(void *user, const XML_Char *name, const XML_Char **attributes)
 {
     struct reader *r = user;
     uint64_t connections;
     if (r->depth == DEPTH_MAX) {
-        give_up(r);
+        stop_parsing(r);
         return;
     }
     enum element element = classify(r, name, attributes);
@@ -110,14 +110,14 @@ static void on_start(void *user, const XML_Char *name, const XML_Char **attribut
         r->found.connections = connections;
 }
 
-static void on_text(void *user, const XML_Char *text, int length)
+static void on_metalink_text(void *user, const XML_Char *text, int length)
 {
     struct reader *r = user;
     enum element element = r->path[r->depth];
     if (element != SIZE && element != HASH && element != URL)
         return;
     if ((size_t)length >= sizeof r->text - r->length) {
-        give_up(r);
+        stop_parsing(r);
         return;
     }
     memcpy(r->text + r->length, text, (size_t)length);
@@ -135,7 +135,7 @@ static bool take_url(struct reader *r)
     return !r->no_memory;
 }
 
-static bool take(struct reader *r)
+static bool take_mirror_text(struct reader *r)
 {
     switch (r->path[r->depth]) {
     case SIZE:
@@ -154,8 +154,8 @@ static void on_end(void *user, const XML_Char *name)
     struct reader *r = user;
     (void)name;
     r->text[r->length] = '\0';
-    if (!take(r))
-        give_up(r);
+    if (!take_mirror_text(r))
+        stop_parsing(r);
     r->depth--;
     r->length = 0;
 }
@@ -164,7 +164,7 @@ static void on_doctype(void *user, const XML_Char *name, const XML_Char *system,
                        int internal)
 {
     (void)name, (void)system, (void)public_id, (void)internal;
-    give_up(user);
+    stop_parsing(user);
 }
 
 static int preferred_first(const void *a, const void *b)
@@ -198,8 +198,8 @@ static int choose(struct reader *r)
 static bool parse(struct reader *r, const char *text, size_t size)
 {
     XML_SetUserData(r->parser, r);
-    XML_SetElementHandler(r->parser, on_start, on_end);
-    XML_SetCharacterDataHandler(r->parser, on_text);
+    XML_SetElementHandler(r->parser, on_metalink_start, on_end);
+    XML_SetCharacterDataHandler(r->parser, on_metalink_text);
     XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
     return size <= IMAGE_METALINK_MAX && XML_Parse(r->parser, text, (int)size, 1) == XML_STATUS_OK &&
            !r->failed;

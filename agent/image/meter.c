@@ -22,7 +22,7 @@ const struct pi_field image_progress_fields[] = {
     {0},
 };
 
-static void report(struct image_meter *meter, uint64_t now_ms)
+static void report_now(struct image_meter *meter, uint64_t now_ms)
 {
     meter->reported_ms = now_ms;
     if (meter->report)
@@ -36,7 +36,7 @@ void image_meter_phase(struct image_meter *meter, enum image_phase phase, uint64
     meter->now.total_bytes = total_bytes;
     meter->now.rate_bytes_per_s = 0;
     meter->phase_ms = 0;
-    report(meter, pi_monotonic_ms());
+    report_now(meter, pi_monotonic_ms());
 }
 
 void image_meter_step(struct image_meter *meter, uint64_t done_bytes, uint64_t total_bytes)
@@ -52,7 +52,7 @@ void image_meter_step(struct image_meter *meter, uint64_t done_bytes, uint64_t t
         meter->now.rate_bytes_per_s =
             (done_bytes - meter->phase_done_bytes) * 1000u / (now_ms - meter->phase_ms);
     if (now_ms - meter->reported_ms >= REPORT_EVERY_MS)
-        report(meter, now_ms);
+        report_now(meter, now_ms);
 }
 
 bool image_meter_cancelled(const struct image_meter *meter)

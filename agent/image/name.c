@@ -17,7 +17,7 @@ bool image_arch_known(const char *arch)
     return false;
 }
 
-static bool take(const char **at, const char *word)
+static bool take_name_part(const char **at, const char *word)
 {
     if (!pi_starts_with(*at, word))
         return false;
@@ -28,7 +28,7 @@ static bool take(const char **at, const char *word)
 static bool take_arch(const char **at, struct image_name *name)
 {
     for (size_t i = 0; i < PI_ARRAY_SIZE(arches); i++) {
-        if (take(at, arches[i])) {
+        if (take_name_part(at, arches[i])) {
             snprintf(name->arch, sizeof name->arch, "%s", arches[i]);
             return true;
         }
@@ -47,12 +47,12 @@ static size_t take_digits(const char **at, size_t max)
 static bool take_label(const char **at, struct image_name *name)
 {
     const char *release = *at + 1;
-    if (!take(at, "-") || !take_digits(at, 3))
+    if (!take_name_part(at, "-") || !take_digits(at, 3))
         return false;
     int digits = (int)(*at - release);
-    bool beta = take(at, "_Beta");
+    bool beta = take_name_part(at, "_Beta");
     const char *compose = *at + 1;
-    if (!take(at, "-") || !take_digits(at, 4) || !take(at, ".") || !take_digits(at, 4))
+    if (!take_name_part(at, "-") || !take_digits(at, 4) || !take_name_part(at, ".") || !take_digits(at, 4))
         return false;
     snprintf(name->release, sizeof name->release, "%.*s%s", digits, release, beta ? " Beta" : "");
     snprintf(name->compose, sizeof name->compose, "%.*s", (int)(*at - compose), compose);
@@ -63,12 +63,12 @@ bool image_name_parse(const char *file, struct image_name *ret)
 {
     struct image_name name = {0};
     const char *at = file;
-    if (!take(&at, "Fedora-Cloud-Base"))
+    if (!take_name_part(&at, "Fedora-Cloud-Base"))
         return false;
-    bool generic = take(&at, "-Generic");
-    bool whole = generic && take(&at, ".")
+    bool generic = take_name_part(&at, "-Generic");
+    bool whole = generic && take_name_part(&at, ".")
                      ? take_arch(&at, &name) && take_label(&at, &name)
-                     : take_label(&at, &name) && take(&at, ".") && take_arch(&at, &name);
+                     : take_label(&at, &name) && take_name_part(&at, ".") && take_arch(&at, &name);
     if (!whole || strcmp(at, ".qcow2") != 0)
         return false;
     *ret = name;

@@ -27,7 +27,7 @@ static bool is_still(int store_fd, const char *name, int fd)
 }
 
 /* Waits for the lock on fd, whose holder is writing the file. */
-static int lock(int fd, uint64_t total_bytes, struct image_meter *meter, struct pi_error *err)
+static int lock_partial(int fd, uint64_t total_bytes, struct image_meter *meter, struct pi_error *err)
 {
     static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -90,7 +90,7 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
         pi_auto_close int fd = open_partial(store, partial.name, &whole);
         if (fd < 0)
             return pi_fail(err, errno, "cannot write %s/%s", store->dir, partial.name);
-        int r = lock(fd, total_bytes, meter, err);
+        int r = lock_partial(fd, total_bytes, meter, err);
         if (r < 0)
             return r;
         if (!is_still(store->dir_fd, partial.name, fd))

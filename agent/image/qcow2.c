@@ -89,7 +89,7 @@ static int check_virtual_size(uint64_t size, uint64_t max, struct pi_error *err)
     return 0;
 }
 
-static int damaged(struct pi_error *err, const char *what)
+static int refuse_header(struct pi_error *err, const char *what)
 {
     return pi_refuse(err, PI_UNVERIFIED, "not safe to boot: it has a damaged qcow2 header: %s", what);
 }
@@ -130,7 +130,7 @@ static int check_extension(uint32_t type, uint64_t length, struct pi_error *err)
         return unsafe(err, "is encrypted");
     if ((type == EXTENSION_BACKING_FORMAT && length >= BACKING_FORMAT_BYTES) ||
         (type == EXTENSION_BITMAPS && length != BITMAPS_LENGTH))
-        return damaged(err, "the length of an extension is wrong");
+        return refuse_header(err, "the length of an extension is wrong");
     return 0;
 }
 
@@ -150,7 +150,7 @@ static int check_extensions(const struct qcow2 *q, struct pi_error *err)
             return 0;
         at += ((uint64_t)length + 7) & ~7ull;
     }
-    return damaged(err, "its extensions have no end");
+    return refuse_header(err, "its extensions have no end");
 }
 
 static bool lies_inside(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
@@ -173,13 +173,13 @@ static int check_tables(const struct qcow2 *q, struct pi_error *err)
     if (!lies_inside(q, get64(q->bytes + AT_L1_OFFSET), l1_bytes) ||
         !lies_inside(q, get64(q->bytes + AT_REFCOUNT_OFFSET), refcount_bytes) ||
         !lies_inside(q, get64(q->bytes + AT_SNAPSHOTS_OFFSET), 0))
-        return damaged(err, "its tables lie outside the file");
+        return refuse_header(err, "its tables lie outside the file");
     if (l1_bytes > L1_BYTES_MAX || l1_bytes / 8 < l1_entries_needed(q))
-        return damaged(err, "its L1 table is too large, or too small for the disk");
+        return refuse_header(err, "its L1 table is too large, or too small for the disk");
     if (refcount_bytes > REFCOUNT_BYTES_MAX || !refcount_bytes)
-        return damaged(err, "its refcount table is too large, or missing");
+        return refuse_header(err, "its refcount table is too large, or missing");
     if (q->refcount_order > REFCOUNT_ORDER_MAX)
-        return damaged(err, "its refcount width is above 64 bits");
+        return refuse_header(err, "its refcount width is above 64 bits");
     return 0;
 }
 
@@ -193,20 +193,20 @@ static int read_header(struct qcow2 *q, struct pi_error *err)
     q->virtual_size = get64(h + AT_VIRTUAL_SIZE);
     q->cluster_bits = get32(h + AT_CLUSTER_BITS);
     if (q->cluster_bits < CLUSTER_BITS_MIN || q->cluster_bits > CLUSTER_BITS_MAX)
-        return damaged(err, "its cluster size is out of range");
+        return refuse_header(err, "its cluster size is out of range");
     q->cluster = 1ull << q->cluster_bits;
     q->length = V2_LENGTH;
     if (version == 2)
         return 0;
     q->length = q->size >= V3_LENGTH ? get32(h + AT_HEADER_LENGTH) : 0;
     if (q->length < V3_LENGTH || q->length % 8 || q->length > q->size || q->length > q->cluster)
-        return damaged(err, "its length is wrong");
+        return refuse_header(err, "its length is wrong");
     q->incompatible = get64(h + AT_INCOMPATIBLE);
     q->autoclear = get64(h + AT_AUTOCLEAR);
     q->refcount_order = get32(h + AT_REFCOUNT_ORDER);
     q->compression = q->length > AT_COMPRESSION ? h[AT_COMPRESSION] : 0;
     if ((q->incompatible & FEATURE_EXTENDED_L2) && q->cluster_bits < CLUSTER_BITS_MIN + SUBCLUSTER_BITS)
-        return damaged(err, "its clusters are too small for extended L2 entries");
+        return refuse_header(err, "its clusters are too small for extended L2 entries");
     return 0;
 }
 

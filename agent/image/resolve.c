@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
-#include "agent/image/catalogue.h"
 #include "agent/image/checksum.h"
 #include "agent/image/index.h"
+#include "agent/image/index_cache.h"
 #include "agent/image/release.h"
 #include "agent/image/signature.h"
 #include "agent/image/steps.h"
@@ -43,7 +43,7 @@ static int download_checksum_file(struct image_fetch *fetch, const struct target
             checksum_url(bases[i / IMAGE_CHECKSUM_FORMS], &target->entry, i % IMAGE_CHECKSUM_FORMS);
         if (!url)
             return pi_fail(err, ENOMEM, "%s", target->entry.file);
-        r = image_download_text(url, IMAGE_CHECKSUM_FILE_MAX, &fetch->meter, text, err);
+        r = image_text_get(url, IMAGE_CHECKSUM_FILE_MAX, &fetch->meter, text, err);
     }
     return r;
 }
@@ -90,7 +90,7 @@ static int compare_index(const struct image_entry *entry, const struct image *im
     return 0;
 }
 
-static int trust(const char *sha256, enum image_checksum_source source, struct image *image)
+static int take_checksum(const char *sha256, enum image_checksum_source source, struct image *image)
 {
     memcpy(image->sha256, sha256, sizeof image->sha256);
     image->checksum_source = source;
@@ -105,7 +105,7 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     const struct image_entry *entry = &target->entry;
     image->size_bytes = entry->size_bytes;
     if (fetch->sha256[0]) {
-        trust(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
+        take_checksum(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
         return strcmp(fetch->sha256, image->sha256) != 0
                    ? pi_refuse(
                          err, PI_UNVERIFIED,
@@ -118,7 +118,7 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     if (r == 0)
         r = compare_index(entry, image, err);
     else if (r != -ECANCELED && fetch->allow_unsigned && entry->sha256[0])
-        r = trust(entry->sha256, IMAGE_CHECKSUM_INDEX, image);
+        r = take_checksum(entry->sha256, IMAGE_CHECKSUM_INDEX, image);
     else if (r == -ENOENT && !fetch->allow_unsigned)
         r = pi_refuse(err, PI_UNVERIFIED,
                       "%s has no signed CHECKSUM file: try again later, or take it unsigned with "
@@ -248,7 +248,7 @@ static int resolve_fedora(struct image_fetch *fetch, struct image *image, struct
         if (r != -ENOENT)
             return r;
     }
-    r = index ? image_catalogue_choose(index, release, arch, &target.entry, err) : no_index(err);
+    r = index ? image_index_choose(index, release, arch, &target.entry, err) : no_index(err);
     if (r < 0 && !use_table(release, arch, &target))
         return r;
     target.ended |= image_sources_is_archived(target.entry.link);

@@ -57,7 +57,7 @@ static int import_folder(struct image_gpg *gpg, const char *folder, struct pi_er
 static int import_from_network(struct image_gpg *gpg, const char *url, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf keys = {0};
-    int r = image_download_text(url, KEYS_MAX, gpg->meter, &keys, err);
+    int r = image_text_get(url, KEYS_MAX, gpg->meter, &keys, err);
     return r < 0 ? r : image_gpg_import(gpg, &keys, err);
 }
 
@@ -84,7 +84,7 @@ static int find_key(struct image_gpg *gpg, const char *pin, const char *release,
 }
 
 /* 0 where a good signature is the pinned key's. */
-static int judge(const struct image_gpg *gpg, const char *pin, struct pi_error *err)
+static int judge_signature(const struct image_gpg *gpg, const char *pin, struct pi_error *err)
 {
     const struct _gpgme_op_verify_result *result = gpgme_op_verify_result(gpg->ctx);
     const struct _gpgme_signature *signature = result ? result->signatures : NULL;
@@ -120,7 +120,8 @@ int image_signature_check(const struct pi_buf *signed_text, const char *release,
                          release);
     int r = image_gpg_open(meter, &gpg, err);
     if (r < 0 || (r = find_key(&gpg, pin, release, sources, err)) < 0 ||
-        (r = image_gpg_verify(&gpg, signed_text, &text, err)) < 0 || (r = judge(&gpg, pin, err)) < 0)
+        (r = image_gpg_verify(&gpg, signed_text, &text, err)) < 0 ||
+        (r = judge_signature(&gpg, pin, err)) < 0)
         return r;
     r = pi_buf_add(ret_text, text.data ? text.data : "", text.size);
     if (r < 0)

@@ -86,7 +86,7 @@ static bool is_none(const char *key, const char *value)
 }
 
 /* The value of one member, checked, where something sets it; else it stays NULL or as it is. */
-static int settle(const char *key, const char *variable, char **value, struct pi_error *err)
+static int settle_source_url(const char *key, const char *variable, char **value, struct pi_error *err)
 {
     const char *set = getenv(variable);
     pi_auto_buf struct pi_buf list = {0};
@@ -202,7 +202,7 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
         return pi_fail(err, ENOMEM, "%s", config_dir);
     int r = read_config(path, &sources, err);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(origins); i++)
-        r = settle(fields[i].key, origins[i].variable, member(&sources, i), err);
+        r = settle_source_url(fields[i].key, origins[i].variable, member(&sources, i), err);
     if (r < 0 || (r = fill_defaults(&sources, err)) < 0 || (r = settle_signers(&sources, err)) < 0 ||
         (r = settle_stall(&sources, err)) < 0)
         return r;

@@ -31,7 +31,7 @@ struct image_fetch {
 int image_resolve(struct image_fetch *fetch, struct image *ret, struct pi_error *err);
 
 /* Gets what image wants from its URL into the store. */
-int image_receive(struct image_fetch *fetch, struct image *image, struct pi_error *err);
+int image_download(struct image_fetch *fetch, struct image *image, struct pi_error *err);
 
 /* Gets a local file into the store. */
 int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err);

@@ -15,7 +15,7 @@ struct sink {
     struct pi_error error;
 };
 
-static size_t on_header(char *data, size_t one, size_t count, void *user)
+static size_t on_text_header(char *data, size_t one, size_t count, void *user)
 {
     struct sink *sink = user;
     (void)data;
@@ -26,7 +26,7 @@ static size_t on_header(char *data, size_t one, size_t count, void *user)
     return 0;
 }
 
-static size_t on_bytes(char *data, size_t one, size_t count, void *user)
+static size_t on_text_body(char *data, size_t one, size_t count, void *user)
 {
     struct sink *sink = user;
     size_t size = one * count;
@@ -40,7 +40,8 @@ static size_t on_bytes(char *data, size_t one, size_t count, void *user)
     return size;
 }
 
-static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+static int on_text_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                            curl_off_t up_now)
 {
     const struct sink *sink = user;
     struct image_progress *shown = &sink->meter->now;
@@ -49,8 +50,8 @@ static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t 
     return image_meter_cancelled(sink->meter);
 }
 
-int image_download_text(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
-                        struct pi_error *err)
+int image_text_get(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
+                   struct pi_error *err)
 {
     struct sink sink = {.meter = meter, .text = ret, .left = max};
     char reason[IMAGE_HTTP_REASON_BYTES];
@@ -59,12 +60,12 @@ int image_download_text(const char *url, size_t max, struct image_meter *meter, 
         return pi_fail(err, ENOMEM, "cannot fetch %s", url);
     CURLcode code = image_http_setup(curl, url, false, IMAGE_HTTP_STALL_S, reason);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TEXT_S);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_text_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &sink);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_text_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_text_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &sink);
     if (code == CURLE_OK)
         code = curl_easy_perform(curl);

@@ -11,7 +11,7 @@
 
 /* Receives a text of at most max bytes into *ret (appended), in at most 60 s. Errors: those of
  * image_http_failed(), and PI_FAILED with -ECANCELED. */
-int image_download_text(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
-                        struct pi_error *err);
+int image_text_get(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
+                   struct pi_error *err);
 
 #endif

@@ -240,8 +240,8 @@ static int start_wanted(struct transfer *t, struct pi_error *err)
     return 0;
 }
 
-static int give_up(struct transfer *t, struct image_connection *connection, CURLcode code,
-                   struct pi_error *err)
+static int end_hopeless(struct transfer *t, struct image_connection *connection, CURLcode code,
+                        struct pi_error *err)
 {
     advance_frontier(t);
     if (connection->r == 0 && code != CURLE_OK)
@@ -273,7 +273,7 @@ static int end_failed(struct transfer *t, struct image_connection *connection, C
         return r < 0 ? r : start_first(t, err);
     }
     if (count_active(t) == 1 || connection->error.kind == PI_HOST)
-        return give_up(t, connection, code, err);
+        return end_hopeless(t, connection, code, err);
     image_connection_stop(connection, t->multi);
     feed_event(t, connection->number ? IMAGE_RANGES_OTHER_FAILED : IMAGE_RANGES_FIRST_FAILED,
                connection->number);

@@ -52,7 +52,7 @@ static int no_memory(struct pi_error *err)
     return pi_fail(err, ENOMEM, "cannot unpack the image");
 }
 
-static int begin(struct image_unpack *u, struct pi_error *err)
+static int begin_stream(struct image_unpack *u, struct pi_error *err)
 {
     bool good = EVP_DigestInit_ex(u->digest, EVP_sha256(), NULL);
     u->size_bytes = 0;
@@ -77,19 +77,14 @@ int image_unpack_new(enum image_packing packing, int fd, struct image_unpack **r
         u->zst = ZSTD_createDCtx();
     if (!u->digest || (packing == IMAGE_ZST && !u->zst))
         return no_memory(err);
-    int r = begin(u, err);
+    int r = begin_stream(u, err);
     if (r == 0)
         *ret = pi_steal(u);
     return r;
 }
 
-static bool is_zero(const unsigned char *data, size_t size)
-{
-    return data[0] == 0 && !memcmp(data, data + 1, size - 1);
-}
-
 /* What is in chunk, to where it belongs; zeros are left out. */
-static int put(struct image_unpack *u, size_t size, struct pi_error *err)
+static int put_unpacked(struct image_unpack *u, size_t size, struct pi_error *err)
 {
     if (!size)
         return 0;
@@ -97,7 +92,7 @@ static int put(struct image_unpack *u, size_t size, struct pi_error *err)
         return pi_refuse(err, PI_UNVERIFIED, "it unpacks to more than %llu bytes: no image is that large",
                          (unsigned long long)IMAGE_UNPACKED_MAX);
     EVP_DigestUpdate(u->digest, u->chunk, size);
-    for (size_t done = is_zero(u->chunk, size) ? size : 0; done < size;) {
+    for (size_t done = image_is_zero(u->chunk, size) ? size : 0; done < size;) {
         ssize_t n = pwrite(u->fd, u->chunk + done, size - done, (off_t)(u->size_bytes + done));
         if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
             return image_space_full(err);
@@ -109,7 +104,7 @@ static int put(struct image_unpack *u, size_t size, struct pi_error *err)
     return 0;
 }
 
-static int damaged(struct pi_error *err)
+static int refuse_stream(struct pi_error *err)
 {
     return pi_refuse(err, PI_UNVERIFIED,
                      "the compressed image is damaged, cut short, or needs more than %llu MiB of memory",
@@ -126,11 +121,11 @@ static int feed_xz(struct image_unpack *u, const void *data, size_t size, lzma_a
         u->xz.next_out = u->chunk;
         u->xz.avail_out = sizeof u->chunk;
         code = lzma_code(&u->xz, action);
-        int r = put(u, sizeof u->chunk - u->xz.avail_out, err);
+        int r = put_unpacked(u, sizeof u->chunk - u->xz.avail_out, err);
         if (r < 0)
             return r;
         if (code != LZMA_OK && code != LZMA_STREAM_END)
-            return code == LZMA_MEM_ERROR ? no_memory(err) : damaged(err);
+            return code == LZMA_MEM_ERROR ? no_memory(err) : refuse_stream(err);
         u->ended = code == LZMA_STREAM_END;
     }
     return 0;
@@ -143,10 +138,11 @@ static int feed_zst(struct image_unpack *u, const void *data, size_t size, struc
         ZSTD_outBuffer out = {.dst = u->chunk, .size = sizeof u->chunk};
         size_t left = ZSTD_decompressStream(u->zst, &out, &in);
         if (ZSTD_isError(left))
-            return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation ? no_memory(err) : damaged(err);
+            return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation ? no_memory(err)
+                                                                           : refuse_stream(err);
         u->ended = left == 0;
         more = out.pos == out.size && !u->ended;
-        int r = put(u, out.pos, err);
+        int r = put_unpacked(u, out.pos, err);
         if (r < 0)
             return r;
     }
@@ -160,7 +156,8 @@ int image_unpack_feed(struct image_unpack *u, const void *data, size_t size, str
 
 int image_unpack_restart(struct image_unpack *u, struct pi_error *err)
 {
-    return ftruncate(u->fd, 0) < 0 ? pi_fail(err, errno, "cannot write the unpacked image") : begin(u, err);
+    return ftruncate(u->fd, 0) < 0 ? pi_fail(err, errno, "cannot write the unpacked image")
+                                   : begin_stream(u, err);
 }
 
 int image_unpack_finish(struct image_unpack *u, uint64_t *ret_size_bytes,
@@ -170,7 +167,7 @@ int image_unpack_finish(struct image_unpack *u, uint64_t *ret_size_bytes,
     if (r < 0)
         return r;
     if (!u->ended)
-        return damaged(err);
+        return refuse_stream(err);
     if (ftruncate(u->fd, (off_t)u->size_bytes) < 0)
         return pi_fail(err, errno, "cannot write the unpacked image");
     image_digest_hex(u->digest, ret_sha256);

@@ -182,7 +182,7 @@ static bool has_name(const json_t *names, const char *name)
     return false;
 }
 
-static int add(json_t *use, const char *sha256, const char *name)
+static int add_user(json_t *use, const char *sha256, const char *name)
 {
     json_t *names = json_object_get(use, sha256);
     if (!names && json_object_set_new(use, sha256, names = json_array()) < 0)
@@ -239,7 +239,7 @@ static int take_link(const struct image_store *store, const char *link, const ch
     size_t length = strlen(instances);
     bool ours = pi_starts_with(disk, instances) && disk[length] == '/' && !strchr(disk + length + 1, '/');
     const char *name = ours ? disk + length + 1 : disk;
-    return add(use, sha256, pi_text_clean(name, strlen(name), shown, sizeof shown));
+    return add_user(use, sha256, pi_text_clean(name, strlen(name), shown, sizeof shown));
 }
 
 static int take_links(const struct image_store *store, const char *instances, json_t *use,
@@ -278,12 +278,12 @@ static int take_machine(const char *instances, const char *name, json_t *use)
         return 0;
     int stands = find_base(disk, base), recorded = read_record(folder, noted), r = 0;
     if (stands == 0)
-        r = add(use, base, name);
+        r = add_user(use, base, name);
     if (r == 0 && recorded == 0)
-        r = add(use, noted, name);
+        r = add_user(use, noted, name);
     if (r < 0 || stands == 0 || recorded == 0 || stands == -ENOENT || stands == -ENODATA)
         return r;
-    return is_known(use, name) ? 0 : add(use, IMAGE_USE_UNKNOWN, name);
+    return is_known(use, name) ? 0 : add_user(use, IMAGE_USE_UNKNOWN, name);
 }
 
 int image_use_find(const struct image_store *store, const char *instances, json_t **ret, struct pi_error *err)

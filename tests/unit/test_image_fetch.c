@@ -95,7 +95,7 @@ static void ask_server(const struct world *w, const char *file, struct pi_buf *r
     char url[256];
     snprintf(url, sizeof url, "%.*s%s", (int)(strlen(w->sources.fedora_index_url) - strlen("releases.json")),
              w->sources.fedora_index_url, file);
-    assert_int_equal(image_download_text(url, 65536, &meter, ret, NULL), 0);
+    assert_int_equal(image_text_get(url, 65536, &meter, ret, NULL), 0);
 }
 
 static void set_faults(const struct world *w, const char *faults)

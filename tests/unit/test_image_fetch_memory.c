@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "agent/base/text.h"
-#include "agent/image/care.h"
 #include "agent/image/digest.h"
 #include "agent/image/fetch.h"
+#include "agent/image/remove.h"
 #include "agent/image/signature.h"
 #include "agent/image/use.h"
+#include "agent/image/verify.h"
 #include "image_fixture.h"
 
 #define SIZE    ((size_t)4 * QCOW2_CLUSTER)

@@ -5,9 +5,9 @@
 #include <openssl/err.h>
 #include <sys/mman.h>
 
-#include "agent/image/catalogue.h"
 #include "agent/image/checksum.h"
 #include "agent/image/digest.h"
+#include "agent/image/index.h"
 #include "agent/image/metalink.h"
 #include "agent/image/resume.h"
 #include "agent/image/sources.h"
@@ -49,9 +49,9 @@ static int entry_is_chosen(struct pi_error *err)
         "[{\"version\": \"44\", \"arch\": \"x86_64\", \"link\": \"" LINK
         "\", \"variant\": \"Cloud\", \"subvariant\": \"Cloud_Base\", \"sha256\": \"" SHA "\"}]";
     struct image_entry entry;
-    json_auto_t *index = image_catalogue_parse(text, sizeof text - 1, err);
+    json_auto_t *index = image_index_parse(text, sizeof text - 1, err);
     memory_promise(index != NULL);
-    int r = image_catalogue_choose(index, "44", "x86_64", &entry, err);
+    int r = image_index_choose(index, "44", "x86_64", &entry, err);
     memory_promise(r == 0 && !strcmp(entry.file, FILE_) && !strcmp(entry.sha256, SHA));
     return r;
 }

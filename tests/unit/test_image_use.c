@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "agent/image/care.h"
 #include "agent/image/fetch.h"
+#include "agent/image/remove.h"
 #include "agent/image/use.h"
 
 #define OTHER "sha256-abababababababababababababababababababababababababababababababab.qcow2"

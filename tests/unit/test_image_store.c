@@ -6,10 +6,11 @@
 #include <linux/capability.h>
 #include <sys/syscall.h>
 
-#include "agent/image/care.h"
 #include "agent/image/fetch.h"
 #include "agent/image/partial.h"
+#include "agent/image/remove.h"
 #include "agent/image/use.h"
+#include "agent/image/verify.h"
 
 #define SIZE ((size_t)1 << 20)
 

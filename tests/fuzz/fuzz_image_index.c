@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
-#include "agent/image/catalogue.h"
+#include "agent/image/index.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct image_name name;
     if (size == 0)
         return 0;
-    json_auto_t *index = image_catalogue_parse((const char *)data + 1, size - 1, NULL);
-    if (!index || image_catalogue_choose(index, releases[data[0] % PI_ARRAY_SIZE(releases)], "x86_64", &entry,
-                                         NULL) < 0)
+    json_auto_t *index = image_index_parse((const char *)data + 1, size - 1, NULL);
+    if (!index ||
+        image_index_choose(index, releases[data[0] % PI_ARRAY_SIZE(releases)], "x86_64", &entry, NULL) < 0)
         return 0;
     /* What was chosen is of the one strict form. */
     if (!image_is_url(entry.link) || !image_name_parse(entry.file, &name) || strchr(entry.file, '/') ||

@@ -2,7 +2,7 @@
 /* Choosing from Fedora's index. */
 #include "image_fixture.h"
 
-#include "agent/image/catalogue.h"
+#include "agent/image/index.h"
 #include "agent/image/sources.h"
 
 #define FOLDER "https://download.fedoraproject.org/pub/fedora/linux/releases/"
@@ -44,9 +44,9 @@ static const char index_text[] =
 static int choose(const char *text, const char *release, const char *arch, struct image_entry *ret,
                   struct pi_error *err)
 {
-    json_auto_t *index = image_catalogue_parse(text, strlen(text), err);
+    json_auto_t *index = image_index_parse(text, strlen(text), err);
     assert_non_null(index);
-    return image_catalogue_choose(index, release, arch, ret, err);
+    return image_index_choose(index, release, arch, ret, err);
 }
 
 static void release_and_architecture_choose_the_generic_image(void **state)
@@ -169,15 +169,15 @@ static void what_is_no_index_is_refused(void **state)
                                         "\"x\"", "[{\"a\":1,\"a\":2}]"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct pi_error err = {0};
-        assert_null(image_catalogue_parse(texts[i], strlen(texts[i]), &err));
+        assert_null(image_index_parse(texts[i], strlen(texts[i]), &err));
         assert_int_equal(err.kind, PI_NETWORK);
     }
     pi_auto_free char *large = malloc(IMAGE_INDEX_MAX + 1);
     memset(large, ' ', IMAGE_INDEX_MAX + 1);
     large[0] = '[';
     large[1] = ']';
-    assert_null(image_catalogue_parse(large, IMAGE_INDEX_MAX + 1, NULL));
-    json_auto_t *index = image_catalogue_parse(large, IMAGE_INDEX_MAX, NULL);
+    assert_null(image_index_parse(large, IMAGE_INDEX_MAX + 1, NULL));
+    json_auto_t *index = image_index_parse(large, IMAGE_INDEX_MAX, NULL);
     assert_non_null(index);
 }
 

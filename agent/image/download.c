@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/image/digest.h"
+#include "agent/image/follow.h"
+#include "agent/image/metalink.h"
+#include "agent/image/space.h"
+#include "agent/image/steps.h"
+#include "agent/image/text.h"
+#include "agent/image/transfer.h"
+
+/* One image on its way from one of its addresses. */
+struct download {
+    struct image_fetch *fetch;
+    struct image *image;
+    struct image_partial partial;
+    struct image_follow *follow;
+    struct image_partial unpacked; /* fd -1 where it does not come packed */
+    struct image_unpack *unpack;
+    bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
+                 */
+    unsigned connections;
+    bool other_mirrors;    /* the list of mirrors is one of another file's */
+    bool proven;           /* what has come is what was wanted, whatever fails after that */
+    struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
+    int first_r;
+};
+
+/* What the bytes that come have to hash to; "" = that is not known. */
+static char *expected(struct download *d)
+{
+    return d->fetch->packing ? d->image->packed_sha256 : d->image->sha256;
+}
+
+/* The digest names the partial where it is known, so that every way to an image leads to one download. */
+static int take_partial(struct download *d, struct pi_error *err)
+{
+    struct image_fetch *fetch = d->fetch;
+    char key[IMAGE_SHA256_LENGTH + 1];
+    memcpy(key, expected(d), sizeof key);
+    if (!key[0] && image_digest_text(d->image->source, key) < 0)
+        return pi_fail(err, ENOMEM, "%s", d->image->source);
+    return image_partial_take(fetch->store, key, d->image->size_bytes, &fetch->meter, &d->partial, err);
+}
+
+/* The unpacked image has a partial of its own; who holds the packed one is alone with it. */
+static int take_unpacked(struct download *d, struct pi_error *err)
+{
+    struct image_fetch *fetch = d->fetch;
+    char key[IMAGE_SHA256_LENGTH + 1];
+    if (!fetch->packing)
+        return 0;
+    if (image_digest_text(d->partial.name, key) < 0)
+        return pi_fail(err, ENOMEM, "%s", d->image->source);
+    int r = image_partial_take(fetch->store, key, 0, &fetch->meter, &d->unpacked, err);
+    return r < 0 ? r : image_unpack_new(fetch->packing, d->unpacked.fd, &d->unpack, err);
+}
+
+static void save_checkpoint(const struct image_resume *resume, void *user)
+{
+    (void)resume;
+    image_partial_save(user);
+}
+
+static int from_the_beginning(struct download *d, struct pi_error *err)
+{
+    d->mixed = false;
+    image_follow_restart(d->follow);
+    return image_partial_reset(&d->partial, err);
+}
+
+/* Compares what has come with what is wanted. -EBADMSG (PI_UNVERIFIED) where it is something else. */
+static int verify_received(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    struct image *image = d->image;
+    uint64_t size_bytes = d->partial.resume.done_bytes;
+    image_meter_phase(&d->fetch->meter, IMAGE_CHECKING, size_bytes);
+    int r = image_follow_digest(d->follow, size_bytes, &d->fetch->meter, ret_sha256, err);
+    if (r < 0)
+        return r;
+    if (*expected(d) && strcmp(expected(d), ret_sha256) != 0)
+        return image_refuse_wrong(image->name, expected(d), ret_sha256, err);
+    d->proven = *expected(d) != '\0';
+    if (d->unpack) {
+        memcpy(image->packed_sha256, ret_sha256, sizeof image->packed_sha256);
+        r = image_unpack_finish(d->unpack, &size_bytes, ret_sha256, err);
+        return r < 0 ? pi_context(err, r, "%s", image->name)
+                     : image_inspect(d->unpacked.fd, size_bytes, image, err);
+    }
+    return image_inspect(d->partial.fd, size_bytes, image, err);
+}
+
+static int transfer_from(struct download *d, const char *url, struct pi_error *err)
+{
+    struct image_resume *resume = &d->partial.resume;
+    struct image_transfer what = {.url = url,
+                                  .fd = d->partial.fd,
+                                  .size_bytes = d->image->size_bytes,
+                                  .checksum_known = *expected(d) != '\0',
+                                  .same_url = resume->url && !strcmp(resume->url, url),
+                                  .connections = d->connections,
+                                  .stall_s = (unsigned)d->fetch->sources->fedora_stall_s,
+                                  .resume = resume,
+                                  .checkpoint = save_checkpoint,
+                                  .user = &d->partial};
+    int r = 0;
+    /* Nothing else would prove that it is the same object, or still there. */
+    if (resume->done_bytes && !what.checksum_known && (!what.same_url || !image_resume_is_intact(resume)))
+        r = from_the_beginning(d, err);
+    if (r < 0)
+        return r;
+    d->mixed |= resume->done_bytes > 0;
+    image_follow_advance(d->follow, resume->done_bytes);
+    image_meter_phase(&d->fetch->meter, IMAGE_DOWNLOADING, d->image->size_bytes);
+    return image_transfer_run(&what, d->follow, &d->fetch->meter, err);
+}
+
+/* All of it, from this address. What several servers brought together and is wrong is asked of this one
+ * again, from the beginning. */
+static int try_address(struct download *d, const char *url, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
+                       struct pi_error *err)
+{
+    bool again;
+    int r;
+    do {
+        r = transfer_from(d, url, err);
+        again = false;
+        /* What this host lacks (room to unpack) is no fault of what has come. */
+        if (r == 0 && (r = verify_received(d, ret_sha256, err)) < 0 && r != -ECANCELED &&
+            err->kind != PI_HOST) {
+            again = d->mixed && !d->proven;
+            if (from_the_beginning(d, NULL) < 0)
+                return r;
+        }
+    } while (again);
+    return r;
+}
+
+/* Fedora's list of mirrors for what the first address has. A list that can't be had is none. */
+static int add_mirrors(struct download *d, struct pi_error *err)
+{
+    struct image_fetch *fetch = d->fetch;
+    const struct image *image = d->image;
+    const char *base = fetch->sources->fedora_metalink_url;
+    pi_auto_free char *url = NULL;
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_image_metalink struct image_metalink list = {0};
+    if (!fetch->metalink_path || !strcmp(base, "none"))
+        return 0;
+    if (asprintf(&url, "%s?path=%s", base, fetch->metalink_path) < 0)
+        return pi_fail(err, ENOMEM, "%s", base);
+    int r = image_text_get(url, IMAGE_METALINK_MAX, &fetch->meter, &text, err);
+    if (r == 0)
+        r = image_metalink_parse(text.data ? text.data : "", text.size, image->name, &list, err);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    d->other_mirrors = (list.sha256[0] && image->sha256[0] && strcmp(list.sha256, image->sha256) != 0) ||
+                       (list.size_bytes && image->size_bytes && list.size_bytes != image->size_bytes);
+    d->connections = (unsigned)list.connections;
+    for (size_t i = 0; !d->other_mirrors && i < list.urls.count; i++)
+        if (pi_strv_add(&fetch->urls, list.urls.items[i]) < 0)
+            return pi_fail(err, ENOMEM, "%s", url);
+    return 0;
+}
+
+/* Kept is the first address's failure; that it does not have the file says less than what others say. */
+static void keep_failure(struct download *d, int r, const struct pi_error *err)
+{
+    if (d->first.kind != PI_OK && (d->first.kind != PI_NOT_FOUND || err->kind == PI_NOT_FOUND))
+        return;
+    d->first = *err;
+    d->first_r = r;
+}
+
+static bool is_final(const struct download *d, int r, const struct pi_error *err)
+{
+    return r == 0 || r == -ECANCELED || r == -ENOMEM || err->kind == PI_HOST || d->proven;
+}
+
+/* One address after the other, until one has what is wanted. */
+static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+{
+    struct image_fetch *fetch = d->fetch;
+    size_t configured = fetch->urls.count;
+    for (size_t i = 0; i < fetch->urls.count; i++) {
+        struct pi_error failure = {0};
+        const char *url = fetch->urls.items[i];
+        int r = try_address(d, url, ret_sha256, &failure);
+        if (r == 0)
+            return image_set(&d->image->source, url) < 0 ? pi_fail(err, ENOMEM, "%s", url) : 0;
+        if (is_final(d, r, &failure)) {
+            if (err)
+                *err = failure;
+            return r;
+        }
+        keep_failure(d, r, &failure);
+        if (i + 1 == configured && (r = add_mirrors(d, err)) < 0)
+            return r;
+    }
+    if (err)
+        *err = d->first;
+    return d->other_mirrors ? pi_context(err, d->first_r,
+                                         "no mirror was asked: the list of them is one of another size or "
+                                         "SHA-256, try again later")
+                            : d->first_r;
+}
+
+/* The server that a killed fetch had its bytes from is asked first: its validators prove the most. */
+static int ask_first(struct image_fetch *fetch, const char *url)
+{
+    if (!url || (fetch->urls.count && !strcmp(url, fetch->urls.items[0])))
+        return 0;
+    int r = pi_strv_add(&fetch->urls, url);
+    if (r < 0)
+        return r;
+    char *last = fetch->urls.items[fetch->urls.count - 1];
+    memmove(fetch->urls.items + 1, fetch->urls.items, (fetch->urls.count - 1) * sizeof last);
+    fetch->urls.items[0] = last;
+    return 0;
+}
+
+/* They are asked with when the same URL is wanted again. */
+static int keep_validators(struct download *d, struct pi_error *err)
+{
+    const struct image_resume *resume = &d->partial.resume;
+    struct image *image = d->image;
+    if ((resume->etag && image_set(&image->etag, resume->etag) < 0) ||
+        (resume->last_modified && image_set(&image->last_modified, resume->last_modified) < 0))
+        return pi_fail(err, ENOMEM, "%s", image->name);
+    return 0;
+}
+
+/* What came without a checksum may be in the store, known better than this fetch knows it. */
+static bool is_stored_already(struct download *d, const char *sha256)
+{
+    memcpy(d->image->sha256, sha256, sizeof d->image->sha256);
+    d->image->fetched_ms = pi_realtime_ms();
+    return image_is_stored(d->fetch, d->image);
+}
+
+static int note_change(struct download *d, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf note = {0};
+    if (!d->fetch->replaced[0] || !strcmp(d->fetch->replaced, d->image->sha256))
+        return 0;
+    int r = pi_buf_printf(
+        &note, "%s serves another image than before; the one before (SHA-256 %.12s) stays in the store",
+        d->fetch->ref.text, d->fetch->replaced);
+    if (r < 0 || (r = image_set(&d->image->note, note.data)) < 0)
+        return pi_fail(err, -r, "%s", d->image->name);
+    return 0;
+}
+
+static int download_image(struct download *d, struct pi_error *err)
+{
+    char sha256[IMAGE_SHA256_LENGTH + 1];
+    pi_auto_image_follow struct image_follow *follow = NULL;
+    struct image_partial *complete = d->fetch->packing ? &d->unpacked : &d->partial;
+    int r = image_space_reserve(d->partial.fd, d->image->size_bytes, err);
+    if (r == 0 && ask_first(d->fetch, d->partial.resume.url) < 0)
+        r = pi_fail(err, ENOMEM, "%s", d->image->name);
+    if (r == 0)
+        r = take_unpacked(d, err);
+    if (r == 0)
+        r = image_follow_new(d->partial.fd, d->unpack, &follow, err);
+    d->follow = follow;
+    bool unknown = !*expected(d);
+    if (r < 0 || (r = try_all(d, sha256, err)) < 0 || (r = keep_validators(d, err)) < 0)
+        return r;
+    bool stored = unknown && is_stored_already(d, sha256);
+    if (!stored)
+        r = image_complete(d->fetch, complete, sha256, d->image, err);
+    if (r < 0 || (r = note_change(d, err)) < 0)
+        return r;
+    return stored || d->fetch->packing ? image_partial_reset(&d->partial, err) : 0;
+}
+
+int image_download(struct image_fetch *fetch, struct image *image, struct pi_error *err)
+{
+    struct download d = {.fetch = fetch, .image = image, .partial = {.fd = -1}, .unpacked = {.fd = -1}};
+    if (image_is_stored(fetch, image))
+        return 0;
+    int r = take_partial(&d, err);
+    if (r < 0)
+        return r;
+    if (image_is_stored(fetch, image))
+        r = image_partial_reset(&d.partial, err);
+    else
+        r = download_image(&d, err);
+    image_unpack_free(&d.unpack);
+    image_partial_done(&d.unpacked);
+    image_partial_done(&d.partial);
+    return r;
+}
