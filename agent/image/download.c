@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/image/download.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 #include "agent/image/follow.h"
 #include "agent/image/metalink.h"
 #include "agent/image/space.h"
-#include "agent/image/steps.h"
+#include "agent/image/stored.h"
 #include "agent/image/text.h"
 #include "agent/image/transfer.h"
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/image/image.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 static const char *const checksum_source_names[] = {
     [IMAGE_CHECKSUM_NONE] = "none",   [IMAGE_CHECKSUM_USER] = "user",
     [IMAGE_CHECKSUM_INDEX] = "index", [IMAGE_CHECKSUM_FILE] = "checksum-file",
@@ -35,4 +39,14 @@ const struct pi_field image_fields[] = {
 void image_done(struct image *image)
 {
     pi_fields_done(image_fields, image);
+}
+
+int image_set(char **field, const char *value)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
 }

@@ -51,4 +51,7 @@ extern const struct pi_field image_fields[];
 void image_done(struct image *image);
 #define pi_auto_image __attribute__((cleanup(image_done)))
 
+/* Replaces one of its strings. 0 or -ENOMEM. */
+int image_set(char **field, const char *value);
+
 #endif

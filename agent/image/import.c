@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/image/import.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +13,7 @@
 #include "agent/base/auto.h"
 #include "agent/image/digest.h"
 #include "agent/image/space.h"
-#include "agent/image/steps.h"
+#include "agent/image/stored.h"
 
 static int open_file(const char *path, struct stat *ret, struct pi_error *err)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/image/resolve.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +11,7 @@
 #include "agent/image/index_cache.h"
 #include "agent/image/release.h"
 #include "agent/image/signature.h"
-#include "agent/image/steps.h"
+#include "agent/image/stored.h"
 #include "agent/image/text.h"
 
 /* The image that is meant, before it is known who vouches for it. */

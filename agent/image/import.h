@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The fetch of a local file. */
+#ifndef PIAGENT_IMAGE_IMPORT_H
+#define PIAGENT_IMAGE_IMPORT_H
+
+#include "agent/image/steps.h"
+
+/* Hashes the file, compares its SHA-256 with the request's, and copies it into the store. */
+int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err);
+
+#endif
