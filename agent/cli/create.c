@@ -196,9 +196,8 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
     if (pi_environ_add(image_sources_is_setting, &ret->environment) < 0)
         return pi_fail(err, ENOMEM, "environment");
     char digest[IMAGE_SHA256_LENGTH + 1];
-    if (options->image_sha256 && image_sha256_parse(options->image_sha256, digest) < 0)
-        return pi_refuse(err, PI_USAGE, "--image-sha256: '%.80s' is not a SHA-256: 64 hexadecimal digits",
-                         options->image_sha256);
+    if (options->image_sha256 && (r = image_sha256_parse(options->image_sha256, digest, err)) < 0)
+        return pi_context(err, r, "--image-sha256");
     if (options->memory_bytes && !ret->memory_mib)
         return pi_refuse(err, PI_USAGE, "--memory: less than a mebibyte; write it as 512M or 1G");
     if (copy(&ret->name, name) < 0 || copy(&ret->image_sha256, options->image_sha256) < 0 ||

@@ -14,10 +14,10 @@
 static const char signed_begin[] = "-----BEGIN PGP SIGNED MESSAGE-----";
 static const char signature_begin[] = "-----BEGIN PGP SIGNATURE-----";
 
-int image_sha256_parse(const char *text, char ret[IMAGE_SHA256_LENGTH + 1])
+int image_sha256_parse(const char *text, char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     if (!pi_is_hex(text, IMAGE_SHA256_LENGTH))
-        return -EINVAL;
+        return pi_refuse(err, PI_USAGE, "'%.80s' is not a SHA-256: 64 hexadecimal digits", text);
     for (size_t i = 0; i <= IMAGE_SHA256_LENGTH; i++)
         ret[i] = (char)tolower((unsigned char)text[i]);
     return 0;
@@ -97,7 +97,7 @@ static bool read_checksum_line(const char *line, const char *file, struct image_
     if ((rest = after(line, "# ", file, ": ")))
         return !ret->size_bytes && read_size(rest, &ret->size_bytes);
     if ((rest = after(line, "SHA256 (", file, ") = ")))
-        return !ret->sha256[0] && image_sha256_parse(rest, ret->sha256) == 0;
+        return !ret->sha256[0] && image_sha256_parse(rest, ret->sha256, NULL) == 0;
     return true;
 }
 

@@ -11,8 +11,8 @@
 
 #define IMAGE_CHECKSUM_FILE_MAX ((size_t)256 << 10)
 
-/* 64 hexadecimal digits, made lower case. PI_USAGE is for the caller to word: 0 or -EINVAL. */
-int image_sha256_parse(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
+/* 64 hexadecimal digits, made lower case. Else -EINVAL (PI_USAGE). */
+int image_sha256_parse(const char *text, char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 
 struct image_checksum {
     char sha256[IMAGE_SHA256_LENGTH + 1];

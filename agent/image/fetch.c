@@ -21,8 +21,9 @@ static int prepare_fetch(struct image_fetch *fetch, struct pi_error *err)
     if (!request->arch || !image_arch_known(request->arch))
         return pi_refuse(err, PI_USAGE, "the architecture '%.32s' is not known: x86_64 or aarch64",
                          request->arch ? request->arch : "");
-    if (request->sha256 && image_sha256_parse(request->sha256, fetch->sha256) < 0)
-        return pi_refuse(err, PI_USAGE, "'%.80s' is not a SHA-256: 64 hexadecimal digits", request->sha256);
+    int r = request->sha256 ? image_sha256_parse(request->sha256, fetch->sha256, err) : 0;
+    if (r < 0)
+        return r;
     if (!pi_is_utf8(request->ref))
         return pi_refuse(err, PI_USAGE, "the image's name is not UTF-8: rename it");
     snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", request->ref);

@@ -56,7 +56,7 @@ static bool read_entry(const json_t *entry, struct image_entry *ret)
         strcmp(ret->name.arch, entry_text(entry, "arch")) != 0)
         return false;
     snprintf(ret->name.release, sizeof ret->name.release, "%s", entry_text(entry, "version"));
-    if (*sha256 && image_sha256_parse(sha256, ret->sha256) < 0)
+    if (*sha256 && image_sha256_parse(sha256, ret->sha256, NULL) < 0)
         return false;
     const char *size = entry_text(entry, "size");
     return !*size || pi_number_parse(size, 1, INT64_MAX, &ret->size_bytes, NULL) == 0;

@@ -141,7 +141,7 @@ static bool take_mirror_text(struct reader *r)
     case SIZE:
         return pi_number_parse(r->text, 1, INT64_MAX, &r->found.size_bytes, NULL) == 0;
     case HASH:
-        return image_sha256_parse(r->text, r->found.sha256) == 0;
+        return image_sha256_parse(r->text, r->found.sha256, NULL) == 0;
     case URL:
         return take_url(r);
     default:

@@ -100,10 +100,11 @@ int image_store_find(const struct image_store *store, const char *sha256, struct
     char digest[IMAGE_SHA256_LENGTH + 1], file[IMAGE_STORE_NAME_MAX];
     pi_auto_image struct image image = {0};
     pi_auto_buf struct pi_buf text = {0};
-    if (image_sha256_parse(sha256, digest) < 0)
-        return pi_refuse(err, PI_USAGE, "'%.80s' is not a SHA-256: 64 hexadecimal digits", sha256);
+    int r = image_sha256_parse(sha256, digest, err);
+    if (r < 0)
+        return r;
     image_store_file(digest, "json", file);
-    int r = pi_file_read(store->dir_fd, file, PROVENANCE_MAX, &text, err);
+    r = pi_file_read(store->dir_fd, file, PROVENANCE_MAX, &text, err);
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND, "the store has no image %s", digest);
     if (r == -EFBIG || r == -EINVAL) { /* too large, or no regular file */

@@ -267,7 +267,7 @@ static int read_record(const char *folder, char ret_sha256[IMAGE_SHA256_LENGTH +
     json_auto_t *record = pi_json_parse(text.data ? text.data : "", text.size, NULL);
     const json_t *image = json_object_get(json_object_get(record, "spec"), "image");
     const char *sha256 = json_string_value(json_object_get(image, "sha256"));
-    return sha256 ? image_sha256_parse(sha256, ret_sha256) : -EBADMSG;
+    return sha256 ? image_sha256_parse(sha256, ret_sha256, NULL) : -EBADMSG;
 }
 
 static int take_machine(const char *instances, const char *name, json_t *use)

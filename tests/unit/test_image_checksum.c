@@ -2,6 +2,8 @@
 /* CHECKSUM files. */
 #include "image_fixture.h"
 
+#include <errno.h>
+
 #include "agent/image/checksum.h"
 
 #define HEX(c)         c c c c c c c c c c c c c c c c
@@ -92,11 +94,15 @@ static void sha256_is_64_digits_of_either_case(void **state)
 {
     (void)state;
     char digest[IMAGE_SHA256_LENGTH + 1] = "untouched";
-    assert_true(image_sha256_parse("", digest) < 0);
-    assert_true(image_sha256_parse(A "0", digest) < 0);
-    assert_true(image_sha256_parse(" " A, digest) < 0);
+    assert_true(image_sha256_parse("", digest, NULL) < 0);
+    assert_true(image_sha256_parse(A "0", digest, NULL) < 0);
+    assert_true(image_sha256_parse(" " A, digest, NULL) < 0);
+    struct pi_error err;
+    assert_int_equal(image_sha256_parse("12ab", digest, &err), -EINVAL);
+    assert_int_equal(err.kind, PI_USAGE);
+    assert_string_equal(err.text, "'12ab' is not a SHA-256: 64 hexadecimal digits");
     assert_string_equal(digest, "untouched");
-    assert_int_equal(image_sha256_parse(B, digest), 0);
+    assert_int_equal(image_sha256_parse(B, digest, NULL), 0);
     assert_string_equal(digest, B_LOW);
 }
 
