@@ -24,10 +24,10 @@ struct image_answer {
  * -EMSGSIZE if the answer has more than IMAGE_HTTP_HEADERS_MAX bytes of headers. */
 int image_answer_read(struct image_answer *answer, const char *line, size_t size);
 
-/* Whether it is a range that begins at `at`, of an object of total bytes. */
+/* Tells if it is a range that begins at `at`, of an object of total bytes. */
 bool image_answer_has_range(const struct image_answer *answer, uint64_t at, uint64_t total);
 
-/* Whether the answer's validators allow that it is the object that resume was made of. */
+/* Tells if the answer's validators allow that it is the object that resume was made of. */
 bool image_answer_agrees(const struct image_answer *answer, const struct image_resume *resume);
 
 /* Refuses (PI_UNVERIFIED) another size than the published one, if that is known (not 0), and one above

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a URL still serves what was fetched from it: for what no checksum identifies. */
+/* Asks if a URL still serves what was fetched from it. For images that no checksum identifies. */
 #ifndef PIAGENT_IMAGE_CHANGED_H
 #define PIAGENT_IMAGE_CHANGED_H
 
@@ -7,8 +7,8 @@
 #include "agent/image/image.h"
 #include "agent/image/meter.h"
 
-/* Asks the server with the validators that stored came with (RFC 9110, 13.1.2 and 13.1.3). 1 where it serves
- * the same; 0 where it serves something else or cannot tell; else image_http_failed(), or -ECANCELED. */
+/* Asks the server with the validators that stored came with (RFC 9110, 13.1.2 and 13.1.3). 1 if it serves the
+ * same; 0 if it serves something else or cannot tell; else image_http_failed(), or -ECANCELED. */
 int image_is_unchanged(const char *url, const struct image *stored, struct image_meter *meter,
                        struct pi_error *err);
 

@@ -47,7 +47,7 @@ static int next_checksum_line(struct reader *r)
     return 1;
 }
 
-/* Moves past the armor's headers, and sets the end before the signature. False where it has no end. */
+/* Moves past the armor's headers, and sets the end before the signature. False if there is no signature. */
 static bool unwrap(struct reader *r)
 {
     struct reader body = *r;
@@ -67,7 +67,7 @@ static bool unwrap(struct reader *r)
     return false;
 }
 
-/* What follows prefix + file + middle in line, or NULL. */
+/* The text after prefix + file + middle in line, or NULL. */
 static const char *after(const char *line, const char *prefix, const char *file, const char *middle)
 {
     const char *const parts[] = {prefix, file, middle};
@@ -90,7 +90,7 @@ static bool read_size(const char *text, uint64_t *ret)
     return pi_number_parse(digits, 1, INT64_MAX, ret, NULL) == 0;
 }
 
-/* Whether the line is one that may stand there; *ret takes what it says of file. */
+/* Reads a line of a CHECKSUM file; *ret takes what it says of file. False if no such line may stand there. */
 static bool read_checksum_line(const char *line, const char *file, struct image_checksum *ret)
 {
     const char *rest;

@@ -16,7 +16,7 @@ int image_sha256_parse(const char *text, char ret[IMAGE_SHA256_LENGTH + 1], stru
 
 struct image_checksum {
     char sha256[IMAGE_SHA256_LENGTH + 1];
-    uint64_t size_bytes; /* 0 where the file has none */
+    uint64_t size_bytes; /* 0 if the file has none */
 };
 
 /*
@@ -25,8 +25,8 @@ struct image_checksum {
  *     # Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2: 491716608 bytes
  *     SHA256 (Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2) = 6205ae0c...
  *
- * Where the text is clearsigned (RFC 9580, 7), only what is between its armor lines counts; the signature is
- * not looked at. PI_UNVERIFIED where the file is not named, is named twice, or a line is damaged.
+ * If the text is clearsigned (RFC 9580, 7), only the text between its armor lines counts; the signature is
+ * not looked at. PI_UNVERIFIED if the file is not named, is named twice, or a line is damaged.
  */
 int image_checksum_find(const char *text, size_t size, const char *file, struct image_checksum *ret,
                         struct pi_error *err);

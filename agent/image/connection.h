@@ -57,7 +57,7 @@ int image_connection_start(struct image_connection *connection, CURLM *multi,
 /* Writes what is held. Negative, with connection->error, if it cannot be written. */
 int image_connection_flush(struct image_connection *connection);
 
-/* libcurl ended the request: writes what is held, and tells whether all of the span was received. */
+/* After libcurl ended the request: writes what is held, and tells if all of the span was received. */
 bool image_connection_is_complete(struct image_connection *connection, CURLcode code);
 
 /* Takes the request out of multi. What is held is dropped; the connection can be started again. */

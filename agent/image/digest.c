@@ -43,7 +43,7 @@ bool image_is_zero(const void *data, size_t size)
     return bytes[0] == 0 && !memcmp(bytes, bytes + 1, size - 1);
 }
 
-/* At offset, where everything before was written or skipped. */
+/* At the file's offset: everything before it was written or skipped. */
 static int write_sparse(int to, const char *data, size_t size)
 {
     if (image_is_zero(data, size))

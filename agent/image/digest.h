@@ -26,14 +26,13 @@ static inline void image_digest_free(EVP_MD_CTX **digest)
 int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
 
 /*
- * Reads all of the file `from`, total_bytes long, and hashes it; writes it to `to` where that is not
- * negative, leaving holes where it is zero. Steps the meter. PI_CONFLICT where the file is not that long any
- * more.
+ * Reads all of the file `from`, total_bytes long, and hashes it. Writes it to `to` if that is not negative,
+ * leaving holes for what is zero. Steps the meter. PI_CONFLICT if the file is not that long any more.
  */
 int image_digest_file(int from, int to, uint64_t total_bytes, struct image_meter *meter,
                       char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 
-/* Whether all of size bytes (at least 1) are zero: they are left out as a hole. */
+/* Tells if all of size bytes (at least 1) are zero: they are left out as a hole. */
 bool image_is_zero(const void *data, size_t size);
 
 #endif

@@ -23,24 +23,24 @@ struct download {
     struct image *image;
     struct image_partial partial;
     struct image_follow *follow;
-    struct image_partial unpacked; /* fd -1 where it does not come packed */
+    struct image_partial unpacked; /* fd -1 if the image does not come packed */
     struct image_unpack *unpack;
-    bool mixed; /* what is there came in more than one go: if it's wrong, that says nothing of the last server
-                 */
+    bool mixed; /* what is there came in more than one go: a wrong checksum does not accuse the last server */
     unsigned connections;
-    bool other_mirrors;    /* the list of mirrors is one of another file's */
-    bool proven;           /* what has come is what was wanted, whatever fails after that */
+    bool other_mirrors;    /* the list of mirrors is one of another file */
+    bool proven;           /* the checksum was right, whatever fails after that */
     struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
     int first_r;
 };
 
-/* What the bytes that come have to hash to; "" = that is not known. */
+/* The SHA-256 that the received bytes must have; "" = unknown. */
 static char *expected(struct download *d)
 {
     return d->fetch->packing ? d->image->packed_sha256 : d->image->sha256;
 }
 
-/* The digest names the partial where it is known, so that every way to an image leads to one download. */
+/* The partial is named by the SHA-256 if that is known, so that every way to an image leads to one download.
+ */
 static int take_partial(struct download *d, struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -51,7 +51,8 @@ static int take_partial(struct download *d, struct pi_error *err)
     return image_partial_take(fetch->store, key, d->image->size_bytes, &fetch->meter, &d->partial, err);
 }
 
-/* The unpacked image has a partial of its own; who holds the packed one is alone with it. */
+/* The unpacked image has a partial of its own. Only the process that has locked the packed one asks for it.
+ */
 static int take_unpacked(struct download *d, struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -77,7 +78,7 @@ static int from_the_beginning(struct download *d, struct pi_error *err)
     return image_partial_reset(&d->partial, err);
 }
 
-/* Compares what has come with what is wanted. -EBADMSG (PI_UNVERIFIED) where it is something else. */
+/* Compares the received bytes with what is wanted. -EBADMSG (PI_UNVERIFIED) if they are something else. */
 static int verify_received(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     struct image *image = d->image;
@@ -112,7 +113,8 @@ static int transfer_from(struct download *d, const char *url, struct pi_error *e
                                   .checkpoint = save_checkpoint,
                                   .user = &d->partial};
     int r = 0;
-    /* Nothing else would prove that it is the same object, or still there. */
+    /* Without a checksum, only the same server can prove that it is the same object, and only if no power cut
+     * came between. */
     if (resume->done_bytes && !what.checksum_known && (!what.same_url || !image_resume_is_intact(resume)))
         r = from_the_beginning(d, err);
     if (r < 0)
@@ -123,8 +125,8 @@ static int transfer_from(struct download *d, const char *url, struct pi_error *e
     return image_transfer_run(&what, d->follow, &d->fetch->meter, err);
 }
 
-/* All of it, from this address. What several servers brought together and is wrong is asked of this one
- * again, from the beginning. */
+/* Downloads the whole image from this address. If several servers brought it together and it is wrong, this
+ * one is asked again, from the beginning. */
 static int try_address(struct download *d, const char *url, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
                        struct pi_error *err)
 {
@@ -133,7 +135,7 @@ static int try_address(struct download *d, const char *url, char ret_sha256[IMAG
     do {
         r = transfer_from(d, url, err);
         again = false;
-        /* What this host lacks (room to unpack) is no fault of what has come. */
+        /* If this host lacks something (room to unpack), the received bytes are not to blame. */
         if (r == 0 && (r = verify_received(d, ret_sha256, err)) < 0 && r != -ECANCELED &&
             err->kind != PI_HOST) {
             again = d->mixed && !d->proven;
@@ -144,7 +146,7 @@ static int try_address(struct download *d, const char *url, char ret_sha256[IMAG
     return r;
 }
 
-/* Fedora's list of mirrors for what the first address has. A list that can't be had is none. */
+/* Adds Fedora's list of mirrors of the image. It does no harm if that cannot be had. */
 static int add_mirrors(struct download *d, struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -171,7 +173,7 @@ static int add_mirrors(struct download *d, struct pi_error *err)
     return 0;
 }
 
-/* Kept is the first address's failure; that it does not have the file says less than what others say. */
+/* Keeps the first failure. Exception: "not found" gives way to a failure of another kind, which says more. */
 static void keep_failure(struct download *d, int r, const struct pi_error *err)
 {
     if (d->first.kind != PI_OK && (d->first.kind != PI_NOT_FOUND || err->kind == PI_NOT_FOUND))
@@ -213,7 +215,7 @@ static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
                             : d->first_r;
 }
 
-/* The server that a killed fetch had its bytes from is asked first: its validators prove the most. */
+/* Asks the server first that a killed fetch had its bytes from: its validators prove the most. */
 static int ask_first(struct image_fetch *fetch, const char *url)
 {
     if (!url || (fetch->urls.count && !strcmp(url, fetch->urls.items[0])))
@@ -227,7 +229,7 @@ static int ask_first(struct image_fetch *fetch, const char *url)
     return 0;
 }
 
-/* They are asked with when the same URL is wanted again. */
+/* The next fetch of the same URL asks with them. */
 static int keep_validators(struct download *d, struct pi_error *err)
 {
     const struct image_resume *resume = &d->partial.resume;
@@ -238,7 +240,7 @@ static int keep_validators(struct download *d, struct pi_error *err)
     return 0;
 }
 
-/* What came without a checksum may be in the store, known better than this fetch knows it. */
+/* An image that came without a checksum may be in the store, and better known there. */
 static bool is_stored_already(struct download *d, const char *sha256)
 {
     memcpy(d->image->sha256, sha256, sizeof d->image->sha256);

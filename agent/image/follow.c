@@ -43,9 +43,9 @@ static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
     return n;
 }
 
-/* Lets the disk begin with what was just read, where that is a round piece, and lets go of the piece some way
- * behind once it is written: its memory serves the next one, where new memory would cost more than all the
- * rest, and the fsync in the end finds little left to do. */
+/* When a round piece was read, lets the disk begin to write it, and drops an older piece from memory once it
+ * is written. Its memory serves the next piece, because new memory would cost more than all the rest; and the
+ * fsync in the end finds little left to do. */
 static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
 {
     uint64_t piece = (at + n) / WRITE_OUT;

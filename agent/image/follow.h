@@ -15,18 +15,18 @@
 
 struct image_follow; /* one owner; not for two threads */
 
-/* Starts at the beginning of fd. What is read is unpacked too where unpack is not NULL; it is the thread's
- * until image_follow_digest() has returned. Both must outlive it. */
+/* Starts at the beginning of fd. If unpack is not NULL, the bytes are unpacked too, and it belongs to the
+ * thread until image_follow_digest() has returned. Both must outlive the thread. */
 int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **ret, struct pi_error *err);
 
 /* The first `bytes` bytes are written and stay as they are. */
 void image_follow_advance(struct image_follow *follow, uint64_t bytes);
 
-/* What was written is void: from the beginning again. */
+/* The file is void: starts from the beginning again. */
 void image_follow_restart(struct image_follow *follow);
 
-/* Waits for it to reach size_bytes, all of which is written, and tells the digest so far. PI_FAILED where the
- * file cannot be read, or with -ECANCELED; what image_unpack_feed() said. */
+/* Waits until the thread has hashed size_bytes, all of which are written, and tells the SHA-256. PI_FAILED if
+ * the file cannot be read, or with -ECANCELED; also the errors of image_unpack_feed(). */
 int image_follow_digest(struct image_follow *follow, uint64_t size_bytes, struct image_meter *meter,
                         char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 

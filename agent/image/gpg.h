@@ -24,12 +24,12 @@ void image_gpg_done(struct image_gpg *gpg);
 /* Adds the keys in data, armored or not. What holds no key adds none, which is no error. */
 int image_gpg_import(struct image_gpg *gpg, const struct pi_buf *data, struct pi_error *err);
 
-/* Whether the key with that fingerprint (its own or a subkey's) is there; ret_primary, 41 bytes or NULL,
+/* Tells if the key with that fingerprint (its own or a subkey's) is there; ret_primary, 41 bytes or NULL,
  * takes the primary fingerprint. */
 bool image_gpg_has(const struct image_gpg *gpg, const char *fingerprint, char *ret_primary);
 
-/* Verifies a clearsigned text; the signatures are read by gpgme_op_verify_result(gpg->ctx). The covered text
- * is appended to *ret even where they are bad: look at them first. */
+/* Verifies a clearsigned text; gpgme_op_verify_result(gpg->ctx) has the signatures then. The covered text is
+ * appended to *ret even if they are bad: look at them first. */
 int image_gpg_verify(struct image_gpg *gpg, const struct pi_buf *data, struct pi_buf *ret,
                      struct pi_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every transfer by libcurl has in common: http and https only, curl's own rules for proxies
+ * The common part of every transfer by libcurl: http and https only, curl's own rules for proxies
  * (https_proxy, no_proxy), ~/.netrc and CA certificates (CURL_CA_BUNDLE, SSL_CERT_FILE), bounds on time,
  * redirects and headers, and errors as people read them.
  */
@@ -23,16 +23,16 @@ static inline void image_curl_free(CURL **curl)
 }
 #define pi_auto_curl __attribute__((cleanup(image_curl_free)))
 
-/* Sets the common options for url. A redirect may lead to http where http_redirects, or where url is http
- * itself. reason (IMAGE_HTTP_REASON_BYTES) lives as long as the handle. Where this fails, nothing must be
- * asked of the server. */
+/* Sets the common options for url. A redirect may lead to http if http_redirects, or if url is http itself.
+ * reason (IMAGE_HTTP_REASON_BYTES) lives as long as the handle. If this fails, nothing must be asked of the
+ * server. */
 CURLcode image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason);
 
 /* The error of a transfer that libcurl ended: PI_NOT_FOUND (404, 410; -ENOENT) or PI_NETWORK with the URL,
  * the reason and a hint; -ENOMEM. */
 int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *reason, struct pi_error *err);
 
-/* Whether the URL's server answers, within timeout_ms, that it is there: 0, else image_http_failed(). */
+/* Asks the URL's server if the URL is there, for timeout_ms at most: 0, else image_http_failed(). */
 int image_http_reach(const char *url, unsigned timeout_ms, struct pi_error *err);
 
 #endif

@@ -15,7 +15,7 @@
 #define IMAGE_SHA256_LENGTH 64
 #define IMAGE_SCHEMA        1
 
-/* Who says what the SHA-256 has to be. */
+/* The source of the expected SHA-256. */
 enum image_checksum_source {
     IMAGE_CHECKSUM_NONE,  /* no one: the user asked for it unverified */
     IMAGE_CHECKSUM_USER,  /* --image-sha256 */

@@ -28,7 +28,7 @@ static int open_file(const char *path, struct stat *ret, struct pi_error *err)
     return pi_steal_fd(&fd);
 }
 
-/* Whether the file with this digest may be used. */
+/* Tells if the file with this SHA-256 may be used. */
 static int judge_file(const struct image_fetch *fetch, const char *sha256, struct image *image,
                       struct pi_error *err)
 {
@@ -46,8 +46,8 @@ static int judge_file(const struct image_fetch *fetch, const char *sha256, struc
                                               : image_refuse_wrong(image->name, image->sha256, sha256, err);
 }
 
-/* Copies fd into the partial: shared blocks where the file system can (ioctl_ficlone(2)), else byte by byte.
- */
+/* Copies fd into the partial: with shared blocks if the file system has them (ioctl_ficlone(2)), else byte by
+ * byte. */
 static int copy_image(struct image_fetch *fetch, int fd, const struct stat *st, int to,
                       char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {

@@ -29,7 +29,7 @@ static const char *entry_text(const json_t *entry, const char *key)
     return text ? text : "";
 }
 
-/* Whether a file's name may be that of a version: not all betas have "_Beta" in theirs. */
+/* Tells if a file's name fits the version. Not all betas have "_Beta" in theirs. */
 static bool names_version(const struct image_name *name, const char *version)
 {
     size_t length = strlen(name->release);
@@ -37,7 +37,7 @@ static bool names_version(const struct image_name *name, const char *version)
            (!version[length] || !strcmp(version + length, " Beta"));
 }
 
-/* Whether entry is a generic Cloud image; *ret holds it then. */
+/* Tells if the entry is a generic Cloud image; *ret holds it then. */
 static bool read_entry(const json_t *entry, struct image_entry *ret)
 {
     const char *link = entry_text(entry, "link"), *sha256 = entry_text(entry, "sha256");

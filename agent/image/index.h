@@ -18,21 +18,21 @@
 
 #define IMAGE_INDEX_MAX ((size_t)2 << 20) /* the real one is about 200 KiB */
 
-/* Parses the index. A new reference; NULL (PI_NETWORK: what was served is no index) where it isn't one. */
+/* Parses the index. A new reference; NULL (PI_NETWORK) if the text is something else. */
 json_t *image_index_parse(const char *text, size_t size, struct pi_error *err);
 
 struct image_entry {
     struct image_name name;
     char file[128];
     char link[IMAGE_URL_MAX];
-    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" where the index has none */
-    uint64_t size_bytes;                  /* 0 where the index has none */
+    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" if the index has none */
+    uint64_t size_bytes;                  /* 0 if the index has none */
 };
 
 /*
  * The generic Cloud image of a release ("44", "45 Beta"; "" = the newest stable one) for arch. An entry
- * counts only where variant, subvariant, file name, version and architecture agree. PI_NOT_FOUND, with the
- * releases that are there, where none does.
+ * counts only if its variant, subvariant, file name, version and architecture agree. PI_NOT_FOUND, with the
+ * releases that are there, if none does.
  */
 int image_index_choose(const json_t *index, const char *release, const char *arch, struct image_entry *ret,
                        struct pi_error *err);

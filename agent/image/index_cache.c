@@ -42,7 +42,7 @@ static int download_index(const struct image_store *store, const char *url, cons
     *ret = image_index_parse(text.data ? text.data : "", text.size, err);
     if (!*ret)
         return pi_context(err, -EBADMSG, "%s", url);
-    /* The copy is a convenience: where it cannot be kept, the next command fetches again. */
+    /* If the copy cannot be kept, the next command fetches the index again. */
     (void)pi_file_write(store->dir_fd, file, text.data, text.size, 0600, NULL);
     return 0;
 }

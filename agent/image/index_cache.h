@@ -11,8 +11,8 @@
 #include "agent/image/store.h"
 
 /*
- * The index at url: the copy that is kept where it is younger than an hour, else a new one, else (the network
- * fails) the old copy with *ret_stale set. *ret is a new reference.
+ * The index at url: the kept copy if it is younger than an hour, else a new one. If the network fails, the
+ * old copy with *ret_stale set. *ret is a new reference.
  */
 int image_index_load(const struct image_store *store, const char *url, struct image_meter *meter,
                      json_t **ret, bool *ret_stale, struct pi_error *err);

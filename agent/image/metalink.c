@@ -30,7 +30,7 @@ enum element {
     SKIPPED, /* with all in it: other files, and what an older version of this one was (mm0:alternates) */
 };
 
-/* What may stand in what. */
+/* Which element may stand in which. */
 static const struct {
     const char *name;
     enum element parent, element;

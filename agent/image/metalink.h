@@ -19,12 +19,12 @@
 
 struct image_metalink {
     struct pi_strv urls;                  /* http and https, the preferred ones first; one a host */
-    uint64_t size_bytes;                  /* 0 where it says none */
-    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" where it says none */
-    uint64_t connections;                 /* to one mirror at most; 0 where it says none */
+    uint64_t size_bytes;                  /* 0 if the list has none */
+    char sha256[IMAGE_SHA256_LENGTH + 1]; /* lower case; "" if the list has none */
+    uint64_t connections;                 /* to one mirror at most; 0 if the list has none */
 };
 
-/* Reads what the list says of file. PI_NETWORK where it is no Metalink, has a document type (no entities are
+/* Reads what the list says of file. PI_NETWORK if it is no Metalink, has a document type (no entities are
  * ever expanded), or names no usable URL for file. The caller's: image_metalink_done(). */
 int image_metalink_parse(const char *text, size_t size, const char *file, struct image_metalink *ret,
                          struct pi_error *err);

@@ -45,7 +45,7 @@ static int lock_partial(int fd, uint64_t total_bytes, struct image_meter *meter,
     return 0;
 }
 
-/* What a fetch before this one left in it, where that can be gone on with. */
+/* Finds what an earlier fetch left in the partial, if a fetch can go on from there; else empties it. */
 static int find_rest(struct image_partial *partial, struct pi_error *err)
 {
     struct stat st;
@@ -70,8 +70,8 @@ void image_partial_save(const struct image_partial *partial)
         image_resume_save(partial->store_fd, partial->resume_name, &partial->resume);
 }
 
-/* Opens the partial; *ret_whole where it is read-only: its fetcher ended when all of it was there, short of
- * its place in the store. */
+/* Opens the partial. *ret_whole is true if it is read-only: its fetcher ended when all of it was there,
+ * before it was moved to its place in the store. */
 static int open_partial(const struct image_store *store, const char *name, bool *ret_whole)
 {
     int fd = openat(store->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -155,7 +155,7 @@ void image_partial_done(struct image_partial *partial)
         ftruncate(partial->fd, (off_t)partial->resume.done_bytes) == 0) {
         image_partial_save(partial);
     } else {
-        /* Removed while locked, so that who waits for it finds it gone. */
+        /* Removed while locked: a process that waits for the lock finds the file gone. */
         unlinkat(partial->store_fd, partial->resume_name, 0);
         unlinkat(partial->store_fd, partial->name, 0);
     }
@@ -163,7 +163,7 @@ void image_partial_done(struct image_partial *partial)
     close(pi_steal_fd(&partial->fd));
 }
 
-/* Whether a fetch may still go on with the partial that is locked in fd. */
+/* Tells if a fetch may still go on with the partial that is locked in fd. */
 static bool is_kept(const struct image_store *store, const char *resume_name, const struct stat *st,
                     uint64_t kept_ms)
 {

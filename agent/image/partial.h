@@ -26,11 +26,10 @@ struct image_partial {
 };
 
 /*
- * Takes the partial of key (64 hexadecimal digits: the digest where it is known, else that of the URL),
- * waiting for a process that fetches it and stepping the meter by that one's progress. total_bytes 0 =
- * unknown. Its content is what a fetch before
- * this one left, as far as ret->resume says, else nothing. Look into the store again afterwards: the image
- * may be there now. PI_FAILED with -ECANCELED.
+ * Takes the partial of key (64 hexadecimal digits: the SHA-256 if it is known, else that of the URL). Waits
+ * for a process that fetches it, and steps the meter by that one's progress. total_bytes 0 = unknown. The
+ * partial holds what an earlier fetch left, as far as ret->resume says, else nothing. Look into the store
+ * again afterwards: the image may be there now. PI_FAILED with -ECANCELED.
  */
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err);
@@ -46,7 +45,7 @@ void image_partial_save(const struct image_partial *partial);
 /* Empties it: nothing in it can be used. */
 int image_partial_reset(struct image_partial *partial, struct pi_error *err);
 
-/* Removes the partial unless it was published, or another fetch can go on where this one stood. */
+/* Removes the partial, unless it was published or another fetch can go on with it. */
 void image_partial_done(struct image_partial *partial);
 #define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
 
@@ -65,7 +64,7 @@ int image_store_record(const struct image_store *store, const struct image *imag
 /* "sha256-HEX.EXTENSION" */
 void image_store_file(const char *sha256, const char *extension, char ret[IMAGE_STORE_NAME_MAX]);
 
-/* Whether a name is that of a stored image, not of its provenance. */
+/* Tells if a name is that of a stored image, not of its provenance. */
 bool image_store_is_image(const char *file);
 
 /* The store's folder for readdir(); NULL with errno. */

@@ -94,7 +94,7 @@ static int refuse_header(struct pi_error *err, const char *what)
     return pi_refuse(err, PI_UNVERIFIED, "not safe to boot: it has a damaged qcow2 header: %s", what);
 }
 
-/* What an image of version 2 has in place of what version 3 added. */
+/* A header; an image of version 2 has the defaults of the fields that version 3 added. */
 struct qcow2 {
     const uint8_t *bytes;
     uint64_t size, file_size; /* of bytes; of the file */
@@ -113,7 +113,7 @@ static int check_features(const struct qcow2 *q, struct pi_error *err)
         return pi_refuse(err, PI_UNVERIFIED,
                          "not safe to boot: it has qcow2 features that are not known here (0x%llx)",
                          (unsigned long long)(q->incompatible & ~FEATURES_ACCEPTED));
-    /* The bit has to be set exactly where the type is not the first one. */
+    /* The bit must be set if the type is not the first one, and only then. */
     if (q->compression > 1 || (q->compression == 1) != !!(q->incompatible & FEATURE_COMPRESSION))
         return unsafe(err, "is compressed in a way that is not known here");
     /* QEMU reads all of them before it answers to anyone. */
@@ -183,7 +183,7 @@ static int check_tables(const struct qcow2 *q, struct pi_error *err)
     return 0;
 }
 
-/* What has to hold before any other field means something. */
+/* Checks what must hold before any other field means something. */
 static int read_header(struct qcow2 *q, struct pi_error *err)
 {
     const uint8_t *h = q->bytes;

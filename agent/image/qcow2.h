@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a disk image is, and whether it is safe to give to QEMU: its first bytes, read before QEMU ever opens
- * it. The layout is QEMU's docs/interop/qcow2.txt; numbers are big-endian. Pure functions.
+ * Tells what a disk image is, and if it is safe to give to QEMU. It looks at the first bytes, before QEMU
+ * ever opens the image. The layout is QEMU's docs/interop/qcow2.txt; numbers are big-endian. Pure functions.
  */
 #ifndef PIAGENT_IMAGE_QCOW2_H
 #define PIAGENT_IMAGE_QCOW2_H
@@ -28,7 +28,7 @@ struct image_header {
 };
 
 /*
- * Judges an image by its first size bytes (all of the file where it is shorter than IMAGE_HEADER_MAX).
+ * Judges an image by its first size bytes (all of the file if it is shorter than IMAGE_HEADER_MAX).
  * Refuses with PI_UNVERIFIED a qcow2 that names a backing file or an external data file, is encrypted, is
  * marked corrupt, holds snapshots or dirty bitmaps, has an incompatible feature that is not known here, or
  * whose header QEMU would refuse (block/qcow2.c: lengths, limits, tables outside the file); a
@@ -38,8 +38,8 @@ struct image_header {
 int image_header_check(const uint8_t *header, size_t size, uint64_t file_size, uint64_t virtual_size_max,
                        struct image_header *ret, struct pi_error *err);
 
-/* The name of the file that a qcow2 stands on, by its first size bytes; "" where it stands alone. -EBADMSG
- * for what is no qcow2, or names it beyond these bytes. */
+/* The name of the file that a qcow2 stands on, by its first size bytes; "" if it stands alone. -EBADMSG if it
+ * is no qcow2, or names the file beyond these bytes. */
 #define IMAGE_BACKING_MAX 1023 /* bytes */
 int image_backing_file(const uint8_t *header, size_t size, char ret[IMAGE_BACKING_MAX + 1]);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the user wrote to name an image. */
+/* A reference: the user's name for an image. */
 #ifndef PIAGENT_IMAGE_REF_H
 #define PIAGENT_IMAGE_REF_H
 
@@ -25,7 +25,7 @@ struct image_ref {
 /* Refuses anything else (PI_USAGE), naming what is understood. */
 int image_ref_parse(const char *text, struct image_ref *ret, struct pi_error *err);
 
-/* Whether text is an http or https URL with a host and without user or password, of printable ASCII, shorter
+/* Tells if text is an http or https URL with a host and without user or password, of printable ASCII, shorter
  * than IMAGE_URL_MAX. */
 bool image_is_url(const char *text);
 

@@ -12,7 +12,7 @@
 
 static const struct {
     unsigned number;
-    const char *compose; /* of the final images; NULL where they are not out */
+    const char *compose; /* of the final images; NULL if they are not out */
     const char *signer;
 } releases[] = {
     {38, "1.6", "6A51BBABBA3D5467B6171221809A8D7CEB10B464"},

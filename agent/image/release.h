@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is known of Fedora's releases without asking anyone: who signs them, and what their images are called
+ * Fedora's releases as they are known without asking anyone: who signs them, and what their images are called
  * once the index has dropped them. Pure functions.
  */
 #ifndef PIAGENT_IMAGE_RELEASE_H

@@ -12,7 +12,7 @@
 #include "agent/image/partial.h"
 #include "agent/image/use.h"
 
-/* Locks the store where nobody uses the image that is called name; the descriptor is the lock. */
+/* Locks the store, if nobody uses the image that is called name; the descriptor is the lock. */
 static int lock_unused(const struct image_store *store, const char *instances, const char *sha256,
                        const char *name, struct pi_error *err)
 {
@@ -48,9 +48,8 @@ uint64_t image_store_prune_partials(const struct image_store *store, uint64_t ke
     return image_partial_sweep(store, kept_ms, dry_run);
 }
 
-/* Asked of a file that was seen: its provenance was published before it, also where that was just now. 1
- * where it is damaged, 0 where it is not, or negative: a file that cannot be read now is not called damaged.
- */
+/* 1 if the file is damaged, 0 if not. Negative if it cannot be read now: then nobody calls it damaged. It was
+ * seen in the folder, so its provenance has been published before it. */
 static int is_damaged(const struct image_store *store, const char *file, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};

@@ -17,7 +17,7 @@
 /* The image that is meant, before it is known who vouches for it. */
 struct target {
     struct image_entry entry;
-    bool ended; /* the index does not have it (any more), or in the archive: that is asked first */
+    bool ended; /* the index has it in the archive, or not any more: the archive is asked first */
 };
 
 /* The URL of the CHECKSUM file in the folder of the entry's image below base. */
@@ -32,7 +32,7 @@ static char *checksum_url(const char *base, const struct image_entry *entry, int
                : url;
 }
 
-/* Whichever CHECKSUM file there is, into text; -ENOENT where there is none. */
+/* Downloads the CHECKSUM file, by whichever name it has; -ENOENT if there is none. */
 static int download_checksum_file(struct image_fetch *fetch, const struct target *target, struct pi_buf *text,
                                   struct pi_error *err)
 {
@@ -50,7 +50,7 @@ static int download_checksum_file(struct image_fetch *fetch, const struct target
     return r;
 }
 
-/* What the signed CHECKSUM file says, or what an unsigned one says where the user allows that. */
+/* Takes the checksum from the signed CHECKSUM file, or from an unsigned one if the user allows that. */
 static int read_checksum_file(struct image_fetch *fetch, const struct target *target, struct image *image,
                               struct pi_error *err)
 {
@@ -75,7 +75,7 @@ static int read_checksum_file(struct image_fetch *fetch, const struct target *ta
     return *signer && image_set(&image->signer, signer) < 0 ? pi_fail(err, ENOMEM, "%s", entry->file) : 0;
 }
 
-/* The index is not signed: where it says something else than the CHECKSUM file, one of them is wrong. */
+/* The index is not signed. If it contradicts the CHECKSUM file, one of them is wrong. */
 static int compare_index(const struct image_entry *entry, const struct image *image, struct pi_error *err)
 {
     if (entry->sha256[0] && strcmp(entry->sha256, image->sha256) != 0)
@@ -99,7 +99,7 @@ static int take_checksum(const char *sha256, enum image_checksum_source source, 
     return 0;
 }
 
-/* Who vouches for the image: the user's own SHA-256, else the signature; else, where that is allowed, an
+/* Finds who vouches for the image: the user's own SHA-256, else the signature. If the user allows it, also an
  * unsigned CHECKSUM file, the index, or no one. */
 static int find_checksum(struct image_fetch *fetch, const struct target *target, struct image *image,
                          struct pi_error *err)
@@ -138,7 +138,7 @@ static int add_address(struct image_fetch *fetch, const char *base, const struct
     return url ? pi_strv_add(&fetch->urls, url) : -ENOMEM;
 }
 
-/* The configured bases and the archive. */
+/* Lists the image's URLs: below the configured bases, and in the archive. */
 static int find_addresses(struct image_fetch *fetch, const struct target *target)
 {
     pi_auto_free char *bases = strdup(fetch->sources->fedora_url);
@@ -176,7 +176,7 @@ static int want_entry(struct image_fetch *fetch, const struct target *target, st
     return find_checksum(fetch, target, image, err);
 }
 
-/* Without an index: the newest image that is here, said aloud. -ENOENT where there is none. */
+/* Without an index: takes the newest image that is in the store, with a note. -ENOENT if there is none. */
 static int use_newest_stored(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
@@ -195,7 +195,7 @@ static int use_newest_stored(struct image_fetch *fetch, struct image *ret, struc
     return 0;
 }
 
-/* An index that is not there is a trouble of the network or of its URL: it says nothing about the image. */
+/* A missing index is a trouble of the network or of its URL; it says nothing about the image. */
 static int no_index(struct pi_error *err)
 {
     if (err)
@@ -203,7 +203,7 @@ static int no_index(struct pi_error *err)
     return pi_context(err, -ENETUNREACH, "cannot find out which images Fedora has");
 }
 
-/* A release that the index does not have, or can't be asked for, by what is known of it here. */
+/* Makes the target from the table of known releases, if the index does not have it or cannot be asked. */
 static bool use_table(const char *release, const char *arch, struct target *ret)
 {
     struct target target = {.ended = true};
@@ -272,7 +272,7 @@ static int resolve_url(struct image_fetch *fetch, struct image *image, struct pi
         return image_refuse_unknown(url, err);
     if (fetch->sha256[0])
         image->checksum_source = IMAGE_CHECKSUM_USER;
-    /* The user's SHA-256 is that of what the URL names, packed or not. */
+    /* The user's SHA-256 is that of the file at the URL, packed or not. */
     fetch->packing = image_packing_of(base, &length);
     memcpy(fetch->packing ? image->packed_sha256 : image->sha256, fetch->sha256, sizeof image->sha256);
     char name[256];

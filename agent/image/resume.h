@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What proves that a download may go on where it stood: the object's validators (RFC 9110, 8.8 and 13.1.5),
- * kept beside the partial file. The hash in the end decides all the same.
+ * The proof that a fetch can go on with a partial: the object's validators (RFC 9110, 8.8 and 13.1.5), kept
+ * beside the partial. The SHA-256 decides in the end all the same.
  */
 #ifndef PIAGENT_IMAGE_RESUME_H
 #define PIAGENT_IMAGE_RESUME_H
@@ -22,17 +22,17 @@ struct image_resume {
     char boot_id[PI_BOOT_ID_LENGTH + 1]; /* of the host when it was saved; "" = it was not loaded */
 };
 
-/* Whether bytes are there that a server can be asked to go on from. */
+/* Tells if there are bytes that a server can be asked to go on from. */
 bool image_resume_possible(const struct image_resume *resume);
 
-/* Whether the bytes are there as they were written: after a power cut, those that were never synced may be
- * others, and only a hash can tell. */
+/* Tells if the bytes are as they were written. After a power cut, those that were never synced may be others:
+ * only a hash can tell. */
 bool image_resume_is_intact(const struct image_resume *resume);
 
-/* The value for If-Range: the ETag, else the date; NULL where there is neither. */
+/* The value for If-Range: the ETag, else the date; NULL if there is neither. */
 const char *image_resume_validator(const struct image_resume *resume);
 
-/* Reads name in dir_fd. False where there is none that can be used. */
+/* Reads name in dir_fd. False if there is none that can be used. */
 bool image_resume_load(int dir_fd, const char *name, struct image_resume *ret);
 
 /* Writes it in place: after a crash it is whole, or refused by image_resume_load(). Not synced. */

@@ -83,7 +83,7 @@ static int find_key(struct image_gpg *gpg, const char *pin, const char *release,
         release, pin, sources->fedora_keys_url, sources->keys_dir);
 }
 
-/* 0 where a good signature is the pinned key's. */
+/* 0 if there is a good signature by the pinned key. */
 static int judge_signature(const struct image_gpg *gpg, const char *pin, struct pi_error *err)
 {
     const struct _gpgme_op_verify_result *result = gpgme_op_verify_result(gpg->ctx);

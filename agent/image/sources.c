@@ -39,7 +39,7 @@ static const struct {
     {"PIAGENT_FEDORA_METALINK_URL", IMAGE_METALINK_URL}, {"PIAGENT_FEDORA_KEYS_URL", IMAGE_KEYS_URL},
 };
 
-/* What the index links to. */
+/* The folders that the index links to. */
 static const struct folder {
     const char *url;
     bool archived;
@@ -85,7 +85,7 @@ static bool is_none(const char *key, const char *value)
     return !strcmp(key, "fedora_metalink_url") && !strcmp(value, "none");
 }
 
-/* The value of one member, checked, where something sets it; else it stays NULL or as it is. */
+/* Checks and sets the value of one member, if something sets it; else it stays as it is. */
 static int settle_source_url(const char *key, const char *variable, char **value, struct pi_error *err)
 {
     const char *set = getenv(variable);
@@ -178,7 +178,7 @@ static char **member(struct image_sources *sources, size_t i)
     return (char **)((char *)sources + fields[i].offset);
 }
 
-/* Who names mirrors of their own doesn't mean Fedora's. */
+/* A user who names mirrors of their own does not mean Fedora's. */
 static const char *standard(size_t i, bool own_mirrors)
 {
     return own_mirrors && is_none(fields[i].key, "none") ? "none" : origins[i].standard;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where Fedora's files come from, each Fedora's own place unless the environment or config.json in the
- * configuration folder says otherwise, so that a mirror (or a test) can stand in; and who has to have signed
- * them.
+ * The places of Fedora's files: Fedora's own, unless the environment or config.json in the configuration
+ * folder says otherwise, so that a mirror (or a test) can stand in. And who must have signed the files.
  */
 #ifndef PIAGENT_IMAGE_SOURCES_H
 #define PIAGENT_IMAGE_SOURCES_H
@@ -50,7 +49,7 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
 void image_sources_done(struct image_sources *sources);
 #define pi_auto_image_sources __attribute__((cleanup(image_sources_done)))
 
-/* Whether a setting of the environment ("NAME=VALUE") says where images come from, or how they are reached:
+/* Tells if a setting of the environment ("NAME=VALUE") says where images come from, or how they are reached:
  * the variables above, proxies and certificates. */
 bool image_sources_is_setting(const char *setting);
 
@@ -58,11 +57,11 @@ bool image_sources_is_setting(const char *setting);
  * /releases/ replaced by base; other links as they are. Allocated; NULL without memory. */
 char *image_sources_rewrite(const char *base, const char *link);
 
-/* Whether a link of the index leads to Fedora's archive of releases that ended. */
+/* Tells if a link of the index leads to Fedora's archive of releases that ended. */
 bool image_sources_is_archived(const char *link);
 
 /* The primary fingerprint (upper case) of the key that must have signed a release ("44", "45 Beta"): the
- * user's, else the one that is pinned here. False where there is none. */
+ * user's, else the one that is pinned here. False if there is none. */
 bool image_sources_signer(const struct image_sources *sources, const char *release,
                           char ret[IMAGE_FINGERPRINT_LENGTH + 1]);
 

@@ -39,5 +39,5 @@ int image_space_reserve(int fd, uint64_t total_bytes, struct pi_error *err)
         return r;
     if (errno == ENOSPC || errno == EDQUOT)
         return image_space_full(err);
-    return 0; /* a file system that cannot: what was checked above has to do */
+    return 0; /* the file system cannot reserve: the check above must do */
 }

@@ -7,11 +7,11 @@
 
 #include "agent/base/error.h"
 
-/* Reserves the blocks of the file's first total_bytes (fallocate(2)), its size unchanged; where the file
- * system can't, looks whether they are free. PI_HOST with what is missing where they are not. */
+/* Reserves the blocks of the file's first total_bytes (fallocate(2)); its size stays. If the file system
+ * cannot reserve, looks if they are free. PI_HOST, with how much is missing, if they are not. */
 int image_space_reserve(int fd, uint64_t total_bytes, struct pi_error *err);
 
-/* Whether bytes more fit beside fd; PI_HOST with what is missing where not. */
+/* Tells if so many bytes more fit beside fd; PI_HOST, with how much is missing, if not. */
 int image_space_check(int fd, uint64_t bytes, struct pi_error *err);
 
 /* The refusal for a disk that got full meanwhile. */

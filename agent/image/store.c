@@ -60,7 +60,7 @@ bool image_store_is_image(const char *file)
     return false;
 }
 
-/* Whether the stored file is as its provenance says; sets path then. */
+/* Tells if the stored file is as its provenance says; sets path then. */
 static int locate(const struct image_store *store, struct image *image, struct pi_error *err)
 {
     char file[IMAGE_STORE_NAME_MAX];
@@ -210,7 +210,7 @@ DIR *image_store_folder(const struct image_store *store, struct pi_error *err)
     return dir;
 }
 
-/* The release's number where the image is the kind that is looked for, else 0. */
+/* The release's number, if the image is of the kind that is wanted; else 0. */
 static uint64_t candidate(const struct image *image, const char *release, const char *arch, bool unsigned_too)
 {
     uint64_t number = 0;

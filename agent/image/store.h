@@ -4,7 +4,7 @@
  *
  *     sha256-HEX.qcow2|raw   an image, mode 0444
  *     sha256-HEX.json        its provenance (image_fields)
- *     sha256-HEX.use-KEY     a link to the disk of a machine that uses it (use.h)
+ *     sha256-HEX.use-KEY     a link to the disk of an instance that uses it (use.h)
  *     KEY.partial            being fetched, its fetcher holds a flock on it; or left to be gone on with
  *     KEY.resume             what proves that a partial can be gone on with (resume.h)
  *
@@ -23,20 +23,20 @@ struct image_store {
     char *dir;  /* its path, absolute */
 };
 
-/* Opens the store, creating its folder where it is missing. images_dir is pi_paths.images. */
+/* Opens the store, and creates its folder if it is missing. images_dir is pi_paths.images. */
 int image_store_open(const char *images_dir, struct image_store *ret, struct pi_error *err);
 /* The store that holds the image at path. */
 int image_store_open_of(const char *path, struct image_store *ret, struct pi_error *err);
 void image_store_done(struct image_store *store);
 #define pi_auto_image_store __attribute__((cleanup(image_store_done)))
 
-/* The image with that SHA-256 (64 hexadecimal digits, either case); -ENOENT (PI_NOT_FOUND) where there is no
- * whole one, -EBADMSG where its provenance cannot be understood, -EPROTONOSUPPORT where a newer piagent wrote
- * that, others where it cannot be read. */
+/* The image with that SHA-256 (64 hexadecimal digits, either case). -ENOENT (PI_NOT_FOUND) if there is no
+ * whole one, -EBADMSG if its provenance cannot be understood, -EPROTONOSUPPORT if a newer piagent wrote that,
+ * others if it cannot be read. */
 int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
                      struct pi_error *err);
 
-/* Whether image_store_find() failed for a reason that is not that image's: the host lacks memory or
+/* Tells if image_store_find() failed for a reason that is not that image's: the host lacks memory or
  * descriptors, or its disk fails. */
 bool image_store_gives_up(int r);
 
@@ -45,14 +45,14 @@ struct image_list {
     size_t count;
 };
 
-/* All images but those that are damaged, of a newer schema or not readable. Fails where the store cannot be
- * read, or image_store_gives_up(). */
+/* All images but those that are damaged, of a newer schema or not readable. Fails if the store cannot be
+ * read, or if image_store_gives_up(). */
 int image_store_list(const struct image_store *store, struct image_list *ret, struct pi_error *err);
 void image_list_done(struct image_list *list);
 #define pi_auto_image_list __attribute__((cleanup(image_list_done)))
 
 /* The verified Fedora image of that release ("44"; NULL = the newest stable one) and architecture, signed
- * unless unsigned_too; -ENOENT (PI_NOT_FOUND) where there is none. */
+ * unless unsigned_too; -ENOENT (PI_NOT_FOUND) if there is none. */
 int image_store_newest(const struct image_store *store, const char *release, const char *arch,
                        bool unsigned_too, struct image *ret, struct pi_error *err);
 

@@ -8,7 +8,7 @@
 #include "agent/image/changed.h"
 #include "agent/image/verify.h"
 
-/* What came packed is known by the digest that it had then; what no digest is known of, by its source. */
+/* An image that came packed is known by its SHA-256 when it was packed; without one, by its source. */
 static bool is_wanted(const struct image *stored, const struct image *wanted)
 {
     return wanted->packed_sha256[0] ? !strcmp(stored->packed_sha256, wanted->packed_sha256)
@@ -31,8 +31,8 @@ static bool find_without_digest(const struct image_fetch *fetch, const struct im
     return false;
 }
 
-/* Whether what no checksum identifies is still what its source serves. Where that cannot be asked, what is
- * here is used, and that is said. */
+/* Tells if the source still serves the stored image, which no checksum identifies. If the source cannot be
+ * asked, the stored image is used, and a note says so. */
 static bool is_current(struct image_fetch *fetch, const struct image *stored, struct image *wanted)
 {
     struct pi_error failure;
@@ -65,8 +65,8 @@ static void take_source(struct image *stored, struct image *wanted)
     memcpy(stored->packed_sha256, wanted->packed_sha256, sizeof stored->packed_sha256);
 }
 
-/* What the wanted image's references say is kept where it says more than what was known. An unverified image
- * is known by the source that it came from last. */
+/* Records what the wanted image's references say, if that is more than was known. An unverified image is
+ * known by the source that it came from last. */
 static void learn_from_request(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;
@@ -92,11 +92,12 @@ static void learn_from_request(const struct image_fetch *fetch, struct image *wa
     } else if (!came_again) {
         return;
     }
-    /* Where it can't be written, the next fetch learns it again. */
+    /* If it cannot be written, the next fetch learns it again. */
     (void)image_store_record(fetch->store, stored, NULL);
 }
 
-/* What changed since it was hashed is hashed again: rsync makes another inode, a bad disk another image. */
+/* A file that changed since it was hashed is hashed again: rsync makes another inode, a bad disk another
+ * image. */
 bool image_still_good(struct image_fetch *fetch, struct image *stored)
 {
     return image_check_found(stored, NULL) == 0 ||

@@ -52,7 +52,8 @@ static void flush_all(struct transfer *t)
         (void)image_connection_flush(&t->connections[i]);
 }
 
-/* Tells the hashing thread how far the file is, and at times the one who wants to go on later. */
+/* Tells the hashing thread how far the file is. Once a second, also the caller, who may want to go on later.
+ */
 static void advance_frontier(struct transfer *t)
 {
     struct image_resume *resume = t->what->resume;
@@ -114,7 +115,7 @@ static int start_first(struct transfer *t, struct pi_error *err)
     return start_connection(t, 0, err);
 }
 
-/* What is in the file is void. */
+/* The bytes in the file are of no use. */
 static int empty_file(struct transfer *t, struct pi_error *err)
 {
     t->what->resume->done_bytes = 0;
@@ -130,8 +131,8 @@ static void join_spans(struct transfer *t)
     image_spans_join(&t->spans);
 }
 
-/* Tells the state machine what happened to a connection, and does what it says, but for what belongs to an
- * answer alone (BEGIN, REFUSE), which is returned. */
+/* Tells the state machine what happened to a connection, and does what it says. The caller does what belongs
+ * to an answer or a restart (BEGIN, REFUSE, RESTART). */
 static unsigned feed_event(struct transfer *t, enum image_ranges_event event, unsigned number)
 {
     unsigned actions = image_ranges_next(&t->state, event);

@@ -83,7 +83,7 @@ int image_unpack_new(enum image_packing packing, int fd, struct image_unpack **r
     return r;
 }
 
-/* What is in chunk, to where it belongs; zeros are left out. */
+/* Writes the chunk to its place; zeros are left out. */
 static int put_unpacked(struct image_unpack *u, size_t size, struct pi_error *err)
 {
     if (!size)

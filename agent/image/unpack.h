@@ -29,14 +29,14 @@ struct image_unpack; /* one owner; not for two threads */
 /* Unpacks into fd, an empty file that outlives it. */
 int image_unpack_new(enum image_packing packing, int fd, struct image_unpack **ret, struct pi_error *err);
 
-/* The next bytes of the stream. PI_UNVERIFIED where they are damaged or unpack to too much; PI_HOST for a
- * full disk. */
+/* The next bytes of the stream. PI_UNVERIFIED if they are damaged or unpack to too much; PI_HOST for a full
+ * disk. */
 int image_unpack_feed(struct image_unpack *unpack, const void *data, size_t size, struct pi_error *err);
 
 /* The stream is void: from the beginning again, the file empty. */
 int image_unpack_restart(struct image_unpack *unpack, struct pi_error *err);
 
-/* After the last byte: the image's size and digest. PI_UNVERIFIED where the stream is cut short. */
+/* After the last byte: the image's size and SHA-256. PI_UNVERIFIED if the stream is cut short. */
 int image_unpack_finish(struct image_unpack *unpack, uint64_t *ret_size_bytes,
                         char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 

@@ -28,7 +28,7 @@
 #define KEY_DIGITS   16 /* the disk's path, hashed */
 #define LOCK_POLL_MS 20
 
-/* A link in the store to the disk of a machine. */
+/* A link in the store to an instance's disk. */
 struct link {
     char name[IMAGE_STORE_NAME_MAX + KEY_DIGITS];
     char disk[PATH_MAX];
@@ -44,7 +44,7 @@ static int name_link(const char *sha256, const char *folder, struct link *ret, s
     return 0;
 }
 
-/* Whether the name is a link's. Tells its image. */
+/* Tells if the name is a link's, and of which image. */
 static bool is_link(const char *name, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
 {
     int end = 0;
@@ -122,9 +122,9 @@ void image_use_drop(const char *path, const char *sha256, const char *folder)
         (void)unlinkat(store.dir_fd, link.name, 0);
 }
 
-/* What an overlay stands on. */
+/* The image that an overlay stands on. */
 
-/* The name in the header of the file at path; "" where it stands alone. */
+/* The name in the header of the file at path; "" if the file stands alone. */
 static int read_backing(const char *path, char ret[IMAGE_BACKING_MAX + 1])
 {
     uint8_t header[IMAGE_HEADER_MAX];
@@ -146,8 +146,8 @@ static int follow(char path[PATH_MAX], const char *name)
     return 0;
 }
 
-/* The stored image that a disk (absolute) stands on, at once or on other overlays. -ENOENT where there is no
- * disk, -ENODATA where it stands on none, others where that cannot be told. */
+/* The stored image that a disk (absolute) stands on, at once or on other overlays. -ENOENT if there is no
+ * disk, -ENODATA if it stands on none, others if that cannot be told. */
 static int find_base(const char *disk, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
 {
     char path[PATH_MAX] = "/", name[IMAGE_BACKING_MAX + 1];
@@ -210,8 +210,8 @@ static char *to_parent(char *path)
     return path;
 }
 
-/* Whether the disk that a link leads to needs the image. Without a disk the machine is being made, or gone,
- * or on a file system that is not here: then the folder of all machines is missing as well. */
+/* Tells if the disk that a link leads to needs the image. Without a disk the instance is being made, or gone,
+ * or on a file system that is not here: then the folder of all instances is missing as well. */
 static bool needs(const char *disk, const char *sha256)
 {
     char base[IMAGE_SHA256_LENGTH + 1], folder[PATH_MAX];
@@ -254,7 +254,7 @@ static int take_links(const struct image_store *store, const char *instances, js
     return r < 0 ? pi_fail(err, -r, "cannot read the image store") : 0;
 }
 
-/* The image that the record in a machine's folder names; negative where none can be read. */
+/* The image that the record in an instance's folder names; negative if none can be read. */
 static int read_record(const char *folder, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
 {
     pi_auto_buf struct pi_buf text = {0};
@@ -270,7 +270,7 @@ static int read_record(const char *folder, char ret_sha256[IMAGE_SHA256_LENGTH +
     return sha256 ? image_sha256_parse(sha256, ret_sha256, NULL) : -EBADMSG;
 }
 
-static int take_machine(const char *instances, const char *name, json_t *use)
+static int take_instance(const char *instances, const char *name, json_t *use)
 {
     char folder[PATH_MAX], disk[PATH_MAX], base[IMAGE_SHA256_LENGTH + 1], noted[IMAGE_SHA256_LENGTH + 1];
     if (snprintf(folder, sizeof folder, "%s/%s", instances, name) >= (int)sizeof folder ||
@@ -298,7 +298,7 @@ int image_use_find(const struct image_store *store, const char *instances, json_
         return pi_fail(err, errno, "cannot read %s", instances);
     for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
         if (entry->d_name[0] != '.')
-            r = take_machine(instances, entry->d_name, use);
+            r = take_instance(instances, entry->d_name, use);
     if (r < 0)
         return pi_fail(err, -r, "cannot tell who uses images");
     *ret = json_incref(use);
@@ -333,7 +333,7 @@ int image_use_check(const json_t *use, const char *sha256, const char *name, str
         return pi_refuse(
             err, PI_FAILED,
             "cannot tell which image %s uses, so none is removed: neither its disk nor its record can "
-            "be read: mend one of them, or remove the machine (piagent rm)",
+            "be read: mend one of them, or remove the instance (piagent rm)",
             unknown.data);
     return 0;
 }
