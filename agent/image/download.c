@@ -17,7 +17,7 @@
 #include "agent/image/text.h"
 #include "agent/image/transfer.h"
 
-/* One image on its way from one of its addresses. */
+/* One image on its way from one of its URLs. */
 struct download {
     struct image_fetch *fetch;
     struct image *image;
@@ -29,7 +29,7 @@ struct download {
     unsigned connections;
     bool other_mirrors;    /* the list of mirrors is one of another file */
     bool proven;           /* the checksum was right, whatever fails after that */
-    struct pi_error first; /* why the first address failed; kind PI_OK = none did yet */
+    struct pi_error first; /* why the first URL failed; kind PI_OK = none did yet */
     int first_r;
 };
 
@@ -125,10 +125,10 @@ static int transfer_from(struct download *d, const char *url, struct pi_error *e
     return image_transfer_run(&what, d->follow, &d->fetch->meter, err);
 }
 
-/* Downloads the whole image from this address. If several servers brought it together and it is wrong, this
+/* Downloads the whole image from this URL. If several servers brought it together and it is wrong, this
  * one is asked again, from the beginning. */
-static int try_address(struct download *d, const char *url, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
-                       struct pi_error *err)
+static int try_url(struct download *d, const char *url, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
+                   struct pi_error *err)
 {
     bool again;
     int r;
@@ -187,7 +187,7 @@ static bool is_final(const struct download *d, int r, const struct pi_error *err
     return r == 0 || r == -ECANCELED || r == -ENOMEM || err->kind == PI_HOST || d->proven;
 }
 
-/* One address after the other, until one has what is wanted. */
+/* Tries one URL after the other, until one has what is wanted. */
 static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -195,7 +195,7 @@ static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
     for (size_t i = 0; i < fetch->urls.count; i++) {
         struct pi_error failure = {0};
         const char *url = fetch->urls.items[i];
-        int r = try_address(d, url, ret_sha256, &failure);
+        int r = try_url(d, url, ret_sha256, &failure);
         if (r == 0)
             return image_set(&d->image->source, url) < 0 ? pi_fail(err, ENOMEM, "%s", url) : 0;
         if (is_final(d, r, &failure)) {
@@ -261,20 +261,23 @@ static int note_change(struct download *d, struct pi_error *err)
     return 0;
 }
 
+static int prepare_download(struct download *d, struct pi_error *err)
+{
+    int r = image_space_reserve(d->partial.fd, d->image->size_bytes, err);
+    if (r < 0)
+        return r;
+    if (ask_first(d->fetch, d->partial.resume.url) < 0)
+        return pi_fail(err, ENOMEM, "%s", d->image->name);
+    r = take_unpacked(d, err);
+    return r < 0 ? r : image_follow_new(d->partial.fd, d->unpack, &d->follow, err);
+}
+
 static int download_image(struct download *d, struct pi_error *err)
 {
     char sha256[IMAGE_SHA256_LENGTH + 1];
-    pi_auto_image_follow struct image_follow *follow = NULL;
     struct image_partial *complete = d->fetch->packing ? &d->unpacked : &d->partial;
-    int r = image_space_reserve(d->partial.fd, d->image->size_bytes, err);
-    if (r == 0 && ask_first(d->fetch, d->partial.resume.url) < 0)
-        r = pi_fail(err, ENOMEM, "%s", d->image->name);
-    if (r == 0)
-        r = take_unpacked(d, err);
-    if (r == 0)
-        r = image_follow_new(d->partial.fd, d->unpack, &follow, err);
-    d->follow = follow;
     bool unknown = !*expected(d);
+    int r = prepare_download(d, err);
     if (r < 0 || (r = try_all(d, sha256, err)) < 0 || (r = keep_validators(d, err)) < 0)
         return r;
     bool stored = unknown && is_stored_already(d, sha256);
@@ -297,6 +300,7 @@ int image_download(struct image_fetch *fetch, struct image *image, struct pi_err
         r = image_partial_reset(&d.partial, err);
     else
         r = download_image(&d, err);
+    image_follow_free(&d.follow);
     image_unpack_free(&d.unpack);
     image_partial_done(&d.unpacked);
     image_partial_done(&d.partial);

@@ -14,7 +14,7 @@
 
 #define CHUNK         131072u
 #define WRITE_OUT     ((uint64_t)8 << 20) /* bytes */
-#define WRITE_BEHIND  4u                  /* pieces of so many bytes that the disk may have in hand */
+#define WRITE_BEHIND  4u                  /* blocks of so many bytes that the disk may have in hand */
 #define LOOK_AGAIN_NS 100000000L
 
 struct image_follow {
@@ -43,18 +43,18 @@ static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
     return n;
 }
 
-/* When a round piece was read, lets the disk begin to write it, and drops an older piece from memory once it
- * is written. Its memory serves the next piece, because new memory would cost more than all the rest; and the
+/* When a whole block was read, lets the disk begin to write it, and drops an older block from memory once it
+ * is written. Its memory serves the next block, because new memory would cost more than all the rest; and the
  * fsync in the end finds little left to do. */
 static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
 {
-    uint64_t piece = (at + n) / WRITE_OUT;
-    if (piece == at / WRITE_OUT)
+    uint64_t block = (at + n) / WRITE_OUT;
+    if (block == at / WRITE_OUT)
         return;
-    (void)sync_file_range(f->fd, (off_t)((piece - 1) * WRITE_OUT), (off_t)WRITE_OUT, SYNC_FILE_RANGE_WRITE);
-    if (piece <= WRITE_BEHIND)
+    (void)sync_file_range(f->fd, (off_t)((block - 1) * WRITE_OUT), (off_t)WRITE_OUT, SYNC_FILE_RANGE_WRITE);
+    if (block <= WRITE_BEHIND)
         return;
-    off_t behind = (off_t)((piece - 1 - WRITE_BEHIND) * WRITE_OUT);
+    off_t behind = (off_t)((block - 1 - WRITE_BEHIND) * WRITE_OUT);
     (void)sync_file_range(f->fd, behind, (off_t)WRITE_OUT,
                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
     (void)posix_fadvise(f->fd, behind, (off_t)WRITE_OUT, POSIX_FADV_DONTNEED);

@@ -132,14 +132,14 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     return r;
 }
 
-static int add_address(struct image_fetch *fetch, const char *base, const struct image_entry *entry)
+static int add_url(struct image_fetch *fetch, const char *base, const struct image_entry *entry)
 {
     pi_auto_free char *url = image_sources_rewrite(base, entry->link);
     return url ? pi_strv_add(&fetch->urls, url) : -ENOMEM;
 }
 
 /* Lists the image's URLs: below the configured bases, and in the archive. */
-static int find_addresses(struct image_fetch *fetch, const struct target *target)
+static int find_urls(struct image_fetch *fetch, const struct target *target)
 {
     pi_auto_free char *bases = strdup(fetch->sources->fedora_url);
     char *state;
@@ -147,11 +147,11 @@ static int find_addresses(struct image_fetch *fetch, const struct target *target
         return -ENOMEM;
     int r = 0;
     if (target->ended)
-        r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
+        r = add_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
     for (char *base = strtok_r(bases, " ", &state); base && r == 0; base = strtok_r(NULL, " ", &state))
-        r = add_address(fetch, base, &target->entry);
+        r = add_url(fetch, base, &target->entry);
     if (r == 0 && !target->ended)
-        r = add_address(fetch, fetch->sources->fedora_archive_url, &target->entry);
+        r = add_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
     if (r < 0)
         return r;
     bool archived = image_sources_is_archived(target->entry.link);
@@ -168,7 +168,7 @@ static int want_entry(struct image_fetch *fetch, const struct target *target, st
                       struct pi_error *err)
 {
     const struct image_entry *entry = &target->entry;
-    if (find_addresses(fetch, target) < 0 || image_set(&image->source, fetch->urls.items[0]) < 0 ||
+    if (find_urls(fetch, target) < 0 || image_set(&image->source, fetch->urls.items[0]) < 0 ||
         image_set(&image->name, entry->file) < 0 || image_set(&image->release, entry->name.release) < 0 ||
         image_set(&image->arch, fetch->request->arch) < 0)
         return pi_fail(err, ENOMEM, "%s", entry->file);
