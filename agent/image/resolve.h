@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* First step of a fetch: which image is meant, where it can be had, and who says what its SHA-256 must be. */
+/* First step of a fetch that is no import: which image is meant, where it can be had, and who says what its
+ * SHA-256 must be. */
 #ifndef PIAGENT_IMAGE_RESOLVE_H
 #define PIAGENT_IMAGE_RESOLVE_H
 
