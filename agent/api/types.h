@@ -81,7 +81,7 @@ struct api_instance {
     uint64_t ssh_port;
     struct pi_strv forwards;
     bool isolate;
-    uint64_t created_ms, started_ms, ready_ms, stopped_ms;
+    uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     char *cloud_init;
     char *cloud_init_stage;
     struct pi_strv failed_modules;

@@ -181,8 +181,8 @@ static int row_cloud_init(struct libscols_table *table, const struct api_instanc
     const char *stage = instance->cloud_init_stage ? instance->cloud_init_stage : "";
     if (!instance->cloud_init)
         return 0;
-    if (instance->ready_ms > instance->started_ms)
-        pi_duration_format(instance->ready_ms - instance->started_ms, took);
+    if (instance->boot_ms && instance->ready_ms > instance->boot_ms)
+        pi_duration_format(instance->ready_ms - instance->boot_ms, took);
     int r = row(table, "cloud-init", "%s%s%s%s%s", instance->cloud_init, stage[0] ? ", " : "", stage,
                 took[0] ? ", after " : "", took);
     if (r == 0)

@@ -30,6 +30,12 @@ bool cli_view_is_up(const struct cli_view *view)
     return view->finished || !strcmp(view->state, "ready");
 }
 
+/* What the guest shows from then on is no step of a boot. */
+static bool is_stopping(const struct cli_view *view)
+{
+    return !strcmp(view->state, "stopping");
+}
+
 /* What goes on in a state until something more particular is known. */
 static void describe(struct cli_view *view)
 {
@@ -51,7 +57,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->state, instance->state);
     COPY(view->reason, instance->reason);
     describe(view);
-    bool boots = !cli_state_is_over(view->state) && strcmp(view->state, "stopping") != 0;
+    bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
     if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;
     uint64_t age_ms = now_realtime_ms - instance->started_ms;
@@ -73,7 +79,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (!strcmp(view->state, "running") && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
-    } else if (!strcmp(view->state, "stopping")) {
+    } else if (is_stopping(view)) {
         view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
     }
     if (!strcmp(view->state, "ready")) {
@@ -186,8 +192,16 @@ static enum cli_tell on_error(struct cli_view *view, const struct api_event *eve
     return CLI_TELL_NOTHING;
 }
 
+static bool is_of_boot(const struct api_event *event)
+{
+    return event->kind == API_EVENT_BOOT || event->kind == API_EVENT_LANDMARK ||
+           event->kind == API_EVENT_SEED || event->kind == API_EVENT_REPORT;
+}
+
 static enum cli_tell take(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
+    if (is_stopping(view) && is_of_boot(event))
+        return CLI_TELL_NOTHING;
     switch ((enum api_event_kind)event->kind) {
     case API_EVENT_STATE:
         return on_state(view, event, line);

@@ -345,7 +345,8 @@ static void note_state(struct instance *instance, enum vm_state before)
     struct vm_record *record = &instance->record;
     uint64_t now = pi_realtime_ms();
     if (record->state == VM_STARTING)
-        record->started_ms = now, record->ready_ms = record->stopped_ms = 0, record->step_ms = 0;
+        record->started_ms = record->boot_ms = now, record->ready_ms = record->stopped_ms = 0,
+        record->step_ms = 0;
     else if (record->state == VM_READY && !vm_state_stands_still(before))
         record->ready_ms = now;
     else if (!vm_state_is_live((enum vm_state)record->state))

@@ -87,6 +87,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .isolate = spec->isolate,
         .created_ms = record->created_ms,
         .started_ms = record->started_ms,
+        .boot_ms = record->boot_ms,
         .ready_ms = record->ready_ms,
         .stopped_ms = record->stopped_ms,
         .cloud_init = (char *)cloud_init(record),

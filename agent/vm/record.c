@@ -38,6 +38,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, started_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, ready_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, stopped_ms, PI_FIELD_U64),
+    PI_FIELD(vm_record, boot_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, cloud_init_stage, PI_FIELD_TEXT),
     PI_FIELD(vm_record, cloud_init_result, PI_FIELD_TEXT),
     PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = FAILED_MODULES_MAX),

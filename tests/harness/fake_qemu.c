@@ -26,6 +26,7 @@
  *   status=NAME    what query-status tells, until cont, stop or powerdown change it
  *   become=PATH    at the start: the real QEMU there takes its place
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
+ *   >...           a whole line: what stands behind the '>' is printed by the guest, at SIGUSR1
  *
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
@@ -196,6 +197,11 @@ static void read_line(char *line)
     char *word, *words = NULL;
     if (line[0] == '{') {
         say("%s", line);
+        return;
+    }
+    if (line[0] == '>') {
+        put(&console, line + 1);
+        put(&console, "\r\n");
         return;
     }
     for (; (word = strtok_r(line, " ", &words)); line = NULL)

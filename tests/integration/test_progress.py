@@ -3,8 +3,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import time
 
 import boot_sectors
 import pexpect
@@ -224,3 +226,30 @@ def test_following_the_log_of_a_stopped_machine_says_so(user):
     user.do("kill", "box")
     command = user.start("logs", "-f", "box")
     assert command.stdout.readline().startswith("box is stopped: more is shown when it is started")
+
+
+def test_a_later_boot_has_its_own_time_until_it_is_ready(fakes):
+    fakes.boot("a", boot_sectors.deaf(fakes.home))
+    boot_to_the_end(Guest(fakes, "a"))
+    first = fakes.wait_state("a", "ready", 30)
+    time.sleep(2)
+    fakes.do("reset", "a")
+    machine = fakes.wait_state("a", "running", 30)
+    assert not machine.get("ready_ms") and machine["boot_ms"] > first["ready_ms"] and "after" not in fakes.do("status", "a"), machine
+    boot_to_the_end(Guest(fakes, "a"))
+    machine = fakes.wait_state("a", "ready", 30)
+    assert machine["boot_ms"] - machine["started_ms"] >= 2000, machine
+    shown = float(re.search(r"done, modules-final, after ([0-9.]+)s", fakes.do("status", "a"))[1])
+    assert abs(shown - (machine["ready_ms"] - machine["boot_ms"]) / 1000) < 0.2, machine
+
+
+def test_a_stop_in_the_middle_of_a_boot_is_not_shown_as_its_steps(fakes):
+    fakes.boot("a", boot_sectors.deaf(fakes.home))
+    fakes.tell_fake("a", "ignore=system_powerdown")
+    stop = fakes.start("powerdown", "a", "--timeout", "4s")
+    fakes.wait_state("a", "stopping", 20)
+    fakes.tell_fake("a", "ignore=system_powerdown\n>Linux version 6\n>Welcome to Debian!\n>box login: \n")
+    Guest(fakes, "a").report("init-network")
+    code, out = finish(stop)
+    shown = [line for line in out.splitlines() if any(step in line for step in ("kernel", "init", "login", "firmware"))]
+    assert code == 9 and not shown, out

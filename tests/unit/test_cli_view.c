@@ -196,6 +196,37 @@ static void a_stop_is_timed_from_its_own_beginning(void **state)
     assert_string_equal(later.data, "web: stopping (2.0s)");
 }
 
+/* Also where it is followed from the beginning of a boot that another command stops. */
+static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
+{
+    char name[] = "web", running[] = "running", stopping[] = "stopping", kernel[] = "kernel",
+         again[] = "rebooted", served[] = "meta-data fetched", stage[] = "modules-final", start[] = "start";
+    struct api_event stop = EVENT(STATE, .seq = 18, .state = stopping, .monotonic_ms = 501000);
+    struct api_event boots[] = {
+        EVENT(BOOT, .seq = 19, .text = again, .monotonic_ms = 502000),
+        EVENT(LANDMARK, .seq = 20, .landmark = kernel, .monotonic_ms = 503000),
+        EVENT(SEED, .seq = 21, .text = served, .monotonic_ms = 504000),
+        EVENT(REPORT, .seq = 22, .stage = stage, .report = start, .monotonic_ms = 505000),
+    };
+    (void)state;
+    for (int followed_before = 0; followed_before < 2; followed_before++) {
+        struct cli_view view;
+        struct api_instance instance = {.name = name,
+                                        .state = followed_before ? running : stopping,
+                                        .started_ms = 940000,
+                                        .last_event = 17};
+        pi_auto_buf struct pi_buf told = {0}, line = {0};
+        cli_view_init(&view, &instance, 501000, 1000000);
+        if (followed_before)
+            cli_view_event(&view, &stop, &told);
+        for (size_t i = 0; i < PI_ARRAY_SIZE(boots); i++)
+            assert_int_equal(cli_view_event(&view, &boots[i], &told), CLI_TELL_NOTHING);
+        assert_int_equal(cli_view_render(&view, 506000, 100, &line), 0);
+        assert_string_equal(line.data, "web: stopping (5.0s)");
+        assert_int_equal(view.seq, 22);
+    }
+}
+
 static void an_image_line_fits_every_width(void **state)
 {
     static const struct {
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
         cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
+        cmocka_unit_test(what_a_guest_shows_while_it_stops_is_no_step_of_a_boot),
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(where_the_locale_has_no_ellipsis_ascii_tells_the_cut),
