@@ -88,8 +88,11 @@ const struct pi_field api_instance_fields[] = {
     NUMBER(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; 0 = never"),
     NUMBER(api_instance, ready_ms, .help = "since 1970: when that boot was ready; 0 = it was not"),
     NUMBER(api_instance, stopped_ms, .help = "since 1970; 0 = never"),
-    STRING(api_instance, cloud_init,
-           .help = "\"pending\", \"running\", \"done\", \"degraded\" (WARN), \"failed\", or absent"),
+    FLAG(api_instance, booted, .help = "its guest was ready once, in this boot or an earlier one"),
+    STRING(
+        api_instance, cloud_init,
+        .help =
+            "\"pending\", \"running\", \"done\", \"degraded\" (WARN), \"failed\", \"silent\" (the guest is up, and cloud-init does not report), or absent"),
     STRING(api_instance, cloud_init_stage),
     LIST(api_instance, failed_modules),
     LIST(api_instance, user_data_problems,
@@ -152,8 +155,8 @@ const struct pi_field api_stop_fields[] = {
     {0},
 };
 
-const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note", "panic",
-                                            "stuck", "error", "boot", "landmark", NULL};
+const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note",   "panic",
+                                            "stuck", "error", "boot", "landmark", "silent", NULL};
 
 const struct pi_field api_event_fields[] = {
     NUMBER(api_event, seq, .help = "from 1, without gaps, for the life of the instance"),
@@ -187,8 +190,8 @@ const struct pi_field api_event_fields[] = {
     {0},
 };
 
-bool api_event_takes_back_stuck(const struct api_event *event)
+bool api_event_takes_back(const struct api_event *event, enum api_event_kind told)
 {
     return event->kind == API_EVENT_SEED || event->kind == API_EVENT_REPORT ||
-           event->kind == API_EVENT_LANDMARK || event->kind == API_EVENT_BOOT;
+           event->kind == API_EVENT_BOOT || (event->kind == API_EVENT_LANDMARK && told == API_EVENT_STUCK);
 }

@@ -82,6 +82,7 @@ struct api_instance {
     struct pi_strv forwards;
     bool isolate;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
+    bool booted;
     char *cloud_init;
     char *cloud_init_stage;
     struct pi_strv failed_modules;
@@ -138,6 +139,8 @@ enum api_event_kind {
                         "started", "reset", "rebooted" or "begun again" (the boot before died by a race in
                         QEMU) */
     API_EVENT_LANDMARK, /* the console shows how far the boot has come: landmark, text (the line, cleaned) */
+    API_EVENT_SILENT,   /* the guest is up, and its cloud-init does not report: text says why that may be. A
+                           document of the seed that it fetches, or a report, takes it back */
 };
 extern const char *const api_event_kind_names[];
 
@@ -160,8 +163,8 @@ struct api_event {
 };
 extern const struct pi_field api_event_fields[];
 
-/* Whether the event shows that a boot goes on, or begins anew, after API_EVENT_STUCK. */
-bool api_event_takes_back_stuck(const struct api_event *event);
+/* Whether the event shows that a boot goes on, or begins anew, after API_EVENT_STUCK or API_EVENT_SILENT. */
+bool api_event_takes_back(const struct api_event *event, enum api_event_kind told);
 
 /* New reference, or NULL without memory. Zero numbers that mean "absent" are written all the same. */
 #define api_write(type, value)         pi_fields_write(api_##type##_fields, (value))

@@ -15,7 +15,8 @@
 
 const char *const boot_kind_names[] = {"phase", "stage", "step", "point", NULL};
 const char *const boot_result_names[] = {"ok", "warn", "fail", "running", "unfinished", NULL};
-const char *const boot_outcome_names[] = {"ready", "failed", "panicked", "stuck", "ended", "booting", NULL};
+const char *const boot_outcome_names[] = {"ready",  "failed", "panicked", "stuck",
+                                          "silent", "ended",  "booting",  NULL};
 
 static uint64_t bounded(uint64_t ms)
 {
@@ -204,8 +205,10 @@ static const char *begins(const struct boot_raw *open, const struct api_event *e
 
 static int take(struct boot_raw *raw, const struct api_event *event)
 {
-    if (api_event_takes_back_stuck(event))
+    if (api_event_takes_back(event, API_EVENT_STUCK))
         raw->marks[BOOT_MARK_STUCK] = BOOT_NEVER;
+    if (api_event_takes_back(event, API_EVENT_SILENT))
+        raw->marks[BOOT_MARK_SILENT] = BOOT_NEVER;
     switch ((enum api_event_kind)event->kind) {
     case API_EVENT_STATE:
         take_state(raw, event);
@@ -223,7 +226,10 @@ static int take(struct boot_raw *raw, const struct api_event *event)
         return add_report(raw, event);
     case API_EVENT_PANIC:
     case API_EVENT_STUCK:
-        mark(raw, event->kind == API_EVENT_PANIC ? BOOT_MARK_PANIC : BOOT_MARK_STUCK);
+    case API_EVENT_SILENT:
+        mark(raw, event->kind == API_EVENT_PANIC   ? BOOT_MARK_PANIC
+                  : event->kind == API_EVENT_STUCK ? BOOT_MARK_STUCK
+                                                   : BOOT_MARK_SILENT);
         CLEAN(event->text, raw->boot.outcome_text);
         return 0;
     default:

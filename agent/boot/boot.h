@@ -28,7 +28,7 @@ enum boot_kind {
     BOOT_PHASE, /* "preparation", "QEMU", "firmware", "bootloader", "kernel", "init", "seed" */
     BOOT_STAGE, /* of cloud-init: "init-network", "modules-config", "modules-final" */
     BOOT_STEP,  /* in a phase or stage: "seed/meta-data", "modules-final/config-scripts-user" */
-    BOOT_POINT, /* a moment: "login prompt", "ready", "panic", "stuck" */
+    BOOT_POINT, /* a moment: "login prompt", "ready", "panic", "stuck", "silent" */
 };
 extern const char *const boot_kind_names[]; /* "phase", "stage", "step", "point" */
 
@@ -55,11 +55,12 @@ enum boot_outcome {
     BOOT_FAILED,   /* it said that it is done, and something failed */
     BOOT_PANICKED, /* the guest's kernel did */
     BOOT_STUCK,    /* its console says why it goes no further, and nothing came after that */
+    BOOT_SILENT,   /* it came up, and its cloud-init did not report */
     BOOT_ENDED,    /* it ended before: outcome_text says how */
     BOOT_BOOTING,  /* it is not over */
 };
 extern const char
-    *const boot_outcome_names[]; /* "ready", "failed", "panicked", "stuck", "ended", "booting" */
+    *const boot_outcome_names[]; /* "ready", "failed", "panicked", "stuck", "silent", "ended", "booting" */
 
 struct boot {
     unsigned number;   /* from 1, in the journal as far as that goes back */

@@ -129,7 +129,8 @@ void chart_ruler(struct boot_chart *chart, unsigned indent, uint64_t scale, unsi
 void chart_head(struct boot_chart *chart, const struct boot_shown *shown)
 {
     static const char *const outcomes[] = {"ready after", "failed after", "kernel panicked after",
-                                           "stuck after", "ended after",  "booting for"};
+                                           "stuck after", "silent after", "ended after",
+                                           "booting for"};
     const struct boot *boot = shown->boot;
     char when[64] = "", took[32], until[32];
     time_t at = (time_t)(boot->began_ms / 1000);

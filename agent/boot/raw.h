@@ -19,6 +19,7 @@ enum boot_mark {
     BOOT_MARK_READY,
     BOOT_MARK_PANIC,
     BOOT_MARK_STUCK,
+    BOOT_MARK_SILENT,
     BOOT_MARK_ENDED, /* no QEMU any more, or another boot began */
     BOOT_MARKS
 };

@@ -288,13 +288,14 @@ static int take_points(struct boot_raw *raw)
     } points[] = {{BOOT_MARK_LOGIN, "login prompt", BOOT_OK},
                   {BOOT_MARK_READY, "ready", BOOT_OK},
                   {BOOT_MARK_PANIC, "panic", BOOT_FAIL},
-                  {BOOT_MARK_STUCK, "stuck", BOOT_FAIL}};
+                  {BOOT_MARK_STUCK, "stuck", BOOT_FAIL},
+                  {BOOT_MARK_SILENT, "silent", BOOT_WARN}};
     int r = 0;
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(points); i++) {
         uint64_t at = raw->marks[points[i].mark];
         if (at != BOOT_NEVER)
             r = add_named(&raw->boot, BOOT_POINT, points[i].name, at, at, points[i].result,
-                          points[i].result == BOOT_FAIL ? raw->boot.outcome_text : "");
+                          points[i].result != BOOT_OK ? raw->boot.outcome_text : "");
     }
     return r;
 }
@@ -320,13 +321,15 @@ static void conclude(struct boot_raw *raw, bool live)
         boot->outcome = BOOT_PANICKED, boot->total_ms = raw->marks[BOOT_MARK_PANIC];
     else if (raw->marks[BOOT_MARK_STUCK] != BOOT_NEVER)
         boot->outcome = BOOT_STUCK, boot->total_ms = raw->marks[BOOT_MARK_STUCK];
+    else if (raw->marks[BOOT_MARK_SILENT] != BOOT_NEVER)
+        boot->outcome = BOOT_SILENT, boot->total_ms = raw->marks[BOOT_MARK_SILENT];
     else if (final)
         boot->outcome = BOOT_FAILED, boot->total_ms = final->end_ms;
     else if (live)
         boot->outcome = BOOT_BOOTING, boot->total_ms = raw->t;
     else
         boot->outcome = BOOT_ENDED, boot->total_ms = ended != BOOT_NEVER ? ended : raw->t;
-    if (boot->outcome != BOOT_PANICKED && boot->outcome != BOOT_STUCK)
+    if (boot->outcome != BOOT_PANICKED && boot->outcome != BOOT_STUCK && boot->outcome != BOOT_SILENT)
         boot->outcome_text[0] = '\0';
     if (boot->outcome == BOOT_ENDED) {
         memcpy(boot->outcome_text, boot->stopped_text, sizeof boot->outcome_text);

@@ -25,12 +25,7 @@
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
-/* A guest that is up and was not heard to be: how long nothing comes of it before its SSH server is believed,
- * how often that is looked at, and for how long then. */
-#define QUIET_MS  10000u
-#define LOOK_MS   1000u
-#define BANNER_MS 1000u
-#define TELL_MS   4000u /* after so long a wait for the SSH server is told */
+#define TELL_MS  4000u /* after so long a wait for the SSH server is told */
 
 #define SILENT                                                       \
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
@@ -50,7 +45,8 @@ static bool is_up(const struct api_instance *instance)
 {
     const char *said = instance->cloud_init;
     return !strcmp(instance->state, "ready") ||
-           (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed")));
+           (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed") ||
+                     !strcmp(said, "silent")));
 }
 
 /* Who is waited for, and when a person who waits too is told; NULL = nobody is, any more. */
@@ -97,41 +93,18 @@ static int connect_once(uint16_t port, uint64_t wait_ms, struct patience *patien
     return pi_steal_fd(&fd);
 }
 
-static int get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_error *err)
-{
-    json_auto_t *doc = NULL;
-    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &doc, err);
-    return r < 0 ? r : api_read(agent, doc, ret, err);
-}
-
-/* A guest reports its end of boot only once, and no one hears the report while no agent runs. So if the agent
- * started after the machine, a guest that is quiet and whose SSH server answers counts as up. */
-static bool is_up_unheard(struct cli_agent *agent, const char *name)
-{
-    pi_auto_instance struct api_instance now = {0};
-    struct api_agent self = {0};
-    bool quiet = false;
-    if (get_agent(agent, &self, NULL) == 0 && cli_get_instance(agent, name, &now, NULL) == 0) {
-        uint64_t heard_ms = now.last_sign_ms > self.started_ms ? now.last_sign_ms : self.started_ms;
-        quiet = self.started_ms > now.started_ms && !strcmp(now.state, "running") &&
-                pi_realtime_ms() > heard_ms + QUIET_MS;
-    }
-    api_done(agent, &self);
-    pi_auto_close int fd =
-        quiet ? connect_once((uint16_t)now.ssh_port, BANNER_MS, &(struct patience){0}) : -1;
-    return fd >= 0;
-}
-
-static int await_up(struct cli_agent *agent, const struct api_instance *instance, struct pi_error *err)
+/* The view may be up before the instance is: another boot follows when cloud-init has announced a reboot. A
+ * start that was waited for may have changed the port, so *instance is read again. */
+static int await_up(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_follow struct cli_follow follow = {0};
     int r = cli_follow_open(&follow, agent, instance, err);
-    uint64_t look_ms = 0;
-    while (r == 0 && !cli_view_is_up(&follow.view)) {
-        if (pi_monotonic_ms() >= look_ms) {
-            if (is_up_unheard(agent, instance->name))
+    while (r == 0) {
+        if (cli_view_is_up(&follow.view)) {
+            cli_instance_done(instance);
+            *instance = (struct api_instance){0};
+            if ((r = cli_get_instance(agent, follow.view.name, instance, err)) < 0 || is_up(instance))
                 break;
-            look_ms = pi_monotonic_ms() + LOOK_MS;
         }
         if ((r = check_state(follow.view.name, follow.view.state, err)) == 0)
             r = cli_follow_step(&follow, NULL, 0, err);
@@ -145,15 +118,12 @@ static int await_up(struct cli_agent *agent, const struct api_instance *instance
 
 int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err)
 {
-    pi_auto_instance struct api_instance before = {0}, now = {0};
-    int r = cli_get_instance(agent, name, &before, err);
+    pi_auto_instance struct api_instance now = {0};
+    int r = cli_get_instance(agent, name, &now, err);
     if (r == 0)
-        r = check_state(name, before.state, err);
-    if (r == 0 && !is_up(&before))
-        r = await_up(agent, &before, err);
-    /* Once more: a port can have changed with a start that was waited for. */
-    if (r == 0)
-        r = cli_get_instance(agent, name, &now, err);
+        r = check_state(name, now.state, err);
+    if (r == 0 && !is_up(&now))
+        r = await_up(agent, &now, err);
     if (r == 0 && (!now.folder || !now.user || !now.ssh_port))
         r = pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", name);
     if (r < 0)
@@ -165,11 +135,9 @@ int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *re
 
 void cli_reach_doubt(const struct api_instance *instance)
 {
-    if (!is_up(instance))
-        fprintf(
-            stderr,
-            "%s accepts SSH, but piagent never heard that it is ready. It may have said so while no agent was running.\n",
-            instance->name);
+    if (instance->cloud_init && !strcmp(instance->cloud_init, "silent"))
+        fprintf(stderr, "%s: %s\n", instance->name,
+                instance->reason ? instance->reason : "cloud-init does not report");
 }
 
 int cli_reach_program(const char *name, char **ret, struct pi_error *err)

@@ -6,12 +6,11 @@
 #include "agent/cli/connect.h"
 #include "agent/cli/ssh_share.h"
 
-/* Waits until the guest's SSH server can be expected to answer, or does answer in a guest that may have
- * become ready while no agent ran, and tells how the instance is then. PI_CONFLICT where it does not run.
- * Free *ret with api_done(instance, ret). */
+/* Waits until the guest is up, so that its SSH server can be expected to answer, and tells how the instance
+ * is then. PI_CONFLICT where it does not run. Free *ret with api_done(instance, ret). */
 int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err);
 
-/* Warns on standard error if the SSH server answers but the guest never reported ready. */
+/* Warns on standard error if the guest's cloud-init does not report, with what may be the reason. */
 void cli_reach_doubt(const struct api_instance *instance);
 
 /* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. name is the instance's.

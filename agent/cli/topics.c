@@ -102,7 +102,9 @@ static const struct cli_topic exit_codes = {
             {"5", "a checksum or signature is missing or wrong, or an image is not safe"},
             {"6", "this host lacks something: QEMU, firmware, KVM, memory, disk, a free port"},
             {"7", "a download failed"},
-            {"8", "the guest's cloud-init failed, its kernel panicked, its boot got stuck, or it died"},
+            {"8",
+             "the guest's cloud-init failed or, in its first boot, did not report; its kernel panicked, its boot got "
+             "stuck, or it died"},
             {"9", "it did not happen in time"},
             {"10", "the agent does not answer or cannot start"},
             {0},

@@ -27,7 +27,7 @@ bool cli_view_is_over(const struct cli_view *view)
 
 bool cli_view_is_up(const struct cli_view *view)
 {
-    return view->finished || !strcmp(view->state, "ready");
+    return view->finished || view->silent || !strcmp(view->state, "ready");
 }
 
 /* What the guest shows from then on is no step of a boot. */
@@ -57,6 +57,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->state, instance->state);
     COPY(view->reason, instance->reason);
     describe(view);
+    view->silent = instance->cloud_init && !strcmp(instance->cloud_init, "silent");
     bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
     if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;
@@ -75,7 +76,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     describe(view);
     if (!strcmp(view->state, "starting")) {
         view->since_ms = event->monotonic_ms;
-        view->seeded = view->finished = false;
+        view->seeded = view->finished = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (!strcmp(view->state, "running") && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
@@ -138,7 +139,7 @@ static enum cli_tell on_seed(struct cli_view *view, const struct api_event *even
 /* A new boot: of the last one nothing is so any more. */
 static enum cli_tell on_boot(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    view->seeded = view->finished = false;
+    view->seeded = view->finished = view->silent = false;
     view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     view->left_ms = 0;
     if (event->text && strcmp(event->text, "started") != 0)
@@ -219,6 +220,9 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
         COPY(view->trouble, event->text);
         COPY(view->doing, event->text);
         break;
+    case API_EVENT_SILENT: /* told when the agent has said how the instance is then: cli_tell_up() */
+        view->silent = true;
+        return CLI_TELL_NOTHING;
     case API_EVENT_BOOT:
         return on_boot(view, event, line);
     case API_EVENT_LANDMARK:
@@ -236,10 +240,12 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
 {
     char before[sizeof view->doing];
     memcpy(before, view->doing, sizeof before);
-    if (view->stuck && api_event_takes_back_stuck(event)) {
+    if (view->stuck && api_event_takes_back(event, API_EVENT_STUCK)) {
         view->stuck = false;
         view->trouble[0] = '\0';
     }
+    if (api_event_takes_back(event, API_EVENT_SILENT))
+        view->silent = false;
     enum cli_tell tell = take(view, event, line);
     if (event->seq)
         view->seq = event->seq;

@@ -28,6 +28,7 @@ struct cli_view {
     uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
+    bool silent;       /* the guest is up, and its cloud-init does not report */
     bool stuck;        /* trouble is of the console, and not for sure */
     char trouble[320]; /* the kernel panicked, or the boot is stuck, and nothing has shown since that it goes
                           on */
@@ -54,7 +55,8 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
 int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
                     struct pi_buf *ret);
 
-/* Whether the boot came to its end: ready, or cloud-init finished otherwise. */
+/* Whether the boot came to its end: ready, or cloud-init finished otherwise, or does not report. Ask the
+ * agent which: after cloud-init has announced a reboot, another boot follows. */
 bool cli_view_is_up(const struct cli_view *view);
 
 /* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */

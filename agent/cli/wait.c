@@ -18,6 +18,21 @@ int cli_undo(struct cli_follow *follow, struct pi_error *err)
     return CLI_EXIT_SIGNAL + follow->signal;
 }
 
+static void tell_login(struct cli_screen *screen, const char *name)
+{
+    cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
+}
+
+/* A guest that was ready before is set up, whatever became of its cloud-init since. */
+static int tell_silent(struct cli_screen *screen, const struct api_instance *instance, bool login)
+{
+    cli_screen_line(screen, "%s: up: %s", instance->name,
+                    instance->reason ? instance->reason : "its SSH server answers");
+    if (login && instance->booted)
+        tell_login(screen, instance->name);
+    return instance->booted ? PI_OK : PI_GUEST;
+}
+
 int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err)
 {
     struct cli_screen *screen = &follow->leader->screen;
@@ -27,6 +42,8 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     int r = cli_get_instance(follow->agent, name, &instance, err);
     if (r < 0)
         return r;
+    if (instance.cloud_init && !strcmp(instance.cloud_init, "silent") && !strcmp(instance.state, "running"))
+        return tell_silent(screen, &instance, login);
     if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
         if (strcmp(follow->view.state, "ready") != 0)
             return -EAGAIN;
@@ -35,7 +52,7 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
         if (instance.user_data_problems.count)
             cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", name);
         if (login)
-            cli_screen_line(screen, "%s: log in with: piagent ssh %s", name, name);
+            tell_login(screen, name);
         return PI_OK;
     }
     if (words)
@@ -252,7 +269,8 @@ const struct cli_command cli_command_wait = {
         "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
         "reports; while there is some it is waited for. Without, --timeout ends the wait with exit code 9, and\n"
         "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got\n"
-        "stuck or the machine stopped before it was ready.",
+        "stuck or the machine stopped before it was ready; also where the guest of a first boot is up, and its\n"
+        "cloud-init does not report.",
     .example = "piagent wait pi-1 pi-2 --timeout 2m",
     .options = wait_table,
     .values_size = sizeof(struct wait_options),

@@ -107,6 +107,7 @@ static void take_over(struct instance *instance)
     }
     instance->adopting = instance->unwatched = true;
     instance->sign_seen = true;
+    silence_begin(instance);
     if (instance_take_over_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);
     int r = instance_connect(instance, &err);

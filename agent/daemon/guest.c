@@ -31,6 +31,7 @@ static void on_served(void *owner, enum imds_document document, const char *user
         return;
     instance_sign(instance);
     trouble_over(instance);
+    silence_over(instance);
     char text[160];
     bool less = instance->record.booted && document == IMDS_USER_DATA;
     snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
@@ -104,6 +105,9 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
         return;
     instance_sign(instance);
     trouble_over(instance);
+    silence_over(instance);
+    instance->heard_report = true;
+    instance->landmarks.disk_full = instance->landmarks.cloud_init_died = false; /* it lives */
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
     hide_key(record->report_key, text);

@@ -138,6 +138,7 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                                   .child = PI_CHILD_NONE,
                                   .pidfd = -1,
                                   .network_pidfd = -1,
+                                  .look_fd = -1,
                                   .journal = LOGFILE_NONE,
                                   .console_log = LOGFILE_NONE};
     STAILQ_INIT(&instance->waiting);
@@ -189,6 +190,7 @@ void instance_unref(struct instance *instance)
     timer_free(instance->launch_timer);
     timer_free(instance->clock_timer);
     timer_free(instance->trouble_timer);
+    timer_free(instance->silence_timer);
     timer_free(instance->ghost_timer);
     timer_free(instance->save_timer);
     pi_buf_done(&instance->journal_tail);
@@ -211,6 +213,7 @@ void instance_let_go(struct instance *instance)
     for (size_t i = 0; i < PI_ARRAY_SIZE(timers); i++)
         if (timers[i]) /* there may have been no memory for it */
             timer_clear(timers[i]);
+    silence_stop(instance);
     instance->monitor_why[0] = '\0';
     instance->monitor_told = instance->console_told = instance->signal_told = false;
     qmp_link_close(pi_steal(instance->qmp));

@@ -9,6 +9,7 @@
  *   monitor.c   what QEMU says: handshake, events         guest.c   what the guest says: seed, reports
  *   store.c     its folder, and what waits until it is written
  *   boots.c     how long its boot may take                trouble.c a boot that goes no further
+ *   silence.c   a guest that is up and does not report
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
  *   clock.c     its clock, after it stood still           network.c an isolated one's network
  */
@@ -126,6 +127,12 @@ struct instance {
     uint64_t boot_event;                   /* seq of the event with which the boot began; 0 = none */
     uint64_t user_data_mark;               /* tells one user-data from another */
     struct budget reports_budget;          /* a guest may not write the journal as fast as it can */
+
+    struct timer *silence_timer; /* looks for a guest of which nothing is heard */
+    struct watch *look_watch;    /* set while its SSH server is awaited, at look_fd */
+    int look_fd;
+    uint64_t look_delay_ms, heard_ms; /* heard_ms: CLOCK_MONOTONIC; see vm_silence */
+    bool heard_report;                /* one came since this agent runs */
 };
 
 #define INSTANCE_STEP_MS          10000 /* for quit, and for each signal */
@@ -301,6 +308,13 @@ void trouble_over(struct instance *instance);
 bool instance_begin_again(struct instance *instance);
 /* Whether its reason is a panic of its kernel, told by QEMU or by its console. */
 bool instance_has_panicked(const struct instance *instance);
+
+/* silence.c */
+/* Something of its boot was heard: from now on the silence counts. */
+void silence_begin(struct instance *instance);
+/* The same for a document or report, which take back that it is silent. */
+void silence_over(struct instance *instance);
+void silence_stop(struct instance *instance);
 
 /* guest.c: callbacks of the IMDS */
 extern const struct imds_handler instance_imds_handler;

@@ -37,8 +37,8 @@ static int recall(char *line, size_t size, void *user)
         boots_note(instance, &event);
         if (event.kind == API_EVENT_BOOT)
             instance->landmarks.reached = VM_LANDMARK_NONE;
-        instance->stuck =
-            event.kind == API_EVENT_STUCK || (instance->stuck && !api_event_takes_back_stuck(&event));
+        instance->stuck = event.kind == API_EVENT_STUCK ||
+                          (instance->stuck && !api_event_takes_back(&event, API_EVENT_STUCK));
         for (int i = 0; event.landmark && vm_landmark_names[i]; i++)
             if (!strcmp(event.landmark, vm_landmark_names[i]))
                 instance->landmarks.reached = (enum vm_landmark)i;

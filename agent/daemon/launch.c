@@ -273,6 +273,7 @@ void instance_forget_boot(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
     record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
+    record->silence[0] = '\0';
     record->ready_ms = 0;
     pi_strv_done(&record->failed_modules);
     instance->clock_off_ms = 0; /* a boot takes the time from the machine's own clock */
@@ -283,6 +284,7 @@ void instance_tell_boot(struct instance *instance, const char *how)
 {
     instance->landmarks = (struct vm_landmarks){0};
     instance->boot_told = true;
+    silence_begin(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)how});
 }
 
@@ -366,6 +368,7 @@ static void on_landmark(enum vm_landmark landmark, const char *line, size_t leng
     pi_text_clean(line, length, text, sizeof text);
     if (instance->stuck)
         trouble_over(instance);
+    silence_begin(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_LANDMARK,
                                               .landmark = (char *)vm_landmark_names[landmark],
                                               .text = text});

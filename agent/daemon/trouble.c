@@ -15,10 +15,11 @@ bool instance_has_panicked(const struct instance *instance)
     return pi_starts_with(instance->record.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
 }
 
-/* After cloud-init's word the boot is over, and a log may say what it likes. */
+/* Of a guest that is up the boot is over, and a log may say what it likes. */
 static bool is_booting(const struct instance *instance)
 {
-    return instance->record.state == VM_RUNNING && !instance->record.cloud_init_result[0];
+    return instance->record.state == VM_RUNNING && !instance->record.cloud_init_result[0] &&
+           !instance->record.silence[0];
 }
 
 /* See vm_landmarks.int3. */

@@ -13,6 +13,8 @@ static const char *cloud_init(const struct vm_record *record)
         return "degraded";
     if (!strcmp(record->cloud_init_result, "SUCCESS"))
         return "done";
+    if (record->silence[0])
+        return "silent";
     if (record->cloud_init_stage[0])
         return "running";
     return vm_state_is_live((enum vm_state)record->state) ? "pending" : NULL;
@@ -34,8 +36,8 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 {
     if (instance->record.reason[0])
         return instance->record.reason;
-    bool failed = vm_state_is_live((enum vm_state)instance->record.state) &&
-                  !strcmp(instance->record.cloud_init_result, "FAIL");
+    bool live = vm_state_is_live((enum vm_state)instance->record.state);
+    bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
     const char *name = instance->record.spec.name;
     if (instance->monitor_why[0])
         snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
@@ -55,6 +57,11 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
     else if (failed)
         snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
                  name);
+    else if (live && instance->record.silence[0])
+        snprintf(
+            buf, REASON_MAX,
+            "cloud-init was not heard to report: %s; piagent ssh %s -- cloud-init status --long tells more",
+            instance->record.silence, name);
     else
         return NULL;
     return buf;
@@ -90,6 +97,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .boot_ms = record->boot_ms,
         .ready_ms = record->ready_ms,
         .stopped_ms = record->stopped_ms,
+        .booted = record->booted,
         .cloud_init = (char *)cloud_init(record),
         .cloud_init_stage = record->cloud_init_stage[0] ? (char *)record->cloud_init_stage : NULL,
         .failed_modules = record->failed_modules,

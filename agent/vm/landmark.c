@@ -181,6 +181,14 @@ static void note_trouble(struct vm_landmarks *landmarks, const struct mark *mark
     memcpy(landmarks->words, text, strlen(text) + 1);
 }
 
+/* As strerror(ENOSPC) and systemd (job_get_done_status_message_format) say it. */
+static void note_hints(struct vm_landmarks *landmarks, const char *text)
+{
+    static const char failed[] = "[FAILED] Failed to start ";
+    landmarks->disk_full |= strstr(text, "No space left on device") != NULL;
+    landmarks->cloud_init_died |= !strncmp(text, failed, strlen(failed)) && strstr(text, "cloud");
+}
+
 /* Whether the line was a prompt, where it is not ended yet. */
 static bool take_line(struct vm_landmarks *landmarks, bool ended,
                       void (*found)(enum vm_landmark landmark, const char *line, size_t length, void *user),
@@ -197,6 +205,8 @@ static bool take_line(struct vm_landmarks *landmarks, bool ended,
         landmarks->trouble = VM_TROUBLE_NONE;
     if (trouble->text)
         note_trouble(landmarks, trouble, text);
+    if (ended)
+        note_hints(landmarks, text);
     if (landmark > landmarks->reached) {
         landmarks->reached = landmark;
         found(landmark, landmarks->line, landmarks->used, user);

@@ -44,6 +44,8 @@ struct vm_landmarks {
     bool int3; /* "int3" oopsed in this boot: QEMU's TCG does that to x86_64 kernels that patch themselves
                   while several processors run (a race that QEMU 8.1 mended: accel/tcg: Always lock pages
                   before translation) */
+    bool disk_full;       /* a program found no space left on the guest's disk */
+    bool cloud_init_died; /* systemd could not start one of cloud-init's stages */
     enum { VM_ESCAPE_NONE, VM_ESCAPE_BEGUN, VM_ESCAPE_CSI, VM_ESCAPE_STRING } escape;
     size_t used;
     char line[VM_LANDMARK_LINE]; /* the beginning of the line that is being printed */

@@ -14,7 +14,7 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import CONFLICT, HOST, NOT_FOUND, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, USAGE, User, fake_qemu, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
@@ -407,8 +407,10 @@ def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
     with sshd(user, "a"):
         login = user.call("ssh", "a", "--", "echo $MACHINE", timeout=120)
         assert (login.returncode, login.stdout) == (0, "a\n"), login
-        assert login.stderr.count("a accepts SSH, but piagent never heard that it is ready") == 1, login.stderr
+        assert login.stderr.count("a: cloud-init was not heard to report: it may have done so while no agent was running") == 1, login.stderr
         assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied"), timeout=120).returncode == 0
+        waited = user.call("wait", "a")
+        assert waited.returncode == GUEST and waited.stderr.startswith("a: up: cloud-init was not heard to report: "), waited
 
 
 def test_a_server_that_answers_in_the_middle_of_a_boot_is_not_logged_in_to_before_its_end(user):
@@ -418,4 +420,4 @@ def test_a_server_that_answers_in_the_middle_of_a_boot_is_not_logged_in_to_befor
         time.sleep(13)
         assert login.poll() is None
         login.terminate()
-        assert "accepts SSH" not in login.communicate(timeout=20)[0]
+        assert "was not heard to report" not in login.communicate(timeout=20)[0]

@@ -135,7 +135,7 @@ static void event_kinds_have_their_words(void **state)
     assert_string_equal(api_event_kind_names[API_EVENT_REPORT], "report");
     assert_string_equal(api_event_kind_names[API_EVENT_ERROR], "error");
     assert_string_equal(api_event_kind_names[API_EVENT_LANDMARK], "landmark");
-    assert_null(api_event_kind_names[API_EVENT_LANDMARK + 1]);
+    assert_null(api_event_kind_names[API_EVENT_SILENT + 1]);
 }
 
 int main(void)

@@ -155,6 +155,29 @@ static void what_a_boot_gets_stuck_at_is_recognised_until_it_goes_on(void **stat
     }
 }
 
+static void why_cloud_init_is_silent_is_recognised(void **state)
+{
+    static const struct {
+        const char *said;
+        bool full, died;
+    } cases[] = {
+        {"[   21.3] cloud-init[301]: OSError: [Errno 28] No space left on device\r\n", true, false},
+        {"[\033[0;1;31mFAILED\033[0m] Failed to start \033[0;1;39mcloud-init.service\033[0m - Initial cloud-init job.\r\n",
+         false, true},
+        {"[FAILED] Failed to start Apply the settings specified in cloud-config.\r\n", false, true},
+        {"[FAILED] Failed to start apt-daily.service.\r\n[  OK  ] Finished cloud-init.service.\r\n", false,
+         false},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_landmarks landmarks = {0};
+        pi_auto_buf struct pi_buf found = {0};
+        feed(&landmarks, cases[i].said, strlen(cases[i].said), 1, &found);
+        assert_int_equal(landmarks.disk_full, cases[i].full);
+        assert_int_equal(landmarks.cloud_init_died, cases[i].died);
+    }
+}
+
 static void an_endless_line_is_its_beginning(void **state)
 {
     struct vm_landmarks landmarks = {0};
@@ -174,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_real_machines_print_is_recognised),
         cmocka_unit_test(what_a_boot_gets_stuck_at_is_recognised_until_it_goes_on),
+        cmocka_unit_test(why_cloud_init_is_silent_is_recognised),
         cmocka_unit_test(an_endless_line_is_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

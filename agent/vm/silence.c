@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/vm/silence.h"
+
+static bool has_died(const struct vm_silence *silence)
+{
+    return silence->console->disk_full || silence->console->cloud_init_died;
+}
+
+static bool may_be_at_work(const struct vm_silence *silence)
+{
+    if (silence->missed)
+        return false;
+    return silence->console->reached < VM_LANDMARK_LOGIN || (silence->reported && !has_died(silence));
+}
+
+uint64_t vm_silence_end_ms(const struct vm_silence *silence)
+{
+    uint64_t heard = silence->heard_ms, newest = silence->printed_ms > heard ? silence->printed_ms : heard;
+    if (may_be_at_work(silence))
+        return newest + VM_SILENCE_LONG_MS;
+    uint64_t end = newest + VM_SILENCE_MS, cap = heard + VM_SILENCE_CAP_MS;
+    return end < cap ? end : cap;
+}
+
+const char *vm_silence_cause(const struct vm_silence *silence)
+{
+    if (silence->console->disk_full)
+        return "its disk is full, its console says (No space left on device)";
+    if (silence->console->cloud_init_died)
+        return "its console says that cloud-init failed to start";
+    if (silence->missed && (silence->seeded || silence->console->reached < VM_LANDMARK_LOGIN))
+        return "it may have done so while no agent was running";
+    if (silence->reported)
+        return "it has fallen silent, or a script of it takes long";
+    if (silence->seeded)
+        return "it fetched its seed; the user-data may send its reports elsewhere (\"reporting\")";
+    return silence->booted
+               ? "it did not ask for its seed, and may be disabled (/etc/cloud/cloud-init.disabled)"
+               : "it did not ask for its seed: the image may be without cloud-init, or have it disabled";
+}

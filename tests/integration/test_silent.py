@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Guests that come up and whose cloud-init does not report."""
+
+import contextlib
+import socket
+import threading
+
+import boot_sectors
+import pytest
+from piagent import GUEST, User, fake_qemu
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end, finish
+
+PROMPT = ">box login: "
+FULL = ">[   21.3] cloud-init[301]: OSError: [Errno 28] No space left on device"
+DIED = ">[FAILED] Failed to start cloud-init.service - Cloud-init: Network Stage."
+
+
+@pytest.fixture
+def user():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+@contextlib.contextmanager
+def ssh_servers(user, *names):
+    """At the machines' ports, something that says who it is and nothing more."""
+    def answer(server):
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as guest:
+                    guest.sendall(b"SSH-2.0-none\r\n")
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            server = stack.enter_context(socket.create_server(("127.0.0.1", user.status(name)["ssh_port"])))
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
+            threading.Thread(target=answer, args=(server,), daemon=True).start()
+        yield
+
+
+def boot(user, *names):
+    user.boot_all(names, boot_sectors.deaf(user.home))
+
+
+def prompt(user, name, *lines):
+    """Its console shows these, and a login prompt."""
+    user.tell_fake(name, "\n".join([*lines, PROMPT, ""]))
+
+
+CAUSES = {
+    "fresh": "it did not ask for its seed: the image may be without cloud-init, or have it disabled",
+    "again": "it did not ask for its seed, and may be disabled (/etc/cloud/cloud-init.disabled)",
+    "full": "its disk is full, its console says (No space left on device)",
+    "died": "its console says that cloud-init failed to start",
+}
+
+
+def reasons(user):
+    return {name: user.status(name)["reason"] for name in CAUSES}
+
+
+def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_reason(user):
+    boot(user, *CAUSES, "works", "boots")
+    boot_to_the_end(Guest(user, "again"))
+    user.wait_state("again", "ready", 30)
+    user.do("reset", "again")
+    Guest(user, "died").report("init-network", None)
+    Guest(user, "works").report("init-network")
+    with ssh_servers(user, *CAUSES, "works", "boots"):
+        waits = {name: user.start("wait", name) for name in CAUSES}
+        for name in ("fresh", "again", "works"):
+            prompt(user, name)
+        prompt(user, "full", FULL)
+        prompt(user, "died", DIED)
+        for name, wait in waits.items():
+            code, out = finish(wait, 120)
+            assert code == (0 if name == "again" else GUEST), out
+            told = f"{name}: up: cloud-init was not heard to report: {CAUSES[name]}; piagent ssh {name} -- cloud-init status --long tells more"
+            assert told in out.splitlines(), out
+        for name in CAUSES:
+            machine = user.status(name)
+            assert (machine["state"], machine["cloud_init"]) == ("running", "silent"), machine
+            login = user.call("ssh", name, "--", "true")
+            assert login.returncode == 255 and login.stderr.startswith(f"{name}: cloud-init was not heard to report: "), login
+        assert "silent after" in user.do("timeline", "full")
+        assert [user.status(name)["cloud_init"] for name in ("works", "boots")] == ["running", "pending"]
+        before = reasons(user)
+        user.kill_agent()
+        assert reasons(user) == before
+        assert before["full"] in user.do("ps")
+        boot_to_the_end(Guest(user, "fresh"))  # after all
+        assert "reason" not in user.wait_state("fresh", "ready", 30)
+        assert "its cloud-init goes on after all" in user.texts("fresh")
