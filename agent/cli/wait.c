@@ -93,13 +93,22 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
     return view->trouble[0] ? cli_tell_trouble(follow, words, err) : PI_OK;
 }
 
+/* A guest whose cloud-init is done and then powers it off, as power_state asks for, was as ready as it could
+ * be. */
+static bool was_done(struct cli_follow *follow)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    return cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 && instance.cloud_init &&
+           (!strcmp(instance.cloud_init, "done") || !strcmp(instance.cloud_init, "degraded"));
+}
+
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
     if (how->stopped && !strcmp(view->state, "stopped"))
         return PI_OK;
     int r = cli_tell_over(follow, true, err);
-    if (r < 0 || how->stopped)
+    if (r < 0 || how->stopped || was_done(follow))
         return r;
     cli_tell_last_words(follow, NULL);
     return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name,
@@ -270,7 +279,8 @@ const struct cli_command cli_command_wait = {
         "reports; while there is some it is waited for. Without, --timeout ends the wait with exit code 9, and\n"
         "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got\n"
         "stuck or the machine stopped before it was ready; also where the guest of a first boot is up, and its\n"
-        "cloud-init does not report.",
+        "cloud-init does not report. Where cloud-init announces a reboot (power_state), the machine is ready\n"
+        "after the boot that follows.",
     .example = "piagent wait pi-1 pi-2 --timeout 2m",
     .options = wait_table,
     .values_size = sizeof(struct wait_options),

@@ -67,6 +67,22 @@ static void hide_key(const char *key, char *text)
         memset(at, '*', strlen(key));
 }
 
+static void end_boot(struct instance *instance, const char *result, bool success)
+{
+    struct vm_record *record = &instance->record;
+    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s", result);
+    record->held_result[0] = '\0';
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+}
+
+void guest_stays(struct instance *instance)
+{
+    char result[sizeof instance->record.held_result];
+    memcpy(result, instance->record.held_result, sizeof result);
+    journal_note(instance, "the reboot or poweroff that its cloud-init has announced did not come");
+    end_boot(instance, result, true);
+}
+
 /* Saved with the state that it leads to. */
 static void on_boot_done(struct instance *instance, const struct imds_report *report)
 {
@@ -75,11 +91,19 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
     /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
      * not tell. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
-    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s",
-             !success                           ? "FAIL"
-             : record->user_data_problems.count ? "WARN"
-                                                : results[report->result]);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
+    const char *result = !success                           ? "FAIL"
+                         : record->user_data_problems.count ? "WARN"
+                                                            : results[report->result];
+    if (success && instance->power_change) {
+        snprintf(record->held_result, sizeof record->held_result, "%s", result);
+        journal_note(
+            instance,
+            "cloud-init is done, and has announced a reboot or poweroff (power_state in the user-data): "
+            "the guest is ready after the boot that follows");
+        instance_save(instance);
+    } else {
+        end_boot(instance, result, success);
+    }
     if (success && !record->booted && instance_set_booted(instance, true, &err) < 0)
         journal_note(instance, "its seed cannot be served any more: %s", err.text);
 }
@@ -89,10 +113,24 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
 static bool is_boot_under_way(struct instance *instance, const struct imds_report *report)
 {
     const struct vm_record *record = &instance->record;
-    if (record->cloud_init_result[0] && instance->unwatched && report->event == IMDS_EVENT_START &&
-        !strcmp(report->stage, "init-network"))
+    if ((record->cloud_init_result[0] || record->held_result[0]) && instance->unwatched &&
+        report->event == IMDS_EVENT_START && !strcmp(report->stage, "init-network"))
         instance_missed_reset(instance);
     return !record->cloud_init_result[0];
+}
+
+/* Newer cloud-inits write it with '_' (config/cloud.cfg.tmpl of 23.x). */
+static bool is_power_module(const char *module)
+{
+    return !strcmp(module, "config-power-state-change") || !strcmp(module, "config-power_state_change");
+}
+
+/* The module runs only where the user-data has power_state, and only acts where it has not before
+ * (cloudinit/config/modules.py: activate_by_schema_keys, "%s ran successfully"). */
+static bool announces_power_change(const struct imds_report *report)
+{
+    return report->event == IMDS_EVENT_FINISH && is_power_module(report->module) &&
+           pi_ends_with(report->description, " ran successfully");
 }
 
 static void on_reported(void *owner, const struct imds_report *report, void *user)
@@ -127,6 +165,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
                               .result = (char *)results[report->result],
                               .guest_ms = report->timestamp_ms,
                               .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
+    instance->power_change |= announces_power_change(report);
     if (imds_report_ends_boot(report))
         on_boot_done(instance, report);
 }

@@ -133,6 +133,7 @@ struct instance {
     int look_fd;
     uint64_t look_delay_ms, heard_ms; /* heard_ms: CLOCK_MONOTONIC; see vm_silence */
     bool heard_report;                /* one came since this agent runs */
+    bool power_change; /* in this boot cloud-init has announced that it reboots, or powers off */
 };
 
 #define INSTANCE_STEP_MS          10000 /* for quit, and for each signal */
@@ -318,6 +319,8 @@ void silence_stop(struct instance *instance);
 
 /* guest.c: callbacks of the IMDS */
 extern const struct imds_handler instance_imds_handler;
+/* The reboot that its cloud-init had announced does not come: its boot is over (record.held_result). */
+void guest_stays(struct instance *instance);
 
 /* clock.c */
 void instance_connect_guest_agent(struct instance *instance);

@@ -273,11 +273,11 @@ void instance_forget_boot(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
     record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
-    record->silence[0] = '\0';
+    record->held_result[0] = record->silence[0] = '\0';
     record->ready_ms = 0;
     pi_strv_done(&record->failed_modules);
     instance->clock_off_ms = 0; /* a boot takes the time from the machine's own clock */
-    instance->unwatched = instance->stuck = instance->begins_again = false;
+    instance->unwatched = instance->stuck = instance->begins_again = instance->power_change = false;
 }
 
 void instance_tell_boot(struct instance *instance, const char *how)

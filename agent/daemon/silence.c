@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest of which nothing is heard any more, although its boot is not over (vm/silence.h): it is looked for
- * at its SSH port. If a server answers, the guest is up and its cloud-init does not report. */
+ * at its SSH port. If a server answers, the guest is up and its cloud-init does not report; or the reboot
+ * that its cloud-init had announced does not come. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,9 +14,11 @@
 #include "agent/daemon/instance.h"
 #include "agent/vm/silence.h"
 
-#define BANNER_MS   20000u /* an emulated server is slow to say who it is */
-#define LOOK_MIN_MS 1000u  /* between looks; twice as long each time, up to: */
-#define LOOK_MAX_MS 60000u
+#define BANNER_MS    20000u /* an emulated server is slow to say who it is */
+#define LOOK_MIN_MS  1000u  /* between looks; twice as long each time, up to: */
+#define LOOK_MAX_MS  60000u
+#define REBOOT_MS    30000u  /* without a sign of life, while its SSH server answers: */
+#define NO_REBOOT_MS 180000u /* or this, and nobody answers */
 
 static bool is_open(const struct instance *instance)
 {
@@ -47,7 +50,10 @@ static struct vm_silence seen(const struct instance *instance)
 static uint64_t end_ms(const struct instance *instance)
 {
     const struct vm_silence silence = seen(instance);
-    return vm_silence_end_ms(&silence);
+    if (!instance->record.held_result[0])
+        return vm_silence_end_ms(&silence);
+    return (instance->last_sign_ms > instance->heard_ms ? instance->last_sign_ms : instance->heard_ms) +
+           REBOOT_MS;
 }
 
 static void drop_look(struct instance *instance)
@@ -79,9 +85,14 @@ static void tell(struct instance *instance)
 static void look_again(struct instance *instance)
 {
     uint64_t delay_ms = instance->look_delay_ms ? instance->look_delay_ms : LOOK_MIN_MS;
+    bool gives_up = instance->record.held_result[0] && is_open(instance) &&
+                    pi_monotonic_ms() > instance->heard_ms + NO_REBOOT_MS;
     drop_look(instance);
     instance->look_delay_ms = 2 * delay_ms < LOOK_MAX_MS ? 2 * delay_ms : LOOK_MAX_MS;
-    timer_set(instance->silence_timer, delay_ms);
+    if (gives_up)
+        guest_stays(instance);
+    else
+        timer_set(instance->silence_timer, delay_ms);
 }
 
 static void on_answer(void *user)
@@ -94,7 +105,10 @@ static void on_answer(void *user)
         return;
     }
     silence_stop(instance);
-    tell(instance);
+    if (instance->record.held_result[0])
+        guest_stays(instance);
+    else
+        tell(instance);
 }
 
 /* QEMU takes the connection before the guest does: only the server's own words count. */

@@ -7,17 +7,20 @@
 
 static const char *cloud_init(const struct vm_record *record)
 {
-    if (!strcmp(record->cloud_init_result, "FAIL"))
+    bool live = vm_state_is_live((enum vm_state)record->state);
+    /* While a reboot is to come, the boot goes on; after a poweroff, none comes. */
+    const char *result = live || !record->held_result[0] ? record->cloud_init_result : record->held_result;
+    if (!strcmp(result, "FAIL"))
         return "failed";
-    if (!strcmp(record->cloud_init_result, "WARN"))
+    if (!strcmp(result, "WARN"))
         return "degraded";
-    if (!strcmp(record->cloud_init_result, "SUCCESS"))
+    if (!strcmp(result, "SUCCESS"))
         return "done";
     if (record->silence[0])
         return "silent";
     if (record->cloud_init_stage[0])
         return "running";
-    return vm_state_is_live((enum vm_state)record->state) ? "pending" : NULL;
+    return live ? "pending" : NULL;
 }
 
 static const char *stopped_by(const struct vm_record *record)
@@ -57,6 +60,8 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
     else if (failed)
         snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
                  name);
+    else if (live && instance->record.held_result[0])
+        snprintf(buf, REASON_MAX, "cloud-init has announced a reboot or poweroff, and ready comes after it");
     else if (live && instance->record.silence[0])
         snprintf(
             buf, REASON_MAX,

@@ -41,6 +41,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, boot_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, cloud_init_stage, PI_FIELD_TEXT),
     PI_FIELD(vm_record, cloud_init_result, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, held_result, PI_FIELD_TEXT),
     PI_FIELD(vm_record, silence, PI_FIELD_TEXT),
     PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = FAILED_MODULES_MAX),
     PI_FIELD(vm_record, user_data_problems, PI_FIELD_STRV, .max = USER_DATA_PROBLEMS_MAX),

@@ -44,7 +44,8 @@ struct vm_record {
     uint64_t boot_ms;          /* the same: the beginning of its newest boot; ready_ms is of that boot, too */
     char cloud_init_stage[64]; /* the last that the guest reported */
     char cloud_init_result[16]; /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
-    char silence[160]; /* it is up, and cloud-init does not report: why that may be; "" = not (yet) so */
+    char held_result[16]; /* the same, of a boot that is over but for the reboot that cloud-init announced */
+    char silence[160];    /* it is up, and cloud-init does not report: why that may be; "" = not (yet) so */
     struct pi_strv failed_modules;     /* "modules-final/config-scripts-user", at most 32 */
     struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it, at most 8 */
 };

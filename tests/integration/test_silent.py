@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Guests that come up and whose cloud-init does not report."""
+"""Guests that come up and whose cloud-init does not report, or announces a reboot before they are ready."""
 
 import contextlib
 import socket
 import threading
+import time
 
 import boot_sectors
 import pytest
-from piagent import GUEST, User, fake_qemu
+from piagent import GUEST, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end, finish
 
 PROMPT = ">box login: "
 FULL = ">[   21.3] cloud-init[301]: OSError: [Errno 28] No space left on device"
 DIED = ">[FAILED] Failed to start cloud-init.service - Cloud-init: Network Stage."
+REBOOT = '{"timestamp":{"seconds":1,"microseconds":0},"event":"RESET","data":{"guest":true,"reason":"guest-reset"}}'
+POWEROFF = '{"timestamp":{"seconds":1,"microseconds":0},"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-shutdown"}}'
 
 
 @pytest.fixture
@@ -91,3 +94,37 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
         boot_to_the_end(Guest(user, "fresh"))  # after all
         assert "reason" not in user.wait_state("fresh", "ready", 30)
         assert "its cloud-init goes on after all" in user.texts("fresh")
+
+
+def announce(user, name):
+    """Its cloud-init is done, and will reboot or power off: as 22.4.2 and 25.1 report it."""
+    guest = Guest(user, name)
+    guest.report("modules-final/config-power-state-change", "SUCCESS", "config-power-state-change ran successfully")
+    guest.report("modules-final", "SUCCESS")
+
+
+def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
+    names = ("reboots", "stays", "off")
+    boot(user, *names)
+    with ssh_servers(user, *names):
+        waits = {name: user.start("wait", name) for name in names}
+        login = user.start("ssh", "reboots", "--", "true")
+        for name in names:
+            announce(user, name)
+            wait_for("it is told", lambda name=name: any("has announced a reboot" in text for text in user.texts(name)), 20)
+            machine = user.status(name)
+            assert (machine["state"], machine["cloud_init"]) == ("running", "running") and "has announced a reboot" in machine["reason"], machine
+        user.kill_agent()
+        time.sleep(2)
+        assert user.state("reboots") == "running" and login.poll() is None
+        for name, event in (("reboots", REBOOT), ("off", POWEROFF)):
+            user.tell_fake(name, event)
+        wait_for("it reboots", lambda: any(event["kind"] == "boot" and event["text"] == "rebooted" for event in user.events("reboots")), 20)
+        boot_to_the_end(Guest(user, "reboots"))
+        code, out = finish(waits["reboots"])
+        assert code == 0 and "reboots: ready after" in out, out
+        assert finish(login)[0] == 255  # by ssh, whose server says no more than who it is
+        code, out = finish(waits["off"])
+        assert code == 0 and "off: stopped" in out and user.status("off")["cloud_init"] == "done", out
+        code, out = finish(waits["stays"], 120)  # its condition was not met
+        assert code == 0 and "stays: the reboot or poweroff that its cloud-init has announced did not come" in out and "stays: ready after" in out
