@@ -241,8 +241,8 @@ static const struct cli_option start_table[] = {
 #define FOREGROUND                                                                                        \
     "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n"  \
     "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"     \
-    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed or the\n" \
-    "guest's kernel panicked."
+    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed or, in\n" \
+    "a first boot, did not report, or the guest's kernel panicked."
 
 const struct cli_command cli_command_run = {
     .name = "run",
