@@ -113,6 +113,10 @@ const struct pi_field api_instance_fields[] = {
         api_instance, last_sign_ms,
         .help =
             "since 1970: when its guest last printed, asked for its seed or reported; 0 = not since this agent knows it"),
+    FLAG(
+        api_instance, already,
+        .help =
+            "only in the answer to a request: true if what it asks for was so already, and nothing was done"),
     {0},
 };
 

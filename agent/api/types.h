@@ -94,6 +94,7 @@ struct api_instance {
     uint64_t last_event;
     uint64_t boot_event;
     uint64_t last_sign_ms;
+    bool already;
 };
 extern const struct pi_field api_instance_fields[];
 extern const struct pi_field

@@ -42,6 +42,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_events,
     &cli_command_timeline,
     &cli_command_powerdown,
+    &cli_command_restart,
     &cli_command_reset,
     &cli_command_pause,
     &cli_command_resume,
@@ -145,8 +146,7 @@ static const char *elsewhere(const char *word)
         {"info", "status"},
         {"stat", "status"},
         {"suspend", "pause"},
-        {"restart", "reset"},
-        {"reboot", "reset"},
+        {"reboot", "restart"},
         {"images", "image ls"},
         {"version", "--version"},
     };

@@ -21,7 +21,8 @@ extern const struct cli_command cli_command_run, cli_command_start, cli_command_
 extern const struct cli_command cli_command_ps, cli_command_status;
 extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;
 extern const struct cli_command cli_command_cp, cli_command_ssh_config;
-extern const struct cli_command cli_command_powerdown, cli_command_kill, cli_command_reset;
+extern const struct cli_command cli_command_powerdown, cli_command_restart;
+extern const struct cli_command cli_command_kill, cli_command_reset;
 extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_reseed, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;

@@ -280,6 +280,8 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     struct image *image;
     int r = shelf_open(&shelf, err);
     for (unsigned i = 0; r == 0 && i < call->count; i++)
+        r = find(&shelf, call->operands[i], &image, err);
+    for (unsigned i = 0; r == 0 && i < call->count; i++)
         if ((r = find(&shelf, call->operands[i], &image, err)) == 0)
             r = image_store_remove(&shelf.store, image, shelf.paths.instances, err);
     return r;

@@ -150,6 +150,22 @@ struct scan {
     char **argv; /* what is left of it, ends with NULL */
 };
 
+/* "--timeout 5 minutes" would be 5 seconds, and an operand. */
+static int refuse_split(const struct cli_option *option, const char *value, const char *next,
+                        struct pi_error *err)
+{
+    char both[64];
+    uint64_t amount;
+    if (!next || (option->type != CLI_SIZE && option->type != CLI_DURATION))
+        return 0;
+    snprintf(both, sizeof both, "%s %s", value, next);
+    int r = option->type == CLI_SIZE ? pi_size_parse(both, &amount, NULL)
+                                     : pi_duration_parse(both, &amount, NULL);
+    return r < 0 ? 0
+                 : pi_refuse(err, PI_USAGE, "--%s %s is two words: write --%s %s%s", option->name, both,
+                             option->name, value, next);
+}
+
 /* The value behind an option: attached to it, else the next word. */
 static int option_value(struct scan *scan, const struct cli_option *option, char *attached,
                         struct pi_error *err)
@@ -159,7 +175,8 @@ static int option_value(struct scan *scan, const struct cli_option *option, char
     if (option->type != CLI_FLAG && !attached && !(attached = *scan->argv++))
         return pi_refuse(err, PI_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
                          option->argument);
-    return store(option, attached, scan->values, err);
+    int r = store(option, attached, scan->values, err);
+    return r < 0 ? r : refuse_split(option, attached, *scan->argv, err);
 }
 
 static int long_option(struct scan *scan, char *word, struct pi_error *err)
@@ -194,12 +211,28 @@ static bool is_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
-static int check_count(const struct cli_command *command, const struct cli_operands *operands,
-                       struct pi_error *err)
+/* The flag that stands for the operands (--all); NULL where the command has none. */
+static const struct cli_option *names_flag(const struct cli_command *command)
 {
-    if (operands->count < command->min_operands)
-        return pi_refuse(err, PI_USAGE, "%s needs %s: piagent %s %s", command->name, command->operands,
-                         command->name, command->operands);
+    const struct cli_option *o = cli_options(command);
+    while (o->name && !o->names)
+        o++;
+    return o->name ? o : NULL;
+}
+
+static int check_count(const struct cli_command *command, const void *values,
+                       const struct cli_operands *operands, struct pi_error *err)
+{
+    const struct cli_option *flag = names_flag(command);
+    bool all = flag && *((const bool *)values + flag->offset);
+    bool named = command->operand == CLI_MACHINE || command->operand == CLI_MACHINE_LIVE ||
+                 command->operand == CLI_MACHINE_OVER;
+    if (all && operands->count)
+        return pi_refuse(err, PI_USAGE, "%s takes names or --%s, not both", command->name, flag->name);
+    if (operands->count < command->min_operands && !all)
+        return pi_refuse(err, PI_USAGE, "%s needs %s%s%s: piagent %s %s%s", command->name, command->operands,
+                         flag ? ", or --" : "", flag ? flag->name : "", command->name, command->operands,
+                         named ? " (piagent ps -a lists the names)" : "");
     if (operands->count > command->max_operands && command->operands && strstr(command->operands, "..."))
         return pi_refuse(err, PI_USAGE, "%s takes at most %u at once, not %u: see piagent %s --help",
                          command->name, command->max_operands, operands->count, command->name);
@@ -242,7 +275,7 @@ int cli_parse(const struct cli_command *command, char **argv, void *values, stru
         }
     }
     if (r == 0 && !operands.help)
-        r = check_count(command, &operands, err);
+        r = check_count(command, values, &operands, err);
     if (r < 0)
         return r;
     argv[operands.count] = NULL;

@@ -55,6 +55,7 @@ struct cli_option {
     const char *const *words; /* CLI_WORD: ends with NULL */
     size_t offset;            /* of its member in the command's values */
     uint64_t min, max;        /* CLI_NUMBER */
+    bool names;               /* a flag that stands for the operands: --all */
 };
 
 struct cli_command;

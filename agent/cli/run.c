@@ -9,7 +9,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/console.h"
 #include "agent/cli/create.h"
-#include "agent/cli/wait.h"
+#include "agent/cli/start.h"
 
 #define FIRST_WORDS 65536 /* bytes that the firmware may have said before the console was attached */
 
@@ -166,61 +166,96 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
 }
 
 struct start_options {
-    bool detach, json;
+    bool all, detach, json;
     uint64_t timeout_ms;
 };
 
-static int start_one(struct cli_agent *agent, const char *name, struct api_instance *ret,
-                     struct pi_error *err)
+static int start_one(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
     json_auto_t *reply = NULL;
-    int r = cli_call(agent, "POST", name, "start", NULL, &reply, err);
-    if (r == 0 && (r = api_read(instance, reply, ret, err)) < 0)
-        pi_context(err, r, "the agent's answer");
-    return r;
+    int r = cli_call(agent, "POST", instance->name, "start", NULL, &reply, err);
+    if (r < 0)
+        return r;
+    api_done(instance, instance);
+    r = api_read(instance, reply, instance, err);
+    return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
 }
 
 /* One that cannot be started keeps the others from nothing. */
-static int start_all(struct cli_agent *agent, const struct cli_call *call, struct api_instance *instances,
-                     struct pi_error *err)
+int cli_start_all(struct cli_agent *agent, struct cli_chosen *chosen, const struct cli_wait *how,
+                  struct pi_error *err)
 {
-    const struct start_options *options = call->values;
-    const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
     unsigned started = 0;
     int code = PI_OK, r;
-    for (unsigned i = 0; i < call->count; i++) {
-        r = start_one(agent, call->operands[i], &instances[started], err);
-        if (r < 0 && call->count == 1)
+    for (size_t i = 0; i < chosen->count; i++) {
+        struct api_instance *instance = &chosen->items[i], other;
+        if (!instance->name)
+            continue;
+        r = start_one(agent, instance, err);
+        if (r < 0 && chosen->count == 1)
             return r;
-        started += r == 0;
-        r = r >= 0 ? PI_OK : options->json ? cli_report_json(err) : cli_report(err);
+        r = r >= 0 ? PI_OK : how->json ? cli_report_json(err) : cli_report(err);
         code = code ? code : r;
+        if (r != PI_OK)
+            continue;
+        if (instance->already && !how->json)
+            fprintf(stderr, "%s is %s already\n", instance->name, instance->state);
+        other = chosen->items[started];
+        chosen->items[started++] = *instance;
+        *instance = other;
     }
-    r = started ? cli_wait(&how, agent, instances, started, err) : PI_OK;
+    r = started ? cli_wait(how, agent, chosen->items, started, err) : PI_OK;
     return r < 0 || !code ? r : code;
+}
+
+/* The one that a terminal, or a unit, is for. What somebody else has started goes on without this command. */
+static int start_attached(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+{
+    int r = start_one(agent, instance, err);
+    if (r < 0 || !instance->already)
+        return r < 0 ? r : follow_start(agent, instance, false, err);
+    fprintf(stderr, "%s is %s already: piagent console %s attaches to its console\n", instance->name,
+            instance->state, instance->name);
+    return PI_OK;
+}
+
+static int start_chosen(struct cli_agent *agent, const struct start_options *options,
+                        struct cli_chosen *chosen, struct pi_error *err)
+{
+    const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    if (!chosen->count && !options->json)
+        fprintf(stderr, "nothing is stopped\n");
+    if (chosen->count > CLI_WAIT_MAX)
+        return pi_refuse(err, PI_USAGE,
+                         "%zu instances are stopped, and %d at most are started at once: name them",
+                         chosen->count, CLI_WAIT_MAX);
+    return options->detach ? cli_start_all(agent, chosen, &how, err)
+                           : start_attached(agent, &chosen->items[0], err);
 }
 
 static int run_start(const struct cli_call *call, struct pi_error *err)
 {
     const struct start_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
-    struct api_instance instances[CLI_WAIT_MAX] = {0};
-    if (call->count > 1 && !options->detach)
+    pi_auto_chosen struct cli_chosen chosen = {0};
+    if ((options->all || call->count > 1) && !options->detach)
         return pi_refuse(err, PI_USAGE,
-                         "several machines can only be started with -d: there is one terminal");
+                         "several instances can only be started with -d: there is one terminal");
     int r = refuse_attached(options->detach, options->json, options->timeout_ms, err);
     if (r == 0)
         r = cli_connect(&agent, err);
-    if (r == 0 && options->detach)
-        r = start_all(&agent, call, instances, err);
-    else if (r == 0 && (r = start_one(&agent, call->operands[0], &instances[0], err)) == 0)
-        r = follow_start(&agent, &instances[0], false, err);
-    for (unsigned i = 0; i < call->count; i++)
-        cli_instance_done(&instances[i]);
-    return r;
+    if (r == 0)
+        r = options->all ? cli_choose_all(&agent, cli_state_is_over, &chosen, err)
+                         : cli_choose_named(&agent, call, &chosen, err);
+    return r < 0 ? r : start_chosen(&agent, options, &chosen, err);
 }
 
 static const struct cli_option start_table[] = {
+    {.name = "all",
+     .type = CLI_FLAG,
+     .names = true,
+     .help = "all that do not run, instead of NAME...; with -d",
+     .offset = offsetof(struct start_options, all)},
     {.name = "detach",
      .letter = 'd',
      .type = CLI_FLAG,

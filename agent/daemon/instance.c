@@ -440,25 +440,31 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
     instance_unref(instance);
 }
 
+static int refuse_request(const struct instance *instance, struct pi_error *err)
+{
+    const char *name = instance->record.spec.name;
+    enum vm_state state = (enum vm_state)instance->record.state;
+    if (state == VM_STOPPING)
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
+                         name, name);
+    return vm_state_stands_still(state)
+               ? pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s lets it go on", name,
+                           vm_state_names[state], name)
+               : pi_refuse(err, PI_CONFLICT, "%s is %s", name, vm_state_names[state]);
+}
+
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
-    const char *name = instance->record.spec.name, *state = vm_state_names[instance->record.state];
     bool starts = type == VM_EVENT_START && !vm_state_is_live((enum vm_state)instance->record.state);
     int r = starts ? instance_check_files(instance, err) : 0;
     if (r < 0)
         return r;
     unsigned actions = step(instance, &(struct vm_event){.type = type});
-    if (!(actions & VM_DO_REFUSE)) {
-        instance_ref(instance);
-        act(instance, actions);
-        instance_unref(instance);
-        return 0;
-    }
-    if (type == VM_EVENT_START && instance->record.state == VM_STOPPING)
-        return pi_refuse(err, PI_CONFLICT,
-                         "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
-                         name, name);
-    if (type == VM_EVENT_START)
-        return pi_refuse(err, PI_CONFLICT, "%s is %s already", name, state);
-    return pi_refuse(err, PI_CONFLICT, "%s is %s: there is nothing to stop", name, state);
+    if (actions & VM_DO_REFUSE)
+        return refuse_request(instance, err);
+    instance_ref(instance);
+    act(instance, actions);
+    instance_unref(instance);
+    return actions & VM_DO_NOTHING ? 1 : 0;
 }

@@ -155,8 +155,8 @@ void instance_unref(struct instance *instance);
 /* Takes it out of the list; its memory goes with the last reference. Running QEMUs run on. */
 void instance_detach(struct instance *instance);
 void instance_feed(struct instance *instance, const struct vm_event *event);
-/* The same for a request: PI_CONFLICT where the state does not allow it, with what to do instead; of a start
- * also what instance_check_files() finds. */
+/* The same for a request: 0, or 1 if what it asks for is so already; PI_CONFLICT where the state does not
+ * allow it, with what to do instead; of a start also what instance_check_files() finds. */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
 /* The reason for what is fed next, shown until the state changes again; cleaned. */
 void instance_set_reason(struct instance *instance, const char *format, ...)
@@ -183,8 +183,8 @@ void instance_save_then(struct instance *instance, instance_then_fn then);
 void instance_when_saved(struct instance *instance, unsigned actions);
 /* Forgets the actions and the next step that wait. */
 void instance_forget_plans(struct instance *instance);
-/* Answers a request with how the instance is, when that is saved. */
-void instance_answer(struct instance *instance, struct api_call *call, unsigned status);
+/* Answers a request with how the instance is, when that is saved; already: api_instance.already. */
+void instance_answer(struct instance *instance, struct api_call *call, unsigned status, bool already);
 /* Answers those that wait with an error instead; of a machine that was detached, it forgets them. */
 void instance_refuse_waiting(struct instance *instance, const struct pi_error *err);
 /* Removes its folder, all of it or nothing; meanwhile, and afterwards, nothing is saved. */

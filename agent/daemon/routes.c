@@ -109,7 +109,7 @@ static void create_instance(struct agent *agent, struct api_call *call)
     if (r < 0)
         api_reply_error(call, &err);
     else
-        instance_answer(instance, call, 202);
+        instance_answer(instance, call, 202, false);
     api_done(create, &request);
 }
 
@@ -148,22 +148,27 @@ static int check_whole(const struct instance *instance, struct pi_error *err)
 static void request(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
     struct pi_error err;
-    if (check_whole(instance, &err) < 0 || instance_request(instance, type, &err) < 0)
+    int r = check_whole(instance, &err);
+    if (r == 0)
+        r = instance_request(instance, type, &err);
+    if (r < 0)
         api_reply_error(call, &err);
     else
-        instance_answer(instance, call, 202);
+        instance_answer(instance, call, 202, r > 0);
 }
 
 static void reseed(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
+    bool already = !instance->record.booted;
     if (check_whole(instance, &err) < 0 || instance_set_booted(instance, false, &err) < 0) {
         api_reply_error(call, &err);
         return;
     }
-    journal_note(instance,
-                 "the seed of the first boot is served again, up to the end of the next successful one");
-    instance_answer(instance, call, 200);
+    if (!already)
+        journal_note(instance,
+                     "the seed of the first boot is served again, up to the end of the next successful one");
+    instance_answer(instance, call, 200, already);
 }
 
 static void start(struct instance *instance, struct api_call *call)
@@ -199,55 +204,80 @@ static void powerdown(struct instance *instance, struct api_call *call)
 }
 
 /* A request that is answered when QEMU has answered. */
+struct asking {
+    enum qmp_command command;
+    enum vm_event_type done; /* what the answer says; QEMU's own event may come later */
+    const char *what;        /* "paused" */
+    bool (*allowed)(const struct instance *instance);
+    bool (*already)(const struct instance *instance); /* whether what is asked for is so; NULL: it never is */
+};
+
 struct pending {
     struct instance *instance;
     struct api_call *call;
-    struct vm_event done; /* what the answer says; QEMU's own event, and what that leads to, may come later */
+    struct asking asking;
 };
+
+static bool is_so_already(const struct instance *instance, const struct asking *asking)
+{
+    return asking->already && asking->already(instance);
+}
 
 static void on_answered(int result, const json_t *data, const char *why, void *user)
 {
     struct pending *pending = user;
     struct pi_error err;
     (void)data;
-    if (result < 0) {
+    /* Of two that ask at once, QEMU may refuse the second: the first has done it. */
+    if (result < 0 && is_so_already(pending->instance, &pending->asking)) {
+        instance_answer(pending->instance, pending->call, 200, true);
+    } else if (result < 0) {
         pi_refuse(&err, result == -ETIMEDOUT ? PI_TIMEOUT : PI_FAILED, "%s: QEMU did not do it: %s",
                   pending->instance->record.spec.name, why);
         api_reply_error(pending->call, &err);
     } else {
-        instance_feed(pending->instance, &pending->done);
-        instance_answer(pending->instance, pending->call, 200);
+        instance_feed(pending->instance, &(struct vm_event){.type = pending->asking.done});
+        instance_answer(pending->instance, pending->call, 200, false);
     }
     instance_unref(pending->instance);
     free(pending);
 }
 
-static void ask_qemu(struct instance *instance, struct api_call *call, enum qmp_command command,
-                     enum vm_event_type done, const char *what, bool allowed)
+/* Asks QEMU; on_answered() answers the call. False if QEMU could not be asked. */
+static bool execute(struct instance *instance, struct api_call *call, const struct asking *asking)
+{
+    struct pending *pending = malloc(sizeof *pending);
+    if (!pending)
+        return false;
+    *pending = (struct pending){.instance = instance, .call = call, .asking = *asking};
+    instance_ref(instance);
+    if (qmp_link_execute(instance->qmp, asking->command, INSTANCE_QMP_MS, on_answered, pending) == 0)
+        return true;
+    instance_unref(instance);
+    free(pending);
+    return false;
+}
+
+static void ask_qemu(struct instance *instance, struct api_call *call, const struct asking *asking)
 {
     struct pi_error err;
-    struct pending *pending = NULL;
     const char *name = instance->record.spec.name;
-    if (!allowed || !instance_has_monitor(instance)) {
-        if (!allowed)
-            pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
-                      vm_state_names[instance->record.state], what);
-        else
-            pi_refuse(&err, PI_FAILED,
-                      "%s: QEMU's monitor cannot be asked now: try again, or end it with: piagent kill %s",
-                      name, name);
-        api_reply_error(call, &err);
+    bool already = is_so_already(instance, asking);
+    if (!already && !asking->allowed(instance)) {
+        pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
+                  vm_state_names[instance->record.state], asking->what);
+    } else if (!instance_has_monitor(instance)) {
+        pi_refuse(&err, PI_FAILED,
+                  "%s: QEMU's monitor cannot be asked now: try again, or end it with: piagent kill %s", name,
+                  name);
+    } else if (already) {
+        instance_answer(instance, call, 200, true);
         return;
+    } else if (execute(instance, call, asking)) {
+        return;
+    } else {
+        pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", name);
     }
-    if ((pending = malloc(sizeof *pending))) {
-        *pending = (struct pending){.instance = instance, .call = call, .done = {.type = done}};
-        instance_ref(instance);
-        if (qmp_link_execute(instance->qmp, command, INSTANCE_QMP_MS, on_answered, pending) == 0)
-            return;
-        instance_unref(instance);
-        free(pending);
-    }
-    pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", name);
     api_reply_error(call, &err);
 }
 
@@ -256,22 +286,37 @@ static bool runs(const struct instance *instance)
     return instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
 }
 
+static bool is_paused(const struct instance *instance)
+{
+    return instance->record.state == VM_PAUSED;
+}
+
+static bool stands_still(const struct instance *instance)
+{
+    return vm_state_stands_still((enum vm_state)instance->record.state);
+}
+
+static bool has_guest(const struct instance *instance)
+{
+    return runs(instance) || stands_still(instance);
+}
+
 static void reset(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_SYSTEM_RESET, VM_EVENT_RESET, "reset",
-             runs(instance) || vm_state_stands_still((enum vm_state)instance->record.state));
+    ask_qemu(instance, call, &(struct asking){QMP_SYSTEM_RESET, VM_EVENT_RESET, "reset", has_guest, NULL});
 }
 
 static void pause_(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, QMP_STOP, VM_EVENT_STOPPED, "paused", runs(instance));
+    ask_qemu(instance, call, &(struct asking){QMP_STOP, VM_EVENT_STOPPED, "paused", runs, is_paused});
 }
 
 static void resume(struct instance *instance, struct api_call *call)
 {
     bool sleeps = instance->record.state == VM_SUSPENDED;
-    ask_qemu(instance, call, sleeps ? QMP_SYSTEM_WAKEUP : QMP_CONT, VM_EVENT_CONTINUED, "resumed",
-             sleeps || instance->record.state == VM_PAUSED);
+    ask_qemu(instance, call,
+             &(struct asking){sleeps ? QMP_SYSTEM_WAKEUP : QMP_CONT, VM_EVENT_CONTINUED, "resumed",
+                              stands_still, runs});
 }
 
 static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)

@@ -12,6 +12,7 @@
 struct answer {
     struct api_call *call;
     unsigned status;
+    bool already;
     STAILQ_ENTRY(answer) entry;
 };
 
@@ -54,6 +55,14 @@ static void discard_in_thread(uv_work_t *request)
 
 /* On the loop. */
 
+static void reply(const struct instance *instance, const struct answer *answer)
+{
+    json_t *view = instance_view(instance);
+    if (answer->already)
+        json_object_set_new(view, "already", json_true());
+    api_reply(answer->call, answer->status, view);
+}
+
 static void answer_all(struct instance *instance, const struct pi_error *err)
 {
     struct answer *answer;
@@ -64,7 +73,7 @@ static void answer_all(struct instance *instance, const struct pi_error *err)
         else if (err)
             api_reply_error(answer->call, err);
         else
-            api_reply(answer->call, answer->status, instance_view(instance));
+            reply(instance, answer);
         free(answer);
     }
 }
@@ -182,7 +191,7 @@ void instance_forget_plans(struct instance *instance)
     instance->store.then = NULL;
 }
 
-void instance_answer(struct instance *instance, struct api_call *call, unsigned status)
+void instance_answer(struct instance *instance, struct api_call *call, unsigned status, bool already)
 {
     struct answer *answer = malloc(sizeof *answer);
     if (!answer) {
@@ -191,7 +200,7 @@ void instance_answer(struct instance *instance, struct api_call *call, unsigned 
         api_reply_error(call, &err);
         return;
     }
-    *answer = (struct answer){.call = call, .status = status};
+    *answer = (struct answer){.call = call, .status = status, .already = already};
     STAILQ_INSERT_TAIL(&instance->store.answers, answer, entry);
     go_on(instance);
 }

@@ -121,7 +121,9 @@ json_t *instance_view(const struct instance *instance)
 {
     char buf[REASON_MAX];
     struct api_instance view = view_of(instance, buf);
-    return api_write(instance, &view);
+    json_t *object = api_write(instance, &view);
+    json_object_del(object, "already"); /* only the answer to a request has it */
+    return object;
 }
 
 json_t *instance_summary(const struct instance *instance)

@@ -56,8 +56,15 @@ static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
+static bool runs(const struct vm_life *life)
+{
+    return life->state == VM_RUNNING || life->state == VM_READY;
+}
+
 static unsigned on_start(struct vm_life *life)
 {
+    if (life->state == VM_STARTING || runs(life))
+        return VM_DO_NOTHING;
     if (vm_state_is_live(life->state))
         return VM_DO_REFUSE;
     *life = (struct vm_life){.state = VM_STARTING};
@@ -81,11 +88,6 @@ static unsigned on_continued(struct vm_life *life)
     life->state = life->was_ready ? VM_READY : VM_RUNNING;
     life->was_ready = false;
     return VM_DO_SAVE;
-}
-
-static bool runs(const struct vm_life *life)
-{
-    return life->state == VM_RUNNING || life->state == VM_READY;
 }
 
 static unsigned stand_still(struct vm_life *life, enum vm_state how)
@@ -251,6 +253,12 @@ static unsigned on_exited(struct vm_life *life, bool fallback)
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
+/* A stop of what has no QEMU. One that is being created is not stopped, but undone. */
+static unsigned stop_ended(const struct vm_life *life)
+{
+    return life->state == VM_CREATED ? VM_DO_REFUSE : VM_DO_NOTHING;
+}
+
 /* A stop of what is condemned only forbids the fresh start. */
 static unsigned stop_condemned(struct vm_life *life)
 {
@@ -274,14 +282,14 @@ static unsigned on_powerdown(struct vm_life *life)
     case VM_STOPPING:
         return 0;
     default:
-        return VM_DO_REFUSE;
+        return stop_ended(life);
     }
 }
 
 static unsigned on_kill(struct vm_life *life)
 {
     if (!vm_state_is_live(life->state))
-        return VM_DO_REFUSE;
+        return stop_ended(life);
     if (is_condemned(life))
         return stop_condemned(life);
     return life->rung < VM_RUNG_QUIT ? enter_rung(life, VM_RUNG_QUIT) : 0;

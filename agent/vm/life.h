@@ -97,6 +97,7 @@ enum vm_action {
     VM_DO_WATCH_SIGN = 1 << 13,  /* under KVM: VM_EVENT_NO_SIGN unless the guest shows life in time */
     VM_DO_SAVE = 1 << 14,        /* write the record */
     VM_DO_REFUSE = 1 << 15,      /* the request does not fit the state: tell who asked */
+    VM_DO_NOTHING = 1 << 16,     /* what was asked for is so already: tell who asked */
 };
 
 /* Returns the actions (a set of enum vm_action) and updates *life. */

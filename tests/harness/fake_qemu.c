@@ -269,8 +269,6 @@ static void reset(void)
 
 static void wakeup(void)
 {
-    if (strcmp(status, "suspended") != 0)
-        return;
     snprintf(status, sizeof status, "running");
     event("WAKEUP", NULL);
 }
@@ -332,7 +330,9 @@ static void execute(const char *line)
     misbehave(command);
     if (silent || monitor.fd < 0)
         return;
-    if (i == ARRAY_SIZE(commands) || is_told("refuse", command)) {
+    bool asleep = !strcmp(status, "suspended"); /* QEMU wakes nothing else (qemu_system_wakeup_request()) */
+    if (i == ARRAY_SIZE(commands) || is_told("refuse", command) ||
+        (!strcmp(command, "system_wakeup") && !asleep)) {
         refuse(i == ARRAY_SIZE(commands) ? "CommandNotFound" : "GenericError", command, id);
         return;
     }

@@ -99,7 +99,7 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     assert "uuid" not in api("GET", "/v1/instances", query="?summary=1")["instances"][0]
     assert api("POST", f"{path}/pause", {})["name"] == "pi"
     is_now("paused")
-    assert api("POST", f"{path}/pause", {})[0] == 409
+    assert api("POST", f"{path}/pause", {})["already"]
     api("POST", f"{path}/resume", {})
     is_now("running")
     assert api("POST", f"{path}/reseed", {})["name"] == "pi"
@@ -111,8 +111,11 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     is_now("stopped")
     assert api("POST", f"{path}/start", {})["state"] == "starting"
     is_now("running")
-    api("POST", f"{path}/kill", {"step_ms": 5000})
+    assert api("POST", f"{path}/start", {})["already"]
+    assert "already" not in api("POST", f"{path}/kill", {"step_ms": 5000})
     is_now("stopped")
+    assert api("POST", f"{path}/kill", {})["already"] and "already" not in api("GET", path)
+    assert api("POST", f"{path}/pause", {})[0] == 409
     events = api("GET", f"{path}/events")
     assert [json.loads(line) for line in user.do("events", "pi", "--json").splitlines()] == events
     lines = user.do("events", "pi", "--since", "3").splitlines()

@@ -88,13 +88,14 @@ def test_a_misspelt_image_is_answered_with_the_nearest(user):
 
 
 def test_each_machine_has_its_result_in_json(user):
-    done = user.call("pause", "web-up", "nobody", "--json")
+    done = user.call("pause", "web-up", "web-off", "--json")
     results = json.loads(done.stdout)["machines"]
-    assert (done.returncode, results[0]) == (3, {"name": "web-up"})
-    assert results[1]["error"]["kind"] == "not-found"
-    errors = user.call("start", "-d", "nobody", "no-one", "--json").stderr.splitlines()
-    assert [json.loads(line)["error"]["kind"] for line in errors] == ["not-found", "not-found"]
+    assert (done.returncode, results[0]) == (4, {"name": "web-up"})
+    assert results[1]["error"]["kind"] == "conflict"
+    errors = user.call("start", "-d", "nobody", "web-off", "--json").stderr.splitlines()
+    assert [json.loads(line)["error"]["kind"] for line in errors] == ["not-found"]
     assert json.loads(user.do("resume", "web-up", "--json")) == {"machines": [{"name": "web-up"}]}
+    assert json.loads(user.do("resume", "web-up", "--json")) == {"machines": [{"name": "web-up", "already": True}]}
 
 
 def test_the_explained_command_is_the_command(user):

@@ -16,7 +16,7 @@
 #define LINE_SIZE 256
 
 struct values {
-    bool detach, force;
+    bool detach, force, all;
     const char *image;
     uint64_t cpus, memory_bytes, memory_max_bytes, timeout_ms;
     struct pi_strv keys;
@@ -35,6 +35,7 @@ static const struct cli_option table[] = {
     OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "h"),
     OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .argument = "SIZE", .help = "h"),
     OPTION(timeout_ms, "timeout", CLI_DURATION, .argument = "TIME", .help = "h"),
+    OPTION(all, "all", CLI_FLAG, .names = true, .help = "h"),
     OPTION(keys, "ssh-key", CLI_LIST, .argument = "FILE", .help = "h"),
     {0},
 };
@@ -102,6 +103,11 @@ static void options_are_taken_in_every_spelling(void **state)
         {.line = "--cpus 4 x", .cpus = 4, .operands = 1},
         {.line = "--memory 1.5G x", .memory_bytes = 3ull << 29, .operands = 1},
         {.line = "--timeout 1m30s x", .timeout_ms = 90000, .operands = 1},
+        {.line = "--timeout 5m m", .timeout_ms = 300000, .operands = 1},
+        {.line = "--timeout 5 10", .timeout_ms = 5000, .operands = 1},
+        {.line = "--timeout 5 -- m", .timeout_ms = 5000, .operands = 1},
+        {.line = "--memory 1G g", .memory_bytes = 1 << 30, .operands = 1},
+        {.line = "--all"},
         {.line = "--ssh-key a x --ssh-key=b", .keys = 2, .operands = 1},
         {.line = "x -- -d", .operands = 2},
         {.line = "-- --detach --", .operands = 2},
@@ -154,7 +160,12 @@ static void errors_name_the_option_and_the_nearest_known_one(void **state)
         {"--memory 0 x", "--memory: it cannot be 0: leave the option out for its default"},
         {"--timeout 0s x", "--timeout: it cannot be 0"},
         {"--timeout 0.2ms x", "--timeout: it cannot be 0"},
-        {"", "try needs NAME [OTHER]"},
+        {"x --timeout 5 minutes", "--timeout 5 minutes is two words: write --timeout 5minutes"},
+        {"--timeout=5 m", "--timeout 5 m is two words"},
+        {"x --timeout 1h 30min", "write --timeout 1h30min"},
+        {"--memory 1.5 GiB x", "--memory 1.5 GiB is two words: write --memory 1.5GiB"},
+        {"", "try needs NAME [OTHER], or --all: piagent try NAME [OTHER]"},
+        {"x --all", "try takes names or --all, not both"},
         {"a b c", "try does not take 'c'"},
     };
     (void)state;

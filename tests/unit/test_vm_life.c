@@ -126,10 +126,13 @@ static const struct vm_event happenings[HAPPENINGS] = {
 
 /* Short for the table. */
 #define IN(moment) (1u << (moment))
-#define DEAD       (IN(CREATED) | IN(STOPPED) | IN(FAILED) | IN(LOST))
-#define LIVE       ((1u << MOMENTS) - 1 - DEAD)
-#define STILL      (IN(PAUSED) | IN(PAUSED_READY) | IN(SUSPENDED) | IN(SUSPENDED_READY))
-#define GONE       (VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE)
+#define ENDS       (IN(STOPPED) | IN(FAILED) | IN(LOST))
+#define DEAD       (IN(CREATED) | ENDS)
+#define UP \
+    (IN(STARTING) | IN(STARTING_TCG) | IN(CONDEMNED) | IN(DOOMED) | IN(RUNNING) | IN(RUNNING_TCG) | IN(READY))
+#define LIVE  ((1u << MOMENTS) - 1 - DEAD)
+#define STILL (IN(PAUSED) | IN(PAUSED_READY) | IN(SUSPENDED) | IN(SUSPENDED_READY))
+#define GONE  (VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE)
 #define UNCHANGED          \
     {                      \
         .state = VM_STATES \
@@ -143,7 +146,8 @@ static const struct {
     unsigned actions;
 } rules[] = {
     {START, DEAD, {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
-    {START, LIVE, UNCHANGED, VM_DO_REFUSE},
+    {START, UP, UNCHANGED, VM_DO_NOTHING},
+    {START, LIVE & ~UP, UNCHANGED, VM_DO_REFUSE},
 
     {LAUNCHED, IN(STARTING) | IN(STARTING_TCG), UNCHANGED, VM_DO_CONT | VM_DO_WATCH_SIGN},
     {LAUNCHED, IN(QUITTING), UNCHANGED, VM_DO_QUIT},
@@ -306,7 +310,8 @@ static const struct {
     {ABORTED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
 
 #define ASK (VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG | VM_DO_SAVE)
-    {POWERDOWN, DEAD, UNCHANGED, VM_DO_REFUSE},
+    {POWERDOWN, IN(CREATED), UNCHANGED, VM_DO_REFUSE},
+    {POWERDOWN, ENDS, UNCHANGED, VM_DO_NOTHING},
     {POWERDOWN, IN(RUNNING) | IN(READY), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN}, ASK},
     {POWERDOWN, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN, .fell_back = true}, ASK},
     {POWERDOWN,
@@ -319,7 +324,8 @@ static const struct {
      VM_DO_WAKE | ASK},
 
 #define QUIT (VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE)
-    {KILL, DEAD, UNCHANGED, VM_DO_REFUSE},
+    {KILL, IN(CREATED), UNCHANGED, VM_DO_REFUSE},
+    {KILL, ENDS, UNCHANGED, VM_DO_NOTHING},
     {KILL, IN(RUNNING) | IN(READY) | STILL | IN(ASKED), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT}, QUIT},
     {KILL, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .fell_back = true}, QUIT},
     {KILL,
