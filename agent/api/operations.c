@@ -44,6 +44,7 @@ static const struct api_query all_events_queries[] = {
     {0},
 };
 static const struct api_query console_queries[] = {
+    {"last_lines", INT64_MAX, "so many lines before the end; all that are kept where absent"},
     {"tail", INT64_MAX, "so many bytes before the end; all that are kept where absent"},
     {"lines", 1, "1: a tail begins with the first whole line in it"},
     {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},

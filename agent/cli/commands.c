@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/colour.h"
+#include "agent/cli/foreign.h"
 #include "agent/cli/table.h"
 #include "agent/cli/topics.h"
 
@@ -72,24 +73,12 @@ const struct cli_command *const cli_commands[] = {
 
 #define COUNT (PI_ARRAY_SIZE(cli_commands) - 1)
 
-/* How many words of argv name the command: 2 for "image fetch", 1 for "ps", 0 for another one. */
-static int words_matched(const struct cli_command *command, int argc, char **argv)
-{
-    const char *space = strchr(command->name, ' ');
-    if (!space)
-        return argc >= 1 && !strcmp(argv[0], command->name);
-    size_t first = (size_t)(space - command->name);
-    bool match = argc >= 2 && strlen(argv[0]) == first && !strncmp(argv[0], command->name, first) &&
-                 !strcmp(argv[1], space + 1);
-    return match ? 2 : 0;
-}
-
 static const struct cli_command *find(int argc, char **argv, int *ret_words)
 {
     const struct cli_command *found = NULL;
     *ret_words = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        int words = words_matched(cli_commands[i], argc, argv);
+        int words = (int)cli_names_command(cli_commands[i], (const char *const *)argv, (size_t)argc);
         if (words > *ret_words) {
             found = cli_commands[i];
             *ret_words = words;
@@ -122,64 +111,35 @@ static int second_words(const char *first, struct pi_buf *ret)
     return r;
 }
 
-/* What other programs call it (Multipass, Lima, virsh, docker). */
-static const char *elsewhere(const char *word)
-{
-    static const char *const names[][2] = {
-        {"stop", "powerdown"},
-        {"shutdown", "powerdown"},
-        {"poweroff", "powerdown"},
-        {"down", "powerdown"},
-        {"launch", "run"},
-        {"create", "run"},
-        {"up", "run"},
-        {"ls", "ps"},
-        {"list", "ps"},
-        {"delete", "rm"},
-        {"remove", "rm"},
-        {"destroy", "kill"},
-        {"halt", "powerdown"},
-        {"attach", "console"},
-        {"login", "ssh"},
-        {"shell", "ssh"},
-        {"exec", "ssh"},
-        {"info", "status"},
-        {"stat", "status"},
-        {"suspend", "pause"},
-        {"reboot", "restart"},
-        {"images", "image ls"},
-        {"version", "--version"},
-    };
-    for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
-        if (!strcmp(word, names[i][0]))
-            return names[i][1];
-    return NULL;
-}
-
-/* "image fech" is compared as a whole, "pss web" by its first word. */
-static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
+/* "image fech" is compared as a whole, "pss web" by its first word. Never a destructive one. */
+static const char *nearest_command(const char *two, const char *first, bool topics)
 {
     const char *names[COUNT + TOPICS_MAX + 1] = {0};
-    char two[64];
     size_t count = 0;
     for (size_t i = 0; i < COUNT; i++)
-        if (!cli_is_hidden(cli_commands[i]))
+        if (!cli_is_hidden(cli_commands[i]) && !cli_commands[i]->destructive)
             names[count++] = cli_commands[i]->name;
     for (const struct cli_topic *const *t = cli_topics; topics && *t && count < COUNT + TOPICS_MAX; t++)
         names[count++] = (*t)->name;
+    const char *nearest = pi_nearest(two, names);
+    return nearest || is_group(first) ? nearest : pi_nearest(first, names);
+}
+
+static int unknown(int argc, char **argv, bool topics, struct pi_error *err)
+{
+    char two[64];
     snprintf(two, sizeof two, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-    const char *nearest = elsewhere(argv[0]), *shown = argv[0];
-    if (!nearest && (nearest = pi_nearest(two, names)) && strchr(nearest, ' '))
-        shown = two;
-    if (!nearest && !is_group(argv[0]))
-        nearest = pi_nearest(argv[0], names);
+    const struct cli_foreign *foreign = cli_foreign_command((const char *const *)argv, (size_t)argc);
+    if (foreign && foreign->answer)
+        return pi_refuse(err, PI_USAGE, "there is no command '%s': %s", foreign->words, foreign->answer);
+    const char *nearest = nearest_command(two, argv[0], topics);
     pi_auto_buf struct pi_buf seconds = {0};
-    if (!nearest && second_words(argv[0], &seconds) == 0 && seconds.size)
+    if (nearest)
+        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?",
+                         strchr(nearest, ' ') ? two : argv[0], topics ? "help " : "", nearest);
+    if (second_words(argv[0], &seconds) == 0 && seconds.size)
         return pi_refuse(err, PI_USAGE, "piagent %.40s takes one of %s: see piagent help", argv[0],
                          seconds.data);
-    if (nearest)
-        return pi_refuse(err, PI_USAGE, "there is no command '%.40s': did you mean piagent %s%s?", shown,
-                         topics && nearest[0] != '-' ? "help " : "", nearest);
     return pi_refuse(err, PI_USAGE, "there is no command '%.40s': see piagent help", argv[0]);
 }
 
@@ -325,7 +285,7 @@ static int dispatch(int argc, char **argv, struct pi_error *err)
     }
     if (is_help(argv[0]))
         return print_text(help_all(STDOUT_FILENO, &text), &text, stdout, err);
-    if (!strcmp(argv[0], "--version"))
+    if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-V"))
         return print_version(argc > 1 && !strcmp(argv[1], "--json"), err);
     const struct cli_command *command = find(argc, argv, &words);
     if (words == 1 && argc > 1 && argv[1][0] != '-' && is_group(argv[0]))

@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/foreign.h"
 
 struct cli_candidates {
     const char *before;         /* "--arch=": what stands before each value in the word */
@@ -56,12 +57,28 @@ static int offer_values(struct cli_candidates *ret, enum cli_kind kind, const ch
     return r == 0 && kind == CLI_FOLDER ? pi_buf_puts(ret->lines, ":folders\n") : r;
 }
 
+/* What other tools call the commands, if no name of ours begins so. */
+static int offer_other_names(struct cli_candidates *ret, const char *first)
+{
+    char same[64];
+    size_t skip = first ? strlen(first) + 1 : 0;
+    int r = 0;
+    for (const struct cli_foreign *row = cli_foreign_commands; r == 0 && row->words; row++) {
+        bool fits = first ? pi_starts_with(row->words, first) && row->words[skip - 1] == ' '
+                          : !strchr(row->words, ' ');
+        snprintf(same, sizeof same, "the same as %s", row->ours ? row->ours : "");
+        if (row->ours && fits)
+            r = cli_candidate(ret, row->words + skip, same);
+    }
+    return r;
+}
+
 /* The first word of a command, or the second after "image"; with the summary where it ends the name. */
 static int offer_commands(struct cli_candidates *ret, const struct cli_command *const *commands,
                           const char *first)
 {
     char last[64] = "", word[64];
-    size_t skip = first ? strlen(first) + 1 : 0;
+    size_t skip = first ? strlen(first) + 1 : 0, before = ret->lines->size;
     int r = 0;
     for (; r == 0 && *commands; commands++) {
         const char *name = (*commands)->name;
@@ -74,7 +91,7 @@ static int offer_commands(struct cli_candidates *ret, const struct cli_command *
             r = cli_candidate(ret, word, name[skip + length] ? NULL : (*commands)->summary);
         memcpy(last, word, sizeof last);
     }
-    return r;
+    return r < 0 || ret->lines->size > before ? r : offer_other_names(ret, first);
 }
 
 static int offer_options(struct cli_candidates *ret, const struct cli_command *command,
@@ -167,18 +184,6 @@ static int offer_next(struct cli_candidates *ret, const struct cli_command *cons
     return offer_values(&values, command->operand, command->words, names);
 }
 
-/* How many of the words before the last name the command. */
-static size_t name_length(const struct cli_command *command, const char *const *words)
-{
-    char two[64];
-    if (!words[1])
-        return 0;
-    if (!strcmp(command->name, words[0]))
-        return 1;
-    snprintf(two, sizeof two, "%.30s %.30s", words[0], words[1]);
-    return words[2] && !strcmp(command->name, two) ? 2 : 0;
-}
-
 int cli_complete(const struct cli_command *const *commands, const char *const *words, cli_names_fn *names,
                  struct pi_buf *ret)
 {
@@ -188,7 +193,7 @@ int cli_complete(const struct cli_command *const *commands, const char *const *w
         last++;
     struct cli_candidates candidates = {.before = "", .word = words[last], .lines = ret};
     for (const struct cli_command *const *c = commands; *c; c++) {
-        size_t n = cli_is_hidden(*c) ? 0 : name_length(*c, words);
+        size_t n = cli_is_hidden(*c) ? 0 : cli_names_command(*c, words, last);
         if (n > length) {
             length = n;
             command = *c;

@@ -175,6 +175,7 @@ const struct cli_command cli_command_kill = {
     .min_operands = 1,
     .max_operands = NAMES_MAX,
     .operand = CLI_MACHINE_LIVE,
+    .destructive = true,
     .run = run_stop,
 };
 const struct cli_command cli_command_reset = {
@@ -187,6 +188,7 @@ const struct cli_command cli_command_reset = {
     .min_operands = 1,
     .max_operands = NAMES_MAX,
     .operand = CLI_MACHINE_LIVE,
+    .destructive = true,
     .run = run_request,
 };
 const struct cli_command cli_command_pause = {
@@ -239,5 +241,6 @@ const struct cli_command cli_command_rm = {
     .min_operands = 1,
     .max_operands = NAMES_MAX,
     .operand = CLI_MACHINE_OVER,
+    .destructive = true,
     .run = run_rm,
 };

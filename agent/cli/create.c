@@ -29,16 +29,17 @@
 const struct cli_option cli_create_options[] = {
     OPTION(image, "image", CLI_STRING, .kind = CLI_IMAGE, .group = "Image", .argument = "IMAGE",
            .help = "fedora, fedora:44, an https URL or a file (default: the newest fedora)"),
-    OPTION(image_sha256, "image-sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
+    OPTION(image_sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
            .help = "the image's SHA-256, for a URL or file without a published one"),
-    OPTION(image_unverified, "image-unverified", CLI_FLAG,
+    OPTION(image_unverified, "unverified", CLI_FLAG,
            .help = "boot the image although nothing proves what it is"),
     OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,
            .help = "boot a Fedora image whose signature is missing or bad"),
     OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .group = "Machine",
            .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's); the other one is emulated"),
-    OPTION(memory_bytes, "memory", CLI_SIZE, .argument = "SIZE", .help = "memory (default: 1G)"),
-    OPTION(cpus, "cpus", CLI_NUMBER, .argument = "N", .min = 1, .max = 64,
+    OPTION(memory_bytes, "memory", CLI_SIZE, .letter = 'm', .argument = "SIZE",
+           .help = "memory (default: 1G)"),
+    OPTION(cpus, "cpus", CLI_NUMBER, .letter = 'c', .argument = "N", .min = 1, .max = 64,
            .help = "virtual CPUs (default: 2)"),
     OPTION(disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
            .help = "disk, grown from the image (default: 10G)"),
@@ -46,9 +47,10 @@ const struct cli_option cli_create_options[] = {
            .help = "auto, kvm or tcg (default: auto: KVM where guests run on it)"),
     OPTION(firmware, "firmware", CLI_STRING, .kind = CLI_WORD, .words = cli_words_firmware,
            .argument = "WHICH", .help = "auto, bios or uefi (default: auto: uefi for aarch64, else bios)"),
-    OPTION(
-        forwards, "forward", CLI_LIST, .kind = CLI_TEXT, .group = "Network", .argument = "[ADDR:]PORT:GUEST",
-        .help = "forward a TCP port of this host: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
+    OPTION(forwards, "forward", CLI_LIST, .letter = 'p', .kind = CLI_TEXT, .group = "Network",
+           .argument = "[ADDR:]PORT:GUEST",
+           .help =
+               "forward a TCP port of this host: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
     OPTION(isolate, "isolate", CLI_FLAG,
            .help =
                "the guest reaches neither this host nor the network: only its seed, SSH and the forwards"),
@@ -197,7 +199,7 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
         return pi_fail(err, ENOMEM, "environment");
     char digest[IMAGE_SHA256_LENGTH + 1];
     if (options->image_sha256 && (r = image_sha256_parse(options->image_sha256, digest, err)) < 0)
-        return pi_context(err, r, "--image-sha256");
+        return pi_context(err, r, "--sha256");
     if (options->memory_bytes && !ret->memory_mib)
         return pi_refuse(err, PI_USAGE, "--memory: less than a mebibyte; write it as 512M or 1G");
     if (copy(&ret->name, name) < 0 || copy(&ret->image_sha256, options->image_sha256) < 0 ||

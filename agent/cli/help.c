@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/cli/options.h"
+#include "agent/cli/foreign.h"
 
 #define TEXT_COLUMN 36
 #define TEXT_MIN    24 /* columns that text is given even where the terminal is narrower */
@@ -87,6 +87,13 @@ static int option_entries(const struct cli_command *command, unsigned width, str
     return r < 0 ? r : option_entry(&cli_option_help, width, ret);
 }
 
+static int other_names(const struct cli_command *command, struct pi_buf *ret)
+{
+    pi_auto_buf struct pi_buf names = {0};
+    int r = cli_other_names(command, &names);
+    return r < 0 || !names.size ? r : pi_buf_printf(ret, "\nOther names: %s.\n", names.data);
+}
+
 int cli_help(const struct cli_command *command, unsigned width, struct pi_buf *ret)
 {
     int r =
@@ -95,6 +102,8 @@ int cli_help(const struct cli_command *command, unsigned width, struct pi_buf *r
                       toupper(command->summary[0]), command->summary + 1);
     if (r == 0 && command->details && (r = pi_buf_puts(ret, "\n")) == 0)
         r = cli_wrap(command->details, 0, 0, width, ret);
+    if (r == 0)
+        r = other_names(command, ret);
     if (r == 0)
         r = pi_buf_puts(ret, "\n");
     if (r == 0)

@@ -423,6 +423,7 @@ const struct cli_command cli_command_image_rm = {
     .min_operands = 1,
     .max_operands = 64,
     .operand = CLI_STORED_IMAGE,
+    .destructive = true,
     .run = run_rm,
 };
 const struct cli_command cli_command_image_prune = {
@@ -432,5 +433,6 @@ const struct cli_command cli_command_image_prune = {
     .example = "piagent image prune --older-than 720h --dry-run",
     .options = prune_table,
     .values_size = sizeof(struct prune_options),
+    .destructive = true,
     .run = run_prune,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* "console" attaches to a guest's serial console, "logs" shows what was said there. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
 
 struct logs_options {
     bool follow;
+    uint64_t lines;
 };
 
 struct logs {
@@ -71,7 +73,7 @@ static int tell_stopped(struct cli_agent *agent, const char *name, struct pi_err
 static int run_logs(const struct cli_call *call, struct pi_error *err)
 {
     const struct logs_options *options = call->values;
-    char path[PI_NAME_MAX + 64];
+    char path[PI_NAME_MAX + 112], lines[48] = "";
     pi_auto_agent struct cli_agent agent = {0};
     struct logs logs = {.clean = isatty(STDOUT_FILENO)};
     int r = pi_name_check(call->operands[0], err);
@@ -79,14 +81,24 @@ static int run_logs(const struct cli_call *call, struct pi_error *err)
         r = cli_connect(&agent, err);
     if (r == 0 && options->follow)
         r = tell_stopped(&agent, call->operands[0], err);
-    snprintf(path, sizeof path, "/v1/instances/%.*s/console%s", PI_NAME_MAX, call->operands[0],
-             options->follow ? "?follow=1" : "");
+    if (options->lines)
+        snprintf(lines, sizeof lines, "&last_lines=%" PRIu64, options->lines);
+    snprintf(path, sizeof path, "/v1/instances/%.*s/console?follow=%d%s", PI_NAME_MAX, call->operands[0],
+             options->follow, lines);
     if (r == 0)
         r = cli_stream(&agent, path, on_data, &logs, err);
     return r;
 }
 
 static const struct cli_option logs_table[] = {
+    {.name = "tail",
+     .letter = 'n',
+     .type = CLI_NUMBER,
+     .argument = "N",
+     .min = 1,
+     .max = INT64_MAX,
+     .offset = offsetof(struct logs_options, lines),
+     .help = "only the last N lines (default: all that are kept)"},
     {.name = "follow",
      .letter = 'f',
      .type = CLI_FLAG,

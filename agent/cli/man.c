@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/foreign.h"
 #include "agent/cli/topics.h"
 
 /* A page under construction: the first failure sticks. */
@@ -156,6 +158,18 @@ void cli_man_name(const struct cli_command *command, char ret[64])
         *space = '-';
 }
 
+static void other_names(struct page *page, const struct cli_command *command)
+{
+    pi_auto_buf struct pi_buf names = {0};
+    if (page->r == 0)
+        page->r = cli_other_names(command, &names);
+    if (page->r < 0 || !names.size)
+        return;
+    raw(page, ".Pp\nOther names: ");
+    text(page, names.data, names.size);
+    raw(page, ".\n");
+}
+
 int cli_man_command(const struct cli_command *command, const char *date, struct pi_buf *ret)
 {
     struct page page = {.out = ret};
@@ -172,6 +186,7 @@ int cli_man_command(const struct cli_command *command, const char *date, struct 
     if (command->details)
         raw(&page, ".Pp\n");
     paragraphs(&page, command->details);
+    other_names(&page, command);
     options(&page, command);
     raw(&page, ".Sh EXIT STATUS\n0 where it is done, else as\n.Xr piagent 1\ntells.\n");
     example(&page, command->example);

@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/cli/foreign.h"
 
 #define OPTIONS_MAX 32
 
@@ -26,7 +27,7 @@ bool cli_is_hidden(const struct cli_command *command)
     return command->name[0] == '_';
 }
 
-const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length)
+static const struct cli_option *own_option(const struct cli_command *command, const char *name, size_t length)
 {
     for (const struct cli_option *o = cli_options(command); o->name; o++)
         if (strlen(o->name) == length && !strncmp(o->name, name, length))
@@ -34,23 +35,27 @@ const struct cli_option *cli_option_named(const struct cli_command *command, con
     return NULL;
 }
 
+/* The one that other tools call so, with its dashes. */
+static const struct cli_option *foreign_option(const struct cli_command *command, const char *word)
+{
+    const struct cli_foreign *foreign = cli_foreign_option(command, word);
+    return foreign && foreign->ours ? own_option(command, foreign->ours, strlen(foreign->ours)) : NULL;
+}
+
+const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length)
+{
+    char word[64];
+    const struct cli_option *o = own_option(command, name, length);
+    snprintf(word, sizeof word, "--%.*s", (int)length, name);
+    return o ? o : foreign_option(command, word);
+}
+
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter)
 {
     for (const struct cli_option *o = cli_options(command); o->name; o++)
         if (o->letter == letter)
             return o;
-    return NULL;
-}
-
-/* What other programs call it (Debian, Go, Apple). */
-static const char *elsewhere(const char *text, const char *const *words)
-{
-    static const char *const names[][2] = {{"arm64", "aarch64"}, {"amd64", "x86_64"}};
-    for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
-        for (const char *const *word = words; !strcmp(text, names[i][0]) && *word; word++)
-            if (!strcmp(*word, names[i][1]))
-                return *word;
-    return NULL;
+    return foreign_option(command, (char[]){'-', letter, '\0'});
 }
 
 int cli_check_word(const char *text, const char *const *words, struct pi_error *err)
@@ -62,7 +67,7 @@ int cli_check_word(const char *text, const char *const *words, struct pi_error *
         if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
             return pi_fail(err, ENOMEM, "words");
     }
-    const char *nearest = elsewhere(text, words);
+    const char *nearest = cli_foreign_value(text, words);
     if (!nearest)
         nearest = pi_nearest(text, words);
     return pi_refuse(err, PI_USAGE, "'%.40s' is none of %s%s%s%s", text, all.data,
@@ -90,6 +95,9 @@ static int unknown(const struct cli_command *command, const char *shown, const c
 {
     const char *names[OPTIONS_MAX + 2] = {"help"};
     size_t count = 1;
+    const struct cli_foreign *foreign = cli_foreign_option(command, shown);
+    if (foreign)
+        return pi_refuse(err, PI_USAGE, "%s has no option %s: %s", command->name, shown, foreign->answer);
     for (const struct cli_option *o = cli_options(command); o->name && count <= OPTIONS_MAX; o++)
         names[count++] = o->name;
     const char *nearest = beginning(name, names);

@@ -80,6 +80,7 @@ struct cli_command {
     enum cli_kind operand;    /* what each operand is; where the rest is passed on, what the first is */
     const char *const *words; /* CLI_WORD: ends with NULL */
     bool passes_rest;         /* what follows the first operand is not for us to read */
+    bool destructive;         /* it loses what nobody can bring back: never guessed at */
 
     /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */
     int (*run)(const struct cli_call *call, struct pi_error *err);
@@ -108,7 +109,8 @@ bool cli_is_hidden(const struct cli_command *command);
 const struct cli_option *cli_options(const struct cli_command *command);
 extern const struct cli_option cli_option_help;
 
-/* By its name of that length, without dashes, and by its letter; NULL where there is none. */
+/* By its name of that length, without dashes, and by its letter, also by those of other tools (foreign.h);
+ * NULL where there is none. */
 const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
 

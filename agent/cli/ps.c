@@ -10,27 +10,43 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/cli/chosen.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/connect.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
 
 struct ps_options {
-    bool all, json;
+    bool all, json, quiet;
 };
+
+static const char *text_of(const json_t *instance, const char *key)
+{
+    const char *text = json_string_value(json_object_get(instance, key));
+    return text ? text : "";
+}
 
 static bool is_over(const json_t *instance)
 {
-    const char *state = json_string_value(json_object_get(instance, "state"));
-    return state && cli_state_is_over(state);
+    return cli_state_is_over(text_of(instance, "state"));
 }
 
-/* Those to be shown, in a list of their own. */
-static json_t *chosen(const json_t *reply, bool all)
+static bool is_named(const struct cli_call *call, const json_t *instance)
 {
+    for (unsigned i = 0; i < call->count; i++)
+        if (!strcmp(call->operands[i], text_of(instance, "name")))
+            return true;
+    return false;
+}
+
+/* Those to be shown, in a list of their own: those named, also if they do not run. */
+static json_t *chosen(const json_t *reply, const struct cli_call *call)
+{
+    const struct ps_options *options = call->values;
     json_t *list = json_array(), *instance;
     size_t i;
-    json_array_foreach(json_object_get(reply, "instances"), i, instance) if (all || !is_over(instance))
+    json_array_foreach(json_object_get(reply, "instances"), i,
+                       instance) if (call->count ? is_named(call, instance)
+                                                 : options->all || !is_over(instance))
         json_array_append(list, instance);
     return list;
 }
@@ -92,36 +108,53 @@ static void print_reasons(const json_t *list)
     size_t i;
     json_array_foreach(list, i, instance)
     {
-        const char *name = json_string_value(json_object_get(instance, "name"));
-        const char *reason = json_string_value(json_object_get(instance, "reason"));
+        const char *reason = text_of(instance, "reason");
         char clean[512];
-        if (name && reason && !is_over(instance))
-            printf("%s: %s\n", name, pi_text_clean(reason, strlen(reason), clean, sizeof clean));
+        if (*reason && !is_over(instance))
+            printf("%s: %s\n", text_of(instance, "name"),
+                   pi_text_clean(reason, strlen(reason), clean, sizeof clean));
     }
+}
+
+static int print_names(const json_t *list)
+{
+    const json_t *instance;
+    size_t i;
+    json_array_foreach(list, i, instance) puts(text_of(instance, "name"));
+    return PI_OK;
+}
+
+static int print_list(const json_t *list, const struct ps_options *options, struct pi_error *err)
+{
+    if (options->json) {
+        json_auto_t *shown = json_pack("{sO}", "instances", list);
+        return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "ps");
+    }
+    if (options->quiet)
+        return print_names(list);
+    int r = print_table(list, err);
+    print_reasons(list);
+    return r;
 }
 
 static int run_ps(const struct cli_call *call, struct pi_error *err)
 {
     const struct ps_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen named = {0};
     json_auto_t *reply = NULL;
     int r = cli_connect(&agent, err);
+    if (r == 0) /* a name that is wrong is refused */
+        r = cli_choose_named(&agent, call, &named, err);
     if (r == 0)
         r = api_client_call(agent.client, "GET", options->json ? "/v1/instances" : "/v1/instances?summary=1",
                             NULL, CLI_CALL_MS, &reply, err);
     if (r < 0)
         return r;
-    json_auto_t *list = chosen(reply, options->all);
+    json_auto_t *list = chosen(reply, call);
     size_t hidden = json_array_size(json_object_get(reply, "instances")) - json_array_size(list);
-    if (options->json) {
-        json_auto_t *shown = json_pack("{sO}", "instances", list);
-        return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "ps");
-    }
-    if (json_array_size(list)) {
-        r = print_table(list, err);
-        print_reasons(list);
-        return r;
-    }
+    if (options->json || options->quiet || json_array_size(list))
+        return print_list(list, options, err);
     if (hidden)
         fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
     else
@@ -279,6 +312,11 @@ static const struct cli_option ps_table[] = {
      .type = CLI_FLAG,
      .offset = offsetof(struct ps_options, all),
      .help = "those that don't run, too"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct ps_options, quiet),
+     .help = "only the names, one a line"},
     {.name = "json",
      .type = CLI_FLAG,
      .offset = offsetof(struct ps_options, json),
@@ -295,10 +333,13 @@ static const struct cli_option status_table[] = {
 
 const struct cli_command cli_command_ps = {
     .name = "ps",
-    .summary = "lists the machines that run",
+    .operands = "[NAME...]",
+    .summary = "lists the instances that run, or those named",
     .example = "piagent ps -a",
     .options = ps_table,
     .values_size = sizeof(struct ps_options),
+    .max_operands = 64,
+    .operand = CLI_MACHINE,
     .run = run_ps,
 };
 const struct cli_command cli_command_status = {

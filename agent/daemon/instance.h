@@ -344,10 +344,10 @@ void journal_progress(struct instance *instance, const struct api_event *image);
 /* A stream of its events after seq since. */
 int journal_stream(struct instance *instance, uint64_t since, bool follow, struct api_stream *ret,
                    struct pi_error *err);
-/* A stream of what its console said: so many bytes before the end, and whether it begins with a whole line.
- */
+/* A stream of what its console said: so many bytes before the end and of these so many lines (UINT64_MAX:
+ * all), and whether it begins with a whole line. */
 struct console_part {
-    uint64_t tail;
+    uint64_t tail, last_lines;
     bool lines, follow;
 };
 int console_stream(struct instance *instance, const struct console_part *part, struct api_stream *ret,

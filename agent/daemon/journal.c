@@ -284,6 +284,25 @@ static uint64_t line_start(const struct instance *instance, const struct logfile
     return start < log->end ? start : offset;
 }
 
+/* Where the last lines begin, in what is kept from offset on. The end of the last one may be still to come.
+ */
+static uint64_t last_lines_start(const struct logfile *log, uint64_t offset, uint64_t lines)
+{
+    char chunk[4096];
+    uint64_t end = log->end, found = 0;
+    while (end > offset) {
+        uint64_t begin = end - offset > sizeof chunk ? end - sizeof chunk : offset, at = begin;
+        size_t n = 0, more; /* less at once where one file ends and the next begins */
+        while ((more = logfile_read(log, &at, chunk + n, (size_t)(end - begin) - n)))
+            n += more;
+        for (size_t i = n; i > 0; i--)
+            if (chunk[i - 1] == '\n' && begin + i < log->end && ++found == lines)
+                return begin + i;
+        end = begin;
+    }
+    return offset;
+}
+
 int console_stream(struct instance *instance, const struct console_part *part, struct api_stream *ret,
                    struct pi_error *err)
 {
@@ -292,5 +311,7 @@ int console_stream(struct instance *instance, const struct console_part *part, s
     uint64_t offset = part->tail < log->end - oldest ? log->end - part->tail : oldest;
     if (part->lines && offset > oldest)
         offset = line_start(instance, log, offset);
+    if (part->last_lines != UINT64_MAX)
+        offset = part->last_lines ? last_lines_start(log, offset, part->last_lines) : log->end;
     return stream_new(instance, log, offset, part->follow, API_TYPE_BYTES, ret, err);
 }

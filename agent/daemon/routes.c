@@ -349,6 +349,7 @@ static void get_console(struct instance *instance, struct api_call *call)
     struct api_stream source;
     struct pi_error err;
     const struct console_part part = {.tail = query_number(call, "tail", UINT64_MAX),
+                                      .last_lines = query_number(call, "last_lines", UINT64_MAX),
                                       .lines = query_number(call, "lines", 0),
                                       .follow = query_number(call, "follow", 0)};
     stream(call, console_stream(instance, &part, &source, &err), &source, &err);

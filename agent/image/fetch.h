@@ -22,8 +22,8 @@
 struct image_request {
     const char *ref;    /* "fedora", "fedora:44", an http(s) URL or a local path: see ref.h */
     const char *arch;   /* "x86_64" or "aarch64" */
-    const char *sha256; /* --image-sha256, or NULL */
-    bool unverified;    /* --image-unverified: take it even if no checksum is known */
+    const char *sha256; /* --sha256, or NULL */
+    bool unverified;    /* --unverified: take it even if no checksum is known */
     bool
         allow_unsigned; /* --allow-unsigned: a Fedora image without a good signature; unverified implies it */
     const volatile sig_atomic_t

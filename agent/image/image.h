@@ -18,7 +18,7 @@
 /* The source of the expected SHA-256. */
 enum image_checksum_source {
     IMAGE_CHECKSUM_NONE,  /* no one: the user asked for it unverified */
-    IMAGE_CHECKSUM_USER,  /* --image-sha256 */
+    IMAGE_CHECKSUM_USER,  /* --sha256 */
     IMAGE_CHECKSUM_INDEX, /* Fedora's index */
     IMAGE_CHECKSUM_FILE,  /* the CHECKSUM file of the release */
 };

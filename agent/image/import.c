@@ -36,7 +36,7 @@ static int judge_file(const struct image_fetch *fetch, const char *sha256, struc
         return pi_refuse(
             err, PI_UNVERIFIED,
             "%s has no published checksum; its SHA-256 is %s: compare it with the one of where it "
-            "came from and give --image-sha256 HEX, or take it as it is with --image-unverified",
+            "came from and give --sha256 HEX, or take it as it is with --unverified",
             fetch->ref.text, sha256);
     if (!fetch->sha256[0])
         return 0;

@@ -12,7 +12,7 @@ int image_refuse_unknown(const char *what, struct pi_error *err)
     return pi_refuse(
         err, PI_UNVERIFIED,
         "%s has no published checksum%s: give the right one with --sha256 HEX, or take it as it is with "
-        "--unverified (piagent run: --image-sha256, --image-unverified)",
+        "--unverified",
         what,
         pi_starts_with(what, "http://") ? ", and anyone on the way can change what comes over http" : "");
 }

@@ -43,7 +43,7 @@ CASES = {
     "a_size_that_is_none": (USAGE, ["m", "--memory", "lots"], "1G"),
     "an_unknown_architecture": (USAGE, ["m", "--arch", "riscv"], "x86_64"),
     "an_image_that_is_not_there": (NOT_FOUND, ["m", "--image", "./missing.qcow2"], "missing.qcow2"),
-    "a_file_without_a_checksum": (UNVERIFIED, ["m", "--image", "DISK"], "--image-sha256"),
+    "a_file_without_a_checksum": (UNVERIFIED, ["m", "--image", "DISK"], "give --sha256 HEX, or take it as it is with --unverified"),
     "a_wrong_checksum": (UNVERIFIED, ["m", "--image", "DISK", "--image-sha256", "0" * 64], "0" * 64),
     "a_disk_smaller_than_its_image": (USAGE, ["m", "--image", "BIG", "--image-unverified", "--disk", "1M"], "MiB"),
     "more_memory_than_the_host_has": (HOST, ["m", "--image", "DISK", "--image-unverified", "--memory", "900G"], "900 GiB"),
@@ -65,7 +65,7 @@ CASES = {
     "a_folder_for_an_image": (USAGE, ["m", "--image", "/", "--image-unverified"], "regular file"),
     "a_file_that_does_not_boot": (UNVERIFIED, ["m", "--image", "BLANK", "--image-unverified"], "neither a qcow2 nor"),
     "an_image_that_names_a_file_of_the_host": (UNVERIFIED, ["m", "--image", "BACKED", "--image-unverified"], "backing file"),
-    "a_checksum_that_is_none": (USAGE, ["m", "--image", "DISK", "--image-sha256", "abc"], "--image-sha256: 'abc' is not"),
+    "a_checksum_that_is_none": (USAGE, ["m", "--image", "DISK", "--sha256", "abc"], "--sha256: 'abc' is not"),
     "a_server_that_is_not_there": (NETWORK, ["m", "--image", "http://127.0.0.1:1/x.qcow2", "--image-unverified"], "m was not made: "),
     "a_password_in_place_of_its_hash": (USAGE, ["m", "--password-hash", "secret"], "hash-password"),
 }

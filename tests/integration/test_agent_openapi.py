@@ -116,6 +116,7 @@ def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, a
     is_now("stopped")
     assert api("POST", f"{path}/kill", {})["already"] and "already" not in api("GET", path)
     assert api("POST", f"{path}/pause", {})[0] == 409
+    assert api("GET", f"{path}/console", query="?last_lines=2").splitlines() == api("GET", f"{path}/console").splitlines()[-2:]
     events = api("GET", f"{path}/events")
     assert [json.loads(line) for line in user.do("events", "pi", "--json").splitlines()] == events
     lines = user.do("events", "pi", "--since", "3").splitlines()

@@ -103,7 +103,7 @@ def test_two_that_ask_for_the_same_at_once_both_succeed(user):
 
 
 @pytest.mark.parametrize("words", [["powerdown"], ["kill"], ["reset"], ["pause"], ["resume"], ["reseed"], ["rm", "--force"], ["restart"],
-                                   ["start", "-d"]])
+                                   ["start", "-d"], ["ps"]])
 def test_all_names_are_looked_up_before_anything_is_done(user, words):
     (on,), (off,) = boot_all(user, "on"), stopped(user, "off")
     before = user.ps()
@@ -120,6 +120,7 @@ def test_a_value_of_two_words_ends_nothing(user):
 
 def test_an_instance_that_is_named_twice_is_one(user):
     boot_all(user, "pi")
+    assert user.do("ps", "-q", "pi", "pi") == "pi\n"
     assert json.loads(user.do("pause", "pi", "pi", "--json")) == {"machines": [{"name": "pi"}]}
 
 
@@ -128,7 +129,7 @@ def test_all_are_stopped_started_and_removed_and_those_that_run_are_kept(user):
     assert said(user, "rm", "--all") == "there is no instance"
     boot_all(user, "a", "b", "c")
     stopped(user, "d")
-    assert sorted(json.loads(user.do("powerdown", "--all", "--json"))["machines"], key=lambda one: one["name"]) == [
+    assert sorted(json.loads(user.do("stop", "--all", "--json"))["machines"], key=lambda one: one["name"]) == [
         {"name": name, "stopped_by": "powerdown"} for name in "abc"]
     start = user.start("start", "-d", "--all")
     wait_for("all run", lambda: set(states(user).values()) == {"running"}, 30)
@@ -137,7 +138,7 @@ def test_all_are_stopped_started_and_removed_and_those_that_run_are_kept(user):
     assert said(user, "rm", "--all").splitlines() == ["a: removed", "b: kept, it is running", "c: removed", "d: kept, it is running"]
     assert states(user) == {"b": "running", "d": "running"}
     user.do("kill", "d")
-    assert json.loads(user.do("rm", "-a", "--json")) == {"machines": [{"name": "b", "removed": False}, {"name": "d", "removed": True}]}
+    assert json.loads(user.do("delete", "-a", "--json")) == {"machines": [{"name": "b", "removed": False}, {"name": "d", "removed": True}]}
 
 
 def ready_again(user, name, pid):
@@ -162,6 +163,25 @@ def test_restart_is_powerdown_and_start_and_returns_when_the_guest_is_ready(user
     assert forced.returncode == 0 and not any("asked to power off" in event.get("text", "") for event in events)
     assert [event["state"] for event in events if event["kind"] == "state"] == ["stopping", "stopped", "running", "ready"]
     user.do("kill", "pi")
-    start = user.start("restart", "pi")
+    start = user.start("reboot", "pi")
     ready_again(user, "pi", 0)
     assert start.communicate(timeout=30)[0].startswith("pi is stopped already\n") and start.returncode == 0
+
+
+def test_ps_shows_those_that_are_named_and_names_alone(user):
+    boot_all(user, "a", "b")
+    stopped(user, "c")
+    assert user.do("list", "-q") == "a\nb\n" and user.do("ps", "-aq") == "a\nb\nc\n"
+    assert [line.split()[0] for line in user.do("ps", "c", "a").splitlines()] == ["NAME", "a", "c"]
+    assert [one["name"] for one in json.loads(user.do("ps", "c", "--json"))["instances"]] == ["c"]
+
+
+def test_logs_show_the_last_lines(user):
+    boot_all(user, "pi")
+    user.do("kill", "pi")
+    text = "".join(f"line {n}\r\n" for n in range(4000)) + "login: "
+    user.do("agent", "stop")
+    (user.instances / "pi/console.log.1").write_bytes(text[:30001].encode())  # the older part, cut in a line
+    (user.instances / "pi/console.log").write_bytes(text[30001:].encode())
+    for option, count in (("-n", 1), ("-n", 2), ("--tail", 50), ("--lines", 2500), ("-n", 9000)):
+        assert user.call("logs", "pi", option, str(count)).stdout.splitlines() == text.splitlines()[-count:], count

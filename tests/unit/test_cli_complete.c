@@ -107,6 +107,12 @@ static void each_place_offers_what_may_stand_there(void **state)
     } cases[] = {
         {"expl", "explain\tprints a machine's QEMU command with what each option is for\n"},
         {"imag", "image\n"},
+        {"shel", "shell\tthe same as ssh\n"},
+        {"image li", "list\tthe same as image ls\n"},
+        {"stop ", "web\tready?[31m\n"},
+        {"image list --j", "--json\tas JSON\n"},
+        {"run x --image-sha256 ", ""},
+        {"run x --image-sh", ""},
         {"image r", "rm\tremoves images that no machine uses\n"},
         {"__", ""},
         {"-", "--help\tshow this\n--version\tshow the version\n"},

@@ -434,7 +434,7 @@ static void url_needs_a_checksum_or_the_users_word(void **state)
     snprintf(url, sizeof url,
              "%s/releases/44/Cloud/x86_64/images/Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2",
              w.sources.fedora_url);
-    assert_refused(&w, url, NULL, PI_UNVERIFIED, "--image-sha256");
+    assert_refused(&w, url, NULL, PI_UNVERIFIED, "--sha256");
     assert_refused(&w, url, WRONG, PI_UNVERIFIED, "expected SHA-256 " WRONG);
     assert_int_equal(fetch(&w, url, NULL, true, &taken, &err), 0);
     assert_false(taken.verified);
