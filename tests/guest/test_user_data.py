@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails."""
+"""The user's own cloud-config on the oldest cloud-init that must work (22.4.2): applied, and told when it fails or says nothing."""
 
 import pytest
 from guest_life import check_processes_in_the_guest, reboots_without_an_agent
@@ -14,7 +14,8 @@ write_files:
   - path: /etc/marker
     content: written
 runcmd:
-  - touch /run/ran
+  - touch /var/tmp/ran
+power_state: {mode: reboot, delay: now}
 """
 BAD = """#cloud-config
 runcmd:
@@ -37,13 +38,28 @@ def user():
 def test_the_users_own_cloud_config_is_applied_beside_the_login(user, image):
     (user.home / "good.yaml").write_text(GOOD)
     user.do("run", "own", "--image", image, "--image-unverified", "--user-data", str(user.home / "good.yaml"), "-d",
-            timeout=600)
-    assert user.ssh("own", "id -un; id -un other; cat /etc/marker; echo; ls /run/ran").split() == \
-        ["fedora", "other", "written", "/run/ran"]
+            timeout=900)
+    # The user-data asks for a reboot: the guest is ready after it.
+    assert [event["text"] for event in user.events("own") if event["kind"] == "boot"] == ["started", "rebooted"]
+    assert any("has announced a reboot" in text for text in user.texts("own"))
+    assert user.ssh("own", "id -un; id -un other; cat /etc/marker; echo; ls /var/tmp/ran").split() == \
+        ["fedora", "other", "written", "/var/tmp/ran"]
     # The cached seed: a reboot that the user's own write_files did not break.
     assert user.ssh("own", "cat /var/lib/cloud/seed/nocloud/meta-data").endswith(user.status("own")["uuid"])
     check_processes_in_the_guest(user, "own")
     reboots_without_an_agent(user, "own")
+
+
+def boots_with_a_full_disk(user, name):
+    """cloud-init dies before it asks for its seed; sshd runs."""
+    user.ssh(name, "sudo fallocate -l $(df --output=avail -B1 / | tail -1) /full; sudo dd if=/dev/zero of=/fuller bs=4K count=20K || true; sync")
+    user.do("reset", name)
+    waited = user.call("wait", name, timeout=600)
+    told = f"{name}: up: cloud-init was not heard to report: its disk is full, its console says (No space left on device)"
+    assert waited.returncode == GUEST and told in waited.stderr, waited
+    user.kill_agent()
+    done = user.call("ssh", name, "--", "df --output=avail / | tail -1", timeout=120)
+    assert done.stdout.split() == ["0"] and "its disk is full" in done.stderr, done
 
 
 def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, image):
@@ -59,3 +75,4 @@ def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, ima
     assert machine["user_data_problems"] == [problem], machine
     assert "scripts-user" in user.do("status", "bad")
     assert user.ssh("bad", "hostname") == "bad"
+    boots_with_a_full_disk(user, "bad")
