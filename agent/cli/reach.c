@@ -26,7 +26,6 @@
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
 #define TELL_MS  4000u /* after so long a wait for the SSH server is told */
-
 #define SILENT                                                       \
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
     "piagent console %s shows how the guest is"
@@ -40,97 +39,185 @@ static int check_state(const char *name, const char *state, struct pi_error *err
     return 0;
 }
 
-/* Whether the guest's SSH server can be expected to answer with the key that was put there. */
-static bool is_up(const struct api_instance *instance)
-{
-    const char *said = instance->cloud_init;
-    return !strcmp(instance->state, "ready") ||
-           (said && (!strcmp(said, "done") || !strcmp(said, "degraded") || !strcmp(said, "failed") ||
-                     !strcmp(said, "silent")));
-}
-
-/* Who is waited for, and when a person who waits too is told; NULL = nobody is, any more. */
-struct patience {
-    const char *name;
-    uint64_t at_ms;
+/* A wait for a guest and its SSH server. */
+struct reach {
+    struct cli_agent *agent;
+    struct cli_follow follow;
+    struct api_instance instance; /* as it was when the guest was last found to be up */
+    uint64_t up_ms;               /* monotonic: since when it is; 0 = it is not */
+    uint64_t retry_ms;            /* when to connect again */
+    bool told;                    /* that the SSH server is waited for */
+    int fd;                       /* the connection, on which nothing has come yet; or negative */
 };
 
-static void tell_who_waits(struct patience *patience, uint64_t now)
+static void disconnect(struct reach *reach)
 {
-    if (!patience->name || now < patience->at_ms)
-        return;
-    fprintf(stderr, "%s: waiting for its SSH server\n", patience->name);
-    patience->name = NULL;
+    pi_close_p(&reach->fd);
+    reach->fd = -1;
 }
 
-static int poll_patiently(struct pollfd *fd, uint64_t wait_ms, struct patience *patience)
+static void reach_done(struct reach *reach)
 {
-    uint64_t now = pi_monotonic_ms(), first = wait_ms;
-    tell_who_waits(patience, now);
-    if (patience->name && patience->at_ms - now < wait_ms)
-        first = patience->at_ms - now;
-    int r = poll(fd, 1, (int)first);
-    if (r != 0 || first == wait_ms)
+    disconnect(reach);
+    cli_follow_close(&reach->follow);
+    cli_instance_done(&reach->instance);
+}
+
+/* The guest is up, which may be long after the wait began, and at another port. The view may be up before the
+ * instance is: another boot follows when cloud-init has announced a reboot. */
+static int begin_server(struct reach *reach, uint64_t now, struct pi_error *err)
+{
+    struct cli_follow *follow = &reach->follow;
+    cli_instance_done(&reach->instance);
+    reach->instance = (struct api_instance){0};
+    int r = cli_get_instance(reach->agent, follow->view.name, &reach->instance, err);
+    if (r < 0 || !cli_instance_is_up(&reach->instance))
         return r;
-    tell_who_waits(patience, patience->at_ms);
-    return poll(fd, 1, (int)(wait_ms - first));
+    reach->up_ms = now;
+    reach->told = false;
+    cli_screen_clear(&follow->screen);
+    follow->screen.hidden = true;
+    return 0;
 }
 
-/* A connection on which the server has said who it is, or -EAGAIN: QEMU takes connections before the guest
- * does. */
-static int connect_once(uint16_t port, uint64_t wait_ms, struct patience *patience)
+/* QEMU takes connections before the guest does, so that this says nothing yet. */
+static int connect_to(uint64_t port)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char peeked;
-    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        poll_patiently(&readable, wait_ms, patience) <= 0 || recv(fd, &peeked, 1, MSG_PEEK) <= 0)
-        return -EAGAIN;
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 ||
+        (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS))
+        return -1;
     return pi_steal_fd(&fd);
 }
 
-/* The view may be up before the instance is: another boot follows when cloud-init has announced a reboot. A
- * start that was waited for may have changed the port, so *instance is read again. */
-static int await_up(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
 {
-    pi_auto_follow struct cli_follow follow = {0};
-    int r = cli_follow_open(&follow, agent, instance, err);
-    while (r == 0) {
-        if (cli_view_is_up(&follow.view)) {
-            cli_instance_done(instance);
-            *instance = (struct api_instance){0};
-            if ((r = cli_get_instance(agent, follow.view.name, instance, err)) < 0 || is_up(instance))
-                break;
-        }
-        if ((r = check_state(follow.view.name, follow.view.state, err)) == 0)
-            r = cli_follow_step(&follow, NULL, 0, err);
-        if (r == 0 && follow.signal)
-            r = pi_refuse(err, PI_FAILED, "interrupted; %s goes on booting", follow.view.name);
-        if (r == 0 && follow.view.trouble[0] && follow.view.seq >= follow.known)
-            r = cli_tell_trouble(&follow, false, err);
+    const char *name = reach->instance.name;
+    if (now - reach->up_ms >= SSHD_MS)
+        return pi_refuse(err, PI_TIMEOUT, SILENT, name, reach->instance.ssh_port, name);
+    if (now - reach->up_ms >= TELL_MS && !reach->told) {
+        fprintf(stderr, "%s: waiting for its SSH server\n", name);
+        reach->told = true;
     }
-    return r;
+    if (reach->fd < 0 && now >= reach->retry_ms) {
+        reach->fd = connect_to(reach->instance.ssh_port);
+        reach->retry_ms = now + RETRY_MS;
+    }
+    return 0;
 }
 
-int cli_reach(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err)
+/* Whether the server has said who it is. */
+static bool has_answered(struct reach *reach)
 {
-    pi_auto_instance struct api_instance now = {0};
-    int r = cli_get_instance(agent, name, &now, err);
-    if (r == 0)
-        r = check_state(name, now.state, err);
-    if (r == 0 && !is_up(&now))
-        r = await_up(agent, &now, err);
-    if (r == 0 && (!now.folder || !now.user || !now.ssh_port))
-        r = pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", name);
+    char peeked;
+    ssize_t n = recv(reach->fd, &peeked, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0)
+        return fcntl(reach->fd, F_SETFL, fcntl(reach->fd, F_GETFL) & ~O_NONBLOCK) == 0;
+    if (n == 0 || errno != EAGAIN)
+        disconnect(reach);
+    return false;
+}
+
+/* The guest boots, or boots again: what was connected to is gone. */
+static int await_boot(struct reach *reach, struct pi_error *err)
+{
+    disconnect(reach);
+    reach->up_ms = 0;
+    reach->follow.screen.hidden = false;
+    return reach->follow.view.trouble[0] ? cli_tell_trouble(&reach->follow, false, err) : 0;
+}
+
+static int interrupted(struct cli_follow *follow)
+{
+    follow->screen.hidden = false;
+    cli_screen_line(&follow->screen, "%s: interrupted; it goes on", follow->view.name);
+    return CLI_EXIT_SIGNAL + follow->signal;
+}
+
+/* What there is to do now, if the instance runs. Positive: all that is waited for. */
+static int act(struct reach *reach, bool connects, struct pi_error *err)
+{
+    const struct cli_view *view = &reach->follow.view;
+    uint64_t now = pi_monotonic_ms();
+    if (view->seq < reach->follow.known) /* what was before is still being read */
+        return 0;
+    int r = check_state(view->name, view->state, err);
     if (r < 0)
         return r;
-    *ret = now;
-    now = (struct api_instance){0};
+    if (!cli_view_is_up(view))
+        return await_boot(reach, err);
+    if (!reach->up_ms && ((r = begin_server(reach, now, err)) < 0 || !reach->up_ms))
+        return r;
+    return connects ? await_server(reach, now, err) : 1;
+}
+
+static int reach_loop(struct reach *reach, bool connects, struct pi_error *err)
+{
+    struct cli_follow *follow = &reach->follow;
+    for (;;) {
+        int r = act(reach, connects, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        struct pollfd server = {.fd = reach->fd, .events = POLLIN};
+        if ((r = cli_follow_step(follow, &server, reach->fd >= 0, err)) < 0)
+            return r;
+        if (follow->signal)
+            return interrupted(follow);
+        if (server.revents && has_answered(reach))
+            return 0;
+    }
+}
+
+static int check_whole(const struct api_instance *instance, struct pi_error *err)
+{
+    return instance->folder && instance->user && instance->ssh_port
+               ? 0
+               : pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", instance->name);
+}
+
+static int reach(struct cli_agent *agent, struct api_instance *instance, int *ret_fd, struct pi_error *err)
+{
+    pi_auto(reach_done) struct reach reach = {.agent = agent, .fd = -1};
+    int r = cli_follow_open(&reach.follow, agent, instance, err);
+    reach.follow.screen.hidden = cli_instance_is_up(instance); /* there is no boot to show */
+    if (r == 0)
+        r = reach_loop(&reach, ret_fd != NULL, err);
+    if (r == 0)
+        r = check_whole(&reach.instance, err);
+    if (r != 0)
+        return r;
+    struct api_instance before = *instance;
+    *instance = reach.instance;
+    reach.instance = before;
+    if (ret_fd)
+        *ret_fd = pi_steal_fd(&reach.fd);
     return 0;
+}
+
+int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    int r = cli_get_instance(agent, name, &instance, err);
+    if (r == 0)
+        r = check_state(name, instance.state, err);
+    if (r < 0)
+        return r;
+    *ret = instance;
+    instance = (struct api_instance){0};
+    return 0;
+}
+
+int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+{
+    return cli_instance_is_up(instance) ? check_whole(instance, err) : reach(agent, instance, NULL, err);
+}
+
+int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, int *ret_fd,
+                      struct pi_error *err)
+{
+    return reach(agent, instance, ret_fd, err);
 }
 
 void cli_reach_doubt(const struct api_instance *instance)
@@ -148,27 +235,21 @@ int cli_reach_program(const char *name, char **ret, struct pi_error *err)
                      "there is no %s: install openssh-client (Debian) or openssh-clients (Fedora)", name);
 }
 
-static void await_end(int pidfd)
+/* Meanwhile notes the login, and gives the ProxyCommand its connection. */
+static void await_end(int pidfd, struct cli_ssh_share *share, struct cli_ssh_pass *pass)
 {
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
-        ;
-}
-
-/* ssh silences the ProxyCommand of a connection that outlives it, so this process says that it waits for the
- * SSH server. */
-static void await_login(int pidfd, const char *name, struct cli_ssh_share *share)
-{
-    struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN}, {.fd = share->watch_fd, .events = POLLIN}};
-    struct patience patience = {.name = name, .at_ms = pi_monotonic_ms() + TELL_MS};
-    while (!cli_ssh_share_look(share) && !fds[0].revents) {
-        uint64_t now = pi_monotonic_ms();
-        tell_who_waits(&patience, now);
-        poll(fds, 2, patience.name ? (int)(patience.at_ms - now) : -1);
+    for (bool ended = false; !ended;) {
+        struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN},
+                               {.fd = share->watch_fd, .events = POLLIN},
+                               {.fd = pass->listen_fd, .events = POLLIN}};
+        ended = poll(fds, PI_ARRAY_SIZE(fds), -1) > 0 && fds[0].revents;
+        cli_ssh_share_look(share);
+        if (fds[2].revents)
+            cli_ssh_pass_serve(pass);
     }
 }
 
-int cli_reach_run(const char *const *argv, const char *name, struct cli_ssh_share *share,
+int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct cli_ssh_pass *pass,
                   struct pi_error *err)
 {
     char text[64];
@@ -183,9 +264,7 @@ int cli_reach_run(const char *const *argv, const char *name, struct cli_ssh_shar
     /* The terminal sends them to both: what comes of them is the program's to say. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
-    if (share->path)
-        await_login(pidfd, name, share);
-    await_end(pidfd);
+    await_end(pidfd, share, pass);
     r = pi_reap(pidfd, &code, text, sizeof text);
     return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
 }
@@ -240,7 +319,7 @@ static void copy(int from, int to)
 
 /* Two processes, one a direction: neither can keep the other waiting. In a session of their own: Ctrl-C in
  * the terminal whose command opened the connection must not end it for the others that share it. */
-static int relay(int fd, struct pi_error *err)
+int cli_reach_relay(int fd, struct pi_error *err)
 {
     setsid();
     pid_t parent = getpid(), pid = fork();
@@ -257,17 +336,4 @@ static int relay(int fd, struct pi_error *err)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return 0;
-}
-
-int cli_reach_relay(const struct api_instance *instance, struct pi_error *err)
-{
-    int fd;
-    uint64_t now = pi_monotonic_ms(), end = now + SSHD_MS;
-    struct patience patience = {.name = instance->name, .at_ms = now + TELL_MS};
-    for (; (fd = connect_once((uint16_t)instance->ssh_port, now < end ? end - now : 0, &patience)) == -EAGAIN;
-         usleep(RETRY_MS * 1000), now = pi_monotonic_ms())
-        if (now >= end)
-            return pi_refuse(err, PI_TIMEOUT, SILENT, instance->name, instance->ssh_port, instance->name);
-    pi_auto_close int server = fd;
-    return fd < 0 ? pi_fail(err, -fd, "cannot connect to %s", instance->name) : relay(server, err);
 }

@@ -36,6 +36,19 @@ static bool is_stopping(const struct cli_view *view)
     return !strcmp(view->state, "stopping");
 }
 
+bool cli_instance_is_up(const struct api_instance *instance)
+{
+    const char *said = instance->cloud_init;
+    return !strcmp(instance->state, "ready") || (said && !strcmp(instance->state, "running") &&
+                                                 (!strcmp(said, "done") || !strcmp(said, "degraded") ||
+                                                  !strcmp(said, "failed") || !strcmp(said, "silent")));
+}
+
+bool cli_view_is_before_boot(const struct cli_view *view)
+{
+    return !strcmp(view->state, "created") || !strcmp(view->state, "starting");
+}
+
 /* What goes on in a state until something more particular is known. */
 static void describe(struct cli_view *view)
 {
@@ -58,6 +71,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->reason, instance->reason);
     describe(view);
     view->silent = instance->cloud_init && !strcmp(instance->cloud_init, "silent");
+    view->finished = !view->silent && cli_instance_is_up(instance);
     bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
     if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;

@@ -55,9 +55,13 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
 int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
                     struct pi_buf *ret);
 
-/* Whether the boot came to its end: ready, or cloud-init finished otherwise, or does not report. Ask the
- * agent which: after cloud-init has announced a reboot, another boot follows. */
+/* Whether the boot came to its end: ready, or cloud-init finished otherwise, or does not report. The instance
+ * knows better than the view: after cloud-init has announced a reboot, another boot follows. */
+bool cli_instance_is_up(const struct api_instance *instance);
 bool cli_view_is_up(const struct cli_view *view);
+
+/* Whether its guest has never run: nothing is lost when it is removed. */
+bool cli_view_is_before_boot(const struct cli_view *view);
 
 /* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */
 bool cli_state_is_over(const char *state);

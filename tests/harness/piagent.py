@@ -118,11 +118,23 @@ class User:
         assert line.startswith("piagent: ") and done.stderr.count("piagent: ") == 1, done.stderr
         return line.removeprefix("piagent: ")
 
-    def start(self, *args, through=(), **more):
-        process = subprocess.Popen([*through, PIAGENT, *args], env=self.env, text=True, stdin=subprocess.DEVNULL,
+    def start(self, *args, through=(), environment=(), **more):
+        process = subprocess.Popen([*through, PIAGENT, *args], env={**self.env, **dict(environment)}, text=True, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
         self.followers.append(process)
         return process
+
+    def start_watched(self, *args):
+        """A command for which time can pass: the second value takes the seconds by which its clocks are to be ahead."""
+        clock = self.home / f"later{len(self.followers)}"
+        more = {"LD_PRELOAD": f"{os.environ['PIAGENT_BUILD']}/tests/later.so", "LATER": str(clock),
+                "ASAN_OPTIONS": ":".join(filter(None, [self.env.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))}
+
+        def pass_time(seconds):
+            new = clock.with_suffix(".new")
+            new.write_text(str(seconds))
+            new.rename(clock)
+        return self.start(*args, environment=more), pass_time
 
     def api(self, method, path, body=None, timeout=20):
         """Status and JSON of a request to the control API, asked with curl as the README says."""

@@ -14,7 +14,7 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, TIMEOUT, USAGE, User, fake_qemu, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
@@ -385,19 +385,137 @@ def test_a_machine_that_stood_still_and_has_no_guest_agent_is_said_to_be_behind(
     wait_for("a boot begins with the right time", lambda: not user.status("a")["clock_behind_ms"], 20)
 
 
-def test_a_server_that_comes_up_late_is_waited_for(user):
+@contextlib.contextmanager
+def no_server(user, name):
+    """As QEMU does while nobody listens in the guest: connections are taken, and closed at once."""
+    with socket.create_server(("127.0.0.1", user.status(name)["ssh_port"])) as server:
+        def close_all():
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+        threading.Thread(target=close_all, daemon=True).start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def boot_again(user, name):
+    user.do("reset", name)
+    user.wait_state(name, "running", 30)
+
+
+def become_ready(user, name):
+    """In the agent's own files, as it hears no report from a guest whose login is root. Those who follow start the next agent at once."""
+    folder, agent = user.instances / name, user.agent_pid()
+    os.kill(agent, signal.SIGSTOP)
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps({**record, "state": "ready"}))
+    last = user.events(name)[-1]
+    with open(folder / "journal.jsonl", "a", encoding="utf-8") as journal:
+        journal.write(json.dumps({**last, "seq": last["seq"] + 1, "kind": "state", "state": "ready", "text": ""}) + "\n")
+    os.kill(agent, signal.SIGKILL)
+
+
+NOISE = ("kex_exchange_identification", "Connection closed", "Connection reset", "UNKNOWN port")
+
+
+def assert_quiet(said):
+    assert not [noise for noise in NOISE if noise in said], said
+
+
+def test_a_reboot_is_waited_for_as_long_as_it_takes(user):
     make(user, "a")
-    port = user.status("a")["ssh_port"]
-    # As QEMU does while nobody listens in the guest: connections are taken, and closed at once.
-    with socket.create_server(("127.0.0.1", port)) as early:
-        login = user.start("ssh", "a", "--", "echo $MACHINE")
-        early.settimeout(30)
-        told = time.monotonic() + 5
-        while time.monotonic() < told:
-            early.accept()[0].close()
-    with sshd(user, "a"):
-        out, _ = login.communicate(timeout=60)
-    assert out.splitlines() == ["a: waiting for its SSH server", "a"] and login.returncode == 0, out
+    target = user.home / "copied"
+    with no_server(user, "a"):
+        commands = [user.start_watched("ssh", "a", "--", "echo $MACHINE"),
+                    user.start_watched("cp", f"a:{user.home}/sshd-a/config", str(target)),
+                    user.start_watched("ssh", "--stdio", "a")]
+        for command, pass_time in commands:
+            pass_time(5)
+            assert command.stdout.readline() == WAITS
+        boot_again(user, "a")
+        for _, pass_time in commands:
+            pass_time(600)
+        time.sleep(3)
+        assert [command.poll() for command, _ in commands] == [None] * 3
+    with sshd(user, "a") as server:
+        time.sleep(2)
+        assert [command.poll() for command, _ in commands] == [None] * 3, "the guest is not ready"
+        become_ready(user, "a")
+        said = commands[2][0].stdout
+        assert next(line for line in said if not line.startswith("a: ")).startswith("SSH-2.0-")
+        outs = [command.communicate(timeout=60)[0] for command, _ in commands[:2]]
+        assert [command.returncode for command, _ in commands[:2]] == [0, 0], outs
+        assert outs[0].splitlines()[-1] == "a" and target.exists()
+        for out in outs:
+            assert_quiet(out)
+        commands[2][0].terminate()
+        assert server.poll() is None
+
+
+def test_a_server_that_does_not_come_is_given_up_in_one_line(user):
+    make(user, "a")
+    with no_server(user, "a"):
+        for words in (["ssh", "a", "--", "true"], ["cp", "/etc/os-release", "a:x"], ["ssh", "--stdio", "a"]):
+            command, pass_time = user.start_watched(*words)
+            pass_time(5)
+            assert command.stdout.readline() == WAITS
+            pass_time(70)
+            out = command.communicate(timeout=30)[0]
+            assert command.returncode == TIMEOUT and out.count("\n") == 1, out
+            assert "a's SSH server does not answer" in out
+
+
+def test_a_guest_that_stops_while_its_server_is_waited_for_is_told_in_one_line(user):
+    make(user, "a")
+    with no_server(user, "a"):
+        commands = [user.start("ssh", "a", "--", "true"), user.start("cp", "a:x", str(user.home))]
+        for command in commands:
+            assert command.stdout.readline() == WAITS
+        user.do("kill", "a")
+        for command in commands:
+            out = command.communicate(timeout=30)[0]
+            assert command.returncode == CONFLICT and out.startswith("piagent: a is stop") and out.count("\n") == 1, out
+
+
+def test_an_interrupt_of_the_wait_is_the_signals_exit_code(user):
+    make(user, "a")
+    user.boot("b", boot_sectors.deaf(user.home))
+    with no_server(user, "a"):
+        commands = [user.start(*words) for words in (["ssh", "b", "--", "true"], ["cp", "b:x", "."], ["ssh", "a", "--", "true"],
+                                                     ["cp", "/etc/os-release", "a:x"])]
+        for command, number in zip(commands, 2 * [signal.SIGINT, signal.SIGTERM]):
+            assert command.stdout.readline()  # that it waits
+            command.send_signal(number)
+            out = command.communicate(timeout=30)[0]
+            assert command.returncode == 128 + number and "interrupted; it goes on" in out, out
+            assert_quiet(out)
+    assert user.state("a") == "ready" and user.state("b") == "running"
+
+
+def test_what_can_be_known_at_once_is_told_before_a_guest_is_waited_for(user):
+    user.boot("a", boot_sectors.deaf(user.home))
+    user.boot("off", boot_sectors.deaf(user.home))
+    user.do("kill", "off")
+    (user.home / "file").write_text("1")
+    file, folder = str(user.home / "file"), str(user.home)
+    assert "other" in user.refused(NOT_FOUND, "cp", "a:/x", "other:/y", timeout=20)
+    assert "start off" in user.refused(CONFLICT, "cp", "a:/x", "off:/y", timeout=20)
+    assert "A_b" in user.refused(USAGE, "cp", "a:/x", "A_b:/y", timeout=20)
+    assert "no such file" in user.refused(NOT_FOUND, "cp", "/none", "a:/y", timeout=20)
+    assert "cp -r" in user.refused(USAGE, "cp", folder, "a:/y", timeout=20)
+    assert "no folder /none" in user.refused(NOT_FOUND, "cp", "a:/y", "/none/here", timeout=20)
+    assert "not a folder" in user.refused(USAGE, "cp", "a:/y", "a:/z", file, timeout=20)
+    assert "one machine" in user.refused(USAGE, "cp", "--rsync", "a:/y", "a:/z", timeout=20)
+    assert "nonsense" in user.refused(USAGE, "ssh", "-o", "nonsense=1", "a", timeout=20)
+    assert "x:y" in user.refused(USAGE, "ssh", "-L", "x:y", "a", timeout=20)
+    tools = user.home / "tools"
+    tools.mkdir()
+    user.env["PATH"] = str(tools)
+    for words in (["ssh", "a"], ["cp", "a:/x", "."], ["cp", "--rsync", "a:/x", "."]):
+        assert "there is no ssh:" in user.refused(HOST, *words, timeout=20)
+    (tools / "ssh").symlink_to(shutil.which("ssh", path="/usr/bin:/bin"))
+    assert "there is no scp:" in user.refused(HOST, "cp", "a:/x", ".", timeout=20)
+    assert "no rsync" in user.refused(HOST, "cp", "--rsync", "a:/x", ".", timeout=20)
 
 
 def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
