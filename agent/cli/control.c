@@ -64,7 +64,7 @@ static int remove_by_force(struct cli_task *task, struct api_instance *instance,
         return r;
     if ((r = cli_task_post(task, instance, err)) == 0)
         r = cli_task_await_stop(task, instance, err);
-    return r < 0 ? r : delete (task, instance, err);
+    return r != 0 ? r : delete (task, instance, err);
 }
 
 /* Of all there are: one that runs is kept, and what is done to each is told. */

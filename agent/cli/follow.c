@@ -87,16 +87,28 @@ static int begin(struct cli_follow *follow, struct cli_agent *agent, const struc
     return start(follow, err);
 }
 
+static void fill_caught(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGHUP);
+}
+
+void cli_follow_hold_signals(void)
+{
+    sigset_t caught;
+    fill_caught(&caught);
+    sigprocmask(SIG_BLOCK, &caught, NULL);
+}
+
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err)
 {
     sigset_t caught;
     *follow = (struct cli_follow){.agent = agent, .leader = follow, .signal_fd = -1};
     cli_screen_init(&follow->screen);
-    sigemptyset(&caught);
-    sigaddset(&caught, SIGINT);
-    sigaddset(&caught, SIGTERM);
-    sigaddset(&caught, SIGHUP);
+    fill_caught(&caught);
     int fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return pi_fail(err, errno, "cannot catch signals");

@@ -51,6 +51,10 @@ struct cli_follow {
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err);
 
+/* From here on, signals wait for the follow that is opened next: so none ends the command between a request
+ * that makes an instance and its follow. */
+void cli_follow_hold_signals(void);
+
 /* Another one that is followed beside leader: its lines and status come on the leader's screen, and the
  * leader's step is its step too. Close it before its leader. */
 int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,

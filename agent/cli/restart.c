@@ -26,6 +26,8 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
     if (r < 0)
         return r;
     int code = cli_task_stop(&task);
+    if (code > CLI_EXIT_SIGNAL)
+        return code;
     r = cli_start_all(&task.agent, &task.chosen, &how, err);
     return r < 0 || !code ? r : code;
 }

@@ -22,11 +22,6 @@ struct foreground {
     int exit_code;
 };
 
-static bool is_before_start(const struct cli_view *view)
-{
-    return !strcmp(view->state, "created");
-}
-
 /* Kept as the exit code. Who is attached has seen the console's words. */
 static int tell_up(struct foreground *fg, struct pi_error *err)
 {
@@ -70,7 +65,7 @@ static int leave_running(struct foreground *fg)
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
-    if (fg->fresh && is_before_start(&fg->follow->view))
+    if (fg->fresh && cli_view_is_before_boot(&fg->follow->view))
         return cli_undo(fg->follow, err);
     if (fg->follow->signal == SIGHUP)
         return leave_running(fg);
@@ -153,6 +148,7 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
         r = pi_fail(err, ENOMEM, "run");
     if (r == 0)
         r = cli_connect(&agent, err);
+    cli_follow_hold_signals();
     if (r == 0)
         r = api_client_call(agent.client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
     if (r == 0 && (r = api_read(instance, reply, &instance, err)) < 0)

@@ -66,7 +66,10 @@ int cli_task_each(struct cli_task *task, cli_act_fn *act)
     for (size_t i = 0; i < task->chosen.count; i++) {
         struct api_instance *instance = &task->chosen.items[i];
         struct pi_error err = {0};
-        if (!instance->name || act(task, instance, &err) == 0)
+        int r = instance->name ? act(task, instance, &err) : 0;
+        if (r > 0)
+            return r;
+        if (r == 0)
             continue;
         int failed = task->results ? (int)err.kind : task->events ? cli_report_json(&err) : cli_report(&err);
         if (task->results)
@@ -138,8 +141,10 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
     follow.json = follow.screen.silent = task->events;
     while (r == 0 && !cli_view_is_over(&follow.view)) {
         r = cli_follow_step(&follow, NULL, 0, err);
-        if (r == 0 && follow.signal)
-            return pi_refuse(err, PI_FAILED, "interrupted; %s goes on stopping", name);
+        if (r == 0 && follow.signal) {
+            cli_screen_line(&follow.screen, "%s: interrupted; it goes on stopping", name);
+            return CLI_EXIT_SIGNAL + follow.signal;
+        }
     }
     if (r == 0 && !strcmp(follow.view.state, "lost"))
         return cli_tell_over(&follow, true, err);

@@ -27,8 +27,8 @@ void cli_task_done(struct cli_task *task);
 
 typedef int cli_act_fn(struct cli_task *task, struct api_instance *instance, struct pi_error *err);
 
-/* One that fails does not keep the others from it: its error is told at once. The exit code, or the first
- * failure's. */
+/* One that fails does not keep the others from it: its error is told at once. An act that was interrupted
+ * does: its exit code, 128 and the signal's number, is returned. Else the first failure's, or 0. */
 int cli_task_each(struct cli_task *task, cli_act_fn *act);
 
 /* The result of an instance, to add to; NULL without --json. Borrowed. */

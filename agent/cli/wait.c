@@ -9,13 +9,30 @@
 #include "agent/base/auto.h"
 #include "agent/cli/commands.h"
 
+#define UNDO_STEP_MS 1000
+
+/* QEMU was started meanwhile. As its guest has not run, it has nothing to write out that would take time. */
+static int end_qemu(struct cli_follow *follow, struct pi_error *err)
+{
+    const struct api_stop stop = {.step_ms = UNDO_STEP_MS};
+    json_auto_t *body = api_write(stop, &stop);
+    int r = body ? cli_call(follow->agent, "POST", follow->view.name, "kill", body, NULL, err)
+                 : pi_fail(err, ENOMEM, "kill");
+    while (r == 0 && !cli_view_is_over(&follow->view))
+        r = cli_follow_step(follow, NULL, 0, err);
+    return r < 0 && err->kind == PI_CONFLICT ? 0 : r; /* it has ended by itself */
+}
+
 int cli_undo(struct cli_follow *follow, struct pi_error *err)
 {
-    int r = cli_call(follow->agent, "DELETE", follow->view.name, NULL, NULL, NULL, err);
+    const char *name = follow->view.name;
+    int number = follow->signal, r = cli_call(follow->agent, "DELETE", name, NULL, NULL, NULL, err);
+    if (r < 0 && err->kind == PI_CONFLICT && (r = end_qemu(follow, err)) == 0)
+        r = cli_call(follow->agent, "DELETE", name, NULL, NULL, NULL, err);
     if (r < 0)
         return r;
-    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", follow->view.name);
-    return CLI_EXIT_SIGNAL + follow->signal;
+    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", name);
+    return CLI_EXIT_SIGNAL + number;
 }
 
 static void tell_login(struct cli_screen *screen, const char *name)
@@ -148,7 +165,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
 
 static int on_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
 {
-    if (how->fresh && !strcmp(leader->view.state, "created"))
+    if (how->fresh && cli_view_is_before_boot(&leader->view))
         return cli_undo(leader, err);
     for (struct cli_follow *one = leader; one; one = one->next)
         if (!one->settled)

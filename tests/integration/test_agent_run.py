@@ -8,8 +8,9 @@ import termios
 import boot_sectors
 import pexpect
 import pytest
+from faults import FragileUser
 from fedora_server import FedoraServer, Image
-from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, wait_for
+from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, fake_qemu, wait_for
 
 
 @pytest.fixture
@@ -111,6 +112,46 @@ def test_an_interrupt_while_the_image_comes_undoes_all_of_it(user):
         assert "half: interrupted, and undone" in out
         assert user.ps() == []
         wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+@pytest.mark.parametrize("more", [[], ["-d"]], ids=["attached", "detached"])
+def test_an_interrupt_before_the_guest_ran_undoes_all_of_it(more):
+    with User(**fake_qemu("silent=cont")) as user:
+        command = user.start(*words("half", boot_sectors.deaf(user.home), *more))
+        wait_for("QEMU is being started", lambda: user.call("status", "half").returncode == 0 and user.status("half")["pid"], 60)
+        assert user.state("half") == "starting"
+        command.send_signal(signal.SIGINT)
+        code, out = finish(command)
+        assert code == 128 + signal.SIGINT, out
+        assert "half: interrupted, and undone" in out
+        assert user.ps() == []
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+def test_an_interrupt_before_the_agent_has_answered_undoes_all_of_it():
+    with FragileUser(**fake_qemu()) as user:
+        user.do("ps")
+        user.arm("slow 3000")
+        command = user.start(*words("half", boot_sectors.deaf(user.home)))
+        wait_for("it is being made", (user.instances / "half").exists, 30, every=0.05)
+        command.send_signal(signal.SIGINT)
+        code, out = finish(command)
+        assert code == 128 + signal.SIGINT, out
+        user.disarm()
+        assert user.ps() == []
+        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+
+
+def test_who_interrupts_the_wait_for_a_stop_gets_the_signals_exit_code(user):
+    for name in ("a", "b"):
+        user.boot(name, boot_sectors.deaf(user.home))
+    command = user.start("powerdown", "a", "b")
+    for name in ("a", "b"):
+        user.wait_state(name, "stopping", 20)
+    command.send_signal(signal.SIGINT)
+    code, out = finish(command)
+    assert code == 128 + signal.SIGINT and "it goes on stopping" in out, out
+    assert user.state("a") == "stopping"
 
 
 @pytest.mark.parametrize("fault, code", [("wrong", UNVERIFIED), ("truncate", NETWORK)])
