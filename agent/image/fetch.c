@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/image/fetch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/paths.h"
 #include "agent/base/text.h"
+#include "agent/image/arch.h"
 #include "agent/image/checksum.h"
 #include "agent/image/download.h"
 #include "agent/image/import.h"
 #include "agent/image/name.h"
 #include "agent/image/resolve.h"
 #include "agent/image/steps.h"
+
+/* Before anything is read or downloaded. The image's partitions are looked at later (agent/worker/prepare.c).
+ */
+static int check_arch_name(const struct image_fetch *fetch, struct pi_error *err)
+{
+    int length;
+    if (fetch->ref.kind == IMAGE_REF_FEDORA)
+        return 0;
+    const char *base = image_base_name(fetch->ref.text, &length);
+    pi_auto_free char *name = strndup(base, (size_t)length);
+    return name ? image_arch_check_name(name, fetch->request->arch, err)
+                : pi_fail(err, ENOMEM, "%s", fetch->ref.text);
+}
 
 static int prepare_fetch(struct image_fetch *fetch, struct pi_error *err)
 {
@@ -27,7 +43,8 @@ static int prepare_fetch(struct image_fetch *fetch, struct pi_error *err)
     if (!pi_is_utf8(request->ref))
         return pi_refuse(err, PI_USAGE, "the image's name is not UTF-8: rename it");
     snprintf(fetch->meter.now.name, sizeof fetch->meter.now.name, "%s", request->ref);
-    return image_ref_parse(request->ref, &fetch->ref, err);
+    r = image_ref_parse(request->ref, &fetch->ref, err);
+    return r < 0 ? r : check_arch_name(fetch, err);
 }
 
 static int run_steps(struct image_fetch *fetch, struct image *image, struct pi_error *err)

@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/image/arch.h"
 #include "agent/image/use.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/vm/argv.h"
@@ -39,7 +40,10 @@ _Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
     struct vm_firmware_files firmware = {0};
-    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
+    const struct vm_image *image = &spec->image;
+    int r = image_use_add(image->path, image->sha256, folder, err);
+    if (r == 0)
+        r = image_arch_check(image->path, image->format, image->name, vm_arch_names[spec->arch], folder, err);
     if (r == 0)
         r = vm_disk_prepare(spec, folder, err);
     if (r < 0 || !vm_spec_uses_uefi(spec))
