@@ -13,6 +13,7 @@
 #include "agent/base/environ.h"
 #include "agent/base/text.h"
 #include "agent/cli/user_data.h"
+#include "agent/cli/wait.h"
 #include "agent/cli/words.h"
 #include "agent/image/checksum.h"
 #include "agent/image/ref.h"
@@ -71,8 +72,7 @@ const struct cli_option cli_create_options[] = {
            .help = "boot it although it has errors, to see what the guest makes of it"),
     OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
            .help = "return when the guest is ready"),
-    OPTION(timeout_ms, "timeout", CLI_DURATION, .argument = "TIME",
-           .help = "with -d: give up after so long without any progress (default: never)"),
+    OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = "with -d: " CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
     {0},
 };

@@ -16,6 +16,7 @@
 #define BREAKS_MAX     5 /* an agent that dies that often is not started again */
 #define REDRAW_MS      200
 #define IDLE_MS        1000
+#define SILENCE_MS     60000 /* an emulated guest on a loaded host is silent for some 15 s at most */
 
 static void stream(const struct cli_follow *follow, json_t *event)
 {
@@ -184,6 +185,24 @@ uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms)
     return now - follow->heard_ms;
 }
 
+/* A boot that says nothing looks the same whatever the reason is: so the usual ones are told, once. Who asked
+ * for the seed is alive, and may be busy. */
+static void tell_silence(struct cli_follow *follow)
+{
+    static const char firmware[] =
+        "the image may be for another architecture (--arch) or firmware (--firmware), or hold no system";
+    static const char kernel[] = "it may be slow or hang, or its kernel has no console= for the serial port";
+    const struct cli_view *view = &follow->view;
+    if (follow->silence_told || follow->settled || view->seq < follow->known || view->seeded ||
+        view->stage[0] || view->trouble[0] || cli_view_is_up(view) || strcmp(view->state, "running") != 0 ||
+        cli_follow_quiet_ms(follow, SILENCE_MS) < SILENCE_MS)
+        return;
+    bool early = !view->step[0] || !strcmp(view->step, "firmware");
+    cli_screen_line(&follow->leader->screen, "%s: nothing on its console for a minute: %s", view->name,
+                    early ? firmware : kernel);
+    follow->silence_told = true;
+}
+
 static bool is_shown(const struct cli_follow *follow)
 {
     return !follow->settled && !cli_view_is_over(&follow->view);
@@ -233,6 +252,8 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
         *err = follow->view.error;
         return -EIO;
     }
+    for (struct cli_follow *one = follow; one; one = one->next)
+        tell_silence(one);
     for (struct cli_follow *one = follow; one; one = one->next)
         if (one->ended && !one->settled && !cli_view_is_over(&one->view) && (r = go_on(one, err)) < 0)
             return r;

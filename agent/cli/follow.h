@@ -29,7 +29,8 @@ struct cli_follow {
     struct cli_screen screen;
     int signal; /* SIGINT, SIGTERM or SIGHUP came: set it back to 0 */
 
-    bool json;    /* events go to standard output as JSON lines, each with its machine's name */
+    bool json; /* events go to standard output as JSON lines, each with its machine's name */
+    bool silence_told;
     bool settled; /* nothing more of it is shown: set by the caller */
 
     struct cli_follow *leader,

@@ -110,15 +110,21 @@ static int unknown(const struct cli_command *command, const char *shown, const c
                      command->name);
 }
 
-/* A CLI_SIZE or CLI_DURATION. A command could not tell 0 from an option that was not given. */
+/* A CLI_SIZE, CLI_DURATION or CLI_LIMIT. A command could not tell 0 from an option that was not given. */
 static int store_amount(const struct cli_option *option, const char *text, uint64_t *ret,
                         struct pi_error *err)
 {
     uint64_t amount;
+    if (option->type == CLI_LIMIT && !strcmp(text, "none")) {
+        *ret = CLI_NEVER;
+        return 0;
+    }
     int r =
         option->type == CLI_SIZE ? pi_size_parse(text, &amount, err) : pi_duration_parse(text, &amount, err);
     if (r < 0)
         return r;
+    if (!amount && option->type == CLI_LIMIT)
+        amount = CLI_NEVER;
     if (!amount)
         return pi_refuse(err, PI_USAGE, "it cannot be 0: leave the option out for its default");
     *ret = amount;
@@ -143,6 +149,7 @@ static int store(const struct cli_option *option, char *text, void *values, stru
         break;
     case CLI_SIZE:
     case CLI_DURATION:
+    case CLI_LIMIT:
         r = store_amount(option, text, member, err);
         break;
     case CLI_LIST:

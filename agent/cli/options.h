@@ -17,12 +17,15 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 
+#define CLI_NEVER UINT64_MAX
+
 enum cli_type {
     CLI_FLAG,     /* bool */
     CLI_STRING,   /* const char *, into argv */
     CLI_NUMBER,   /* uint64_t within min..max */
     CLI_SIZE,     /* uint64_t, bytes, not 0 (pi_size_parse) */
     CLI_DURATION, /* uint64_t, milliseconds, not 0 (pi_duration_parse) */
+    CLI_LIMIT,    /* the same, or "none" or 0, which are CLI_NEVER */
     CLI_LIST,     /* struct pi_strv: may be given several times */
 };
 

@@ -139,15 +139,22 @@ static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_er
     cli_tell_last_words(follow, NULL);
     return pi_refuse(
         err, PI_TIMEOUT,
-        "%s shows no progress: the last was \"%s\", and nothing for %s; it runs on: piagent console %s", name,
-        follow->view.doing, pi_duration_format(quiet_ms, quiet), name);
+        "%s shows no progress: the last was \"%s\", and nothing for %s; it runs on: piagent console %s "
+        "(--timeout TIME or none: how long to wait)",
+        name, follow->view.doing, pi_duration_format(quiet_ms, quiet), name);
+}
+
+/* A guest that is to stop may run as long as it likes. */
+static uint64_t limit_of(const struct cli_wait *how)
+{
+    return how->timeout_ms ? how->timeout_ms : how->stopped ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
 }
 
 /* Whether the wait for one has come to its end; *ret is then its exit code, or negative with err filled. */
 static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *ret, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
-    uint64_t quiet_ms;
+    uint64_t quiet_ms, limit_ms = limit_of(how);
     if (view->seq < follow->known) /* what was before is still being read */
         return false;
     if (cli_view_is_over(view))
@@ -156,7 +163,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
         return (*ret = cli_tell_up(follow, how->login, true, err)) != -EAGAIN;
     else if (!how->stopped && view->trouble[0])
         *ret = cli_tell_trouble(follow, true, err);
-    else if (how->timeout_ms && (quiet_ms = cli_follow_quiet_ms(follow, how->timeout_ms)) >= how->timeout_ms)
+    else if ((quiet_ms = cli_follow_quiet_ms(follow, limit_ms)) >= limit_ms)
         *ret = tell_quiet(follow, quiet_ms, err);
     else
         return false;
@@ -276,10 +283,10 @@ static const struct cli_option wait_table[] = {
      .offset = offsetof(struct wait_options, goal),
      .help = "ready (the default) or stopped"},
     {.name = "timeout",
-     .type = CLI_DURATION,
+     .type = CLI_LIMIT,
      .argument = "TIME",
      .offset = offsetof(struct wait_options, timeout_ms),
-     .help = "give up after so long without any progress (default: never)"},
+     .help = CLI_WAIT_LIMIT_HELP},
     {.name = "json",
      .type = CLI_FLAG,
      .offset = offsetof(struct wait_options, json),
@@ -293,11 +300,12 @@ const struct cli_command cli_command_wait = {
     .summary = "waits until machines are ready, or stopped",
     .details =
         "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
-        "reports; while there is some it is waited for. Without, --timeout ends the wait with exit code 9, and\n"
-        "the machine runs on. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got\n"
-        "stuck or the machine stopped before it was ready; also where the guest of a first boot is up, and its\n"
-        "cloud-init does not report. Where cloud-init announces a reboot (power_state), the machine is ready\n"
-        "after the boot that follows.",
+        "reports; while there is some it is waited for. Without any for so long as --timeout says, the wait ends\n"
+        "with exit code 9, and the machine runs on; a wait for the stop of a machine has no such limit unless you\n"
+        "give one. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got stuck or the\n"
+        "machine stopped before it was ready; also where the guest of a first boot is up, and its cloud-init does\n"
+        "not report. Where cloud-init announces a reboot (power_state), the machine is ready after the boot that\n"
+        "follows.",
     .example = "piagent wait pi-1 pi-2 --timeout 2m",
     .options = wait_table,
     .values_size = sizeof(struct wait_options),

@@ -5,16 +5,23 @@
 #define PIAGENT_CLI_WAIT_H
 
 #include "agent/cli/follow.h"
+#include "agent/cli/options.h"
 
 #define CLI_WAIT_MAX    64  /* machines */
 #define CLI_EXIT_SIGNAL 128 /* + the signal's number, as shells have it */
+
+/* How long a boot may show no progress. Emulated guests on two processors with a load of 17 were silent for
+ * 15 s at most; users' own modules and scripts can be silent for minutes. The agent gives up on reports
+ * before that (agent/vm/silence.h). */
+#define CLI_WAIT_LIMIT_MS   900000u
+#define CLI_WAIT_LIMIT_HELP "give up after so long without any progress (default: 15m; none: never)"
 
 struct cli_wait {
     bool stopped;        /* wait until they are stopped, else until they are ready */
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
     bool login;          /* tell how to log in */
     bool json;           /* events to standard output, nothing but errors to standard error */
-    uint64_t timeout_ms; /* without any progress; 0 = for ever */
+    uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };
 
 /* The exit code, or negative with err filled; of several, what went wrong is told at once, and the first

@@ -175,6 +175,32 @@ def test_only_time_without_progress_ends_a_wait_and_the_machine_runs_on(user):
     assert user.state("still") == "running"
 
 
+def test_a_boot_that_says_nothing_is_told_what_that_usually_means_and_its_wait_ends_by_itself(user):
+    user.boot("early", boot_sectors.deaf(user.home))
+    user.boot("late", boot_sectors.says(user.home, b"[    0.000000] Linux version 6.12\r\n"))
+    boots = {name: user.start_watched("wait", name) for name in ("early", "late")}
+    patient = [user.start_watched("wait", "early", "--timeout", "none"), user.start_watched("wait", "early", "--timeout", "0"),
+               user.start_watched("wait", "early", "--for", "stopped")]
+    words = {"early": "--arch", "late": "console="}
+    for name, (command, pass_time) in boots.items():
+        assert command.stdout.readline().startswith(f"{name}: ")  # how far it is: it has begun to wait
+        pass_time(61)
+        line = next(line for line in command.stdout if "for a minute" in line)
+        assert line.startswith(f"{name}: nothing on its console for a minute: ") and words[name] in line, line
+        pass_time(800)
+        time.sleep(2)
+        assert command.poll() is None
+        pass_time(901)
+        code, out = finish(command)
+        assert code == TIMEOUT and f"{name} shows no progress" in out and "--timeout" in out, out
+        assert "for a minute" not in out
+        assert user.state(name) == "running"
+    for command, pass_time in patient:
+        pass_time(100000)
+    time.sleep(3)
+    assert [command.poll() for command, _ in patient] == [None] * 3
+
+
 def test_a_guest_that_only_prints_is_waited_for(user):
     user.boot("chatty", boot_sectors.chatty(user.home))
     command = user.start("wait", "chatty", "--timeout", "1s")
