@@ -28,7 +28,8 @@ static json_t *field_schema(const struct pi_field *f)
         return json_pack("{s:s,s:I}", "type", "string", "maxLength", (json_int_t)f->size - 1);
     case PI_FIELD_U64:
         return json_pack("{s:s,s:s,s:I,s:I}", "type", "integer", "format", "int64", "minimum",
-                         (json_int_t)f->min, "maximum", (json_int_t)(f->max ? f->max : INT64_MAX));
+                         f->zero_is_none ? (json_int_t)1 : (json_int_t)f->min, "maximum",
+                         (json_int_t)(f->max ? f->max : INT64_MAX));
     case PI_FIELD_BOOL:
         return json_pack("{s:s}", "type", "boolean");
     case PI_FIELD_ENUM:

@@ -3,6 +3,7 @@
 
 #define STRING(s, m, ...) PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
 #define NUMBER(s, m, ...) PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
+#define SOME(s, m, ...)   PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
 #define FLAG(s, m, ...)   PI_FIELD(s, m, PI_FIELD_BOOL, __VA_ARGS__)
 #define LIST(s, m, ...)   PI_FIELD(s, m, PI_FIELD_STRV, __VA_ARGS__)
 
@@ -74,20 +75,20 @@ const struct pi_field api_instance_fields[] = {
     FLAG(api_instance, image_verified),
     NUMBER(api_instance, cpus),
     NUMBER(api_instance, memory_mib),
-    NUMBER(api_instance, memory_max_mib),
-    NUMBER(api_instance, cpu_quota_percent),
-    NUMBER(api_instance, disk_bytes),
+    SOME(api_instance, memory_max_mib),
+    SOME(api_instance, cpu_quota_percent),
+    SOME(api_instance, disk_bytes),
     STRING(api_instance, uuid),
-    NUMBER(api_instance, pid, .help = "0 = no QEMU"),
+    SOME(api_instance, pid, .help = "QEMU's; absent: none runs"),
     STRING(api_instance, user),
-    NUMBER(api_instance, ssh_port, .help = "on 127.0.0.1"),
+    SOME(api_instance, ssh_port, .help = "on 127.0.0.1"),
     LIST(api_instance, forwards),
     FLAG(api_instance, isolate),
-    NUMBER(api_instance, created_ms, .help = "since 1970; 0 = never"),
-    NUMBER(api_instance, started_ms, .help = "since 1970; 0 = never"),
-    NUMBER(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; 0 = never"),
-    NUMBER(api_instance, ready_ms, .help = "since 1970: when that boot was ready; 0 = it was not"),
-    NUMBER(api_instance, stopped_ms, .help = "since 1970; 0 = never"),
+    SOME(api_instance, created_ms, .help = "since 1970"),
+    SOME(api_instance, started_ms, .help = "since 1970; absent: never"),
+    SOME(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; absent: never"),
+    SOME(api_instance, ready_ms, .help = "since 1970: when that boot was ready; absent: it was not"),
+    SOME(api_instance, stopped_ms, .help = "since 1970; absent: not since its start"),
     FLAG(api_instance, booted, .help = "its guest was ready once, in this boot or an earlier one"),
     STRING(
         api_instance, cloud_init,
@@ -101,18 +102,18 @@ const struct pi_field api_instance_fields[] = {
            .help = "how the last stop ended: \"guest\", \"powerdown\", \"quit\", \"term\", \"kill\""),
     FLAG(api_instance, begun_again,
          .help = "since its start a boot died by a race in QEMU's emulation and was begun again"),
-    NUMBER(api_instance, clock_behind_ms,
-           .help =
-               "its clock stood still for so long and could not be set; 0 = it is right, as far as known"),
+    SOME(api_instance, clock_behind_ms,
+         .help =
+             "its clock stood still for so long and could not be set; absent: it is right, as far as known"),
     STRING(api_instance, folder,
            .help = "its folder on disk: ssh_key, known_hosts, console.log, qemu.log, journal.jsonl"),
-    NUMBER(api_instance, last_event, .help = "seq of its newest event"),
-    NUMBER(api_instance, boot_event,
-           .help = "seq of the event with which its boot began; 0 = none since its start"),
-    NUMBER(
+    SOME(api_instance, last_event, .help = "seq of its newest event"),
+    SOME(api_instance, boot_event,
+         .help = "seq of the event with which its boot began; absent: none since its start"),
+    SOME(
         api_instance, last_sign_ms,
         .help =
-            "since 1970: when its guest last printed, asked for its seed or reported; 0 = not since this agent knows it"),
+            "since 1970: when its guest last printed, asked for its seed or reported; absent: not since this agent knows it"),
     FLAG(
         api_instance, already,
         .help =
@@ -129,8 +130,8 @@ const struct pi_field api_summary_fields[] = {
     STRING(api_instance, image),
     NUMBER(api_instance, cpus),
     NUMBER(api_instance, memory_mib),
-    NUMBER(api_instance, ssh_port),
-    NUMBER(api_instance, started_ms),
+    SOME(api_instance, ssh_port),
+    SOME(api_instance, started_ms),
     {0},
 };
 
@@ -163,7 +164,8 @@ const char *const api_event_kind_names[] = {"state", "image", "seed", "report", 
                                             "stuck", "error", "boot", "landmark", "silent", NULL};
 
 const struct pi_field api_event_fields[] = {
-    NUMBER(api_event, seq, .help = "from 1, without gaps, for the life of the instance"),
+    SOME(api_event, seq,
+         .help = "from 1, without gaps, for the life of the instance; absent: it is not kept (image)"),
     NUMBER(api_event, realtime_ms, .help = "since 1970"),
     NUMBER(api_event, monotonic_ms, .help = "on the clock of the host's boot"),
     STRING(api_event, name, .help = "the machine's; absent in events of before this member was there"),
@@ -175,21 +177,22 @@ const struct pi_field api_event_fields[] = {
     STRING(api_event, module, .help = "report: the module; absent for the stage's own"),
     STRING(api_event, report, .help = "report: start or finish"),
     STRING(api_event, result, .help = "report: SUCCESS, WARN or FAIL"),
-    NUMBER(api_event, guest_ms, .help = "report: the guest's clock"),
-    NUMBER(api_event, duration_ms,
-           .help =
-               "report, finish: what the guest says that it took; 0 = it does not (cloud-init before 26.1)"),
+    SOME(api_event, guest_ms, .help = "report: the guest's clock"),
+    SOME(
+        api_event, duration_ms,
+        .help =
+            "report, finish: what the guest says that it took; absent: it does not (cloud-init before 26.1)"),
     STRING(api_event, landmark,
            .help = "landmark: \"firmware\", \"bootloader\", \"kernel\", \"init\", \"login\""),
-    NUMBER(
+    SOME(
         api_event, left_ms,
         .help =
-            "boot, and what reaches a milestone of the boot: about how long until it is ready, by earlier boots of the same image; 0 = not known, or no milestone"),
+            "boot, and what reaches a milestone of the boot: about how long until it is ready, by earlier boots of the same image; absent: not known, or no milestone"),
     STRING(api_event, phase,
            .help = "image: \"resolving\", \"waiting\", \"downloading\", \"copying\", \"checking\""),
-    NUMBER(api_event, done_bytes, .help = "image"),
-    NUMBER(api_event, total_bytes, .help = "image; 0 = not known"),
-    NUMBER(api_event, rate_bytes_per_s, .help = "image"),
+    SOME(api_event, done_bytes, .help = "image; absent: none yet"),
+    SOME(api_event, total_bytes, .help = "image; absent: not known"),
+    SOME(api_event, rate_bytes_per_s, .help = "image; absent: not known"),
     STRING(api_event, error_kind, .help = "error: as in a failure's kind"),
     {0},
 };

@@ -167,7 +167,7 @@ extern const struct pi_field api_event_fields[];
 /* Whether the event shows that a boot goes on, or begins anew, after API_EVENT_STUCK or API_EVENT_SILENT. */
 bool api_event_takes_back(const struct api_event *event, enum api_event_kind told);
 
-/* New reference, or NULL without memory. Zero numbers that mean "absent" are written all the same. */
+/* New reference, or NULL without memory. */
 #define api_write(type, value)         pi_fields_write(api_##type##_fields, (value))
 #define api_read(type, json, ret, err) pi_fields_read(api_##type##_fields, (json), true, (ret), (err))
 #define api_done(type, value)          pi_fields_done(api_##type##_fields, (value))

@@ -167,7 +167,8 @@ static json_t *field_json(const struct pi_field *f, const char *at, bool *absent
         *absent = *at == '\0';
         return *absent ? NULL : json_string(at);
     case PI_FIELD_U64:
-        return json_integer((json_int_t) * (const uint64_t *)at);
+        *absent = f->zero_is_none && *(const uint64_t *)at == 0;
+        return *absent ? NULL : json_integer((json_int_t) * (const uint64_t *)at);
     case PI_FIELD_BOOL:
         return json_boolean(*(const bool *)at);
     case PI_FIELD_ENUM:

@@ -30,8 +30,9 @@ struct pi_field {
     const char *key;
     enum pi_field_type type;
     size_t offset;
-    size_t size;   /* PI_FIELD_TEXT: of the array */
-    bool required; /* else an absent key leaves what was there before: set defaults first */
+    size_t size;       /* PI_FIELD_TEXT: of the array */
+    bool required;     /* else an absent key leaves what was there before: set defaults first */
+    bool zero_is_none; /* PI_FIELD_U64: 0 is no value, and left out when written */
     uint64_t min, max;
     const char *const *names;      /* PI_FIELD_ENUM: ends with NULL */
     const struct pi_field *nested; /* PI_FIELD_STRUCT: its table */
@@ -53,8 +54,8 @@ struct pi_field {
 int pi_fields_read(const struct pi_field *table, const json_t *object, bool lenient, void *ret,
                    struct pi_error *err);
 
-/* The object, a new reference; NULL without memory. NULL strings and JSON values, and empty texts, are left
- * out. */
+/* The object, a new reference; NULL without memory. NULL strings and JSON values, empty texts, and numbers of
+ * which 0 is none, are left out. */
 json_t *pi_fields_write(const struct pi_field *table, const void *from);
 
 /* Frees all that the struct owns and zeroes those members. */

@@ -128,10 +128,12 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
 int boot_text_compare(const struct boot_shown shown[2], const struct boot_style *style, struct pi_buf *ret);
 
 /*
- * For tools; a new reference, or NULL without memory. Keys stay; others may come.
+ * For tools; a new reference, or NULL without memory. Keys stay; others may come. A text that is empty, and
+ * stopped_ms of a boot that did not end, are left out.
  *
- *   {"boots": [{"instance": "web", "boot": 2, "began_ms": since 1970, "why": "started", "outcome": "ready",
- * "outcome_text": "", "total_ms": 52400, "stopped_ms": 0, "stopped_text": "", "dropped": 0, "spans":
+ *   {"boots": [{"instance": "web", "boot": 2, "began_ms": since 1970, "why": "started", "outcome": "ended",
+ * "outcome_text": "reset", "total_ms": 52400, "stopped_ms": 60000, "stopped_text": "stopped", "dropped": 0,
+ * "spans":
  * [{"name": "modules-final/config-scripts-user", "kind": "step", "start_ms": 41200, "duration_ms": 310,
  *                          "result": "fail", "text": "..."}]}]}
  *

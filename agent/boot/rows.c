@@ -88,12 +88,18 @@ size_t boot_slowest(const struct boot *boot, const struct boot_span **ret, size_
     return count;
 }
 
+/* "" is no text, and left out of the JSON. */
+static const char *some(const char *text)
+{
+    return *text ? text : NULL;
+}
+
 static json_t *span_json(const struct boot_span *span)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "name", span->name, "kind",
+    return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s*}", "name", span->name, "kind",
                      boot_kind_names[span->kind], "start_ms", (json_int_t)span->start_ms, "duration_ms",
                      (json_int_t)(span->end_ms - span->start_ms), "result", boot_result_names[span->result],
-                     "text", span->text);
+                     "text", some(span->text));
 }
 
 static json_t *one_json(const struct boot_shown *shown)
@@ -102,12 +108,14 @@ static json_t *one_json(const struct boot_shown *shown)
     json_t *spans = json_array();
     for (size_t i = 0; i < boot->count; i++)
         json_array_append_new(spans, span_json(&boot->spans[i]));
-    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:o}", "instance", shown->name,
-                     "boot", (json_int_t)boot->number, "began_ms", (json_int_t)boot->began_ms, "why",
-                     boot->why, "outcome", boot_outcome_names[boot->outcome], "outcome_text",
-                     boot->outcome_text, "total_ms", (json_int_t)boot->total_ms, "stopped_ms",
-                     (json_int_t)boot->stopped_ms, "stopped_text", boot->stopped_text, "dropped",
-                     (json_int_t)boot->dropped, "spans", spans);
+    json_t *ret = json_pack("{s:s, s:I, s:I, s:s*, s:s, s:s*, s:I, s:s*, s:I, s:o}", "instance", shown->name,
+                            "boot", (json_int_t)boot->number, "began_ms", (json_int_t)boot->began_ms, "why",
+                            some(boot->why), "outcome", boot_outcome_names[boot->outcome], "outcome_text",
+                            some(boot->outcome_text), "total_ms", (json_int_t)boot->total_ms, "stopped_text",
+                            some(boot->stopped_text), "dropped", (json_int_t)boot->dropped, "spans", spans);
+    if (boot->stopped_ms)
+        json_object_set_new(ret, "stopped_ms", json_integer((json_int_t)boot->stopped_ms));
+    return ret;
 }
 
 json_t *boot_json(const struct boot_shown *shown, size_t count)

@@ -23,7 +23,7 @@ struct image_progress {
     enum image_phase phase;
     char name[256]; /* the image's file name, or the reference while that is not known */
     uint64_t done_bytes;
-    uint64_t total_bytes; /* 0 = unknown */
+    uint64_t total_bytes; /* 0 = unknown, and left out of the JSON */
     uint64_t rate_bytes_per_s;
 };
 

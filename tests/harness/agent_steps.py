@@ -167,7 +167,7 @@ def kill_at(user, request, when):
              lambda: state(user) in (before, after), 60, 0.05)
     user.nothing_strays()
     now = machine(user)
-    if qemu and now and now["pid"]:
+    if qemu and now and "pid" in now:
         assert now["pid"] == qemu, f"{request}, killed {when}: QEMU was started again"
     if before:
         assert now is None or ports(user) == was_ports
@@ -201,7 +201,7 @@ def fail_at(user, request, case):
         user.do("ps")
     user.nothing_strays()
     now = machine(user)
-    if was and was["pid"] and now and now["pid"]:
+    if was and "pid" in was and now and "pid" in now:
         assert now["pid"] == was["pid"], f"{request}, failing at {case}"
     return now and now["state"]
 

@@ -228,7 +228,7 @@ class User:
     def tell_fake(self, name, rules):
         """Changes what a machine's fake QEMU does, from now on; a running one reads it at once."""
         (self.instances / name / "fake-qemu").write_text(rules)
-        if pid := self.status(name)["pid"]:
+        if pid := self.status(name).get("pid"):
             os.kill(pid, signal.SIGUSR1)
 
     def own_disk(self):

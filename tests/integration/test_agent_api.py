@@ -55,6 +55,21 @@ def test_a_machine_is_the_same_alone_and_in_the_list(user, machine):
     assert user.api("GET", "/v1/instances") == (200, {"instances": [alone]})
 
 
+def test_every_answer_ends_with_a_newline(user, machine):
+    for path in ("/v1/agent", "/v1/instances", "/v1/instances/pi", "/v1/openapi.json", "/v1/instances/gone", "/v1/nothing"):
+        answer = curl(user, f"http://pi{path}")
+        assert answer.endswith(b"}\n") and answer.count(b"\n") == 1 and json.loads(answer), answer
+
+
+def test_a_value_that_there_is_not_is_an_absent_key(user, machine):
+    shown = [machine, *user.ps(), *user.api("GET", "/v1/instances?summary=1")[1]["instances"],
+             *(json.loads(line) for line in user.do("events", "pi", "--json").splitlines()),
+             *json.loads(user.do("timeline", "pi", "--json"))["boots"]]
+    zeros = [(key, value) for one in shown for key, value in one.items() if key.endswith(("_ms", "_event", "_mib")) and not value]
+    assert not zeros and len(shown) > 6, zeros
+    assert {"ready_ms", "stopped_ms", "clock_behind_ms"}.isdisjoint(machine) and {"pid", "started_ms", "boot_event"} <= set(machine)
+
+
 def test_events_are_lines_without_gaps_and_go_on_from_any_of_them(user, machine):
     lines = [json.loads(line) for line in curl(user, "http://pi/v1/instances/pi/events").splitlines()]
     assert [event["seq"] for event in lines] == list(range(1, machine["last_event"] + 1))
@@ -102,6 +117,11 @@ def test_the_command_is_what_qemu_runs_with(user, machine):
     ("GET", "/v1/instances/pi/events?since=-1", None, 400, "usage", "'since'"),
     ("GET", "/v1/instances/pi/console?tail=", None, 400, "usage", "'tail'"),
     ("GET", "/v1/agent?follow", None, 400, "usage", "'follow'"),
+    ("GET", "/v1/instances/pi%00", None, 404, "not-found", "no machine named pi%00"),
+    ("DELETE", "/v1/instances/pi%00x", None, 404, "not-found", "no machine named pi%00x"),
+    ("POST", "/v1/instances/pi/kill%00", {}, 404, "not-found", "kill%00"),
+    ("GET", "/v1/instances/pi/console?tail=5%00", None, 400, "usage", "'tail'"),
+    ("GET", "/v1/instances/pi/console?tail%00x=5", None, 400, "usage", "'tail%00x'"),
     ("POST", "/v1/instances/pi/fly", {}, 404, "not-found", "fly"),
     ("POST", "/v1/instances", "{not json", 400, "usage", "line 1"),
     ("POST", "/v1/instances", "[]", 400, "usage", "object"),

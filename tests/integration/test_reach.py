@@ -382,7 +382,7 @@ def test_a_machine_that_stood_still_and_has_no_guest_agent_is_said_to_be_behind(
     assert 1000 < behind < 60000
     assert "piagent ssh a -- sudo date -s" in user.status("a")["reason"] and "behind" in user.texts("a")[-1]
     user.do("reset", "a")
-    wait_for("a boot begins with the right time", lambda: not user.status("a")["clock_behind_ms"], 20)
+    wait_for("a boot begins with the right time", lambda: "clock_behind_ms" not in user.status("a"), 20)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,35 @@ static void every_table_writes_what_it_reads(void **state)
     }
 }
 
+/* What 0 stands for in an answer is "none", but for these. */
+static void numbers_of_which_zero_is_none_are_left_out(void **state)
+{
+    static const struct pi_field *const replies[] = {api_instance_fields, api_summary_fields,
+                                                     api_event_fields};
+    static const char counted[] = "cpus memory_mib realtime_ms monotonic_ms";
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(replies); i++) {
+        union any value;
+        memset(&value, 0, sizeof value);
+        json_auto_t *object = pi_fields_write(replies[i], &value);
+        for (const struct pi_field *f = replies[i]; f->key; f++) {
+            if (f->type == PI_FIELD_U64)
+                assert_int_equal(json_object_get(object, f->key) != NULL, strstr(counted, f->key) != NULL);
+            assert_true(!f->help || !strstr(f->help, "0 = "));
+        }
+    }
+}
+
+static void zero_of_an_older_agent_is_read(void **state)
+{
+    struct api_instance instance = {0};
+    (void)state;
+    json_auto_t *object = json_pack("{s:s,s:s,s:i}", "name", "a", "state", "stopped", "ready_ms", 0);
+    assert_int_equal(api_read(instance, object, &instance, NULL), 0);
+    assert_int_equal(instance.ready_ms, 0);
+    api_done(instance, &instance);
+}
+
 static size_t size_of(const struct pi_field *f)
 {
     return f->type == PI_FIELD_STRING ? sizeof(char *) : f->size;
@@ -142,6 +171,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_writes_what_it_reads),
+        cmocka_unit_test(numbers_of_which_zero_is_none_are_left_out),
+        cmocka_unit_test(zero_of_an_older_agent_is_read),
         cmocka_unit_test(every_member_is_in_its_table_once),
         cmocka_unit_test(required_keys_are_missed_and_others_not),
         cmocka_unit_test(stop_waits_a_day_at_most),

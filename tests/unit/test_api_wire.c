@@ -322,7 +322,7 @@ static void reply_may_come_later(void **state)
     wait_for(f, &seen, SIZE_MAX);
     assert_true(seen.over);
     assert_int_equal(seen.result, 0);
-    assert_int_equal(seen.bytes, strlen("{\"later\":true}"));
+    assert_int_equal(seen.bytes, strlen("{\"later\":true}\n"));
 }
 
 static void stream_runs_as_it_is_woken_and_ends(void **state)
