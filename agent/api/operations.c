@@ -50,6 +50,11 @@ static const struct api_query console_queries[] = {
     {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},
     {0},
 };
+static const struct api_query command_queries[] = {
+    {"standalone", 1,
+     "1: one that runs by itself in a shell, with the console on its terminal and no socket of the agent's"},
+    {0},
+};
 
 const struct api_operation api_operations[API_OPERATIONS] = {
     [API_GET_OPENAPI] = {.method = "GET",
@@ -191,6 +196,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                               .path = PATH "/qemu-command",
                               .id = "getQemuCommand",
                               .summary = "The QEMU command that a start would use now",
+                              .queries = command_queries,
                               .status = 200,
                               .reply = &qemu_command},
 };

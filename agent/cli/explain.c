@@ -11,16 +11,35 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/connect.h"
 #include "agent/cli/table.h"
+#include "agent/cli/view.h"
 
 struct command_options {
-    bool json;
+    bool json, standalone;
 };
 
-static int get_command(const char *name, json_t **ret, struct pi_error *err)
+/* QEMU would say it in words about locks. */
+static int tell_live(struct cli_agent *agent, const char *name, struct pi_error *err)
 {
+    pi_auto_instance struct api_instance instance = {0};
+    int r = cli_get_instance(agent, name, &instance, err);
+    if (r == 0 && !cli_state_is_over(instance.state))
+        fprintf(stderr, "note: %s is %s, and its disk and ports are in use: first piagent powerdown %s\n",
+                name, instance.state, name);
+    return r;
+}
+
+static int get_command(const struct cli_call *call, json_t **ret, struct pi_error *err)
+{
+    const struct command_options *options = call->values;
+    const char *name = call->operands[0];
     pi_auto_agent struct cli_agent agent = {0};
     int r = cli_connect(&agent, err);
-    return r < 0 ? r : cli_call(&agent, "GET", name, "qemu-command", NULL, ret, err);
+    if (r == 0 && options->standalone)
+        r = tell_live(&agent, name, err);
+    return r < 0
+               ? r
+               : cli_call(&agent, "GET", name,
+                          options->standalone ? "qemu-command?standalone=1" : "qemu-command", NULL, ret, err);
 }
 
 /* before(i, word) is printed in front of each word. */
@@ -57,7 +76,7 @@ static int run_qemu_command(const struct cli_call *call, struct pi_error *err)
 {
     const struct command_options *options = call->values;
     json_auto_t *reply = NULL;
-    int r = get_command(call->operands[0], &reply, err);
+    int r = get_command(call, &reply, err);
     if (r < 0)
         return r;
     json_t *argv = json_object_get(reply, "argv");
@@ -109,7 +128,7 @@ static int run_explain(const struct cli_call *call, struct pi_error *err)
 {
     const struct command_options *options = call->values;
     json_auto_t *reply = NULL;
-    int r = get_command(call->operands[0], &reply, err);
+    int r = get_command(call, &reply, err);
     if (r < 0)
         return r;
     json_t *explained = json_object_get(reply, "options");
@@ -124,6 +143,10 @@ static int run_explain(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option command_table[] = {
+    {.name = "standalone",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct command_options, standalone),
+     .help = "a command that runs by itself, with the serial console on the terminal"},
     {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct command_options, json), .help = "as JSON"},
     {0},
 };
@@ -132,7 +155,12 @@ const struct cli_command cli_command_qemu_command = {
     .name = "qemu-command",
     .operands = "NAME",
     .summary = "prints a machine's QEMU command, shell-quoted",
-    .example = "piagent qemu-command pi-1",
+    .details =
+        "It is what the agent starts, and needs the agent: what is named by fd=NUMBER is a socket that the\n"
+        "agent hands to QEMU, and -S waits for its word. With --standalone the command runs as it is, for a\n"
+        "machine that is stopped: the console is the terminal, Ctrl-A X ends QEMU. The agent knows nothing of\n"
+        "it, and serves it no seed: what cloud-init did before stays done. Limits (--memory-max) do not hold.",
+    .example = "piagent qemu-command --standalone pi-1",
     .options = command_table,
     .values_size = sizeof(struct command_options),
     .min_operands = 1,
@@ -145,9 +173,8 @@ const struct cli_command cli_command_explain = {
     .operands = "NAME",
     .summary = "prints a machine's QEMU command with what each option is for",
     .details =
-        "As an array that bash and zsh read, comments and all: \"${command[@]}\" runs it. What is named "
-        "by fd=NUMBER is a socket that the agent opens and hands to QEMU; by hand write path=FILE "
-        "instead.",
+        "As an array that bash and zsh read, comments and all. What is named by fd=NUMBER is a socket that the "
+        "agent opens and hands to QEMU; with --standalone, \"${command[@]}\" runs it.",
     .example = "piagent explain pi-1",
     .options = command_table,
     .values_size = sizeof(struct command_options),

@@ -327,7 +327,7 @@ static int check_host(struct instance *instance, struct pi_error *err)
     if (r == 0)
         r = instance_check_ports(instance, err);
     if (r == 0)
-        r = instance_argv(instance, &argv, err);
+        r = instance_argv(instance, false, &argv, err);
     return r < 0 ? r : scope_enter(&instance->record.spec, &argv, err);
 }
 

@@ -220,8 +220,8 @@ void instance_connect_console(struct instance *instance);
 /* What a start reads must be there: the disk and UEFI variables (PI_NOT_FOUND, PI_FAILED), and the image,
  * which must be the file that was checked (PI_NOT_FOUND, PI_UNVERIFIED). */
 int instance_check_files(const struct instance *instance, struct pi_error *err);
-/* QEMU's argv as a start would use it now. */
-int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err);
+/* QEMU's argv as a start would use it now, or one that a person's shell can run: vm_host.standalone. */
+int instance_argv(struct instance *instance, bool standalone, struct pi_strv *ret, struct pi_error *err);
 /* PI_HOST if the name is too long for QEMU's sockets in the runtime folder. */
 int instance_check_sockets(const struct instance *instance, struct pi_error *err);
 /* Where a socket of QEMU's is to be connected to: at its name in the runtime folder, or, where that was taken

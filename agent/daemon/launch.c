@@ -88,7 +88,7 @@ static int refuse_qemu(enum vm_arch arch, struct pi_error *err)
                      vm_qemu_program(arch), packages.debian, packages.fedora);
 }
 
-static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_strv *ret,
+static int build_argv(struct instance *instance, enum vm_accel accel, bool standalone, struct pi_strv *ret,
                       struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
@@ -109,19 +109,20 @@ static int build_argv(struct instance *instance, enum vm_accel accel, struct pi_
                            .isolator = instance->agent->program,
                            .imds_socket = instance->agent->imds_socket,
                            .net_fd = NET_FD,
-                           .firmware = uefi ? &firmware : NULL};
+                           .firmware = uefi ? &firmware : NULL,
+                           .standalone = standalone};
     r = vm_argv_build(spec, &host, ret, err);
     vm_firmware_done(&firmware);
     return r;
 }
 
-int instance_argv(struct instance *instance, struct pi_strv *ret, struct pi_error *err)
+int instance_argv(struct instance *instance, bool standalone, struct pi_strv *ret, struct pi_error *err)
 {
     enum vm_accel accel = (enum vm_accel)instance->record.accel;
     int r = vm_state_is_live((enum vm_state)instance->record.state)
                 ? 0
                 : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
-    return r < 0 ? r : build_argv(instance, accel, ret, err);
+    return r < 0 ? r : build_argv(instance, accel, standalone, ret, err);
 }
 
 /* The process. */
@@ -249,7 +250,7 @@ static int start_process(struct instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     int fds[FD_COUNT] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
-    int r = build_argv(instance, (enum vm_accel)instance->record.accel, &argv, err);
+    int r = build_argv(instance, (enum vm_accel)instance->record.accel, false, &argv, err);
     if (r == 0)
         r = scope_enter(&instance->record.spec, &argv, err);
     if (r < 0)

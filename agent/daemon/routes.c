@@ -378,7 +378,7 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
     pi_auto_strv struct pi_strv argv = {0};
     if (instance->broken)
         pi_refuse(&err, PI_CONFLICT, "%s: %s", instance->record.spec.name, instance->record.reason);
-    if (instance->broken || instance_argv(instance, &argv, &err) < 0) {
+    if (instance->broken || instance_argv(instance, query_number(call, "standalone", 0), &argv, &err) < 0) {
         api_reply_error(call, &err);
         return;
     }

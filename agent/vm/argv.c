@@ -134,6 +134,19 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     addf(b, "-smbios", "file=%s", board);
 }
 
+/* The sockets by which the agent has the console, the monitor and the guest agent. */
+static void add_channels(struct building *b, const struct vm_host *host)
+{
+    addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
+    add(b, "-serial", "chardev:console");
+    addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
+    add(b, "-mon", "chardev=qmp,mode=control");
+    /* qemu-guest-agent, where the guest has one, finds its channel by this name. */
+    addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
+    add(b, "-device", "virtio-serial-pci");
+    add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+}
+
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE, ",discard=unmap");
@@ -149,15 +162,11 @@ static void add_devices(struct building *b, const struct vm_spec *spec, const st
      * screen. After the guest's poweroff QEMU stays until it is told to quit: an agent that was away sees
      * that the guest is off, and not only that QEMU is gone. */
     add(b, "-device", "pvpanic-pci");
-    add(b, "-action", "panic=none,shutdown=pause");
-    addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
-    add(b, "-serial", "chardev:console");
-    addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
-    add(b, "-mon", "chardev=qmp,mode=control");
-    /* qemu-guest-agent, where the guest has one, finds its channel by this name. */
-    addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
-    add(b, "-device", "virtio-serial-pci");
-    add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+    addf(b, "-action", "panic=none,shutdown=%s", host->standalone ? "poweroff" : "pause");
+    if (host->standalone)
+        add(b, "-serial", "mon:stdio");
+    else
+        add_channels(b, host);
 }
 
 /* The program beside QEMU that is an isolated guest's network (agent/net); what follows is QEMU's own argv.
@@ -213,7 +222,6 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
         "-nodefaults", "-no-user-config",
         "-sandbox",    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-display",    "none",
-        "-S", /* nothing runs before QMP has shaken hands */
     };
     struct building b = {0};
     if (spec->isolate)
@@ -221,6 +229,8 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     add(&b, host->qemu, NULL);
     for (size_t i = 0; i < PI_ARRAY_SIZE(fixed); i++)
         add(&b, fixed[i], NULL);
+    if (!host->standalone)
+        add(&b, "-S", NULL); /* nothing runs before QMP has shaken hands */
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
     add_network(&b, spec, host);

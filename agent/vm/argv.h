@@ -17,6 +17,7 @@ struct vm_host {
     const char *imds_socket;
     int net_fd;                               /* the isolated guest's network as QEMU will see it */
     const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
+    bool standalone; /* for a person's shell: the console on its terminal, and no socket of the agent's */
 };
 
 /* Names of the files in the instance's folder that the argv speaks of. */

@@ -45,6 +45,8 @@ static const struct reason {
     {"-smp", NULL, MACHINE, "how many processors (--cpus)"},
     {"-m", NULL, MACHINE, "how much memory (--memory)"},
     {"-rtc", NULL, MACHINE, "its clock begins at this host's time, in UTC"},
+    {"-action", "shutdown=poweroff", MACHINE,
+     "a panic is left to the guest's own setting; its poweroff ends QEMU"},
     {"-action", NULL, MACHINE,
      "a panic is left to the guest's own setting; after its poweroff QEMU stays to be asked, until quit"},
     {"-device", "pvpanic", MACHINE, "through this the guest's kernel tells that it panicked"},
@@ -74,6 +76,8 @@ static const struct reason {
 
     {"-chardev", "id=console", CONSOLE,
      "the agent's socket for it: piagent console and logs read from there"},
+    {"-serial", "mon:stdio", CONSOLE,
+     "the guest's first serial port is this terminal; QEMU's monitor is behind Ctrl-A: Ctrl-A X ends QEMU"},
     {"-serial", NULL, CONSOLE, "the guest's first serial port (ttyS0, ttyAMA0)"},
 
     {"-chardev", "id=qmp", CONTROL, "the agent's socket for QEMU's monitor"},

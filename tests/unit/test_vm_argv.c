@@ -288,18 +288,35 @@ static void assert_explained(const struct pi_strv *argv)
     assert_int_equal(words, argv->count);
 }
 
+static void standalone_command_needs_nothing_of_the_agent(void **state)
+{
+    (void)state;
+    for (int arch = 0; arch < VM_ARCHES; arch++) {
+        struct vm_spec spec = fixture_spec((enum vm_arch)arch);
+        struct vm_host host = a_host();
+        host.standalone = true;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_true(has(&argv, "-serial", "mon:stdio"));
+        assert_true(has(&argv, "-action", "panic=none,shutdown=poweroff"));
+        assert_false(has(&argv, "-S", NULL));
+        assert_false(mentions(&argv, "fd="));
+        assert_false(mentions(&argv, "chardev"));
+    }
+}
+
 static void every_option_is_explained(void **state)
 {
     struct vm_firmware_files uefi = {.code = TEXT("/f"), .code_format = TEXT("raw")};
     (void)state;
     for (int arch = 0; arch < VM_ARCHES; arch++) {
-        for (int variant = 0; variant < 16; variant++) {
+        for (int variant = 0; variant < 32; variant++) {
             struct vm_spec spec = fixture_spec((enum vm_arch)arch);
             struct vm_host host = a_host();
             spec.isolate = variant & 1;
             spec.memory_max_mib = variant & 2 ? 2048 : 0;
             host.accel = variant & 4 ? VM_ACCEL_KVM : VM_ACCEL_TCG;
             host.firmware = variant & 8 ? &uefi : NULL;
+            host.standalone = variant & 16;
             pi_strv_add(&spec.forwards, "127.0.0.1:8080:80");
             pi_auto_strv struct pi_strv argv = built(&spec, &host);
             assert_explained(&argv);
@@ -353,6 +370,7 @@ int main(void)
         cmocka_unit_test(isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
+        cmocka_unit_test(standalone_command_needs_nothing_of_the_agent),
         cmocka_unit_test(every_option_is_explained),
         cmocka_unit_test(option_that_nothing_is_known_of_comes_last_without_a_reason),
         cmocka_unit_test(uefi_is_a_choice_on_x86_64_only),
