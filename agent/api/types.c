@@ -45,7 +45,7 @@ const struct pi_field api_create_fields[] = {
            .help = "0 = default: 10 GiB or the image's own size, whichever is larger"),
     STRING(api_create, accel, .help = "\"auto\", \"kvm\", \"tcg\""),
     STRING(api_create, firmware, .help = "\"auto\", \"bios\", \"uefi\""),
-    LIST(api_create, forwards, .help = "each like \"127.0.0.1:8080:80\""),
+    LIST(api_create, forwards, .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
     FLAG(api_create, isolate, .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     STRING(api_create, user, .help = "default \"fedora\""),
     STRING(api_create, password_hash, .help = "crypt(3); absent: no password"),

@@ -55,6 +55,25 @@ enum vm_arch vm_arch_host(void)
     return (enum vm_arch)arch;
 }
 
+/* UDP and IPv6 are not there: who writes them, as other programs have them, is told so. */
+static int refuse_forward(const char *text, struct pi_error *err)
+{
+    if (strcasestr(text, "udp"))
+        return pi_refuse(err, PI_USAGE, "--forward %.64s: UDP cannot be forwarded, only TCP", text);
+    if (strcasestr(text, "tcp"))
+        return pi_refuse(err, PI_USAGE, "--forward %.64s: leave 'tcp' out: every forward is TCP", text);
+    if (strchr(text, '[') || strstr(text, "::"))
+        return pi_refuse(
+            err, PI_USAGE,
+            "--forward %.64s: IPv6 cannot be forwarded: name an IPv4 address, 127.0.0.1 for this "
+            "host alone or 0.0.0.0 for all that reach it",
+            text);
+    return pi_refuse(
+        err, PI_USAGE,
+        "--forward %.64s is not ADDRESS:HOSTPORT:GUESTPORT or HOSTPORT:GUESTPORT, with a numeric IPv4 address of this host and ports from 1 to 65535",
+        text);
+}
+
 int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err)
 {
     /* Roomier than the longest that is right, so that a cut does not make a wrong one right. */
@@ -67,10 +86,7 @@ int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *
         inet_pton(AF_INET, address, &numeric) != 1 ||
         pi_number_parse(host, 1, UINT16_MAX, &host_port, NULL) < 0 ||
         pi_number_parse(guest, 1, UINT16_MAX, &guest_port, NULL) < 0)
-        return pi_refuse(
-            err, PI_USAGE,
-            "--forward %.64s is not ADDRESS:HOSTPORT:GUESTPORT or HOSTPORT:GUESTPORT, with a numeric IPv4 address of this host and ports from 1 to 65535",
-            text);
+        return refuse_forward(text, err);
     *ret = (struct vm_forward){.host_port = (uint16_t)host_port, .guest_port = (uint16_t)guest_port};
     memcpy(ret->address, address, sizeof ret->address);
     return 0;

@@ -31,6 +31,26 @@ static void forward_is_read_with_or_without_an_address(void **state)
     }
 }
 
+static void forward_of_udp_or_ipv6_is_told_not_to_be_there(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"udp:53:53", "UDP cannot be forwarded"},           {"53:53/UDP", "UDP cannot be forwarded"},
+        {"127.0.0.1:53:53/udp", "UDP cannot be forwarded"}, {"8080:80/tcp", "leave 'tcp' out"},
+        {"tcp:127.0.0.1:8080:80", "leave 'tcp' out"},       {"[::1]:8080:80", "IPv6 cannot be forwarded"},
+        {"::1:8080:80", "IPv6 cannot be forwarded"},        {"localhost:8080:80", "numeric IPv4 address"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_forward forward;
+        struct pi_error err;
+        assert_int_equal(vm_forward_parse(cases[i].text, &forward, &err), -EINVAL);
+        assert_non_null(strstr(err.text, cases[i].said));
+        assert_non_null(strstr(err.text, cases[i].text));
+    }
+}
+
 static void forward_that_is_not_one_is_refused_and_named(void **state)
 {
     (void)state;
@@ -262,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_is_read_with_or_without_an_address),
+        cmocka_unit_test(forward_of_udp_or_ipv6_is_told_not_to_be_there),
         cmocka_unit_test(forward_that_is_not_one_is_refused_and_named),
         cmocka_unit_test(good_spec_passes_on_both_architectures),
         cmocka_unit_test(what_is_not_chosen_yet_passes),
