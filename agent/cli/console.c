@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/cli/last_line.h"
 #include "agent/cli/strip.h"
 
 #define ESCAPE    0x1d /* Ctrl-] */
@@ -31,25 +32,33 @@ struct console {
     struct pi_error error;
     size_t old_bytes; /* to come: shown without control sequences */
     struct cli_strip strip;
+    struct cli_last_line line; /* of what this terminal shows */
+    bool told_up;              /* in this boot, or it was up before */
     bool raw;
     struct termios saved;
 };
 
-static int write_old(struct console *console, const char *bytes, size_t size)
+static int show(struct console *console, const char *bytes, size_t size)
+{
+    cli_last_line_feed(&console->line, bytes, size);
+    return pi_write_all(STDOUT_FILENO, bytes, size);
+}
+
+static int show_old(struct console *console, const char *bytes, size_t size)
 {
     pi_auto_buf struct pi_buf text = {0};
     console->old_bytes -= size;
     if (pi_buf_add(&text, bytes, size) < 0)
         return -ENOMEM;
-    return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&console->strip, text.data, text.size));
+    return show(console, text.data, cli_strip(&console->strip, text.data, text.size));
 }
 
 static int on_output(const char *bytes, size_t size, void *user)
 {
     struct console *console = user;
     size_t old = size < console->old_bytes ? size : console->old_bytes;
-    int r = old ? write_old(console, bytes, old) : 0;
-    return r < 0 ? r : pi_write_all(STDOUT_FILENO, bytes + old, size - old);
+    int r = old ? show_old(console, bytes, old) : 0;
+    return r < 0 ? r : show(console, bytes + old, size - old);
 }
 
 static void on_output_done(int result, const struct pi_error *err, void *user)
@@ -127,8 +136,11 @@ static void enter_raw(struct console *console)
 {
     if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &console->saved) < 0)
         return;
-    cli_screen_line(&console->follow->screen, "%s: the serial console; Ctrl-] leaves it",
-                    console->follow->view.name);
+    const char *name = console->follow->view.name;
+    cli_screen_line(
+        &console->follow->screen,
+        "%s: the serial console; Ctrl-] leaves it; log in from another terminal with: piagent ssh %s", name,
+        name);
     struct termios raw = console->saved;
     cfmakeraw(&raw);
     console->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
@@ -148,6 +160,41 @@ static void done(struct console *console)
     console->follow->screen.hidden = false;
 }
 
+/* 1: its cloud-init is done, 0: not yet, negative: something failed in it. */
+static int ask_up(struct console *console)
+{
+    const struct cli_view *view = &console->follow->view;
+    pi_auto_instance struct api_instance instance = {0};
+    if (!strcmp(view->state, "ready"))
+        return 1;
+    if (cli_get_instance(console->follow->agent, view->name, &instance, NULL) < 0 || !instance.cloud_init)
+        return 0;
+    return !strcmp(instance.cloud_init, "failed") ? -1 : 0;
+}
+
+/* Once a boot, above the line on which the guest stands, when that can be drawn again. */
+static void tell_up(struct console *console)
+{
+    const struct cli_view *view = &console->follow->view;
+    const struct cli_last_line *line = &console->line;
+    char text[2 * PI_NAME_MAX + 160];
+    if (!cli_view_is_up(view))
+        console->told_up = false;
+    int up = console->told_up || !cli_view_is_up(view) || !console->raw || line->odd ? 0 : ask_up(console);
+    if (!up)
+        return;
+    console->told_up = true;
+    int n = up < 0
+                ? snprintf(text, sizeof text, "\r\033[K%s: cloud-init failed; why: piagent status %s\r\n",
+                           view->name, view->name)
+                : snprintf(text, sizeof text,
+                           "\r\033[K%s: ready; log in from another terminal, or after Ctrl-], with: piagent "
+                           "ssh %s\r\n",
+                           view->name, view->name);
+    pi_write_all(STDOUT_FILENO, text, (size_t)n);
+    pi_write_all(STDOUT_FILENO, line->text, line->size);
+}
+
 static int step(struct console *console, struct pi_error *err)
 {
     struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -161,6 +208,8 @@ static int step(struct console *console, struct pi_error *err)
         r = start_output(console, 0, err);
     if (r == 0)
         r = send_keys(console, err);
+    if (r == 0)
+        tell_up(console);
     if (r == 0 && console->result < 0) {
         *err = console->error;
         r = console->result;
@@ -181,7 +230,8 @@ static int drain(struct console *console, struct pi_error *err)
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err)
 {
-    __attribute__((cleanup(done))) struct console console = {.follow = follow, .typing = true};
+    __attribute__((cleanup(done))) struct console console = {
+        .follow = follow, .typing = true, .told_up = cli_view_is_up(&follow->view)};
     enter_raw(&console);
     console.old_bytes = old && console.raw ? tail_bytes : 0;
     console.strip.returns = true;
@@ -197,6 +247,14 @@ int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old,
                : console.detached ? CLI_CONSOLE_DETACHED
                                   : CLI_CONSOLE_OVER;
     return r;
+}
+
+void cli_console_tell_left(struct cli_follow *follow)
+{
+    const char *name = follow->view.name;
+    cli_screen_line(&follow->screen,
+                    "%s runs on; come back with: piagent console %s, log in with: piagent ssh %s", name, name,
+                    name);
 }
 
 void cli_console_tell_over(struct cli_follow *follow)

@@ -32,7 +32,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_console_attach(&follow, CONSOLE_TAIL, true, &end, err);
     if (r == 0 && end == CLI_CONSOLE_DETACHED)
-        cli_screen_line(&follow.screen, "%s runs on; come back with: piagent console %s", name, name);
+        cli_console_tell_left(&follow);
     if (r == 0 && end == CLI_CONSOLE_OVER)
         cli_console_tell_over(&follow);
     return r;
@@ -113,7 +113,9 @@ const struct cli_command cli_command_console = {
     .summary = "attaches to the guest's serial console",
     .details =
         "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are, and\n"
-        "what the guest says goes on until an interrupt.",
+        "what the guest says goes on until an interrupt.\n\n"
+        "The guest is not told the size of this terminal, nor when it changes: in the guest, run resize (of\n"
+        "xterm) or stty rows 40 cols 120. piagent ssh passes sizes on.",
     .example = "piagent console pi-1",
     .min_operands = 1,
     .max_operands = 1,

@@ -75,11 +75,10 @@ static int on_signal(struct foreground *fg, struct pi_error *err)
 static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *err)
 {
     enum cli_console_end end;
-    const char *name = fg->follow->view.name;
     /* What a machine that is started again said in earlier boots is not shown. */
     int r = cli_console_attach(fg->follow, fg->fresh ? FIRST_WORDS : 0, false, &end, err);
     if (r == 0 && end == CLI_CONSOLE_DETACHED) {
-        cli_screen_line(&fg->follow->screen, "%s runs on; come back with: piagent console %s", name, name);
+        cli_console_tell_left(fg->follow);
         *ret_detached = true;
     }
     if (r == 0 && end == CLI_CONSOLE_OVER && !strcmp(fg->follow->view.state, "stopped"))
@@ -271,6 +270,7 @@ static const struct cli_option start_table[] = {
 
 #define FOREGROUND                                                                                        \
     "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n"  \
+    "The prompt there takes a password, which there is only if you gave one: piagent ssh needs none.\n"   \
     "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"     \
     "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed or, in\n" \
     "a first boot, did not report, or the guest's kernel panicked."

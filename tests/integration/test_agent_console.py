@@ -14,6 +14,7 @@ import boot_sectors
 import pexpect
 import pytest
 from piagent import CONFLICT, PIAGENT, User, fake_qemu, wait_for
+from test_hostile_guest import Guest
 
 
 @pytest.fixture
@@ -43,6 +44,56 @@ def test_a_terminal_is_attached_and_left_as_it_was(user):
     terminal.close()
     assert terminal.exitstatus == 0
     assert user.state("echo") == "running"
+
+
+READY = "\r\x1b[Kecho: ready; log in from another terminal, or after Ctrl-], with: piagent ssh echo\r\n"
+
+
+def run_attached(user):
+    terminal = spawn(user, "run", "echo", "--image", boot_sectors.echo(user.home), "--image-unverified", "--accel", "tcg",
+                     "--arch", "x86_64", "--memory", "256M")
+    terminal.expect_exact("echo: the serial console; Ctrl-] leaves it; log in from another terminal with: piagent ssh echo\r\n")
+    terminal.expect("hello\r\n")
+    return terminal
+
+
+def test_who_is_attached_is_told_how_to_get_in_above_the_guests_prompt(user):
+    terminal = run_attached(user)
+    terminal.send("onf")  # the guest's prompt is one up
+    terminal.expect("pog")
+    guest = Guest(user, "echo")
+    guest.report("modules-final", "SUCCESS")
+    terminal.expect_exact(READY + "pog")
+    terminal.send("x")
+    terminal.expect_exact("y")
+    terminal.sendcontrol("]")
+    terminal.expect_exact("echo runs on; come back with: piagent console echo, log in with: piagent ssh echo\r\n")
+    terminal.expect(pexpect.EOF)
+    assert "cloud-init" not in terminal.before and "ready" not in terminal.before, terminal.before
+
+
+def test_what_it_is_told_waits_until_it_garbles_nothing(user):
+    terminal = run_attached(user)
+    terminal.send("\x1aZ0l")  # ESC [ 1 m
+    terminal.expect_exact("\x1b[1m")
+    guest = Guest(user, "echo")
+    guest.report("modules-final", "SUCCESS")
+    user.wait_state("echo", "ready")
+    assert terminal.expect([pexpect.TIMEOUT, "ready"], timeout=1.5) == 0
+    terminal.send("\t")  # a newline
+    terminal.expect_exact(READY)
+    # Once a boot: not again, and not to who comes later.
+    later = spawn(user, "console", "echo")
+    later.expect("hello")
+    for viewer in (terminal, later):
+        viewer.send("\t")
+        assert viewer.expect([pexpect.TIMEOUT, "ready"], timeout=1) == 0
+    # The next boot is another one.
+    user.do("reset", "echo")
+    terminal.expect("hello\r\n")
+    guest.report("init-network/activate-datasource")
+    guest.report("modules-final", "FAIL")
+    terminal.expect_exact("\r\x1b[Kecho: cloud-init failed; why: piagent status echo\r\n")
 
 
 def test_the_end_of_the_machine_ends_the_console_and_restores_the_terminal(user):
