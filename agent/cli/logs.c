@@ -114,7 +114,7 @@ const struct cli_command cli_command_console = {
     .details =
         "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are, and\n"
         "what the guest says goes on until an interrupt.\n\n"
-        "The guest is not told the size of this terminal, nor when it changes: in the guest, run resize (of\n"
+        "The guest does not hear when the size of this terminal changes: tell it there, with resize (of\n"
         "xterm) or stty rows 40 cols 120. piagent ssh passes sizes on.",
     .example = "piagent console pi-1",
     .min_operands = 1,
