@@ -27,10 +27,12 @@ def boot_attached(user, arch):
     terminal.expect_exact("Ctrl-]", timeout=180)
     terminal.expect("Cloud-init v[^\r\n]* finished at", timeout=BOOT)
     user.wait_ready("pi-1", BOOT)
+    terminal.expect_exact("pi-1: ready; log in from another terminal, or after Ctrl-], with: piagent ssh pi-1\r\n", timeout=120)
     user.ssh("pi-1", "until systemctl -q is-active 'serial-getty@*'; do sleep 1; done", timeout=300)
-    # A fresh prompt: the one that the getty had before the account was made may have the kernel's words in it.
+    # A fresh prompt: the one that the getty had before the account was made may have the kernel's words in it, and is drawn again
+    # below the line above.
     terminal.sendline("")
-    terminal.expect("login: ", timeout=120)
+    terminal.expect(r"\n[^\r\n]*login: ", timeout=120)
     terminal.sendline("pi")
     terminal.expect("Password: ")
     terminal.sendline(PASSWORD)
