@@ -91,7 +91,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .memory_max_mib = spec->memory_max_mib,
         .cpu_quota_percent = spec->cpu_quota_percent,
         .disk_bytes = spec->disk_bytes,
-        .uuid = (char *)spec->uuid,
+        .uuid = spec->uuid[0] ? (char *)spec->uuid : NULL,
         .pid = record->pid,
         .user = spec->user,
         .ssh_port = spec->ssh_port,

@@ -132,7 +132,7 @@ def qemu_on_record(user):
 
 def ports(user):
     shown = machine(user)
-    return user.ask("GET", "/v1/agent")[1]["imds_port"], shown and shown["ssh_port"]
+    return user.ask("GET", "/v1/agent")[1]["imds_port"], shown and shown.get("ssh_port")
 
 
 def files(user):

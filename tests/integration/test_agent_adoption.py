@@ -23,7 +23,7 @@ def user():
 
 
 def shown(user):
-    return {machine["name"]: (machine["state"], machine.get("pid"), machine["ssh_port"]) for machine in user.ps()}
+    return {machine["name"]: (machine["state"], machine.get("pid"), machine.get("ssh_port")) for machine in user.ps()}
 
 
 def kill_qemu(pid):

@@ -46,7 +46,7 @@ def replace(runtime):
 
 
 def shown(user):
-    return {machine["name"]: (machine["state"], machine["pid"], machine["ssh_port"]) for machine in user.ps()}
+    return {machine["name"]: (machine["state"], machine.get("pid"), machine.get("ssh_port")) for machine in user.ps()}
 
 
 @pytest.mark.parametrize("take", [take_lock, take_sockets, take_folder, take_its_parent, replace])

@@ -16,7 +16,7 @@ def user():
 
 
 def shown(user):
-    return {m["name"]: (m["state"], m.get("pid"), m["ssh_port"]) for m in user.ps()}
+    return {m["name"]: (m["state"], m.get("pid"), m.get("ssh_port")) for m in user.ps()}
 
 
 def start_killed(user, when, running):

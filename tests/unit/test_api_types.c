@@ -83,7 +83,7 @@ static void numbers_of_which_zero_is_none_are_left_out(void **state)
 {
     static const struct pi_field *const replies[] = {api_instance_fields, api_summary_fields,
                                                      api_event_fields};
-    static const char counted[] = "cpus memory_mib realtime_ms monotonic_ms";
+    static const char counted[] = "realtime_ms monotonic_ms";
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(replies); i++) {
         union any value;
