@@ -134,15 +134,21 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     addf(b, "-smbios", "file=%s", board);
 }
 
-/* The sockets by which the agent has the console, the monitor and the guest agent. */
+/* The console, the monitor and the guest agent: sockets of the agent's, or the terminal. The devices are the
+ * same for both, and in the same places: a guest names its network card after its place. */
 static void add_channels(struct building *b, const struct vm_host *host)
 {
-    addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
-    add(b, "-serial", "chardev:console");
-    addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
-    add(b, "-mon", "chardev=qmp,mode=control");
+    if (host->standalone) {
+        add(b, "-serial", "mon:stdio");
+        add(b, "-chardev", "null,id=agent");
+    } else {
+        addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
+        add(b, "-serial", "chardev:console");
+        addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
+        add(b, "-mon", "chardev=qmp,mode=control");
+        addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
+    }
     /* qemu-guest-agent, where the guest has one, finds its channel by this name. */
-    addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
     add(b, "-device", "virtio-serial-pci");
     add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
 }
@@ -163,10 +169,7 @@ static void add_devices(struct building *b, const struct vm_spec *spec, const st
      * that the guest is off, and not only that QEMU is gone. */
     add(b, "-device", "pvpanic-pci");
     addf(b, "-action", "panic=none,shutdown=%s", host->standalone ? "poweroff" : "pause");
-    if (host->standalone)
-        add(b, "-serial", "mon:stdio");
-    else
-        add_channels(b, host);
+    add_channels(b, host);
 }
 
 /* The program beside QEMU that is an isolated guest's network (agent/net); what follows is QEMU's own argv.

@@ -81,6 +81,7 @@ static const struct reason {
     {"-serial", NULL, CONSOLE, "the guest's first serial port (ttyS0, ttyAMA0)"},
 
     {"-chardev", "id=qmp", CONTROL, "the agent's socket for QEMU's monitor"},
+    {"-chardev", "null,id=agent", CONTROL, "nobody speaks to the guest agent"},
     {"-chardev", "id=agent", CONTROL,
      "the agent's socket for a guest agent in the guest, which sets its clock"},
     {"-device", "virtio-serial", CONTROL, "the bus of that channel"},
