@@ -167,9 +167,10 @@ static int ask_up(struct console *console)
     pi_auto_instance struct api_instance instance = {0};
     if (!strcmp(view->state, "ready"))
         return 1;
-    if (cli_get_instance(console->follow->agent, view->name, &instance, NULL) < 0 || !instance.cloud_init)
+    if (strcmp(view->state, "running") != 0 ||
+        cli_get_instance(console->follow->agent, view->name, &instance, NULL) < 0)
         return 0;
-    return !strcmp(instance.cloud_init, "failed") ? -1 : 0;
+    return instance.cloud_init && !strcmp(instance.cloud_init, "failed") ? -1 : 0;
 }
 
 /* Once a boot, above the line on which the guest stands, when that can be drawn again. */

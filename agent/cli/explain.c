@@ -157,9 +157,10 @@ const struct cli_command cli_command_qemu_command = {
     .summary = "prints a machine's QEMU command, shell-quoted",
     .details =
         "It is what the agent starts, and needs the agent: what is named by fd=NUMBER is a socket that the\n"
-        "agent hands to QEMU, and -S waits for its word. With --standalone the command runs as it is, for a\n"
-        "machine that is stopped: the console is the terminal, Ctrl-A X ends QEMU. The agent knows nothing of\n"
-        "it, and serves it no seed: what cloud-init did before stays done. Limits (--memory-max) do not hold.",
+        "agent hands to QEMU, and -S waits for its word. With --standalone the command runs as it is, for an\n"
+        "instance that is stopped: the console is the terminal, and Ctrl-A X ends QEMU. The agent takes no\n"
+        "part in it: it serves no seed, so that cloud-init does what it does at a later boot, and --memory-max\n"
+        "and --cpu-quota do not hold.",
     .example = "piagent qemu-command --standalone pi-1",
     .options = command_table,
     .values_size = sizeof(struct command_options),

@@ -3,9 +3,9 @@
 
 static void feed(struct cli_last_line *line, char c)
 {
-    bool ends = c == '\n' || c == '\r', control = (unsigned char)c < ' ' && c != '\t';
-    if (ends)
-        *line = (struct cli_last_line){0};
+    bool control = (unsigned char)c < ' ' && c != '\t';
+    if (c == '\n' || c == '\r')
+        line->size = 0, line->odd = false;
     else if (c == '\b')
         line->size -= line->size > 0;
     else if (c != '\a' && (control || line->size == sizeof line->text))

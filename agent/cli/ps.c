@@ -158,7 +158,8 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
     if (hidden)
         fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
     else
-        fprintf(stderr, "there is no machine in %s yet: piagent run NAME makes one\n", agent.paths.instances);
+        fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n",
+                agent.paths.instances);
     return 0;
 }
 

@@ -199,12 +199,12 @@ static int refuse_second(const struct agent *agent, int state_fd, struct pi_erro
     if (!runtime)
         return pi_refuse(err, PI_AGENT,
                          "another agent of yours, started with another XDG_RUNTIME_DIR, looks after the "
-                         "machines in %s: set XDG_RUNTIME_DIR as it was there, or end that agent",
+                         "instances in %s: set XDG_RUNTIME_DIR as it was there, or end that agent",
                          agent->paths.instances);
     bool set = pi_ends_with(runtime, folder);
     return pi_refuse(
         err, PI_AGENT,
-        "another agent of yours (process %s, its sockets in %s) looks after the machines in %s: to "
+        "another agent of yours (process %s, its sockets in %s) looks after the instances in %s: to "
         "use it, or to stop it (piagent agent stop), begin commands with: %s%.*s",
         where.data, runtime, agent->paths.instances, set ? "XDG_RUNTIME_DIR=" : "env -u XDG_RUNTIME_DIR",
         set ? (int)(strlen(runtime) - strlen(folder)) : 0, runtime);

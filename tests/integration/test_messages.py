@@ -121,7 +121,7 @@ def test_events_are_shown_since_a_number_or_a_time(user, disk):
 def test_an_empty_list_says_where_it_looked(tmp_path):
     with User(XDG_CACHE_HOME=str(tmp_path / "cache")) as user:
         assert f"there is no image in {tmp_path}/cache/piagent/images yet" in user.call("image", "ls").stderr
-        assert f"there is no machine in {user.instances} yet" in user.call("ps").stderr
+        assert f"there is no instance in {user.instances} yet" in user.call("ps").stderr
 
 
 def test_what_a_console_said_before_is_shown_from_a_lines_beginning(user):
