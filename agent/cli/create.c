@@ -48,10 +48,11 @@ const struct cli_option cli_create_options[] = {
            .help = "auto, kvm or tcg (default: auto: KVM where guests run on it)"),
     OPTION(firmware, "firmware", CLI_STRING, .kind = CLI_WORD, .words = cli_words_firmware,
            .argument = "WHICH", .help = "auto, bios or uefi (default: auto: uefi for aarch64, else bios)"),
-    OPTION(forwards, "forward", CLI_LIST, .letter = 'p', .kind = CLI_TEXT, .group = "Network",
-           .argument = "[ADDR:]PORT:GUEST",
-           .help =
-               "forward a TCP port of this host, over IPv4: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
+    OPTION(
+        forwards, "forward", CLI_LIST, .letter = 'p', .kind = CLI_TEXT, .group = "Network",
+        .argument = "[ADDR:]PORT:GUEST",
+        .help =
+            "forward a TCP port of this host, over IPv4: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
     OPTION(isolate, "isolate", CLI_FLAG,
            .help =
                "the guest reaches neither this host nor the network: only its seed, SSH and the forwards"),

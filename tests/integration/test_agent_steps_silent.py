@@ -51,7 +51,7 @@ def test_the_next_agent_brings_each_state_to_its_end_where_the_monitor_is_silent
         user.do("ps")
         for name, (_, _, state, why) in STATES.items():
             if name == "condemned-anew":  # its new QEMU is silent as well
-                wait_for("it was started anew", lambda: user.status("condemned-anew").get("pid") not in (None, before["condemned-anew"]["pid"]), 60)
+                wait_for("it was started anew", lambda: user.status("condemned-anew").get("pid") != before["condemned-anew"]["pid"], 60)
             else:
                 wait_for(f"{name} is {state}: {why}", lambda name=name, state=state, why=why: came(name, state, why), 60)
             assert is_running(before[name]["pid"]) == (state in ("running", "ready", "paused")), name
