@@ -57,8 +57,8 @@ enum qmp_state {
 struct qmp_event {
     const char *name;   /* "SHUTDOWN"; decode it with qmp_event_decode() of qmp/commands.h */
     const json_t *data; /* an object, or NULL where the event has none */
-    uint64_t
-        realtime_ms; /* since 1970 by the host's clock, as QEMU read it; 0 where absent or not readable */
+    /* since 1970 by the host's clock, as QEMU read it; 0 where absent or not readable */
+    uint64_t realtime_ms;
 };
 
 /* Any of them may be NULL. Arguments are valid during the call only (json_incref what is to live longer). */

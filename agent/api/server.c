@@ -232,8 +232,7 @@ void api_reply_stream(struct api_call *call, const struct api_stream *stream)
 static void resume_streams(struct api_server *server, const void *topic, bool ending)
 {
     struct api_call *call;
-    LIST_FOREACH(call, &server->calls, entry)
-    {
+    LIST_FOREACH(call, &server->calls, entry) {
         if (!call->streams || (topic && call->stream.topic != topic))
             continue;
         call->ending |= ending;
@@ -409,8 +408,8 @@ void api_server_free(struct api_server *server)
     /* From here on nothing reaches the handler or is suspended again, which MHD could not be stopped with. */
     server->stopping = true;
     LIST_FOREACH(call, &server->calls, entry)
-    if (call->suspended && !call->replied)
-        reply_stopped(call);
+        if (call->suspended && !call->replied)
+            reply_stopped(call);
     api_server_end(server, NULL);
     /* Gives what was just queued its chance; a client that does not read is not waited for. */
     MHD_run(server->daemon);

@@ -97,8 +97,8 @@ struct api_instance {
     bool already;
 };
 extern const struct pi_field api_instance_fields[];
-extern const struct pi_field
-    api_summary_fields[]; /* some of them: reading all of a thousand machines takes long */
+/* some of them: reading all of a thousand machines takes long */
+extern const struct pi_field api_summary_fields[];
 
 /* In the reply, "options" is besides: an array of api_qemu_option, of vm_argv_explain() (agent/vm/explain.h).
  */

@@ -66,8 +66,7 @@ static int read_strv(const struct pi_field *f, const json_t *value, struct pi_st
     pi_auto_strv struct pi_strv list = {0};
     size_t i;
     json_t *item;
-    json_array_foreach(value, i, item)
-    {
+    json_array_foreach(value, i, item) {
         const char *text = text_of(item);
         if (!text)
             return wrong(f, err, "a list of strings");
@@ -135,8 +134,7 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
         return 0;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach((json_t *)object, key, value) {
         const struct pi_field *f = table;
         while (f->key && strcmp(f->key, key) != 0)
             f++;

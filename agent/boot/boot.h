@@ -44,8 +44,8 @@ extern const char *const boot_result_names[]; /* "ok", "warn", "fail", "running"
 struct boot_span {
     enum boot_kind kind;
     enum boot_result result;
-    char
-        name[BOOT_NAME_MAX]; /* unique in its boot as a rule; the same step has the same name in every boot */
+    /* unique in its boot as a rule; the same step has the same name in every boot */
+    char name[BOOT_NAME_MAX];
     uint64_t start_ms, end_ms; /* start <= end */
     char text[256];            /* what was said of it, or "" */
 };
@@ -59,8 +59,8 @@ enum boot_outcome {
     BOOT_ENDED,    /* it ended before: outcome_text says how */
     BOOT_BOOTING,  /* it is not over */
 };
-extern const char
-    *const boot_outcome_names[]; /* "ready", "failed", "panicked", "stuck", "silent", "ended", "booting" */
+/* "ready", "failed", "panicked", "stuck", "silent", "ended", "booting" */
+extern const char *const boot_outcome_names[];
 
 struct boot {
     unsigned number;   /* from 1, in the journal as far as that goes back */
@@ -70,8 +70,8 @@ struct boot {
     enum boot_outcome outcome;
     char outcome_text[256];
     uint64_t total_ms; /* to the outcome */
-    uint64_t
-        stopped_ms; /* a boot that came to its outcome: when the machine ended, 0 = it did not; and how: */
+    /* a boot that came to its outcome: when the machine ended, 0 = it did not; and how: */
+    uint64_t stopped_ms;
     char stopped_text[256];
     struct boot_span *spans; /* phases and stages by time, each before its steps */
     size_t count;
@@ -131,11 +131,11 @@ int boot_text_compare(const struct boot_shown shown[2], const struct boot_style 
  * For tools; a new reference, or NULL without memory. Keys stay; others may come. A text that is empty, and
  * stopped_ms of a boot that did not end, are left out.
  *
- *   {"boots": [{"instance": "web", "boot": 2, "began_ms": since 1970, "why": "started", "outcome": "ended",
- * "outcome_text": "reset", "total_ms": 52400, "stopped_ms": 60000, "stopped_text": "stopped", "dropped": 0,
- * "spans":
- * [{"name": "modules-final/config-scripts-user", "kind": "step", "start_ms": 41200, "duration_ms": 310,
- *                          "result": "fail", "text": "..."}]}]}
+ *   {"boots": [{"instance": "web", "boot": 2, "began_ms": since 1970, "why": "started",
+ *               "outcome": "ended", "outcome_text": "reset", "total_ms": 52400, "stopped_ms": 60000, "stopped_text": "stopped",
+ *               "dropped": 0,
+ *               "spans": [{"name": "modules-final/config-scripts-user", "kind": "step", "start_ms": 41200,
+ *                          "duration_ms": 310, "result": "fail", "text": "..."}]}]}
  *
  * The values are those of struct boot and struct boot_span. "instance" is the name as it was asked for.
  */

@@ -46,8 +46,7 @@ int cli_choose_all(struct cli_agent *agent, bool (*fits)(const char *state), str
         r = make_room(ret, json_array_size(list), err);
     if (r < 0)
         return r;
-    json_array_foreach(list, i, object)
-    {
+    json_array_foreach(list, i, object) {
         struct api_instance *instance = &ret->items[ret->count];
         if ((r = api_read(instance, object, instance, err)) < 0) {
             api_done(instance, instance);

@@ -48,8 +48,7 @@ static int print_words(const json_t *words, const char *(*before)(size_t i, cons
 {
     json_t *item;
     size_t i;
-    json_array_foreach(words, i, item)
-    {
+    json_array_foreach(words, i, item) {
         const char *word = json_string_value(item);
         pi_auto_free char *quoted = word ? pi_shell_quote(word) : NULL;
         if (!quoted)
@@ -108,8 +107,7 @@ static int print_explained(const json_t *options, struct pi_error *err)
     size_t i;
     int r = 0;
     puts("command=(");
-    json_array_foreach(options, i, option)
-    {
+    json_array_foreach(options, i, option) {
         if (strcmp(group, text_of(option, "group")) != 0) {
             printf("%s", i ? "\n" : "");
             print_comment("  ", CLI_BOLD, group = text_of(option, "group"));

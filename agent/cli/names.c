@@ -33,8 +33,7 @@ static int from_agent(enum cli_kind kind, const json_t *instances, struct cli_ca
     const json_t *instance;
     size_t i;
     int r = 0;
-    json_array_foreach(instances, i, instance)
-    {
+    json_array_foreach(instances, i, instance) {
         const char *name = json_string_value(json_object_get(instance, "name"));
         const char *state = json_string_value(json_object_get(instance, "state"));
         if (r == 0 && name && pi_name_check(name, NULL) == 0)

@@ -52,8 +52,8 @@ struct cli_option {
     enum cli_type type;
     const char *argument; /* what --help calls its value: "FILE"; NULL for flags */
     const char *help;
-    const char
-        *group; /* the heading above it in --help and the man page, told with its first option; or NULL */
+    /* the heading above it in --help and the man page, told with its first option; or NULL */
+    const char *group;
     enum cli_kind kind;
     const char *const *words; /* CLI_WORD: ends with NULL */
     size_t offset;            /* of its member in the command's values */

@@ -44,10 +44,9 @@ static json_t *chosen(const json_t *reply, const struct cli_call *call)
     const struct ps_options *options = call->values;
     json_t *list = json_array(), *instance;
     size_t i;
-    json_array_foreach(json_object_get(reply, "instances"), i,
-                       instance) if (call->count ? is_named(call, instance)
-                                                 : options->all || !is_over(instance))
-        json_array_append(list, instance);
+    json_array_foreach(json_object_get(reply, "instances"), i, instance)
+        if (call->count ? is_named(call, instance) : options->all || !is_over(instance))
+            json_array_append(list, instance);
     return list;
 }
 
@@ -97,7 +96,9 @@ static int print_table(const json_t *list, struct pi_error *err)
     int r = 0;
     if (!table)
         return pi_fail(err, ENOMEM, "ps");
-    json_array_foreach(list, i, instance) if ((r = add_instance(table, instance, err)) < 0) return r;
+    json_array_foreach(list, i, instance)
+        if ((r = add_instance(table, instance, err)) < 0)
+            return r;
     return cli_table_print(table, err);
 }
 
@@ -106,8 +107,7 @@ static void print_reasons(const json_t *list)
 {
     const json_t *instance;
     size_t i;
-    json_array_foreach(list, i, instance)
-    {
+    json_array_foreach(list, i, instance) {
         const char *reason = text_of(instance, "reason");
         char clean[512];
         if (*reason && !is_over(instance))
@@ -120,7 +120,8 @@ static int print_names(const json_t *list)
 {
     const json_t *instance;
     size_t i;
-    json_array_foreach(list, i, instance) puts(text_of(instance, "name"));
+    json_array_foreach(list, i, instance)
+        puts(text_of(instance, "name"));
     return PI_OK;
 }
 

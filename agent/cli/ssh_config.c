@@ -43,8 +43,7 @@ static int print_all(struct cli_agent *agent, struct pi_error *err)
     int r = api_client_call(agent->client, "GET", "/v1/instances", NULL, CLI_CALL_MS, &reply, err);
     if (r < 0)
         return r;
-    json_array_foreach(json_object_get(reply, "instances"), i, item)
-    {
+    json_array_foreach(json_object_get(reply, "instances"), i, item) {
         pi_auto_instance struct api_instance instance = {0};
         if ((r = api_read(instance, item, &instance, err)) < 0)
             return pi_context(err, r, "the agent's answer");

@@ -38,8 +38,7 @@ void agent_wake(struct agent *agent, const void *topic)
 struct instance *agent_find(struct agent *agent, const char *name, bool ghosts)
 {
     struct instance *instance, *ghost = NULL;
-    LIST_FOREACH(instance, &agent->instances, entry)
-    {
+    LIST_FOREACH(instance, &agent->instances, entry) {
         if (strcmp(instance->record.spec.name, name) != 0)
             continue;
         if (!instance->ghost)
@@ -55,7 +54,7 @@ uint64_t agent_running(const struct agent *agent)
     const struct instance *instance;
     uint64_t count = 0;
     LIST_FOREACH(instance, &agent->instances, entry)
-    count += vm_state_is_live((enum vm_state)instance->record.state);
+        count += vm_state_is_live((enum vm_state)instance->record.state);
     return count;
 }
 

@@ -133,12 +133,12 @@ static void look(void *user)
     if (slept_ms) {
         agent_log("the host slept for %s", span((int64_t)slept_ms, buf));
         LIST_FOREACH(instance, &agent->instances, entry)
-        if (runs(instance))
-            instance_check_clock(instance, slept_ms);
+            if (runs(instance))
+                instance_check_clock(instance, slept_ms);
     }
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (instance->pidfd >= 0)
-        instance_trim_log(instance);
+        if (instance->pidfd >= 0)
+            instance_trim_log(instance);
     timer_set(agent->sleep_timer, LOOK_MS);
 }
 

@@ -205,8 +205,8 @@ bool agent_is_creating(const struct agent *agent)
 {
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (instance_is_being_created(instance))
-        return true;
+        if (instance_is_being_created(instance))
+            return true;
     return false;
 }
 
@@ -216,8 +216,8 @@ void agent_undo_creations(struct agent *agent, const char *why)
     struct pi_error err;
     pi_refuse(&err, PI_AGENT, "%s", why);
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (instance_is_being_created(instance))
-        creation_failed(instance, &err);
+        if (instance_is_being_created(instance))
+            creation_failed(instance, &err);
 }
 
 static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)

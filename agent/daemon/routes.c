@@ -26,7 +26,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
                              .state_folder = agent->paths.state};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    view.instances += !instance->ghost;
+        view.instances += !instance->ghost;
     api_reply(call, 200, api_write(agent, &view));
 }
 
@@ -35,12 +35,12 @@ static int refuse_creation(const struct agent *agent, struct pi_error *err)
 {
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (instance_is_being_created(instance))
-        return pi_refuse(
-            err, PI_CONFLICT,
-            "%s is being created: wait for it, undo it with piagent rm %s, or stop the agent all the same, "
-            "which undoes it, with: piagent agent stop --force",
-            instance->record.spec.name, instance->record.spec.name);
+        if (instance_is_being_created(instance))
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "%s is being created: wait for it, undo it with piagent rm %s, or stop the agent all the same, "
+                "which undoes it, with: piagent agent stop --force",
+                instance->record.spec.name, instance->record.spec.name);
     return 0;
 }
 
@@ -85,11 +85,11 @@ static void list_instances(struct agent *agent, struct api_call *call)
     size_t count = 0, i = 0;
     struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    count++;
+        count++;
     pi_auto_free struct instance **sorted = calloc(count + 1, sizeof *sorted);
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (sorted && !instance->ghost)
-        sorted[i++] = instance;
+        if (sorted && !instance->ghost)
+            sorted[i++] = instance;
     if (i)
         qsort(sorted, i, sizeof *sorted, by_name);
     for (size_t k = 0; k < i; k++)
@@ -476,8 +476,8 @@ static void refuse_name(struct agent *agent, struct api_call *call, const char *
     char clean[PI_NAME_MAX + 1];
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-    if (!instance->ghost)
-        pi_strv_add(&names, instance->record.spec.name);
+        if (!instance->ghost)
+            pi_strv_add(&names, instance->record.spec.name);
     const char *nearest = names.items ? pi_nearest(name, (const char *const *)names.items) : NULL;
     pi_text_clean(name, strlen(name), clean, sizeof clean);
     if (nearest)

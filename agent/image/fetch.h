@@ -24,10 +24,10 @@ struct image_request {
     const char *arch;   /* "x86_64" or "aarch64" */
     const char *sha256; /* --sha256, or NULL */
     bool unverified;    /* --unverified: take it even if no checksum is known */
-    bool
-        allow_unsigned; /* --allow-unsigned: a Fedora image without a good signature; unverified implies it */
-    const volatile sig_atomic_t
-        *cancel; /* the fetch ends with -ECANCELED soon after it is not 0; may be NULL */
+    /* --allow-unsigned: a Fedora image without a good signature; unverified implies it */
+    bool allow_unsigned;
+    /* the fetch ends with -ECANCELED soon after it is not 0; may be NULL */
+    const volatile sig_atomic_t *cancel;
 };
 
 /*

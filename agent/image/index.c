@@ -84,8 +84,7 @@ int image_index_choose(const json_t *index, const char *release, const char *arc
     pi_auto_buf struct pi_buf known = {.max = LISTED_MAX};
     size_t i;
     json_t *item;
-    json_array_foreach(index, i, item)
-    {
+    json_array_foreach(index, i, item) {
         if (!read_entry(item, &entry) || strcmp(entry.name.arch, arch) != 0)
             continue;
         /* A list cut at its limit is good enough for a message. */

@@ -155,8 +155,7 @@ static int settle_signers(struct image_sources *sources, struct pi_error *err)
         return pi_fail(err, ENOMEM, "fedora_signers");
     if (configured && !json_is_object(configured))
         return pi_refuse(err, PI_USAGE, "fedora_signers is not an object of releases and fingerprints");
-    json_object_foreach(configured, release, value)
-    {
+    json_object_foreach(configured, release, value) {
         int r = add_signer("fedora_signers", release, json_string_value(value), sources, err);
         if (r < 0)
             return r;

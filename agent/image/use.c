@@ -174,8 +174,7 @@ static bool has_name(const json_t *names, const char *name)
 {
     size_t i;
     json_t *known;
-    json_array_foreach(names, i, known)
-    {
+    json_array_foreach(names, i, known) {
         if (!strcmp(json_string_value(known), name))
             return true;
     }
@@ -194,8 +193,7 @@ static bool is_known(const json_t *use, const char *name)
 {
     const char *sha256;
     json_t *names;
-    json_object_foreach((json_t *)use, sha256, names)
-    {
+    json_object_foreach((json_t *)use, sha256, names) {
         if (has_name(names, name))
             return true;
     }
@@ -309,8 +307,7 @@ int image_use_names(const json_t *use, const char *sha256, struct pi_buf *ret)
 {
     size_t i;
     json_t *name;
-    json_array_foreach(json_object_get(use, sha256), i, name)
-    {
+    json_array_foreach(json_object_get(use, sha256), i, name) {
         int r = pi_buf_printf(ret, "%s%s", i ? ", " : "", json_string_value(name));
         if (r < 0)
             return r;

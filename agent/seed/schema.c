@@ -120,8 +120,7 @@ static unsigned required_check(const struct seed_schema_run *run, const json_t *
     unsigned distance = 0;
     size_t i;
     json_t *key;
-    json_array_foreach(json_object_get(schema, "required"), i, key)
-    {
+    json_array_foreach(json_object_get(schema, "required"), i, key) {
         if (!place->node->whole || has_key(run, place->node, json_string_value(key), 8))
             continue;
         distance += SEED_NEAR;
@@ -142,8 +141,7 @@ static unsigned pair_check(const struct seed_schema_run *run, const json_t *sche
     struct seed_place place = key_place(map, text, key->next);
     const json_t *known = json_object_get(properties, text);
     unsigned distance = known && place.node ? check(run, known, &place) : 0;
-    json_object_foreach((json_t *)json_object_get(schema, "patternProperties"), pattern, pattern_schema)
-    {
+    json_object_foreach((json_t *)json_object_get(schema, "patternProperties"), pattern, pattern_schema) {
         if (known || !matches(run, pattern, text))
             continue;
         known = pattern_schema;
@@ -247,8 +245,7 @@ static bool tell_missing(const struct seed_schema_run *run, const json_t *forms,
     char names[160] = "";
     size_t i, used = 0, count = json_array_size(forms);
     json_t *form;
-    json_array_foreach(forms, i, form)
-    {
+    json_array_foreach(forms, i, form) {
         const char *key = json_string_value(json_array_get(only_required(form), 0));
         if (!key || json_array_size(only_required(form)) != 1 || used >= sizeof names)
             return false;
@@ -277,8 +274,7 @@ static unsigned exclusion_check(const struct seed_schema_run *run, const json_t 
     const char *first = NULL;
     size_t i;
     json_t *form;
-    json_array_foreach(forms, i, form)
-    {
+    json_array_foreach(forms, i, form) {
         if (!own_key(form))
             return 0;
         if (!place->node->whole || check(&quiet, form, place) > 0)
@@ -302,8 +298,7 @@ static unsigned forms_check(const struct seed_schema_run *run, const json_t *for
     unsigned least = 0, types = 0;
     size_t i;
     json_t *form;
-    json_array_foreach(forms, i, form)
-    {
+    json_array_foreach(forms, i, form) {
         unsigned distance = check(&quiet, form, place);
         types |= seed_schema_types(run, form);
         if (!nearest || distance < least) {
@@ -338,7 +333,8 @@ static unsigned combinations_check(const struct seed_schema_run *run, const json
     size_t i;
     json_t *part;
     unsigned distance = not_check(run, json_object_get(schema, "not"), place);
-    json_array_foreach(json_object_get(schema, "allOf"), i, part) distance += check(run, part, place);
+    json_array_foreach(json_object_get(schema, "allOf"), i, part)
+        distance += check(run, part, place);
     distance += forms_check(run, json_object_get(schema, "anyOf"), place);
     distance += forms_check(run, json_object_get(schema, "oneOf"), place);
     return distance + exclusion_check(run, json_object_get(schema, "oneOf"), place);
@@ -348,8 +344,7 @@ static bool word_known(const json_t *words, const struct seed_node *node)
 {
     size_t i;
     json_t *word;
-    json_array_foreach(words, i, word)
-    {
+    json_array_foreach(words, i, word) {
         bool is_true = node->type == SEED_BOOL && strchr("yYtT", node->text[0]);
         is_true = is_true || (node->type == SEED_BOOL && (node->text[1] == 'n' || node->text[1] == 'N'));
         if (json_is_string(word) ? node->type == SEED_TEXT && !strcmp(json_string_value(word), node->text)

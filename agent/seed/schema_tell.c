@@ -41,7 +41,8 @@ static unsigned enum_types(const json_t *words)
     unsigned bits = 0;
     size_t i;
     json_t *word;
-    json_array_foreach(words, i, word) bits |= json_is_boolean(word) ? SEED_BOOL : SEED_TEXT;
+    json_array_foreach(words, i, word)
+        bits |= json_is_boolean(word) ? SEED_BOOL : SEED_TEXT;
     return bits;
 }
 
@@ -50,7 +51,8 @@ static unsigned form_types(const struct seed_schema_run *run, const json_t *form
     unsigned bits = 0;
     size_t i;
     json_t *form;
-    json_array_foreach(forms, i, form) bits |= seed_schema_types(run, form);
+    json_array_foreach(forms, i, form)
+        bits |= seed_schema_types(run, form);
     return bits;
 }
 
@@ -62,7 +64,8 @@ unsigned seed_schema_types(const struct seed_schema_run *run, const json_t *sche
     unsigned bits = type_bits(type);
     size_t i;
     json_t *name;
-    json_array_foreach(type, i, name) bits |= type_bits(name);
+    json_array_foreach(type, i, name)
+        bits |= type_bits(name);
     if (!bits && words)
         bits = enum_types(words);
     if (!bits && forms && run->definitions)
@@ -173,10 +176,11 @@ void seed_tell_word(const struct seed_schema_run *run, const json_t *words, cons
     json_t *word;
     if (!text)
         text = "";
-    json_array_foreach(words, i, word) if (count < NAMES_MAX) known[count++] = json_is_string(word)
-                                                                                   ? json_string_value(word)
-                                                                               : json_is_true(word) ? "true"
-                                                                                                    : "false";
+    json_array_foreach(words, i, word)
+        if (count < NAMES_MAX)
+            known[count++] = json_is_string(word) ? json_string_value(word)
+                             : json_is_true(word) ? "true"
+                                                  : "false";
     pi_text_clean(text, strlen(text), shown, sizeof shown);
     const char *nearest = pi_nearest(shown, known);
     if (nearest)
@@ -227,9 +231,9 @@ static const char *nearest_key(const json_t *properties, const char *key)
     char plain[64];
     size_t i = 0, count = 0;
     const json_t *schema;
-    json_object_foreach((json_t *)properties, name,
-                        schema) if (count < NAMES_MAX && !json_object_get(schema, "deprecated"))
-        keys[count++] = name;
+    json_object_foreach((json_t *)properties, name, schema)
+        if (count < NAMES_MAX && !json_object_get(schema, "deprecated"))
+            keys[count++] = name;
     for (; key[i] && i + 1 < sizeof plain; i++)
         plain[i] = key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
     plain[i] = '\0';

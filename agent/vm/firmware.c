@@ -33,8 +33,7 @@ static bool holds(const json_t *list, const char *word)
 {
     size_t i;
     json_t *item;
-    json_array_foreach(list, i, item)
-    {
+    json_array_foreach(list, i, item) {
         if (json_is_string(item) && !strcmp(json_string_value(item), word))
             return true;
     }
@@ -45,13 +44,11 @@ static bool suits_machine(const json_t *targets, enum vm_arch arch)
 {
     size_t i, j;
     json_t *target, *pattern;
-    json_array_foreach(targets, i, target)
-    {
+    json_array_foreach(targets, i, target) {
         const char *name = json_string_value(json_object_get(target, "architecture"));
         if (!name || strcmp(name, vm_arch_names[arch]) != 0)
             continue;
-        json_array_foreach(json_object_get(target, "machines"), j, pattern)
-        {
+        json_array_foreach(json_object_get(target, "machines"), j, pattern) {
             if (json_is_string(pattern) && fnmatch(json_string_value(pattern), machines[arch], 0) == 0)
                 return true;
         }

@@ -2,10 +2,14 @@
 /*
  * An instance's record: what must survive the agent. One JSON file, written durably at each change, 0600.
  *
- * The instance's folder (design: "On disk"):
- *   record.json  disk.qcow2 (overlay)  vars.qcow2 (UEFI variables)  smbios.bin  smbios-board.bin  user-data
- * (the user's own file) ssh_key[.pub] (piagent's login key)  ssh_host_ed25519_key[.pub] (the guest's host
- * key)  known_hosts journal.jsonl  console.log  qemu.log
+ * The instance's folder:
+ *   record.json                     this
+ *   disk.qcow2, vars.qcow2          the overlay; UEFI's variables
+ *   smbios.bin, smbios-board.bin    where the guest finds its seed and reports
+ *   user-data                       the user's own file
+ *   ssh_key[.pub]                   piagent's login key
+ *   ssh_host_ed25519_key[.pub]      the guest's host key
+ *   known_hosts, journal.jsonl, console.log, qemu.log
  */
 #ifndef PIAGENT_VM_RECORD_H
 #define PIAGENT_VM_RECORD_H

@@ -532,8 +532,7 @@ static void report_counts_and_names_what_can_run(void **state)
     const json_t *checks = json_object_get(json, "checks"), *check;
     size_t i, counts[DOCTOR_VERDICTS] = {0};
     assert_int_equal(json_array_size(checks), report.count);
-    json_array_foreach((json_t *)checks, i, check)
-    {
+    json_array_foreach((json_t *)checks, i, check) {
         const char *verdict = json_string_value(json_object_get(check, "verdict"));
         assert_true(*json_string_value(json_object_get(check, "text")));
         for (int v = DOCTOR_OK; v < DOCTOR_VERDICTS; v++)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The client against a scripted peer. A script is a list of steps; the first character of a step says what it
- * is: <TEXT   QEMU sends TEXT and CR LF      >TEXT   exactly this line, and no more, is there to send; it is
- * sent
- *   -       nothing is there to send       xNAME T command NAME is executed, its deadline is T
- *   tT      the clock says T               cTEXT   the connection ends: reason -ECONNABORTED, why TEXT
- *   =TEXT   these callbacks were made since the last such step ("" = none); checked at the script's end too
- *   ~TEXT   as =, but they only start with TEXT
+ * is:
+ *   <TEXT     QEMU sends TEXT and CR LF
+ *   >TEXT     exactly this line, and no more, is there to send; it is sent
+ *   -         nothing is there to send
+ *   xNAME T   command NAME is executed, its deadline is T
+ *   tT        the clock says T
+ *   cTEXT     the connection ends: reason -ECONNABORTED, why TEXT
+ *   =TEXT     these callbacks were made since the last such step ("" = none); checked at the script's end too
+ *   ~TEXT     as =, but they only start with TEXT
  * In texts, ' stands for " and @N for the id of the N-th command (the handshake is 0). The greeting is due at
  * 1000. Each script runs with QEMU's bytes in pieces of several sizes, down to one.
  */

@@ -283,8 +283,7 @@ static void play(struct watcher *watcher, void (*way)(struct watcher *), void (*
 static void freeing_in_a_callback_makes_it_the_last(void **state)
 {
     (void)state;
-    FOR_EACH_WAY(i)
-    {
+    FOR_EACH_WAY(i) {
         struct watcher watcher;
         play(&watcher, ways[i], free_it);
         assert_int_equal(callbacks(&watcher), 1);
@@ -294,8 +293,7 @@ static void freeing_in_a_callback_makes_it_the_last(void **state)
 static void closing_in_a_callback_ends_all_once(void **state)
 {
     (void)state;
-    FOR_EACH_WAY(i)
-    {
+    FOR_EACH_WAY(i) {
         struct watcher watcher;
         play(&watcher, ways[i], close_it);
         assert_int_equal(watcher.closed, 1);
@@ -309,8 +307,7 @@ static void closing_in_a_callback_ends_all_once(void **state)
 static void receiving_in_a_callback_is_refused(void **state)
 {
     (void)state;
-    FOR_EACH_WAY(i)
-    {
+    FOR_EACH_WAY(i) {
         struct watcher watcher;
         play(&watcher, ways[i], receive_more);
         assert_true(callbacks(&watcher) > 0);
@@ -321,8 +318,7 @@ static void receiving_in_a_callback_is_refused(void **state)
 static void executing_in_a_callback_takes_one_turn_each(void **state)
 {
     (void)state;
-    FOR_EACH_WAY(i)
-    {
+    FOR_EACH_WAY(i) {
         struct watcher watcher;
         play(&watcher, ways[i], run_again);
         unsigned made = callbacks(&watcher);
@@ -336,8 +332,7 @@ static void executing_in_a_callback_takes_one_turn_each(void **state)
 static void expiring_in_a_callback_fails_each_command_once(void **state)
 {
     (void)state;
-    FOR_EACH_WAY(i)
-    {
+    FOR_EACH_WAY(i) {
         struct watcher watcher;
         play(&watcher, ways[i], expire_all);
         qmp_client_close(watcher.client, 0, "the end");

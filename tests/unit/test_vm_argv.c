@@ -273,8 +273,7 @@ static void assert_explained(const struct pi_strv *argv)
     size_t words = 0, i;
     const char *last = "";
     json_t *option;
-    json_array_foreach(options, i, option)
-    {
+    json_array_foreach(options, i, option) {
         const char *group = json_string_value(json_object_get(option, "group"));
         json_t *list = json_object_get(option, "words");
         words += json_array_size(list);
