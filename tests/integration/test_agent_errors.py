@@ -286,7 +286,7 @@ def test_who_waits_for_another_command_that_starts_the_agent_says_so():
             fcntl.flock(lock, fcntl.LOCK_EX)
             waits = user.start("ps")
             assert waits.stdout.readline() == "another command is starting the agent: waiting for it\n"
-        assert "no machine" in waits.communicate(timeout=30)[0] and waits.returncode == 0
+        assert "no instance" in waits.communicate(timeout=30)[0] and waits.returncode == 0
 
 
 def test_a_parent_that_ignores_its_children_keeps_no_machine_from_being_made(disk):

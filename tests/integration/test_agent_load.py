@@ -33,7 +33,7 @@ def api(user):
 
 
 def identities(api):
-    return {machine["name"]: (machine["state"], machine["pid"], machine["ssh_port"], machine["uuid"]) for machine in api.machines()}
+    return {machine["name"]: (machine["state"], machine.get("pid"), machine["ssh_port"], machine["uuid"]) for machine in api.machines()}
 
 
 def test_each_machine_costs_little_memory(user, api):
