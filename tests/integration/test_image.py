@@ -159,7 +159,7 @@ def test_failure_is_one_line_an_exit_code_and_leaves_nothing(world, code, said):
 def test_local_file_without_checksum_is_refused_with_its_own(world):
     code, _, err = world.run("image", "fetch", str(world.disk), "--arch", "x86_64")
     assert code == UNVERIFIED
-    assert world.sha256 in err and "--image-sha256" in err and "--image-unverified" in err
+    assert world.sha256 in err and "--sha256" in err and "--unverified" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
