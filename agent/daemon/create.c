@@ -232,15 +232,17 @@ static void on_prepared(int r, const json_t *result, const struct pi_error *err,
         creation_failed(instance, &refused);
 }
 
+/* Takes the reference to the request. */
 static int start_worker(struct instance *instance, enum worker_kind kind, json_t *request,
                         const struct pi_strv *environment, const struct worker_handler *handler,
                         struct pi_error *err)
 {
-    json_auto_t *owned = request;
     const struct worker_job job = {
         .program = instance->agent->program, .kind = kind, .request = request, .environment = environment};
-    return request ? worker_start(&instance->agent->loop, &job, handler, instance, &instance->worker, err)
-                   : pi_fail(err, ENOMEM, "cannot start a worker");
+    int r = request ? worker_start(&instance->agent->loop, &job, handler, instance, &instance->worker, err)
+                    : pi_fail(err, ENOMEM, "cannot start a worker");
+    json_decref(request);
+    return r;
 }
 
 static void prepare(struct instance *instance, int result, const struct pi_error *why)
