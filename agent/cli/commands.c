@@ -111,18 +111,29 @@ static int second_words(const char *first, struct pi_buf *ret)
     return r;
 }
 
-/* "image fech" is compared as a whole, "pss web" by its first word. Never a destructive one. */
+static bool is_destructive(const char *name)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (!strcmp(cli_commands[i]->name, name))
+            return cli_commands[i]->destructive;
+    return false;
+}
+
+/* "image fech" is compared as a whole, "pss web" by its first word. If a destructive command is the nearest,
+ * none is: the second best is not what was meant. */
 static const char *nearest_command(const char *two, const char *first, bool topics)
 {
     const char *names[COUNT + TOPICS_MAX + 1] = {0};
     size_t count = 0;
     for (size_t i = 0; i < COUNT; i++)
-        if (!cli_is_hidden(cli_commands[i]) && !cli_commands[i]->destructive)
+        if (!cli_is_hidden(cli_commands[i]))
             names[count++] = cli_commands[i]->name;
     for (const struct cli_topic *const *t = cli_topics; topics && *t && count < COUNT + TOPICS_MAX; t++)
         names[count++] = (*t)->name;
     const char *nearest = pi_nearest(two, names);
-    return nearest || is_group(first) ? nearest : pi_nearest(first, names);
+    if (!nearest && !is_group(first))
+        nearest = pi_nearest(first, names);
+    return nearest && is_destructive(nearest) ? NULL : nearest;
 }
 
 static int unknown(int argc, char **argv, bool topics, struct pi_error *err)

@@ -229,6 +229,7 @@ const struct cli_command cli_command_reseed = {
     .min_operands = 1,
     .max_operands = NAMES_MAX,
     .operand = CLI_MACHINE,
+    .destructive = true,
     .run = run_request,
 };
 const struct cli_command cli_command_rm = {

@@ -171,7 +171,7 @@ static int refuse_split(const struct cli_option *option, const char *value, cons
 {
     char both[64];
     uint64_t amount;
-    if (!next || (option->type != CLI_SIZE && option->type != CLI_DURATION))
+    if (!next || (option->type != CLI_SIZE && option->type != CLI_DURATION && option->type != CLI_LIMIT))
         return 0;
     snprintf(both, sizeof both, "%s %s", value, next);
     int r = option->type == CLI_SIZE ? pi_size_parse(both, &amount, NULL)

@@ -83,7 +83,7 @@ struct cli_command {
     enum cli_kind operand;    /* what each operand is; where the rest is passed on, what the first is */
     const char *const *words; /* CLI_WORD: ends with NULL */
     bool passes_rest;         /* what follows the first operand is not for us to read */
-    bool destructive;         /* it loses what nobody can bring back: never guessed at */
+    bool destructive; /* it loses what nobody can bring back, or serves secrets again: never guessed at */
 
     /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */
     int (*run)(const struct cli_call *call, struct pi_error *err);

@@ -160,5 +160,5 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
 int cli_task_stop(struct cli_task *task)
 {
     int asked = cli_task_each(task, cli_task_request), stopped = cli_task_each(task, cli_task_await_stop);
-    return asked ? asked : stopped;
+    return stopped > CLI_EXIT_SIGNAL || !asked ? stopped : asked;
 }

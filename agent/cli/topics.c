@@ -33,8 +33,7 @@ static const struct cli_topic json = {
         "for each file. On a terminal it is indented.\n\n"
         "Keys tell units: _bytes, _mib, _ms. A time is in milliseconds since 1970 (created_ms), a duration in "
         "milliseconds. An absent key is a value that there is not.\n\n"
-        "An error is one line on standard error, {\"error\": {\"kind\": KIND, \"message\": TEXT}}; only "
-        "the stream of image fetch ends with it on standard output instead. Of a command that acts on several machines or images each "
+        "An error is one line on standard error, {\"error\": {\"kind\": KIND, \"message\": TEXT}}. Of a command that acts on several machines or images each "
         "has an object in the list, with an \"error\" of the same shape where it failed. KIND is not-found, "
         "conflict and so on, as the exit code tells.",
 };
