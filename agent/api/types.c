@@ -199,6 +199,7 @@ const struct pi_field api_event_fields[] = {
 
 bool api_event_takes_back(const struct api_event *event, enum api_event_kind told)
 {
-    return event->kind == API_EVENT_SEED || event->kind == API_EVENT_REPORT ||
-           event->kind == API_EVENT_BOOT || (event->kind == API_EVENT_LANDMARK && told == API_EVENT_STUCK);
+    bool goes_on = event->kind == API_EVENT_SEED || event->kind == API_EVENT_LANDMARK;
+    return event->kind == API_EVENT_REPORT || event->kind == API_EVENT_BOOT ||
+           (goes_on && told == API_EVENT_STUCK);
 }

@@ -141,7 +141,8 @@ enum api_event_kind {
                         QEMU) */
     API_EVENT_LANDMARK, /* the console shows how far the boot has come: landmark, text (the line, cleaned) */
     API_EVENT_SILENT,   /* the guest is up, and its cloud-init does not report: text says why that may be. A
-                           document of the seed that it fetches, or a report, takes it back */
+                           report takes it back; what it fetches of its seed does not, which any process of
+                           the guest can ask for */
 };
 extern const char *const api_event_kind_names[];
 

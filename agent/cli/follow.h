@@ -31,7 +31,8 @@ struct cli_follow {
 
     bool json; /* events go to standard output as JSON lines, each with its machine's name */
     bool silence_told;
-    bool settled; /* nothing more of it is shown: set by the caller */
+    uint64_t asked_seq; /* the newest event when the agent last said that it is not up: cli_tell_up() */
+    bool settled;       /* nothing more of it is shown: set by the caller */
 
     struct cli_follow *leader,
         *next;         /* the rest is the follow's own; the leader has signals and screen of all */

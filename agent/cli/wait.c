@@ -56,14 +56,18 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     pi_auto_instance struct api_instance instance = {0};
     pi_auto_buf struct pi_buf modules = {0};
     const char *name = follow->view.name;
+    if (follow->asked_seq && follow->asked_seq == follow->view.seq) /* nothing has changed since */
+        return -EAGAIN;
     int r = cli_get_instance(follow->agent, name, &instance, err);
     if (r < 0)
         return r;
     if (instance.cloud_init && !strcmp(instance.cloud_init, "silent") && !strcmp(instance.state, "running"))
         return tell_silent(screen, &instance, login);
     if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
-        if (strcmp(follow->view.state, "ready") != 0)
+        if (strcmp(follow->view.state, "ready") != 0) {
+            follow->asked_seq = follow->view.seq;
             return -EAGAIN;
+        }
         if (follow->view.seq == follow->known) /* no event has said so: it was before */
             cli_screen_line(screen, "%s: ready", name);
         if (instance.user_data_problems.count)
@@ -155,12 +159,14 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
 {
     const struct cli_view *view = &follow->view;
     uint64_t quiet_ms, limit_ms = limit_of(how);
+    int up;
     if (view->seq < follow->known) /* what was before is still being read */
         return false;
     if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);
-    else if (!how->stopped && cli_view_is_up(view))
-        return (*ret = cli_tell_up(follow, how->login, true, err)) != -EAGAIN;
+    else if (!how->stopped && cli_view_is_up(view) &&
+             (up = cli_tell_up(follow, how->login, true, err)) != -EAGAIN)
+        *ret = up;
     else if (!how->stopped && view->trouble[0])
         *ret = cli_tell_trouble(follow, true, err);
     else if ((quiet_ms = cli_follow_quiet_ms(follow, limit_ms)) >= limit_ms)

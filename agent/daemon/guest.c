@@ -31,7 +31,8 @@ static void on_served(void *owner, enum imds_document document, const char *user
         return;
     instance_sign(instance);
     trouble_over(instance);
-    silence_over(instance);
+    if (!instance->boot.reached_ms[VM_MILESTONE_SEED]) /* later any process of the guest may ask for it */
+        silence_begin(instance);
     char text[160];
     bool less = instance->record.booted && document == IMDS_USER_DATA;
     snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",

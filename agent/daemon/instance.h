@@ -131,7 +131,8 @@ struct instance {
     struct timer *silence_timer; /* looks for a guest of which nothing is heard */
     struct watch *look_watch;    /* set while its SSH server is awaited, at look_fd */
     int look_fd;
-    uint64_t look_delay_ms, heard_ms; /* heard_ms: CLOCK_MONOTONIC; see vm_silence */
+    uint64_t look_delay_ms;
+    uint64_t heard_ms, printed_ms; /* CLOCK_MONOTONIC; see vm_silence */
     bool heard_report;                /* one came since this agent runs */
     bool power_change; /* in this boot cloud-init has announced that it reboots, or powers off */
 };
@@ -313,7 +314,7 @@ bool instance_has_panicked(const struct instance *instance);
 /* silence.c */
 /* Something of its boot was heard: from now on the silence counts. */
 void silence_begin(struct instance *instance);
-/* The same for a document or report, which take back that it is silent. */
+/* The same for a report, which takes back that it is silent. */
 void silence_over(struct instance *instance);
 void silence_stop(struct instance *instance);
 

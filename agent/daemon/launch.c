@@ -379,6 +379,7 @@ static void on_console(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;
     instance_sign(instance);
+    instance->printed_ms = instance->last_sign_ms;
     /* It may speak before QEMU has answered that it runs. */
     if (instance->record.state == VM_STARTING && !instance->boot_told)
         instance_tell_boot(instance, "started");

@@ -14,11 +14,9 @@
 #include "agent/daemon/instance.h"
 #include "agent/vm/silence.h"
 
-#define BANNER_MS    20000u /* an emulated server is slow to say who it is */
-#define LOOK_MIN_MS  1000u  /* between looks; twice as long each time, up to: */
-#define LOOK_MAX_MS  60000u
-#define REBOOT_MS    30000u  /* without a sign of life, while its SSH server answers: */
-#define NO_REBOOT_MS 180000u /* or this, and nobody answers */
+#define BANNER_MS   20000u /* an emulated server is slow to say who it is */
+#define LOOK_MIN_MS 1000u  /* between looks; twice as long each time, up to: */
+#define LOOK_MAX_MS 60000u
 
 static bool is_open(const struct instance *instance)
 {
@@ -41,19 +39,11 @@ static struct vm_silence seen(const struct instance *instance)
         .missed = instance->record.boot_ms < instance->agent->started_ms && !instance->heard_report,
         .seeded = instance->boot.reached_ms[VM_MILESTONE_SEED] != 0,
         .reported = has_reported(instance),
+        .announced = instance->record.held_result[0] != '\0',
         .booted = instance->record.booted,
         .heard_ms = instance->heard_ms,
-        .printed_ms = instance->last_sign_ms,
+        .printed_ms = instance->printed_ms,
     };
-}
-
-static uint64_t end_ms(const struct instance *instance)
-{
-    const struct vm_silence silence = seen(instance);
-    if (!instance->record.held_result[0])
-        return vm_silence_end_ms(&silence);
-    return (instance->last_sign_ms > instance->heard_ms ? instance->last_sign_ms : instance->heard_ms) +
-           REBOOT_MS;
 }
 
 static void drop_look(struct instance *instance)
@@ -86,7 +76,7 @@ static void look_again(struct instance *instance)
 {
     uint64_t delay_ms = instance->look_delay_ms ? instance->look_delay_ms : LOOK_MIN_MS;
     bool gives_up = instance->record.held_result[0] && is_open(instance) &&
-                    pi_monotonic_ms() > instance->heard_ms + NO_REBOOT_MS;
+                    pi_monotonic_ms() > instance->heard_ms + VM_NO_REBOOT_MS;
     drop_look(instance);
     instance->look_delay_ms = 2 * delay_ms < LOOK_MAX_MS ? 2 * delay_ms : LOOK_MAX_MS;
     if (gives_up)
@@ -129,7 +119,8 @@ static void look(struct instance *instance)
 static void on_timer(void *user)
 {
     struct instance *instance = user;
-    uint64_t now = pi_monotonic_ms(), end = end_ms(instance);
+    const struct vm_silence silence = seen(instance);
+    uint64_t now = pi_monotonic_ms(), end = vm_silence_end_ms(&silence);
     if (instance->look_watch)
         look_again(instance);
     else if (vm_state_stands_still((enum vm_state)instance->record.state))

@@ -8,18 +8,23 @@ static bool has_died(const struct vm_silence *silence)
 
 static bool may_be_at_work(const struct vm_silence *silence)
 {
-    if (silence->missed)
-        return false;
-    return silence->console->reached < VM_LANDMARK_LOGIN || (silence->reported && !has_died(silence));
+    return (silence->reported && !has_died(silence)) ||
+           (!silence->missed && silence->console->reached < VM_LANDMARK_LOGIN);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t vm_silence_end_ms(const struct vm_silence *silence)
 {
     uint64_t heard = silence->heard_ms, newest = silence->printed_ms > heard ? silence->printed_ms : heard;
+    if (silence->announced)
+        return sooner(newest + VM_REBOOT_MS, heard + VM_NO_REBOOT_MS);
     if (may_be_at_work(silence))
         return newest + VM_SILENCE_LONG_MS;
-    uint64_t end = newest + VM_SILENCE_MS, cap = heard + VM_SILENCE_CAP_MS;
-    return end < cap ? end : cap;
+    return sooner(newest + VM_SILENCE_MS, heard + VM_SILENCE_CAP_MS);
 }
 
 const char *vm_silence_cause(const struct vm_silence *silence)

@@ -19,6 +19,9 @@
 /* The same where cloud-init may be at work: it has reported, or no login prompt was seen. A script may well
  * take long, and say nothing. */
 #define VM_SILENCE_LONG_MS 600000u
+/* The same where a reboot was announced, and does not come. */
+#define VM_REBOOT_MS    30000u
+#define VM_NO_REBOOT_MS 180000u /* a guest that prints without end, or whose SSH server does not answer */
 
 /* What was seen of a boot; times on the monotonic clock. */
 struct vm_silence {
@@ -26,6 +29,7 @@ struct vm_silence {
     bool missed;       /* reports may have come before this agent ran, and it has heard none */
     bool seeded;       /* the guest asked for its seed */
     bool reported;     /* its cloud-init reported */
+    bool announced;    /* it is done, and has announced a reboot */
     bool booted;       /* it was ready in an earlier boot */
     uint64_t heard_ms; /* when anything of the boot was heard last: its beginning, a landmark, seed, report */
     uint64_t printed_ms; /* when its console printed last */

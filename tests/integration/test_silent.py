@@ -8,7 +8,7 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import GUEST, User, fake_qemu, wait_for
+from piagent import GUEST, TIMEOUT, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end, finish
 
@@ -50,9 +50,28 @@ def prompt(user, name, *lines):
     user.tell_fake(name, "\n".join([*lines, PROMPT, ""]))
 
 
+@contextlib.contextmanager
+def seed_asked_for(user, name):
+    """As any process of the guest can, again and again."""
+    guest, over = Guest(user, name), threading.Event()
+
+    def ask():
+        while not over.is_set():
+            assert guest.send(f"GET /{guest.key}/meta-data HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == 200
+            over.wait(2)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 CAUSES = {
     "fresh": "it did not ask for its seed: the image may be without cloud-init, or have it disabled",
     "again": "it did not ask for its seed, and may be disabled (/etc/cloud/cloud-init.disabled)",
+    "seeded": "it fetched its seed; the user-data may send its reports elsewhere (\"reporting\")",
     "full": "its disk is full, its console says (No space left on device)",
     "died": "its console says that cloud-init failed to start",
 }
@@ -67,11 +86,10 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
     boot_to_the_end(Guest(user, "again"))
     user.wait_state("again", "ready", 30)
     user.do("reset", "again")
-    Guest(user, "died").report("init-network", None)
     Guest(user, "works").report("init-network")
-    with ssh_servers(user, *CAUSES, "works", "boots"):
+    with ssh_servers(user, *CAUSES, "works", "boots"), seed_asked_for(user, "seeded"):
         waits = {name: user.start("wait", name) for name in CAUSES}
-        for name in ("fresh", "again", "works"):
+        for name in ("fresh", "again", "seeded", "works"):
             prompt(user, name)
         prompt(user, "full", FULL)
         prompt(user, "died", DIED)
@@ -85,6 +103,9 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
             assert (machine["state"], machine["cloud_init"]) == ("running", "silent"), machine
             login = user.call("ssh", name, "--", "true")
             assert login.returncode == 255 and login.stderr.startswith(f"{name}: cloud-init was not heard to report: "), login
+        fetched = len(user.texts("seeded"))
+        wait_for("it asks for its seed again", lambda: len(user.texts("seeded")) > fetched, 20)
+        assert user.status("seeded")["cloud_init"] == "silent" and user.call("wait", "seeded").returncode == GUEST
         assert "silent after" in user.do("timeline", "full")
         assert [user.status(name)["cloud_init"] for name in ("works", "boots")] == ["running", "pending"]
         before = reasons(user)
@@ -114,6 +135,8 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
             wait_for("it is told", lambda name=name: any("has announced a reboot" in text for text in user.texts(name)), 20)
             machine = user.status(name)
             assert (machine["state"], machine["cloud_init"]) == ("running", "running") and "has announced a reboot" in machine["reason"], machine
+        impatient = user.call("wait", "off", "--timeout", "3s")
+        assert impatient.returncode == TIMEOUT and "off shows no progress" in impatient.stderr, impatient
         user.kill_agent()
         time.sleep(2)
         assert user.state("reboots") == "running" and login.poll() is None

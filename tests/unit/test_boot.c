@@ -127,15 +127,17 @@ static void a_journal_that_begins_midway_and_a_reset_are_boots_of_their_own(void
 static void a_boot_that_is_told_stuck_or_silent_is_so_until_it_goes_on(void **state)
 {
     static const struct {
-        const char *told;
+        const char *told, *then;
         enum boot_outcome outcome;
-    } cases[] = {{"{'kind':'stuck','text':'no boot device','monotonic_ms':3000}", BOOT_STUCK},
-                 {"{'kind':'silent','text':'no boot device','monotonic_ms':3000}", BOOT_SILENT}};
+    } cases[] = {{"{'kind':'stuck','text':'no boot device','monotonic_ms':3000}",
+                  "{'kind':'seed','text':'meta-data fetched','monotonic_ms':4000}", BOOT_STUCK},
+                 {"{'kind':'silent','text':'no boot device','monotonic_ms':3000}",
+                  "{'kind':'report','stage':'init-network','report':'start','monotonic_ms':4000}",
+                  BOOT_SILENT}};
     (void)state;
     for (size_t i = 0; i < 2 * PI_ARRAY_SIZE(cases); i++) {
         const char *const events[] = {"{'kind':'boot','text':'started','monotonic_ms':1000}",
-                                      cases[i / 2].told,
-                                      "{'kind':'seed','text':'meta-data fetched','monotonic_ms':4000}"};
+                                      cases[i / 2].told, cases[i / 2].then};
         bool goes_on = i % 2;
         pi_auto_boots struct boot_list list = {0};
         read_some(&list, events, goes_on ? 3 : 2);

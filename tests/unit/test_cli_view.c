@@ -227,18 +227,19 @@ static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
     }
 }
 
-static void a_guest_that_is_silent_is_up_until_it_is_heard(void **state)
+static void a_guest_that_is_silent_is_up_until_it_reports(void **state)
 {
-    char cause[] = "its disk is full", served[] = "meta-data fetched", login[] = "login";
-    struct api_event events[] = {EVENT(SILENT, .seq = 3, .text = cause),
-                                 EVENT(LANDMARK, .seq = 4, .landmark = login),
-                                 EVENT(SEED, .seq = 5, .text = served)};
+    char cause[] = "its disk is full", served[] = "meta-data fetched", login[] = "login",
+         stage[] = "init-network", start[] = "start";
+    struct api_event events[] = {
+        EVENT(SILENT, .seq = 3, .text = cause), EVENT(LANDMARK, .seq = 4, .landmark = login),
+        EVENT(SEED, .seq = 5, .text = served), EVENT(REPORT, .seq = 6, .stage = stage, .report = start)};
     pi_auto_buf struct pi_buf line = {0};
     struct cli_view view = fresh();
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(events); i++) {
         cli_view_event(&view, &events[i], &line);
-        assert_int_equal(cli_view_is_up(&view), i < 2);
+        assert_int_equal(cli_view_is_up(&view), i < 3);
     }
 }
 
@@ -375,7 +376,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
         cmocka_unit_test(what_a_guest_shows_while_it_stops_is_no_step_of_a_boot),
-        cmocka_unit_test(a_guest_that_is_silent_is_up_until_it_is_heard),
+        cmocka_unit_test(a_guest_that_is_silent_is_up_until_it_reports),
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(where_the_locale_has_no_ellipsis_ascii_tells_the_cut),

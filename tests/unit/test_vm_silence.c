@@ -31,7 +31,15 @@ static void who_may_still_be_at_work_is_waited_for_much_longer(void **state)
          900000 + VM_SILENCE_LONG_MS},
         {{.console = &full, .reported = true, .heard_ms = 1000}, 1000 + VM_SILENCE_MS},
         {{.console = &died, .reported = true, .heard_ms = 1000}, 1000 + VM_SILENCE_MS},
-        {{.console = &boots, .missed = true, .reported = true, .heard_ms = 1000}, 1000 + VM_SILENCE_MS},
+        {{.console = &boots, .missed = true, .heard_ms = 1000}, 1000 + VM_SILENCE_MS},
+        {{.console = &boots, .missed = true, .reported = true, .heard_ms = 1000}, 1000 + VM_SILENCE_LONG_MS},
+        {{.console = &prompts, .missed = true, .reported = true, .heard_ms = 1000},
+         1000 + VM_SILENCE_LONG_MS},
+        {{.console = &died, .missed = true, .reported = true, .heard_ms = 1000}, 1000 + VM_SILENCE_MS},
+        {{.console = &prompts, .announced = true, .reported = true, .heard_ms = 1000, .printed_ms = 9000},
+         9000 + VM_REBOOT_MS},
+        {{.console = &prompts, .announced = true, .reported = true, .heard_ms = 1000, .printed_ms = 900000},
+         1000 + VM_NO_REBOOT_MS},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
