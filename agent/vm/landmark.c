@@ -185,8 +185,12 @@ static void note_trouble(struct vm_landmarks *landmarks, const struct mark *mark
 static void note_hints(struct vm_landmarks *landmarks, const char *text)
 {
     static const char failed[] = "[FAILED] Failed to start ";
+    /* In the units' names and descriptions; other units have "cloud" in theirs as well. */
+    static const char *const stages[] = {"cloud-init", "cloud-config", "cloud-final",
+                                         "Execute cloud user/final scripts"};
     landmarks->disk_full |= strstr(text, "No space left on device") != NULL;
-    landmarks->cloud_init_died |= !strncmp(text, failed, strlen(failed)) && strstr(text, "cloud");
+    for (size_t i = 0; !strncmp(text, failed, strlen(failed)) && i < PI_ARRAY_SIZE(stages); i++)
+        landmarks->cloud_init_died |= strcasestr(text, stages[i]) != NULL;
 }
 
 /* Whether the line was a prompt, where it is not ended yet. */

@@ -24,7 +24,9 @@ uint64_t vm_silence_end_ms(const struct vm_silence *silence)
         return sooner(newest + VM_REBOOT_MS, heard + VM_NO_REBOOT_MS);
     if (may_be_at_work(silence))
         return newest + VM_SILENCE_LONG_MS;
-    return sooner(newest + VM_SILENCE_MS, heard + VM_SILENCE_CAP_MS);
+    /* A line of the console may be another program's: it does not count as much as a report. */
+    return sooner(newest + (silence->reported ? VM_SILENCE_CAP_MS : VM_SILENCE_MS),
+                  heard + VM_SILENCE_CAP_MS);
 }
 
 const char *vm_silence_cause(const struct vm_silence *silence)

@@ -165,6 +165,9 @@ static void why_cloud_init_is_silent_is_recognised(void **state)
         {"[\033[0;1;31mFAILED\033[0m] Failed to start \033[0;1;39mcloud-init.service\033[0m - Initial cloud-init job.\r\n",
          false, true},
         {"[FAILED] Failed to start Apply the settings specified in cloud-config.\r\n", false, true},
+        {"[FAILED] Failed to start Cloud-init: Network Stage.\r\n", false, true},
+        {"[FAILED] Failed to start Execute cloud user/final scripts.\r\n", false, true},
+        {"[FAILED] Failed to start google-cloud-ops-agent.service.\r\n", false, false},
         {"[FAILED] Failed to start apt-daily.service.\r\n[  OK  ] Finished cloud-init.service.\r\n", false,
          false},
     };
