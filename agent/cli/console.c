@@ -34,6 +34,7 @@ struct console {
     struct cli_strip strip;
     struct cli_last_line line; /* of what this terminal shows */
     bool told_up;              /* in this boot, or it was up before */
+    uint64_t asked_seq;        /* the newest event when the agent was asked whether it is up */
     bool raw;
     struct termios saved;
 };
@@ -167,9 +168,10 @@ static int ask_up(struct console *console)
     pi_auto_instance struct api_instance instance = {0};
     if (!strcmp(view->state, "ready"))
         return 1;
-    if (strcmp(view->state, "running") != 0 ||
+    if (strcmp(view->state, "running") != 0 || console->asked_seq == view->seq ||
         cli_get_instance(console->follow->agent, view->name, &instance, NULL) < 0)
         return 0;
+    console->asked_seq = view->seq;
     return instance.cloud_init && !strcmp(instance.cloud_init, "failed") ? -1 : 0;
 }
 
