@@ -350,7 +350,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     if (record->state == VM_STARTING)
         record->started_ms = record->boot_ms = now, record->ready_ms = record->stopped_ms = 0,
         record->step_ms = 0;
-    else if (record->state == VM_READY && !vm_state_stands_still(before))
+    else if (record->state == VM_READY && (!record->ready_ms || !vm_state_stands_still(before)))
         record->ready_ms = now;
     else if (!vm_state_is_live((enum vm_state)record->state))
         record->stopped_ms = now;
