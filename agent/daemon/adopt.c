@@ -107,6 +107,8 @@ static void take_over(struct instance *instance)
     }
     instance->adopting = instance->unwatched = true;
     instance->sign_seen = true;
+    instance->landmarks.disk_full = record->disk_full;
+    instance->landmarks.cloud_init_died = record->cloud_init_died;
     silence_begin(instance);
     if (instance_take_over_seed(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);

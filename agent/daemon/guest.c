@@ -95,7 +95,7 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
     const char *result = !success                           ? "FAIL"
                          : record->user_data_problems.count ? "WARN"
                                                             : results[report->result];
-    if (success && instance->power_change) {
+    if (success && record->power_change) {
         snprintf(record->held_result, sizeof record->held_result, "%s", result);
         journal_note(
             instance,
@@ -114,8 +114,8 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
 static bool is_boot_under_way(struct instance *instance, const struct imds_report *report)
 {
     const struct vm_record *record = &instance->record;
-    if ((record->cloud_init_result[0] || record->held_result[0]) && instance->unwatched &&
-        report->event == IMDS_EVENT_START && !strcmp(report->stage, "init-network"))
+    if ((record->cloud_init_result[0] || record->held_result[0] || record->power_change) &&
+        instance->unwatched && report->event == IMDS_EVENT_START && !strcmp(report->stage, "init-network"))
         instance_missed_reset(instance);
     return !record->cloud_init_result[0];
 }
@@ -147,6 +147,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     silence_over(instance);
     instance->heard_report = true;
     instance->landmarks.disk_full = instance->landmarks.cloud_init_died = false; /* it lives */
+    instance_keep_hints(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
     hide_key(record->report_key, text);
@@ -166,7 +167,10 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
                               .result = (char *)results[report->result],
                               .guest_ms = report->timestamp_ms,
                               .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
-    instance->power_change |= announces_power_change(report);
+    if (announces_power_change(report)) {
+        record->power_change = true;
+        instance_save(instance);
+    }
     if (imds_report_ends_boot(report))
         on_boot_done(instance, report);
 }

@@ -133,8 +133,7 @@ struct instance {
     int look_fd;
     uint64_t look_delay_ms;
     uint64_t heard_ms, printed_ms; /* CLOCK_MONOTONIC; see vm_silence */
-    bool heard_report;                /* one came since this agent runs */
-    bool power_change; /* in this boot cloud-init has announced that it reboots, or powers off */
+    bool heard_report;             /* one came since this agent runs */
 };
 
 #define INSTANCE_STEP_MS          10000 /* for quit, and for each signal */
@@ -241,6 +240,9 @@ void instance_trim_log(struct instance *instance);
 void instance_forget_boot(struct instance *instance);
 /* Its guest begins at its firmware: how is "started", "reset" or "rebooted". */
 void instance_tell_boot(struct instance *instance, const char *how);
+
+/* Keeps for the next agent what the console has hinted at (vm_record), where that has changed. */
+void instance_keep_hints(struct instance *instance);
 
 /* ports.c */
 /* The user's own ports must be free; the automatic one for SSH moves where another program has taken it. */

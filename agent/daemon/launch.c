@@ -278,7 +278,8 @@ void instance_forget_boot(struct instance *instance)
     record->ready_ms = 0;
     pi_strv_done(&record->failed_modules);
     instance->clock_off_ms = 0; /* a boot takes the time from the machine's own clock */
-    instance->unwatched = instance->stuck = instance->begins_again = instance->power_change = false;
+    record->power_change = record->disk_full = record->cloud_init_died = false;
+    instance->unwatched = instance->stuck = instance->begins_again = false;
 }
 
 void instance_tell_boot(struct instance *instance, const char *how)
@@ -375,6 +376,17 @@ static void on_landmark(enum vm_landmark landmark, const char *line, size_t leng
                                               .text = text});
 }
 
+void instance_keep_hints(struct instance *instance)
+{
+    struct vm_record *record = &instance->record;
+    const struct vm_landmarks *landmarks = &instance->landmarks;
+    if (record->disk_full == landmarks->disk_full && record->cloud_init_died == landmarks->cloud_init_died)
+        return;
+    record->disk_full = landmarks->disk_full;
+    record->cloud_init_died = landmarks->cloud_init_died;
+    instance_save(instance);
+}
+
 static void on_console(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;
@@ -385,6 +397,7 @@ static void on_console(const char *bytes, size_t size, void *user)
         instance_tell_boot(instance, "started");
     if (instance->record.state != VM_READY || instance->landmarks.reached < VM_LANDMARK_LOGIN)
         vm_landmarks_feed(&instance->landmarks, bytes, size, on_landmark, instance);
+    instance_keep_hints(instance);
     trouble_heard(instance);
     /* A full disk loses console output, never the guest. */
     if (logfile_append(&instance->console_log, bytes, size) == 0)

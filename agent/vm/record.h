@@ -50,6 +50,8 @@ struct vm_record {
     char cloud_init_result[16]; /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
     char held_result[16]; /* the same, of a boot that is over but for the reboot that cloud-init announced */
     char silence[160];    /* it is up, and cloud-init does not report: why that may be; "" = not (yet) so */
+    bool power_change;    /* in this boot cloud-init has announced that it reboots, or powers off */
+    bool disk_full, cloud_init_died;   /* of struct vm_landmarks */
     struct pi_strv failed_modules;     /* "modules-final/config-scripts-user", at most 32 */
     struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it, at most 8 */
 };

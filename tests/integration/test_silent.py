@@ -2,6 +2,7 @@
 """Guests that come up and whose cloud-init does not report, or announces a reboot before they are ready."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -68,6 +69,11 @@ def seed_asked_for(user, name):
         thread.join()
 
 
+def kept(user, name):
+    """What the next agent knows of it."""
+    return json.loads((user.instances / name / "record.json").read_text())
+
+
 CAUSES = {
     "fresh": "it did not ask for its seed: the image may be without cloud-init, or have it disabled",
     "again": "it did not ask for its seed, and may be disabled (/etc/cloud/cloud-init.disabled)",
@@ -82,16 +88,19 @@ def reasons(user):
 
 
 def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_reason(user):
-    boot(user, *CAUSES, "works", "boots")
+    boot(user, "full")
+    user.tell_fake("full", f"{FULL}\n")
+    wait_for("the hint is kept", lambda: kept(user, "full").get("disk_full"), 20)
+    user.kill_agent()
+    boot(user, *(name for name in CAUSES if name != "full"), "works", "boots")
     boot_to_the_end(Guest(user, "again"))
     user.wait_state("again", "ready", 30)
     user.do("reset", "again")
     Guest(user, "works").report("init-network")
     with ssh_servers(user, *CAUSES, "works", "boots"), seed_asked_for(user, "seeded"):
         waits = {name: user.start("wait", name) for name in CAUSES}
-        for name in ("fresh", "again", "seeded", "works"):
+        for name in ("fresh", "again", "seeded", "full", "works"):
             prompt(user, name)
-        prompt(user, "full", FULL)
         prompt(user, "died", DIED)
         for name, wait in waits.items():
             code, out = finish(wait, 120)
@@ -117,16 +126,19 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
         assert "its cloud-init goes on after all" in user.texts("fresh")
 
 
+POWER_MODULE = ("modules-final/config-power-state-change", "SUCCESS", "config-power-state-change ran successfully")
+
+
 def announce(user, name):
     """Its cloud-init is done, and will reboot or power off: as 22.4.2 and 25.1 report it."""
     guest = Guest(user, name)
-    guest.report("modules-final/config-power-state-change", "SUCCESS", "config-power-state-change ran successfully")
+    guest.report(*POWER_MODULE)
     guest.report("modules-final", "SUCCESS")
 
 
 def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
     names = ("reboots", "stays", "off")
-    boot(user, *names)
+    boot(user, *names, "late")
     with ssh_servers(user, *names):
         waits = {name: user.start("wait", name) for name in names}
         login = user.start("ssh", "reboots", "--", "true")
@@ -137,9 +149,13 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
             assert (machine["state"], machine["cloud_init"]) == ("running", "running") and "has announced a reboot" in machine["reason"], machine
         impatient = user.call("wait", "off", "--timeout", "3s")
         assert impatient.returncode == TIMEOUT and "off shows no progress" in impatient.stderr, impatient
+        Guest(user, "late").report(*POWER_MODULE)
+        wait_for("the announcement is kept", lambda: kept(user, "late").get("power_change"), 20)
         user.kill_agent()
         time.sleep(2)
         assert user.state("reboots") == "running" and login.poll() is None
+        Guest(user, "late").report("modules-final", "SUCCESS")
+        wait_for("it waits", lambda: "has announced a reboot" in user.status("late").get("reason", ""), 20)
         for name, event in (("reboots", REBOOT), ("off", POWEROFF)):
             user.tell_fake(name, event)
         wait_for("it reboots", lambda: any(event["kind"] == "boot" and event["text"] == "rebooted" for event in user.events("reboots")), 20)
@@ -151,3 +167,11 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
         assert code == 0 and "off: stopped" in out and user.status("off")["cloud_init"] == "done", out
         code, out = finish(waits["stays"], 120)  # its condition was not met
         assert code == 0 and "stays: the reboot or poweroff that its cloud-init has announced did not come" in out and "stays: ready after" in out
+
+
+def test_a_boot_that_ends_while_the_guest_is_paused_has_its_time(user):
+    boot(user, "pauses")
+    user.do("pause", "pauses")
+    Guest(user, "pauses").report("modules-final", "SUCCESS")
+    user.do("resume", "pauses")
+    assert user.wait_state("pauses", "ready", 30)["ready_ms"] > 0
