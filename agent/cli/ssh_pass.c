@@ -2,6 +2,7 @@
 #include "agent/cli/ssh_pass.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,21 +29,28 @@ static int open_at(const char *path, bool listens)
     return r < 0 || (listens && listen(fd, SOMAXCONN) < 0) ? -1 : pi_steal_fd(&fd);
 }
 
+/* The socket's name goes at once, so that none is left behind however this command ends: the socket is
+ * reached by its descriptor (proc(5), /proc/pid/fd). */
 static int open_socket(struct cli_ssh_pass *pass, const struct pi_paths *paths)
 {
-    if (asprintf(&pass->path, "%s/ssh-%d.pass", paths->runtime, (int)getpid()) < 0) {
-        pass->path = NULL;
+    pi_auto_free char *path = NULL;
+    char by_descriptor[64];
+    if (asprintf(&path, "%s/ssh-%d.pass", paths->runtime, (int)getpid()) < 0) {
+        path = NULL;
         return -ENOMEM;
     }
-    (void)unlink(pass->path); /* of a process that had this pid and was killed */
-    pass->listen_fd = open_at(pass->path, true);
-    return setenv(VARIABLE, pass->path, 1) < 0 ? -ENOMEM : 0;
+    (void)unlink(path); /* of a process that had this pid and was killed */
+    pass->listen_fd = open_at(path, true);
+    pass->name_fd = open(path, O_PATH | O_CLOEXEC);
+    (void)unlink(path);
+    snprintf(by_descriptor, sizeof by_descriptor, "/proc/%d/fd/%d", (int)getpid(), pass->name_fd);
+    return setenv(VARIABLE, by_descriptor, 1) < 0 ? -ENOMEM : 0;
 }
 
 int cli_ssh_pass_add(struct cli_ssh_pass *pass, const struct pi_paths *paths, const char *name, int fd)
 {
     pi_auto_close int owned = fd;
-    int r = pass->path ? 0 : open_socket(pass, paths);
+    int r = pass->name_fd >= 0 ? 0 : open_socket(pass, paths);
     struct cli_ssh_passed *items = r == 0 ? reallocarray(pass->items, pass->count + 1, sizeof *items) : NULL;
     if (!items)
         return -ENOMEM;
@@ -128,7 +136,5 @@ void cli_ssh_pass_done(struct cli_ssh_pass *pass)
         pi_close_p(&pass->items[i].fd);
     free(pass->items);
     pi_close_p(&pass->listen_fd);
-    if (pass->path)
-        (void)unlink(pass->path);
-    free(pass->path);
+    pi_close_p(&pass->name_fd);
 }

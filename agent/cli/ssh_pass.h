@@ -2,10 +2,10 @@
 /*
  * Connections that are handed to ssh. A command connects to a guest's SSH server itself, and starts ssh only
  * when the server has answered: so ssh never waits, and has nothing to complain of. ssh takes a connection
- * only from its ProxyCommand ("piagent ssh --stdio NAME"), which asks for it at a socket in the runtime
- * folder: one message with the name, answered with the connection (SCM_RIGHTS, unix(7)). The variable
- * PIAGENT_SSH_PASS tells the ProxyCommand the socket's path. A ProxyCommand that gets no connection there
- * makes its own.
+ * only from its ProxyCommand ("piagent ssh --stdio NAME"), which asks for it at a socket: one message with
+ * the name, answered with the connection (SCM_RIGHTS, unix(7)). The socket is made in the runtime folder and
+ * loses its name there at once; the variable PIAGENT_SSH_PASS tells the ProxyCommand its path in /proc. A
+ * ProxyCommand that gets no connection there makes its own.
  */
 #ifndef PIAGENT_CLI_SSH_PASS_H
 #define PIAGENT_CLI_SSH_PASS_H
@@ -15,7 +15,7 @@
 
 struct cli_ssh_pass {
     int listen_fd; /* readable when a ProxyCommand asks; negative = there is nothing to hand over */
-    char *path;    /* of the socket */
+    int name_fd;   /* the socket's file, which has no path any more */
     struct cli_ssh_passed {
         char name[PI_NAME_MAX + 1];
         int fd; /* negative when it was handed over */
@@ -23,7 +23,7 @@ struct cli_ssh_pass {
     size_t count;
 };
 
-#define CLI_SSH_PASS_NONE ((struct cli_ssh_pass){.listen_fd = -1})
+#define CLI_SSH_PASS_NONE ((struct cli_ssh_pass){.listen_fd = -1, .name_fd = -1})
 
 /* Takes the connection fd to the instance, also if it fails: 0 or -ENOMEM. If the host or the length of the
  * runtime folder's path allows no socket, the connection is closed, and the ProxyCommand makes its own. */

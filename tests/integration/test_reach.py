@@ -285,6 +285,20 @@ def test_a_server_that_breaks_off_is_told(user):
         server.shutdown(socket.SHUT_RDWR)
 
 
+def test_a_connection_is_handed_to_ssh_and_no_socket_stays_when_the_command_is_killed(user):
+    make(user, "a")
+    with socket.create_server(("127.0.0.1", user.status("a")["ssh_port"])) as server:
+        server.settimeout(30)
+        login = user.start("ssh", "a", "--", "true")
+        with server.accept()[0] as guest:
+            guest.settimeout(30)
+            guest.sendall(b"SSH-2.0-none\r\n")
+            assert guest.recv(8) == b"SSH-2.0-"
+            login.kill()
+            login.wait(20)
+            assert not list(user.runtime.glob("*.pass"))
+
+
 def test_files_go_in_out_and_between_machines(user):
     make(user, "a", "b")
     here = user.home / "here"
