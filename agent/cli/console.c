@@ -17,6 +17,7 @@
 #define INPUT_MAX 65536
 #define SEND_MAX  4096 /* in one request: less than the agent holds for a guest, so that it fits sooner */
 #define AGAIN_MS  200
+#define PAUSE_MS  500  /* earlier output comes at once: what comes after such a pause is new */
 #define DRAIN_MS  2000 /* for the console's last bytes after the machine's end */
 
 struct console {
@@ -30,11 +31,13 @@ struct console {
     bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
     int result;                    /* of input or output, where it failed for good */
     struct pi_error error;
-    size_t old_bytes; /* to come: shown without control sequences */
+    size_t old_bytes; /* to come at most: shown without control sequences, */
+    uint64_t old_ms;  /* the last of them so far, or 0 */
     struct cli_strip strip;
     struct cli_last_line line; /* of what this terminal shows */
     bool told_up;              /* in this boot, or it was up before */
-    uint64_t asked_seq;        /* the newest event when the agent was asked whether it is up */
+    bool told_silent;          /* that its cloud-init does not report: it may after all */
+    uint64_t asked_seq;        /* the event up to which the agent was asked, and did not know yet */
     bool raw;
     struct termios saved;
 };
@@ -49,6 +52,7 @@ static int show_old(struct console *console, const char *bytes, size_t size)
 {
     pi_auto_buf struct pi_buf text = {0};
     console->old_bytes -= size;
+    console->old_ms = pi_monotonic_ms();
     if (pi_buf_add(&text, bytes, size) < 0)
         return -ENOMEM;
     return show(console, text.data, cli_strip(&console->strip, text.data, text.size));
@@ -57,6 +61,8 @@ static int show_old(struct console *console, const char *bytes, size_t size)
 static int on_output(const char *bytes, size_t size, void *user)
 {
     struct console *console = user;
+    if (console->old_ms && pi_monotonic_ms() - console->old_ms > PAUSE_MS)
+        console->old_bytes = 0;
     size_t old = size < console->old_bytes ? size : console->old_bytes;
     int r = old ? show_old(console, bytes, old) : 0;
     return r < 0 ? r : show(console, bytes + old, size - old);
@@ -161,18 +167,29 @@ static void done(struct console *console)
     console->follow->screen.hidden = false;
 }
 
-/* 1: its cloud-init is done, 0: not yet, negative: something failed in it. */
-static int ask_up(struct console *console)
+#define LOG_IN "log in from another terminal, or after Ctrl-], with: piagent ssh %s\r\n"
+
+/* What its boot came to, to be told; nothing while that is not known, which only another event changes. */
+static void say_up(struct console *console, struct pi_buf *ret)
 {
     const struct cli_view *view = &console->follow->view;
+    const char *name = view->name;
     pi_auto_instance struct api_instance instance = {0};
-    if (!strcmp(view->state, "ready"))
-        return 1;
-    if (strcmp(view->state, "running") != 0 || console->asked_seq == view->seq ||
-        cli_get_instance(console->follow->agent, view->name, &instance, NULL) < 0)
-        return 0;
+    if (!strcmp(view->state, "ready")) {
+        pi_buf_printf(ret, "%s: ready; " LOG_IN, name, name);
+        return;
+    }
+    if (strcmp(view->state, "running") != 0 || view->seq == console->asked_seq ||
+        cli_get_instance(console->follow->agent, name, &instance, NULL) < 0)
+        return;
     console->asked_seq = view->seq;
-    return instance.cloud_init && !strcmp(instance.cloud_init, "failed") ? -1 : 0;
+    const char *said = instance.cloud_init ? instance.cloud_init : "";
+    if (!strcmp(said, "failed"))
+        pi_buf_printf(ret, "%s: cloud-init failed; why: piagent status %s\r\n", name, name);
+    console->told_silent = !strcmp(said, "silent");
+    if (console->told_silent)
+        pi_buf_printf(ret, "%s: up: %s\r\n%s: " LOG_IN, name,
+                      instance.reason ? instance.reason : "its SSH server answers", name, name);
 }
 
 /* Once a boot, above the line on which the guest stands, when that can be drawn again. */
@@ -180,21 +197,19 @@ static void tell_up(struct console *console)
 {
     const struct cli_view *view = &console->follow->view;
     const struct cli_last_line *line = &console->line;
-    char text[2 * PI_NAME_MAX + 160];
-    if (!cli_view_is_up(view))
-        console->told_up = false;
-    int up = console->told_up || !cli_view_is_up(view) || !console->raw || line->odd ? 0 : ask_up(console);
-    if (!up)
+    pi_auto_buf struct pi_buf text = {0};
+    if (view->seq < console->follow->known) /* what was before is still being read */
+        return;
+    if (!cli_view_is_up(view) || (console->told_silent && !view->silent))
+        console->told_up = console->told_silent = false;
+    if (cli_view_is_up(view) && !console->told_up && console->raw && !line->odd)
+        say_up(console, &text);
+    if (!text.size)
         return;
     console->told_up = true;
-    int n = up < 0
-                ? snprintf(text, sizeof text, "\r\033[K%s: cloud-init failed; why: piagent status %s\r\n",
-                           view->name, view->name)
-                : snprintf(text, sizeof text,
-                           "\r\033[K%s: ready; log in from another terminal, or after Ctrl-], with: piagent "
-                           "ssh %s\r\n",
-                           view->name, view->name);
-    pi_write_all(STDOUT_FILENO, text, (size_t)n);
+    static const char over_line[] = "\r\033[K";
+    pi_write_all(STDOUT_FILENO, over_line, sizeof over_line - 1);
+    pi_write_all(STDOUT_FILENO, text.data, text.size);
     pi_write_all(STDOUT_FILENO, line->text, line->size);
 }
 
@@ -233,8 +248,10 @@ static int drain(struct console *console, struct pi_error *err)
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err)
 {
-    __attribute__((cleanup(done))) struct console console = {
-        .follow = follow, .typing = true, .told_up = cli_view_is_up(&follow->view)};
+    __attribute__((cleanup(done))) struct console console = {.follow = follow,
+                                                             .typing = true,
+                                                             .told_up = cli_view_is_up(&follow->view),
+                                                             .told_silent = follow->view.silent};
     enter_raw(&console);
     console.old_bytes = old && console.raw ? tail_bytes : 0;
     console.strip.returns = true;

@@ -18,8 +18,9 @@ enum cli_console_end {
 /*
  * Attaches until one of these happens. tail_bytes of earlier output come first; where old is set they are of
  * another time, and are shown without control sequences: this terminal would answer the queries in them.
- * follow is of the same instance; its status line is hidden meanwhile. That its boot is done is told above
- * the guest's last line, when that can be drawn again. The terminal is as before afterwards.
+ * follow is of the same instance; its status line is hidden meanwhile. That its boot is done, or that its
+ * cloud-init does not report, is told above the guest's last line, when that can be drawn again. The terminal
+ * is as before afterwards.
  */
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err);

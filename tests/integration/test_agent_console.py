@@ -96,6 +96,20 @@ def test_what_it_is_told_waits_until_it_garbles_nothing(user):
     terminal.expect_exact("\r\x1b[Kecho: cloud-init failed; why: piagent status echo\r\n")
 
 
+def test_only_what_was_said_before_is_shown_without_its_control_sequences(user):
+    user.boot("echo", boot_sectors.echo(user.home))
+    user.type("echo", "\x1aZ0lnkc")
+    wait_for("it is in the log", lambda: user.console("echo").endswith(b"\x1b[1mold"), 20)
+    terminal = spawn(user, "console", "echo")
+    terminal.expect("leaves it")
+    terminal.expect("hello\r\n")
+    terminal.expect_exact("old")
+    assert "\x1b" not in terminal.before, terminal.before
+    time.sleep(1)
+    terminal.send("\x1aZ0lmdv")
+    terminal.expect_exact("\x1b[1mnew")
+
+
 def test_the_end_of_the_machine_ends_the_console_and_restores_the_terminal(user):
     user.boot("off", boot_sectors.poweroff_when_told(user.home))
     terminal = spawn(user, "console", "off")

@@ -8,8 +8,9 @@ import threading
 import time
 
 import boot_sectors
+import pexpect
 import pytest
-from piagent import GUEST, TIMEOUT, User, fake_qemu, wait_for
+from piagent import GUEST, PIAGENT, TIMEOUT, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end, finish
 
@@ -99,6 +100,9 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
     Guest(user, "works").report("init-network")
     with ssh_servers(user, *CAUSES, "works", "boots"), seed_asked_for(user, "seeded"):
         waits = {name: user.start("wait", name) for name in CAUSES}
+        attached = pexpect.spawn(PIAGENT, ["console", "fresh"], env=user.env, timeout=30, encoding="latin-1")
+        attached.expect("leaves it")
+        attached.expect("hello")
         for name in ("fresh", "again", "seeded", "full", "works"):
             prompt(user, name)
         prompt(user, "died", DIED)
@@ -107,6 +111,8 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
             assert code == (0 if name == "again" else GUEST), out
             told = f"{name}: up: cloud-init was not heard to report: {CAUSES[name]}; piagent ssh {name} -- cloud-init status --long tells more"
             assert told in out.splitlines(), out
+        attached.expect_exact(f"fresh: up: cloud-init was not heard to report: {CAUSES['fresh']}; piagent ssh fresh -- cloud-init status --long "
+                              "tells more\r\nfresh: log in from another terminal, or after Ctrl-], with: piagent ssh fresh\r\n")
         for name in CAUSES:
             machine = user.status(name)
             assert (machine["state"], machine["cloud_init"]) == ("running", "silent"), machine
@@ -123,6 +129,9 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
         assert before["full"] in user.do("ps")
         boot_to_the_end(Guest(user, "fresh"))  # after all
         assert "reason" not in user.wait_state("fresh", "ready", 30)
+        attached.expect_exact("fresh: ready; log in from another terminal")
+        assert "fresh: " not in attached.before, attached.before
+        attached.close(force=True)
         assert "its cloud-init goes on after all" in user.texts("fresh")
 
 
