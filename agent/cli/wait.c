@@ -11,14 +11,15 @@
 
 #define UNDO_STEP_MS 1000
 
-/* QEMU was started meanwhile. As its guest has not run, it has nothing to write out that would take time. */
+/* QEMU was started meanwhile. As its guest has not run, it has nothing to write out that would take time. A
+ * signal ends the wait for its end. */
 static int end_qemu(struct cli_follow *follow, struct pi_error *err)
 {
     const struct api_stop stop = {.step_ms = UNDO_STEP_MS};
     json_auto_t *body = api_write(stop, &stop);
     int r = body ? cli_call(follow->agent, "POST", follow->view.name, "kill", body, NULL, err)
                  : pi_fail(err, ENOMEM, "kill");
-    while (r == 0 && !cli_view_is_over(&follow->view))
+    while (r == 0 && !follow->signal && !cli_view_is_over(&follow->view))
         r = cli_follow_step(follow, NULL, 0, err);
     return r < 0 && err->kind == PI_CONFLICT ? 0 : r; /* it has ended by itself */
 }
@@ -27,11 +28,18 @@ int cli_undo(struct cli_follow *follow, struct pi_error *err)
 {
     const char *name = follow->view.name;
     int number = follow->signal, r = cli_call(follow->agent, "DELETE", name, NULL, NULL, NULL, err);
-    if (r < 0 && err->kind == PI_CONFLICT && (r = end_qemu(follow, err)) == 0)
+    follow->signal = 0;
+    if (r < 0 && err->kind == PI_CONFLICT && (r = end_qemu(follow, err)) == 0 && !follow->signal)
         r = cli_call(follow->agent, "DELETE", name, NULL, NULL, NULL, err);
     if (r < 0)
         return r;
-    cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", name);
+    if (follow->signal)
+        cli_screen_line(&follow->screen,
+                        "%s: interrupted again before it was undone: it may still be there; remove it with: "
+                        "piagent rm --force %s",
+                        name, name);
+    else
+        cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", name);
     return CLI_EXIT_SIGNAL + number;
 }
 

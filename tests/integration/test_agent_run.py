@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """`piagent run` and `start` while they follow their machine: in a terminal, without one, and when they are interrupted."""
 
+import contextlib
 import os
 import signal
+import socket
 import termios
+import threading
 
 import boot_sectors
 import pexpect
@@ -83,6 +86,52 @@ def test_a_terminal_that_is_closed_stops_no_machine(user):
     assert code == 128 + signal.SIGHUP
     assert "job goes on" in out
     assert user.state("job") == "running"
+
+
+@contextlib.contextmanager
+def end_is_not_told(user):
+    """Between commands and the agent: no answer or event goes on that says "stopped". The value is set when there was one."""
+    path, moved, held = user.runtime / "agent.sock", user.runtime / "moved.sock", threading.Event()
+
+    def pass_on(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if b'"stopped"' in data:
+                    held.set()
+                    return
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept_all(server):
+        with contextlib.suppress(OSError):
+            while True:
+                client, agent = server.accept()[0], socket.socket(socket.AF_UNIX)
+                agent.connect(str(moved))
+                for pair in ((client, agent), (agent, client)):
+                    threading.Thread(target=pass_on, args=pair, daemon=True).start()
+    user.do("ps")
+    path.rename(moved)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(64)
+        threading.Thread(target=accept_all, args=(server,), daemon=True).start()
+        try:
+            yield held
+        finally:
+            moved.rename(path)
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_second_interrupt_does_not_wait_until_all_is_undone():
+    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as held:
+        command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"))
+        wait_for("QEMU is being started", lambda: user.call("status", "half").returncode == 0 and user.status("half").get("pid"), 60)
+        command.send_signal(signal.SIGINT)
+        assert held.wait(20) and command.poll() is None
+        command.send_signal(signal.SIGINT)
+        code, out = finish(command)
+        assert code == 128 + signal.SIGINT, out
+        assert "half: interrupted again before it was undone: it may still be there; remove it with: piagent rm --force half" in out
 
 
 def test_a_machine_that_is_lost_is_an_error(user):
