@@ -34,7 +34,13 @@ static int check_state(const char *name, const char *state, struct pi_error *err
 {
     if (!strcmp(state, "paused") || !strcmp(state, "suspended"))
         return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s", name, state, name);
-    if (cli_state_is_over(state) || !strcmp(state, "stopping"))
+    if (!strcmp(state, "stopping"))
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "%s is stopping: wait for its end with: piagent wait --for stopped %s, then start it "
+            "with: piagent start %s",
+            name, name, name);
+    if (cli_state_is_over(state))
         return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name, state, name);
     return 0;
 }

@@ -72,6 +72,9 @@ def test_a_start_while_an_instance_stops_names_what_to_wait_with(disk):
         assert user.api("POST", "/v1/instances/pi/powerdown", {})[0] == 202
         said = user.refused(CONFLICT, "start", "pi")
         assert said == "pi is still stopping: first wait for its end with: piagent wait --for stopped pi"
+        for words in (("ssh", "pi"), ("cp", "pi:x", ".")):
+            said = user.refused(CONFLICT, *words)
+            assert said == "pi is stopping: wait for its end with: piagent wait --for stopped pi, then start it with: piagent start pi"
 
 
 def test_an_instance_that_is_removed_under_its_console_is_told_so(user, disk):
