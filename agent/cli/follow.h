@@ -19,12 +19,14 @@
 #include <signal.h>
 
 #include "agent/base/lines.h"
+#include "agent/base/random.h"
 #include "agent/cli/connect.h"
 #include "agent/cli/screen.h"
 #include "agent/cli/view.h"
 
 struct cli_follow {
     struct cli_agent *agent;
+    char uuid[PI_UUID_LENGTH + 1]; /* another instance may get its name */
     struct cli_view view;
     struct cli_screen screen;
     int signal; /* SIGINT, SIGTERM or SIGHUP came: set it back to 0 */
@@ -52,6 +54,10 @@ struct cli_follow {
  * boot that is under way is taken in, and not told. On failure there is nothing to close. */
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err);
+
+/* The instance as it is now: the view of a command that stood still is old. PI_NOT_FOUND if it is gone, also if
+ * another one has its name. */
+int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err);
 
 /* From here on, signals wait for the follow that is opened next: so none ends the command between a request
  * that makes an instance and its follow. */

@@ -45,8 +45,11 @@ static int ask_to_stop(struct foreground *fg, struct pi_error *err)
 {
     struct cli_follow *follow = fg->follow;
     const char *request = fg->interrupts++ ? "kill" : "powerdown";
+    pi_auto_instance struct api_instance now = {0};
     follow->signal = 0;
-    int r = cli_call(follow->agent, "POST", follow->view.name, request, NULL, NULL, err);
+    int r = cli_follow_look(follow, &now, err);
+    if (r == 0)
+        r = cli_call(follow->agent, "POST", follow->view.name, request, NULL, NULL, err);
     if (r == 0 && fg->interrupts == 1)
         cli_screen_line(&follow->screen, "%s: powering down; interrupt again to kill it", follow->view.name);
     /* It may have ended meanwhile: its events tell. */
@@ -65,8 +68,9 @@ static int leave_running(struct foreground *fg)
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
-    if (fg->fresh && cli_view_is_before_boot(&fg->follow->view))
-        return cli_undo(fg->follow, err);
+    int r = fg->fresh && cli_view_is_before_boot(&fg->follow->view) ? cli_undo(fg->follow, err) : 0;
+    if (r != 0)
+        return r;
     if (fg->follow->signal == SIGHUP)
         return leave_running(fg);
     return ask_to_stop(fg, err);

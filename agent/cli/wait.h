@@ -30,8 +30,8 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
              unsigned count, struct pi_error *err);
 
 /* Interrupted before the guest ran, while the image comes, the disk is made or QEMU starts: nothing of the
- * instance stays; interrupted again meanwhile, it may. 128 and the signal's number, or negative with err
- * filled. */
+ * instance stays; interrupted again meanwhile, it may. 128 and the signal's number, 0 if its guest has run by
+ * now, so that nothing was done, or negative with err filled. */
 int cli_undo(struct cli_follow *follow, struct pi_error *err);
 
 /* What cloud-init came to, once the view is up: PI_OK or PI_GUEST, and told; with how to log in, where login

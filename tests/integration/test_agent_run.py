@@ -134,6 +134,31 @@ def test_a_second_interrupt_does_not_wait_until_all_is_undone():
         assert "half: interrupted again before it was undone: it may still be there; remove it with: piagent rm --force half" in out
 
 
+@pytest.mark.parametrize("swapped", [False, True], ids=["itself", "another of its name"])
+@pytest.mark.parametrize("more", [["-d"], []], ids=["detached", "attached"])
+def test_a_command_that_stood_still_undoes_nothing_that_has_run_meanwhile(more, swapped):
+    with User(**fake_qemu()) as user:
+        disk = boot_sectors.deaf(user.home)
+        command = user.start(*words("job", disk, *more))
+        wait_for("it is being made", (user.instances / "job").exists, 60, 0.001)
+        command.send_signal(signal.SIGSTOP)  # as Ctrl-Z does
+        user.wait_state("job", "running", 60)
+        if swapped:
+            user.do("rm", "--force", "job")
+            assert user.create("job", image=disk, image_unverified=True, arch="x86_64", accel="tcg", cpus=1, memory_mib=256,
+                               disk_bytes=1 << 20)[0] == 202
+        pid = user.wait_state("job", "running", 60)["pid"]
+        command.send_signal(signal.SIGINT)
+        command.send_signal(signal.SIGCONT)
+        if more or swapped:
+            code, out = finish(command)
+            assert code, out
+            assert user.status("job")["state"] == "running" and user.status("job")["pid"] == pid, out
+        else:  # a guest that runs in the foreground is powered down, and kept
+            code, out = finish(command)
+            assert code == 0 and user.state("job") == "stopped", out
+
+
 def test_a_machine_that_is_lost_is_an_error(user):
     command = run(user, "job", boot_sectors.deaf(user.home))
     os.kill(user.status("job")["pid"], signal.SIGKILL)
