@@ -249,11 +249,13 @@ class User:
         self.instances = pathlib.Path(f"/proc/{pid}/root{self.home}/data/piagent/instances")
 
     def leave_room(self, size):
-        """So many bytes can be written to that disk yet."""
-        fs = os.statvfs(self.instances)
-        used = (fs.f_blocks - fs.f_bavail) * fs.f_frsize
-        subprocess.run(["nsenter", f"--mount={self.mounts}", "mount", "-o", f"remount,size={used + size}", self.home / "data"],
-                       check=True)
+        """So many bytes can be written to that disk yet. It cannot be made smaller than what is on it: the guest may write meanwhile."""
+        def shrink():
+            fs = os.statvfs(self.instances)
+            used = (fs.f_blocks - fs.f_bavail) * fs.f_frsize
+            return subprocess.run(["nsenter", f"--mount={self.mounts}", "mount", "-o", f"remount,size={used + size}",
+                                   self.home / "data"], check=False).returncode == 0
+        wait_for(f"the disk has room for {size} bytes", shrink, 20)
 
     def kill_agent(self):
         pid = self.agent_pid()
