@@ -43,6 +43,7 @@ class FreshRoot:
     def quickstart(self, user):
         """From nothing to a guest that did its job; and the line that it ends with puts piagent into the PATH."""
         said = self.run(user, "./scripts/quickstart")
+        assert "there is no image" in self.run(user, "build/release/piagent image ls"), "the stand-in for Fedora's image stayed"
         assert re.search(r"^Linux quickstart-\d+ ", said, re.M) and "the guest powered itself off" in said, said
         lines = said.splitlines()
         assert len(lines) < 80 and not [line for line in lines if line.startswith(("-- ", "Get:", "["))], said
