@@ -34,8 +34,10 @@ static const char boot_hook[] =
     "    ln -sf $cfg /var/lib/cloud/instance/vendor2-cloud-config.txt\n"
     "fi\n";
 
-/* Runs once, in the guest's last stage, and costs nothing where cloud-init had no complaint. Not what a
- * schema's error quotes of the file: that may be a password, and what is reported goes to the journal. */
+/* Runs once, in the guest's last stage, and costs nothing if cloud-init had no complaint. A warning of its
+ * schema may be about the image's own configuration: then "cloud-init schema" finds the user-data valid, and
+ * nothing is said. What a schema's error quotes of the file is left out: that may be a password, and what is
+ * reported goes to the journal. */
 static const char user_data_check[] =
     "#!/bin/sh\n"
     "log=/var/log/cloud-init.log\n"
@@ -49,7 +51,8 @@ static const char user_data_check[] =
     "    ran = subprocess.run(['cloud-init', 'schema', '--system'], text=True, stdout=-1, stderr=-2)\n"
     "    for errors in re.findall('schema errors: (.*)', ran.stdout):\n"
     "        said += re.split(r', (?=[\\w.-]+: )', errors)\n"
-    "    said = said or ['failed schema validation: cloud-init schema --system']\n"
+    "    if ran.returncode and not said:\n"
+    "        said = ['failed schema validation: cloud-init schema --system']\n"
     "for text in list(dict.fromkeys(said))[:8]:\n"
     "    text = re.sub('userdata: .*', 'userdata', text)\n"
     "    text = re.sub(r'\\{.*\\}', '{...}', text)\n"
