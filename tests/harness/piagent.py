@@ -63,7 +63,9 @@ class User:
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
                     "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm",
                     "PIAGENT_PASS_ENVIRONMENT": "FAKE_QEMU, FAULTS, LD_PRELOAD, ASAN_OPTIONS, TSAN_OPTIONS, UBSAN_OPTIONS",
-                    **{name: f"log_path={self.home}/sanitizer" for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")},
+                    # What was freed is kept for a while, to find who uses it; it is not to look like memory that the agent takes.
+                    "ASAN_OPTIONS": f"log_path={self.home}/sanitizer:quarantine_size_mb=8",
+                    "TSAN_OPTIONS": f"log_path={self.home}/sanitizer",
                     **environment}
 
     def __enter__(self):
