@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -214,6 +215,7 @@ def test_a_guest_that_only_prints_is_waited_for(user):
 def test_events_are_json_lines_with_the_machines_name(user):
     user.boot("box", boot_sectors.says(user.home, BOOT))
     command = user.start("wait", "box", "--json")
+    assert select.select([command.stdout], [], [], 30)[0]
     boot_to_the_end(Guest(user, "box"))
     code, out = finish(command)
     events = [json.loads(line) for line in out.splitlines()]
