@@ -281,11 +281,6 @@ static int print_version(bool json, struct pi_error *err)
     return PI_OK;
 }
 
-static bool is_help(const char *word)
-{
-    return !strcmp(word, "--help") || !strcmp(word, "-h");
-}
-
 static int dispatch(int argc, char **argv, struct pi_error *err)
 {
     int words;
@@ -294,14 +289,14 @@ static int dispatch(int argc, char **argv, struct pi_error *err)
         int r = print_text(help_all(STDERR_FILENO, &text), &text, stderr, err);
         return r < 0 ? r : PI_USAGE;
     }
-    if (is_help(argv[0]))
+    if (cli_is_help(argv[0]))
         return print_text(help_all(STDOUT_FILENO, &text), &text, stdout, err);
     if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-V"))
         return print_version(argc > 1 && !strcmp(argv[1], "--json"), err);
     const struct cli_command *command = find(argc, argv, &words);
     if (words == 1 && argc > 1 && argv[1][0] != '-' && is_group(argv[0]))
         return unknown(argc, argv, false, err);
-    if (!command && argc == 2 && is_help(argv[1]) && is_group(argv[0]))
+    if (!command && argc == 2 && cli_is_help(argv[1]) && is_group(argv[0]))
         return print_text(help_group(argv[0], &text), &text, stdout, err);
     return command ? run_command(command, argv + words, err) : unknown(argc, argv, false, err);
 }

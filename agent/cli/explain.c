@@ -92,12 +92,6 @@ static void print_comment(const char *indent, enum cli_colour colour, const char
            pi_text_clean(text, strlen(text), clean, sizeof clean), cli_colour(STDOUT_FILENO, CLI_PLAIN));
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* A line that is continued cannot hold a comment, an array of bash and zsh can. The same reason is told once
  * for all options that follow one another and share it. */
 static int print_explained(const json_t *options, struct pi_error *err)
@@ -108,13 +102,13 @@ static int print_explained(const json_t *options, struct pi_error *err)
     int r = 0;
     puts("command=(");
     json_array_foreach(options, i, option) {
-        if (strcmp(group, text_of(option, "group")) != 0) {
+        if (strcmp(group, cli_json_text(option, "group")) != 0) {
             printf("%s", i ? "\n" : "");
-            print_comment("  ", CLI_BOLD, group = text_of(option, "group"));
+            print_comment("  ", CLI_BOLD, group = cli_json_text(option, "group"));
             why = "";
         }
-        if (strcmp(why, text_of(option, "why")) != 0)
-            print_comment("    ", CLI_DIM, why = text_of(option, "why"));
+        if (strcmp(why, cli_json_text(option, "why")) != 0)
+            print_comment("    ", CLI_DIM, why = cli_json_text(option, "why"));
         if ((r = print_words(json_object_get(option, "words"), before_word, err)) < 0)
             return r;
     }

@@ -221,7 +221,7 @@ static int short_options(struct scan *scan, char *word, struct pi_error *err)
     return 0;
 }
 
-static bool is_help(const char *word)
+bool cli_is_help(const char *word)
 {
     return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
@@ -278,7 +278,7 @@ int cli_parse(const struct cli_command *command, char **argv, void *values, stru
         scan.argv++;
         if (!options || word[0] != '-' || !word[1])
             operands.items[operands.count++] = word;
-        else if (is_help(word))
+        else if (cli_is_help(word))
             operands.help = true;
         else if (!strcmp(word, "--"))
             options = false;

@@ -130,4 +130,7 @@ int cli_help_entry(const char *term, const char *text, unsigned width, struct pi
  * stands already. White space is where it may break; "\n\n" stays an empty line. */
 int cli_wrap(const char *text, unsigned indent, unsigned column, unsigned width, struct pi_buf *ret);
 
+/* "--help" or "-h". */
+bool cli_is_help(const char *word);
+
 #endif

@@ -19,21 +19,15 @@ struct ps_options {
     bool all, json, quiet;
 };
 
-static const char *text_of(const json_t *instance, const char *key)
-{
-    const char *text = json_string_value(json_object_get(instance, key));
-    return text ? text : "";
-}
-
 static bool is_over(const json_t *instance)
 {
-    return cli_state_is_over(text_of(instance, "state"));
+    return cli_state_is_over(cli_json_text(instance, "state"));
 }
 
 static bool is_named(const struct cli_call *call, const json_t *instance)
 {
     for (unsigned i = 0; i < call->count; i++)
-        if (!strcmp(call->operands[i], text_of(instance, "name")))
+        if (!strcmp(call->operands[i], cli_json_text(instance, "name")))
             return true;
     return false;
 }
@@ -108,10 +102,10 @@ static void print_reasons(const json_t *list)
     const json_t *instance;
     size_t i;
     json_array_foreach(list, i, instance) {
-        const char *reason = text_of(instance, "reason");
+        const char *reason = cli_json_text(instance, "reason");
         char clean[512];
         if (*reason && !is_over(instance))
-            printf("%s: %s\n", text_of(instance, "name"),
+            printf("%s: %s\n", cli_json_text(instance, "name"),
                    pi_text_clean(reason, strlen(reason), clean, sizeof clean));
     }
 }
@@ -121,7 +115,7 @@ static int print_names(const json_t *list)
     const json_t *instance;
     size_t i;
     json_array_foreach(list, i, instance)
-        puts(text_of(instance, "name"));
+        puts(cli_json_text(instance, "name"));
     return PI_OK;
 }
 

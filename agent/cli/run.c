@@ -68,7 +68,7 @@ static int leave_running(struct foreground *fg)
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
-    int r = fg->fresh && cli_view_is_before_boot(&fg->follow->view) ? cli_undo(fg->follow, err) : 0;
+    int r = fg->fresh && cli_state_is_before_boot(fg->follow->view.state) ? cli_undo(fg->follow, err) : 0;
     if (r != 0)
         return r;
     if (fg->follow->signal == SIGHUP)

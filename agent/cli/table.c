@@ -62,6 +62,12 @@ int cli_json_print(const json_t *value, struct pi_error *err)
     return 0;
 }
 
+const char *cli_json_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
 json_t *cli_error_json(const struct pi_error *err)
 {
     char clean[sizeof err->text];

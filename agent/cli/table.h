@@ -39,6 +39,9 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err);
 /* Prints the value, indented on a terminal and on one line elsewhere. */
 int cli_json_print(const json_t *value, struct pi_error *err);
 
+/* The text at the key, or "" if there is none. Borrowed. */
+const char *cli_json_text(const json_t *object, const char *key);
+
 /* {"kind": KIND, "message": TEXT}, as in an answer of the agent's. A new reference, or NULL. */
 json_t *cli_error_json(const struct pi_error *err);
 

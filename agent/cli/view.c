@@ -44,9 +44,9 @@ bool cli_instance_is_up(const struct api_instance *instance)
                                                   !strcmp(said, "failed") || !strcmp(said, "silent")));
 }
 
-bool cli_view_is_before_boot(const struct cli_view *view)
+bool cli_state_is_before_boot(const char *state)
 {
-    return !strcmp(view->state, "created") || !strcmp(view->state, "starting");
+    return !strcmp(state, "created") || !strcmp(state, "starting");
 }
 
 /* What goes on in a state until something more particular is known. */

@@ -60,8 +60,8 @@ int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsi
 bool cli_instance_is_up(const struct api_instance *instance);
 bool cli_view_is_up(const struct cli_view *view);
 
-/* Whether its guest has never run: nothing is lost when it is removed. */
-bool cli_view_is_before_boot(const struct cli_view *view);
+/* True if the guest of an instance that was just made has not run: nothing is lost if it is removed. */
+bool cli_state_is_before_boot(const char *state);
 
 /* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */
 bool cli_state_is_over(const char *state);

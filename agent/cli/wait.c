@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/cli/chosen.h"
 #include "agent/cli/commands.h"
 
 #define UNDO_STEP_MS 1000
@@ -16,7 +17,7 @@ static int may_undo(const struct cli_follow *follow, struct pi_error *err)
 {
     pi_auto_instance struct api_instance now = {0};
     int r = cli_follow_look(follow, &now, err);
-    return r < 0 ? r : !strcmp(now.state, "created") || !strcmp(now.state, "starting");
+    return r < 0 ? r : cli_state_is_before_boot(now.state);
 }
 
 /* QEMU was started meanwhile. As its guest has not run, it has nothing to write out that would take time. A
@@ -213,7 +214,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
 
 static int on_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
 {
-    int r = how->fresh && cli_view_is_before_boot(&leader->view) ? cli_undo(leader, err) : 0;
+    int r = how->fresh && cli_state_is_before_boot(leader->view.state) ? cli_undo(leader, err) : 0;
     if (r != 0)
         return r;
     for (struct cli_follow *one = leader; one; one = one->next)
@@ -282,14 +283,6 @@ static int check(const struct cli_wait *how, const struct api_instance *instance
                      instance->name, instance->state, instance->name);
 }
 
-/* A machine that is named twice is one. */
-static bool is_known(const struct api_instance *instances, unsigned count, const char *name)
-{
-    while (count > 0 && strcmp(instances[count - 1].name, name) != 0)
-        count--;
-    return count > 0;
-}
-
 static int run_wait(const struct cli_call *call, struct pi_error *err)
 {
     const struct wait_options *options = call->values;
@@ -297,21 +290,13 @@ static int run_wait(const struct cli_call *call, struct pi_error *err)
                            .json = options->json,
                            .timeout_ms = options->timeout_ms};
     pi_auto_agent struct cli_agent agent = {0};
-    struct api_instance instances[CLI_WAIT_MAX] = {0};
-    unsigned count = 0;
+    pi_auto_chosen struct cli_chosen chosen = {0};
     int r = cli_connect(&agent, err);
-    for (unsigned i = 0; r == 0 && i < call->count; i++) {
-        if (is_known(instances, count, call->operands[i]))
-            continue;
-        r = cli_get_instance(&agent, call->operands[i], &instances[count], err);
-        if (r == 0)
-            r = check(&how, &instances[count++], err);
-    }
     if (r == 0)
-        r = cli_wait(&how, &agent, instances, count, err);
-    while (count > 0)
-        cli_instance_done(&instances[--count]);
-    return r;
+        r = cli_choose_named(&agent, call, &chosen, err);
+    for (size_t i = 0; r == 0 && i < chosen.count; i++)
+        r = check(&how, &chosen.items[i], err);
+    return r < 0 ? r : cli_wait(&how, &agent, chosen.items, (unsigned)chosen.count, err);
 }
 
 static const char *const goals[] = {"ready", "stopped", NULL};
