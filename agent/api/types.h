@@ -165,7 +165,8 @@ struct api_event {
 };
 extern const struct pi_field api_event_fields[];
 
-/* Whether the event shows that a boot goes on, or begins anew, after API_EVENT_STUCK or API_EVENT_SILENT. */
+/* True if the event shows that the boot goes on, or that a new one has begun, after API_EVENT_STUCK or
+ * API_EVENT_SILENT. */
 bool api_event_takes_back(const struct api_event *event, enum api_event_kind told);
 
 /* New reference, or NULL without memory. */

@@ -12,7 +12,8 @@ struct cli_chosen {
     size_t count;
 };
 
-/* Those that the command's operands name, each once. The first that there is not is the error. */
+/* The instances that the command's operands name, each once. The first name that no instance has is the
+ * error. */
 int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *ret,
                      struct pi_error *err);
 

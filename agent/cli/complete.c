@@ -57,7 +57,7 @@ static int offer_values(struct cli_candidates *ret, enum cli_kind kind, const ch
     return r == 0 && kind == CLI_FOLDER ? pi_buf_puts(ret->lines, ":folders\n") : r;
 }
 
-/* What other tools call the commands, if no name of ours begins so. */
+/* The names that other tools give to the commands, if none of ours begins with the word. */
 static int offer_other_names(struct cli_candidates *ret, const char *first)
 {
     char same[64];
