@@ -50,6 +50,12 @@ def is_running(pid):
         return False
 
 
+def unless_gone(_function, _path, failure):
+    """For rmtree: what a process removed as it ended, such as the socket of ssh's master, is gone all the same."""
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
+
+
 class User:
     def __init__(self, **environment):
         # Short, because a unix socket's path has 107 bytes.
@@ -88,7 +94,7 @@ class User:
                     os.kill(pid, signal.SIGKILL)
             wait_for("all of it has ended", lambda: not self.processes(), 20)
             reports = self.sanitizer_reports()
-            shutil.rmtree(self.home)
+            shutil.rmtree(self.home, onerror=unless_gone)
         assert not reports, "\n".join(["a sanitizer found something in the agent, a worker or a command:", *reports])
 
     def sanitizer_reports(self):
