@@ -100,7 +100,7 @@ extern const struct pi_field api_instance_fields[];
 /* some of them: reading all of a thousand machines takes long */
 extern const struct pi_field api_summary_fields[];
 
-/* In the reply, "options" is besides: an array of api_qemu_option, of vm_argv_explain() (agent/vm/explain.h).
+/* In the reply, "options" is besides: an array of api_qemu_option, of vm_argv_explain() (agent/vm/argv_explain.h).
  */
 struct api_qemu_command {
     struct pi_strv argv;

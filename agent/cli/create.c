@@ -20,7 +20,7 @@
 #include "agent/image/sources.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 #define OPTION(member, name_, type_, ...)                                                            \
     {                                                                                                \

@@ -10,7 +10,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/connect.h"
 #include "agent/cli/table.h"
-#include "agent/doctor/doctor.h"
+#include "agent/doctor/examine.h"
 
 #define AGENT_MS 2000u
 

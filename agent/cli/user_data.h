@@ -7,7 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 /* All that piagent and this host's cloud-init find. ret is empty before. On a terminal it says what it waits
  * for. */

@@ -16,7 +16,7 @@
 #include "agent/daemon/runtime.h"
 #include "agent/daemon/seed_port.h"
 #include "agent/daemon/service.h"
-#include "agent/vm/boots.h"
+#include "agent/vm/boot_times.h"
 #include "imds/server.h"
 
 struct instance;

@@ -21,7 +21,7 @@
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 #define DEFAULT_IMAGE      "fedora"
 #define DEFAULT_USER       "fedora"

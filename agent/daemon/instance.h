@@ -24,7 +24,7 @@
 #include "agent/daemon/logfile.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/worker.h"
-#include "agent/vm/boots.h"
+#include "agent/vm/boot_times.h"
 #include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
 #include "agent/vm/record.h"

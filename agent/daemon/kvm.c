@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include "agent/base/auto.h"
-#include "agent/vm/kvm.h"
+#include "agent/vm/kvm_trust.h"
 
 void kvm_distrust(const struct agent *agent)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The ports of this host that an instance's start uses: its forwards, and the one for SSH. */
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 
 #include "agent/base/clock.h"
 #include "agent/daemon/instance.h"

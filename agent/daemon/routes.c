@@ -8,7 +8,7 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/instance.h"
-#include "agent/vm/explain.h"
+#include "agent/vm/argv_explain.h"
 
 static void get_openapi(struct agent *agent, struct api_call *call)
 {

@@ -8,7 +8,7 @@
 #include "agent/net/net.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/smbios.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 #include "agent/vm/argv.h"
 
 /* What the guest sees as the host on QEMU's user network. */

@@ -10,7 +10,7 @@
 #include "agent/base/fs.h"
 #include "agent/daemon/agent.h"
 #include "agent/daemon/sockets.h"
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 
 #define PORT_TRIES 5u           /* another program may take one between the look and the bind */
 #define STATE_FILE "agent.json" /* in pi_paths.state */

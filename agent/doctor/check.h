@@ -6,7 +6,7 @@
 #include <limits.h>
 
 #include "agent/base/buf.h"
-#include "agent/doctor/doctor.h"
+#include "agent/doctor/examine.h"
 #include "agent/vm/spec.h"
 
 /* arg is the check's own, from the table (enum vm_arch, mostly). ret comes with id, group and what; a check
@@ -14,13 +14,13 @@
 typedef void doctor_check_fn(const struct doctor_host *host, int arg, struct doctor_finding *ret);
 
 doctor_check_fn doctor_check_qemu, doctor_check_emulation, doctor_check_qemu_net, doctor_check_qemu_img,
-    doctor_check_bios, doctor_check_uefi;                                          /* qemu.c */
-doctor_check_fn doctor_check_kvm;                                                  /* kvm.c */
-doctor_check_fn doctor_check_program;                                              /* programs.c */
-doctor_check_fn doctor_check_disk, doctor_check_memory, doctor_check_limits;       /* room.c */
-doctor_check_fn doctor_check_folder, doctor_check_runtime, doctor_check_config;    /* folders.c */
-doctor_check_fn doctor_check_keys, doctor_check_ports, doctor_check_fedora;        /* reach.c */
-doctor_check_fn doctor_check_agent, doctor_check_user_manager, doctor_check_clock; /* session.c */
+    doctor_check_bios, doctor_check_uefi;                                          /* check_qemu.c */
+doctor_check_fn doctor_check_kvm;                                                  /* check_kvm.c */
+doctor_check_fn doctor_check_program;                                              /* check_programs.c */
+doctor_check_fn doctor_check_disk, doctor_check_memory, doctor_check_limits;       /* check_room.c */
+doctor_check_fn doctor_check_folder, doctor_check_runtime, doctor_check_config;    /* check_folders.c */
+doctor_check_fn doctor_check_keys, doctor_check_ports, doctor_check_fedora;        /* check_reach.c */
+doctor_check_fn doctor_check_agent, doctor_check_user_manager, doctor_check_clock; /* check_session.c */
 
 /* enum for doctor_check_program's arg, doctor_check_folder's and doctor_check_disk's. */
 enum { DOCTOR_SSH, DOCTOR_SSH_KEYGEN, DOCTOR_COPY, DOCTOR_GPG, DOCTOR_CLOUD_INIT };

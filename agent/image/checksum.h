@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 #define IMAGE_CHECKSUM_FILE_MAX ((size_t)256 << 10)
 

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
 #include "agent/image/meter.h"
+#include "agent/image/provenance.h"
 
 /* A running SHA-256, the caller's; NULL without memory. Feed it by EVP_DigestUpdate(). */
 EVP_MD_CTX *image_digest_new(void);

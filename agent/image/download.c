@@ -10,11 +10,11 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 #include "agent/image/digest.h"
-#include "agent/image/follow.h"
+#include "agent/image/hasher.h"
+#include "agent/image/http_text.h"
 #include "agent/image/metalink.h"
 #include "agent/image/space.h"
 #include "agent/image/stored.h"
-#include "agent/image/text.h"
 #include "agent/image/transfer.h"
 
 /* One image on its way from one of its URLs. */
@@ -22,7 +22,7 @@ struct download {
     struct image_fetch *fetch;
     struct image *image;
     struct image_partial partial;
-    struct image_follow *follow;
+    struct image_hasher *hasher;
     struct image_partial unpacked; /* fd -1 if the image does not come packed */
     struct image_unpack *unpack;
     bool mixed; /* what is there came in more than one go: a wrong checksum does not accuse the last server */
@@ -74,7 +74,7 @@ static void save_checkpoint(const struct image_resume *resume, void *user)
 static int from_the_beginning(struct download *d, struct pi_error *err)
 {
     d->mixed = false;
-    image_follow_restart(d->follow);
+    image_hasher_restart(d->hasher);
     return image_partial_reset(&d->partial, err);
 }
 
@@ -84,7 +84,7 @@ static int verify_received(struct download *d, char ret_sha256[IMAGE_SHA256_LENG
     struct image *image = d->image;
     uint64_t size_bytes = d->partial.resume.done_bytes;
     image_meter_phase(&d->fetch->meter, IMAGE_CHECKING, size_bytes);
-    int r = image_follow_digest(d->follow, size_bytes, &d->fetch->meter, ret_sha256, err);
+    int r = image_hasher_digest(d->hasher, size_bytes, &d->fetch->meter, ret_sha256, err);
     if (r < 0)
         return r;
     if (*expected(d) && strcmp(expected(d), ret_sha256) != 0)
@@ -120,9 +120,9 @@ static int transfer_from(struct download *d, const char *url, struct pi_error *e
     if (r < 0)
         return r;
     d->mixed |= resume->done_bytes > 0;
-    image_follow_advance(d->follow, resume->done_bytes);
+    image_hasher_advance(d->hasher, resume->done_bytes);
     image_meter_phase(&d->fetch->meter, IMAGE_DOWNLOADING, d->image->size_bytes);
-    return image_transfer_run(&what, d->follow, &d->fetch->meter, err);
+    return image_transfer_run(&what, d->hasher, &d->fetch->meter, err);
 }
 
 /* Downloads the whole image from this URL. If several servers brought it together and it is wrong, this
@@ -269,7 +269,7 @@ static int prepare_download(struct download *d, struct pi_error *err)
     if (ask_first(d->fetch, d->partial.resume.url) < 0)
         return pi_fail(err, ENOMEM, "%s", d->image->name);
     r = take_unpacked(d, err);
-    return r < 0 ? r : image_follow_new(d->partial.fd, d->unpack, &d->follow, err);
+    return r < 0 ? r : image_hasher_new(d->partial.fd, d->unpack, &d->hasher, err);
 }
 
 static int download_image(struct download *d, struct pi_error *err)
@@ -300,7 +300,7 @@ int image_download(struct image_fetch *fetch, struct image *image, struct pi_err
         r = image_partial_reset(&d.partial, err);
     else
         r = download_image(&d, err);
-    image_follow_free(&d.follow);
+    image_hasher_free(&d.hasher);
     image_unpack_free(&d.unpack);
     image_partial_done(&d.unpacked);
     image_partial_done(&d.partial);

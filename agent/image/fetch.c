@@ -18,7 +18,7 @@
 #include "agent/image/resolve.h"
 #include "agent/image/steps.h"
 
-/* Before anything is read or downloaded. The image's partitions are looked at later (agent/worker/prepare.c).
+/* Before anything is read or downloaded. The image's partitions are looked at later (agent/worker/prepare_job.c).
  */
 static int check_arch_name(const struct image_fetch *fetch, struct pi_error *err)
 {

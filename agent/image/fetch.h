@@ -14,8 +14,8 @@
 #include <stdbool.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
 #include "agent/image/progress.h"
+#include "agent/image/provenance.h"
 #include "agent/image/sources.h"
 #include "agent/image/store.h"
 

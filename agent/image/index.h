@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
 #include "agent/image/name.h"
+#include "agent/image/provenance.h"
 #include "agent/image/ref.h"
 
 #define IMAGE_INDEX_MAX ((size_t)2 << 20) /* the real one is about 200 KiB */

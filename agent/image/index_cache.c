@@ -8,8 +8,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/image/digest.h"
+#include "agent/image/http_text.h"
 #include "agent/image/index.h"
-#include "agent/image/text.h"
 
 #define FRESH_S 3600
 

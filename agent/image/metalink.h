@@ -12,7 +12,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 #define IMAGE_METALINK_MAX     ((size_t)256 << 10)
 #define IMAGE_METALINK_MIRRORS 8 /* the best ones of a list are enough */

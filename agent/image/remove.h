@@ -5,7 +5,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 #include "agent/image/store.h"
 
 /* Removes the image and its provenance. Refuses if an instance uses it: image_use_check(), with the instances

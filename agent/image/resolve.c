@@ -7,12 +7,12 @@
 
 #include "agent/base/auto.h"
 #include "agent/image/checksum.h"
+#include "agent/image/http_text.h"
 #include "agent/image/index.h"
 #include "agent/image/index_cache.h"
 #include "agent/image/release.h"
 #include "agent/image/signature.h"
 #include "agent/image/stored.h"
-#include "agent/image/text.h"
 
 /* The image that is meant, before it is known who vouches for it. */
 struct target {

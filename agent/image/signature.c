@@ -11,7 +11,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/image/gpg.h"
-#include "agent/image/text.h"
+#include "agent/image/http_text.h"
 
 #define KEYS_MAX       ((size_t)1 << 20) /* bytes of a key file */
 #define KEY_FILES_MAX  64

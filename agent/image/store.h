@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 struct image_store {
     int dir_fd; /* the folder; -1 = not open */

@@ -19,7 +19,7 @@
 
 struct transfer {
     const struct image_transfer *what;
-    struct image_follow *follow;
+    struct image_hasher *hasher;
     struct image_meter *meter;
     CURLM *multi;
     enum image_ranges_state state;
@@ -66,7 +66,7 @@ static void advance_frontier(struct transfer *t)
     uint64_t frontier = image_spans_frontier(&t->spans);
     if (frontier != UINT64_MAX && frontier > resume->done_bytes) {
         resume->done_bytes = frontier;
-        image_follow_advance(t->follow, frontier);
+        image_hasher_advance(t->hasher, frontier);
     }
     if (!save)
         return;
@@ -119,7 +119,7 @@ static int start_first(struct transfer *t, struct pi_error *err)
 static int empty_file(struct transfer *t, struct pi_error *err)
 {
     t->what->resume->done_bytes = 0;
-    image_follow_restart(t->follow);
+    image_hasher_restart(t->hasher);
     return ftruncate(t->what->fd, 0) < 0 ? pi_fail(err, errno, "cannot write the image") : 0;
 }
 
@@ -349,7 +349,7 @@ static void transfer_free(struct transfer *t)
     free(t);
 }
 
-int image_transfer_run(const struct image_transfer *what, struct image_follow *follow,
+int image_transfer_run(const struct image_transfer *what, struct image_hasher *hasher,
                        struct image_meter *meter, struct pi_error *err)
 {
     const struct image_resume *resume = what->resume;
@@ -362,7 +362,7 @@ int image_transfer_run(const struct image_transfer *what, struct image_follow *f
         free(t);
         return pi_fail(err, ENOMEM, "cannot fetch %s", what->url);
     }
-    *t = (struct transfer){.what = what, .follow = follow, .meter = meter, .multi = multi};
+    *t = (struct transfer){.what = what, .hasher = hasher, .meter = meter, .multi = multi};
     /* A second span on the same connection would not come any faster. */
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++)

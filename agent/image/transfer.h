@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/follow.h"
+#include "agent/image/hasher.h"
 #include "agent/image/meter.h"
 #include "agent/image/resume.h"
 
@@ -42,7 +42,7 @@ struct image_transfer {
  * Errors: those of image_http_failed(); PI_NETWORK also for a server that contradicts itself, PI_HOST (no
  * space), PI_UNVERIFIED (the size is not the published one), PI_FAILED with -ECANCELED.
  */
-int image_transfer_run(const struct image_transfer *transfer, struct image_follow *follow,
+int image_transfer_run(const struct image_transfer *transfer, struct image_hasher *hasher,
                        struct image_meter *meter, struct pi_error *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 #define IMAGE_UNPACKED_MAX ((uint64_t)64 << 30)
 

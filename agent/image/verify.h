@@ -6,8 +6,8 @@
 #define PIAGENT_IMAGE_VERIFY_H
 
 #include "agent/base/error.h"
-#include "agent/image/image.h"
 #include "agent/image/meter.h"
+#include "agent/image/provenance.h"
 #include "agent/image/store.h"
 
 /*

@@ -9,7 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 /* jansson keeps the order of insertion, so that the same spec renders to the same bytes. */
 #define DUMP_FLAGS JSON_COMPACT

@@ -60,7 +60,7 @@ struct seed_spec {
     const char *host_key_private;          /* OpenSSH's private key file, as text */
     const char *host_key_public;           /* the public key's line */
     const char *user_data;                 /* the user's own file; NULL = none */
-    size_t user_data_size;                 /* at most SEED_USER_DATA_MAX (validate.h) */
+    size_t user_data_size;                 /* at most SEED_USER_DATA_MAX (user_data.h) */
 };
 
 struct seed_documents {

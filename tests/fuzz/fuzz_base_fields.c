@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "agent/api/types.h"
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

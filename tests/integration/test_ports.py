@@ -15,7 +15,7 @@ with socket.socket() as any_socket:
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
 os.execv(sys.argv[1], sys.argv[1:])
 """
-# Of the ports that piagent picks from (agent/vm/ports.c), leaves the first ones to it.
+# Of the ports that piagent picks from (agent/vm/host_port.c), leaves the first ones to it.
 OCCUPY = """
 import resource, signal, socket, sys
 first = int(sys.argv[1])

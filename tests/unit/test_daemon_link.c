@@ -16,7 +16,7 @@
 #include "agent/daemon/console.h"
 #include "agent/daemon/qmp_link.h"
 #include "agent/daemon/sockets.h"
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 #include "base_fixture.h"
 #include "daemon_fixture.h"
 

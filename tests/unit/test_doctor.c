@@ -13,7 +13,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
 #include "agent/doctor/check.h"
-#include "agent/vm/kvm.h"
+#include "agent/vm/kvm_trust.h"
 #include "tests/unit/base_fixture.h"
 #include "tests/unit/skip.h"
 

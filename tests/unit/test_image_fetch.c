@@ -11,7 +11,7 @@
 #include "agent/base/text.h"
 #include "agent/image/digest.h"
 #include "agent/image/fetch.h"
-#include "agent/image/text.h"
+#include "agent/image/http_text.h"
 #include "skip.h"
 
 #define SIZE  ((size_t)3 << 20) /* three seconds from the slow server */

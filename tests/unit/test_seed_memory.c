@@ -7,7 +7,7 @@
 #include "agent/seed/password.h"
 #include "agent/seed/smbios.h"
 #include "agent/seed/ssh_key.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 #include "base_fixture.h"
 
 #define PUBLIC_KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEhgPuhxzpSTdh9n1aTWBBVI1hVZ6YhMSpVSfUDGbHNL me@here"

@@ -9,7 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/vm/argv.h"
-#include "agent/vm/explain.h"
+#include "agent/vm/argv_explain.h"
 #include "vm_fixture.h"
 
 static struct vm_host a_host(void)
@@ -278,7 +278,7 @@ static void assert_explained(const struct pi_strv *argv)
         json_t *list = json_object_get(option, "words");
         words += json_array_size(list);
         if (!json_object_get(option, "why"))
-            fail_msg("%s has no reason: give it one in agent/vm/explain.c",
+            fail_msg("%s has no reason: give it one in agent/vm/argv_explain.c",
                      json_string_value(json_array_get(list, 0)));
         if (strcmp(group, last) != 0)
             assert_null(json_object_get(groups, group));

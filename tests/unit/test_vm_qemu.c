@@ -17,7 +17,7 @@
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/vm/argv.h"
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 #include "skip.h"
 #include "vm_fixture.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/vm/explain.h"
+#include "agent/vm/argv_explain.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 #include "agent/seed/yaml_tree.h"
 
 static void every_kind_is_known_by_its_first_line(void **state)

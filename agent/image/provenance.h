@@ -3,8 +3,8 @@
  * An image in the store: what is known of it. One table binds the struct to JSON: it is the provenance beside
  * the stored file, the last line of `piagent image fetch --json`, and a row of `piagent image ls --json`.
  */
-#ifndef PIAGENT_IMAGE_IMAGE_H
-#define PIAGENT_IMAGE_IMAGE_H
+#ifndef PIAGENT_IMAGE_PROVENANCE_H
+#define PIAGENT_IMAGE_PROVENANCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

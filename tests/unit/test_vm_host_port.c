@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 
 static int listener(uint16_t *ret_port)
 {

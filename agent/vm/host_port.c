@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

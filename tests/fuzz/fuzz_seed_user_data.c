@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

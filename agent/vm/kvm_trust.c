@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/vm/kvm.h"
+#include "agent/vm/kvm_trust.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/image/image.h"
+#include "agent/image/provenance.h"
 
 #include <errno.h>
 #include <stdlib.h>

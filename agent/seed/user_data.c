@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/seed/validate.h"
+#include "agent/seed/user_data.h"
 
 #include <errno.h>
 #include <fcntl.h>

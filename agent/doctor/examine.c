@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/doctor/doctor.h"
+#include "agent/doctor/examine.h"
 
 #include <errno.h>
 #include <pthread.h>

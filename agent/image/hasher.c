@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/image/follow.h"
+#include "agent/image/hasher.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #define WRITE_BEHIND  4u                  /* blocks of so many bytes that the disk may have in hand */
 #define LOOK_AGAIN_NS 100000000L
 
-struct image_follow {
+struct image_hasher {
     int fd;
     pthread_t thread;
     pthread_mutex_t lock; /* guards all below but digest and chunk, which are the thread's while it reads */
@@ -33,7 +33,7 @@ struct image_follow {
 };
 
 /* One chunk, without the lock. */
-static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
+static ssize_t read_chunk(struct image_hasher *f, uint64_t at, uint64_t limit)
 {
     size_t want = limit - at < CHUNK ? (size_t)(limit - at) : CHUNK;
     ssize_t n;
@@ -46,7 +46,7 @@ static ssize_t read_chunk(struct image_follow *f, uint64_t at, uint64_t limit)
 /* When a whole block was read, lets the disk begin to write it, and drops an older block from memory once it
  * is written. Its memory serves the next block, because new memory would cost more than all the rest; and the
  * fsync in the end finds little left to do. */
-static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
+static void write_out(const struct image_hasher *f, uint64_t at, uint64_t n)
 {
     uint64_t block = (at + n) / WRITE_OUT;
     if (block == at / WRITE_OUT)
@@ -60,21 +60,21 @@ static void write_out(const struct image_follow *f, uint64_t at, uint64_t n)
     (void)posix_fadvise(f->fd, behind, (off_t)WRITE_OUT, POSIX_FADV_DONTNEED);
 }
 
-static int take_chunk(struct image_follow *f, uint64_t at, size_t n, struct pi_error *err)
+static int take_chunk(struct image_hasher *f, uint64_t at, size_t n, struct pi_error *err)
 {
     EVP_DigestUpdate(f->digest, f->chunk, n);
     write_out(f, at, n);
     return f->unpack ? image_unpack_feed(f->unpack, f->chunk, n, err) : 0;
 }
 
-static void hash_from_start(struct image_follow *f)
+static void hash_from_start(struct image_hasher *f)
 {
     f->at = 0;
     EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
     f->failed = f->unpack ? image_unpack_restart(f->unpack, &f->error) : 0;
 }
 
-static void hash_next_chunk(struct image_follow *f)
+static void hash_next_chunk(struct image_hasher *f)
 {
     uint64_t at = f->at, limit = f->limit;
     unsigned turn = f->turn;
@@ -100,7 +100,7 @@ static void hash_next_chunk(struct image_follow *f)
 
 static void *run_follower(void *user)
 {
-    struct image_follow *f = user;
+    struct image_hasher *f = user;
     pthread_mutex_lock(&f->lock);
     while (!f->ending) {
         if (f->failed || f->at == f->limit)
@@ -112,13 +112,13 @@ static void *run_follower(void *user)
     return NULL;
 }
 
-int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **ret, struct pi_error *err)
+int image_hasher_new(int fd, struct image_unpack *unpack, struct image_hasher **ret, struct pi_error *err)
 {
-    struct image_follow *f = calloc(1, sizeof *f);
+    struct image_hasher *f = calloc(1, sizeof *f);
     EVP_MD_CTX *digest = f ? image_digest_new() : NULL;
     int errnum = digest ? 0 : ENOMEM;
     if (!errnum) {
-        *f = (struct image_follow){.fd = fd, .unpack = unpack, .idle = true, .digest = digest};
+        *f = (struct image_hasher){.fd = fd, .unpack = unpack, .idle = true, .digest = digest};
         pthread_mutex_init(&f->lock, NULL);
         pthread_cond_init(&f->more, NULL);
         pthread_cond_init(&f->caught_up, NULL);
@@ -133,7 +133,7 @@ int image_follow_new(int fd, struct image_unpack *unpack, struct image_follow **
     return 0;
 }
 
-void image_follow_advance(struct image_follow *f, uint64_t bytes)
+void image_hasher_advance(struct image_hasher *f, uint64_t bytes)
 {
     pthread_mutex_lock(&f->lock);
     if (bytes > f->limit) {
@@ -146,7 +146,7 @@ void image_follow_advance(struct image_follow *f, uint64_t bytes)
     pthread_mutex_unlock(&f->lock);
 }
 
-void image_follow_restart(struct image_follow *f)
+void image_hasher_restart(struct image_hasher *f)
 {
     pthread_mutex_lock(&f->lock);
     f->turn++;
@@ -156,7 +156,7 @@ void image_follow_restart(struct image_follow *f)
     pthread_mutex_unlock(&f->lock);
 }
 
-static void wait_a_little(struct image_follow *f)
+static void wait_a_little(struct image_hasher *f)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -168,7 +168,7 @@ static void wait_a_little(struct image_follow *f)
     pthread_cond_timedwait(&f->caught_up, &f->lock, &until);
 }
 
-int image_follow_digest(struct image_follow *f, uint64_t size_bytes, struct image_meter *meter,
+int image_hasher_digest(struct image_hasher *f, uint64_t size_bytes, struct image_meter *meter,
                         char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     bool cancelled = false;
@@ -197,9 +197,9 @@ int image_follow_digest(struct image_follow *f, uint64_t size_bytes, struct imag
     return 0;
 }
 
-void image_follow_free(struct image_follow **follow)
+void image_hasher_free(struct image_hasher **hasher)
 {
-    struct image_follow *f = *follow;
+    struct image_hasher *f = *hasher;
     if (!f)
         return;
     pthread_mutex_lock(&f->lock);
@@ -212,5 +212,5 @@ void image_follow_free(struct image_follow **follow)
     pthread_mutex_destroy(&f->lock);
     EVP_MD_CTX_free(f->digest);
     free(f);
-    *follow = NULL;
+    *hasher = NULL;
 }

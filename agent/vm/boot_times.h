@@ -3,8 +3,8 @@
  * How long boots of an image took before, and what that lets one expect of the next. Pure; kept by the agent
  * as one small JSON file. A boot is compared only with those under the same key: all that changes its time.
  */
-#ifndef PIAGENT_VM_BOOTS_H
-#define PIAGENT_VM_BOOTS_H
+#ifndef PIAGENT_VM_BOOT_TIMES_H
+#define PIAGENT_VM_BOOT_TIMES_H
 
 #include <jansson.h>
 #include <stdbool.h>

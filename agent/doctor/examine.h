@@ -15,8 +15,8 @@
  * "fail" is what machines of this host's own architecture cannot do without; "warn", what they lack, or what
  * the other architecture does. Ids are stable; a check that does not apply is left out.
  */
-#ifndef PIAGENT_DOCTOR_DOCTOR_H
-#define PIAGENT_DOCTOR_DOCTOR_H
+#ifndef PIAGENT_DOCTOR_EXAMINE_H
+#define PIAGENT_DOCTOR_EXAMINE_H
 
 #include <jansson.h>
 #include <stdbool.h>

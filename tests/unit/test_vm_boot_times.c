@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/vm/boots.h"
+#include "agent/vm/boot_times.h"
 
 /* A boot that began at 1000 and was so fast. */
 static struct vm_boot boot(uint64_t kernel_ms, uint64_t seed_ms, uint64_t ready_ms)

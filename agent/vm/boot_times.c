@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/vm/boots.h"
+#include "agent/vm/boot_times.h"
 
 #include <stdio.h>
 #include <stdlib.h>

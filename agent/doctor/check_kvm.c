@@ -11,7 +11,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
 #include "agent/doctor/check.h"
-#include "agent/vm/kvm.h"
+#include "agent/vm/kvm_trust.h"
 
 #define TRIAL_MS 2000u
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/image/text.h"
+#include "agent/image/http_text.h"
 
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A user's own user-data, checked before an instance is made of it, so that a slip shows in a second and not
  * in a guest's log. What passes goes to the guest unaltered. */
-#ifndef PIAGENT_SEED_VALIDATE_H
-#define PIAGENT_SEED_VALIDATE_H
+#ifndef PIAGENT_SEED_USER_DATA_H
+#define PIAGENT_SEED_USER_DATA_H
 
 #include <stddef.h>
 

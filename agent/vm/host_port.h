@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Host ports: the automatic SSH forward, and a check of those that the user named before QEMU meets them. */
-#ifndef PIAGENT_VM_PORTS_H
-#define PIAGENT_VM_PORTS_H
+#ifndef PIAGENT_VM_HOST_PORT_H
+#define PIAGENT_VM_HOST_PORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

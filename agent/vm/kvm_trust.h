@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is remembered of KVM: /dev/kvm opening proves nothing, and what guests found out holds for this boot
  * of the host. */
-#ifndef PIAGENT_VM_KVM_H
-#define PIAGENT_VM_KVM_H
+#ifndef PIAGENT_VM_KVM_TRUST_H
+#define PIAGENT_VM_KVM_TRUST_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What each option of a machine's command line is for: beside vm_argv_build(), which says what it is. */
-#ifndef PIAGENT_VM_EXPLAIN_H
-#define PIAGENT_VM_EXPLAIN_H
+#ifndef PIAGENT_VM_ARGV_EXPLAIN_H
+#define PIAGENT_VM_ARGV_EXPLAIN_H
 
 #include <jansson.h>
 

@@ -9,7 +9,7 @@
 #include "agent/image/http.h"
 #include "agent/image/signature.h"
 #include "agent/image/sources.h"
-#include "agent/vm/ports.h"
+#include "agent/vm/host_port.h"
 
 #define FEDORA_MS 3000u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Small texts over http or https: the index, CHECKSUM files, Metalinks, keys. */
-#ifndef PIAGENT_IMAGE_TEXT_H
-#define PIAGENT_IMAGE_TEXT_H
+#ifndef PIAGENT_IMAGE_HTTP_TEXT_H
+#define PIAGENT_IMAGE_HTTP_TEXT_H
 
 #include <stddef.h>
 
