@@ -15,6 +15,7 @@
 #include "agent/base/proc.h"
 #include "agent/daemon/instance.h"
 #include "agent/image/use.h"
+#include "agent/loop/log.h"
 #include "agent/vm/argv.h"
 
 /* Any user can write any command line. (proc_pid_status(5): the first number of "Uid" is the real user.) */
@@ -150,7 +151,7 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     if (is_half_made(dir, r, ret)) {
         vm_record_done(ret);
         bool removed = pi_tree_discard(agent->instances_fd, name, &err) == 0;
-        agent_log("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
+        log_line("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
         return -ENOENT;
     }
     if (r == 0 && strcmp(ret->spec.name, name) != 0)
@@ -177,7 +178,7 @@ static void adopt(struct agent *agent, const char *name)
     if (pi_name_check(name, NULL) < 0 || load(agent, name, &record, &broken) < 0)
         return;
     if (instance_new(agent, &record, &instance, &err) < 0) {
-        agent_log("%s: %s", name, err.text);
+        log_line("%s: %s", name, err.text);
         vm_record_done(&record);
         return;
     }
@@ -208,8 +209,8 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
         unlinkat(runtime_fd, socket, 0);
     else if (pid > 0 && !strcmp(suffix, ".qmp") &&
              faccessat(AT_FDCWD, folder, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-        agent_log("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
-                  folder, (int)pid);
+        log_line("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
+                 folder, (int)pid);
 }
 
 int agent_adopt_all(struct agent *agent, struct pi_error *err)

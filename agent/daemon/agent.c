@@ -23,7 +23,8 @@
 #include "agent/base/text.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/instance.h"
-#include "agent/daemon/sockets.h"
+#include "agent/loop/log.h"
+#include "agent/loop/sockets.h"
 
 #define MACHINES_MS 2000
 #define WHERE_FILE  "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the machines */
@@ -303,7 +304,7 @@ static void finish(struct agent *agent)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct agent *agent = handle->data;
-    agent_log("SIG%s: the agent stops, guests run on", sigabbrev_np(number));
+    log_line("SIG%s: the agent stops, guests run on", sigabbrev_np(number));
     if (agent->service.notify_fd < 0)
         agent_stop(agent);
     else /* a service manager starts the next one, which followers wait for */
@@ -360,8 +361,8 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
             signals[i].data = agent;
             uv_signal_start(&signals[i], on_signal, numbers[i]);
         }
-        agent_log("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
-                  agent->seed_port.port);
+        log_line("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
+                 agent->seed_port.port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
         service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
         agent_undo_creations(agent, "the agent was stopped while it was being created");

@@ -12,10 +12,10 @@
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/daemon/feed.h"
-#include "agent/daemon/loop.h"
 #include "agent/daemon/runtime.h"
 #include "agent/daemon/seed_port.h"
 #include "agent/daemon/service.h"
+#include "agent/loop/loop.h"
 #include "agent/vm/boot_times.h"
 #include "imds/server.h"
 
@@ -69,10 +69,6 @@ struct agent {
     } boots_file;
     struct feed feed;
 };
-
-/* One line in the agent's log (its standard error, of bounded size where that is agent.log), with the time,
- * and cleaned (log.c). */
-void agent_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Streams that follow topic have something new. */
 void agent_wake(struct agent *agent, const void *topic);

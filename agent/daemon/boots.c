@@ -11,6 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 
 #define BOOTS_FILE "boots.json" /* in pi_paths.state */
 
@@ -20,8 +21,8 @@ void boots_load(struct agent *agent, int state_fd)
     int r = pi_file_read(state_fd, BOOTS_FILE, VM_BOOTS_MAX, &text, NULL);
     json_auto_t *document = r == 0 && text.data ? pi_json_parse(text.data, text.size, NULL) : NULL;
     if (!document && r != -ENOENT)
-        agent_log("the times of earlier boots (%s/" BOOTS_FILE ") cannot be read: they are begun anew",
-                  agent->paths.state);
+        log_line("the times of earlier boots (%s/" BOOTS_FILE ") cannot be read: they are begun anew",
+                 agent->paths.state);
     vm_boots_read(&agent->boots, document);
 }
 
@@ -50,7 +51,7 @@ static void on_written(uv_work_t *request, int status)
     agent->boots_file.busy = false;
     free(pi_steal(agent->boots_file.text));
     if (agent->boots_file.result < 0)
-        agent_log("the times of boots are not kept: %s", agent->boots_file.failure.text);
+        log_line("the times of boots are not kept: %s", agent->boots_file.failure.text);
     if (agent->boots_file.wanted)
         save(agent);
 }

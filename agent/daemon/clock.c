@@ -7,6 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 
 #define ANSWER_MS    20000u /* an emulated guest that wakes up is slow */
 #define TOLERANCE_MS 1000u
@@ -67,7 +68,7 @@ static void on_output(const char *bytes, size_t size, void *user)
     struct guest_clock *clock = &instance->guest_clock;
     guest_clock_receive(clock, bytes, size, pi_realtime_ms());
     if (clock->request[0])
-        console_type(instance->guest_agent, clock->request, strlen(clock->request));
+        channel_type(instance->guest_agent, clock->request, strlen(clock->request));
     else if (clock->step == GUEST_CLOCK_DONE)
         tell_done(instance);
     else if (clock->step == GUEST_CLOCK_FAILED)
@@ -82,11 +83,11 @@ static void on_no_answer(void *user)
 
 void instance_connect_guest_agent(struct instance *instance)
 {
-    static const struct console_handler handler = {.output = on_output};
+    static const struct channel_handler handler = {.output = on_output};
     struct instance_place place;
     instance_find_socket(instance, INSTANCE_GUEST_AGENT, &place);
     if (!instance->guest_agent) /* a machine that an older piagent started has none */
-        console_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
+        channel_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
                     &instance->guest_agent, NULL);
 }
 
@@ -99,7 +100,7 @@ void instance_check_clock(struct instance *instance, uint64_t stood_ms)
     instance->stood_ms = stood_ms;
     guest_clock_start(&instance->guest_clock, pi_monotonic_ms(), TOLERANCE_MS, pi_realtime_ms());
     if (instance->guest_agent)
-        console_type(instance->guest_agent, instance->guest_clock.request,
+        channel_type(instance->guest_agent, instance->guest_clock.request,
                      strlen(instance->guest_clock.request));
     timer_set(instance->clock_timer, instance->guest_agent ? ANSWER_MS : 0);
 }
@@ -131,7 +132,7 @@ static void look(void *user)
     uint64_t slept_ms =
         clock_slept_ms(&agent->sleep, pi_clock_ns(CLOCK_BOOTTIME) / 1000000u, pi_monotonic_ms());
     if (slept_ms) {
-        agent_log("the host slept for %s", span((int64_t)slept_ms, buf));
+        log_line("the host slept for %s", span((int64_t)slept_ms, buf));
         LIST_FOREACH(instance, &agent->instances, entry)
             if (runs(instance))
                 instance_check_clock(instance, slept_ms);

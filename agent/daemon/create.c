@@ -18,6 +18,7 @@
 #include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
 #include "agent/image/sources.h"
+#include "agent/loop/log.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
@@ -172,7 +173,7 @@ static void become_ghost(struct instance *instance, int result, const struct pi_
 {
     const struct pi_error *err = &instance->failure;
     if (result < 0)
-        agent_log("%s: %s", instance->record.spec.name, why->text);
+        log_line("%s: %s", instance->record.spec.name, why->text);
     answer_remover(instance, result, why);
     instance->ghost = true;
     instance_refuse_waiting(instance, err);
@@ -191,7 +192,7 @@ static void creation_failed(struct instance *instance, const struct pi_error *er
 {
     instance->failure = *err;
     pi_text_clean(err->text, strlen(err->text), instance->failure.text, sizeof instance->failure.text);
-    agent_log("%s: not created: %s", instance->record.spec.name, instance->failure.text);
+    log_line("%s: not created: %s", instance->record.spec.name, instance->failure.text);
     instance_let_go(instance);
     instance_discard(instance, become_ghost);
 }

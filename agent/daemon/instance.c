@@ -14,6 +14,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/kvm.h"
+#include "agent/loop/log.h"
 
 #define LAUNCH_RETRY_MS 50
 
@@ -157,7 +158,7 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                 : pi_fail(err, ENOMEM, "instance");
     if (r == 0 && (r = open_folder(instance, record->spec.name, err)) < 0 && record->state != VM_CREATED) {
         /* A machine that is there already is worth more than its logs, and shown also where it is lost. */
-        agent_log("%s: %s", record->spec.name, err->text);
+        log_line("%s: %s", record->spec.name, err->text);
         r = 0;
     }
     if (r < 0) {
@@ -217,8 +218,8 @@ void instance_let_go(struct instance *instance)
     instance->monitor_why[0] = '\0';
     instance->monitor_told = instance->console_told = instance->signal_told = false;
     qmp_link_close(pi_steal(instance->qmp));
-    console_free(pi_steal(instance->console));
-    console_free(pi_steal(instance->guest_agent));
+    channel_free(pi_steal(instance->console));
+    channel_free(pi_steal(instance->guest_agent));
     instance->guest_clock.step = GUEST_CLOCK_NONE;
     instance->clock_off_ms = 0;
     instance_leave_network(instance);
@@ -292,7 +293,7 @@ static void press_power_button(struct instance *instance)
      * hears no button, and cannot switch itself off. Its guest agent, if it has one, brings it down in order;
      * quit ends QEMU after that. */
     if (instance->slept && instance->guest_agent)
-        console_type(instance->guest_agent, GUEST_AGENT_POWERDOWN, sizeof GUEST_AGENT_POWERDOWN - 1);
+        channel_type(instance->guest_agent, GUEST_AGENT_POWERDOWN, sizeof GUEST_AGENT_POWERDOWN - 1);
     instance->powerdowns_sent++;
     /* Each press would be a line of its own; the first is news, then one every half a minute. */
     if (instance->powerdowns_sent == 1)
@@ -321,7 +322,7 @@ static void clean_up(struct instance *instance)
 {
     instance_forget_plans(instance);
     if (instance->console)
-        console_drain(instance->console);
+        channel_drain(instance->console);
     instance_let_go(instance);
     instance_clean_sockets(instance);
     instance_withdraw_seed(instance);
@@ -359,8 +360,8 @@ static void note_state(struct instance *instance, enum vm_state before)
                                               .text = record->reason[0] ? record->reason : NULL});
     if (before == VM_STARTING && record->state == VM_RUNNING && !instance->boot_told)
         instance_tell_boot(instance, "started");
-    agent_log("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
-              record->reason);
+    log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
+             record->reason);
     agent_tell_status(instance->agent);
     instance_note_pause(instance, vm_state_stands_still(before));
 }

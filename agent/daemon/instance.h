@@ -19,11 +19,11 @@
 #include <limits.h>
 
 #include "agent/daemon/agent.h"
-#include "agent/daemon/budget.h"
-#include "agent/daemon/console.h"
-#include "agent/daemon/logfile.h"
-#include "agent/daemon/qmp_link.h"
-#include "agent/daemon/worker.h"
+#include "agent/loop/budget.h"
+#include "agent/loop/channel.h"
+#include "agent/loop/logfile.h"
+#include "agent/loop/qmp_link.h"
+#include "agent/loop/worker_process.h"
 #include "agent/vm/boot_times.h"
 #include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
@@ -85,8 +85,8 @@ struct instance {
     int pidfd;             /* negative: none, or the errno for which it could not be had */
     struct watch *exit_watch;
     struct qmp_link *qmp;
-    struct console *console;
-    struct console *guest_agent;    /* its channel, read at all times as well; NULL = none */
+    struct channel *console;
+    struct channel *guest_agent;    /* its channel, read at all times as well; NULL = none */
     struct guest_clock guest_clock; /* what is being said there */
     struct timer *clock_timer;
     uint64_t paused_ms, stood_ms;        /* CLOCK_BOOTTIME of the pause; how long the guest stood still */

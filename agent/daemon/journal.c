@@ -11,6 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/lines.h"
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 
 #define JOURNAL_MAX ((size_t)512 << 10)
 #define CONSOLE_MAX ((size_t)1 << 20)
@@ -95,8 +96,8 @@ static void append(struct instance *instance, const char *line, size_t size)
         return;
     instance_save_later(instance);
     if (!was_behind)
-        agent_log("%s: its journal cannot be written: it is kept in memory, up to %zu KiB of it",
-                  instance->record.spec.name, TAIL_MAX >> 10);
+        log_line("%s: its journal cannot be written: it is kept in memory, up to %zu KiB of it",
+                 instance->record.spec.name, TAIL_MAX >> 10);
 }
 
 /* The log; of the journal as far as it may be told, and behind it what could not be written to it yet. */
@@ -168,7 +169,7 @@ void journal_note(struct instance *instance, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     pi_text_clean(text, strlen(text), clean, sizeof clean);
-    agent_log("%s: %s", instance->record.spec.name, clean);
+    log_line("%s: %s", instance->record.spec.name, clean);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_NOTE, .text = clean});
 }
 

@@ -5,12 +5,13 @@
 #include <fcntl.h>
 
 #include "agent/base/auto.h"
+#include "agent/loop/log.h"
 #include "agent/vm/kvm_trust.h"
 
 void kvm_distrust(const struct agent *agent)
 {
     if (vm_kvm_distrust(agent->paths.runtime, agent->boot_id) < 0)
-        agent_log("cannot remember that KVM runs no guest here: each start will try it again");
+        log_line("cannot remember that KVM runs no guest here: each start will try it again");
 }
 
 /* 0, or why KVM cannot be used for the spec. */

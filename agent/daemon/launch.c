@@ -18,9 +18,9 @@
 #include "agent/daemon/instance.h"
 #include "agent/daemon/kvm.h"
 #include "agent/daemon/scope.h"
-#include "agent/daemon/sockets.h"
 #include "agent/image/use.h"
 #include "agent/image/verify.h"
+#include "agent/loop/sockets.h"
 #include "agent/net/net.h"
 #include "agent/vm/argv.h"
 
@@ -406,12 +406,12 @@ static void on_console(const char *bytes, size_t size, void *user)
 
 static int connect_console(struct instance *instance, struct pi_error *err)
 {
-    static const struct console_handler handler = {.output = on_console};
+    static const struct channel_handler handler = {.output = on_console};
     struct instance_place place;
     if (instance->console)
         return 0;
     instance_find_socket(instance, INSTANCE_CONSOLE, &place);
-    return console_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
+    return channel_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
                        &instance->console, err);
 }
 

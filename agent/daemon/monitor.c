@@ -292,7 +292,7 @@ static void on_panicked(struct instance *instance)
 {
     /* What its kernel said before is perhaps still to be read. */
     if (instance->console)
-        console_drain(instance->console);
+        channel_drain(instance->console);
     if (instance_begin_again(instance))
         return;
     tell_panic(instance, false);

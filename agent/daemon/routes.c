@@ -8,6 +8,7 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 #include "agent/vm/argv_explain.h"
 
 static void get_openapi(struct agent *agent, struct api_call *call)
@@ -56,7 +57,7 @@ static void stop_agent(struct agent *agent, struct api_call *call)
         api_reply_error(call, &err);
         return;
     }
-    agent_log("asked to stop: guests run on");
+    log_line("asked to stop: guests run on");
     api_reply(call, 200, json_object());
     agent_stop(agent);
 }
@@ -363,7 +364,7 @@ static void post_console(struct instance *instance, struct api_call *call)
     if (!instance->console)
         r = pi_refuse(&err, PI_CONFLICT, "%s is %s: there is no console to type into",
                       instance->record.spec.name, vm_state_names[instance->record.state]);
-    else if (body->size && console_type(instance->console, body->data, body->size) < 0)
+    else if (body->size && channel_type(instance->console, body->data, body->size) < 0)
         r = pi_refuse(&err, PI_CONFLICT, "%s does not read its console: what was typed is dropped",
                       instance->record.spec.name);
     if (r < 0)

@@ -16,7 +16,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/agent.h"
-#include "agent/daemon/sockets.h"
+#include "agent/loop/log.h"
+#include "agent/loop/sockets.h"
 
 #define LOOK_MS     2000
 #define IMDS_SOCKET "imds.sock"
@@ -163,12 +164,12 @@ void runtime_keep(struct agent *agent)
         return;
     int r = make_anew(agent, &err);
     if (r == 0)
-        agent_log("%s, or a file of the agent's in it, was taken away: it was made anew",
-                  agent->paths.runtime);
+        log_line("%s, or a file of the agent's in it, was taken away: it was made anew",
+                 agent->paths.runtime);
     else if (!sockets->told)
-        agent_log("%s, or a file of the agent's in it, was taken away, and cannot be made anew now: %s; "
-                  "that is tried again",
-                  agent->paths.runtime, err.text);
+        log_line("%s, or a file of the agent's in it, was taken away, and cannot be made anew now: %s; "
+                 "that is tried again",
+                 agent->paths.runtime, err.text);
     sockets->told = r < 0;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "agent/base/error.h"
-#include "agent/daemon/loop.h"
+#include "agent/loop/loop.h"
 
 struct agent;
 

@@ -9,7 +9,8 @@
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
 #include "agent/daemon/agent.h"
-#include "agent/daemon/sockets.h"
+#include "agent/loop/log.h"
+#include "agent/loop/sockets.h"
 #include "agent/vm/host_port.h"
 
 #define PORT_TRIES 5u           /* another program may take one between the look and the bind */
@@ -54,7 +55,7 @@ int seed_port_open(int state_fd, struct seed_port *ret, struct pi_error *err)
     if (hold_fd < 0)
         return hold_fd;
     if (remembered && port != remembered)
-        agent_log(
+        log_line(
             "another program has port %u, where guests that run look for their seeds: the seeds are on port %u "
             "now, and those guests' keys are void",
             remembered, port);

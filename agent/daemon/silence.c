@@ -12,6 +12,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 #include "agent/vm/silence.h"
 
 #define BANNER_MS   20000u /* an emulated server is slow to say who it is */
@@ -65,8 +66,8 @@ static void tell(struct instance *instance)
     const struct vm_silence silence = seen(instance);
     struct vm_record *record = &instance->record;
     snprintf(record->silence, sizeof record->silence, "%s", vm_silence_cause(&silence));
-    agent_log("%s: its SSH server answers, and cloud-init did not report: %s", record->spec.name,
-              record->silence);
+    log_line("%s: its SSH server answers, and cloud-init did not report: %s", record->spec.name,
+             record->silence);
     instance_expect_save(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_SILENT, .text = record->silence});
     instance_save(instance);

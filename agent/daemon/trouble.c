@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/daemon/instance.h"
+#include "agent/loop/log.h"
 
 #define SILENCE_MS 5000
 /* Where the kernel may go on, and where cloud-init runs scripts: they print anything, and take their time. */
@@ -56,7 +57,7 @@ static void tell(struct instance *instance)
                                        "--cpus 1 avoids it)"
                                      : "");
     pi_text_clean(text, strlen(text), clean, sizeof clean);
-    agent_log("%s: %s", name, clean);
+    log_line("%s: %s", name, clean);
     instance->stuck = true;
     instance_set_reason(instance, "%s; piagent logs %s shows its last words, piagent reset %s boots it anew",
                         clean, name, name);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A child process that does what would block the agent. agent/worker/protocol.h says how they talk. */
-#ifndef PIAGENT_DAEMON_WORKER_H
-#define PIAGENT_DAEMON_WORKER_H
+#ifndef PIAGENT_LOOP_WORKER_PROCESS_H
+#define PIAGENT_LOOP_WORKER_PROCESS_H
 
-#include "agent/daemon/loop.h"
+#include "agent/loop/loop.h"
 #include "agent/worker/protocol.h"
 
 struct worker;

@@ -3,8 +3,8 @@
  * What the agent needs of libuv: watching descriptors and timers, each an object of its own that can be freed
  * at any time, also from its own callback (libuv closes handles later; this hides it).
  */
-#ifndef PIAGENT_DAEMON_LOOP_H
-#define PIAGENT_DAEMON_LOOP_H
+#ifndef PIAGENT_LOOP_LOOP_H
+#define PIAGENT_LOOP_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

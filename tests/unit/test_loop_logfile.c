@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/daemon/logfile.h"
+#include "agent/loop/logfile.h"
 #include "base_fixture.h"
 
 #define MAX 10

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/worker.h"
+#include "agent/loop/worker_process.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/daemon/budget.h"
+#include "agent/loop/budget.h"
 
 #define NOW 1000000u
 

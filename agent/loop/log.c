@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's own log: its standard error, which the command that starts it leads to a file. */
+#include "agent/loop/log.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -13,7 +14,6 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
-#include "agent/daemon/agent.h"
 
 #define LOG_NAME "/agent.log"
 #define LOG_MAX  (4 << 20)
@@ -47,7 +47,7 @@ static void put(const char *line, size_t size)
         (void)pi_write_all(STDERR_FILENO, line, size);
 }
 
-void agent_log(const char *format, ...)
+void log_line(const char *format, ...)
 {
     char text[1200], clean[1200], when[32], line[1280];
     struct tm tm;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/sockets.h"
+#include "agent/loop/sockets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -14,8 +14,8 @@
 
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
-#include "agent/daemon/worker.h"
-#include "daemon_fixture.h"
+#include "agent/loop/worker_process.h"
+#include "loop_fixture.h"
 
 struct seen {
     uv_loop_t loop;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/loop.h"
+#include "agent/loop/loop.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A loop to test with, that a test cannot hang in. */
-#ifndef TESTS_UNIT_DAEMON_FIXTURE_H
-#define TESTS_UNIT_DAEMON_FIXTURE_H
+#ifndef TESTS_UNIT_LOOP_FIXTURE_H
+#define TESTS_UNIT_LOOP_FIXTURE_H
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
-#include "agent/daemon/loop.h"
+#include "agent/loop/loop.h"
 
 #define LOOP_DEADLINE_MS 20000u
 

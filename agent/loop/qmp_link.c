@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/qmp_link.h"
+#include "agent/loop/qmp_link.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/paths.h"
-#include "agent/daemon/budget.h"
+#include "agent/loop/budget.h"
 
 /* A busy machine says some KiB a second. */
 #define BYTES_BURST      (4u << 20)

@@ -4,11 +4,11 @@
  * no way to ask something without a deadline. A QEMU that sends more than 4 MiB at once, or 128 KiB a second,
  * is closed with -EPROTO.
  */
-#ifndef PIAGENT_DAEMON_QMP_LINK_H
-#define PIAGENT_DAEMON_QMP_LINK_H
+#ifndef PIAGENT_LOOP_QMP_LINK_H
+#define PIAGENT_LOOP_QMP_LINK_H
 
 #include "agent/base/error.h"
-#include "agent/daemon/loop.h"
+#include "agent/loop/loop.h"
 #include "qmp/commands.h"
 #include "qmp/qmp.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* So much at once, and so much a second: what a guest or its QEMU may cause in the agent. */
-#ifndef PIAGENT_DAEMON_BUDGET_H
-#define PIAGENT_DAEMON_BUDGET_H
+#ifndef PIAGENT_LOOP_BUDGET_H
+#define PIAGENT_LOOP_BUDGET_H
 
 #include <stdbool.h>
 #include <stdint.h>

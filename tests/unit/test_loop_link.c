@@ -13,12 +13,12 @@
 #include <cmocka.h>
 
 #include "agent/base/paths.h"
-#include "agent/daemon/console.h"
-#include "agent/daemon/qmp_link.h"
-#include "agent/daemon/sockets.h"
+#include "agent/loop/channel.h"
+#include "agent/loop/qmp_link.h"
+#include "agent/loop/sockets.h"
 #include "agent/vm/host_port.h"
 #include "base_fixture.h"
-#include "daemon_fixture.h"
+#include "loop_fixture.h"
 
 #define GREETING                                                                                          \
     "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 2, \"major\": 7}, \"package\": \"\"}, " \
@@ -145,11 +145,11 @@ static void on_output(const char *bytes, size_t size, void *user)
     f->enough = f->got.size >= f->wanted;
 }
 
-static struct console *open_console(struct fixture *f)
+static struct channel *open_console(struct fixture *f)
 {
-    static const struct console_handler handler = {.output = on_output};
-    struct console *console = NULL;
-    assert_int_equal(console_new(&f->loop, f->folder->path, "sock", &handler, f, &console, NULL), 0);
+    static const struct channel_handler handler = {.output = on_output};
+    struct channel *console = NULL;
+    assert_int_equal(channel_new(&f->loop, f->folder->path, "sock", &handler, f, &console, NULL), 0);
     answer_call(f);
     return console;
 }
@@ -157,25 +157,25 @@ static struct console *open_console(struct fixture *f)
 static void console_is_drained_without_being_asked(void **state)
 {
     struct fixture *f = *state;
-    struct console *console = open_console(f);
+    struct channel *console = open_console(f);
     qemu_says(f, "login: ");
     f->wanted = 7;
     assert_true(loop_run_until(&f->loop, &f->enough));
     assert_string_equal(f->got.data, "login: ");
-    console_free(console);
+    channel_free(console);
 }
 
 static void last_words_are_read_after_the_end(void **state)
 {
     struct fixture *f = *state;
-    struct console *console = open_console(f);
+    struct channel *console = open_console(f);
     for (int i = 0; i < 100; i++)
         qemu_says(f, "reboot: Power down\r\n");
     close(pi_steal_fd(&f->peer));
-    console_drain(console);
+    channel_drain(console);
     assert_int_equal(f->got.size, 2000);
-    console_drain(console);
-    console_free(console);
+    channel_drain(console);
+    channel_free(console);
 }
 
 static void on_typed(void *user)
@@ -189,39 +189,39 @@ static void on_typed(void *user)
 static void input_is_queued_up_to_its_limit_and_arrives_in_order(void **state)
 {
     struct fixture *f = *state;
-    struct console *console = open_console(f);
+    struct channel *console = open_console(f);
     char block[1000];
     size_t typed = 0;
     /* The socket takes some, then the queue fills: the guest doesn't read. */
     for (int r = 0; r == 0 && typed < (16u << 20);) {
         memset(block, 'a' + (int)(typed / sizeof block % 26), sizeof block);
-        r = console_type(console, block, sizeof block);
+        r = channel_type(console, block, sizeof block);
         typed += r == 0 ? sizeof block : 0;
     }
     assert_true(typed < (16u << 20));
-    assert_int_equal(console_type(console, block, sizeof block), -ENOBUFS);
+    assert_int_equal(channel_type(console, block, sizeof block), -ENOBUFS);
     f->wanted = typed;
     struct watch *reader = watch_new(&f->loop, f->peer, on_typed, f);
     assert_true(loop_run_until(&f->loop, &f->enough));
     assert_int_equal(f->got.size, typed);
     for (size_t i = 0; i < typed; i++)
         assert_int_equal(f->got.data[i], 'a' + (int)(i / sizeof block % 26));
-    assert_int_equal(console_type(console, block, sizeof block), 0);
+    assert_int_equal(channel_type(console, block, sizeof block), 0);
     watch_free(reader);
-    console_free(console);
+    channel_free(console);
 }
 
 static void console_of_an_ended_qemu_is_not_turned_in_circles_for(void **state)
 {
     struct fixture *f = *state;
-    struct console *console = open_console(f);
+    struct channel *console = open_console(f);
     close(pi_steal_fd(&f->peer));
     bool idle = false;
     for (int i = 0; i < 100 && !idle; i++)
         idle = uv_run(&f->loop, UV_RUN_NOWAIT) == 0;
     assert_true(idle);
-    assert_int_equal(console_type(console, "x", 1), 0);
-    console_free(console);
+    assert_int_equal(channel_type(console, "x", 1), 0);
+    channel_free(console);
 }
 
 static void on_ready(void *user)

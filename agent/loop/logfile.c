@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/logfile.h"
+#include "agent/loop/logfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

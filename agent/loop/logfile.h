@@ -5,8 +5,8 @@
  * reader is nothing but an offset, so a slow or stopped one costs nothing and holds nobody up: when it falls
  * behind what is kept, it goes on from there.
  */
-#ifndef PIAGENT_DAEMON_LOGFILE_H
-#define PIAGENT_DAEMON_LOGFILE_H
+#ifndef PIAGENT_LOOP_LOGFILE_H
+#define PIAGENT_LOOP_LOGFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

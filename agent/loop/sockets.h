@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The listening sockets that the agent binds. All are O_CLOEXEC and non-blocking. */
-#ifndef PIAGENT_DAEMON_SOCKETS_H
-#define PIAGENT_DAEMON_SOCKETS_H
+#ifndef PIAGENT_LOOP_SOCKETS_H
+#define PIAGENT_LOOP_SOCKETS_H
 
 #include <stdint.h>
 
