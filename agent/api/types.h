@@ -151,7 +151,7 @@ struct api_event {
     uint64_t realtime_ms;
     uint64_t monotonic_ms;
     char *name;
-    int kind;
+    enum api_event_kind kind;
     char *text;
     char *state;
     char *stage, *module, *report, *result;

@@ -11,29 +11,32 @@
 
 #include "agent/base/fs.h"
 
-static int wrong(const struct pi_field *f, struct pi_error *err, const char *wanted)
+static int refuse_value(const struct pi_field *f, struct pi_error *err, const char *wanted)
 {
     return pi_refuse(err, PI_USAGE, "'%s' is not %s", f->key, wanted);
 }
 
-/* NULL where it is not a string, or one that C would see the beginning of only. */
+/* NULL if it is not a string, or has a NUL in it, at which C would end it. */
 static const char *text_of(const json_t *value)
 {
     const char *text = json_string_value(value);
     return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
-static int read_string(const struct pi_field *f, const json_t *value, char **ret, struct pi_error *err)
+static int replace_string(const struct pi_field *f, const char *text, char **ret, struct pi_error *err)
 {
-    const char *text = text_of(value);
-    if (!text)
-        return wrong(f, err, "a string");
-    char *copy = strdup(text);
-    if (!copy)
+    char *copy = text ? strdup(text) : NULL;
+    if (text && !copy)
         return pi_fail(err, ENOMEM, "%s", f->key);
     free(*ret);
     *ret = copy;
     return 0;
+}
+
+static int read_string(const struct pi_field *f, const json_t *value, char **ret, struct pi_error *err)
+{
+    const char *text = text_of(value);
+    return text ? replace_string(f, text, ret, err) : refuse_value(f, err, "a string");
 }
 
 static int read_u64(const struct pi_field *f, const json_t *value, uint64_t *ret, struct pi_error *err)
@@ -47,29 +50,47 @@ static int read_u64(const struct pi_field *f, const json_t *value, uint64_t *ret
     return 0;
 }
 
-static int read_enum(const struct pi_field *f, const json_t *value, int *ret, struct pi_error *err)
+static int refuse_word(const struct pi_field *f, const char *word, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf known = {0};
+    for (unsigned i = f->zero_is_none; f->names[i]; i++)
+        if (pi_buf_printf(&known, "%s%s", known.size ? ", " : "", f->names[i]) < 0)
+            return pi_fail(err, ENOMEM, "%s", f->key);
+    return pi_refuse(err, PI_USAGE, "'%s' is '%.64s', which is not one of: %s", f->key, word, known.data);
+}
+
+static int read_enum(const struct pi_field *f, const json_t *value, bool lenient, char *owner,
+                     struct pi_error *err)
 {
     const char *word = text_of(value);
-    for (int i = 0; word && f->names[i]; i++) {
-        if (!strcmp(f->names[i], word)) {
-            *ret = i;
-            return 0;
-        }
+    unsigned i = f->zero_is_none;
+    if (!word)
+        return refuse_value(f, err, "a string");
+    while (f->names[i] && strcmp(f->names[i], word) != 0)
+        i++;
+    bool known = f->names[i] != NULL;
+    if (!known && !(lenient && f->other))
+        return refuse_word(f, word, err);
+    if (f->other) {
+        int r = replace_string(f, known ? NULL : word, (char **)(owner + f->other), err);
+        if (r < 0)
+            return r;
     }
-    return wrong(f, err, "one of the words known here");
+    *(unsigned *)(owner + f->offset) = i;
+    return 0;
 }
 
 static int read_strv(const struct pi_field *f, const json_t *value, struct pi_strv *ret, struct pi_error *err)
 {
     if (!json_is_array(value) || json_array_size(value) > (f->max ? f->max : 64))
-        return wrong(f, err, "a list of strings");
+        return refuse_value(f, err, "a list of strings");
     pi_auto_strv struct pi_strv list = {0};
     size_t i;
     json_t *item;
     json_array_foreach(value, i, item) {
         const char *text = text_of(item);
         if (!text)
-            return wrong(f, err, "a list of strings");
+            return refuse_value(f, err, "a list of strings");
         int r = pi_strv_add(&list, text);
         if (r < 0)
             return pi_fail(err, -r, "%s", f->key);
@@ -80,37 +101,39 @@ static int read_strv(const struct pi_field *f, const json_t *value, struct pi_st
     return 0;
 }
 
-static int read_field(const struct pi_field *f, json_t *value, bool lenient, char *at, struct pi_error *err)
+static int read_field(const struct pi_field *f, json_t *value, bool lenient, char *owner,
+                      struct pi_error *err)
 {
+    char *at = owner + f->offset;
     switch (f->type) {
     case PI_FIELD_STRING:
         return read_string(f, value, (char **)at, err);
     case PI_FIELD_TEXT:
         if (!text_of(value) || json_string_length(value) >= f->size)
-            return wrong(f, err, "a string of that length");
+            return refuse_value(f, err, "a string of that length");
         memcpy(at, text_of(value), json_string_length(value) + 1);
         return 0;
     case PI_FIELD_U64:
         return read_u64(f, value, (uint64_t *)at, err);
     case PI_FIELD_BOOL:
         if (!json_is_boolean(value))
-            return wrong(f, err, "true or false");
+            return refuse_value(f, err, "true or false");
         *(bool *)at = json_is_true(value);
         return 0;
     case PI_FIELD_ENUM:
-        return read_enum(f, value, (int *)at, err);
+        return read_enum(f, value, lenient, owner, err);
     case PI_FIELD_STRV:
         return read_strv(f, value, (struct pi_strv *)at, err);
     case PI_FIELD_STRUCT:
         if (!json_is_object(value))
-            return wrong(f, err, "an object");
+            return refuse_value(f, err, "an object");
         return pi_fields_read(f->nested, value, lenient, at, err);
     case PI_FIELD_JSON:
         json_decref(*(json_t **)at);
         *(json_t **)at = json_incref(value);
         return 0;
     }
-    return wrong(f, err, "of a known type");
+    return refuse_value(f, err, "of a known type");
 }
 
 int pi_fields_read(const struct pi_field *table, const json_t *object, bool lenient, void *ret,
@@ -126,7 +149,7 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
             return pi_refuse(err, PI_USAGE, "'%s' is missing", f->key);
         if (!value || json_is_null(value))
             continue;
-        int r = read_field(f, value, lenient, (char *)ret + f->offset, err);
+        int r = read_field(f, value, lenient, ret, err);
         if (r < 0)
             return r;
     }
@@ -153,10 +176,21 @@ static json_t *strv_json(const struct pi_strv *v)
     return json_incref(list);
 }
 
-/* NULL with *absent set: nothing to write. */
-static json_t *field_json(const struct pi_field *f, const char *at, bool *absent)
+static json_t *enum_json(const struct pi_field *f, const char *owner, bool *absent)
 {
-    *absent = false;
+    unsigned value = *(const unsigned *)(owner + f->offset);
+    const char *other = f->other ? *(char *const *)(owner + f->other) : NULL;
+    *absent = f->zero_is_none && value == 0;
+    return *absent ? NULL : json_string(other ? other : f->names[value]);
+}
+
+/* NULL with *absent set: nothing to write. */
+static json_t *field_json(const struct pi_field *f, const char *owner, bool *absent)
+{
+    const char *at = owner + f->offset;
+    *absent = f->when && *(const unsigned *)(owner + f->when->offset) != f->when->value;
+    if (*absent)
+        return NULL;
     switch (f->type) {
     case PI_FIELD_STRING:
         *absent = *(char *const *)at == NULL;
@@ -170,7 +204,7 @@ static json_t *field_json(const struct pi_field *f, const char *at, bool *absent
     case PI_FIELD_BOOL:
         return json_boolean(*(const bool *)at);
     case PI_FIELD_ENUM:
-        return json_string(f->names[*(const int *)at]);
+        return enum_json(f, owner, absent);
     case PI_FIELD_STRV:
         return strv_json((const struct pi_strv *)at);
     case PI_FIELD_STRUCT:
@@ -187,11 +221,17 @@ json_t *pi_fields_write(const struct pi_field *table, const void *from)
     json_auto_t *object = json_object();
     for (const struct pi_field *f = table; object && f->key; f++) {
         bool absent;
-        json_t *value = field_json(f, (const char *)from + f->offset, &absent);
+        json_t *value = field_json(f, from, &absent);
         if (!absent && json_object_set_new(object, f->key, value) < 0)
             return NULL;
     }
     return json_incref(object);
+}
+
+static void free_string(char **string)
+{
+    free(*string);
+    *string = NULL;
 }
 
 void pi_fields_done(const struct pi_field *table, void *owner)
@@ -199,8 +239,9 @@ void pi_fields_done(const struct pi_field *table, void *owner)
     for (const struct pi_field *f = table; f->key; f++) {
         char *at = (char *)owner + f->offset;
         if (f->type == PI_FIELD_STRING) {
-            free(*(char **)at);
-            *(char **)at = NULL;
+            free_string((char **)at);
+        } else if (f->type == PI_FIELD_ENUM && f->other) {
+            free_string((char **)((char *)owner + f->other));
         } else if (f->type == PI_FIELD_STRV) {
             pi_strv_done((struct pi_strv *)at);
         } else if (f->type == PI_FIELD_STRUCT) {
@@ -212,7 +253,7 @@ void pi_fields_done(const struct pi_field *table, void *owner)
     }
 }
 
-static void *memory_or_end(size_t size)
+static void *malloc_or_end(size_t size)
 {
     static const char message[] = "piagent: there is no memory left\n";
     void *p = malloc(size);
@@ -225,7 +266,7 @@ static void *memory_or_end(size_t size)
 
 void pi_json_protect(void)
 {
-    json_set_alloc_funcs(memory_or_end, free);
+    json_set_alloc_funcs(malloc_or_end, free);
 }
 
 json_t *pi_json_parse(const char *text, size_t size, struct pi_error *err)

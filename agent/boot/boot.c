@@ -209,7 +209,7 @@ static int take(struct boot_raw *raw, const struct api_event *event)
         raw->marks[BOOT_MARK_STUCK] = BOOT_NEVER;
     if (api_event_takes_back(event, API_EVENT_SILENT))
         raw->marks[BOOT_MARK_SILENT] = BOOT_NEVER;
-    switch ((enum api_event_kind)event->kind) {
+    switch (event->kind) {
     case API_EVENT_STATE:
         take_state(raw, event);
         return 0;

@@ -217,7 +217,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
 {
     if (is_stopping(view) && is_of_boot(event))
         return CLI_TELL_NOTHING;
-    switch ((enum api_event_kind)event->kind) {
+    switch (event->kind) {
     case API_EVENT_STATE:
         return on_state(view, event, line);
     case API_EVENT_IMAGE:

@@ -124,7 +124,7 @@ static void resume_life(struct instance *instance)
     struct vm_record *record = &instance->record;
     if (record->state == VM_STARTING && !record->pid) {
         start_anew(instance);
-    } else if (vm_state_is_live((enum vm_state)record->state)) {
+    } else if (vm_state_is_live(record->state)) {
         take_over(instance);
     }
 }

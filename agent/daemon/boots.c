@@ -86,7 +86,7 @@ static void key_of(const struct instance *instance, char ret[VM_BOOTS_KEY])
 
 static const char *milestone_name(const struct api_event *event)
 {
-    switch ((enum api_event_kind)event->kind) {
+    switch (event->kind) {
     case API_EVENT_LANDMARK:
         return event->landmark;
     case API_EVENT_SEED:

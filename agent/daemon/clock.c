@@ -114,7 +114,7 @@ static bool runs(const struct instance *instance)
 void instance_note_pause(struct instance *instance, bool stood_still)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
-    bool stands_still = vm_state_stands_still((enum vm_state)instance->record.state);
+    bool stands_still = vm_state_stands_still(instance->record.state);
     if (stands_still && !stood_still)
         instance->paused_ms = now;
     else if (stood_still && runs(instance) &&

@@ -32,15 +32,15 @@
 /* How long the followers of a creation that failed can still read why. */
 #define GHOST_MS 10000
 
-static int word(const char *option, const char *given, const char *const *names, int otherwise, int *ret,
-                struct pi_error *err)
+static int word(const char *option, const char *given, const char *const *names, unsigned otherwise,
+                unsigned *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf known = {0};
     if (!given) {
         *ret = otherwise;
         return 0;
     }
-    for (int i = 0; names[i]; i++) {
+    for (unsigned i = 0; names[i]; i++) {
         if (!strcmp(given, names[i])) {
             *ret = i;
             return 0;
@@ -82,7 +82,7 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
 {
     int r;
     if ((r = pi_name_check(request->name, err)) < 0 ||
-        (r = word("arch", request->arch, vm_arch_names, (int)vm_arch_host(), &spec->arch, err)) < 0 ||
+        (r = word("arch", request->arch, vm_arch_names, vm_arch_host(), &spec->arch, err)) < 0 ||
         (r = word("accel", request->accel, vm_accel_names, VM_ACCEL_AUTO, &spec->accel, err)) < 0 ||
         (r = word("firmware", request->firmware, vm_firmware_names, VM_FIRMWARE_AUTO, &spec->firmware, err)) <
             0)
@@ -352,7 +352,7 @@ static int check_name(struct agent *agent, const char *name, struct pi_error *er
                          (int)pid);
     if (!other)
         return 0;
-    bool live = vm_state_is_live((enum vm_state)other->record.state);
+    bool live = vm_state_is_live(other->record.state);
     return pi_refuse(
         err, PI_CONFLICT,
         "the name %s is in use, %s: choose another one, go on with that machine (piagent %s %s), or "

@@ -333,7 +333,7 @@ static void clean_up(struct instance *instance)
  * again would be waited for without end. */
 static void arm_rung(struct instance *instance)
 {
-    enum vm_rung rung = (enum vm_rung)instance->record.rung;
+    enum vm_rung rung = instance->record.rung;
     if (timer_is_set(instance->rung_timer) && instance->armed_rung == rung)
         return;
     if (rung == VM_RUNG_POWERDOWN)
@@ -353,7 +353,7 @@ static void note_state(struct instance *instance, enum vm_state before)
         record->step_ms = 0;
     else if (record->state == VM_READY && (!record->ready_ms || !vm_state_stands_still(before)))
         record->ready_ms = now;
-    else if (!vm_state_is_live((enum vm_state)record->state))
+    else if (!vm_state_is_live(record->state))
         record->stopped_ms = now;
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
                                               .state = (char *)vm_state_names[record->state],
@@ -416,7 +416,7 @@ static void act(struct instance *instance, unsigned actions)
 
 static unsigned step(struct instance *instance, const struct vm_event *event)
 {
-    enum vm_state before = (enum vm_state)instance->record.state;
+    enum vm_state before = instance->record.state;
     struct vm_life life = vm_record_life(&instance->record);
     unsigned actions = vm_life_next(&life, event);
     vm_record_set_life(&instance->record, &life);
@@ -444,7 +444,7 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
 static int refuse_request(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
-    enum vm_state state = (enum vm_state)instance->record.state;
+    enum vm_state state = instance->record.state;
     if (state == VM_STOPPING)
         return pi_refuse(err, PI_CONFLICT,
                          "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
@@ -457,7 +457,7 @@ static int refuse_request(const struct instance *instance, struct pi_error *err)
 
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
-    bool starts = type == VM_EVENT_START && !vm_state_is_live((enum vm_state)instance->record.state);
+    bool starts = type == VM_EVENT_START && !vm_state_is_live(instance->record.state);
     int r = starts ? instance_check_files(instance, err) : 0;
     if (r < 0)
         return r;

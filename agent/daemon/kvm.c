@@ -17,7 +17,7 @@ void kvm_distrust(const struct agent *agent)
 /* 0, or why KVM cannot be used for the spec. */
 static int usable(const struct vm_spec *spec, struct pi_error *err)
 {
-    if ((enum vm_arch)spec->arch != vm_arch_host())
+    if (spec->arch != vm_arch_host())
         return pi_refuse(
             err, PI_HOST,
             "KVM runs guests of this host's own architecture only, not %s: leave --accel out, or say --accel tcg",

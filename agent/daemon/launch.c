@@ -95,10 +95,10 @@ static int build_argv(struct instance *instance, enum vm_accel accel, bool stand
     pi_auto_free char *qemu = NULL;
     struct vm_firmware_files firmware = {0};
     bool uefi = vm_spec_uses_uefi(spec);
-    int r = pi_program_find(vm_qemu_program((enum vm_arch)spec->arch), &qemu, err);
+    int r = pi_program_find(vm_qemu_program(spec->arch), &qemu, err);
     if (r < 0)
-        return refuse_qemu((enum vm_arch)spec->arch, err);
-    if (uefi && (r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err)) < 0)
+        return refuse_qemu(spec->arch, err);
+    if (uefi && (r = vm_firmware_find(spec->arch, NULL, &firmware, err)) < 0)
         return r;
     struct vm_host host = {.qemu = qemu,
                            .folder = instance->folder,
@@ -118,8 +118,8 @@ static int build_argv(struct instance *instance, enum vm_accel accel, bool stand
 
 int instance_argv(struct instance *instance, bool standalone, struct pi_strv *ret, struct pi_error *err)
 {
-    enum vm_accel accel = (enum vm_accel)instance->record.accel;
-    int r = vm_state_is_live((enum vm_state)instance->record.state)
+    enum vm_accel accel = instance->record.accel;
+    int r = vm_state_is_live(instance->record.state)
                 ? 0
                 : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
     return r < 0 ? r : build_argv(instance, accel, standalone, ret, err);
@@ -250,7 +250,7 @@ static int start_process(struct instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     int fds[FD_COUNT] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
-    int r = build_argv(instance, (enum vm_accel)instance->record.accel, false, &argv, err);
+    int r = build_argv(instance, instance->record.accel, false, &argv, err);
     if (r == 0)
         r = scope_enter(&instance->record.spec, &argv, err);
     if (r < 0)
@@ -357,7 +357,7 @@ int instance_run_child(struct instance *instance, struct pi_error *err)
 {
     int r = pi_child_go(&instance->child, &instance->pidfd);
     if (r < 0)
-        return pi_fail(err, -r, "cannot start %s", vm_qemu_program((enum vm_arch)instance->record.spec.arch));
+        return pi_fail(err, -r, "cannot start %s", vm_qemu_program(instance->record.spec.arch));
     return instance_connect(instance, err);
 }
 

@@ -311,7 +311,7 @@ static void on_reset(struct instance *instance, bool guest)
         journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_forget_boot(instance);
     instance->record.boot_ms = pi_realtime_ms();
-    if (!vm_state_stands_still((enum vm_state)instance->record.state))
+    if (!vm_state_stands_still(instance->record.state))
         instance->record.reason[0] = '\0';
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
     instance_tell_boot(instance, how);

@@ -123,7 +123,7 @@ static void delete_instance(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
     const char *name = instance->record.spec.name;
-    if (!vm_state_is_live((enum vm_state)instance->record.state)) {
+    if (!vm_state_is_live(instance->record.state)) {
         instance_remove(instance, call);
         return;
     }
@@ -294,7 +294,7 @@ static bool is_paused(const struct instance *instance)
 
 static bool stands_still(const struct instance *instance)
 {
-    return vm_state_stands_still((enum vm_state)instance->record.state);
+    return vm_state_stands_still(instance->record.state);
 }
 
 static bool has_guest(const struct instance *instance)

@@ -124,7 +124,7 @@ static void on_timer(void *user)
     uint64_t now = pi_monotonic_ms(), end = vm_silence_end_ms(&silence);
     if (instance->look_watch)
         look_again(instance);
-    else if (vm_state_stands_still((enum vm_state)instance->record.state))
+    else if (vm_state_stands_still(instance->record.state))
         silence_begin(instance);
     else if (is_open(instance) && now < end)
         timer_set(instance->silence_timer, end - now);

@@ -68,7 +68,7 @@ static void tell(struct instance *instance)
 static void on_silence(void *user)
 {
     struct instance *instance = user;
-    if (vm_state_stands_still((enum vm_state)instance->record.state))
+    if (vm_state_stands_still(instance->record.state))
         trouble_heard(instance);
     else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance) &&
              !instance_begin_again(instance))

@@ -7,7 +7,7 @@
 
 static const char *cloud_init(const struct vm_record *record)
 {
-    bool live = vm_state_is_live((enum vm_state)record->state);
+    bool live = vm_state_is_live(record->state);
     /* While a reboot is to come, the boot goes on; after a poweroff, none comes. */
     const char *result = live || !record->held_result[0] ? record->cloud_init_result : record->held_result;
     if (!strcmp(result, "FAIL"))
@@ -39,7 +39,7 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 {
     if (instance->record.reason[0])
         return instance->record.reason;
-    bool live = vm_state_is_live((enum vm_state)instance->record.state);
+    bool live = vm_state_is_live(instance->record.state);
     bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
     const char *name = instance->record.spec.name;
     if (instance->monitor_why[0])

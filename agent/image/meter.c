@@ -14,7 +14,7 @@ const char *const image_phase_names[] = {
 };
 
 const struct pi_field image_progress_fields[] = {
-    PI_FIELD(image_progress, phase, PI_FIELD_ENUM, .required = true, .names = image_phase_names),
+    PI_ENUM(image_progress, phase, image_phase, .required = true),
     PI_FIELD(image_progress, name, PI_FIELD_TEXT),
     PI_FIELD(image_progress, done_bytes, PI_FIELD_U64, .zero_is_none = true),
     PI_FIELD(image_progress, total_bytes, PI_FIELD_U64, .zero_is_none = true),

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const checksum_source_names[] = {
+static const char *const image_checksum_source_names[] = {
     [IMAGE_CHECKSUM_NONE] = "none",   [IMAGE_CHECKSUM_USER] = "user",
     [IMAGE_CHECKSUM_INDEX] = "index", [IMAGE_CHECKSUM_FILE] = "checksum-file",
     [IMAGE_CHECKSUM_FILE + 1] = NULL,
@@ -21,11 +21,11 @@ const struct pi_field image_fields[] = {
     PI_FIELD(image, source, PI_FIELD_STRING, .required = true),
     PI_FIELD(image, etag, PI_FIELD_STRING),
     PI_FIELD(image, last_modified, PI_FIELD_STRING),
-    PI_FIELD(image, format, PI_FIELD_ENUM, .required = true, .names = image_format_names),
+    PI_ENUM(image, format, image_format, .required = true),
     PI_FIELD(image, size_bytes, PI_FIELD_U64, .required = true),
     PI_FIELD(image, virtual_size_bytes, PI_FIELD_U64, .required = true),
     PI_FIELD(image, verified, PI_FIELD_BOOL, .required = true),
-    PI_FIELD(image, checksum_source, PI_FIELD_ENUM, .required = true, .names = checksum_source_names),
+    PI_ENUM(image, checksum_source, image_checksum_source, .required = true),
     PI_FIELD(image, signer, PI_FIELD_STRING),
     PI_FIELD(image, allow_unsigned, PI_FIELD_BOOL),
     PI_FIELD(image, mtime_ns, PI_FIELD_U64),

@@ -14,8 +14,8 @@
 static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
-    PI_FIELD(vm_record, state, PI_FIELD_ENUM, .required = true, .names = vm_state_names),
-    PI_FIELD(vm_record, rung, PI_FIELD_ENUM, .names = vm_rung_names),
+    PI_ENUM(vm_record, state, vm_state, .required = true),
+    PI_ENUM(vm_record, rung, vm_rung),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
     PI_FIELD(vm_record, was_ready, PI_FIELD_BOOL),
     PI_FIELD(vm_record, shutdown_seen, PI_FIELD_BOOL),
@@ -30,7 +30,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),
     PI_FIELD(vm_record, report_key, PI_FIELD_TEXT),
     PI_FIELD(vm_record, imds_port, PI_FIELD_U64, .max = UINT16_MAX),
-    PI_FIELD(vm_record, accel, PI_FIELD_ENUM, .names = vm_accel_names),
+    PI_ENUM(vm_record, accel, vm_accel),
     PI_FIELD(vm_record, pid, PI_FIELD_U64),
     PI_FIELD(vm_record, start_ticks, PI_FIELD_U64),
     PI_FIELD(vm_record, boot_id, PI_FIELD_TEXT),
@@ -127,8 +127,8 @@ void vm_record_done(struct vm_record *record)
 struct vm_life vm_record_life(const struct vm_record *record)
 {
     return (struct vm_life){
-        .state = (enum vm_state)record->state,
-        .rung = (enum vm_rung)record->rung,
+        .state = record->state,
+        .rung = record->rung,
         .was_ready = record->was_ready,
         .shutdown_seen = record->shutdown_seen,
         .guest_powered_off = record->guest_powered_off,

@@ -27,8 +27,8 @@ struct vm_record {
     uint64_t schema;
     struct vm_spec spec;
 
-    int state;   /* enum vm_state, and the rest of struct vm_life that outlives an agent */
-    int rung;    /* enum vm_rung */
+    enum vm_state state; /* and the rest of struct vm_life that outlives an agent */
+    enum vm_rung rung;
     bool booted; /* its guest has become ready once: later boots do less, and are served less */
     bool was_ready, shutdown_seen, guest_powered_off, cut_off, fell_back, begun_again, relaunch;
     char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
@@ -40,7 +40,7 @@ struct vm_record {
                             under key */
     uint64_t imds_port;  /* where its guest looks for the seed; 0 = isolated, never started, or started by a
                             version that did not keep it */
-    int accel;           /* enum vm_accel: what this run uses: KVM or TCG; AUTO when it never ran */
+    enum vm_accel accel; /* what this run uses: KVM or TCG; AUTO when it never ran */
     uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 when none */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
 

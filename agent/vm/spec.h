@@ -66,18 +66,18 @@ struct vm_spec {
     char name[PI_NAME_MAX + 1];
     char uuid[PI_UUID_LENGTH +
               1]; /* QEMU's -uuid, the guest's product_uuid; "iid-UUID" is cloud-init's instance-id */
-    int arch;     /* enum vm_arch */
+    enum vm_arch arch;
     uint64_t cpus;
     uint64_t memory_mib;
     uint64_t memory_max_mib;    /* of QEMU as a whole; 0 = no limit */
     uint64_t cpu_quota_percent; /* of one processor's time; 0 = no limit */
     uint64_t disk_bytes;        /* of the overlay; 0 = as large as the image */
-    int accel;                  /* enum vm_accel: what was asked for, not what runs */
-    int firmware;               /* enum vm_firmware */
-    uint64_t ssh_port;          /* on 127.0.0.1, forwarded to the guest's 22 */
-    char *mac;                  /* 52:54:00:xx:xx:xx, locally unique */
-    struct pi_strv forwards;    /* texts that vm_forward_parse() takes */
-    bool isolate;               /* the guest reaches its IMDS and answers to the forwards, nothing else */
+    enum vm_accel accel;        /* what was asked for, not what runs */
+    enum vm_firmware firmware;
+    uint64_t ssh_port;       /* on 127.0.0.1, forwarded to the guest's 22 */
+    char *mac;               /* 52:54:00:xx:xx:xx, locally unique */
+    struct pi_strv forwards; /* texts that vm_forward_parse() takes */
+    bool isolate;            /* the guest reaches its IMDS and answers to the forwards, nothing else */
     struct vm_image image;
 
     char *user;                     /* the login that piagent made */

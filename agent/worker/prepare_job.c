@@ -48,7 +48,7 @@ static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_
         r = vm_disk_prepare(spec, folder, err);
     if (r < 0 || !vm_spec_uses_uefi(spec))
         return r;
-    r = vm_firmware_find((enum vm_arch)spec->arch, NULL, &firmware, err);
+    r = vm_firmware_find(spec->arch, NULL, &firmware, err);
     if (r == 0)
         r = vm_vars_prepare(&firmware, folder, err);
     vm_firmware_done(&firmware);

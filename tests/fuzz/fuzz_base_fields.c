@@ -25,7 +25,7 @@ static void round_trip(const struct pi_field *table, const json_t *object, bool 
     struct pi_error err;
     if (pi_fields_read(table, object, lenient, &value, &err) == 0) {
         json_auto_t *written = pi_fields_write(table, &value);
-        if (!written || pi_fields_read(table, written, false, &again, &err) < 0)
+        if (!written || pi_fields_read(table, written, lenient, &again, &err) < 0)
             abort();
         json_auto_t *same = pi_fields_write(table, &again);
         if (!json_equal(written, same))

@@ -13,6 +13,8 @@
 
 enum colour { RED, GREEN, BLUE };
 static const char *const colour_names[] = {"red", "green", "blue", NULL};
+enum shape { NO_SHAPE, DISC, BOX, SHAPES };
+static const char *const shape_names[] = {"none", "disc", "box", NULL};
 
 struct inner {
     char *word;
@@ -30,7 +32,7 @@ struct sample {
     char text[5];
     uint64_t number, bounded;
     bool flag;
-    int colour;
+    enum colour colour;
     struct pi_strv list;
     struct inner inner;
     json_t *any;
@@ -42,7 +44,7 @@ static const struct pi_field fields[] = {
     PI_FIELD(sample, number, PI_FIELD_U64),
     PI_FIELD(sample, bounded, PI_FIELD_U64, .min = 2, .max = 5),
     PI_FIELD(sample, flag, PI_FIELD_BOOL),
-    PI_FIELD(sample, colour, PI_FIELD_ENUM, .names = colour_names),
+    PI_ENUM(sample, colour, colour),
     PI_FIELD(sample, list, PI_FIELD_STRV, .max = 3),
     PI_FIELD(sample, inner, PI_FIELD_STRUCT, .nested = inner_fields),
     PI_FIELD(sample, any, PI_FIELD_JSON),
@@ -157,9 +159,10 @@ static void wrong_value_is_refused_by_its_key(void **state)
         {"{\"bounded\":6}", "'bounded' is not a whole number from 2 to 5"},
         {"{\"flag\":1}", "'flag' is not true or false"},
         {"{\"flag\":\"true\"}", "'flag' is not true or false"},
-        {"{\"colour\":\"pink\"}", "'colour' is not one of the words known here"},
-        {"{\"colour\":\"red\\u0000\"}", "'colour' is not one of the words known here"},
-        {"{\"colour\":0}", "'colour' is not one of the words known here"},
+        {"{\"colour\":\"pink\"}", "'colour' is 'pink', which is not one of: red, green, blue"},
+        {"{\"colour\":\"\"}", "'colour' is '', which is not one of: red, green, blue"},
+        {"{\"colour\":\"red\\u0000\"}", "'colour' is not a string"},
+        {"{\"colour\":0}", "'colour' is not a string"},
         {"{\"list\":\"a\"}", "'list' is not a list of strings"},
         {"{\"list\":[\"a\",1]}", "'list' is not a list of strings"},
         {"{\"list\":[\"a\",\"\\u0000\"]}", "'list' is not a list of strings"},
@@ -180,6 +183,68 @@ static void wrong_value_is_refused_by_its_key(void **state)
             pi_fields_done(fields, &s);
         }
     }
+}
+
+struct toy {
+    enum colour colour;
+    PI_OPEN_ENUM(shape, shape);
+};
+
+static const struct pi_field toy_fields[] = {
+    PI_ENUM(toy, colour, colour, .when = &(const struct pi_field_when){offsetof(struct toy, shape), DISC}),
+    PI_OTHER(toy, shape, shape, .zero_is_none = true),
+    {0},
+};
+
+static int read_toy(const char *text, bool lenient, struct toy *ret, struct pi_error *err)
+{
+    json_auto_t *object = json_loads(text, 0, NULL);
+    return pi_fields_read(toy_fields, object, lenient, ret, err);
+}
+
+static void assert_toy_is(const struct toy *toy, const char *text)
+{
+    json_auto_t *object = pi_fields_write(toy_fields, toy);
+    pi_auto_free char *written = json_dumps(object, JSON_COMPACT);
+    assert_string_equal(written, text);
+}
+
+static void word_of_a_later_version_is_kept_and_written_again(void **state)
+{
+    struct toy toy = {0};
+    (void)state;
+    assert_int_equal(read_toy("{\"shape\":\"star\"}", true, &toy, NULL), 0);
+    assert_int_equal(toy.shape, SHAPES);
+    assert_string_equal(PI_WORD(&toy, shape, shape), "star");
+    assert_toy_is(&toy, "{\"shape\":\"star\"}");
+    assert_int_equal(read_toy("{\"shape\":\"box\"}", true, &toy, NULL), 0);
+    assert_int_equal(toy.shape, BOX);
+    assert_null(toy.shape_other);
+    assert_string_equal(PI_WORD(&toy, shape, shape), "box");
+    assert_int_equal(read_toy("{\"shape\":\"moon\"}", true, &toy, NULL), 0);
+    pi_fields_done(toy_fields, &toy);
+    assert_null(toy.shape_other);
+}
+
+static void unknown_word_is_refused_in_a_request_and_where_no_row_takes_it(void **state)
+{
+    struct toy toy = {0};
+    struct pi_error err;
+    (void)state;
+    assert_true(read_toy("{\"shape\":\"star\"}", false, &toy, &err) < 0);
+    assert_string_equal(err.text, "'shape' is 'star', which is not one of: disc, box");
+    assert_true(read_toy("{\"colour\":\"star\"}", true, &toy, &err) < 0);
+    assert_string_equal(err.text, "'colour' is 'star', which is not one of: red, green, blue");
+    assert_true(read_toy("{\"shape\":\"none\"}", false, &toy, &err) < 0); /* no value has no word */
+    assert_int_equal(toy.shape, NO_SHAPE);
+}
+
+static void enum_is_left_out_if_it_is_none_or_does_not_belong(void **state)
+{
+    (void)state;
+    assert_toy_is(&(struct toy){.colour = BLUE}, "{}");
+    assert_toy_is(&(struct toy){.colour = BLUE, .shape = BOX}, "{\"shape\":\"box\"}");
+    assert_toy_is(&(struct toy){.shape = DISC}, "{\"colour\":\"red\",\"shape\":\"disc\"}");
 }
 
 static void bounds_belong_to_the_range(void **state)
@@ -293,6 +358,9 @@ int main(void)
         cmocka_unit_test(absent_and_null_leave_the_defaults),
         cmocka_unit_test(reading_again_replaces_and_leaks_nothing),
         cmocka_unit_test(wrong_value_is_refused_by_its_key),
+        cmocka_unit_test(word_of_a_later_version_is_kept_and_written_again),
+        cmocka_unit_test(unknown_word_is_refused_in_a_request_and_where_no_row_takes_it),
+        cmocka_unit_test(enum_is_left_out_if_it_is_none_or_does_not_belong),
         cmocka_unit_test(bounds_belong_to_the_range),
         cmocka_unit_test(unknown_key_is_refused_or_passed_over),
         cmocka_unit_test(done_empties_the_struct),
