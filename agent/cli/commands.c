@@ -128,8 +128,8 @@ static const char *nearest_command(const char *two, const char *first, bool topi
     for (size_t i = 0; i < COUNT; i++)
         if (!cli_is_hidden(cli_commands[i]))
             names[count++] = cli_commands[i]->name;
-    for (const struct cli_topic *const *t = cli_topics; topics && *t && count < COUNT + TOPICS_MAX; t++)
-        names[count++] = (*t)->name;
+    for (const struct cli_topic *t = cli_topics; topics && t->name && count < COUNT + TOPICS_MAX; t++)
+        names[count++] = t->name;
     const char *nearest = pi_nearest(two, names);
     if (!nearest && !is_group(first))
         nearest = pi_nearest(first, names);
@@ -172,8 +172,9 @@ static int list_commands(const char *first, unsigned width, struct pi_buf *ret)
 static int list_topics(struct pi_buf *ret)
 {
     int r = 0;
-    for (const struct cli_topic *const *t = cli_topics; r == 0 && *t; t++)
-        r = pi_buf_printf(ret, "  %-*s %s\n", SUMMARY_COLUMN - 3, (*t)->name, (*t)->summary);
+    for (const struct cli_topic *topic = cli_topics; r == 0 && topic->name; topic++)
+        r = pi_buf_printf(ret, "  %-*s %.*s\n", SUMMARY_COLUMN - 3, topic->name,
+                          (int)cli_topic_summary_length(topic), topic->text);
     return r;
 }
 
@@ -213,14 +214,6 @@ static int help_one(const struct cli_command *command, struct pi_error *err)
     return print_text(cli_help(command, cli_text_width(STDOUT_FILENO), &text), &text, stdout, err);
 }
 
-static const struct cli_topic *find_topic(const char *name)
-{
-    for (const struct cli_topic *const *t = cli_topics; *t; t++)
-        if (!strcmp((*t)->name, name))
-            return *t;
-    return NULL;
-}
-
 static int run_help(const struct cli_call *call, struct pi_error *err)
 {
     int words;
@@ -228,11 +221,11 @@ static int run_help(const struct cli_call *call, struct pi_error *err)
     if (call->count == 0)
         return print_text(help_all(STDOUT_FILENO, &text), &text, stdout, err);
     const struct cli_command *command = find((int)call->count, call->operands, &words);
-    const struct cli_topic *topic = find_topic(call->operands[0]);
+    const struct cli_topic *topic = cli_topic_named(call->operands[0]);
+    if (topic && call->count == 1) /* before a command that other tools call so: "images" */
+        return print_text(cli_topic_help(topic, cli_text_width(STDOUT_FILENO), &text), &text, stdout, err);
     if (command && words == (int)call->count)
         return help_one(command, err);
-    if (topic && call->count == 1)
-        return print_text(cli_topic_help(topic, cli_text_width(STDOUT_FILENO), &text), &text, stdout, err);
     if (call->count == 1 && is_group(call->operands[0]))
         return print_text(help_group(call->operands[0], &text), &text, stdout, err);
     return unknown((int)call->count, call->operands, true, err);

@@ -154,8 +154,8 @@ static int page(const char *top, const char *folder, const char *name, const cha
     return pi_file_write(dir, name, content, strlen(content), 0644, err);
 }
 
-static int man_page(const char *top, const struct cli_command *command, const char *date,
-                    struct pi_error *err)
+static int command_page(const char *top, const struct cli_command *command, const char *date,
+                        struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
     char name[64] = "piagent", file[72];
@@ -165,6 +165,16 @@ static int man_page(const char *top, const struct cli_command *command, const ch
         return pi_fail(err, ENOMEM, "%s", name);
     snprintf(file, sizeof file, "%s.1", name);
     return page(top, "share/man/man1", file, text.data, err);
+}
+
+static int topic_page(const char *top, const struct cli_topic *topic, const char *date, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    char file[72];
+    if (cli_man_topic(topic, date, &text) < 0)
+        return pi_fail(err, ENOMEM, "%s", topic->name);
+    snprintf(file, sizeof file, "piagent-%s.7", topic->name);
+    return page(top, "share/man/man7", file, text.data, err);
 }
 
 /* The same bytes for the same source: https://reproducible-builds.org/specs/source-date-epoch/ */
@@ -182,10 +192,12 @@ static int run_pages(const struct cli_call *call, struct pi_error *err)
     const char *top = call->operands[0];
     char date[64];
     page_date(date);
-    int r = man_page(top, NULL, date, err);
+    int r = command_page(top, NULL, date, err);
     for (const struct cli_command *const *c = cli_commands; r == 0 && *c; c++)
         if (!cli_is_hidden(*c))
-            r = man_page(top, *c, date, err);
+            r = command_page(top, *c, date, err);
+    for (const struct cli_topic *topic = cli_topics; r == 0 && topic->name; topic++)
+        r = topic_page(top, topic, date, err);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(shells); i++)
         r = page(top, shells[i].folder, shells[i].file, shells[i].script, err);
     return r;

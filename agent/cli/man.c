@@ -8,7 +8,6 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/foreign.h"
-#include "agent/cli/topics.h"
 
 /* A page under construction: the first failure sticks. */
 struct page {
@@ -38,13 +37,13 @@ static void text(struct page *page, const char *s, size_t length)
     }
 }
 
-/* .MACRO "argument" */
+/* .MACRO "argument", the first line of what is given. */
 static void macro(struct page *page, const char *name, const char *argument)
 {
     raw(page, ".");
     raw(page, name);
     raw(page, " \"");
-    text(page, argument, strlen(argument));
+    text(page, argument, strcspn(argument, "\n"));
     raw(page, "\"\n");
 }
 
@@ -90,7 +89,8 @@ static void paragraphs(struct page *page, const char *s)
     }
 }
 
-static void head(struct page *page, const char *name, const char *summary, const char *date)
+static void head(struct page *page, const char *name, const char *section, const char *summary,
+                 const char *date)
 {
     char upper[64];
     size_t i = 0;
@@ -101,7 +101,9 @@ static void head(struct page *page, const char *name, const char *summary, const
     raw(page, date);
     raw(page, "\n.Dt ");
     raw(page, upper);
-    raw(page, " 1\n.Os piagent " PIAGENT_VERSION "\n.Sh NAME\n");
+    raw(page, " ");
+    raw(page, section);
+    raw(page, "\n.Os piagent " PIAGENT_VERSION "\n.Sh NAME\n");
     macro(page, "Nm", name);
     macro(page, "Nd", summary);
 }
@@ -175,7 +177,7 @@ int cli_man_command(const struct cli_command *command, const char *date, struct 
     struct page page = {.out = ret};
     char name[64];
     cli_man_name(command, name);
-    head(&page, name, command->summary, date);
+    head(&page, name, "1", command->summary, date);
     raw(&page, ".Sh SYNOPSIS\n.Nm \"piagent ");
     text(&page, command->name, strlen(command->name));
     raw(&page, "\"\n.Op Ar OPTIONS\n");
@@ -188,24 +190,74 @@ int cli_man_command(const struct cli_command *command, const char *date, struct 
     paragraphs(&page, command->details);
     other_names(&page, command);
     options(&page, command);
-    raw(&page, ".Sh EXIT STATUS\n0 where it is done, else as\n.Xr piagent 1\ntells.\n");
+    raw(&page, ".Sh EXIT STATUS\n0 if it is done, else as\n.Xr piagent-exit-codes 7\ntells.\n");
     example(&page, command->example);
     raw(&page, ".Sh SEE ALSO\n.Xr piagent 1\n");
     return page.r;
 }
 
-static void topic(struct page *page, const struct cli_topic *topic)
+static bool in_list(enum cli_topic_part part)
 {
-    raw(page, ".Sh ");
-    raw(page, topic->section);
-    raw(page, "\n");
-    paragraphs(page, topic->intro);
-    if (!topic->facts)
-        return;
-    raw(page, ".Bl -tag -width Ds\n");
-    for (const struct cli_fact *fact = topic->facts; fact->term; fact++) {
-        macro(page, "It", fact->term);
-        line(page, fact->text);
+    return part == CLI_TOPIC_TERM || part == CLI_TOPIC_ITEM;
+}
+
+static void topic_part(struct page *page, enum cli_topic_part part, enum cli_topic_part before,
+                       const char *content)
+{
+    if (in_list(part) != in_list(before))
+        raw(page, in_list(part) ? ".Bl -tag -width suspended\n" : ".El\n");
+    if (part == CLI_TOPIC_TEXT && before != CLI_TOPIC_HEADING)
+        raw(page, ".Pp\n");
+    switch (part) {
+    case CLI_TOPIC_HEADING:
+        macro(page, "Sh", content);
+        break;
+    case CLI_TOPIC_TERM:
+        macro(page, "It", content);
+        break;
+    case CLI_TOPIC_LITERAL:
+        raw(page, ".Bd -literal -offset indent\n");
+        line(page, content);
+        raw(page, ".Ed\n");
+        break;
+    case CLI_TOPIC_ITEM:
+    case CLI_TOPIC_TEXT:
+        paragraphs(page, content);
+        break;
+    }
+}
+
+int cli_man_topic(const struct cli_topic *topic, const char *date, struct pi_buf *ret)
+{
+    struct page page = {.out = ret};
+    char name[64];
+    pi_auto_buf struct pi_buf content = {0};
+    const char *at = cli_topic_begin(topic);
+    enum cli_topic_part part, before = CLI_TOPIC_HEADING;
+    snprintf(name, sizeof name, "piagent-%s", topic->name);
+    head(&page, name, "7", topic->text, date);
+    raw(&page, ".Sh DESCRIPTION\n");
+    while (page.r == 0 && (page.r = cli_topic_next(&at, &part, &content)) > 0) {
+        page.r = 0;
+        topic_part(&page, part, before, content.data);
+        before = part;
+    }
+    if (in_list(before))
+        raw(&page, ".El\n");
+    raw(&page, ".Sh SEE ALSO\n.Xr piagent 1\n");
+    return page.r;
+}
+
+/* The topics, each with its page and its summary. */
+static void topics(struct page *page)
+{
+    raw(page, ".Sh TOPICS\n.Bl -tag -width Ds\n");
+    for (const struct cli_topic *topic = cli_topics; topic->name; topic++) {
+        raw(page, ".It Xr piagent-");
+        raw(page, topic->name);
+        raw(page, " 7\n");
+        text(page, topic->text, cli_topic_summary_length(topic));
+        raw(page, "\n");
     }
     raw(page, ".El\n");
 }
@@ -213,10 +265,12 @@ static void topic(struct page *page, const struct cli_topic *topic)
 int cli_man_main(const struct cli_command *const *commands, const char *date, struct pi_buf *ret)
 {
     struct page page = {.out = ret};
-    head(&page, "piagent", "boots Fedora Cloud images with QEMU and cloud-init, and looks after them", date);
+    head(&page, "piagent", "1", "boots Fedora Cloud images with QEMU and cloud-init, and looks after them",
+         date);
     raw(&page, ".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar OPTIONS\n.Sh DESCRIPTION\n"
-               "An agent, one a user, looks after the machines: the first command starts it.\n"
-               "Each command has a page of its own:\n.Xr piagent-run 1\nand so on.\n.Bl -tag -width Ds\n");
+               "An agent, one a user, looks after the instances: the first command starts it.\n"
+               "Each command has a page of its own:\n.Xr piagent-run 1\nand so on.\n"
+               ".Bl -tag -width hash-password -compact\n");
     for (const struct cli_command *const *c = commands; *c; c++) {
         if (cli_is_hidden(*c))
             continue;
@@ -224,8 +278,8 @@ int cli_man_main(const struct cli_command *const *commands, const char *date, st
         sentence(&page, (*c)->summary);
     }
     raw(&page, ".El\n");
-    for (const struct cli_topic *const *t = cli_topics; *t; t++)
-        topic(&page, *t);
+    topics(&page);
+    raw(&page, ".Sh EXIT STATUS\n.Xr piagent-exit-codes 7\ntells what the exit codes mean.\n");
     example(&page, "piagent run pi-1 -d\npiagent ssh pi-1\npiagent powerdown pi-1");
     raw(&page, ".Sh SEE ALSO\n.Xr piagent-run 1 ,\n.Xr qemu 1 ,\n.Xr ssh 1\n");
     return page.r;

@@ -83,7 +83,7 @@ def version():
 
 def man_pages(folder):
     output(PIAGENT, "__pages", str(folder))
-    return {f"/usr/share/man/man1/{page.name}.gz" for page in (folder / "share/man/man1").iterdir()}
+    return {f"/usr/{page.relative_to(folder)}.gz" for page in (folder / "share/man").rglob("*.?")}
 
 
 def test_output_is_a_line_a_package_and_nothing_else_is_left(made):

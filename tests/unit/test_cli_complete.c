@@ -65,18 +65,20 @@ static void words_are_those_of_the_layers_below(void **state)
 static void every_exit_code_is_documented(void **state)
 {
     (void)state;
-    for (const struct cli_topic *const *t = cli_topics; *t; t++) {
-        if (strcmp((*t)->name, "exit-codes") != 0)
+    const struct cli_topic *topic = cli_topic_named("exit-codes");
+    assert_non_null(topic);
+    pi_auto_buf struct pi_buf text = {0};
+    const char *at = cli_topic_begin(topic);
+    enum cli_topic_part part;
+    int kinds = 0;
+    while (cli_topic_next(&at, &part, &text) > 0) {
+        if (part != CLI_TOPIC_TERM)
             continue;
-        for (int kind = 0; kind < PI_KINDS; kind++) {
-            char code[8];
-            snprintf(code, sizeof code, "%d", kind);
-            assert_string_equal((*t)->facts[kind].term, code);
-        }
-        assert_null((*t)->facts[PI_KINDS].term);
-        return;
+        char code[16];
+        snprintf(code, sizeof code, "%d", kinds++);
+        assert_string_equal(text.data, code);
     }
-    fail_msg("there is no topic of exit codes");
+    assert_int_equal(kinds, PI_KINDS);
 }
 
 static int some_names(enum cli_kind kind, struct cli_candidates *ret)
