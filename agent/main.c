@@ -7,7 +7,7 @@
 
 #include "agent/base/fields.h"
 #include "agent/base/text.h"
-#include "agent/cli/commands.h"
+#include "agent/cli/commands/command_table.h"
 #include "agent/daemon/daemon.h"
 #include "agent/net/net.h"
 #include "agent/worker/worker_main.h"

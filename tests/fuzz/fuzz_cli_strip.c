@@ -6,7 +6,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/text.h"
-#include "agent/cli/strip.h"
+#include "agent/cli/terminal/strip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

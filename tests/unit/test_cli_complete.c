@@ -12,11 +12,12 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/error.h"
-#include "agent/cli/commands.h"
-#include "agent/cli/complete.h"
-#include "agent/cli/man.h"
-#include "agent/cli/topics.h"
-#include "agent/cli/words.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/complete.h"
+#include "agent/cli/terminal/help.h"
+#include "agent/cli/terminal/man.h"
+#include "agent/cli/terminal/topics.h"
+#include "agent/cli/terminal/words.h"
 #include "agent/vm/spec.h"
 
 static void assert_option_is_told(const struct cli_command *command, const struct cli_option *o)

@@ -11,10 +11,11 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
-#include "agent/cli/commands.h"
-#include "agent/cli/create.h"
-#include "agent/cli/foreign.h"
-#include "agent/cli/man.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/run_options.h"
+#include "agent/cli/terminal/foreign.h"
+#include "agent/cli/terminal/help.h"
+#include "agent/cli/terminal/man.h"
 
 static const struct cli_command *command_named(const char *name)
 {

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/last_line.h"
+#include "agent/cli/terminal/last_line.h"
 
 static void line_is_what_stands_behind_the_last_break(void **state)
 {

@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/commands.h"
-#include "agent/cli/options.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/help.h"
+#include "agent/cli/terminal/options.h"
 
 #define LINE_SIZE 256
 

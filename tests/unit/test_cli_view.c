@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/bar.h"
-#include "agent/cli/strip.h"
-#include "agent/cli/view.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/cli/terminal/bar.h"
+#include "agent/cli/terminal/strip.h"
 
 #define EVENT(kind_, ...)                      \
     {                                          \

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The instances that a command is about. All are looked up before anything is done to the first: a name that
+ * is wrong leaves the others as they are. */
+#ifndef PIAGENT_CLI_CHOSEN_H
+#define PIAGENT_CLI_CHOSEN_H
+
+#include "agent/cli/client/connect.h"
+#include "agent/cli/terminal/options.h"
+
+struct cli_chosen {
+    struct api_instance *items; /* as they were when they were looked up */
+    size_t count;
+};
+
+/* The instances that the command's operands name, each once. The first name that no instance has is the
+ * error. */
+int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *ret,
+                     struct pi_error *err);
+
+/* All, by name, or only those whose state fits. */
+int cli_choose_all(struct cli_agent *agent, bool (*fits)(const char *state), struct cli_chosen *ret,
+                   struct pi_error *err);
+
+/* Also after a failure. */
+void cli_chosen_done(struct cli_chosen *chosen);
+#define pi_auto_chosen __attribute__((cleanup(cli_chosen_done)))
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/client/instance_view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/cli/terminal/bar.h"
+
+static void copy(char *to, size_t size, const char *text)
+{
+    pi_text_clean(text ? text : "", text ? strlen(text) : 0, to, size);
+}
+
+#define COPY(array, text) copy((array), sizeof(array), (text))
+
+bool cli_state_is_over(const char *state)
+{
+    return !strcmp(state, "stopped") || !strcmp(state, "failed") || !strcmp(state, "lost");
+}
+
+bool cli_view_is_over(const struct cli_view *view)
+{
+    return view->error.kind != PI_OK || cli_state_is_over(view->state);
+}
+
+bool cli_view_is_up(const struct cli_view *view)
+{
+    return view->finished || view->silent || !strcmp(view->state, "ready");
+}
+
+/* What the guest shows from then on is no step of a boot. */
+static bool is_stopping(const struct cli_view *view)
+{
+    return !strcmp(view->state, "stopping");
+}
+
+bool cli_instance_is_up(const struct api_instance *instance)
+{
+    const char *said = instance->cloud_init;
+    return !strcmp(instance->state, "ready") || (said && !strcmp(instance->state, "running") &&
+                                                 (!strcmp(said, "done") || !strcmp(said, "degraded") ||
+                                                  !strcmp(said, "failed") || !strcmp(said, "silent")));
+}
+
+bool cli_state_is_before_boot(const char *state)
+{
+    return !strcmp(state, "created") || !strcmp(state, "starting");
+}
+
+/* What goes on in a state until something more particular is known. */
+static void describe(struct cli_view *view)
+{
+    static const char *const doing[][2] = {
+        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware"},  {"ready", "ready"},
+        {"paused", "paused"},     {"suspended", "suspended"},    {"stopping", "stopping"},
+    };
+    COPY(view->doing, view->state);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(doing); i++)
+        if (!strcmp(view->state, doing[i][0]))
+            COPY(view->doing, doing[i][1]);
+}
+
+void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
+                   uint64_t now_realtime_ms)
+{
+    *view = (struct cli_view){.seq = instance->last_event, .since_ms = now_monotonic_ms};
+    COPY(view->name, instance->name);
+    COPY(view->state, instance->state);
+    COPY(view->reason, instance->reason);
+    describe(view);
+    view->silent = instance->cloud_init && !strcmp(instance->cloud_init, "silent");
+    view->finished = !view->silent && cli_instance_is_up(instance);
+    bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
+    if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
+        return;
+    uint64_t age_ms = now_realtime_ms - instance->started_ms;
+    view->since_ms = age_ms < now_monotonic_ms ? now_monotonic_ms - age_ms : 0;
+    if (instance->cloud_init_stage && !strcmp(view->state, "running"))
+        snprintf(view->doing, sizeof view->doing, "cloud-init: %.64s", instance->cloud_init_stage);
+}
+
+static enum cli_tell on_state(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char took[32];
+    COPY(view->state, event->state);
+    COPY(view->reason, event->text);
+    view->fetching = false;
+    describe(view);
+    if (!strcmp(view->state, "starting")) {
+        view->since_ms = event->monotonic_ms;
+        view->seeded = view->finished = view->silent = false;
+        view->stage[0] = view->step[0] = view->trouble[0] = '\0';
+    } else if (!strcmp(view->state, "running") && view->step[0]) {
+        snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
+    } else if (is_stopping(view)) {
+        view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
+    }
+    if (!strcmp(view->state, "ready")) {
+        view->trouble[0] = '\0';
+        pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
+        return CLI_TELL_ALWAYS;
+    }
+    /* "created" would be believed also if nothing comes of it. */
+    pi_buf_printf(line, "%s%s%s", !strcmp(view->state, "created") ? view->doing : view->state,
+                  view->reason[0] ? ": " : "", view->reason);
+    return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
+}
+
+static enum cli_tell on_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    enum image_phase phase = view->image.phase;
+    for (int i = 0; event->phase && image_phase_names[i]; i++)
+        if (!strcmp(image_phase_names[i], event->phase))
+            phase = (enum image_phase)i;
+    bool told = view->fetching && phase == view->image.phase;
+    view->fetching = phase != IMAGE_DONE;
+    view->image.phase = phase;
+    view->image.done_bytes = event->done_bytes;
+    view->image.total_bytes = event->total_bytes;
+    view->image.rate_bytes_per_s = event->rate_bytes_per_s;
+    if (event->text)
+        COPY(view->image.name, event->text);
+    if (told || !view->fetching || cli_image_step(&view->image, line) < 0)
+        return CLI_TELL_NOTHING;
+    return CLI_TELL_STEP;
+}
+
+/* A step of the boot begins: told with the time that the one before it took. */
+static enum cli_tell begin_step(struct cli_view *view, const char *step, uint64_t now_ms, struct pi_buf *line)
+{
+    char took[32];
+    if (!strcmp(view->step, step) || pi_buf_puts(line, step) < 0)
+        return CLI_TELL_NOTHING;
+    if (view->step[0])
+        pi_buf_printf(line, "; %s took %s", view->step,
+                      pi_duration_format(now_ms > view->step_ms ? now_ms - view->step_ms : 0, took));
+    COPY(view->step, step);
+    view->step_ms = now_ms;
+    return CLI_TELL_STEP;
+}
+
+static enum cli_tell on_seed(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    if (view->seeded)
+        return CLI_TELL_NOTHING;
+    view->seeded = true;
+    COPY(view->doing, "seed fetched");
+    return begin_step(view, "seed fetched", event->monotonic_ms, line);
+}
+
+/* A new boot: of the last one nothing is so any more. */
+static enum cli_tell on_boot(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    view->seeded = view->finished = view->silent = false;
+    view->stage[0] = view->step[0] = view->trouble[0] = '\0';
+    view->left_ms = 0;
+    if (event->text && strcmp(event->text, "started") != 0)
+        view->since_ms = event->monotonic_ms;
+    COPY(view->doing, "firmware");
+    return begin_step(view, "firmware", event->monotonic_ms, line);
+}
+
+/* The login prompt may stand there while cloud-init is at work: then it is no step. */
+static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    const char *landmark = event->landmark ? event->landmark : "";
+    if (view->seeded || view->stage[0] || view->finished)
+        return CLI_TELL_NOTHING;
+    COPY(view->doing, !strcmp(landmark, "login") ? "login prompt" : landmark);
+    char step[sizeof view->step];
+    snprintf(step, sizeof step, "%.*s", (int)sizeof step - 1, view->doing);
+    return begin_step(view, step, event->monotonic_ms, line);
+}
+
+static enum cli_tell on_report(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char stage[64], module[96], step[96];
+    COPY(stage, event->stage);
+    COPY(module, event->module);
+    bool finish = event->report && !strcmp(event->report, "finish");
+    bool failed = finish && event->result && !strcmp(event->result, "FAIL");
+    bool whole_stage = module[0] == '\0';
+    snprintf(view->doing, sizeof view->doing, "cloud-init: %s%s%s", stage, whole_stage ? "" : ", ", module);
+    if (finish && whole_stage && !strcmp(stage, "modules-final"))
+        view->finished = true;
+    if (failed && !whole_stage) {
+        char text[256] = "";
+        /* What cloud-init says of a module's beginning, it mostly says again of its end: no reason. */
+        if (event->text && !strstr(event->text, " with frequency "))
+            COPY(text, event->text);
+        pi_buf_printf(line, "cloud-init: %s/%s failed%s%s", stage, module, text[0] ? ": " : "", text);
+        return CLI_TELL_ALWAYS;
+    }
+    COPY(view->stage, stage);
+    snprintf(step, sizeof step, "cloud-init: %s", stage);
+    return begin_step(view, step, event->monotonic_ms, line);
+}
+
+static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
+{
+    view->error.kind = pi_kind_from_name(event->error_kind);
+    char text[sizeof view->error.text];
+    COPY(text, event->text);
+    snprintf(view->error.text, sizeof view->error.text, "%s was not made: %.900s", view->name, text);
+    return CLI_TELL_NOTHING;
+}
+
+static bool is_of_boot(const struct api_event *event)
+{
+    return event->kind == API_EVENT_BOOT || event->kind == API_EVENT_LANDMARK ||
+           event->kind == API_EVENT_SEED || event->kind == API_EVENT_REPORT;
+}
+
+static enum cli_tell take(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    if (is_stopping(view) && is_of_boot(event))
+        return CLI_TELL_NOTHING;
+    switch (event->kind) {
+    case API_EVENT_STATE:
+        return on_state(view, event, line);
+    case API_EVENT_IMAGE:
+        return on_image(view, event, line);
+    case API_EVENT_SEED:
+        return on_seed(view, event, line);
+    case API_EVENT_REPORT:
+        return on_report(view, event, line);
+    case API_EVENT_ERROR:
+        return on_error(view, event);
+    case API_EVENT_PANIC:
+    case API_EVENT_STUCK:
+        view->stuck = event->kind == API_EVENT_STUCK;
+        COPY(view->trouble, event->text);
+        COPY(view->doing, event->text);
+        break;
+    case API_EVENT_SILENT: /* told when the agent has said how the instance is then: cli_tell_up() */
+        view->silent = true;
+        return CLI_TELL_NOTHING;
+    case API_EVENT_BOOT:
+        return on_boot(view, event, line);
+    case API_EVENT_LANDMARK:
+        return on_landmark(view, event, line);
+    case API_EVENT_NOTE:
+        break;
+    }
+    char text[512];
+    COPY(text, event->text);
+    pi_buf_puts(line, text);
+    return text[0] ? CLI_TELL_ALWAYS : CLI_TELL_NOTHING;
+}
+
+enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+{
+    char before[sizeof view->doing];
+    memcpy(before, view->doing, sizeof before);
+    if (view->stuck && api_event_takes_back(event, API_EVENT_STUCK)) {
+        view->stuck = false;
+        view->trouble[0] = '\0';
+    }
+    if (api_event_takes_back(event, API_EVENT_SILENT))
+        view->silent = false;
+    enum cli_tell tell = take(view, event, line);
+    if (event->seq)
+        view->seq = event->seq;
+    if (strcmp(before, view->doing) != 0)
+        view->doing_ms = event->monotonic_ms;
+    if (event->left_ms) {
+        view->left_ms = event->left_ms;
+        view->left_at_ms = event->monotonic_ms;
+    }
+    return tell;
+}
+
+/* In whole seconds: more would be a lie. */
+static void add_estimate(const struct cli_view *view, uint64_t now_ms, char *line, size_t size)
+{
+    char text[32];
+    size_t used = strlen(line);
+    uint64_t end_ms = view->left_at_ms + view->left_ms;
+    if (!view->left_ms || cli_view_is_up(view) || view->trouble[0] || strcmp(view->state, "running") != 0)
+        return;
+    bool late = now_ms >= end_ms;
+    uint64_t seconds = ((late ? now_ms - end_ms : end_ms - now_ms) + 999) / 1000;
+    if (seconds < 60)
+        snprintf(text, sizeof text, "%us", (unsigned)seconds);
+    else
+        pi_duration_format(seconds * 1000, text);
+    snprintf(line + used, size - used, late ? ", %s longer than usual" : ", about %s left", text);
+}
+
+int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
+                    struct pi_buf *ret)
+{
+    if (view->fetching)
+        return cli_render_image(&view->image, width, ret);
+    char line[512], age[32], step[32] = "";
+    uint64_t age_ms = now_monotonic_ms > view->since_ms ? now_monotonic_ms - view->since_ms : 0;
+    uint64_t step_ms = now_monotonic_ms > view->doing_ms ? now_monotonic_ms - view->doing_ms : 0;
+    bool timed = view->doing_ms > view->since_ms;
+    if (timed)
+        pi_duration_format(step_ms, step);
+    snprintf(line, sizeof line, "%s: %s%s%s (%s", view->name, view->doing, timed ? " " : "", step,
+             pi_duration_format(age_ms, age));
+    add_estimate(view, now_monotonic_ms, line, sizeof line - 1);
+    line[strlen(line) + 1] = '\0';
+    line[strlen(line)] = ')';
+    return cli_fit(line, width, ret);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the command line knows of an instance while it follows its events, and how it says so. Pure: events
+ * and the time in, text out.
+ */
+#ifndef PIAGENT_CLI_INSTANCE_VIEW_H
+#define PIAGENT_CLI_INSTANCE_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/api/types.h"
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/image/progress.h"
+
+struct cli_view {
+    char name[PI_NAME_MAX + 1];
+    uint64_t seq;      /* of the newest event; give it to "since" */
+    char state[16];    /* as in api_instance.state */
+    char reason[512];  /* what came with the state */
+    char doing[192];   /* what goes on now, for the status line */
+    uint64_t doing_ms; /* monotonic: since when */
+    char step[96];     /* the step of the boot that a line was told of last, "" before the first */
+    uint64_t step_ms;  /* monotonic: since when */
+    uint64_t left_ms;  /* about how long until it is ready, counted from left_at_ms; 0 = not known */
+    uint64_t left_at_ms;
+    uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
+    bool seeded;       /* the guest asked for its seed in this boot */
+    bool finished;     /* modules-final finished in this boot */
+    bool silent;       /* the guest is up, and its cloud-init does not report */
+    bool stuck;        /* trouble is of the console, and not for sure */
+    char trouble[320]; /* the kernel panicked, or the boot is stuck, and nothing has shown since that it goes
+                          on */
+    char stage[64];    /* the last stage of cloud-init that was told */
+    bool fetching;     /* image is being fetched: */
+    struct image_progress image;
+    struct pi_error error; /* kind other than PI_OK: it failed, and the instance is gone */
+};
+
+enum cli_tell {
+    CLI_TELL_NOTHING, /* the status line is enough */
+    CLI_TELL_STEP,    /* a line where no status line can be drawn */
+    CLI_TELL_ALWAYS,  /* a line that stays */
+};
+
+/* From the instance as the agent gave it; now_* are the two clocks. */
+void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
+                   uint64_t now_realtime_ms);
+
+/* Takes the event in. What is to be told of it is appended to line, without the instance's name. */
+enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line);
+
+/* The status line, at most width columns. */
+int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
+                    struct pi_buf *ret);
+
+/* Whether the boot came to its end: ready, or cloud-init finished otherwise, or does not report. The instance
+ * knows better than the view: after cloud-init has announced a reboot, another boot follows. */
+bool cli_instance_is_up(const struct api_instance *instance);
+bool cli_view_is_up(const struct cli_view *view);
+
+/* True if the guest of an instance that was just made has not run: nothing is lost if it is removed. */
+bool cli_state_is_before_boot(const char *state);
+
+/* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */
+bool cli_state_is_over(const char *state);
+bool cli_view_is_over(const struct cli_view *view);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/client/names.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/paths.h"
+#include "agent/cli/client/connect.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/image/release.h"
+#include "agent/image/store.h"
+
+#define ASK_MS        1000 /* who types does not wait for an agent that does not answer */
+#define RELEASE_FIRST 38
+#define RELEASE_LAST  99
+
+static int machine(enum cli_kind kind, const char *name, const char *state, struct cli_candidates *ret)
+{
+    char place[PI_NAME_MAX + 2];
+    bool over = state && cli_state_is_over(state);
+    if (state && ((kind == CLI_MACHINE_LIVE && over) || (kind == CLI_MACHINE_OVER && !over)))
+        return 0;
+    snprintf(place, sizeof place, "%.*s%s", PI_NAME_MAX, name, kind == CLI_PLACE ? ":" : "");
+    return cli_candidate(ret, place, state);
+}
+
+static int from_agent(enum cli_kind kind, const json_t *instances, struct cli_candidates *ret)
+{
+    const json_t *instance;
+    size_t i;
+    int r = 0;
+    json_array_foreach(instances, i, instance) {
+        const char *name = json_string_value(json_object_get(instance, "name"));
+        const char *state = json_string_value(json_object_get(instance, "state"));
+        if (r == 0 && name && pi_name_check(name, NULL) == 0)
+            r = machine(kind, name, state, ret);
+    }
+    return r;
+}
+
+static int from_folders(enum cli_kind kind, const char *path, struct cli_candidates *ret)
+{
+    pi_auto_closedir DIR *dir = opendir(path);
+    int r = 0;
+    for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
+        if (pi_name_check(entry->d_name, NULL) == 0)
+            r = machine(kind, entry->d_name, NULL, ret);
+    return r;
+}
+
+static int machines(enum cli_kind kind, struct cli_candidates *ret)
+{
+    pi_auto_agent struct cli_agent agent = {0};
+    json_auto_t *reply = NULL;
+    int r = cli_connect_prepare(&agent, NULL);
+    if (r == 0)
+        r = api_client_call(agent.client, "GET", "/v1/instances?summary=1", NULL, ASK_MS, &reply, NULL);
+    if (r == 0)
+        return from_agent(kind, json_object_get(reply, "instances"), ret);
+    return agent.paths.instances ? from_folders(kind, agent.paths.instances, ret) : 0;
+}
+
+/* The newest first, as they are asked for. */
+static int releases(struct cli_candidates *ret)
+{
+    int r = cli_candidate(ret, "fedora", "the newest release");
+    for (int number = RELEASE_LAST; r == 0 && number >= RELEASE_FIRST; number--) {
+        char release[32], text[16];
+        struct image_name name;
+        snprintf(text, sizeof text, "%d", number);
+        snprintf(release, sizeof release, "fedora:%d", number);
+        if (image_release_name(text, "x86_64", &name))
+            r = cli_candidate(ret, release, NULL);
+    }
+    return r;
+}
+
+static int stored_images(struct cli_candidates *ret)
+{
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    pi_auto_image_list struct image_list list = {0};
+    int r = pi_paths_find(&paths, NULL);
+    if (r < 0 || access(paths.images, F_OK) < 0 || image_store_open(paths.images, &store, NULL) < 0 ||
+        image_store_list(&store, &list, NULL) < 0)
+        return 0;
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        r = cli_candidate(ret, list.items[i].name, list.items[i].arch);
+    return r;
+}
+
+int cli_names(enum cli_kind kind, struct cli_candidates *ret)
+{
+    if (kind == CLI_IMAGE)
+        return releases(ret);
+    return kind == CLI_STORED_IMAGE ? stored_images(ret) : machines(kind, ret);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Reaching a machine over SSH: how long to wait for it, and what to say where it cannot be reached. */
+#ifndef PIAGENT_CLI_SSH_REACH_H
+#define PIAGENT_CLI_SSH_REACH_H
+
+#include "agent/cli/client/connect.h"
+#include "agent/cli/client/ssh_pass.h"
+#include "agent/cli/client/ssh_share.h"
+
+/* Whether the instance runs, or is on its way: else PI_CONFLICT. Waits for nothing. Free *ret with
+ * api_done(instance, ret). */
+int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instance *ret,
+                    struct pi_error *err);
+
+/*
+ * Both follow the instance, so that a boot is waited for as long as it takes, also one that begins meanwhile
+ * (a reboot). They return 0, negative with err filled (PI_CONFLICT if it stopped, PI_GUEST if its boot got
+ * stuck), or after a signal, which they tell, 128 and its number. *instance, of cli_reach_check(), is then
+ * the instance as it is.
+ */
+
+/* Waits until the guest is up, so that its SSH server can be expected to answer. */
+int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
+
+/* Waits until the SSH server has said who it is: *ret_fd is the connection on which it did, of which nothing
+ * was read. PI_TIMEOUT if a guest that is up has no server for a minute. */
+int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, int *ret_fd,
+                      struct pi_error *err);
+
+/* Warns on standard error if the guest's cloud-init does not report, with what may be the reason. */
+void cli_reach_doubt(const struct api_instance *instance);
+
+/* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. Hands the connections in
+ * pass over, and notes in share whether ssh logged in. */
+int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct cli_ssh_pass *pass,
+                  struct pi_error *err);
+
+/* After a failure of ssh, looks for its reason at the machine's port and says it on standard error: another
+ * host key than the one that was put there, or no answer. Says nothing if ssh had logged in, and nothing
+ * about no answer if ssh had its own connection: then the ProxyCommand has said it. */
+void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share);
+
+/* Connects standard input and output to the SSH server at the other end of fd. */
+int cli_reach_relay(int fd, struct pi_error *err);
+
+/* The path of ssh, scp or ssh-keyscan, allocated; PI_HOST names the packages. */
+int cli_reach_program(const char *name, char **ret, struct pi_error *err);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/client/stored_images.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/text.h"
+#include "agent/image/use.h"
+
+#define PREFIX_MIN 4 /* hexadecimal digits that may name an image */
+
+void cli_images_done(struct cli_images *images)
+{
+    json_decref(images->use);
+    image_list_done(&images->list);
+    image_store_done(&images->store);
+    pi_paths_done(&images->paths);
+}
+
+int cli_images_open(struct cli_images *ret, struct pi_error *err)
+{
+    pi_auto_images struct cli_images opened = {.store = {.dir_fd = -1}};
+    int r = pi_paths_find(&opened.paths, err);
+    if (r == 0)
+        r = image_store_open(opened.paths.images, &opened.store, err);
+    if (r == 0)
+        r = image_store_list(&opened.store, &opened.list, err);
+    if (r == 0)
+        r = image_use_find(&opened.store, opened.paths.instances, &opened.use, err);
+    if (r < 0)
+        return r;
+    *ret = opened;
+    opened = (struct cli_images){.store = {.dir_fd = -1}};
+    return 0;
+}
+
+static int refuse_unknown(const struct cli_images *images, const char *text, struct pi_error *err)
+{
+    pi_auto_free const char **names = calloc(images->list.count + 1, sizeof *names);
+    for (size_t i = 0; names && i < images->list.count; i++)
+        names[i] = images->list.items[i].name;
+    const char *nearest = names ? pi_nearest(text, names) : NULL;
+    if (nearest)
+        return pi_refuse(err, PI_NOT_FOUND, "no image is called '%.80s': did you mean %s?", text, nearest);
+    return pi_refuse(err, PI_NOT_FOUND,
+                     "no image is called '%.80s': name it by its file name or the first digits of its "
+                     "SHA-256 (piagent image ls)",
+                     text);
+}
+
+int cli_images_find(const struct cli_images *images, const char *text, struct image **ret,
+                    struct pi_error *err)
+{
+    struct image *found = NULL;
+    size_t length = strlen(text);
+    bool prefix = length >= PREFIX_MIN && length <= IMAGE_SHA256_LENGTH && pi_is_hex(text, length);
+    for (size_t i = 0; i < images->list.count; i++) {
+        struct image *image = &images->list.items[i];
+        if (strcmp(image->name, text) != 0 && !(prefix && !strncasecmp(image->sha256, text, length)))
+            continue;
+        if (found)
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "'%.80s' names several images: give more digits of the SHA-256 (piagent image ls)", text);
+        found = image;
+    }
+    if (!found)
+        return refuse_unknown(images, text, err);
+    *ret = found;
+    return 0;
+}

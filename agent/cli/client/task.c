@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/client/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/instance_follow.h"
+#include "agent/cli/client/outcome.h"
+#include "agent/cli/terminal/error_report.h"
+#include "agent/cli/terminal/table.h"
+
+void cli_task_done(struct cli_task *task)
+{
+    cli_chosen_done(&task->chosen);
+    json_decref(task->results);
+    cli_agent_done(&task->agent);
+}
+
+static int make_results(struct cli_task *task, bool json, struct pi_error *err)
+{
+    if (json && !(task->results = json_array()))
+        return pi_fail(err, ENOMEM, "results");
+    for (size_t i = 0; json && i < task->chosen.count; i++)
+        json_array_append_new(task->results, json_pack("{s:s}", "name", task->chosen.items[i].name));
+    return 0;
+}
+
+int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err)
+{
+    int r = cli_connect(&task->agent, err);
+    if (r == 0)
+        r = cli_choose_named(&task->agent, call, &task->chosen, err);
+    return r < 0 ? r : make_results(task, json, err);
+}
+
+int cli_task_begin_all(struct cli_task *task, bool (*fits)(const char *state), const char *none, bool json,
+                       struct pi_error *err)
+{
+    int r = cli_connect(&task->agent, err);
+    if (r == 0)
+        r = cli_choose_all(&task->agent, fits, &task->chosen, err);
+    if (r == 0 && !json && !task->chosen.count)
+        fprintf(stderr, "%s\n", none);
+    return r < 0 ? r : make_results(task, json, err);
+}
+
+int cli_task_end(const struct cli_task *task, int code, struct pi_error *err)
+{
+    if (code < 0 || !task->results)
+        return code;
+    json_auto_t *shown = json_pack("{s:O}", "machines", task->results);
+    int r = shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "results");
+    return r < 0 ? r : code;
+}
+
+json_t *cli_task_result(struct cli_task *task, const struct api_instance *instance)
+{
+    return json_array_get(task->results, (size_t)(instance - task->chosen.items));
+}
+
+int cli_task_each(struct cli_task *task, cli_act_fn *act)
+{
+    int code = PI_OK;
+    for (size_t i = 0; i < task->chosen.count; i++) {
+        struct api_instance *instance = &task->chosen.items[i];
+        struct pi_error err = {0};
+        int r = instance->name ? act(task, instance, &err) : 0;
+        if (r > 0)
+            return r;
+        if (r == 0)
+            continue;
+        int failed = task->results ? (int)err.kind : task->events ? cli_report_json(&err) : cli_report(&err);
+        if (task->results)
+            json_object_set_new(cli_task_result(task, instance), "error", cli_error_json(&err));
+        code = code ? code : failed;
+        api_done(instance, instance);
+    }
+    return code;
+}
+
+int cli_task_post(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    json_auto_t *reply = NULL;
+    int r = cli_call(&task->agent, "POST", instance->name, task->request, task->body, &reply, err);
+    if (r < 0 || !json_is_true(json_object_get(reply, "already")))
+        return r;
+    api_done(instance, instance);
+    r = api_read(instance, reply, instance, err);
+    return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
+}
+
+int cli_task_request(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    int r = cli_task_post(task, instance, err);
+    if (r < 0 || !instance->already)
+        return r;
+    if (task->results)
+        json_object_set_new(cli_task_result(task, instance), "already", json_true());
+    else if (task->events)
+        return 0;
+    else if (!strcmp(task->request, "reseed"))
+        fprintf(stderr, "%s is served the seed of its first boot already\n", instance->name);
+    else
+        fprintf(stderr, "%s is %s already\n", instance->name, instance->state);
+    return 0;
+}
+
+/* How a stop ended, for people, and whether the guest had its say. */
+static const char *ended_by(const char *rung, bool *ret_forced)
+{
+    static const struct {
+        const char *rung, *text;
+        bool forced;
+    } ends[] = {
+        {"guest", "the guest powered itself off", false},
+        {"powerdown", "the guest powered itself off", false},
+        {"quit", "ended by QEMU's quit, without the guest's own poweroff", true},
+        {"term", "QEMU did not quit and was terminated (SIGTERM)", true},
+        {"kill", "QEMU did not quit and was killed (SIGKILL)", true},
+    };
+    for (size_t i = 0; rung && i < PI_ARRAY_SIZE(ends); i++)
+        if (!strcmp(rung, ends[i].rung)) {
+            *ret_forced = *ret_forced || ends[i].forced;
+            return ends[i].text;
+        }
+    return "it has ended";
+}
+
+int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    pi_auto_follow struct cli_follow follow = {0};
+    pi_auto_instance struct api_instance now = {0};
+    const char *name = instance->name;
+    if (instance->already)
+        return 0;
+    if (task->events)
+        instance->boot_event = 0; /* how it booted is no news */
+    int r = cli_follow_open(&follow, &task->agent, instance, err);
+    follow.json = follow.screen.silent = task->events;
+    while (r == 0 && !cli_view_is_over(&follow.view)) {
+        r = cli_follow_step(&follow, NULL, 0, err);
+        if (r == 0 && follow.signal) {
+            cli_screen_line(&follow.screen, "%s: interrupted; it goes on stopping", name);
+            return CLI_EXIT_SIGNAL + follow.signal;
+        }
+    }
+    if (r == 0 && !strcmp(follow.view.state, "lost"))
+        return cli_tell_over(&follow, true, err);
+    if (r < 0 || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
+        return r;
+    cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));
+    json_t *result = cli_task_result(task, instance);
+    if (result && now.stopped_by)
+        json_object_set_new(result, "stopped_by", json_string(now.stopped_by));
+    return 0;
+}
+
+int cli_task_stop(struct cli_task *task)
+{
+    int asked = cli_task_each(task, cli_task_request), stopped = cli_task_each(task, cli_task_await_stop);
+    return stopped > CLI_EXIT_SIGNAL || !asked ? stopped : asked;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What a command does to several instances, one after the other or side by side, and what came of each. */
+#ifndef PIAGENT_CLI_TASK_H
+#define PIAGENT_CLI_TASK_H
+
+#include "agent/cli/client/chosen.h"
+
+struct cli_task {
+    struct cli_agent agent;
+    struct cli_chosen chosen; /* one without a name has failed, and that was told */
+    const char *request;      /* POST /v1/instances/NAME/request */
+    const json_t *body;       /* borrowed, or NULL */
+    bool forced;              /* a guest did not power itself off */
+    json_t *results;          /* --json: {"name"} and what came of it, one an instance; or NULL */
+    bool events;              /* --json where events are the output: they, and errors, are JSON lines */
+};
+
+/* Connects to the agent and looks up the instances: those named, or with all those whose state fits. If there
+ * are none, that is told. */
+int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err);
+int cli_task_begin_all(struct cli_task *task, bool (*fits)(const char *state), const char *none, bool json,
+                       struct pi_error *err);
+/* Prints the results, where JSON is wanted; code is what the command came to. */
+int cli_task_end(const struct cli_task *task, int code, struct pi_error *err);
+void cli_task_done(struct cli_task *task);
+#define pi_auto_task __attribute__((cleanup(cli_task_done)))
+
+typedef int cli_act_fn(struct cli_task *task, struct api_instance *instance, struct pi_error *err);
+
+/* One that fails does not keep the others from it: its error is told at once. An act that was interrupted
+ * does: its exit code, 128 and the signal's number, is returned. Else the first failure's, or 0. */
+int cli_task_each(struct cli_task *task, cli_act_fn *act);
+
+/* The result of an instance, to add to; NULL without --json. Borrowed. */
+json_t *cli_task_result(struct cli_task *task, const struct api_instance *instance);
+
+/* The request. If its end is reached already, *instance is as the agent answers, with .already; and
+ * cli_task_request() tells that. */
+cli_act_fn cli_task_post, cli_task_request;
+
+/* Waits until it has stopped and tells how, unless it was stopped already. */
+cli_act_fn cli_task_await_stop;
+
+/* The request (powerdown, kill) to all, then the wait for all, so that they stop side by side. The exit code.
+ */
+int cli_task_stop(struct cli_task *task);
+
+#endif

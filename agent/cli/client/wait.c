@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/client/wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/last_words.h"
+#include "agent/cli/client/outcome.h"
+#include "agent/cli/client/undo.h"
+#include "agent/cli/terminal/error_report.h"
+
+/* A guest whose cloud-init is done and then powers it off, as power_state asks for, was as ready as it could
+ * be. */
+static bool was_done(struct cli_follow *follow)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    return cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 && instance.cloud_init &&
+           (!strcmp(instance.cloud_init, "done") || !strcmp(instance.cloud_init, "degraded"));
+}
+
+static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    if (how->stopped && !strcmp(view->state, "stopped"))
+        return PI_OK;
+    int r = cli_tell_over(follow, true, err);
+    if (r < 0 || how->stopped || was_done(follow))
+        return r;
+    cli_tell_last_words(follow, NULL);
+    return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name,
+                     view->reason[0] ? view->reason : "no reason is known");
+}
+
+static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_error *err)
+{
+    char quiet[32];
+    const char *name = follow->view.name;
+    cli_tell_last_words(follow, NULL);
+    return pi_refuse(
+        err, PI_TIMEOUT,
+        "%s shows no progress: the last was \"%s\", and nothing for %s; it runs on: piagent console %s "
+        "(--timeout TIME or none: how long to wait)",
+        name, follow->view.doing, pi_duration_format(quiet_ms, quiet), name);
+}
+
+/* A guest that is to stop may run as long as it likes. */
+static uint64_t limit_of(const struct cli_wait *how)
+{
+    return how->timeout_ms ? how->timeout_ms : how->stopped ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
+}
+
+/* Whether the wait for one has come to its end; *ret is then its exit code, or negative with err filled. */
+static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *ret, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    uint64_t quiet_ms, limit_ms = limit_of(how);
+    int up;
+    if (view->seq < follow->known) /* what was before is still being read */
+        return false;
+    if (cli_view_is_over(view))
+        *ret = tell_over(how, follow, err);
+    else if (!how->stopped && cli_view_is_up(view) &&
+             (up = cli_tell_up(follow, how->login, true, err)) != -EAGAIN)
+        *ret = up;
+    else if (!how->stopped && view->trouble[0])
+        *ret = cli_tell_trouble(follow, true, err);
+    else if ((quiet_ms = cli_follow_quiet_ms(follow, limit_ms)) >= limit_ms)
+        *ret = tell_quiet(follow, quiet_ms, err);
+    else
+        return false;
+    return true;
+}
+
+static int on_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+{
+    int r = how->fresh && cli_state_is_before_boot(leader->view.state) ? cli_undo(leader, err) : 0;
+    if (r != 0)
+        return r;
+    for (struct cli_follow *one = leader; one; one = one->next)
+        if (!one->settled)
+            cli_screen_line(&leader->screen,
+                            "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s",
+                            one->view.name, one->view.name, one->view.name);
+    return CLI_EXIT_SIGNAL + leader->signal;
+}
+
+static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+{
+    int code = PI_OK, r;
+    for (bool waits = true; waits;) {
+        waits = false;
+        for (struct cli_follow *one = leader; one; one = one->next) {
+            if (!one->settled && settle(how, one, &r, err)) {
+                one->settled = true;
+                if (r < 0 && !leader->next)
+                    return r;
+                if (r < 0)
+                    cli_screen_clear(&leader->screen);
+                r = r >= 0 ? r : how->json ? cli_report_json(err) : cli_report(err);
+                code = code ? code : r;
+            }
+            waits = waits || !one->settled;
+        }
+        if (waits && (r = cli_follow_step(leader, NULL, 0, err)) < 0)
+            return r;
+        if (waits && leader->signal)
+            return on_signal(how, leader, err);
+    }
+    return code;
+}
+
+int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
+             unsigned count, struct pi_error *err)
+{
+    pi_auto_free struct cli_follow *all = count ? calloc(count, sizeof *all) : NULL;
+    int r = all ? cli_follow_open(&all[0], agent, &instances[0], err) : pi_fail(err, ENOMEM, "wait");
+    if (r < 0)
+        return r;
+    all[0].json = all[0].screen.silent = how->json;
+    unsigned joined = 1;
+    while (r == 0 && joined < count &&
+           (r = cli_follow_join(&all[joined], &all[0], &instances[joined], err)) == 0)
+        joined++;
+    if (r == 0)
+        r = loop(how, &all[0], err);
+    while (joined > 0)
+        cli_follow_close(&all[--joined]);
+    return r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for machines, one or several at once: until they are ready or stopped, and why they do not become
+ * so. */
+#ifndef PIAGENT_CLI_WAIT_H
+#define PIAGENT_CLI_WAIT_H
+
+#include "agent/cli/client/instance_follow.h"
+#include "agent/cli/terminal/options.h"
+
+#define CLI_WAIT_MAX 64 /* instances */
+
+/* How long a boot may show no progress. Emulated guests on two processors with a load of 17 were silent for
+ * 15 s at most; users' own modules and scripts can be silent for minutes. The agent gives up on reports
+ * before that (agent/vm/silence.h). */
+#define CLI_WAIT_LIMIT_MS   900000u
+#define CLI_WAIT_LIMIT_HELP "give up after so long without any progress (default: 15m; none: never)"
+
+struct cli_wait {
+    bool stopped;        /* wait until they are stopped, else until they are ready */
+    bool fresh;          /* made by this command: undone when it is interrupted before the start */
+    bool login;          /* tell how to log in */
+    bool json;           /* events to standard output, nothing but errors to standard error */
+    uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
+};
+
+/* The exit code, or negative with err filled; of several, what went wrong is told at once, and the first
+ * one's exit code is returned. Interrupted, the machines go on. */
+int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
+             unsigned count, struct pi_error *err);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* "kill" ends instances at once. */
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/verb.h"
+
+static int run_kill(const struct cli_call *call, struct pi_error *err)
+{
+    bool forced;
+    return cli_run_stop(call, &forced, err);
+}
+
+static const struct cli_option kill_table[] = {
+    CLI_STEP_OPTION,
+    CLI_RESULTS_OPTION(struct cli_stop_options),
+    {0},
+};
+
+const struct cli_command cli_command_kill = {
+    .name = "kill",
+    .operands = "NAME...",
+    .summary = "ends machines at once, as pulling the plug does",
+    .details =
+        "QEMU is told to quit, which writes out what the guest has written; then terminated, then killed.",
+    .example = "piagent kill pi-1",
+    .options = kill_table,
+    .values_size = sizeof(struct cli_stop_options),
+    .min_operands = 1,
+    .max_operands = CLI_NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
+    .destructive = true,
+    .run = run_kill,
+};

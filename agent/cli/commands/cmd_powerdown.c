@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* "powerdown" asks guests to power themselves off, and sees to it. */
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/verb.h"
+
+static int run_powerdown(const struct cli_call *call, struct pi_error *err)
+{
+    bool forced = false;
+    int r = cli_run_stop(call, &forced, err);
+    return r == PI_OK && forced ? PI_TIMEOUT : r;
+}
+
+static const struct cli_option powerdown_table[] = {
+    {.name = "all",
+     .letter = 'a',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct cli_stop_options, all),
+     .names = true,
+     .help = "all that run, instead of NAME..."},
+    {.name = "timeout",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .offset = offsetof(struct cli_stop_options, timeout_ms),
+     .help = "how long the guest may take (default: 90s)"},
+    CLI_STEP_OPTION,
+    CLI_RESULTS_OPTION(struct cli_stop_options),
+    {0},
+};
+
+const struct cli_command cli_command_powerdown = {
+    .name = "powerdown",
+    .operands = "NAME...",
+    .summary = "asks the guest to power itself off, and sees to it",
+    .details =
+        "A guest that does not is ended in steps: QEMU is told to quit, then terminated, then killed. Each is\n"
+        "shown; the exit code is 9 where the guest did not power itself off.",
+    .example = "piagent powerdown pi-1 --timeout 2m",
+    .options = powerdown_table,
+    .values_size = sizeof(struct cli_stop_options),
+    .min_operands = 1,
+    .max_operands = CLI_NAMES_MAX,
+    .operand = CLI_MACHINE_LIVE,
+    .run = run_powerdown,
+};

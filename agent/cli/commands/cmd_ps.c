@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* "ps" lists instances. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/chosen.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/table.h"
+
+struct ps_options {
+    bool all, json, quiet;
+};
+
+static bool is_over(const json_t *instance)
+{
+    return cli_state_is_over(cli_json_text(instance, "state"));
+}
+
+static bool is_named(const struct cli_call *call, const json_t *instance)
+{
+    for (unsigned i = 0; i < call->count; i++)
+        if (!strcmp(call->operands[i], cli_json_text(instance, "name")))
+            return true;
+    return false;
+}
+
+/* Those to be shown, in a list of their own: those named, also if they do not run. */
+static json_t *chosen(const json_t *reply, const struct cli_call *call)
+{
+    const struct ps_options *options = call->values;
+    json_t *list = json_array(), *instance;
+    size_t i;
+    json_array_foreach(json_object_get(reply, "instances"), i, instance)
+        if (call->count ? is_named(call, instance) : options->all || !is_over(instance))
+            json_array_append(list, instance);
+    return list;
+}
+
+static int add_instance(struct libscols_table *table, const json_t *object, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    int r = api_read(summary, object, &instance, err);
+    if (r < 0)
+        return pi_context(err, r, "the agent's answer");
+    char cpus[24], memory[32], up[32], ssh[24];
+    bool over = cli_state_is_over(instance.state);
+    snprintf(cpus, sizeof cpus, "%" PRIu64, instance.cpus);
+    snprintf(ssh, sizeof ssh, "%" PRIu64, instance.ssh_port);
+    const char *const cells[] = {
+        instance.name,
+        instance.state,
+        instance.arch,
+        instance.accel,
+        cpus,
+        pi_size_format(instance.memory_mib << 20, memory),
+        instance.ssh_port ? ssh : NULL,
+        over ? NULL : cli_age(instance.started_ms, up),
+        instance.image,
+    };
+    r = cli_table_add(table, cells, instance.state);
+    return r < 0 ? pi_fail(err, -r, "ps") : 0;
+}
+
+static int print_table(const json_t *list, struct pi_error *err)
+{
+    static const struct cli_column columns[] = {
+        {"NAME", CLI_LEFT},      {"STATE", CLI_LEFT},
+        {"ARCH", CLI_LEFT},      {"ACCEL", CLI_LEFT},
+        {"CPUS", CLI_RIGHT},     {"MEMORY", CLI_RIGHT},
+        {"SSH", CLI_RIGHT},      {"UP", CLI_RIGHT},
+        {"IMAGE", CLI_SHORTENS}, {0},
+    };
+    pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
+    json_t *instance;
+    size_t i;
+    int r = 0;
+    if (!table)
+        return pi_fail(err, ENOMEM, "ps");
+    json_array_foreach(list, i, instance)
+        if ((r = add_instance(table, instance, err)) < 0)
+            return r;
+    return cli_table_print(table, err);
+}
+
+/* What is wrong with machines that run, below the table. */
+static void print_reasons(const json_t *list)
+{
+    const json_t *instance;
+    size_t i;
+    json_array_foreach(list, i, instance) {
+        const char *reason = cli_json_text(instance, "reason");
+        char clean[512];
+        if (*reason && !is_over(instance))
+            printf("%s: %s\n", cli_json_text(instance, "name"),
+                   pi_text_clean(reason, strlen(reason), clean, sizeof clean));
+    }
+}
+
+static int print_names(const json_t *list)
+{
+    const json_t *instance;
+    size_t i;
+    json_array_foreach(list, i, instance)
+        puts(cli_json_text(instance, "name"));
+    return PI_OK;
+}
+
+static int print_list(const json_t *list, const struct ps_options *options, struct pi_error *err)
+{
+    if (options->json) {
+        json_auto_t *shown = json_pack("{sO}", "instances", list);
+        return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "ps");
+    }
+    if (options->quiet)
+        return print_names(list);
+    int r = print_table(list, err);
+    print_reasons(list);
+    return r;
+}
+
+static int run_ps(const struct cli_call *call, struct pi_error *err)
+{
+    const struct ps_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen named = {0};
+    json_auto_t *reply = NULL;
+    int r = cli_connect(&agent, err);
+    if (r == 0) /* a name that is wrong is refused */
+        r = cli_choose_named(&agent, call, &named, err);
+    if (r == 0)
+        r = api_client_call(agent.client, "GET", options->json ? "/v1/instances" : "/v1/instances?summary=1",
+                            NULL, CLI_CALL_MS, &reply, err);
+    if (r < 0)
+        return r;
+    json_auto_t *list = chosen(reply, call);
+    size_t hidden = json_array_size(json_object_get(reply, "instances")) - json_array_size(list);
+    if (options->json || options->quiet || json_array_size(list))
+        return print_list(list, options, err);
+    if (hidden)
+        fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
+    else
+        fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n",
+                agent.paths.instances);
+    return 0;
+}
+
+static const struct cli_option ps_table[] = {
+    {.name = "all",
+     .letter = 'a',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct ps_options, all),
+     .help = "those that don't run, too"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct ps_options, quiet),
+     .help = "only the names, one a line"},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct ps_options, json),
+     .help = "as the agent's JSON"},
+    {0},
+};
+const struct cli_command cli_command_ps = {
+    .name = "ps",
+    .operands = "[NAME...]",
+    .summary = "lists the instances that run, or those named",
+    .example = "piagent ps -a",
+    .options = ps_table,
+    .values_size = sizeof(struct ps_options),
+    .max_operands = 64,
+    .operand = CLI_MACHINE,
+    .run = run_ps,
+};

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* "restart": powerdown (or kill) and start, of one instance or several side by side. */
+#include <errno.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/start.h"
+#include "agent/cli/client/task.h"
+#include "agent/cli/commands/command_table.h"
+
+struct restart_options {
+    uint64_t timeout_ms;
+    bool force, json;
+};
+
+static int run_restart(const struct cli_call *call, struct pi_error *err)
+{
+    const struct restart_options *options = call->values;
+    const struct cli_wait how = {.login = true, .json = options->json};
+    struct api_stop stop = {.timeout_ms = options->timeout_ms};
+    json_auto_t *body = api_write(stop, &stop);
+    pi_auto_task struct cli_task task = {
+        .request = options->force ? "kill" : "powerdown", .body = body, .events = options->json};
+    if (!body)
+        return pi_fail(err, ENOMEM, "restart");
+    int r = cli_task_begin(&task, call, false, err);
+    if (r < 0)
+        return r;
+    int code = cli_task_stop(&task);
+    if (code > CLI_EXIT_SIGNAL)
+        return code;
+    r = cli_start_all(&task.agent, &task.chosen, &how, err);
+    return r < 0 || !code ? r : code;
+}
+
+static const struct cli_option table[] = {
+    {.name = "force",
+     .letter = 'f',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct restart_options, force),
+     .help = "kill it instead of asking the guest to power itself off"},
+    {.name = "timeout",
+     .type = CLI_DURATION,
+     .argument = "TIME",
+     .offset = offsetof(struct restart_options, timeout_ms),
+     .help = "how long the guest may take to power itself off (default: 90s)"},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct restart_options, json),
+     .help = "the events as JSON lines"},
+    {0},
+};
+
+const struct cli_command cli_command_restart = {
+    .name = "restart",
+    .operands = "NAME...",
+    .summary = "powers instances down and starts them again",
+    .details =
+        "The guest is asked to power itself off, as piagent powerdown does it; then QEMU starts anew, and the\n"
+        "command returns when the guest is ready. One that is stopped is started. An interrupt while the guest\n"
+        "stops leaves it stopped. piagent reset does not ask the guest.",
+    .example = "piagent restart pi-1",
+    .options = table,
+    .values_size = sizeof(struct restart_options),
+    .min_operands = 1,
+    .max_operands = CLI_WAIT_MAX,
+    .operand = CLI_MACHINE,
+    .run = run_restart,
+};

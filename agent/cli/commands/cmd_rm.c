@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* "rm" removes instances with all their files. */
+#include <stdio.h>
+
+#include "agent/cli/client/instance_view.h"
+#include "agent/cli/client/task.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/verb.h"
+
+struct rm_options {
+    bool all, json, force;
+};
+
+static int remove_instance(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    return cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
+}
+
+/* Also one that runs: it is killed first. */
+static int remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    int r = remove_instance(task, instance, err);
+    if (r == 0 || err->kind != PI_CONFLICT)
+        return r;
+    if ((r = cli_task_post(task, instance, err)) == 0)
+        r = cli_task_await_stop(task, instance, err);
+    return r != 0 ? r : remove_instance(task, instance, err);
+}
+
+/* Of all there are: one that runs is kept, and what is done to each is told. */
+static int remove_if_over(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    bool over = cli_state_is_over(instance->state);
+    int r = over ? remove_instance(task, instance, err) : 0;
+    if (r < 0)
+        return r;
+    if (task->results)
+        json_object_set_new(cli_task_result(task, instance), "removed", json_boolean(over));
+    else if (over)
+        fprintf(stderr, "%s: removed\n", instance->name);
+    else
+        fprintf(stderr, "%s: kept, it is %s\n", instance->name, instance->state);
+    return 0;
+}
+
+static int run_rm(const struct cli_call *call, struct pi_error *err)
+{
+    const struct rm_options *options = call->values;
+    pi_auto_task struct cli_task task = {.request = "kill"};
+    if (options->all && options->force)
+        return pi_refuse(
+            err, PI_USAGE,
+            "rm --all removes what does not run, and --force would end what runs: powerdown --all "
+            "first");
+    int r = options->all ? cli_task_begin_all(&task, NULL, "there is no instance", options->json, err)
+                         : cli_task_begin(&task, call, options->json, err);
+    cli_act_fn *act = options->all ? remove_if_over : options->force ? remove_by_force : remove_instance;
+    return r < 0 ? r : cli_task_end(&task, cli_task_each(&task, act), err);
+}
+
+static const struct cli_option rm_table[] = {
+    {.name = "all",
+     .letter = 'a',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct rm_options, all),
+     .names = true,
+     .help = "all that do not run, instead of NAME...; each is told"},
+    {.name = "force",
+     .letter = 'f',
+     .type = CLI_FLAG,
+     .offset = offsetof(struct rm_options, force),
+     .help = "kill it first where it runs"},
+    CLI_RESULTS_OPTION(struct rm_options),
+    {0},
+};
+
+const struct cli_command cli_command_rm = {
+    .name = "rm",
+    .operands = "NAME...",
+    .summary = "removes stopped machines with all their files",
+    .example = "piagent rm --force pi-1",
+    .options = rm_table,
+    .values_size = sizeof(struct rm_options),
+    .min_operands = 1,
+    .max_operands = CLI_NAMES_MAX,
+    .operand = CLI_MACHINE_OVER,
+    .destructive = true,
+    .run = run_rm,
+};

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* "start" starts instances that are there, and follows them. */
+#include <stdio.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/foreground.h"
+#include "agent/cli/client/start.h"
+#include "agent/cli/commands/command_table.h"
+
+struct start_options {
+    bool all, detach, json;
+    uint64_t timeout_ms;
+};
+
+/* The one that a terminal, or a unit, is for. What somebody else has started goes on without this command. */
+static int start_attached(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+{
+    int r = cli_start_one(agent, instance, err);
+    if (r < 0 || !instance->already)
+        return r < 0 ? r : cli_foreground(agent, instance, false, err);
+    fprintf(stderr, "%s is %s already: piagent console %s attaches to its console\n", instance->name,
+            instance->state, instance->name);
+    return PI_OK;
+}
+
+static int start_chosen(struct cli_agent *agent, const struct start_options *options,
+                        struct cli_chosen *chosen, struct pi_error *err)
+{
+    const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    if (!chosen->count && !options->json)
+        fprintf(stderr, "nothing is stopped\n");
+    if (chosen->count > CLI_WAIT_MAX)
+        return pi_refuse(err, PI_USAGE,
+                         "%zu instances are stopped, and %d at most are started at once: name them",
+                         chosen->count, CLI_WAIT_MAX);
+    return options->detach ? cli_start_all(agent, chosen, &how, err)
+                           : start_attached(agent, &chosen->items[0], err);
+}
+
+static int run_start(const struct cli_call *call, struct pi_error *err)
+{
+    const struct start_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen chosen = {0};
+    if ((options->all || call->count > 1) && !options->detach)
+        return pi_refuse(err, PI_USAGE,
+                         "several instances can only be started with -d: there is one terminal");
+    int r = cli_refuse_attached(options->detach, options->json, options->timeout_ms, err);
+    if (r == 0)
+        r = cli_connect(&agent, err);
+    if (r == 0)
+        r = options->all ? cli_choose_all(&agent, cli_state_is_over, &chosen, err)
+                         : cli_choose_named(&agent, call, &chosen, err);
+    return r < 0 ? r : start_chosen(&agent, options, &chosen, err);
+}
+
+static const struct cli_option start_table[] = {
+    {.name = "all",
+     .type = CLI_FLAG,
+     .names = true,
+     .help = "all that do not run, instead of NAME...; with -d",
+     .offset = offsetof(struct start_options, all)},
+    {.name = "detach",
+     .letter = 'd',
+     .type = CLI_FLAG,
+     .help = "return when the guest is ready",
+     .offset = offsetof(struct start_options, detach)},
+    {.name = "timeout",
+     .type = CLI_LIMIT,
+     .argument = "TIME",
+     .help = "with -d: " CLI_WAIT_LIMIT_HELP,
+     .offset = offsetof(struct start_options, timeout_ms)},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .help = "with -d: the events as JSON lines",
+     .offset = offsetof(struct start_options, json)},
+    {0},
+};
+
+const struct cli_command cli_command_start = {
+    .name = "start",
+    .operands = "NAME...",
+    .summary = "boots a machine that is stopped",
+    .details = CLI_FOREGROUND_HELP,
+    .example = "piagent start -d pi-1",
+    .options = start_table,
+    .values_size = sizeof(struct start_options),
+    .min_operands = 1,
+    .max_operands = CLI_WAIT_MAX,
+    .operand = CLI_MACHINE_OVER,
+    .run = run_start,
+};

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* "status" tells all about one instance. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/connect.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/table.h"
+
+static int row(struct libscols_table *table, const char *head, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int row(struct libscols_table *table, const char *head, const char *format, ...)
+{
+    pi_auto_free char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    int n = vasprintf(&text, format, args);
+    va_end(args);
+    return n < 0 ? -ENOMEM : cli_table_add(table, (const char *const[]){head, text}, NULL);
+}
+
+static int row_list(struct libscols_table *table, const char *head, const struct pi_strv *items)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < items->count; i++)
+        r = row(table, i ? "" : head, "%s", items->items[i]);
+    return r;
+}
+
+static int row_time(struct libscols_table *table, const char *head, uint64_t at_ms)
+{
+    char when[64], ago[32];
+    time_t at = (time_t)(at_ms / 1000);
+    struct tm local;
+    if (!at_ms || !localtime_r(&at, &local))
+        return 0;
+    strftime(when, sizeof when, "%F %T", &local);
+    const char *text = cli_age(at_ms, ago);
+    return row(table, head, "%s (%s ago)", when, text ? text : "0s");
+}
+
+static int row_state(struct libscols_table *table, const struct api_instance *instance)
+{
+    const char *reason = instance->reason ? instance->reason : "";
+    int r = cli_table_add(table, (const char *const[]){"state", instance->state}, instance->state);
+    if (r == 0 && reason[0])
+        r = row(table, "reason", "%s", reason);
+    if (r == 0 && instance->begun_again)
+        r = row(table, "boot", "begun again: a race in QEMU's emulation of several processors had killed it");
+    if (r == 0 && instance->stopped_by && cli_state_is_over(instance->state))
+        r = row(table, "ended by", "%s", instance->stopped_by);
+    return r;
+}
+
+static int row_cloud_init(struct libscols_table *table, const struct api_instance *instance)
+{
+    char took[32] = "";
+    const char *stage = instance->cloud_init_stage ? instance->cloud_init_stage : "";
+    if (!instance->cloud_init)
+        return 0;
+    if (instance->boot_ms && instance->ready_ms > instance->boot_ms)
+        pi_duration_format(instance->ready_ms - instance->boot_ms, took);
+    int r = row(table, "cloud-init", "%s%s%s%s%s", instance->cloud_init, stage[0] ? ", " : "", stage,
+                took[0] ? ", after " : "", took);
+    if (r == 0)
+        r = row_list(table, "failed", &instance->failed_modules);
+    return r < 0 ? r : row_list(table, "user-data", &instance->user_data_problems);
+}
+
+static int row_machine(struct libscols_table *table, const struct api_instance *instance)
+{
+    char memory[32], disk[32];
+    int r = row(table, "image", "%s%s", instance->image ? instance->image : "-",
+                instance->image_verified ? "" : " (unverified)");
+    return r < 0 ? r
+                 : row(table, "machine", "%s%s%s, %" PRIu64 " CPUs, %s memory, %s disk",
+                       instance->arch ? instance->arch : "-", instance->accel ? " under " : "",
+                       instance->accel ? instance->accel : "", instance->cpus,
+                       pi_size_format(instance->memory_mib << 20, memory),
+                       pi_size_format(instance->disk_bytes, disk));
+}
+
+static int row_limits(struct libscols_table *table, const struct api_instance *instance)
+{
+    char memory[32];
+    int r = 0;
+    if (instance->memory_max_mib)
+        r = row(table, "memory-max", "%s", pi_size_format(instance->memory_max_mib << 20, memory));
+    if (r == 0 && instance->cpu_quota_percent)
+        r = row(table, "cpu-quota", "%" PRIu64 "%%", instance->cpu_quota_percent);
+    return r;
+}
+
+static int row_reach(struct libscols_table *table, const struct api_instance *instance)
+{
+    int r = 0;
+    if (instance->user && instance->ssh_port)
+        r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->user, instance->ssh_port);
+    if (r == 0)
+        r = row_list(table, "forwards", &instance->forwards);
+    if (r == 0 && instance->isolate)
+        r = row(table, "network", "isolated");
+    if (r == 0 && instance->pid)
+        r = row(table, "QEMU", "process %" PRIu64, instance->pid);
+    return r < 0 || !instance->folder ? r : row(table, "folder", "%s", instance->folder);
+}
+
+static int print_status(const struct api_instance *instance, struct pi_error *err)
+{
+    static const struct cli_column columns[] = {{"WHAT", CLI_LEFT}, {"VALUE", CLI_LEFT}, {0}};
+    pi_auto_table struct libscols_table *table = cli_table_new(columns, true);
+    if (!table)
+        return pi_fail(err, ENOMEM, "status");
+    int r = row(table, "name", "%s", instance->name);
+    if (r == 0)
+        r = row_state(table, instance);
+    if (r == 0)
+        r = row_cloud_init(table, instance);
+    if (r == 0)
+        r = row_machine(table, instance);
+    if (r == 0)
+        r = row_limits(table, instance);
+    if (r == 0)
+        r = row_time(table, "created", instance->created_ms);
+    if (r == 0)
+        r = row_time(table, "started", instance->started_ms);
+    if (r == 0 && cli_state_is_over(instance->state))
+        r = row_time(table, "stopped", instance->stopped_ms);
+    if (r == 0)
+        r = row_reach(table, instance);
+    return r < 0 ? pi_fail(err, -r, "status") : cli_table_print(table, err);
+}
+
+struct status_options {
+    bool json;
+};
+
+static int run_status(const struct cli_call *call, struct pi_error *err)
+{
+    const struct status_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_instance struct api_instance instance = {0};
+    json_auto_t *reply = NULL;
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = cli_call(&agent, "GET", call->operands[0], NULL, NULL, &reply, err);
+    if (r < 0 || options->json)
+        return r < 0 ? r : cli_json_print(reply, err);
+    r = api_read(instance, reply, &instance, err);
+    return r < 0 ? pi_context(err, r, "the agent's answer") : print_status(&instance, err);
+}
+
+static const struct cli_option status_table[] = {
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct status_options, json),
+     .help = "as the agent's JSON"},
+    {0},
+};
+
+const struct cli_command cli_command_status = {
+    .name = "status",
+    .operands = "NAME",
+    .summary = "tells all about one machine",
+    .example = "piagent status pi-1 --json",
+    .options = status_table,
+    .values_size = sizeof(struct status_options),
+    .min_operands = 1,
+    .max_operands = 1,
+    .operand = CLI_MACHINE,
+    .run = run_status,
+};

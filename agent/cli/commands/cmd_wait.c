@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/chosen.h"
+#include "agent/cli/client/wait.h"
+#include "agent/cli/commands/command_table.h"
+
+struct wait_options {
+    char *goal;
+    uint64_t timeout_ms;
+    bool json;
+};
+
+static int check(const struct cli_wait *how, const struct api_instance *instance, struct pi_error *err)
+{
+    if (how->stopped || !cli_state_is_over(instance->state))
+        return 0;
+    return pi_refuse(err, PI_CONFLICT, "%s is %s, and does not become ready by itself: piagent start -d %s",
+                     instance->name, instance->state, instance->name);
+}
+
+static int run_wait(const struct cli_call *call, struct pi_error *err)
+{
+    const struct wait_options *options = call->values;
+    struct cli_wait how = {.stopped = options->goal && !strcmp(options->goal, "stopped"),
+                           .json = options->json,
+                           .timeout_ms = options->timeout_ms};
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen chosen = {0};
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = cli_choose_named(&agent, call, &chosen, err);
+    for (size_t i = 0; r == 0 && i < chosen.count; i++)
+        r = check(&how, &chosen.items[i], err);
+    return r < 0 ? r : cli_wait(&how, &agent, chosen.items, (unsigned)chosen.count, err);
+}
+
+static const char *const goals[] = {"ready", "stopped", NULL};
+
+static const struct cli_option wait_table[] = {
+    {.name = "for",
+     .type = CLI_STRING,
+     .argument = "STATE",
+     .kind = CLI_WORD,
+     .words = goals,
+     .offset = offsetof(struct wait_options, goal),
+     .help = "ready (the default) or stopped"},
+    {.name = "timeout",
+     .type = CLI_LIMIT,
+     .argument = "TIME",
+     .offset = offsetof(struct wait_options, timeout_ms),
+     .help = CLI_WAIT_LIMIT_HELP},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct wait_options, json),
+     .help = "the events as JSON lines, from the boot's beginning"},
+    {0},
+};
+
+const struct cli_command cli_command_wait = {
+    .name = "wait",
+    .operands = "NAME...",
+    .summary = "waits until machines are ready, or stopped",
+    .details =
+        "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
+        "reports; while there is some it is waited for. Without any for so long as --timeout says, the wait ends\n"
+        "with exit code 9, and the machine runs on; a wait for the stop of a machine has no such limit unless you\n"
+        "give one. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got stuck or the\n"
+        "machine stopped before it was ready; also where the guest of a first boot is up, and its cloud-init does\n"
+        "not report. Where cloud-init announces a reboot (power_state), the machine is ready after the boot that\n"
+        "follows.",
+    .example = "piagent wait pi-1 pi-2 --timeout 2m",
+    .options = wait_table,
+    .values_size = sizeof(struct wait_options),
+    .min_operands = 1,
+    .max_operands = CLI_WAIT_MAX,
+    .operand = CLI_MACHINE,
+    .run = run_wait,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands that are one request of the agent's, by the command's own name, about each instance that is named. A
+ * file a command: cmd_pause.c, cmd_kill.c ...
+ */
+#ifndef PIAGENT_CLI_VERB_H
+#define PIAGENT_CLI_VERB_H
+
+#include "agent/cli/terminal/options.h"
+
+#define CLI_NAMES_MAX 64
+
+/* The option that every one of them has. */
+#define CLI_RESULTS_OPTION(struct_)                                          \
+    {                                                                        \
+        .name = "json", .type = CLI_FLAG, .offset = offsetof(struct_, json), \
+        .help = "what came of each instance, as JSON",                       \
+    }
+
+/* reset, pause, resume, reseed: answered at once. */
+struct cli_request_options {
+    bool json;
+};
+extern const struct cli_option cli_request_options[];
+int cli_run_request(const struct cli_call *call, struct pi_error *err);
+
+/* powerdown, kill: followed to the instance's end. */
+struct cli_stop_options {
+    uint64_t timeout_ms, step_ms;
+    bool all, json;
+};
+#define CLI_STEP_OPTION                                                          \
+    {                                                                            \
+        .name = "step-timeout", .type = CLI_DURATION, .argument = "TIME",        \
+        .offset = offsetof(struct cli_stop_options, step_ms),                    \
+        .help = "how long QEMU may take to quit, and on SIGTERM (default: 10s)", \
+    }
+
+/* *ret_forced: a guest did not power itself off. The exit code, or negative with err filled. */
+int cli_run_stop(const struct cli_call *call, bool *ret_forced, struct pi_error *err);
+
+#endif

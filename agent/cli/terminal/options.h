@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands and their options as tables: one table drives parsing, --help, the man pages (man.h) and the
+ * shells' completions (complete.h). Adding a command is adding one struct. Pure functions but for cli_help's
+ * output buffer.
+ *
+ * Options are written --name VALUE, --name=VALUE, -n VALUE, -nVALUE, and flags may be joined (-df). They may
+ * stand anywhere up to "--", or up to the first operand where the command passes the rest on (ssh).
+ */
+#ifndef PIAGENT_CLI_OPTIONS_H
+#define PIAGENT_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+#define CLI_NEVER UINT64_MAX
+
+enum cli_type {
+    CLI_FLAG,     /* bool */
+    CLI_STRING,   /* const char *, into argv */
+    CLI_NUMBER,   /* uint64_t within min..max */
+    CLI_SIZE,     /* uint64_t, bytes, not 0 (pi_size_parse) */
+    CLI_DURATION, /* uint64_t, milliseconds, not 0 (pi_duration_parse) */
+    CLI_LIMIT,    /* the same, or "none" or 0, which are CLI_NEVER */
+    CLI_LIST,     /* struct pi_strv: may be given several times */
+};
+
+/* What an operand, or the value of a CLI_STRING or CLI_LIST, is: what a shell offers for it. Every one has a
+ * kind (a test holds the tables to it). */
+enum cli_kind {
+    CLI_NOT_SAID,
+    CLI_TEXT,         /* only its writer knows it: nothing is offered */
+    CLI_WORD,         /* one of words: others are refused, with the nearest */
+    CLI_FILE,         /* a path */
+    CLI_FOLDER,       /* a path of a folder */
+    CLI_IMAGE,        /* fedora, fedora:44, a URL or a file */
+    CLI_STORED_IMAGE, /* one that is in the store, by its file name */
+    CLI_MACHINE,      /* a machine's name */
+    CLI_MACHINE_LIVE, /* of one that runs */
+    CLI_MACHINE_OVER, /* of one that does not */
+    CLI_PLACE,        /* a file of this host's, or MACHINE:PATH */
+    CLI_COMMAND,      /* a command of piagent's */
+};
+
+struct cli_option {
+    const char *name; /* "ssh-key", without dashes */
+    char letter;      /* 'd', or 0 */
+    enum cli_type type;
+    const char *argument; /* what --help calls its value: "FILE"; NULL for flags */
+    const char *help;
+    /* the heading above it in --help and the man page, told with its first option; or NULL */
+    const char *group;
+    enum cli_kind kind;
+    const char *const *words; /* CLI_WORD: ends with NULL */
+    size_t offset;            /* of its member in the command's values */
+    uint64_t min, max;        /* CLI_NUMBER */
+    bool names;               /* a flag that stands for the operands: --all */
+};
+
+struct cli_command;
+
+/* What a command is called with. */
+struct cli_call {
+    const struct cli_command *command;
+    const void *values; /* the command's own struct, zeroed where an option was not given */
+    char **operands;    /* ends with NULL */
+    unsigned count;
+};
+
+struct cli_command {
+    const char *name;                 /* "ps", "image fetch" */
+    const char *operands;             /* "NAME [-- COMMAND...]", or NULL */
+    const char *summary;              /* one line */
+    const char *details;              /* more for --help, or NULL: paragraphs with "\n\n" between them */
+    const char *example;              /* one command line */
+    const struct cli_option *options; /* ends with {0}; NULL = none but --help */
+    size_t values_size;
+    unsigned min_operands, max_operands;
+    enum cli_kind operand;    /* what each operand is; where the rest is passed on, what the first is */
+    const char *const *words; /* CLI_WORD: ends with NULL */
+    bool passes_rest;         /* what follows the first operand is not for us to read */
+    bool destructive; /* it loses what nobody can bring back, or serves secrets again: never guessed at */
+
+    /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */
+    int (*run)(const struct cli_call *call, struct pi_error *err);
+};
+
+/* The operands that a parse leaves. */
+struct cli_operands {
+    char **items; /* ends with NULL: the front of argv */
+    unsigned count;
+    bool help; /* --help was there: nothing else was checked */
+};
+
+/*
+ * Parses argv, what follows the command's name up to a NULL; argv is changed. values is zeroed memory of
+ * command->values_size; what it owns then (lists) is freed by cli_values_done(), also after a failure.
+ * PI_USAGE names the option and the nearest known one.
+ */
+int cli_parse(const struct cli_command *command, char **argv, void *values, struct cli_operands *ret,
+              struct pi_error *err);
+void cli_values_done(const struct cli_command *command, void *values);
+
+/* A command for piagent's own use: "__complete". Nobody is told of it. */
+bool cli_is_hidden(const struct cli_command *command);
+
+/* The table, also of a command without options (empty), and the option that all of them have. */
+const struct cli_option *cli_options(const struct cli_command *command);
+extern const struct cli_option cli_option_help;
+
+/* By its name of that length, without dashes, and by its letter, also by those of other tools (foreign.h);
+ * NULL where there is none. */
+const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
+const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
+
+/* Refuses (PI_USAGE) what is none of words, with all of them or the nearest. */
+int cli_check_word(const char *text, const char *const *words, struct pi_error *err);
+
+/* "--help" or "-h". */
+bool cli_is_help(const char *word);
+
+#endif
