@@ -63,7 +63,7 @@ pid_t instance_find_qemu(const char *folder, struct pi_error *err)
 
 static void ended(struct instance *instance, const char *why)
 {
-    if (instance->record.relaunch) /* its end was wanted, and says nothing about the start that follows */
+    if (instance->record.life.relaunch) /* piagent ended it, to start it afresh */
         journal_note(instance, "%s", why);
     else
         instance_set_reason(instance, "%s", why);
@@ -74,10 +74,10 @@ static void ended(struct instance *instance, const char *why)
 static void start_anew(struct instance *instance)
 {
     struct pi_error err;
-    instance->record.state = VM_STOPPED;
+    instance->record.life.state = VM_STOPPED;
     if (instance_request(instance, VM_EVENT_START, &err) == 0)
         return;
-    instance->record.state = VM_STARTING;
+    instance->record.life.state = VM_STARTING;
     instance_set_reason(instance, "%s", err.text);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
 }
@@ -94,7 +94,7 @@ static void take_over(struct instance *instance)
     }
     instance->pidfd = pi_identity_open(&id);
     if (instance->pidfd == -ESRCH) {
-        if (record->state == VM_STARTING && record->rung == VM_RUNG_NONE)
+        if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
             start_anew(instance);
         else
             ended(instance, "its QEMU ended while no agent was running");
@@ -122,9 +122,9 @@ static void take_over(struct instance *instance)
 static void resume_life(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
-    if (record->state == VM_STARTING && !record->pid) {
+    if (record->life.state == VM_STARTING && !record->pid) {
         start_anew(instance);
-    } else if (vm_state_is_live(record->state)) {
+    } else if (vm_state_is_live(record->life.state)) {
         take_over(instance);
     }
 }
@@ -133,7 +133,7 @@ static void resume_life(struct instance *instance)
  * became of its record. */
 static bool is_half_made(int dir_fd, int loaded, const struct vm_record *record)
 {
-    return loaded == 0 ? record->state == VM_CREATED
+    return loaded == 0 ? record->life.state == VM_CREATED
                        : loaded == -ENOENT && faccessat(dir_fd, VM_DISK_FILE, F_OK, 0) < 0;
 }
 
@@ -162,7 +162,7 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     *broken = r < 0;
     if (r < 0) {
         vm_record_done(ret);
-        *ret = (struct vm_record){.state = VM_LOST};
+        *ret = (struct vm_record){.life.state = VM_LOST};
         snprintf(ret->spec.name, sizeof ret->spec.name, "%s", name);
         pi_text_clean(err.text, strlen(err.text), ret->reason, sizeof ret->reason);
     }

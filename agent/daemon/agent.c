@@ -55,7 +55,7 @@ uint64_t agent_running(const struct agent *agent)
     const struct instance *instance;
     uint64_t count = 0;
     LIST_FOREACH(instance, &agent->instances, entry)
-        count += vm_state_is_live(instance->record.state);
+        count += vm_state_is_live(instance->record.life.state);
     return count;
 }
 

@@ -107,14 +107,14 @@ void instance_check_clock(struct instance *instance, uint64_t stood_ms)
 
 static bool runs(const struct instance *instance)
 {
-    return instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
+    return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
 }
 
 /* A second is what a guest's own timekeeping mends, and less than what a person would notice. */
 void instance_note_pause(struct instance *instance, bool stood_still)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
-    bool stands_still = vm_state_stands_still(instance->record.state);
+    bool stands_still = vm_state_stands_still(instance->record.life.state);
     if (stands_still && !stood_still)
         instance->paused_ms = now;
     else if (stood_still && runs(instance) &&

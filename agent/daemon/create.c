@@ -199,7 +199,7 @@ static void creation_failed(struct instance *instance, const struct pi_error *er
 
 bool instance_is_being_created(const struct instance *instance)
 {
-    return instance->record.state == VM_CREATED && !instance->ghost;
+    return instance->record.life.state == VM_CREATED && !instance->ghost;
 }
 
 bool agent_is_creating(const struct agent *agent)
@@ -352,13 +352,13 @@ static int check_name(struct agent *agent, const char *name, struct pi_error *er
                          (int)pid);
     if (!other)
         return 0;
-    bool live = vm_state_is_live(other->record.state);
+    bool live = vm_state_is_live(other->record.life.state);
     return pi_refuse(
         err, PI_CONFLICT,
         "the name %s is in use, %s: choose another one, go on with that machine (piagent %s %s), or "
         "remove it first (piagent rm %s%s)",
-        name, vm_state_names[other->record.state], live ? "console" : "start", name, live ? "--force " : "",
-        name);
+        name, vm_state_names[other->record.life.state], live ? "console" : "start", name,
+        live ? "--force " : "", name);
 }
 
 static int make_folder(struct agent *agent, const char *name, struct pi_error *err)
@@ -384,8 +384,7 @@ static void fetch(struct instance *instance, int result, const struct pi_error *
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
                     struct pi_error *err)
 {
-    __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA,
-                                                                        .state = VM_CREATED};
+    __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA};
     struct instance *instance;
     record.created_ms = pi_realtime_ms();
     int r = fill_spec(request, &record.spec, err);

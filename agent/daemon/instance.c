@@ -25,14 +25,14 @@ static void on_resend(void *user)
 
 static uint64_t rung_ms(const struct vm_record *record)
 {
-    if (record->rung == VM_RUNG_POWERDOWN)
+    if (record->life.rung == VM_RUNG_POWERDOWN)
         return record->powerdown_ms ? record->powerdown_ms : INSTANCE_POWERDOWN_MS;
     return record->step_ms ? record->step_ms : INSTANCE_STEP_MS;
 }
 
 static void rung_expired(struct instance *instance)
 {
-    int rung = instance->record.rung;
+    enum vm_rung rung = instance->record.life.rung;
     char took[32];
     if (rung < VM_RUNG_KILL)
         journal_note(instance, "%s did not end it within %s: next is %s", vm_rung_names[rung],
@@ -46,7 +46,7 @@ static void on_rung(void *user)
 {
     struct instance *instance = user;
     uint64_t now = pi_monotonic_ms();
-    if (instance->record.rung == VM_RUNG_POWERDOWN && !instance->record.powerdown_ms) {
+    if (instance->record.life.rung == VM_RUNG_POWERDOWN && !instance->record.powerdown_ms) {
         uint64_t quiet = now - instance->last_sign_ms, asked = now - instance->powerdown_since_ms;
         if (quiet < INSTANCE_POWERDOWN_MS && asked < INSTANCE_POWERDOWN_CAP_MS) {
             timer_set(instance->rung_timer, INSTANCE_POWERDOWN_MS - quiet);
@@ -74,7 +74,7 @@ static void on_no_sign(void *user)
 
 static void launch_failed(struct instance *instance, const struct pi_error *why)
 {
-    if (instance->record.state == VM_STARTING)
+    if (instance->record.life.state == VM_STARTING)
         instance_set_reason(instance, "%s", why->text);
     /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
     if (instance->exit_watch) {
@@ -93,7 +93,7 @@ static void on_recorded(struct instance *instance, int result, const struct pi_e
     struct pi_error err = {0};
     if (result < 0)
         launch_failed(instance, why);
-    else if (instance->record.state != VM_STARTING || instance_run_child(instance, &err) < 0)
+    else if (instance->record.life.state != VM_STARTING || instance_run_child(instance, &err) < 0)
         launch_failed(instance, &err);
 }
 
@@ -156,7 +156,8 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                     asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
-    if (r == 0 && (r = open_folder(instance, record->spec.name, err)) < 0 && record->state != VM_CREATED) {
+    if (r == 0 && (r = open_folder(instance, record->spec.name, err)) < 0 &&
+        record->life.state != VM_CREATED) {
         /* A machine that is there already is worth more than its logs, and shown also where it is lost. */
         log_line("%s: %s", record->spec.name, err->text);
         r = 0;
@@ -333,7 +334,7 @@ static void clean_up(struct instance *instance)
  * again would be waited for without end. */
 static void arm_rung(struct instance *instance)
 {
-    enum vm_rung rung = instance->record.rung;
+    enum vm_rung rung = instance->record.life.rung;
     if (timer_is_set(instance->rung_timer) && instance->armed_rung == rung)
         return;
     if (rung == VM_RUNG_POWERDOWN)
@@ -348,20 +349,20 @@ static void note_state(struct instance *instance, enum vm_state before)
 {
     struct vm_record *record = &instance->record;
     uint64_t now = pi_realtime_ms();
-    if (record->state == VM_STARTING)
+    if (record->life.state == VM_STARTING)
         record->started_ms = record->boot_ms = now, record->ready_ms = record->stopped_ms = 0,
         record->step_ms = 0;
-    else if (record->state == VM_READY && (!record->ready_ms || !vm_state_stands_still(before)))
+    else if (record->life.state == VM_READY && (!record->ready_ms || !vm_state_stands_still(before)))
         record->ready_ms = now;
-    else if (!vm_state_is_live(record->state))
+    else if (!vm_state_is_live(record->life.state))
         record->stopped_ms = now;
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
-                                              .state = (char *)vm_state_names[record->state],
+                                              .state = (char *)vm_state_names[record->life.state],
                                               .text = record->reason[0] ? record->reason : NULL});
-    if (before == VM_STARTING && record->state == VM_RUNNING && !instance->boot_told)
+    if (before == VM_STARTING && record->life.state == VM_RUNNING && !instance->boot_told)
         instance_tell_boot(instance, "started");
-    log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->state], record->reason[0] ? ": " : "",
-             record->reason);
+    log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
+             record->reason[0] ? ": " : "", record->reason);
     agent_tell_status(instance->agent);
     instance_note_pause(instance, vm_state_stands_still(before));
 }
@@ -397,7 +398,7 @@ void instance_carry_out(struct instance *instance, unsigned actions)
 static void act(struct instance *instance, unsigned actions)
 {
     /* Told to stop, and there is nothing yet that would have to be ended. */
-    if (instance->record.state == VM_STOPPING && is_launch_ahead(instance)) {
+    if (instance->record.life.state == VM_STOPPING && is_launch_ahead(instance)) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
         return;
     }
@@ -416,20 +417,19 @@ static void act(struct instance *instance, unsigned actions)
 
 static unsigned step(struct instance *instance, const struct vm_event *event)
 {
-    enum vm_state before = instance->record.state;
-    struct vm_life life = vm_record_life(&instance->record);
-    unsigned actions = vm_life_next(&life, event);
-    vm_record_set_life(&instance->record, &life);
+    struct vm_life *life = &instance->record.life;
+    enum vm_state before = life->state;
+    unsigned actions = vm_life_next(life, event);
     if (actions & VM_DO_SAVE)
         instance_expect_save(instance);
-    if (life.state != before) {
+    if (life->state != before) {
         if (!instance->reason_is_news)
             instance->record.reason[0] = '\0';
         timer_clear(instance->room_timer);
         note_state(instance, before);
     }
     /* What condemns a QEMU at its start is the reason of its end, which is still to come. */
-    instance->reason_is_news = instance->reason_is_news && life.state == VM_STARTING;
+    instance->reason_is_news = instance->reason_is_news && life->state == VM_STARTING;
     return actions;
 }
 
@@ -444,7 +444,7 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
 static int refuse_request(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
-    enum vm_state state = instance->record.state;
+    enum vm_state state = instance->record.life.state;
     if (state == VM_STOPPING)
         return pi_refuse(err, PI_CONFLICT,
                          "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
@@ -457,7 +457,7 @@ static int refuse_request(const struct instance *instance, struct pi_error *err)
 
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
-    bool starts = type == VM_EVENT_START && !vm_state_is_live(instance->record.state);
+    bool starts = type == VM_EVENT_START && !vm_state_is_live(instance->record.life.state);
     int r = starts ? instance_check_files(instance, err) : 0;
     if (r < 0)
         return r;

@@ -119,7 +119,7 @@ static int build_argv(struct instance *instance, enum vm_accel accel, bool stand
 int instance_argv(struct instance *instance, bool standalone, struct pi_strv *ret, struct pi_error *err)
 {
     enum vm_accel accel = instance->record.accel;
-    int r = vm_state_is_live(instance->record.state)
+    int r = vm_state_is_live(instance->record.life.state)
                 ? 0
                 : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
     return r < 0 ? r : build_argv(instance, accel, standalone, ret, err);
@@ -177,12 +177,13 @@ static void on_ended(void *user)
                  instance->record.spec.memory_max_mib);
     /* Where KVM cannot set up the vCPUs, QEMU aborts: TCG may do. An exit by itself has another reason, which
      * TCG would share. */
-    bool aborted = instance->record.state == VM_STARTING && instance->record.rung == VM_RUNG_NONE &&
+    const struct vm_life *life = &instance->record.life;
+    bool aborted = life->state == VM_STARTING && life->rung == VM_RUNG_NONE &&
                    instance->record.accel == VM_ACCEL_KVM && code > 128;
     bool fallback = aborted && instance_may_fall_back(instance);
-    bool expected = instance->record.shutdown_seen || instance->record.relaunch ||
-                    (instance->record.state == VM_STOPPING && instance->record.rung > VM_RUNG_POWERDOWN);
-    if (instance->record.cut_off)
+    bool expected = life->shutdown_seen || life->relaunch ||
+                    (life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN);
+    if (life->cut_off)
         instance_set_reason(
             instance,
             "QEMU was told to end from outside piagent, as a logout or the host's shutdown does, "
@@ -345,7 +346,7 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     instance->sign_seen = instance->adopting = instance->boot_told = false;
     instance->link_since_ms = instance->link_delay_ms = 0;
     instance->powerdowns_sent = 0;
-    if (!record->fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
+    if (!record->life.fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
     if ((r = instance_check_ports(instance, err)) == 0 && (r = instance_make_seed(instance, err)) == 0)
@@ -393,9 +394,9 @@ static void on_console(const char *bytes, size_t size, void *user)
     instance_sign(instance);
     instance->printed_ms = instance->last_sign_ms;
     /* It may speak before QEMU has answered that it runs. */
-    if (instance->record.state == VM_STARTING && !instance->boot_told)
+    if (instance->record.life.state == VM_STARTING && !instance->boot_told)
         instance_tell_boot(instance, "started");
-    if (instance->record.state != VM_READY || instance->landmarks.reached < VM_LANDMARK_LOGIN)
+    if (instance->record.life.state != VM_READY || instance->landmarks.reached < VM_LANDMARK_LOGIN)
         vm_landmarks_feed(&instance->landmarks, bytes, size, on_landmark, instance);
     instance_keep_hints(instance);
     trouble_heard(instance);

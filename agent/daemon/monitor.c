@@ -57,7 +57,7 @@ static void serve_waiting(struct instance *instance)
 
 static bool is_starting(const struct instance *instance)
 {
-    return instance->record.state == VM_STARTING && instance->record.rung == VM_RUNG_NONE;
+    return instance->record.life.state == VM_STARTING && instance->record.life.rung == VM_RUNG_NONE;
 }
 
 static void give_up_start(struct instance *instance, const char *why)
@@ -105,7 +105,7 @@ void instance_reconnect(void *user)
     }
     if (is_starting(instance)) /* it closed its monitor, and has not ended since */
         give_up_start(instance, instance->monitor_why);
-    if (instance->record.state == VM_STARTING)
+    if (instance->record.life.state == VM_STARTING)
         return;
     if (!instance->monitor_told)
         journal_note(instance, "QEMU's monitor is lost: %s; connecting anew", instance->monitor_why);
@@ -156,7 +156,7 @@ void instance_look_for_room(void *user)
 
 static void stopped_by_full_disk(struct instance *instance)
 {
-    if (instance->record.state == VM_STOPPING) {
+    if (instance->record.life.state == VM_STOPPING) {
         journal_note(instance, "the guest cannot go on and power off: the host's disk is full");
         return;
     }
@@ -164,7 +164,7 @@ static void stopped_by_full_disk(struct instance *instance)
                         "the host's disk is full: it goes on by itself when there is room again in %s",
                         instance->folder);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
-    if (instance->record.state != VM_PAUSED)
+    if (instance->record.life.state != VM_PAUSED)
         return;
     instance->room_delay_ms =
         next_delay_ms(instance->room_delay_ms, instance->room_tried_ms, ROOM_DELAY_MIN_MS, ROOM_DELAY_MAX_MS);
@@ -174,9 +174,9 @@ static void stopped_by_full_disk(struct instance *instance)
 static void stopped_by_accelerator(struct instance *instance)
 {
     const char *name = instance->record.spec.name, *accel = vm_accel_names[instance->record.accel];
-    struct vm_life life = vm_record_life(&instance->record);
-    bool boots = vm_life_boots(&life), fallback = boots && instance_may_fall_back(instance);
-    if (life.state == VM_STOPPING)
+    const struct vm_life *life = &instance->record.life;
+    bool boots = vm_life_boots(life), fallback = boots && instance_may_fall_back(instance);
+    if (life->state == VM_STOPPING)
         journal_note(instance, "the guest cannot go on and power off: %s failed (internal-error)", accel);
     else if (fallback)
         journal_note(instance,
@@ -214,7 +214,7 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
         break;
     case QMP_RUN_SHUTDOWN: /* a QEMU that was told to end does not wait in this state to be asked */
         instance_feed(instance,
-                      &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = !instance->record.cut_off});
+                      &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = !instance->record.life.cut_off});
         break;
     case QMP_RUN_IO_ERROR: /* QEMU's default: it stops for a full disk only, and reports other errors */
         stopped_by_full_disk(instance);
@@ -261,7 +261,7 @@ static void on_stop_status(int result, const json_t *data, const char *why, void
 static void on_corrupted(struct instance *instance, const struct qmp_event_info *info)
 {
     const char *name = instance->record.spec.name;
-    bool runs = instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
+    bool runs = instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
     if (!info->fatal) {
         journal_note(instance, "its disk image is damaged, and in use still: %s", info->message);
         return;
@@ -311,7 +311,7 @@ static void on_reset(struct instance *instance, bool guest)
         journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_forget_boot(instance);
     instance->record.boot_ms = pi_realtime_ms();
-    if (!vm_state_stands_still(instance->record.state))
+    if (!vm_state_stands_still(instance->record.life.state))
         instance->record.reason[0] = '\0';
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
     instance_tell_boot(instance, how);
@@ -326,7 +326,7 @@ void instance_missed_reset(struct instance *instance)
 
 static void on_shutdown(struct instance *instance, const struct qmp_event_info *info)
 {
-    if (!info->guest && instance->record.state != VM_STOPPING)
+    if (!info->guest && instance->record.life.state != VM_STOPPING)
         instance_set_reason(instance, "QEMU was told to end from outside piagent (%s)", info->reason);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
 }
@@ -419,7 +419,8 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
                      status.name);
     /* Where it stands still for a reason, that is what a guest that ran is paused for. */
     bool stands = !status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED;
-    bool starts = instance->record.state == VM_STARTING, stops = instance->record.state == VM_STOPPING;
+    bool starts = instance->record.life.state == VM_STARTING,
+         stops = instance->record.life.state == VM_STOPPING;
     /* A guest that is off needs no button pressed any more. One that stands has run, also where the agent did
      * not live to see it start. */
     if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops))

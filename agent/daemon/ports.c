@@ -20,7 +20,7 @@ static const struct instance *find_owner(const struct instance *self, uint16_t p
 {
     const struct instance *other;
     LIST_FOREACH(other, &self->agent->instances, entry)
-        if (other != self && (!live || vm_state_is_live(other->record.state)) &&
+        if (other != self && (!live || vm_state_is_live(other->record.life.state)) &&
             (other->record.spec.ssh_port == port || is_forwarded(&other->record.spec, port)))
             return other;
     return NULL;

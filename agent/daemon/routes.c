@@ -123,12 +123,12 @@ static void delete_instance(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
     const char *name = instance->record.spec.name;
-    if (!vm_state_is_live(instance->record.state)) {
+    if (!vm_state_is_live(instance->record.life.state)) {
         instance_remove(instance, call);
         return;
     }
     pi_refuse(&err, PI_CONFLICT, "%s is %s: piagent powerdown %s first, or piagent rm --force %s", name,
-              vm_state_names[instance->record.state], name, name);
+              vm_state_names[instance->record.life.state], name, name);
     api_reply_error(call, &err);
 }
 
@@ -187,7 +187,7 @@ static void stop(struct instance *instance, struct api_call *call, enum vm_event
         api_reply_error(call, &err);
         return;
     }
-    if (instance->record.state != VM_STOPPING) {
+    if (instance->record.life.state != VM_STOPPING) {
         instance->record.powerdown_ms = stop.timeout_ms;
         instance->record.step_ms = stop.step_ms;
     }
@@ -266,7 +266,7 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
     bool already = is_so_already(instance, asking);
     if (!already && !asking->allowed(instance)) {
         pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
-                  vm_state_names[instance->record.state], asking->what);
+                  vm_state_names[instance->record.life.state], asking->what);
     } else if (!instance_has_monitor(instance)) {
         pi_refuse(&err, PI_FAILED,
                   "%s: QEMU's monitor cannot be asked now: try again, or end it with: piagent kill %s", name,
@@ -284,17 +284,17 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
 
 static bool runs(const struct instance *instance)
 {
-    return instance->record.state == VM_RUNNING || instance->record.state == VM_READY;
+    return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
 }
 
 static bool is_paused(const struct instance *instance)
 {
-    return instance->record.state == VM_PAUSED;
+    return instance->record.life.state == VM_PAUSED;
 }
 
 static bool stands_still(const struct instance *instance)
 {
-    return vm_state_stands_still(instance->record.state);
+    return vm_state_stands_still(instance->record.life.state);
 }
 
 static bool has_guest(const struct instance *instance)
@@ -314,7 +314,7 @@ static void pause_(struct instance *instance, struct api_call *call)
 
 static void resume(struct instance *instance, struct api_call *call)
 {
-    bool sleeps = instance->record.state == VM_SUSPENDED;
+    bool sleeps = instance->record.life.state == VM_SUSPENDED;
     ask_qemu(instance, call,
              &(struct asking){sleeps ? QMP_SYSTEM_WAKEUP : QMP_CONT, VM_EVENT_CONTINUED, "resumed",
                               stands_still, runs});
@@ -363,7 +363,7 @@ static void post_console(struct instance *instance, struct api_call *call)
     int r = 0;
     if (!instance->console)
         r = pi_refuse(&err, PI_CONFLICT, "%s is %s: there is no console to type into",
-                      instance->record.spec.name, vm_state_names[instance->record.state]);
+                      instance->record.spec.name, vm_state_names[instance->record.life.state]);
     else if (body->size && channel_type(instance->console, body->data, body->size) < 0)
         r = pi_refuse(&err, PI_CONFLICT, "%s does not read its console: what was typed is dropped",
                       instance->record.spec.name);

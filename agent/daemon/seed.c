@@ -158,7 +158,7 @@ int instance_take_over_seed(struct instance *instance, struct pi_error *err)
 
 bool instance_lost_seed_port(const struct instance *instance)
 {
-    return !instance->record.spec.isolate && vm_state_is_live(instance->record.state) &&
+    return !instance->record.spec.isolate && vm_state_is_live(instance->record.life.state) &&
            instance->record.imds_port != instance->agent->seed_port.port;
 }
 
@@ -172,7 +172,7 @@ int instance_set_booted(struct instance *instance, bool booted, struct pi_error 
 {
     bool before = instance->record.booted;
     instance->record.booted = booted;
-    int r = vm_state_is_live(instance->record.state) ? serve_seed(instance, err) : 0;
+    int r = vm_state_is_live(instance->record.life.state) ? serve_seed(instance, err) : 0;
     if (r < 0 && !booted) {
         instance->record.booted = before; /* and what is served is as it was */
         return r;

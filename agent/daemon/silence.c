@@ -22,7 +22,7 @@
 static bool is_open(const struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
-    return record->state == VM_RUNNING && !record->cloud_init_result[0] && !record->silence[0] &&
+    return record->life.state == VM_RUNNING && !record->cloud_init_result[0] && !record->silence[0] &&
            !instance->stuck && !instance_has_panicked(instance);
 }
 
@@ -124,7 +124,7 @@ static void on_timer(void *user)
     uint64_t now = pi_monotonic_ms(), end = vm_silence_end_ms(&silence);
     if (instance->look_watch)
         look_again(instance);
-    else if (vm_state_stands_still(instance->record.state))
+    else if (vm_state_stands_still(instance->record.life.state))
         silence_begin(instance);
     else if (is_open(instance) && now < end)
         timer_set(instance->silence_timer, end - now);

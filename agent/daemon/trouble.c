@@ -19,7 +19,7 @@ bool instance_has_panicked(const struct instance *instance)
 /* Of a guest that is up the boot is over, and a log may say what it likes. */
 static bool is_booting(const struct instance *instance)
 {
-    return instance->record.state == VM_RUNNING && !instance->record.cloud_init_result[0] &&
+    return instance->record.life.state == VM_RUNNING && !instance->record.cloud_init_result[0] &&
            !instance->record.silence[0];
 }
 
@@ -33,8 +33,8 @@ static bool is_qemus_race(const struct instance *instance)
 bool instance_begin_again(struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
-    if (!is_qemus_race(instance) || record->booted || record->begun_again || record->state != VM_RUNNING ||
-        !instance_has_monitor(instance))
+    if (!is_qemus_race(instance) || record->booted || record->life.begun_again ||
+        record->life.state != VM_RUNNING || !instance_has_monitor(instance))
         return false;
     journal_note(instance,
                  "its kernel died by a race in QEMU, which emulates several processors here (int3): "
@@ -68,7 +68,7 @@ static void tell(struct instance *instance)
 static void on_silence(void *user)
 {
     struct instance *instance = user;
-    if (vm_state_stands_still(instance->record.state))
+    if (vm_state_stands_still(instance->record.life.state))
         trouble_heard(instance);
     else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance) &&
              !instance_begin_again(instance))

@@ -7,7 +7,7 @@
 
 static const char *cloud_init(const struct vm_record *record)
 {
-    bool live = vm_state_is_live(record->state);
+    bool live = vm_state_is_live(record->life.state);
     /* While a reboot is to come, the boot goes on; after a poweroff, none comes. */
     const char *result = live || !record->held_result[0] ? record->cloud_init_result : record->held_result;
     if (!strcmp(result, "FAIL"))
@@ -25,11 +25,11 @@ static const char *cloud_init(const struct vm_record *record)
 
 static const char *stopped_by(const struct vm_record *record)
 {
-    if (record->state != VM_STOPPED)
+    if (record->life.state != VM_STOPPED)
         return NULL;
-    if (record->guest_powered_off)
-        return record->rung == VM_RUNG_POWERDOWN ? "powerdown" : "guest";
-    return record->rung <= VM_RUNG_POWERDOWN ? NULL : vm_rung_names[record->rung];
+    if (record->life.guest_powered_off)
+        return record->life.rung == VM_RUNG_POWERDOWN ? "powerdown" : "guest";
+    return record->life.rung <= VM_RUNG_POWERDOWN ? NULL : vm_rung_names[record->life.rung];
 }
 
 #define REASON_MAX sizeof(((struct vm_record *)0)->reason)
@@ -39,7 +39,7 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 {
     if (instance->record.reason[0])
         return instance->record.reason;
-    bool live = vm_state_is_live(instance->record.state);
+    bool live = vm_state_is_live(instance->record.life.state);
     bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
     const char *name = instance->record.spec.name;
     if (instance->monitor_why[0])
@@ -79,7 +79,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
     const struct vm_spec *spec = &record->spec;
     return (struct api_instance){
         .name = (char *)spec->name,
-        .state = (char *)vm_state_names[record->state],
+        .state = (char *)vm_state_names[record->life.state],
         .reason = (char *)reason_of(instance, buf),
         .arch = (char *)vm_arch_names[spec->arch],
         .accel = record->accel == VM_ACCEL_AUTO ? NULL : (char *)vm_accel_names[record->accel],
@@ -108,7 +108,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
         .failed_modules = record->failed_modules,
         .user_data_problems = record->user_data_problems,
         .stopped_by = (char *)stopped_by(record),
-        .begun_again = record->begun_again,
+        .begun_again = record->life.begun_again,
         .clock_behind_ms = instance->clock_off_ms < 0 ? (uint64_t)-instance->clock_off_ms : 0,
         .folder = instance->folder,
         .last_event = instance->told_seq,

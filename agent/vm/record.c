@@ -11,19 +11,25 @@
 #define FAILED_MODULES_MAX     32
 #define USER_DATA_PROBLEMS_MAX 8
 
+/* A member of the life has its row among the record's own, so that the file is one object. */
+#define LIFE(member_, type_, ...)                                                                       \
+    {                                                                                                   \
+        .key = #member_, .type = type_, .offset = offsetof(struct vm_record, life.member_), __VA_ARGS__ \
+    }
+
 static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
-    PI_ENUM(vm_record, state, vm_state, .required = true),
-    PI_ENUM(vm_record, rung, vm_rung),
+    LIFE(state, PI_FIELD_ENUM, .required = true, .names = vm_state_names),
+    LIFE(rung, PI_FIELD_ENUM, .names = vm_rung_names),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, was_ready, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, shutdown_seen, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, guest_powered_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, cut_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, fell_back, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, begun_again, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, relaunch, PI_FIELD_BOOL),
+    LIFE(was_ready, PI_FIELD_BOOL),
+    LIFE(shutdown_seen, PI_FIELD_BOOL),
+    LIFE(guest_powered_off, PI_FIELD_BOOL),
+    LIFE(cut_off, PI_FIELD_BOOL),
+    LIFE(fell_back, PI_FIELD_BOOL),
+    LIFE(begun_again, PI_FIELD_BOOL),
+    LIFE(relaunch, PI_FIELD_BOOL),
     PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
@@ -122,32 +128,4 @@ int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *
 void vm_record_done(struct vm_record *record)
 {
     pi_fields_done(record_fields, record);
-}
-
-struct vm_life vm_record_life(const struct vm_record *record)
-{
-    return (struct vm_life){
-        .state = record->state,
-        .rung = record->rung,
-        .was_ready = record->was_ready,
-        .shutdown_seen = record->shutdown_seen,
-        .guest_powered_off = record->guest_powered_off,
-        .cut_off = record->cut_off,
-        .fell_back = record->fell_back,
-        .begun_again = record->begun_again,
-        .relaunch = record->relaunch,
-    };
-}
-
-void vm_record_set_life(struct vm_record *record, const struct vm_life *life)
-{
-    record->state = (int)life->state;
-    record->rung = (int)life->rung;
-    record->was_ready = life->was_ready;
-    record->shutdown_seen = life->shutdown_seen;
-    record->guest_powered_off = life->guest_powered_off;
-    record->cut_off = life->cut_off;
-    record->fell_back = life->fell_back;
-    record->begun_again = life->begun_again;
-    record->relaunch = life->relaunch;
 }

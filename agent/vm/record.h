@@ -27,10 +27,8 @@ struct vm_record {
     uint64_t schema;
     struct vm_spec spec;
 
-    enum vm_state state; /* and the rest of struct vm_life that outlives an agent */
-    enum vm_rung rung;
-    bool booted; /* its guest has become ready once: later boots do less, and are served less */
-    bool was_ready, shutdown_seen, guest_powered_off, cut_off, fell_back, begun_again, relaunch;
+    struct vm_life life;
+    bool booted;      /* its guest has become ready once: later boots do less, and are served less */
     char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
                          line for people */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
@@ -67,9 +65,5 @@ int vm_record_save(int dir_fd, const struct vm_record *record, struct pi_error *
 /* Its text, the caller's to free; NULL without memory. */
 char *vm_record_render(const struct vm_record *record);
 void vm_record_done(struct vm_record *record);
-
-/* The life inside the record, out and in. */
-struct vm_life vm_record_life(const struct vm_record *record);
-void vm_record_set_life(struct vm_record *record, const struct vm_life *life);
 
 #endif

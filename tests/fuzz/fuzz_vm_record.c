@@ -23,8 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pi_strv argv = {0};
     vm_argv_build(&record.spec, &host, &argv, &err);
     pi_strv_done(&argv);
-    struct vm_life life = vm_record_life(&record);
-    vm_life_next(&life, &(struct vm_event){.type = VM_EVENT_ADOPTED});
+    vm_life_next(&record.life, &(struct vm_event){.type = VM_EVENT_ADOPTED});
     vm_record_done(&record);
     return 0;
 }

@@ -39,7 +39,7 @@ static int record_is_parsed(struct pi_error *err)
 
 static int record_is_saved(struct pi_error *err)
 {
-    struct vm_record record = {.spec = fixture_spec(VM_X86_64), .state = VM_READY, .key = "0123"},
+    struct vm_record record = {.spec = fixture_spec(VM_X86_64), .life.state = VM_READY, .key = "0123"},
                      again = {0};
     int r = vm_record_save(folder.fd, &record, err);
     if (r == 0)
