@@ -63,11 +63,10 @@ pid_t instance_find_qemu(const char *folder, struct pi_error *err)
 
 static void ended(struct instance *instance, const char *why)
 {
-    if (instance->record.life.relaunch) /* piagent ended it, to start it afresh */
+    bool wanted = instance->record.life.relaunch;
+    if (wanted)
         journal_note(instance, "%s", why);
-    else
-        instance_set_reason(instance, "%s", why);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .reason = wanted ? NULL : why});
 }
 
 /* The start that an agent did not finish. */
@@ -78,8 +77,7 @@ static void start_anew(struct instance *instance)
     if (instance_request(instance, VM_EVENT_START, &err) == 0)
         return;
     instance->record.life.state = VM_STARTING;
-    instance_set_reason(instance, "%s", err.text);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED, .reason = err.text});
 }
 
 static void take_over(struct instance *instance)
@@ -164,7 +162,7 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
         vm_record_done(ret);
         *ret = (struct vm_record){.life.state = VM_LOST};
         snprintf(ret->spec.name, sizeof ret->spec.name, "%s", name);
-        pi_text_clean(err.text, strlen(err.text), ret->reason, sizeof ret->reason);
+        pi_text_clean(err.text, strlen(err.text), ret->life.reason, sizeof ret->life.reason);
     }
     return 0;
 }

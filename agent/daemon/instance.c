@@ -74,16 +74,14 @@ static void on_no_sign(void *user)
 
 static void launch_failed(struct instance *instance, const struct pi_error *why)
 {
-    if (instance->record.life.state == VM_STARTING)
-        instance_set_reason(instance, "%s", why->text);
     /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
     if (instance->exit_watch) {
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE, .reason = why->text});
         return;
     }
     if (instance->pidfd >= 0) /* there was no memory to wait for its end */
         pi_signal(instance->pidfd, SIGKILL);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED, .reason = why->text});
 }
 
 /* No QEMU without a record of it: an agent that ends before leaves nothing that the next one does not know. A
@@ -245,17 +243,6 @@ void instance_detach(struct instance *instance)
     instance_unref(instance);
 }
 
-void instance_set_reason(struct instance *instance, const char *format, ...)
-{
-    char text[sizeof instance->record.reason];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    pi_text_clean(text, strlen(text), instance->record.reason, sizeof instance->record.reason);
-    instance->reason_is_news = true;
-}
-
 void instance_sign(struct instance *instance)
 {
     instance->last_sign_ms = pi_monotonic_ms();
@@ -358,11 +345,11 @@ static void note_state(struct instance *instance, enum vm_state before)
         record->stopped_ms = now;
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
                                               .state = (char *)vm_state_names[record->life.state],
-                                              .text = record->reason[0] ? record->reason : NULL});
+                                              .text = record->life.reason[0] ? record->life.reason : NULL});
     if (before == VM_STARTING && record->life.state == VM_RUNNING && !instance->boot_told)
         instance_tell_boot(instance, "started");
     log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
-             record->reason[0] ? ": " : "", record->reason);
+             record->life.reason[0] ? ": " : "", record->life.reason);
     agent_tell_status(instance->agent);
     instance_note_pause(instance, vm_state_stands_still(before));
 }
@@ -417,19 +404,14 @@ static void act(struct instance *instance, unsigned actions)
 
 static unsigned step(struct instance *instance, const struct vm_event *event)
 {
-    struct vm_life *life = &instance->record.life;
-    enum vm_state before = life->state;
-    unsigned actions = vm_life_next(life, event);
+    enum vm_state before = instance->record.life.state;
+    unsigned actions = vm_life_next(&instance->record.life, event);
     if (actions & VM_DO_SAVE)
         instance_expect_save(instance);
-    if (life->state != before) {
-        if (!instance->reason_is_news)
-            instance->record.reason[0] = '\0';
+    if (instance->record.life.state != before) {
         timer_clear(instance->room_timer);
         note_state(instance, before);
     }
-    /* What condemns a QEMU at its start is the reason of its end, which is still to come. */
-    instance->reason_is_news = instance->reason_is_news && life->state == VM_STARTING;
     return actions;
 }
 
@@ -439,6 +421,18 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
     instance_ref(instance);
     act(instance, step(instance, event));
     instance_unref(instance);
+}
+
+void instance_feed_because(struct instance *instance, const struct vm_event *event, const char *format, ...)
+{
+    char reason[VM_REASON_MAX];
+    struct vm_event explained = *event;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    explained.reason = reason;
+    instance_feed(instance, &explained);
 }
 
 static int refuse_request(const struct instance *instance, struct pi_error *err)

@@ -94,7 +94,6 @@ struct instance {
     bool adopting;                       /* QMP is being asked whether this is the same machine */
     bool unwatched;                      /* since its boot: a reset may have been missed */
     STAILQ_HEAD(, waiting_call) waiting; /* requests that wait for the end of that */
-    bool reason_is_news;                 /* the reason belongs to a change of state that is still to come */
     struct timer *resend_timer, *rung_timer, *sign_timer, *link_timer, *room_timer, *ghost_timer;
     int network_pidfd; /* of an isolated machine; negative: none that is known */
     struct watch *network_watch;
@@ -119,7 +118,7 @@ struct instance {
     bool boot_told;                        /* the first one since QEMU's start */
     struct vm_landmarks landmarks;         /* what the console has shown of this boot */
     struct timer *trouble_timer;           /* set while nothing follows landmarks.trouble */
-    bool stuck;                            /* that was told, and is the record's reason */
+    bool stuck;                            /* that was told, and is the life's reason */
     bool slept;                            /* its guest was suspended since QEMU's start */
     bool begins_again;                     /* the reset that follows is of instance_begin_again() */
     struct vm_boot boot;                   /* its milestones so far */
@@ -155,12 +154,12 @@ void instance_unref(struct instance *instance);
 /* Takes it out of the list; its memory goes with the last reference. Running QEMUs run on. */
 void instance_detach(struct instance *instance);
 void instance_feed(struct instance *instance, const struct vm_event *event);
+/* The same, with the reason for the event. */
+void instance_feed_because(struct instance *instance, const struct vm_event *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The same for a request: 0, or 1 if what it asks for is so already; PI_CONFLICT where the state does not
  * allow it, with what to do instead; of a start also what instance_check_files() finds. */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
-/* The reason for what is fed next, shown until the state changes again; cleaned. */
-void instance_set_reason(struct instance *instance, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 /* Carries out actions of the state function, in their order. */
 void instance_carry_out(struct instance *instance, unsigned actions);
 /* The guest showed that it lives. */

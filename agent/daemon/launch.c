@@ -183,20 +183,22 @@ static void on_ended(void *user)
     bool fallback = aborted && instance_may_fall_back(instance);
     bool expected = life->shutdown_seen || life->relaunch ||
                     (life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN);
+    char reason[VM_REASON_MAX] = "";
     if (life->cut_off)
-        instance_set_reason(
-            instance,
-            "QEMU was told to end from outside piagent, as a logout or the host's shutdown does, "
-            "and its guest was not powered off%s%s",
-            words[0] ? ": " : "", words);
+        snprintf(reason, sizeof reason,
+                 "QEMU was told to end from outside piagent, as a logout or the host's shutdown does, "
+                 "and its guest was not powered off%s%s",
+                 words[0] ? ": " : "", words);
     else if (fallback)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
-    else if (aborted && !instance->reason_is_news)
-        instance_set_reason(
-            instance, "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
-    else if (!expected && !instance->reason_is_news) /* what was said before is more than an exit code */
-        instance_set_reason(instance, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .fallback = fallback});
+    else if (aborted)
+        snprintf(reason, sizeof reason,
+                 "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
+    else if (!expected)
+        snprintf(reason, sizeof reason, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED,
+                                               .fallback = fallback,
+                                               .reason = reason[0] ? reason : NULL});
 }
 
 static int remember(struct instance *instance, struct pi_error *err)

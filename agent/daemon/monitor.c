@@ -64,8 +64,8 @@ static void give_up_start(struct instance *instance, const char *why)
 {
     if (scope_is_pending((pid_t)instance->record.pid))
         why = "systemd has not put it into a scope in time; systemctl --user status tells how that is";
-    instance_set_reason(instance, "QEMU did not start: %s", why);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE});
+    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE}, "QEMU did not start: %s",
+                          why);
 }
 
 /* Twice the last delay, unless what was tried then worked for a while. */
@@ -160,10 +160,9 @@ static void stopped_by_full_disk(struct instance *instance)
         journal_note(instance, "the guest cannot go on and power off: the host's disk is full");
         return;
     }
-    instance_set_reason(instance,
-                        "the host's disk is full: it goes on by itself when there is room again in %s",
-                        instance->folder);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
+                          "the host's disk is full: it goes on by itself when there is room again in %s",
+                          instance->folder);
     if (instance->record.life.state != VM_PAUSED)
         return;
     instance->room_delay_ms =
@@ -176,34 +175,36 @@ static void stopped_by_accelerator(struct instance *instance)
     const char *name = instance->record.spec.name, *accel = vm_accel_names[instance->record.accel];
     const struct vm_life *life = &instance->record.life;
     bool boots = vm_life_boots(life), fallback = boots && instance_may_fall_back(instance);
+    char reason[VM_REASON_MAX] = "";
     if (life->state == VM_STOPPING)
         journal_note(instance, "the guest cannot go on and power off: %s failed (internal-error)", accel);
     else if (fallback)
         journal_note(instance,
                      "KVM cannot run a guest on this host (internal-error): starting it afresh under TCG");
     else if (boots)
-        instance_set_reason(instance, "%s cannot run this guest (internal-error)%s", accel,
-                            instance->record.accel == VM_ACCEL_KVM ? ": leave --accel out, or say --accel tcg"
-                                                                   : "");
+        snprintf(reason, sizeof reason, "%s cannot run this guest (internal-error)%s", accel,
+                 instance->record.accel == VM_ACCEL_KVM ? ": leave --accel out, or say --accel tcg" : "");
     else
-        instance_set_reason(
-            instance,
-            "%s failed under the guest (internal-error): piagent logs %s shows its last words, "
-            "piagent reset %s and piagent resume %s boot it anew",
-            accel, name, name, name);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_INTERNAL_ERROR, .fallback = fallback});
+        snprintf(reason, sizeof reason,
+                 "%s failed under the guest (internal-error): piagent logs %s shows its last words, "
+                 "piagent reset %s and piagent resume %s boot it anew",
+                 accel, name, name, name);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_INTERNAL_ERROR,
+                                               .fallback = fallback,
+                                               .reason = reason[0] ? reason : NULL});
 }
 
 /* The event is news once; stands: its vCPUs were stopped for it. */
 static void tell_panic(struct instance *instance, bool stands)
 {
     const char *what = vm_trouble_texts[VM_TROUBLE_PANIC], *name = instance->record.spec.name;
-    bool news = !instance_has_panicked(instance);
-    instance_set_reason(instance,
-                        "%s: piagent logs %s shows its last words, piagent reset %s%s%s boots it anew", what,
-                        name, name, stands ? " and then piagent resume " : "", stands ? name : "");
-    if (news)
+    if (!instance_has_panicked(instance))
         journal_add(instance, &(struct api_event){.kind = API_EVENT_PANIC, .text = (char *)what});
+    instance_feed_because(instance, &(struct vm_event){.type = stands ? VM_EVENT_STOPPED : VM_EVENT_PANICKED},
+                          "%s: piagent logs %s shows its last words, piagent reset %s%s%s boots it anew",
+                          what, name, name, stands ? " and then piagent resume " : "", stands ? name : "");
+    if (stands)
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
 }
 
 static void stopped_for_a_reason(struct instance *instance, const struct qmp_status *status)
@@ -221,8 +222,6 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
         break;
     case QMP_RUN_GUEST_PANICKED:
         tell_panic(instance, true);
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
         break;
     case QMP_RUN_SUSPENDED:
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SUSPENDED});
@@ -242,8 +241,8 @@ static void stopped_for_a_reason(struct instance *instance, const struct qmp_sta
     case QMP_RUN_RESTORE_VM:
     case QMP_RUN_SAVE_VM:
     case QMP_RUN_OTHER:
-        instance_set_reason(instance, "it stands still: QEMU says %s", status->name);
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+        instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
+                              "it stands still: QEMU says %s", status->name);
         break;
     }
 }
@@ -267,14 +266,13 @@ static void on_corrupted(struct instance *instance, const struct qmp_event_info 
         return;
     }
     journal_note(instance, "its disk image is damaged: %s", info->message);
-    instance_set_reason(
-        instance,
+    if (runs)
+        qmp_link_execute(instance->qmp, QMP_STOP, INSTANCE_QMP_MS, NULL, NULL);
+    instance_feed_because(
+        instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
         "its disk image is damaged, QEMU does not use it any more: piagent kill %s, then repair or replace it: "
         "qemu-img check -r all %s/disk.qcow2",
         name, instance->folder);
-    if (runs)
-        qmp_link_execute(instance->qmp, QMP_STOP, INSTANCE_QMP_MS, NULL, NULL);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
 }
 
 static void on_disk_error(struct instance *instance, const struct qmp_event_info *info)
@@ -296,7 +294,6 @@ static void on_panicked(struct instance *instance)
     if (instance_begin_again(instance))
         return;
     tell_panic(instance, false);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
 }
 
 /* One reset can come as several events: SeaBIOS and OVMF reset the machine once more before they begin. */
@@ -311,8 +308,6 @@ static void on_reset(struct instance *instance, bool guest)
         journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
     instance_forget_boot(instance);
     instance->record.boot_ms = pi_realtime_ms();
-    if (!vm_state_stands_still(instance->record.life.state))
-        instance->record.reason[0] = '\0';
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
     instance_tell_boot(instance, how);
 }
@@ -326,9 +321,12 @@ void instance_missed_reset(struct instance *instance)
 
 static void on_shutdown(struct instance *instance, const struct qmp_event_info *info)
 {
+    struct vm_event event = {.type = VM_EVENT_SHUTDOWN, .guest = info->guest};
     if (!info->guest && instance->record.life.state != VM_STOPPING)
-        instance_set_reason(instance, "QEMU was told to end from outside piagent (%s)", info->reason);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = info->guest});
+        instance_feed_because(instance, &event, "QEMU was told to end from outside piagent (%s)",
+                              info->reason);
+    else
+        instance_feed(instance, &event);
 }
 
 /* QEMU has more events (QMP reference manual of QEMU 7.2 to 10.0). They are passed over:

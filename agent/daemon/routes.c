@@ -137,7 +137,7 @@ static int check_whole(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
     if (instance->broken)
-        return pi_refuse(err, PI_CONFLICT, "%s: %s", name, instance->record.reason);
+        return pi_refuse(err, PI_CONFLICT, "%s: %s", name, instance->record.life.reason);
     if (instance_is_going(instance))
         return pi_refuse(err, PI_CONFLICT, "%s is being removed", name);
     if (instance_is_being_created(instance))
@@ -378,7 +378,7 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
     struct pi_error err;
     pi_auto_strv struct pi_strv argv = {0};
     if (instance->broken)
-        pi_refuse(&err, PI_CONFLICT, "%s: %s", instance->record.spec.name, instance->record.reason);
+        pi_refuse(&err, PI_CONFLICT, "%s: %s", instance->record.spec.name, instance->record.life.reason);
     if (instance->broken || instance_argv(instance, query_number(call, "standalone", 0), &argv, &err) < 0) {
         api_reply_error(call, &err);
         return;

@@ -13,7 +13,7 @@
 
 bool instance_has_panicked(const struct instance *instance)
 {
-    return pi_starts_with(instance->record.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
+    return pi_starts_with(instance->record.life.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
 }
 
 /* Of a guest that is up the boot is over, and a log may say what it likes. */
@@ -59,10 +59,10 @@ static void tell(struct instance *instance)
     pi_text_clean(text, strlen(text), clean, sizeof clean);
     log_line("%s: %s", name, clean);
     instance->stuck = true;
-    instance_set_reason(instance, "%s; piagent logs %s shows its last words, piagent reset %s boots it anew",
-                        clean, name, name);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STUCK, .text = clean});
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED});
+    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_PANICKED},
+                          "%s; piagent logs %s shows its last words, piagent reset %s boots it anew", clean,
+                          name, name);
 }
 
 static void on_silence(void *user)
@@ -95,6 +95,6 @@ void trouble_over(struct instance *instance)
     if (!instance->stuck)
         return;
     instance->stuck = false;
-    instance->record.reason[0] = '\0';
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GOES_ON});
     journal_note(instance, "its boot goes on");
 }

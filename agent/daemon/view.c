@@ -32,39 +32,38 @@ static const char *stopped_by(const struct vm_record *record)
     return record->life.rung <= VM_RUNG_POWERDOWN ? NULL : vm_rung_names[record->life.rung];
 }
 
-#define REASON_MAX sizeof(((struct vm_record *)0)->reason)
-
 /* What is wrong with it, or NULL. */
-static const char *reason_of(const struct instance *instance, char buf[REASON_MAX])
+static const char *reason_of(const struct instance *instance, char buf[VM_REASON_MAX])
 {
-    if (instance->record.reason[0])
-        return instance->record.reason;
+    if (instance->record.life.reason[0])
+        return instance->record.life.reason;
     bool live = vm_state_is_live(instance->record.life.state);
     bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
     const char *name = instance->record.spec.name;
     if (instance->monitor_why[0])
-        snprintf(buf, REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
+        snprintf(buf, VM_REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
                  instance->monitor_why, name);
     else if (instance->network_gone)
-        snprintf(buf, REASON_MAX, "its network ended by itself: piagent powerdown %s, then piagent start %s",
-                 name, name);
+        snprintf(buf, VM_REASON_MAX,
+                 "its network ended by itself: piagent powerdown %s, then piagent start %s", name, name);
     else if (instance_lost_seed_port(instance))
         snprintf(
-            buf, REASON_MAX,
+            buf, VM_REASON_MAX,
             "another program took port %u, so that its guest cannot report: piagent powerdown %s, then piagent "
             "start %s",
             (unsigned)instance->record.imds_port, name, name);
     else if (instance->clock_off_ms)
-        snprintf(buf, REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
+        snprintf(buf, VM_REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
                  instance->clock_off_ms < 0 ? "behind" : "ahead", name);
     else if (failed)
-        snprintf(buf, REASON_MAX, "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why",
-                 name);
+        snprintf(buf, VM_REASON_MAX,
+                 "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why", name);
     else if (live && instance->record.held_result[0])
-        snprintf(buf, REASON_MAX, "cloud-init has announced a reboot or poweroff, and ready comes after it");
+        snprintf(buf, VM_REASON_MAX,
+                 "cloud-init has announced a reboot or poweroff, and ready comes after it");
     else if (live && instance->record.silence[0])
         snprintf(
-            buf, REASON_MAX,
+            buf, VM_REASON_MAX,
             "cloud-init was not heard to report: %s; piagent ssh %s -- cloud-init status --long tells more",
             instance->record.silence, name);
     else
@@ -73,7 +72,7 @@ static const char *reason_of(const struct instance *instance, char buf[REASON_MA
 }
 
 /* The strings are borrowed, from buf too: the view is written and never freed. */
-static struct api_instance view_of(const struct instance *instance, char buf[REASON_MAX])
+static struct api_instance view_of(const struct instance *instance, char buf[VM_REASON_MAX])
 {
     const struct vm_record *record = &instance->record;
     const struct vm_spec *spec = &record->spec;
@@ -119,7 +118,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[REA
 
 json_t *instance_view(const struct instance *instance)
 {
-    char buf[REASON_MAX];
+    char buf[VM_REASON_MAX];
     struct api_instance view = view_of(instance, buf);
     json_t *object = api_write(instance, &view);
     json_object_del(object, "already"); /* only the answer to a request has it */
@@ -128,7 +127,7 @@ json_t *instance_view(const struct instance *instance)
 
 json_t *instance_summary(const struct instance *instance)
 {
-    char buf[REASON_MAX];
+    char buf[VM_REASON_MAX];
     struct api_instance view = view_of(instance, buf);
     return api_write(summary, &view);
 }

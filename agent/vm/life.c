@@ -2,6 +2,9 @@
 #include "agent/vm/life.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "agent/base/text.h"
 
 const char *const vm_state_names[] = {
     [VM_CREATED] = "created",   [VM_STARTING] = "starting", [VM_RUNNING] = "running",
@@ -171,6 +174,8 @@ static unsigned on_reset(struct vm_life *life)
 {
     bool slept = life->state == VM_SUSPENDED;
     unsigned actions = not_ready(life);
+    if (!vm_state_stands_still(life->state))
+        life->reason[0] = '\0';
     if (slept)
         life->state = VM_PAUSED;
     return actions | (slept ? VM_DO_CONT : 0);
@@ -309,7 +314,15 @@ static unsigned on_resend(const struct vm_life *life)
     return VM_DO_POWERDOWN | VM_DO_ARM_RESEND;
 }
 
-unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
+static unsigned on_goes_on(struct vm_life *life)
+{
+    if (!runs(life))
+        return 0;
+    life->reason[0] = '\0';
+    return VM_DO_SAVE;
+}
+
+static unsigned react(struct vm_life *life, const struct vm_event *event)
 {
     switch (event->type) {
     case VM_EVENT_START:
@@ -351,6 +364,31 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
         return on_rung_expired(life);
     case VM_EVENT_RESEND:
         return on_resend(life);
+    case VM_EVENT_GOES_ON:
+        return on_goes_on(life);
     }
     return 0;
+}
+
+/* What went wrong at a start says more than how its QEMU ended; a start that was called off need not succeed. */
+static bool is_news(const struct vm_life *life, const struct vm_event *event)
+{
+    if (life->state == VM_STARTING)
+        return event->type != VM_EVENT_EXITED || !life->reason[0];
+    return event->type != VM_EVENT_LAUNCH_FAILED && event->type != VM_EVENT_UNUSABLE;
+}
+
+unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
+{
+    enum vm_state before = life->state;
+    bool fails = before == VM_STARTING && life->reason[0];
+    bool explains = event->reason && is_news(life, event);
+    unsigned actions = react(life, event);
+    if (explains) {
+        pi_text_clean(event->reason, strlen(event->reason), life->reason, sizeof life->reason);
+        return actions | VM_DO_SAVE;
+    }
+    if (life->state != before && !fails)
+        life->reason[0] = '\0';
+    return actions;
 }

@@ -54,7 +54,10 @@ enum vm_event_type {
     VM_EVENT_KILL,           /* request: at once, by quit */
     VM_EVENT_RUNG_EXPIRED,   /* the rung's time is over */
     VM_EVENT_RESEND,         /* time to send the powerdown again */
+    VM_EVENT_GOES_ON,        /* the boot goes on that seemed stuck: the reason is taken back */
 };
+
+#define VM_REASON_MAX 512
 
 struct vm_event {
     enum vm_event_type type;
@@ -64,6 +67,7 @@ struct vm_event {
     bool again;    /* PANICKED: not the guest's own fault, so that its boot may be begun again */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be to blame, and TCG
                       is allowed (accelerator auto) */
+    const char *reason; /* why, for people; borrowed. NULL: nothing to say */
 };
 
 /* What a life remembers. Zeroed memory is a created instance. */
@@ -77,6 +81,8 @@ struct vm_life {
     bool fell_back;         /* this run is a fresh start under TCG after KVM ran no guest */
     bool begun_again;       /* in this run a boot was begun again: once is enough */
     bool relaunch;          /* STARTING, rung KILL: it is killed to be started afresh under TCG */
+    /* Why it is in its state, or what is wrong with its guest: one clean line for people. "": nothing to say. */
+    char reason[VM_REASON_MAX];
 };
 
 /* Cleaning up comes before a fresh start, and saving after all that the record speaks of. */
@@ -100,7 +106,11 @@ enum vm_action {
     VM_DO_NOTHING = 1 << 16,     /* what was asked for is so already: tell who asked */
 };
 
-/* Returns the actions (a set of enum vm_action) and updates *life. */
+/*
+ * Returns the actions (a set of enum vm_action) and updates *life. The event's reason becomes the life's; a change of
+ * state without one clears it. But the reason for which a start fails stays until its QEMU has ended, and a start
+ * that was called off fails without a reason.
+ */
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event);
 
 /* Whether its guest has not worked yet in this run: where the accelerator fails, the run is over. One that

@@ -30,7 +30,7 @@ static const struct pi_field record_fields[] = {
     LIFE(fell_back, PI_FIELD_BOOL),
     LIFE(begun_again, PI_FIELD_BOOL),
     LIFE(relaunch, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, reason, PI_FIELD_TEXT),
+    LIFE(reason, PI_FIELD_TEXT, .size = VM_REASON_MAX),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),

@@ -28,9 +28,7 @@ struct vm_record {
     struct vm_spec spec;
 
     struct vm_life life;
-    bool booted;      /* its guest has become ready once: later boots do less, and are served less */
-    char reason[512]; /* why it is failed, lost, paused or stopped, or what is wrong with its guest; one clean
-                         line for people */
+    bool booted; /* its guest has become ready once: later boots do less, and are served less */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
     char key[33];        /* of its seed, a new one at each start: 128 random bits, hexadecimal */

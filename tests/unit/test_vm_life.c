@@ -91,6 +91,7 @@ enum happening {
     KILL,
     EXPIRED,
     RESEND,
+    GOES_ON,
     HAPPENINGS
 };
 
@@ -122,6 +123,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [KILL] = {.type = VM_EVENT_KILL},
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
     [RESEND] = {.type = VM_EVENT_RESEND},
+    [GOES_ON] = {.type = VM_EVENT_GOES_ON},
 };
 
 /* Short for the table. */
@@ -356,6 +358,7 @@ static const struct {
      {.state = VM_STOPPING, .rung = VM_RUNG_KILL},
      VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE},
     {RESEND, IN(ASKED), UNCHANGED, VM_DO_POWERDOWN | VM_DO_ARM_RESEND},
+    {GOES_ON, IN(RUNNING) | IN(RUNNING_TCG) | IN(READY), UNCHANGED, VM_DO_SAVE},
 };
 
 static void assert_life(const struct vm_life *got, const struct vm_life *wanted, int moment, int happening)
@@ -363,7 +366,8 @@ static void assert_life(const struct vm_life *got, const struct vm_life *wanted,
     if (got->state == wanted->state && got->rung == wanted->rung && got->was_ready == wanted->was_ready &&
         got->shutdown_seen == wanted->shutdown_seen && got->guest_powered_off == wanted->guest_powered_off &&
         got->cut_off == wanted->cut_off && got->fell_back == wanted->fell_back &&
-        got->begun_again == wanted->begun_again && got->relaunch == wanted->relaunch)
+        got->begun_again == wanted->begun_again && got->relaunch == wanted->relaunch &&
+        !strcmp(got->reason, wanted->reason))
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -679,6 +683,79 @@ static void new_start_forgets_the_last_run(void **state)
     assert_life(&life, &fresh, STOPPED, START);
 }
 
+/* The same, with a reason: what the life's reason is then. */
+static const char *reason_after(struct vm_life *life, enum happening what, const char *reason)
+{
+    struct vm_event event = happenings[what];
+    event.reason = reason;
+    vm_life_next(life, &event);
+    return life->reason;
+}
+
+static void reason_of_an_event_stands_until_the_state_changes_again(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT);
+    assert_string_equal(reason_after(&life, HALTED, "the disk is full"), "the disk is full");
+    assert_int_equal(life.state, VM_PAUSED);
+    assert_string_equal(reason_after(&life, DONE_WELL, NULL), "the disk is full");
+    assert_string_equal(reason_after(&life, CONTINUED, NULL), "");
+}
+
+static void reason_without_a_change_of_state_is_saved(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT, HALTED);
+    const struct vm_event again = {.type = VM_EVENT_STOPPED, .reason = "its disk image is damaged"};
+    assert_int_equal(vm_life_next(&life, &again), VM_DO_SAVE);
+    assert_string_equal(life.reason, "its disk image is damaged");
+}
+
+static void reason_is_one_clean_line_within_its_bound(void **state)
+{
+    (void)state;
+    char text[2 * VM_REASON_MAX];
+    LIVE_THROUGH(BOOT);
+    assert_null(strpbrk(reason_after(&life, PANICKED, "a\nb\033[1mc"), "\n\033"));
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    assert_in_range(strlen(reason_after(&life, PANICKED, text)), VM_REASON_MAX / 2, VM_REASON_MAX - 1);
+}
+
+static void why_a_start_failed_says_more_than_how_its_qemu_ended(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START);
+    assert_string_equal(reason_after(&life, UNUSABLE, "its monitor answers for another"),
+                        "its monitor answers for another");
+    assert_string_equal(reason_after(&life, EXITED, "QEMU ended"), "its monitor answers for another");
+    assert_int_equal(life.state, VM_FAILED);
+    assert_string_equal(reason_after(&life, START, NULL), "");
+    assert_string_equal(reason_after(&life, EXITED, "QEMU ended"), "QEMU ended");
+}
+
+static void start_that_was_called_off_needs_no_reason(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(START, POWERDOWN);
+    assert_string_equal(reason_after(&life, UNUSABLE, "its monitor does not answer"), "");
+    assert_string_equal(reason_after(&life, LAUNCH_FAILED, "its monitor does not answer"), "");
+    assert_int_equal(life.state, VM_STOPPED);
+}
+
+static void reset_and_a_boot_that_goes_on_take_the_reason_back(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT);
+    reason_after(&life, PANICKED, "stuck");
+    assert_string_equal(reason_after(&life, GOES_ON, NULL), "");
+    reason_after(&life, PANICKED, "stuck");
+    assert_string_equal(reason_after(&life, RESET, NULL), "");
+    reason_after(&life, HALTED, "the disk is full");
+    assert_string_equal(reason_after(&life, GOES_ON, NULL), "the disk is full");
+    assert_string_equal(reason_after(&life, RESET, NULL), "the disk is full");
+}
+
 static void live_states_are_those_with_a_process(void **state)
 {
     (void)state;
@@ -722,6 +799,12 @@ int main(void)
         cmocka_unit_test(kvm_that_was_asked_for_fails_instead_of_falling_back),
         cmocka_unit_test(cleaning_up_comes_before_the_fresh_start_and_saving_last),
         cmocka_unit_test(new_start_forgets_the_last_run),
+        cmocka_unit_test(reason_of_an_event_stands_until_the_state_changes_again),
+        cmocka_unit_test(reason_without_a_change_of_state_is_saved),
+        cmocka_unit_test(reason_is_one_clean_line_within_its_bound),
+        cmocka_unit_test(why_a_start_failed_says_more_than_how_its_qemu_ended),
+        cmocka_unit_test(start_that_was_called_off_needs_no_reason),
+        cmocka_unit_test(reset_and_a_boot_that_goes_on_take_the_reason_back),
         cmocka_unit_test(live_states_are_those_with_a_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

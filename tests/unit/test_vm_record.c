@@ -54,7 +54,7 @@ static struct vm_record full_record(void)
         .power_change = true,
         .disk_full = true,
         .cloud_init_died = true,
-        .reason = "its QEMU was killed",
+        .life.reason = "its QEMU was killed",
         .powerdown_ms = 5000,
         .step_ms = 1000,
         .key = "0123456789abcdef0123456789abcdef",
@@ -128,7 +128,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_true(life->was_ready && life->shutdown_seen && life->guest_powered_off && life->cut_off &&
                 life->begun_again && life->fell_back && life->relaunch);
     assert_true(got.power_change && got.disk_full && got.cloud_init_died);
-    assert_string_equal(got.reason, record.reason);
+    assert_string_equal(life->reason, record.life.reason);
     assert_string_equal(got.key, record.key);
     assert_int_equal(got.accel, record.accel);
     assert_int_equal(got.pid, record.pid);
