@@ -42,7 +42,7 @@ struct instance *agent_find(struct agent *agent, const char *name, bool ghosts)
     LIST_FOREACH(instance, &agent->instances, entry) {
         if (strcmp(instance->record.spec.name, name) != 0)
             continue;
-        if (!instance->ghost)
+        if (!vm_life_is_gone(&instance->record.life))
             return instance;
         if (!ghost)
             ghost = instance;

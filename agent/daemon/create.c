@@ -168,18 +168,14 @@ static void answer_remover(struct instance *instance, int result, const struct p
         api_reply(call, 200, json_object());
 }
 
-/* The instance is gone from the disk and from every list; who follows its events can still read why. */
-static void become_ghost(struct instance *instance, int result, const struct pi_error *why)
+/* Its followers can still read why, and its name is free again. */
+static void tell_failure(struct instance *instance)
 {
-    const struct pi_error *err = &instance->failure;
-    if (result < 0)
-        log_line("%s: %s", instance->record.spec.name, why->text);
-    answer_remover(instance, result, why);
-    instance->ghost = true;
-    instance_refuse_waiting(instance, err);
+    struct pi_error *failure = &instance->failure;
+    instance_refuse_waiting(instance, failure);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
-                                              .text = instance->failure.text,
-                                              .error_kind = (char *)pi_kind_name(err->kind)});
+                                              .text = failure->text,
+                                              .error_kind = (char *)pi_kind_name(failure->kind)});
     instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
     if (instance->ghost_timer)
         timer_set(instance->ghost_timer, GHOST_MS);
@@ -187,19 +183,57 @@ static void become_ghost(struct instance *instance, int result, const struct pi_
         instance_detach(instance);
 }
 
-/* Told when its name is free again. */
-static void creation_failed(struct instance *instance, const struct pi_error *err)
+/* It was removed by request. */
+static void forget(struct instance *instance)
 {
-    instance->failure = *err;
-    pi_text_clean(err->text, strlen(err->text), instance->failure.text, sizeof instance->failure.text);
-    log_line("%s: not created: %s", instance->record.spec.name, instance->failure.text);
+    struct pi_error gone;
+    pi_refuse(&gone, PI_CONFLICT, "%s was removed", instance->record.spec.name);
+    instance_refuse_waiting(instance, &gone);
+    instance_clean_sockets(instance);
+    instance_detach(instance);
+}
+
+static void on_undone(struct instance *instance, int result, const struct pi_error *why)
+{
+    if (result < 0)
+        log_line("%s: %s", instance->record.spec.name, why->text);
+    answer_remover(instance, result, why);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNDONE, .success = result == 0});
+}
+
+void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason)
+{
+    struct pi_error *failure = &instance->failure;
+    failure->kind = kind;
+    pi_text_clean(reason ? reason : "", reason ? strlen(reason) : 0, failure->text, sizeof failure->text);
+    if (reason)
+        log_line("%s: not created: %s", instance->record.spec.name, failure->text);
     instance_let_go(instance);
-    instance_discard(instance, become_ghost);
+    instance_discard(instance, on_undone);
+}
+
+static void step_failed(struct instance *instance, const struct pi_error *err)
+{
+    instance_feed(instance,
+                  &(struct vm_event){.type = VM_EVENT_STEP_FAILED, .kind = err->kind, .reason = err->text});
+}
+
+static void step_done(struct instance *instance)
+{
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STEP_DONE});
+}
+
+void creation_saved(struct instance *instance, int result, const struct pi_error *why)
+{
+    if (result < 0)
+        step_failed(instance, why);
+    else
+        step_done(instance);
 }
 
 bool instance_is_being_created(const struct instance *instance)
 {
-    return instance->record.life.state == VM_CREATED && !instance->ghost;
+    return instance->record.life.state == VM_CREATED && !vm_life_is_gone(&instance->record.life);
 }
 
 bool agent_is_creating(const struct agent *agent)
@@ -218,19 +252,21 @@ void agent_undo_creations(struct agent *agent, const char *why)
     pi_refuse(&err, PI_AGENT, "%s", why);
     LIST_FOREACH(instance, &agent->instances, entry)
         if (instance_is_being_created(instance))
-            creation_failed(instance, &err);
+            step_failed(instance, &err);
 }
 
 static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     struct instance *instance = user;
-    struct pi_error refused;
+    struct pi_error missing;
     (void)result;
     instance->worker = NULL;
     if (r < 0)
-        creation_failed(instance, err);
-    else if (instance_request(instance, VM_EVENT_START, &refused) < 0)
-        creation_failed(instance, &refused);
+        step_failed(instance, err);
+    else if (instance_check_files(instance, &missing) < 0)
+        step_failed(instance, &missing);
+    else
+        step_done(instance);
 }
 
 /* Takes the reference to the request. */
@@ -246,16 +282,14 @@ static int start_worker(struct instance *instance, enum worker_kind kind, json_t
     return r;
 }
 
-static void prepare(struct instance *instance, int result, const struct pi_error *why)
+static void prepare(struct instance *instance)
 {
     static const struct worker_handler handler = {.done = on_prepared, .disposable = true};
     const struct worker_prepare request = {.folder = instance->folder};
     struct pi_error err;
-    if (result < 0)
-        creation_failed(instance, why);
-    else if (start_worker(instance, WORKER_PREPARE, pi_fields_write(worker_prepare_fields, &request), NULL,
-                          &handler, &err) < 0)
-        creation_failed(instance, &err);
+    if (start_worker(instance, WORKER_PREPARE, pi_fields_write(worker_prepare_fields, &request), NULL,
+                     &handler, &err) < 0)
+        step_failed(instance, &err);
 }
 
 static int take_image(struct instance *instance, const json_t *result, struct pi_error *err)
@@ -287,11 +321,11 @@ static void on_image(int r, const json_t *result, const struct pi_error *err, vo
     struct pi_error failure;
     instance->worker = NULL;
     if (r < 0)
-        creation_failed(instance, err);
+        step_failed(instance, err);
     else if (take_image(instance, result, &failure) < 0)
-        creation_failed(instance, &failure);
+        step_failed(instance, &failure);
     else
-        instance_save_then(instance, prepare);
+        step_done(instance);
 }
 
 static void on_image_progress(const json_t *line, void *user)
@@ -369,16 +403,26 @@ static int make_folder(struct agent *agent, const char *name, struct pi_error *e
     return r;
 }
 
-static void fetch(struct instance *instance, int result, const struct pi_error *why)
+static void fetch(struct instance *instance)
 {
     struct pi_error err;
-    if (result < 0)
-        creation_failed(instance, why);
-    else if (start_fetch(instance, &err) < 0)
-        creation_failed(instance, &err);
+    if (start_fetch(instance, &err) < 0)
+        step_failed(instance, &err);
     else
         journal_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
                                                   .state = (char *)vm_state_names[VM_CREATED]});
+}
+
+void creation_carry_out(struct instance *instance, unsigned actions)
+{
+    if (actions & VM_DO_FETCH)
+        fetch(instance);
+    if (actions & VM_DO_PREPARE)
+        prepare(instance);
+    if (actions & VM_DO_TELL_FAILURE)
+        tell_failure(instance);
+    if (actions & VM_DO_FORGET)
+        forget(instance);
 }
 
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
@@ -413,23 +457,18 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
         return r;
     }
     instance->store.fresh = true;
-    instance_save_then(instance, fetch);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CREATE});
     *ret = instance;
     return 0;
 }
 
 static void on_removed(struct instance *instance, int result, const struct pi_error *why)
 {
-    struct pi_error gone;
     answer_remover(instance, result, why);
-    if (result < 0) {
+    if (result < 0)
         instance_save(instance); /* what has changed meanwhile */
-        return;
-    }
-    pi_refuse(&gone, PI_CONFLICT, "%s was removed", instance->record.spec.name);
-    instance_refuse_waiting(instance, &gone);
-    instance_clean_sockets(instance);
-    instance_detach(instance);
+    else
+        forget(instance);
 }
 
 static int check_removal(const struct instance *instance, struct pi_error *err)
@@ -459,7 +498,8 @@ void instance_remove(struct instance *instance, struct api_call *call)
     instance->remover = call;
     if (goes)
         return;
-    /* First what would fill it again. */
-    worker_cancel(pi_steal(instance->worker), &instance->agent->ending_workers);
-    instance_discard(instance, on_removed);
+    if (instance_is_being_created(instance))
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CANCEL});
+    else
+        instance_discard(instance, on_removed);
 }

@@ -378,11 +378,12 @@ void instance_carry_out(struct instance *instance, unsigned actions)
         timer_set(instance->sign_timer, INSTANCE_SIGN_MS);
     if (actions & VM_DO_LAUNCH)
         launch(instance);
+    creation_carry_out(instance, actions);
 }
 
 /* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
  * QEMU, or anything that is sent to it. */
-static void act(struct instance *instance, unsigned actions)
+static void act(struct instance *instance, const struct vm_event *event, unsigned actions)
 {
     /* Told to stop, and there is nothing yet that would have to be ended. */
     if (instance->record.life.state == VM_STOPPING && is_launch_ahead(instance)) {
@@ -397,8 +398,12 @@ static void act(struct instance *instance, unsigned actions)
         clean_up(instance);
     if (actions & VM_DO_DISTRUST_KVM)
         kvm_distrust(instance->agent);
+    if (actions & VM_DO_UNDO)
+        creation_undo(instance, event->kind, event->reason);
     if (actions & VM_DO_SAVE)
         instance_save(instance);
+    if (actions & VM_DO_SAVE_STEP)
+        instance_save_then(instance, creation_saved);
     instance_when_saved(instance, actions);
 }
 
@@ -419,7 +424,7 @@ void instance_feed(struct instance *instance, const struct vm_event *event)
 {
     /* Its followers may be the last to hold it, and what comes of the event may end them. */
     instance_ref(instance);
-    act(instance, step(instance, event));
+    act(instance, event, step(instance, event));
     instance_unref(instance);
 }
 
@@ -455,11 +460,12 @@ int instance_request(struct instance *instance, enum vm_event_type type, struct 
     int r = starts ? instance_check_files(instance, err) : 0;
     if (r < 0)
         return r;
-    unsigned actions = step(instance, &(struct vm_event){.type = type});
+    const struct vm_event event = {.type = type};
+    unsigned actions = step(instance, &event);
     if (actions & VM_DO_REFUSE)
         return refuse_request(instance, err);
     instance_ref(instance);
-    act(instance, actions);
+    act(instance, &event, actions);
     instance_unref(instance);
     return actions & VM_DO_NOTHING ? 1 : 0;
 }

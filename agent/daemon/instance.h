@@ -60,7 +60,6 @@ struct instance {
     char *folder;  /* absolute */
     unsigned refs; /* the agent's own, and one a stream that reads it */
     bool broken;   /* its record cannot be read: it can only be removed */
-    bool ghost;    /* its creation failed: there for its followers only */
     LIST_ENTRY(instance) entry;
 
     struct logfile journal, console_log;
@@ -195,6 +194,11 @@ bool instance_is_going(const struct instance *instance);
 int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
 bool instance_is_being_created(const struct instance *instance);
+/* What the state function says of a creation (enum vm_action): what waits until the record is written; the end of
+ * that writing; and its end, by a failure or, where reason is NULL, by request. */
+void creation_carry_out(struct instance *instance, unsigned actions);
+void creation_saved(struct instance *instance, int result, const struct pi_error *why);
+void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
 /* Removes all of it from the disk, or nothing, and answers the call; it must not be running. What creates it
  * is stopped. */
 void instance_remove(struct instance *instance, struct api_call *call);

@@ -27,7 +27,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
                              .state_folder = agent->paths.state};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-        view.instances += !instance->ghost;
+        view.instances += !vm_life_is_gone(&instance->record.life);
     api_reply(call, 200, api_write(agent, &view));
 }
 
@@ -89,7 +89,7 @@ static void list_instances(struct agent *agent, struct api_call *call)
         count++;
     pi_auto_free struct instance **sorted = calloc(count + 1, sizeof *sorted);
     LIST_FOREACH(instance, &agent->instances, entry)
-        if (sorted && !instance->ghost)
+        if (sorted && !vm_life_is_gone(&instance->record.life))
             sorted[i++] = instance;
     if (i)
         qsort(sorted, i, sizeof *sorted, by_name);
@@ -477,7 +477,7 @@ static void refuse_name(struct agent *agent, struct api_call *call, const char *
     char clean[PI_NAME_MAX + 1];
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->instances, entry)
-        if (!instance->ghost)
+        if (!vm_life_is_gone(&instance->record.life))
             pi_strv_add(&names, instance->record.spec.name);
     const char *nearest = names.items ? pi_nearest(name, (const char *const *)names.items) : NULL;
     pi_text_clean(name, strlen(name), clean, sizeof clean);

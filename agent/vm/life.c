@@ -64,14 +64,80 @@ static bool runs(const struct vm_life *life)
     return life->state == VM_RUNNING || life->state == VM_READY;
 }
 
+static unsigned launch(struct vm_life *life)
+{
+    *life = (struct vm_life){.state = VM_STARTING};
+    return VM_DO_LAUNCH | VM_DO_SAVE;
+}
+
 static unsigned on_start(struct vm_life *life)
 {
     if (life->state == VM_STARTING || runs(life))
         return VM_DO_NOTHING;
-    if (vm_state_is_live(life->state))
-        return VM_DO_REFUSE;
-    *life = (struct vm_life){.state = VM_STARTING};
-    return VM_DO_LAUNCH | VM_DO_SAVE;
+    return vm_state_is_live(life->state) || life->state == VM_CREATED ? VM_DO_REFUSE : launch(life);
+}
+
+/* The creation. */
+
+static bool is_creating(const struct vm_life *life)
+{
+    return life->state == VM_CREATED && life->creation < VM_CREATION_UNDOING;
+}
+
+bool vm_life_is_gone(const struct vm_life *life)
+{
+    return life->state == VM_CREATED && life->creation == VM_CREATION_GONE;
+}
+
+static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
+{
+    static const unsigned actions[] = {
+        [VM_CREATION_NONE] = 0,
+        [VM_CREATION_FOLDER] = VM_DO_SAVE_STEP,
+        [VM_CREATION_IMAGE] = VM_DO_FETCH,
+        [VM_CREATION_RECORD] = VM_DO_SAVE_STEP,
+        [VM_CREATION_DISK] = VM_DO_PREPARE,
+        [VM_CREATION_UNDOING] = VM_DO_UNDO,
+        [VM_CREATION_CANCELLING] = VM_DO_UNDO,
+        [VM_CREATION_GONE] = 0,
+    };
+    life->creation = creation;
+    return actions[creation];
+}
+
+static unsigned on_create(struct vm_life *life)
+{
+    bool fresh = life->state == VM_CREATED && life->creation == VM_CREATION_NONE;
+    return fresh ? enter_creation(life, VM_CREATION_FOLDER) : 0;
+}
+
+static unsigned on_step_done(struct vm_life *life)
+{
+    if (!is_creating(life) || life->creation == VM_CREATION_NONE)
+        return 0;
+    return life->creation == VM_CREATION_DISK ? launch(life) : enter_creation(life, life->creation + 1);
+}
+
+static unsigned on_step_failed(struct vm_life *life)
+{
+    return is_creating(life) ? enter_creation(life, VM_CREATION_UNDOING) : 0;
+}
+
+static unsigned on_cancel(struct vm_life *life)
+{
+    return is_creating(life) ? enter_creation(life, VM_CREATION_CANCELLING) : 0;
+}
+
+static unsigned on_undone(struct vm_life *life, bool success)
+{
+    if (life->state != VM_CREATED)
+        return 0;
+    if (life->creation == VM_CREATION_UNDOING) /* what is left of its folder, the next agent removes */
+        return enter_creation(life, VM_CREATION_GONE) | VM_DO_TELL_FAILURE;
+    if (life->creation != VM_CREATION_CANCELLING)
+        return 0;
+    return success ? enter_creation(life, VM_CREATION_GONE) | VM_DO_FORGET
+                   : enter_creation(life, VM_CREATION_NONE) | VM_DO_SAVE;
 }
 
 static unsigned on_launched(const struct vm_life *life)
@@ -364,6 +430,16 @@ static unsigned react(struct vm_life *life, const struct vm_event *event)
         return on_rung_expired(life);
     case VM_EVENT_RESEND:
         return on_resend(life);
+    case VM_EVENT_CREATE:
+        return on_create(life);
+    case VM_EVENT_STEP_DONE:
+        return on_step_done(life);
+    case VM_EVENT_STEP_FAILED:
+        return on_step_failed(life);
+    case VM_EVENT_CANCEL:
+        return on_cancel(life);
+    case VM_EVENT_UNDONE:
+        return on_undone(life, event->success);
     case VM_EVENT_GOES_ON:
         return on_goes_on(life);
     }

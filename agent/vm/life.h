@@ -6,12 +6,23 @@
  *
  * created -> starting -> running -> ready -> stopping -> stopped, with paused, suspended, failed (did not
  * start) and lost (its QEMU is gone without a word) beside them.
+ *
+ * The steps of a creation are all "created" for the API, and in the record:
+ *
+ *   folder -> image -> record -> disk -> starting
+ *      |        |        |        |
+ *      +--------+--------+--------+-- failed ----> undoing ---------------> gone (its followers read why)
+ *                                 \-- cancelled -> cancelling -- removed -> gone
+ *                                                  ^        \-- not removed: none
+ *                                                  +--- cancelled again ------+
  */
 #ifndef PIAGENT_VM_LIFE_H
 #define PIAGENT_VM_LIFE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "agent/base/error.h"
 
 enum vm_state {
     VM_CREATED,   /* being prepared: image, disk, keys */
@@ -27,6 +38,18 @@ enum vm_state {
     VM_STATES
 };
 extern const char *const vm_state_names[]; /* ends with NULL */
+
+/* The step of a creation (VM_CREATED). An agent that finds a created instance removes it. */
+enum vm_creation {
+    VM_CREATION_NONE,       /* nothing: it has not begun, or its folder could not be removed */
+    VM_CREATION_FOLDER,     /* its folder is written: the user's user-data, the record */
+    VM_CREATION_IMAGE,      /* a worker finds, fetches and verifies its image */
+    VM_CREATION_RECORD,     /* the record is written, which names the image now */
+    VM_CREATION_DISK,       /* a worker makes its disk and its keys */
+    VM_CREATION_UNDOING,    /* it failed: its folder is removed */
+    VM_CREATION_CANCELLING, /* the same, by request */
+    VM_CREATION_GONE,       /* its folder is removed: what is left is for those who follow its events */
+};
 
 /* How far a stop has gone: each rung is tried when the one before had its time. */
 enum vm_rung { VM_RUNG_NONE, VM_RUNG_POWERDOWN, VM_RUNG_QUIT, VM_RUNG_TERM, VM_RUNG_KILL };
@@ -54,6 +77,11 @@ enum vm_event_type {
     VM_EVENT_KILL,           /* request: at once, by quit */
     VM_EVENT_RUNG_EXPIRED,   /* the rung's time is over */
     VM_EVENT_RESEND,         /* time to send the powerdown again */
+    VM_EVENT_CREATE,         /* request, of a new instance that has passed every check */
+    VM_EVENT_STEP_DONE,      /* what its creation waited for is there: it is written, or a worker has ended */
+    VM_EVENT_STEP_FAILED,    /* that failed, or the agent ends; .kind */
+    VM_EVENT_CANCEL,         /* request: undo the creation */
+    VM_EVENT_UNDONE,         /* its folder is removed; without .success: it could not be */
     VM_EVENT_GOES_ON,        /* the boot goes on that seemed stuck: the reason is taken back */
 };
 
@@ -62,17 +90,19 @@ enum vm_event_type {
 struct vm_event {
     enum vm_event_type type;
     bool guest;    /* SHUTDOWN */
-    bool success;  /* GUEST_DONE */
+    bool success;  /* GUEST_DONE, UNDONE */
     bool running;  /* ADOPTED */
     bool again;    /* PANICKED: not the guest's own fault, so that its boot may be begun again */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be to blame, and TCG
                       is allowed (accelerator auto) */
+    enum pi_kind kind;  /* STEP_FAILED */
     const char *reason; /* why, for people; borrowed. NULL: nothing to say */
 };
 
 /* What a life remembers. Zeroed memory is a created instance. */
 struct vm_life {
     enum vm_state state;
+    enum vm_creation creation;
     enum vm_rung rung;      /* of the stop under way, or the one that ended the last run */
     bool was_ready;         /* PAUSED, SUSPENDED: it was ready before */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
@@ -104,6 +134,14 @@ enum vm_action {
     VM_DO_SAVE = 1 << 14,        /* write the record */
     VM_DO_REFUSE = 1 << 15,      /* the request does not fit the state: tell who asked */
     VM_DO_NOTHING = 1 << 16,     /* what was asked for is so already: tell who asked */
+
+    /* Of a creation. STEP_DONE or STEP_FAILED follows each of the first three. */
+    VM_DO_SAVE_STEP = 1 << 17,    /* write the folder, or the record */
+    VM_DO_FETCH = 1 << 18,        /* start the worker for the image */
+    VM_DO_PREPARE = 1 << 19,      /* start the worker for the disk and the keys */
+    VM_DO_UNDO = 1 << 20,         /* end the worker, remove the folder: UNDONE follows */
+    VM_DO_TELL_FAILURE = 1 << 21, /* tell followers and callers why it failed, then forget it */
+    VM_DO_FORGET = 1 << 22,       /* it was removed by request: forget it */
 };
 
 /*
@@ -116,6 +154,9 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event);
 /* Whether its guest has not worked yet in this run: where the accelerator fails, the run is over. One that
  * has is paused, as it is. */
 bool vm_life_boots(const struct vm_life *life);
+
+/* Whether all that is left of it is for those who follow its events. */
+bool vm_life_is_gone(const struct vm_life *life);
 
 /* Whether a QEMU process belongs to the state. */
 bool vm_state_is_live(enum vm_state state);

@@ -12,6 +12,13 @@
 /* Every kind of moment that a life can be in. */
 enum moment {
     CREATED,
+    FOLDER, /* being created, by its steps */
+    IMAGE,
+    RECORD,
+    DISK,
+    UNDOING,
+    CANCELLING,
+    FORGOTTEN,
     STARTING,
     STARTING_TCG, /* afresh, after KVM ran no guest */
     CONDEMNED,    /* being killed for a fresh start */
@@ -36,6 +43,13 @@ enum moment {
 
 static const struct vm_life moments[MOMENTS] = {
     [CREATED] = {.state = VM_CREATED},
+    [FOLDER] = {.state = VM_CREATED, .creation = VM_CREATION_FOLDER},
+    [IMAGE] = {.state = VM_CREATED, .creation = VM_CREATION_IMAGE},
+    [RECORD] = {.state = VM_CREATED, .creation = VM_CREATION_RECORD},
+    [DISK] = {.state = VM_CREATED, .creation = VM_CREATION_DISK},
+    [UNDOING] = {.state = VM_CREATED, .creation = VM_CREATION_UNDOING},
+    [CANCELLING] = {.state = VM_CREATED, .creation = VM_CREATION_CANCELLING},
+    [FORGOTTEN] = {.state = VM_CREATED, .creation = VM_CREATION_GONE},
     [STARTING] = {.state = VM_STARTING},
     [STARTING_TCG] = {.state = VM_STARTING, .fell_back = true},
     [CONDEMNED] = {.state = VM_STARTING, .rung = VM_RUNG_KILL, .relaunch = true},
@@ -64,6 +78,12 @@ static const struct vm_life moments[MOMENTS] = {
 };
 
 enum happening {
+    CREATE,
+    STEP_DONE,
+    STEP_FAILED,
+    CANCEL,
+    UNDONE,
+    NOT_UNDONE,
     START,
     LAUNCHED,
     CONTINUED,
@@ -96,6 +116,12 @@ enum happening {
 };
 
 static const struct vm_event happenings[HAPPENINGS] = {
+    [CREATE] = {.type = VM_EVENT_CREATE},
+    [STEP_DONE] = {.type = VM_EVENT_STEP_DONE},
+    [STEP_FAILED] = {.type = VM_EVENT_STEP_FAILED},
+    [CANCEL] = {.type = VM_EVENT_CANCEL},
+    [UNDONE] = {.type = VM_EVENT_UNDONE, .success = true},
+    [NOT_UNDONE] = {.type = VM_EVENT_UNDONE},
     [START] = {.type = VM_EVENT_START},
     [LAUNCHED] = {.type = VM_EVENT_LAUNCHED},
     [CONTINUED] = {.type = VM_EVENT_CONTINUED},
@@ -129,7 +155,9 @@ static const struct vm_event happenings[HAPPENINGS] = {
 /* Short for the table. */
 #define IN(moment) (1u << (moment))
 #define ENDS       (IN(STOPPED) | IN(FAILED) | IN(LOST))
-#define DEAD       (IN(CREATED) | ENDS)
+#define STEPS      (IN(FOLDER) | IN(IMAGE) | IN(RECORD) | IN(DISK))
+#define CREATING   (IN(CREATED) | STEPS | IN(UNDOING) | IN(CANCELLING) | IN(FORGOTTEN))
+#define DEAD       (CREATING | ENDS)
 #define UP \
     (IN(STARTING) | IN(STARTING_TCG) | IN(CONDEMNED) | IN(DOOMED) | IN(RUNNING) | IN(RUNNING_TCG) | IN(READY))
 #define LIVE  ((1u << MOMENTS) - 1 - DEAD)
@@ -147,7 +175,20 @@ static const struct {
     struct vm_life then;
     unsigned actions;
 } rules[] = {
-    {START, DEAD, {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
+    {CREATE, IN(CREATED), {.creation = VM_CREATION_FOLDER}, VM_DO_SAVE_STEP},
+    {STEP_DONE, IN(FOLDER), {.creation = VM_CREATION_IMAGE}, VM_DO_FETCH},
+    {STEP_DONE, IN(IMAGE), {.creation = VM_CREATION_RECORD}, VM_DO_SAVE_STEP},
+    {STEP_DONE, IN(RECORD), {.creation = VM_CREATION_DISK}, VM_DO_PREPARE},
+    {STEP_DONE, IN(DISK), {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
+    {STEP_FAILED, IN(CREATED) | STEPS, {.creation = VM_CREATION_UNDOING}, VM_DO_UNDO},
+    {CANCEL, IN(CREATED) | STEPS, {.creation = VM_CREATION_CANCELLING}, VM_DO_UNDO},
+    {UNDONE, IN(UNDOING), {.creation = VM_CREATION_GONE}, VM_DO_TELL_FAILURE},
+    {NOT_UNDONE, IN(UNDOING), {.creation = VM_CREATION_GONE}, VM_DO_TELL_FAILURE},
+    {UNDONE, IN(CANCELLING), {.creation = VM_CREATION_GONE}, VM_DO_FORGET},
+    {NOT_UNDONE, IN(CANCELLING), {.creation = VM_CREATION_NONE}, VM_DO_SAVE},
+
+    {START, CREATING, UNCHANGED, VM_DO_REFUSE},
+    {START, ENDS, {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
     {START, UP, UNCHANGED, VM_DO_NOTHING},
     {START, LIVE & ~UP, UNCHANGED, VM_DO_REFUSE},
 
@@ -312,7 +353,7 @@ static const struct {
     {ABORTED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
 
 #define ASK (VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG | VM_DO_SAVE)
-    {POWERDOWN, IN(CREATED), UNCHANGED, VM_DO_REFUSE},
+    {POWERDOWN, CREATING, UNCHANGED, VM_DO_REFUSE},
     {POWERDOWN, ENDS, UNCHANGED, VM_DO_NOTHING},
     {POWERDOWN, IN(RUNNING) | IN(READY), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN}, ASK},
     {POWERDOWN, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_POWERDOWN, .fell_back = true}, ASK},
@@ -326,7 +367,7 @@ static const struct {
      VM_DO_WAKE | ASK},
 
 #define QUIT (VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE)
-    {KILL, IN(CREATED), UNCHANGED, VM_DO_REFUSE},
+    {KILL, CREATING, UNCHANGED, VM_DO_REFUSE},
     {KILL, ENDS, UNCHANGED, VM_DO_NOTHING},
     {KILL, IN(RUNNING) | IN(READY) | STILL | IN(ASKED), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT}, QUIT},
     {KILL, IN(RUNNING_TCG), {.state = VM_STOPPING, .rung = VM_RUNG_QUIT, .fell_back = true}, QUIT},
@@ -363,11 +404,11 @@ static const struct {
 
 static void assert_life(const struct vm_life *got, const struct vm_life *wanted, int moment, int happening)
 {
-    if (got->state == wanted->state && got->rung == wanted->rung && got->was_ready == wanted->was_ready &&
-        got->shutdown_seen == wanted->shutdown_seen && got->guest_powered_off == wanted->guest_powered_off &&
-        got->cut_off == wanted->cut_off && got->fell_back == wanted->fell_back &&
-        got->begun_again == wanted->begun_again && got->relaunch == wanted->relaunch &&
-        !strcmp(got->reason, wanted->reason))
+    if (got->state == wanted->state && got->creation == wanted->creation && got->rung == wanted->rung &&
+        got->was_ready == wanted->was_ready && got->shutdown_seen == wanted->shutdown_seen &&
+        got->guest_powered_off == wanted->guest_powered_off && got->cut_off == wanted->cut_off &&
+        got->fell_back == wanted->fell_back && got->begun_again == wanted->begun_again &&
+        got->relaunch == wanted->relaunch && !strcmp(got->reason, wanted->reason))
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -412,7 +453,8 @@ static struct vm_life live(const enum happening *events, size_t count, unsigned 
     const enum happening events[] = {__VA_ARGS__}; \
     struct vm_life life = live(events, PI_ARRAY_SIZE(events), &last)
 
-#define BOOT START, LAUNCHED, CONTINUED
+#define BEGIN CREATE, STEP_DONE, STEP_DONE, STEP_DONE, STEP_DONE
+#define BOOT  BEGIN, LAUNCHED, CONTINUED
 
 static void guest_that_reports_done_is_ready(void **state)
 {
@@ -465,14 +507,14 @@ static void qemu_that_dies_is_lost(void **state)
 static void qemu_that_dies_before_its_guest_boots_has_failed(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START, EXITED);
+    LIVE_THROUGH(BEGIN, EXITED);
     assert_int_equal(life.state, VM_FAILED);
 }
 
 static void qemu_that_is_of_no_use_at_its_start_is_killed_and_has_failed(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START, UNUSABLE, ABORTED);
+    LIVE_THROUGH(BEGIN, UNUSABLE, ABORTED);
     assert_int_equal(life.state, VM_FAILED);
     assert_int_equal(last, GONE);
 }
@@ -618,7 +660,7 @@ static void qemu_that_outlives_its_guest_is_ended(void **state)
 static void stop_during_start_sends_quit_as_soon_as_qmp_is_there(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START, POWERDOWN, LAUNCHED);
+    LIVE_THROUGH(BEGIN, POWERDOWN, LAUNCHED);
     assert_int_equal(last, VM_DO_QUIT);
     vm_life_next(&life, &happenings[EXITED]);
     assert_int_equal(life.state, VM_STOPPED);
@@ -653,7 +695,7 @@ static void no_sign_of_life_under_kvm_starts_afresh_under_tcg(void **state)
 static void qemu_that_kvm_aborts_starts_afresh_under_tcg_once(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START, ABORTED);
+    LIVE_THROUGH(BEGIN, ABORTED);
     assert_int_equal(last, GONE | VM_DO_DISTRUST_KVM | VM_DO_LAUNCH);
     assert_int_equal(life.state, VM_STARTING);
     vm_life_next(&life, &happenings[ABORTED]);
@@ -673,6 +715,39 @@ static void cleaning_up_comes_before_the_fresh_start_and_saving_last(void **stat
     (void)state;
     assert_true(VM_DO_DISARM < VM_DO_ARM_RUNG && VM_DO_DISARM < VM_DO_ARM_RESEND);
     assert_true(VM_DO_CLEAN < VM_DO_LAUNCH && VM_DO_LAUNCH < VM_DO_SAVE && VM_DO_WATCH_SIGN < VM_DO_SAVE);
+}
+
+static void creation_goes_step_by_step_to_its_start(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BEGIN);
+    assert_int_equal(life.state, VM_STARTING);
+    assert_int_equal(last, VM_DO_LAUNCH | VM_DO_SAVE);
+}
+
+static void creation_that_failed_is_undone_and_then_there_for_its_followers_only(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(CREATE, STEP_DONE);
+    const struct vm_event failure = {.type = VM_EVENT_STEP_FAILED, .kind = PI_NETWORK, .reason = "no mirror"};
+    assert_true(vm_life_next(&life, &failure) & VM_DO_UNDO);
+    assert_string_equal(life.reason, "no mirror");
+    assert_false(vm_life_is_gone(&life));
+    assert_int_equal(vm_life_next(&life, &happenings[CANCEL]), 0);
+    assert_int_equal(vm_life_next(&life, &happenings[UNDONE]), VM_DO_TELL_FAILURE);
+    assert_true(vm_life_is_gone(&life));
+}
+
+static void creation_whose_folder_could_not_be_removed_can_be_cancelled_again(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(CREATE, STEP_DONE, CANCEL, STEP_DONE, NOT_UNDONE);
+    assert_int_equal(life.state, VM_CREATED);
+    assert_false(vm_life_is_gone(&life));
+    assert_int_equal(vm_life_next(&life, &happenings[STEP_DONE]), 0);
+    assert_int_equal(vm_life_next(&life, &happenings[CANCEL]), VM_DO_UNDO);
+    assert_int_equal(vm_life_next(&life, &happenings[UNDONE]), VM_DO_FORGET);
+    assert_true(vm_life_is_gone(&life));
 }
 
 static void new_start_forgets_the_last_run(void **state)
@@ -725,7 +800,7 @@ static void reason_is_one_clean_line_within_its_bound(void **state)
 static void why_a_start_failed_says_more_than_how_its_qemu_ended(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START);
+    LIVE_THROUGH(BEGIN);
     assert_string_equal(reason_after(&life, UNUSABLE, "its monitor answers for another"),
                         "its monitor answers for another");
     assert_string_equal(reason_after(&life, EXITED, "QEMU ended"), "its monitor answers for another");
@@ -737,7 +812,7 @@ static void why_a_start_failed_says_more_than_how_its_qemu_ended(void **state)
 static void start_that_was_called_off_needs_no_reason(void **state)
 {
     (void)state;
-    LIVE_THROUGH(START, POWERDOWN);
+    LIVE_THROUGH(BEGIN, POWERDOWN);
     assert_string_equal(reason_after(&life, UNUSABLE, "its monitor does not answer"), "");
     assert_string_equal(reason_after(&life, LAUNCH_FAILED, "its monitor does not answer"), "");
     assert_int_equal(life.state, VM_STOPPED);
@@ -798,6 +873,9 @@ int main(void)
         cmocka_unit_test(qemu_that_kvm_aborts_starts_afresh_under_tcg_once),
         cmocka_unit_test(kvm_that_was_asked_for_fails_instead_of_falling_back),
         cmocka_unit_test(cleaning_up_comes_before_the_fresh_start_and_saving_last),
+        cmocka_unit_test(creation_goes_step_by_step_to_its_start),
+        cmocka_unit_test(creation_that_failed_is_undone_and_then_there_for_its_followers_only),
+        cmocka_unit_test(creation_whose_folder_could_not_be_removed_can_be_cancelled_again),
         cmocka_unit_test(new_start_forgets_the_last_run),
         cmocka_unit_test(reason_of_an_event_stands_until_the_state_changes_again),
         cmocka_unit_test(reason_without_a_change_of_state_is_saved),
