@@ -19,7 +19,7 @@ static json_t *words(const char *const *names)
     return list;
 }
 
-static json_t *field_schema(const struct pi_field *f)
+static json_t *field_schema(const struct pi_field *f, bool zero_is_none)
 {
     switch (f->type) {
     case PI_FIELD_STRING:
@@ -28,7 +28,7 @@ static json_t *field_schema(const struct pi_field *f)
         return json_pack("{s:s,s:I}", "type", "string", "maxLength", (json_int_t)f->size - 1);
     case PI_FIELD_U64:
         return json_pack("{s:s,s:s,s:I,s:I}", "type", "integer", "format", "int64", "minimum",
-                         f->zero_is_none ? (json_int_t)1 : (json_int_t)f->min, "maximum",
+                         zero_is_none ? (json_int_t)1 : (json_int_t)f->min, "maximum",
                          (json_int_t)(f->max ? f->max : INT64_MAX));
     case PI_FIELD_BOOL:
         return json_pack("{s:s}", "type", "boolean");
@@ -39,6 +39,8 @@ static json_t *field_schema(const struct pi_field *f)
                          (json_int_t)(f->max ? f->max : STRV_MAX), "items", "type", "string");
     case PI_FIELD_STRUCT:
         return object_schema(f->nested);
+    case PI_FIELD_INLINE:
+        break;
     case PI_FIELD_JSON:
         return json_object();
     }
@@ -48,8 +50,9 @@ static json_t *field_schema(const struct pi_field *f)
 static json_t *object_schema(const struct pi_field *fields)
 {
     json_t *properties = json_object(), *required = json_array();
-    for (const struct pi_field *f = fields; f->key; f++) {
-        json_t *schema = field_schema(f);
+    for (struct pi_field_walk walk = {.next = fields}; pi_fields_next(&walk);) {
+        const struct pi_field *f = walk.field;
+        json_t *schema = field_schema(f, walk.zero_is_none);
         if (f->help)
             json_object_set_new(schema, "description", json_string(f->help));
         json_object_set_new(properties, f->key, schema);

@@ -11,6 +11,37 @@
 
 #include "agent/base/fs.h"
 
+static bool belongs(const struct pi_field *f, const struct pi_field *outer)
+{
+    return !outer || !outer->parts || (f->parts & outer->parts);
+}
+
+bool pi_fields_next(struct pi_field_walk *walk)
+{
+    const struct pi_field *f = walk->next;
+    for (;;) {
+        if (!f->key && !walk->outer)
+            return false;
+        if (!f->key) {
+            f = walk->outer + 1;
+            walk->outer = NULL;
+            walk->base = 0;
+        } else if (f->type == PI_FIELD_INLINE) {
+            walk->outer = f;
+            walk->base = f->offset;
+            f = f->nested;
+        } else if (belongs(f, walk->outer)) {
+            break;
+        } else {
+            f++;
+        }
+    }
+    walk->field = f;
+    walk->zero_is_none = f->zero_is_none || (walk->outer && walk->outer->zero_is_none);
+    walk->next = f + 1;
+    return true;
+}
+
 static int refuse_value(const struct pi_field *f, struct pi_error *err, const char *wanted)
 {
     return pi_refuse(err, PI_USAGE, "'%s' is not %s", f->key, wanted);
@@ -128,6 +159,8 @@ static int read_field(const struct pi_field *f, json_t *value, bool lenient, cha
         if (!json_is_object(value))
             return refuse_value(f, err, "an object");
         return pi_fields_read(f->nested, value, lenient, at, err);
+    case PI_FIELD_INLINE: /* pi_fields_next() gives its rows instead */
+        break;
     case PI_FIELD_JSON:
         json_decref(*(json_t **)at);
         *(json_t **)at = json_incref(value);
@@ -136,20 +169,29 @@ static int read_field(const struct pi_field *f, json_t *value, bool lenient, cha
     return refuse_value(f, err, "of a known type");
 }
 
+static bool is_known(const struct pi_field *table, const char *key)
+{
+    for (struct pi_field_walk walk = {.next = table}; pi_fields_next(&walk);)
+        if (!strcmp(walk.field->key, key))
+            return true;
+    return false;
+}
+
 int pi_fields_read(const struct pi_field *table, const json_t *object, bool lenient, void *ret,
                    struct pi_error *err)
 {
     if (!json_is_object(object))
         return pi_refuse(err, PI_USAGE, "not a JSON object");
     size_t known = 0;
-    for (const struct pi_field *f = table; f->key; f++) {
+    for (struct pi_field_walk walk = {.next = table}; pi_fields_next(&walk);) {
+        const struct pi_field *f = walk.field;
         json_t *value = json_object_get(object, f->key);
         known += value != NULL;
         if ((!value || json_is_null(value)) && f->required)
             return pi_refuse(err, PI_USAGE, "'%s' is missing", f->key);
         if (!value || json_is_null(value))
             continue;
-        int r = read_field(f, value, lenient, ret, err);
+        int r = read_field(f, value, lenient, (char *)ret + walk.base, err);
         if (r < 0)
             return r;
     }
@@ -157,13 +199,9 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
         return 0;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
-        const struct pi_field *f = table;
-        while (f->key && strcmp(f->key, key) != 0)
-            f++;
-        if (!f->key)
+    json_object_foreach((json_t *)object, key, value)
+        if (!is_known(table, key))
             return pi_refuse(err, PI_USAGE, "'%.64s' is not known here", key);
-    }
     return 0;
 }
 
@@ -176,16 +214,16 @@ static json_t *strv_json(const struct pi_strv *v)
     return json_incref(list);
 }
 
-static json_t *enum_json(const struct pi_field *f, const char *owner, bool *absent)
+static json_t *enum_json(const struct pi_field *f, const char *owner, bool zero_is_none, bool *absent)
 {
     unsigned value = *(const unsigned *)(owner + f->offset);
     const char *other = f->other ? *(char *const *)(owner + f->other) : NULL;
-    *absent = f->zero_is_none && value == 0;
+    *absent = zero_is_none && value == 0;
     return *absent ? NULL : json_string(other ? other : f->names[value]);
 }
 
 /* NULL with *absent set: nothing to write. */
-static json_t *field_json(const struct pi_field *f, const char *owner, bool *absent)
+static json_t *field_json(const struct pi_field *f, const char *owner, bool zero_is_none, bool *absent)
 {
     const char *at = owner + f->offset;
     *absent = f->when && *(const unsigned *)(owner + f->when->offset) != f->when->value;
@@ -199,16 +237,18 @@ static json_t *field_json(const struct pi_field *f, const char *owner, bool *abs
         *absent = *at == '\0';
         return *absent ? NULL : json_string(at);
     case PI_FIELD_U64:
-        *absent = f->zero_is_none && *(const uint64_t *)at == 0;
+        *absent = zero_is_none && *(const uint64_t *)at == 0;
         return *absent ? NULL : json_integer((json_int_t) * (const uint64_t *)at);
     case PI_FIELD_BOOL:
         return json_boolean(*(const bool *)at);
     case PI_FIELD_ENUM:
-        return enum_json(f, owner, absent);
+        return enum_json(f, owner, zero_is_none, absent);
     case PI_FIELD_STRV:
         return strv_json((const struct pi_strv *)at);
     case PI_FIELD_STRUCT:
         return pi_fields_write(f->nested, at);
+    case PI_FIELD_INLINE:
+        break;
     case PI_FIELD_JSON:
         *absent = *(json_t *const *)at == NULL;
         return json_incref(*(json_t *const *)at);
@@ -219,10 +259,10 @@ static json_t *field_json(const struct pi_field *f, const char *owner, bool *abs
 json_t *pi_fields_write(const struct pi_field *table, const void *from)
 {
     json_auto_t *object = json_object();
-    for (const struct pi_field *f = table; object && f->key; f++) {
+    for (struct pi_field_walk walk = {.next = table}; object && pi_fields_next(&walk);) {
         bool absent;
-        json_t *value = field_json(f, from, &absent);
-        if (!absent && json_object_set_new(object, f->key, value) < 0)
+        json_t *value = field_json(walk.field, (const char *)from + walk.base, walk.zero_is_none, &absent);
+        if (!absent && json_object_set_new(object, walk.field->key, value) < 0)
             return NULL;
     }
     return json_incref(object);
@@ -236,12 +276,13 @@ static void free_string(char **string)
 
 void pi_fields_done(const struct pi_field *table, void *owner)
 {
-    for (const struct pi_field *f = table; f->key; f++) {
-        char *at = (char *)owner + f->offset;
+    for (struct pi_field_walk walk = {.next = table}; pi_fields_next(&walk);) {
+        const struct pi_field *f = walk.field;
+        char *base = (char *)owner + walk.base, *at = base + f->offset;
         if (f->type == PI_FIELD_STRING) {
             free_string((char **)at);
         } else if (f->type == PI_FIELD_ENUM && f->other) {
-            free_string((char **)((char *)owner + f->other));
+            free_string((char **)(base + f->other));
         } else if (f->type == PI_FIELD_STRV) {
             pi_strv_done((struct pi_strv *)at);
         } else if (f->type == PI_FIELD_STRUCT) {

@@ -36,6 +36,7 @@ enum pi_field_type {
     PI_FIELD_ENUM,   /* an enum that counts from 0; names[value] on the wire */
     PI_FIELD_STRV,   /* struct pi_strv: an array of strings, at most max (0 = 64) of them */
     PI_FIELD_STRUCT, /* an embedded struct with a table of its own, as a nested object */
+    PI_FIELD_INLINE, /* the same, but its keys are keys of the object itself; not in a table that is inline */
     PI_FIELD_JSON,   /* json_t *: any value, as it is */
 };
 
@@ -50,8 +51,11 @@ struct pi_field {
     uint64_t min, max;
     const char *const *names;      /* PI_FIELD_ENUM: ends with NULL */
     size_t other;                  /* PI_FIELD_ENUM: offset of its char *, see PI_OPEN_ENUM; 0 = none */
-    const struct pi_field *nested; /* PI_FIELD_STRUCT: its table */
-    const char *help;              /* what it is, for documents made from the table; may be NULL */
+    const struct pi_field *nested; /* PI_FIELD_STRUCT, PI_FIELD_INLINE: its table */
+    unsigned
+        parts; /* which parts of its table a row belongs to; PI_FIELD_INLINE: of which parts it takes the rows,
+                       0 = all. A set of bits that the table's header names */
+    const char *help; /* what it is, for documents made from the table; may be NULL */
 
     /* Written only if this enum of the same struct has this value. NULL: always. */
     const struct pi_field_when {
@@ -67,6 +71,7 @@ struct pi_field {
 #define PI_POINTER_PI_FIELD_BOOL(member)   bool *
 #define PI_POINTER_PI_FIELD_STRV(member)   struct pi_strv *
 #define PI_POINTER_PI_FIELD_STRUCT(member) __typeof__(&(member))
+#define PI_POINTER_PI_FIELD_INLINE(member) __typeof__(&(member))
 #define PI_POINTER_PI_FIELD_JSON(member)   json_t **
 
 /* A row. type_ is one of the above but PI_FIELD_ENUM, which has PI_ENUM(). A table ends with {0}. */
@@ -94,6 +99,21 @@ struct pi_field {
     PI_ENUM(struct_, member, enum_, .other = PI_OFFSET(struct_, member##_other, char **), __VA_ARGS__)
 #define PI_WORD(owner, member, enum_) \
     ((owner)->member##_other ? (owner)->member##_other : enum_##_names[(owner)->member])
+
+/*
+ * The rows of a table, those of inline tables among them:
+ *
+ *     for (struct pi_field_walk walk = {.next = table}; pi_fields_next(&walk);)
+ *         use(walk.field, walk.base, walk.zero_is_none);
+ */
+struct pi_field_walk {
+    const struct pi_field *next;
+    const struct pi_field *field; /* the row */
+    size_t base;                  /* the struct that its offset counts from begins here in the owner */
+    bool zero_is_none;            /* of the row, or of the row that its table is inline by */
+    const struct pi_field *outer; /* that row, or NULL */
+};
+bool pi_fields_next(struct pi_field_walk *walk);
 
 /*
  * Reads object into *ret by the table. If lenient, it comes from a program that may be newer: unknown keys are

@@ -11,26 +11,30 @@
 #define FAILED_MODULES_MAX     32
 #define USER_DATA_PROBLEMS_MAX 8
 
-/* A member of the life has its row among the record's own, so that the file is one object. */
-#define LIFE(member_, type_, ...)                                                                       \
-    {                                                                                                   \
-        .key = #member_, .type = type_, .offset = offsetof(struct vm_record, life.member_), __VA_ARGS__ \
-    }
+/* Two tables of one struct: the file has booted between their keys. */
+static const struct pi_field life_fields[] = {
+    PI_ENUM(vm_life, state, vm_state, .required = true),
+    PI_ENUM(vm_life, rung, vm_rung),
+    {0},
+};
+static const struct pi_field run_fields[] = {
+    PI_FIELD(vm_life, was_ready, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, shutdown_seen, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, guest_powered_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, cut_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, fell_back, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, begun_again, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, relaunch, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, reason, PI_FIELD_TEXT),
+    {0},
+};
 
 static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
-    LIFE(state, PI_FIELD_ENUM, .required = true, .names = vm_state_names),
-    LIFE(rung, PI_FIELD_ENUM, .names = vm_rung_names),
+    PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = life_fields),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
-    LIFE(was_ready, PI_FIELD_BOOL),
-    LIFE(shutdown_seen, PI_FIELD_BOOL),
-    LIFE(guest_powered_off, PI_FIELD_BOOL),
-    LIFE(cut_off, PI_FIELD_BOOL),
-    LIFE(fell_back, PI_FIELD_BOOL),
-    LIFE(begun_again, PI_FIELD_BOOL),
-    LIFE(relaunch, PI_FIELD_BOOL),
-    LIFE(reason, PI_FIELD_TEXT, .size = VM_REASON_MAX),
+    PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = run_fields),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),

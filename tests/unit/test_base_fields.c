@@ -247,6 +247,84 @@ static void enum_is_left_out_if_it_is_none_or_does_not_belong(void **state)
     assert_toy_is(&(struct toy){.shape = DISC}, "{\"colour\":\"red\",\"shape\":\"disc\"}");
 }
 
+enum box_part { BOX_ASKED = 1, BOX_SHOWN = 2 };
+
+struct box {
+    char *label;
+    uint64_t width, height;
+    struct pi_strv contents;
+};
+
+static const struct pi_field box_fields[] = {
+    PI_FIELD(box, label, PI_FIELD_STRING, .parts = BOX_ASKED),
+    PI_FIELD(box, width, PI_FIELD_U64, .parts = BOX_ASKED | BOX_SHOWN),
+    PI_FIELD(box, height, PI_FIELD_U64, .parts = BOX_SHOWN),
+    PI_FIELD(box, contents, PI_FIELD_STRV),
+    {0},
+};
+
+struct shelf {
+    bool first;
+    struct box box;
+    uint64_t last;
+};
+
+static const struct pi_field whole_shelf[] = {
+    PI_FIELD(shelf, first, PI_FIELD_BOOL),
+    PI_FIELD(shelf, box, PI_FIELD_INLINE, .nested = box_fields),
+    PI_FIELD(shelf, last, PI_FIELD_U64),
+    {0},
+};
+static const struct pi_field asked_shelf[] = {
+    PI_FIELD(shelf, box, PI_FIELD_INLINE, .nested = box_fields, .parts = BOX_ASKED),
+    PI_FIELD(shelf, last, PI_FIELD_U64),
+    {0},
+};
+static const struct pi_field shown_shelf[] = {
+    PI_FIELD(shelf, box, PI_FIELD_INLINE, .nested = box_fields, .parts = BOX_SHOWN, .zero_is_none = true),
+    {0},
+};
+
+static void assert_shelf_is(const struct pi_field *table, const struct shelf *shelf, const char *text)
+{
+    json_auto_t *object = pi_fields_write(table, shelf);
+    pi_auto_free char *written = json_dumps(object, JSON_COMPACT);
+    assert_string_equal(written, text);
+}
+
+static void keys_of_an_inline_struct_are_the_objects_own(void **state)
+{
+    static const char text[] =
+        "{\"first\":true,\"label\":\"x\",\"width\":3,\"height\":0,\"contents\":[\"y\"],\"last\":4}";
+    struct shelf shelf = {0};
+    (void)state;
+    json_auto_t *object = json_loads(text, 0, NULL);
+    assert_int_equal(pi_fields_read(whole_shelf, object, false, &shelf, NULL), 0);
+    assert_string_equal(shelf.box.label, "x");
+    assert_int_equal(shelf.box.width, 3);
+    assert_int_equal(shelf.last, 4);
+    assert_shelf_is(whole_shelf, &shelf, text);
+    pi_fields_done(whole_shelf, &shelf);
+    assert_null(shelf.box.label);
+    assert_null(shelf.box.contents.items);
+}
+
+static void inline_row_takes_only_the_rows_of_its_parts(void **state)
+{
+    const struct shelf full_shelf = {.box = {.label = (char *)"x", .width = 3, .height = 5}, .last = 4};
+    struct shelf shelf = {0};
+    struct pi_error err;
+    (void)state;
+    assert_shelf_is(asked_shelf, &full_shelf, "{\"label\":\"x\",\"width\":3,\"last\":4}");
+    assert_shelf_is(shown_shelf, &full_shelf, "{\"width\":3,\"height\":5}");
+    assert_shelf_is(shown_shelf, &shelf, "{}");
+    assert_shelf_is(asked_shelf, &shelf, "{\"width\":0,\"last\":0}");
+    json_auto_t *object = json_loads("{\"width\":1,\"height\":2}", 0, NULL);
+    assert_true(pi_fields_read(asked_shelf, object, false, &shelf, &err) < 0);
+    assert_string_equal(err.text, "'height' is not known here");
+    assert_int_equal(shelf.box.height, 0);
+}
+
 static void bounds_belong_to_the_range(void **state)
 {
     struct sample s = {0};
@@ -361,6 +439,8 @@ int main(void)
         cmocka_unit_test(word_of_a_later_version_is_kept_and_written_again),
         cmocka_unit_test(unknown_word_is_refused_in_a_request_and_where_no_row_takes_it),
         cmocka_unit_test(enum_is_left_out_if_it_is_none_or_does_not_belong),
+        cmocka_unit_test(keys_of_an_inline_struct_are_the_objects_own),
+        cmocka_unit_test(inline_row_takes_only_the_rows_of_its_parts),
         cmocka_unit_test(bounds_belong_to_the_range),
         cmocka_unit_test(unknown_key_is_refused_or_passed_over),
         cmocka_unit_test(done_empties_the_struct),
