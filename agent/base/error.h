@@ -10,8 +10,8 @@
 #ifndef PIAGENT_BASE_ERROR_H
 #define PIAGENT_BASE_ERROR_H
 
-/* What kind of failure it is. The value is the exit code of the command line, and documented in the README.
- */
+/* What kind of failure it is. The value is the exit code of the command line, which
+ * agent/cli/topics/exit-codes.txt documents. */
 enum pi_kind {
     PI_OK = 0,
     PI_FAILED = 1,     /* something broke that fits no other kind */

@@ -145,7 +145,7 @@ class User:
         return self.start(*args, environment=more), pass_time
 
     def api(self, method, path, body=None, timeout=20):
-        """Status and JSON of a request to the control API, asked with curl as the README says."""
+        """Status and JSON of a request to the control API, asked with curl as piagent help service says."""
         data = [] if body is None else ["--data-binary", body if isinstance(body, str) else json.dumps(body)]
         done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", "-X", method, *data, "--unix-socket",
                                str(self.runtime / "agent.sock"), f"http://piagent{path}"],
