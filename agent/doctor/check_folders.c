@@ -90,8 +90,7 @@ void doctor_check_config(const struct doctor_host *host, int arg, struct doctor_
     snprintf(path, sizeof path, "%s/config.json", host->paths->config);
     if (image_sources_load(host->paths->config, &sources, &err) < 0) {
         doctor_say(ret, DOCTOR_FAIL, "%s: no image can be fetched", err.text);
-        doctor_mend(ret, "correct %s or the PIAGENT_FEDORA_ variables: see piagent help environment",
-                    path);
+        doctor_mend(ret, "correct %s or the PIAGENT_FEDORA_ variables: see piagent help environment", path);
     } else {
         doctor_say(ret, DOCTOR_OK, "%s%s", path,
                    access(path, F_OK) < 0 ? " is not there, and not needed" : "");
