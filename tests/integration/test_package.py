@@ -175,7 +175,7 @@ def test_files_of_the_deb(deb, tmp_path):
     lines = [line.split(None, 5) for line in output("dpkg-deb", "--contents", deb).splitlines()]
     assert {line[1] for line in lines} == {"root/root"} and len({(line[3], line[4]) for line in lines}) == 1  # the commit's date
     modes = {line[5].removeprefix(".").rstrip("/"): line[0] for line in lines}
-    documents = [f"/usr/share/doc/piagent/{name}" for name in ("README.md", "changelog.Debian.gz", "copyright")]
+    documents = [f"/usr/share/doc/piagent/{name}" for name in ("README.md", "NEWS.md", "changelog.Debian.gz", "copyright")]
     files = {"/usr/bin/piagent", *UNITS, *COMPLETIONS, "/usr/share/zsh/vendor-completions/_piagent", *documents, *man_pages(tmp_path)}
     assert {path for path, mode in modes.items() if mode[0] != "d"} == files
     assert modes.pop("/usr/bin/piagent") == "-rwxr-xr-x"
@@ -243,7 +243,7 @@ def test_tags_and_files_of_the_rpm(rpm, tmp_path):
     # A folder is the package's own only if no other package can have it.
     own = ["/usr/share/doc/piagent", "/usr/share/licenses/piagent"]
     assert {path for path, mode in modes.items() if mode[0] == "d"} == set(own)
-    assert modes.keys() == {"/usr/bin/piagent", *UNITS, *COMPLETIONS, "/usr/share/zsh/site-functions/_piagent", *own, f"{own[0]}/README.md",
+    assert modes.keys() == {"/usr/bin/piagent", *UNITS, *COMPLETIONS, "/usr/share/zsh/site-functions/_piagent", *own, f"{own[0]}/README.md", f"{own[0]}/NEWS.md",
                             f"{own[1]}/LICENSE", *man_pages(tmp_path)}
     assert modes.pop("/usr/bin/piagent") == "-rwxr-xr-x" and set(modes.values()) == {"drwxr-xr-x", "-rw-r--r--"}
     assert [path for path, _, _, flags in files if "l" in flags] == [f"{own[1]}/LICENSE"]

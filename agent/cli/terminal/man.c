@@ -251,7 +251,7 @@ int cli_man_topic(const struct cli_topic *topic, const char *date, struct pi_buf
 /* The topics, each with its page and its summary. */
 static void topics(struct page *page)
 {
-    raw(page, ".Sh TOPICS\n.Bl -tag -width Ds\n");
+    raw(page, ".Sh TOPICS\n.Bl -tag -width piagent-environment(7) -compact\n");
     for (const struct cli_topic *topic = cli_topics; topic->name; topic++) {
         raw(page, ".It Xr piagent-");
         raw(page, topic->name);
@@ -270,7 +270,7 @@ int cli_man_main(const struct cli_command *const *commands, const char *date, st
     raw(&page, ".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar OPTIONS\n.Sh DESCRIPTION\n"
                "An agent, one a user, looks after the instances: the first command starts it.\n"
                "Each command has a page of its own:\n.Xr piagent-run 1\nand so on.\n"
-               ".Bl -tag -width hash-password -compact\n");
+               ".Pp\n.Bl -tag -width hash-password -compact\n");
     for (const struct cli_command *const *c = commands; *c; c++) {
         if (cli_is_hidden(*c))
             continue;
