@@ -141,6 +141,7 @@ static void each_place_offers_what_may_stand_there(void **state)
         {"ssh web -- l", ""},
         {"image rm d", "disk.raw\n"},
         {"completion z", "zsh\n"},
+        {"help env", "environment\tvariables and configuration\n"},
         {"help image v", "verify\thashes the stored images, or one, again\n"},
     };
     (void)state;

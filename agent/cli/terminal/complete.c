@@ -8,6 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/terminal/foreign.h"
+#include "agent/cli/terminal/topics.h"
 
 struct cli_candidates {
     const char *before;         /* "--arch=": what stands before each value in the word */
@@ -94,6 +95,17 @@ static int offer_commands(struct cli_candidates *ret, const struct cli_command *
     return r < 0 || ret->lines->size > before ? r : offer_other_names(ret, first);
 }
 
+static int offer_topics(struct cli_candidates *ret)
+{
+    char summary[80];
+    int r = 0;
+    for (const struct cli_topic *topic = cli_topics; r == 0 && topic->name; topic++) {
+        snprintf(summary, sizeof summary, "%.*s", (int)cli_topic_summary_length(topic), topic->text);
+        r = cli_candidate(ret, topic->name, summary);
+    }
+    return r;
+}
+
 static int offer_options(struct cli_candidates *ret, const struct cli_command *command,
                          const char *const *given)
 {
@@ -177,8 +189,10 @@ static int offer_next(struct cli_candidates *ret, const struct cli_command *cons
         return offer_options(ret, command, words);
     if (!room)
         return 0;
-    if (command->operand == CLI_COMMAND)
-        return offer_commands(ret, commands, place.count ? place.operands[0] : NULL);
+    if (command->operand == CLI_COMMAND) {
+        int r = offer_commands(ret, commands, place.count ? place.operands[0] : NULL);
+        return r < 0 || place.count ? r : offer_topics(ret);
+    }
     struct cli_candidates values = *ret;
     values.already = command->max_operands > 1 ? place.operands : NULL;
     return offer_values(&values, command->operand, command->words, names);
