@@ -36,6 +36,13 @@ def test_the_formatter_has_no_warnings(pages, check):
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), page
 
 
+def test_no_word_is_broken_at_the_end_of_a_line(pages):
+    if not shutil.which("groff"):
+        pytest.skip("groff is not installed: scripts/packages test")
+    for page in sorted(pages.rglob("piagent*")):
+        assert "\N{HYPHEN}\n" not in output("groff", "-m", "mdoc", "-K", "utf8", "-T", "utf8", "-P", "-cbou", page), page
+
+
 def test_every_command_and_every_topic_has_a_page_and_the_date_is_the_builds(pages):
     commands, topics = listed(1), listed(2)
     assert len(commands) > 20 and len(topics) > 10

@@ -89,6 +89,7 @@ static void paragraphs(struct page *page, const char *s)
     }
 }
 
+/* No word is broken at the end of a line: paths, URLs and names are to be copied. */
 static void head(struct page *page, const char *name, const char *section, const char *summary,
                  const char *date)
 {
@@ -103,7 +104,7 @@ static void head(struct page *page, const char *name, const char *section, const
     raw(page, upper);
     raw(page, " ");
     raw(page, section);
-    raw(page, "\n.Os piagent " PIAGENT_VERSION "\n.Sh NAME\n");
+    raw(page, "\n.Os piagent " PIAGENT_VERSION "\n.hlm 0\n.Sh NAME\n");
     macro(page, "Nm", name);
     macro(page, "Nd", summary);
 }
