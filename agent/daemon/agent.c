@@ -22,7 +22,8 @@
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/daemon/daemon.h"
-#include "agent/daemon/instance.h"
+#include "agent/daemon/takeover.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/loop/sockets.h"
 
@@ -30,36 +31,16 @@
 #define WHERE_FILE  "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the machines */
 #define WORKERS_MS  2000          /* for workers that were cancelled to end, before the agent does */
 
-void agent_wake(struct agent *agent, const void *topic)
-{
-    if (agent->api)
-        api_server_wake(agent->api, topic);
-}
-
-struct instance *agent_find(struct agent *agent, const char *name, bool ghosts)
-{
-    struct instance *instance, *ghost = NULL;
-    LIST_FOREACH(instance, &agent->instances, entry) {
-        if (strcmp(instance->record.spec.name, name) != 0)
-            continue;
-        if (!vm_life_is_gone(&instance->record.life))
-            return instance;
-        if (!ghost)
-            ghost = instance;
-    }
-    return ghosts ? ghost : NULL;
-}
-
 uint64_t agent_running(const struct agent *agent)
 {
     const struct instance *instance;
     uint64_t count = 0;
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         count += vm_state_is_live(instance->record.life.state);
     return count;
 }
 
-void agent_tell_status(const struct agent *agent)
+static void tell_status(const struct agent *agent)
 {
     if (agent->service.notify_fd >= 0)
         service_tell(&agent->service, "STATUS=%" PRIu64 " machines run; seeds on 127.0.0.1:%u",
@@ -153,12 +134,15 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
     int r = seed_port_open(state_fd, port, err);
     if (r < 0)
         return r;
-    if ((r = imds_registry_new(&agent->registry)) == 0)
-        r = imds_server_new(port->listen_fd, agent->registry, &instance_imds_handler, agent, NULL,
+    if ((r = imds_registry_new(&agent->host.registry)) == 0)
+        r = imds_server_new(port->listen_fd, agent->host.registry, &instance_imds_handler, agent, NULL,
                             &agent->imds);
     if (r < 0)
         return pi_fail(err, -r, "cannot serve seeds");
     pi_steal_fd(&port->listen_fd);
+    agent->host.seed_port = port->port;
+    agent->host.remembered_seed_port = port->remembered;
+    agent->host.seed_port_fd = port->hold_fd;
     return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
 }
 
@@ -214,7 +198,7 @@ static int refuse_second(const struct agent *agent, int state_fd, struct pi_erro
  * one. Who has just died may leave a child that holds the lock until it notices. */
 static int take_machines(const struct agent *agent, int state_fd, struct pi_error *err)
 {
-    for (uint64_t end = pi_monotonic_ms() + MACHINES_MS; flock(agent->instances_fd, LOCK_EX | LOCK_NB) < 0;
+    for (uint64_t end = pi_monotonic_ms() + MACHINES_MS; flock(agent->host.folder_fd, LOCK_EX | LOCK_NB) < 0;
          usleep(20000)) {
         if (errno != EWOULDBLOCK)
             return pi_fail(err, errno, "cannot lock %s", agent->paths.instances);
@@ -228,10 +212,77 @@ static int take_machines(const struct agent *agent, int state_fd, struct pi_erro
     return 0;
 }
 
+/* What instances want their host to hear. */
+
+static void on_instance_news(const void *topic, void *user)
+{
+    struct agent *agent = user;
+    if (agent->api)
+        api_server_wake(agent->api, topic);
+}
+
+static void on_topic_end(const void *topic, void *user)
+{
+    struct agent *agent = user;
+    if (agent->api)
+        api_server_end(agent->api, topic);
+}
+
+static void on_instance_event(const char *line, size_t size, void *user)
+{
+    struct agent *agent = user;
+    feed_add(&agent->feed, line, size);
+    on_instance_news(&agent->feed, agent);
+}
+
+static void on_instance_state(void *user)
+{
+    tell_status(user);
+}
+
+static void on_runtime_needed(void *user)
+{
+    runtime_keep(user);
+}
+
+static void fill_host(struct agent *agent)
+{
+    static const struct instance_listener listener = {.wake = on_instance_news,
+                                                      .end = on_topic_end,
+                                                      .event = on_instance_event,
+                                                      .state = on_instance_state,
+                                                      .need_runtime = on_runtime_needed};
+    struct instance_host *host = &agent->host;
+    host->loop = &agent->loop;
+    host->folder = agent->paths.instances;
+    host->runtime = agent->paths.runtime;
+    host->program = agent->program;
+    host->listener = &listener;
+    host->user = agent;
+    boots_file_open(&host->boots, &agent->loop, agent->paths.state);
+}
+
+static bool is_creating(const struct agent *agent)
+{
+    const struct instance *instance;
+    LIST_FOREACH(instance, &agent->host.instances, entry)
+        if (instance_is_being_created(instance))
+            return true;
+    return false;
+}
+
+static void undo_creations(struct agent *agent, const char *why)
+{
+    struct instance *instance;
+    LIST_FOREACH(instance, &agent->host.instances, entry)
+        if (instance_is_being_created(instance))
+            instance_undo_creation(instance, why);
+}
+
 static int start(struct agent *agent, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
-    if (r < 0 || (r = pi_boot_id(agent->boot_id, err)) < 0)
+    if (r < 0 || (r = pi_boot_id(agent->host.boot_id, err)) < 0)
         return r;
     if (!(agent->program = realpath("/proc/self/exe", NULL)))
         return pi_fail(err, errno, "/proc/self/exe");
@@ -242,12 +293,12 @@ static int start(struct agent *agent, struct pi_error *err)
     pi_auto_close int state_fd = pi_dir_open(agent->paths.state, err);
     if (state_fd < 0)
         return state_fd;
-    if ((agent->instances_fd = pi_dir_open(agent->paths.instances, err)) < 0)
-        return agent->instances_fd;
+    if ((agent->host.folder_fd = pi_dir_open(agent->paths.instances, err)) < 0)
+        return agent->host.folder_fd;
     if ((r = take_machines(agent, state_fd, err)) < 0)
         return r;
     pi_temp_sweep(state_fd);
-    boots_load(agent, state_fd);
+    fill_host(agent);
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
      * machines. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
@@ -269,7 +320,7 @@ static void await_workers(struct agent *agent)
     struct timer *timer = timer_new(&agent->loop, stop_waiting, &late);
     if (timer)
         timer_set(timer, WORKERS_MS);
-    while (timer && !late && agent->ending_workers)
+    while (timer && !late && agent->host.ending_workers)
         uv_run(&agent->loop, UV_RUN_ONCE);
     timer_free(timer);
 }
@@ -282,22 +333,22 @@ static void finish(struct agent *agent)
     runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
     timer_free(pi_steal(agent->sleep_timer));
-    while (agent_is_creating(agent)) /* those that were given up */
+    while (is_creating(agent)) /* those that were given up */
         uv_run(&agent->loop, UV_RUN_ONCE);
-    while ((instance = LIST_FIRST(&agent->instances)))
+    while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
-    while (agent->writes)
+    while (agent->host.writes || boots_file_is_busy(&agent->host.boots))
         uv_run(&agent->loop, UV_RUN_ONCE);
     await_workers(agent);
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
-    imds_registry_free(pi_steal(agent->registry));
+    imds_registry_free(pi_steal(agent->host.registry));
     seed_port_close(&agent->seed_port);
     free(agent->imds_socket);
     free(agent->program);
     pi_paths_done(&agent->paths);
-    pi_close_p(&agent->instances_fd);
+    pi_close_p(&agent->host.folder_fd);
     service_done(&agent->service);
 }
 
@@ -341,7 +392,7 @@ static void tell_started(const struct agent *agent, int result, const struct pi_
     else
         service_tell(&agent->service, "STATUS=%s\nERRNO=%d", err->text, -result);
     if (result == 0)
-        agent_tell_status(agent);
+        tell_status(agent);
 }
 
 static int run(struct agent *agent, int ready_fd, struct pi_error *err)
@@ -365,7 +416,7 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
                  agent->seed_port.port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
         service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
-        agent_undo_creations(agent, "the agent was stopped while it was being created");
+        undo_creations(agent, "the agent was stopped while it was being created");
     }
     finish(agent);
     uv_walk(&agent->loop, close_handle, NULL);
@@ -389,9 +440,8 @@ static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
 
 int agent_main(int argc, char **argv)
 {
-    struct agent agent = {.instances_fd = -1,
+    struct agent agent = {.host = {.folder_fd = -1, .started_ms = pi_realtime_ms()},
                           .sockets = RUNTIME_NONE,
-                          .started_ms = pi_realtime_ms(),
                           .service = SERVICE_NONE,
                           .seed_port = SEED_PORT_NONE};
     struct pi_error err = {0};
@@ -400,7 +450,7 @@ int agent_main(int argc, char **argv)
     if (r == 0 && (r = uv_loop_init(&agent.loop)) < 0)
         pi_fail(&err, -r, "event loop");
     if (r == 0) {
-        LIST_INIT(&agent.instances);
+        LIST_INIT(&agent.host.instances);
         signal(SIGPIPE, SIG_IGN);
         umask(077);
         raise_limits();

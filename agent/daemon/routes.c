@@ -7,7 +7,8 @@
 #include "agent/api/openapi.h"
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
-#include "agent/daemon/instance.h"
+#include "agent/daemon/agent.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/vm/argv_explain.h"
 
@@ -22,11 +23,11 @@ static void get_agent(struct agent *agent, struct api_call *call)
     struct api_agent view = {.version = (char *)PIAGENT_VERSION,
                              .pid = (uint64_t)getpid(),
                              .imds_port = agent->seed_port.port,
-                             .started_ms = agent->started_ms,
+                             .started_ms = agent->host.started_ms,
                              .running = agent_running(agent),
                              .state_folder = agent->paths.state};
     const struct instance *instance;
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         view.instances += !vm_life_is_gone(&instance->record.life);
     api_reply(call, 200, api_write(agent, &view));
 }
@@ -35,7 +36,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
 static int refuse_creation(const struct agent *agent, struct pi_error *err)
 {
     const struct instance *instance;
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         if (instance_is_being_created(instance))
             return pi_refuse(
                 err, PI_CONFLICT,
@@ -85,10 +86,10 @@ static void list_instances(struct agent *agent, struct api_call *call)
     json_t *list = json_array();
     size_t count = 0, i = 0;
     struct instance *instance;
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         count++;
     pi_auto_free struct instance **sorted = calloc(count + 1, sizeof *sorted);
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         if (sorted && !vm_life_is_gone(&instance->record.life))
             sorted[i++] = instance;
     if (i)
@@ -106,7 +107,7 @@ static void create_instance(struct agent *agent, struct api_call *call)
     json_auto_t *body = api_call_json(call, &err);
     int r = body ? pi_fields_read(api_create_fields, body, false, &request, &err) : -EINVAL;
     if (r == 0)
-        r = instance_create(agent, &request, &instance, &err);
+        r = instance_create(&agent->host, &request, &instance, &err);
     if (r < 0)
         api_reply_error(call, &err);
     else
@@ -476,7 +477,7 @@ static void refuse_name(struct agent *agent, struct api_call *call, const char *
     pi_auto_strv struct pi_strv names = {0};
     char clean[PI_NAME_MAX + 1];
     const struct instance *instance;
-    LIST_FOREACH(instance, &agent->instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry)
         if (!vm_life_is_gone(&instance->record.life))
             pi_strv_add(&names, instance->record.spec.name);
     const char *nearest = names.items ? pi_nearest(name, (const char *const *)names.items) : NULL;
@@ -511,7 +512,7 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
         handlers[id].agent(agent, call);
         return;
     }
-    struct instance *instance = agent_find(agent, name, id == API_GET_EVENTS);
+    struct instance *instance = host_find(&agent->host, name, id == API_GET_EVENTS);
     if (!instance)
         refuse_name(agent, call, name);
     else if (!handlers[id].asks_qemu || !instance_await_monitor(instance, call, handlers[id].instance))

@@ -185,6 +185,7 @@ int runtime_serve(struct agent *agent, struct pi_error *err)
     if (asprintf(&agent->imds_socket, "%s/" IMDS_SOCKET, agent->paths.runtime) < 0 ||
         !(agent->sockets.timer = timer_new(&agent->loop, on_timer, agent)))
         return pi_fail(err, ENOMEM, "cannot serve seeds");
+    agent->host.imds_socket = agent->imds_socket;
     timer_set(agent->sockets.timer, LOOK_MS);
     return listen_for_guests(agent, err);
 }

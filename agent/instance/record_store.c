@@ -6,8 +6,8 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/instance.h"
 #include "agent/image/use.h"
+#include "agent/instance/instance.h"
 
 struct answer {
     struct api_call *call;
@@ -34,7 +34,7 @@ static int write_files(const struct instance *instance, struct pi_error *err)
     int r = store->fresh ? write_user_data(instance, err) : 0;
     if (r == 0)
         r = pi_file_write(instance->dir_fd, VM_RECORD_FILE, store->text, strlen(store->text), 0600, err);
-    return r == 0 && store->fresh ? pi_dir_sync(instance->agent->instances_fd, err) : r;
+    return r == 0 && store->fresh ? pi_dir_sync(instance->host->folder_fd, err) : r;
 }
 
 static void write_in_thread(uv_work_t *request)
@@ -47,8 +47,7 @@ static void discard_in_thread(uv_work_t *request)
 {
     struct instance *instance = request->data;
     const struct vm_spec *spec = &instance->record.spec;
-    instance->store.result =
-        pi_tree_discard(instance->agent->instances_fd, spec->name, &instance->store.failure);
+    instance->store.result = pi_tree_discard(instance->host->folder_fd, spec->name, &instance->store.failure);
     if (instance->store.result == 0 && spec->image.path)
         image_use_drop(spec->image.path, spec->image.sha256, instance->folder);
 }
@@ -107,8 +106,8 @@ static void start_thread(struct instance *instance)
         store->text = vm_record_render(&instance->record);
     store->request.data = instance;
     instance_ref(instance);
-    instance->agent->writes++;
-    uv_queue_work(&instance->agent->loop, &store->request, discards ? discard_in_thread : write_in_thread,
+    instance->host->writes++;
+    uv_queue_work(instance->host->loop, &store->request, discards ? discard_in_thread : write_in_thread,
                   on_done);
 }
 
@@ -144,7 +143,7 @@ static void on_done(uv_work_t *request, int status)
     struct instance *instance = request->data;
     struct instance_store *store = &instance->store;
     (void)status;
-    instance->agent->writes--;
+    instance->host->writes--;
     store->busy = false;
     free(pi_steal(store->text));
     if (store->removal == STORE_GOING)
@@ -236,7 +235,7 @@ static void on_save(void *user)
 void instance_save_later(struct instance *instance)
 {
     if (!instance->save_timer)
-        instance->save_timer = timer_new(&instance->agent->loop, on_save, instance);
+        instance->save_timer = timer_new(instance->host->loop, on_save, instance);
     if (instance->save_timer)
         timer_set(instance->save_timer, INSTANCE_SAVE_MS);
 }

@@ -14,10 +14,10 @@
 #include "agent/base/clock.h"
 #include "agent/base/environ.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/instance.h"
-#include "agent/daemon/scope.h"
 #include "agent/image/fetch.h"
 #include "agent/image/sources.h"
+#include "agent/instance/instance.h"
+#include "agent/instance/scope.h"
 #include "agent/loop/log.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
@@ -176,7 +176,7 @@ static void tell_failure(struct instance *instance)
     journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
                                               .text = failure->text,
                                               .error_kind = (char *)pi_kind_name(failure->kind)});
-    instance->ghost_timer = timer_new(&instance->agent->loop, on_ghost_over, instance);
+    instance->ghost_timer = timer_new(instance->host->loop, on_ghost_over, instance);
     if (instance->ghost_timer)
         timer_set(instance->ghost_timer, GHOST_MS);
     else
@@ -236,23 +236,11 @@ bool instance_is_being_created(const struct instance *instance)
     return instance->record.life.state == VM_CREATED && !vm_life_is_gone(&instance->record.life);
 }
 
-bool agent_is_creating(const struct agent *agent)
+void instance_undo_creation(struct instance *instance, const char *why)
 {
-    const struct instance *instance;
-    LIST_FOREACH(instance, &agent->instances, entry)
-        if (instance_is_being_created(instance))
-            return true;
-    return false;
-}
-
-void agent_undo_creations(struct agent *agent, const char *why)
-{
-    struct instance *instance;
     struct pi_error err;
     pi_refuse(&err, PI_AGENT, "%s", why);
-    LIST_FOREACH(instance, &agent->instances, entry)
-        if (instance_is_being_created(instance))
-            step_failed(instance, &err);
+    step_failed(instance, &err);
 }
 
 static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)
@@ -275,8 +263,8 @@ static int start_worker(struct instance *instance, enum worker_kind kind, json_t
                         struct pi_error *err)
 {
     const struct worker_job job = {
-        .program = instance->agent->program, .kind = kind, .request = request, .environment = environment};
-    int r = request ? worker_start(&instance->agent->loop, &job, handler, instance, &instance->worker, err)
+        .program = instance->host->program, .kind = kind, .request = request, .environment = environment};
+    int r = request ? worker_start(instance->host->loop, &job, handler, instance, &instance->worker, err)
                     : pi_fail(err, ENOMEM, "cannot start a worker");
     json_decref(request);
     return r;
@@ -369,14 +357,14 @@ static int check_host(struct instance *instance, struct pi_error *err)
 }
 
 /* A machine whose folder was taken away keeps its name for as long as its QEMU runs. */
-static int check_name(struct agent *agent, const char *name, struct pi_error *err)
+static int check_name(struct instance_host *host, const char *name, struct pi_error *err)
 {
     char path[PATH_MAX];
-    const struct instance *other = agent_find(agent, name, false);
-    snprintf(path, sizeof path, "%s/%s.qmp", agent->paths.runtime, name);
+    const struct instance *other = host_find(host, name, false);
+    snprintf(path, sizeof path, "%s/%s.qmp", host->runtime, name);
     if (!other && access(path, F_OK) < 0)
         return 0;
-    snprintf(path, sizeof path, "%s/%s", agent->paths.instances, name);
+    snprintf(path, sizeof path, "%s/%s", host->folder, name);
     pid_t pid = other ? 0 : instance_find_qemu(path, err);
     if (pid < 0)
         return pi_context(err, pid, "the name %s may be in use", name);
@@ -395,11 +383,11 @@ static int check_name(struct agent *agent, const char *name, struct pi_error *er
         live ? "--force " : "", name);
 }
 
-static int make_folder(struct agent *agent, const char *name, struct pi_error *err)
+static int make_folder(struct instance_host *host, const char *name, struct pi_error *err)
 {
-    int r = check_name(agent, name, err);
-    if (r == 0 && mkdirat(agent->instances_fd, name, 0700) < 0)
-        r = pi_fail(err, errno, "cannot create %s/%s", agent->paths.instances, name);
+    int r = check_name(host, name, err);
+    if (r == 0 && mkdirat(host->folder_fd, name, 0700) < 0)
+        r = pi_fail(err, errno, "cannot create %s/%s", host->folder, name);
     return r;
 }
 
@@ -425,7 +413,7 @@ void creation_carry_out(struct instance *instance, unsigned actions)
         forget(instance);
 }
 
-int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
+int instance_create(struct instance_host *host, struct api_create *request, struct instance **ret,
                     struct pi_error *err)
 {
     __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA};
@@ -440,19 +428,19 @@ int instance_create(struct agent *agent, struct api_create *request, struct inst
                    (r = pi_random_hex(IMDS_KEY_LENGTH, record.report_key)) < 0))
         pi_fail(err, -r, "cannot create %s", request->name);
     if (r == 0)
-        r = make_folder(agent, request->name, err);
+        r = make_folder(host, request->name, err);
     if (r < 0)
         return r;
-    r = instance_new(agent, &record, &instance, err);
+    r = instance_new(host, &record, &instance, err);
     if (r < 0) {
-        pi_tree_remove(agent->instances_fd, request->name, NULL);
+        pi_tree_remove(host->folder_fd, request->name, NULL);
         return r;
     }
     instance->request = *request;
     *request = (struct api_create){0};
     if ((r = user_data_read(&instance->request, &instance->store.user_data, err)) < 0 ||
         (r = check_host(instance, err)) < 0) {
-        pi_tree_remove(agent->instances_fd, instance->record.spec.name, NULL);
+        pi_tree_remove(host->folder_fd, instance->record.spec.name, NULL);
         instance_detach(instance);
         return r;
     }

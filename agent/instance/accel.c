@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/kvm.h"
+#include "agent/instance/accel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,9 @@
 #include "agent/loop/log.h"
 #include "agent/vm/kvm_trust.h"
 
-void kvm_distrust(const struct agent *agent)
+void accel_distrust(const struct instance_host *host)
 {
-    if (vm_kvm_distrust(agent->paths.runtime, agent->boot_id) < 0)
+    if (vm_kvm_distrust(host->runtime, host->boot_id) < 0)
         log_line("cannot remember that KVM runs no guest here: each start will try it again");
 }
 
@@ -35,13 +35,13 @@ static int usable(const struct vm_spec *spec, struct pi_error *err)
     return pi_fail(err, errno, "/dev/kvm");
 }
 
-int kvm_choose(const struct agent *agent, const struct vm_spec *spec, enum vm_accel *ret,
-               struct pi_error *err)
+int accel_choose(const struct instance_host *host, const struct vm_spec *spec, enum vm_accel *ret,
+                 struct pi_error *err)
 {
     int r = spec->accel == VM_ACCEL_TCG ? -ENOTSUP : usable(spec, err);
     if (spec->accel == VM_ACCEL_KVM && r < 0)
         return r;
-    *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !vm_kvm_distrusted(agent->paths.runtime, agent->boot_id))
+    *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !vm_kvm_distrusted(host->runtime, host->boot_id))
                ? VM_ACCEL_KVM
                : VM_ACCEL_TCG;
     return 0;

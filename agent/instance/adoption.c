@@ -13,8 +13,8 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
-#include "agent/daemon/instance.h"
 #include "agent/image/use.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/vm/argv.h"
 
@@ -86,7 +86,7 @@ static void take_over(struct instance *instance)
     struct pi_error err;
     struct pi_identity id = {.pid = (pid_t)record->pid, .start_ticks = record->start_ticks};
     snprintf(id.boot_id, sizeof id.boot_id, "%s", record->boot_id);
-    if (strcmp(record->boot_id, instance->agent->boot_id) != 0) {
+    if (strcmp(record->boot_id, instance->host->boot_id) != 0) {
         ended(instance, "the host was restarted while it ran");
         return;
     }
@@ -135,11 +135,10 @@ static bool is_half_made(int dir_fd, int loaded, const struct vm_record *record)
                        : loaded == -ENOENT && faccessat(dir_fd, VM_DISK_FILE, F_OK, 0) < 0;
 }
 
-static int load(struct agent *agent, const char *name, struct vm_record *ret, bool *broken)
+static int load_record(struct instance_host *host, const char *name, struct vm_record *ret, bool *broken)
 {
     struct pi_error err;
-    pi_auto_close int dir =
-        openat(agent->instances_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int dir = openat(host->folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     int r = dir < 0 ? pi_fail(&err, errno, "its folder cannot be opened (it must be one, and no link to one)")
                     : 0;
     if (r == 0) {
@@ -148,7 +147,7 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     }
     if (is_half_made(dir, r, ret)) {
         vm_record_done(ret);
-        bool removed = pi_tree_discard(agent->instances_fd, name, &err) == 0;
+        bool removed = pi_tree_discard(host->folder_fd, name, &err) == 0;
         log_line("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
         return -ENOENT;
     }
@@ -167,15 +166,15 @@ static int load(struct agent *agent, const char *name, struct vm_record *ret, bo
     return 0;
 }
 
-static void adopt(struct agent *agent, const char *name)
+void instance_adopt(struct instance_host *host, const char *name)
 {
     struct vm_record record = {0};
     struct instance *instance;
     struct pi_error err;
     bool broken = false;
-    if (pi_name_check(name, NULL) < 0 || load(agent, name, &record, &broken) < 0)
+    if (pi_name_check(name, NULL) < 0 || load_record(host, name, &record, &broken) < 0)
         return;
-    if (instance_new(agent, &record, &instance, &err) < 0) {
+    if (instance_new(host, &record, &instance, &err) < 0) {
         log_line("%s: %s", name, err.text);
         vm_record_done(&record);
         return;
@@ -187,41 +186,4 @@ static void adopt(struct agent *agent, const char *name)
     if (image->path)
         image_use_renew(image->path, image->sha256, instance->folder);
     resume_life(instance);
-}
-
-/* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not
- * ended for that: its disk is there for as long as it runs. */
-static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket)
-{
-    char name[PI_NAME_MAX + 1], folder[PATH_MAX];
-    const char *suffix = strrchr(socket, '.');
-    if (!suffix ||
-        (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0 && strcmp(suffix, ".agent") != 0))
-        return;
-    snprintf(name, sizeof name, "%.*s", (int)(suffix - socket), socket);
-    snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
-    if (agent_find(agent, name, false))
-        return;
-    pid_t pid = instance_find_qemu(folder, NULL);
-    if (pid == 0)
-        unlinkat(runtime_fd, socket, 0);
-    else if (pid > 0 && !strcmp(suffix, ".qmp") &&
-             faccessat(AT_FDCWD, folder, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-        log_line("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
-                 folder, (int)pid);
-}
-
-int agent_adopt_all(struct agent *agent, struct pi_error *err)
-{
-    pi_temp_sweep(agent->instances_fd);
-    pi_auto_closedir DIR *dir = pi_dir_entries(agent->instances_fd, ".");
-    if (!dir)
-        return pi_fail(err, errno, "%s", agent->paths.instances);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        adopt(agent, entry->d_name);
-
-    pi_auto_closedir DIR *sockets = pi_dir_entries(AT_FDCWD, agent->paths.runtime);
-    for (struct dirent *entry; sockets && (entry = readdir(sockets));)
-        sweep_socket(agent, dirfd(sockets), entry->d_name);
-    return 0;
 }

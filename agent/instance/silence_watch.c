@@ -11,7 +11,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/vm/silence.h"
 
@@ -37,7 +37,7 @@ static struct vm_silence seen(const struct instance *instance)
 {
     return (struct vm_silence){
         .console = &instance->landmarks,
-        .missed = instance->record.boot_ms < instance->agent->started_ms && !instance->heard_report,
+        .missed = instance->record.boot_ms < instance->host->started_ms && !instance->heard_report,
         .seeded = instance->boot.reached_ms[VM_MILESTONE_SEED] != 0,
         .reported = has_reported(instance),
         .announced = instance->record.held_result[0] != '\0',
@@ -111,7 +111,7 @@ static void look(struct instance *instance)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     instance->look_fd = fd;
     if (fd < 0 || (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) ||
-        !(instance->look_watch = watch_new(&instance->agent->loop, fd, on_answer, instance)))
+        !(instance->look_watch = watch_new(instance->host->loop, fd, on_answer, instance)))
         look_again(instance);
     else
         timer_set(instance->silence_timer, BANNER_MS);
@@ -138,7 +138,7 @@ void silence_begin(struct instance *instance)
     instance->look_delay_ms = 0;
     drop_look(instance);
     if (!instance->silence_timer)
-        instance->silence_timer = timer_new(&instance->agent->loop, on_timer, instance);
+        instance->silence_timer = timer_new(instance->host->loop, on_timer, instance);
     if (instance->silence_timer)
         timer_set(instance->silence_timer, VM_SILENCE_MS);
 }

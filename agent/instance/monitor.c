@@ -8,8 +8,8 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
-#include "agent/daemon/instance.h"
-#include "agent/daemon/scope.h"
+#include "agent/instance/instance.h"
+#include "agent/instance/scope.h"
 
 #define LINK_DELAY_MIN_MS 1000
 #define LINK_DELAY_MAX_MS 60000
@@ -468,6 +468,6 @@ int instance_connect_qmp(struct instance *instance, struct pi_error *err)
     struct instance_place place;
     instance->link_since_ms = pi_monotonic_ms();
     instance_find_socket(instance, INSTANCE_QMP, &place);
-    return qmp_link_new(&instance->agent->loop, place.folder, place.name, INSTANCE_QMP_MS, &handler, instance,
+    return qmp_link_new(instance->host->loop, place.folder, place.name, INSTANCE_QMP_MS, &handler, instance,
                         &instance->qmp, err);
 }

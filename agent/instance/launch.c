@@ -15,11 +15,12 @@
 #include "agent/base/clock.h"
 #include "agent/base/environ.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/instance.h"
-#include "agent/daemon/kvm.h"
-#include "agent/daemon/scope.h"
+#include "agent/base/paths.h"
 #include "agent/image/use.h"
 #include "agent/image/verify.h"
+#include "agent/instance/accel.h"
+#include "agent/instance/instance.h"
+#include "agent/instance/scope.h"
 #include "agent/loop/sockets.h"
 #include "agent/net/net.h"
 #include "agent/vm/argv.h"
@@ -45,7 +46,7 @@ static void socket_name(const struct instance *instance, enum instance_socket wh
 void instance_find_socket(const struct instance *instance, enum instance_socket which,
                           struct instance_place *ret)
 {
-    snprintf(ret->folder, sizeof ret->folder, "%s", instance->agent->paths.runtime);
+    snprintf(ret->folder, sizeof ret->folder, "%s", instance->host->runtime);
     socket_name(instance, which, ret->name);
     /* Another user may have made a folder at this path after ours was taken away. */
     pi_auto_close int dir = pi_dir_find(ret->folder, NULL);
@@ -58,7 +59,7 @@ void instance_find_socket(const struct instance *instance, enum instance_socket 
 
 int instance_check_sockets(const struct instance *instance, struct pi_error *err)
 {
-    const char *runtime = instance->agent->paths.runtime, *name = instance->record.spec.name;
+    const char *runtime = instance->host->runtime, *name = instance->record.spec.name;
     size_t taken = strlen(runtime) + strlen("/.console"), max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (taken + strlen(name) <= max)
         return 0;
@@ -71,7 +72,7 @@ int instance_check_sockets(const struct instance *instance, struct pi_error *err
 
 void instance_clean_sockets(struct instance *instance)
 {
-    pi_auto_close int dir = open(instance->agent->paths.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pi_auto_close int dir = open(instance->host->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; dir >= 0 && i < INSTANCE_SOCKETS; i++) {
         char name[96];
         socket_name(instance, (enum instance_socket)i, name);
@@ -106,8 +107,8 @@ static int build_argv(struct instance *instance, enum vm_accel accel, bool stand
                            .qmp_fd = SOCKET_FD + INSTANCE_QMP,
                            .console_fd = SOCKET_FD + INSTANCE_CONSOLE,
                            .agent_fd = SOCKET_FD + INSTANCE_GUEST_AGENT,
-                           .isolator = instance->agent->program,
-                           .imds_socket = instance->agent->imds_socket,
+                           .isolator = instance->host->program,
+                           .imds_socket = instance->host->imds_socket,
                            .net_fd = NET_FD,
                            .firmware = uefi ? &firmware : NULL,
                            .standalone = standalone};
@@ -121,7 +122,7 @@ int instance_argv(struct instance *instance, bool standalone, struct pi_strv *re
     enum vm_accel accel = instance->record.accel;
     int r = vm_state_is_live(instance->record.life.state)
                 ? 0
-                : kvm_choose(instance->agent, &instance->record.spec, &accel, err);
+                : accel_choose(instance->host, &instance->record.spec, &accel, err);
     return r < 0 ? r : build_argv(instance, accel, standalone, ret, err);
 }
 
@@ -225,7 +226,7 @@ static int spawn(struct instance *instance, struct pi_strv *argv, int fds[FD_COU
         return pi_fail(err, ENOMEM, "cannot start %s", argv->items[0]);
     fds[STDOUT_FILENO] = fds[STDERR_FILENO] = log;
     if (!instance->record.spec.isolate)
-        fds[SEED_PORT_FD] = instance->agent->seed_port.hold_fd;
+        fds[SEED_PORT_FD] = instance->host->seed_port_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
                            .fds = fds,
                            .fd_count = FD_COUNT,
@@ -240,7 +241,7 @@ static int open_socket(const struct instance *instance, enum instance_socket whi
                        struct pi_error *err)
 {
     char name[96], path[PATH_MAX];
-    const char *runtime = instance->agent->paths.runtime;
+    const char *runtime = instance->host->runtime;
     socket_name(instance, which, name);
     snprintf(path, sizeof path, "%s/%s", runtime, name);
     if ((fds[SOCKET_FD + which] = socket_listen_unix(runtime, name, err)) < 0)
@@ -258,8 +259,8 @@ static int start_process(struct instance *instance, struct pi_error *err)
         r = scope_enter(&instance->record.spec, &argv, err);
     if (r < 0)
         return r;
-    runtime_keep(instance->agent);
-    pi_auto_close int runtime = pi_dir_open(instance->agent->paths.runtime, err);
+    host_need_runtime(instance->host);
+    pi_auto_close int runtime = pi_dir_open(instance->host->runtime, err);
     if (runtime < 0)
         return runtime;
     for (int i = 0; r == 0 && i < INSTANCE_SOCKETS; i++)
@@ -348,7 +349,7 @@ int instance_launch(struct instance *instance, struct pi_error *err)
     instance->sign_seen = instance->adopting = instance->boot_told = false;
     instance->link_since_ms = instance->link_delay_ms = 0;
     instance->powerdowns_sent = 0;
-    if (!record->life.fell_back && (r = kvm_choose(instance->agent, &record->spec, &accel, err)) < 0)
+    if (!record->life.fell_back && (r = accel_choose(instance->host, &record->spec, &accel, err)) < 0)
         return r;
     record->accel = accel;
     if ((r = instance_check_ports(instance, err)) == 0 && (r = instance_make_seed(instance, err)) == 0)
@@ -404,7 +405,7 @@ static void on_console(const char *bytes, size_t size, void *user)
     trouble_heard(instance);
     /* A full disk loses console output, never the guest. */
     if (logfile_append(&instance->console_log, bytes, size) == 0)
-        agent_wake(instance->agent, &instance->console_log);
+        host_wake(instance->host, &instance->console_log);
 }
 
 static int connect_console(struct instance *instance, struct pi_error *err)
@@ -414,8 +415,8 @@ static int connect_console(struct instance *instance, struct pi_error *err)
     if (instance->console)
         return 0;
     instance_find_socket(instance, INSTANCE_CONSOLE, &place);
-    return channel_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
-                       &instance->console, err);
+    return channel_new(instance->host->loop, place.folder, place.name, &handler, instance, &instance->console,
+                       err);
 }
 
 void instance_connect_console(struct instance *instance)
@@ -434,7 +435,7 @@ void instance_connect_console(struct instance *instance)
 int instance_connect(struct instance *instance, struct pi_error *err)
 {
     if (!instance->exit_watch &&
-        !(instance->exit_watch = watch_new(&instance->agent->loop, instance->pidfd, on_ended, instance)))
+        !(instance->exit_watch = watch_new(instance->host->loop, instance->pidfd, on_ended, instance)))
         return pi_fail(err, ENOMEM, "QEMU");
     instance_connect_guest_agent(instance);
     int r = instance->qmp ? 0 : instance_connect_qmp(instance, err);

@@ -4,7 +4,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 #include "agent/net/net.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/smbios.h"
@@ -28,7 +28,7 @@ static void first_line(struct pi_buf *text)
 
 static int put(struct instance *instance, const struct seed_documents *documents)
 {
-    struct imds_registry *registry = instance->agent->registry;
+    struct imds_registry *registry = instance->host->registry;
     const struct vm_record *record = &instance->record;
     bool own = record->report_key[0];
     const struct imds_seed seed = {
@@ -130,7 +130,7 @@ static int renew_keys(struct instance *instance, struct pi_error *err)
 int instance_make_seed(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
-    record->imds_port = record->spec.isolate ? 0 : instance->agent->seed_port.port;
+    record->imds_port = record->spec.isolate ? 0 : instance->host->seed_port;
     int r = renew_keys(instance, err);
     if (r == 0)
         r = write_smbios(instance, err);
@@ -140,9 +140,8 @@ int instance_make_seed(struct instance *instance, struct pi_error *err)
 int instance_take_over_seed(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
-    const struct seed_port *port = &instance->agent->seed_port;
     if (!record->imds_port && !record->spec.isolate)
-        record->imds_port = port->remembered;
+        record->imds_port = instance->host->remembered_seed_port;
     if (instance_lost_seed_port(instance)) {
         int r = renew_keys(instance, err);
         if (r < 0)
@@ -159,13 +158,13 @@ int instance_take_over_seed(struct instance *instance, struct pi_error *err)
 bool instance_lost_seed_port(const struct instance *instance)
 {
     return !instance->record.spec.isolate && vm_state_is_live(instance->record.life.state) &&
-           instance->record.imds_port != instance->agent->seed_port.port;
+           instance->record.imds_port != instance->host->seed_port;
 }
 
 void instance_withdraw_seed(struct instance *instance)
 {
-    imds_registry_remove(instance->agent->registry, instance->record.key);
-    imds_registry_remove(instance->agent->registry, instance->record.report_key);
+    imds_registry_remove(instance->host->registry, instance->record.key);
+    imds_registry_remove(instance->host->registry, instance->record.report_key);
 }
 
 int instance_set_booted(struct instance *instance, bool booted, struct pi_error *err)

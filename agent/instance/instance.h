@@ -13,12 +13,14 @@
  *   journal.c   its events, for followers and the record  view.c    as the API shows it
  *   clock.c     its clock, after it stood still           network.c an isolated one's network
  */
-#ifndef PIAGENT_DAEMON_INSTANCE_H
-#define PIAGENT_DAEMON_INSTANCE_H
+#ifndef PIAGENT_INSTANCE_INSTANCE_H
+#define PIAGENT_INSTANCE_INSTANCE_H
 
 #include <limits.h>
 
-#include "agent/daemon/agent.h"
+#include "agent/api/server.h"
+#include "agent/api/types.h"
+#include "agent/instance/host.h"
 #include "agent/loop/budget.h"
 #include "agent/loop/channel.h"
 #include "agent/loop/logfile.h"
@@ -28,6 +30,8 @@
 #include "agent/vm/landmark.h"
 #include "agent/vm/life.h"
 #include "agent/vm/record.h"
+#include "imds/registry.h"
+#include "imds/server.h"
 #include "qmp/guest_agent.h"
 
 /* What goes on when the folder is as it is to be; result is negative where that failed, with why. */
@@ -54,7 +58,7 @@ struct instance_store {
 };
 
 struct instance {
-    struct agent *agent;
+    struct instance_host *host;
     struct vm_record record;
     int dir_fd;    /* -1 = its folder cannot be opened */
     char *folder;  /* absolute */
@@ -147,7 +151,8 @@ struct instance {
 /* instance.c */
 /* An instance in the agent's list, its folder open; one that was there before is listed also where its folder
  * or its logs cannot be opened, which is logged. Takes over *record on success. */
-int instance_new(struct agent *agent, struct vm_record *record, struct instance **ret, struct pi_error *err);
+int instance_new(struct instance_host *host, struct vm_record *record, struct instance **ret,
+                 struct pi_error *err);
 void instance_ref(struct instance *instance);
 void instance_unref(struct instance *instance);
 /* Takes it out of the list; its memory goes with the last reference. Running QEMUs run on. */
@@ -191,7 +196,7 @@ void instance_discard(struct instance *instance, instance_then_fn then);
 bool instance_is_going(const struct instance *instance);
 
 /* create.c */
-int instance_create(struct agent *agent, struct api_create *request, struct instance **ret,
+int instance_create(struct instance_host *host, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
 bool instance_is_being_created(const struct instance *instance);
 /* What the state function says of a creation (enum vm_action): what waits until the record is written; the end of
@@ -199,11 +204,16 @@ bool instance_is_being_created(const struct instance *instance);
 void creation_carry_out(struct instance *instance, unsigned actions);
 void creation_saved(struct instance *instance, int result, const struct pi_error *why);
 void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
+/* Gives up its creation; those who follow it are told why when it is gone. */
+void instance_undo_creation(struct instance *instance, const char *why);
 /* Removes all of it from the disk, or nothing, and answers the call; it must not be running. What creates it
  * is stopped. */
 void instance_remove(struct instance *instance, struct api_call *call);
 
-/* adopt.c */
+/* adoption.c */
+/* Reads the instance's folder of that name, adds it to the host's instances, and takes over its QEMU if one runs.
+ * What cannot be read is added as broken; what was never whole is removed. Both are logged. */
+void instance_adopt(struct instance_host *host, const char *name);
 /* The process of a QEMU that runs from the machine's folder, found by its command line, without the record; 0
  * where there is none, negative where that cannot be told. */
 pid_t instance_find_qemu(const char *folder, struct pi_error *err);
@@ -296,9 +306,7 @@ void instance_watch_network(struct instance *instance);
 void instance_network_alone(void *instance);
 void instance_leave_network(struct instance *instance);
 
-/* boots.c */
-/* Reads what is known of earlier boots; a file that is damaged is begun anew. */
-void boots_load(struct agent *agent, int state_fd);
+/* milestones.c */
 /* Takes an event of the journal in, also one of an earlier agent. */
 void boots_note(struct instance *instance, const struct api_event *event);
 /* The same for one that happens now: api_event.left_ms. Keeps the boot where it has become ready. */
@@ -333,6 +341,8 @@ void instance_connect_guest_agent(struct instance *instance);
 /* Has the guest agent set the clock right where it is off; stood_ms: how long the guest stood still, 0 =
  * unknown. */
 void instance_check_clock(struct instance *instance, uint64_t stood_ms);
+/* Whether its guest runs now. */
+bool instance_runs(const struct instance *instance);
 /* After each change of state. */
 void instance_note_pause(struct instance *instance, bool stood_still);
 

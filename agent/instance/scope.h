@@ -4,8 +4,8 @@
  * own unit has one. By systemd-run, which asks to be moved there and then becomes QEMU: the same process, its
  * descriptors kept, and the agent waits for none of it.
  */
-#ifndef PIAGENT_DAEMON_SCOPE_H
-#define PIAGENT_DAEMON_SCOPE_H
+#ifndef PIAGENT_INSTANCE_SCOPE_H
+#define PIAGENT_INSTANCE_SCOPE_H
 
 #include <stdbool.h>
 #include <sys/types.h>

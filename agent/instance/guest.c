@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 
 #define REPORTS_BURST      400u
 #define REPORTS_PER_SECOND 40u

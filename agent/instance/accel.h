@@ -3,10 +3,10 @@
  * Whether to believe in KVM. /dev/kvm opening proves nothing: nested and unusual hosts create VMs and then
  * cannot run a guest. What was found out holds for this boot of the host.
  */
-#ifndef PIAGENT_DAEMON_KVM_H
-#define PIAGENT_DAEMON_KVM_H
+#ifndef PIAGENT_INSTANCE_ACCEL_H
+#define PIAGENT_INSTANCE_ACCEL_H
 
-#include "agent/daemon/agent.h"
+#include "agent/instance/host.h"
 #include "agent/vm/spec.h"
 
 /*
@@ -14,10 +14,10 @@
  * out to run no guests. Asked for by name, KVM that cannot be is PI_HOST with the command that mends it;
  * "auto" never fails.
  */
-int kvm_choose(const struct agent *agent, const struct vm_spec *spec, enum vm_accel *ret,
-               struct pi_error *err);
+int accel_choose(const struct instance_host *host, const struct vm_spec *spec, enum vm_accel *ret,
+                 struct pi_error *err);
 
 /* No guest runs on it: remembered in the runtime folder until the host boots anew. */
-void kvm_distrust(const struct agent *agent);
+void accel_distrust(const struct instance_host *host);
 
 #endif

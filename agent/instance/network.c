@@ -7,7 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 
 /* QEMU's own end, which ends its network as well, may be seen a little later. */
 #define ALONE_MS 2000
@@ -61,7 +61,7 @@ void instance_watch_network(struct instance *instance)
     instance->network_pidfd = open_network((pid_t)instance->record.pid);
     if (instance->network_pidfd >= 0)
         instance->network_watch =
-            watch_new(&instance->agent->loop, instance->network_pidfd, on_ended, instance);
+            watch_new(instance->host->loop, instance->network_pidfd, on_ended, instance);
     else if (instance->network_pidfd == -ESRCH)
         timer_set(instance->network_timer, ALONE_MS);
 }

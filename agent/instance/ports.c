@@ -3,7 +3,7 @@
 #include "agent/vm/host_port.h"
 
 #include "agent/base/clock.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 
 /* An instance keeps its forwards' ports also while it does not run. */
 static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
@@ -19,7 +19,7 @@ static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
 static const struct instance *find_owner(const struct instance *self, uint16_t port, bool live)
 {
     const struct instance *other;
-    LIST_FOREACH(other, &self->agent->instances, entry)
+    LIST_FOREACH(other, &self->host->instances, entry)
         if (other != self && (!live || vm_state_is_live(other->record.life.state)) &&
             (other->record.spec.ssh_port == port || is_forwarded(&other->record.spec, port)))
             return other;
@@ -30,7 +30,7 @@ static bool port_taken(uint16_t port, void *user)
 {
     const struct instance *self = user;
     return find_owner(self, port, false) || is_forwarded(&self->record.spec, port) ||
-           port == self->agent->seed_port.port;
+           port == self->host->seed_port;
 }
 
 static int check_forward(const struct instance *instance, const struct vm_forward *forward,
@@ -44,7 +44,7 @@ static int check_forward(const struct instance *instance, const struct vm_forwar
                          "port %s:%u is in use by your instance %s: choose another port, or end that "
                          "instance with: piagent powerdown %s",
                          forward->address, port, owner->record.spec.name, owner->record.spec.name);
-    if (r < 0 && port == instance->agent->seed_port.port)
+    if (r < 0 && port == instance->host->seed_port)
         return pi_refuse(err, PI_HOST,
                          "port %s:%u is in use by piagent's agent, which serves seeds there: choose another "
                          "port",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An instance's life: events in, through the state function, actions out. */
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
-#include "agent/daemon/kvm.h"
+#include "agent/instance/accel.h"
 #include "agent/loop/log.h"
 
 #define LAUNCH_RETRY_MS 50
@@ -120,18 +120,19 @@ static bool is_launch_ahead(const struct instance *instance)
 static int open_folder(struct instance *instance, const char *name, struct pi_error *err)
 {
     instance->dir_fd =
-        openat(instance->agent->instances_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        openat(instance->host->folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     int r = instance->dir_fd < 0 ? pi_fail(err, errno, "%s", instance->folder) : 0;
     int logs = journal_open(instance, r < 0 ? NULL : err);
     return r < 0 ? r : logs;
 }
 
-int instance_new(struct agent *agent, struct vm_record *record, struct instance **ret, struct pi_error *err)
+int instance_new(struct instance_host *host, struct vm_record *record, struct instance **ret,
+                 struct pi_error *err)
 {
     struct instance *instance = calloc(1, sizeof *instance);
     if (!instance)
         return pi_fail(err, ENOMEM, "instance");
-    *instance = (struct instance){.agent = agent,
+    *instance = (struct instance){.host = host,
                                   .refs = 1,
                                   .dir_fd = -1,
                                   .child = PI_CHILD_NONE,
@@ -142,16 +143,16 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
                                   .console_log = LOGFILE_NONE};
     STAILQ_INIT(&instance->waiting);
     STAILQ_INIT(&instance->store.answers);
-    instance->resend_timer = timer_new(&agent->loop, on_resend, instance);
-    instance->rung_timer = timer_new(&agent->loop, on_rung, instance);
-    instance->sign_timer = timer_new(&agent->loop, on_no_sign, instance);
-    instance->link_timer = timer_new(&agent->loop, instance_reconnect, instance);
-    instance->room_timer = timer_new(&agent->loop, instance_look_for_room, instance);
-    instance->network_timer = timer_new(&agent->loop, instance_network_alone, instance);
-    instance->launch_timer = timer_new(&agent->loop, on_launch, instance);
+    instance->resend_timer = timer_new(host->loop, on_resend, instance);
+    instance->rung_timer = timer_new(host->loop, on_rung, instance);
+    instance->sign_timer = timer_new(host->loop, on_no_sign, instance);
+    instance->link_timer = timer_new(host->loop, instance_reconnect, instance);
+    instance->room_timer = timer_new(host->loop, instance_look_for_room, instance);
+    instance->network_timer = timer_new(host->loop, instance_network_alone, instance);
+    instance->launch_timer = timer_new(host->loop, on_launch, instance);
     int r = instance->resend_timer && instance->rung_timer && instance->sign_timer && instance->link_timer &&
                     instance->room_timer && instance->network_timer && instance->launch_timer &&
-                    asprintf(&instance->folder, "%s/%s", agent->paths.instances, record->spec.name) > 0
+                    asprintf(&instance->folder, "%s/%s", host->folder, record->spec.name) > 0
                 ? 0
                 : pi_fail(err, ENOMEM, "instance");
     if (r == 0 && (r = open_folder(instance, record->spec.name, err)) < 0 &&
@@ -166,7 +167,7 @@ int instance_new(struct agent *agent, struct vm_record *record, struct instance 
     }
     instance->record = *record;
     *record = (struct vm_record){0};
-    LIST_INSERT_HEAD(&agent->instances, instance, entry);
+    LIST_INSERT_HEAD(&host->instances, instance, entry);
     *ret = instance;
     return 0;
 }
@@ -226,7 +227,7 @@ void instance_let_go(struct instance *instance)
     pi_child_drop(&instance->child);
     pi_close_p(&instance->pidfd);
     instance->pidfd = -1;
-    worker_cancel(pi_steal(instance->worker), &instance->agent->ending_workers);
+    worker_cancel(pi_steal(instance->worker), &instance->host->ending_workers);
 }
 
 void instance_detach(struct instance *instance)
@@ -236,10 +237,8 @@ void instance_detach(struct instance *instance)
     instance_refuse_waiting(instance, NULL);
     instance_let_go(instance);
     timer_free(pi_steal(instance->save_timer));
-    if (instance->agent->api) {
-        api_server_end(instance->agent->api, &instance->journal);
-        api_server_end(instance->agent->api, &instance->console_log);
-    }
+    host_end(instance->host, &instance->journal);
+    host_end(instance->host, &instance->console_log);
     instance_unref(instance);
 }
 
@@ -350,7 +349,7 @@ static void note_state(struct instance *instance, enum vm_state before)
         instance_tell_boot(instance, "started");
     log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
              record->life.reason[0] ? ": " : "", record->life.reason);
-    agent_tell_status(instance->agent);
+    host_state(instance->host);
     instance_note_pause(instance, vm_state_stands_still(before));
 }
 
@@ -397,7 +396,7 @@ static void act(struct instance *instance, const struct vm_event *event, unsigne
     if (actions & VM_DO_CLEAN)
         clean_up(instance);
     if (actions & VM_DO_DISTRUST_KVM)
-        kvm_distrust(instance->agent);
+        accel_distrust(instance->host);
     if (actions & VM_DO_UNDO)
         creation_undo(instance, event->kind, event->reason);
     if (actions & VM_DO_SAVE)

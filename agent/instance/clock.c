@@ -6,20 +6,11 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 
 #define ANSWER_MS    20000u /* an emulated guest that wakes up is slow */
 #define TOLERANCE_MS 1000u
-#define LOOK_MS      10000u /* at whether the host slept, and at what QEMUs print */
-
-uint64_t clock_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms)
-{
-    uint64_t asleep_ms = boottime_ms - monotonic_ms, before_ms = sleep->asleep_ms;
-    bool first = !sleep->known;
-    *sleep = (struct host_sleep){.known = true, .asleep_ms = asleep_ms};
-    return first || asleep_ms < before_ms + TOLERANCE_MS ? 0 : asleep_ms - before_ms;
-}
 
 static const char *span(int64_t ms, char buf[32])
 {
@@ -87,14 +78,14 @@ void instance_connect_guest_agent(struct instance *instance)
     struct instance_place place;
     instance_find_socket(instance, INSTANCE_GUEST_AGENT, &place);
     if (!instance->guest_agent) /* a machine that an older piagent started has none */
-        channel_new(&instance->agent->loop, place.folder, place.name, &handler, instance,
+        channel_new(instance->host->loop, place.folder, place.name, &handler, instance,
                     &instance->guest_agent, NULL);
 }
 
 void instance_check_clock(struct instance *instance, uint64_t stood_ms)
 {
     if (!instance->clock_timer)
-        instance->clock_timer = timer_new(&instance->agent->loop, on_no_answer, instance);
+        instance->clock_timer = timer_new(instance->host->loop, on_no_answer, instance);
     if (!instance->clock_timer)
         return;
     instance->stood_ms = stood_ms;
@@ -105,7 +96,7 @@ void instance_check_clock(struct instance *instance, uint64_t stood_ms)
     timer_set(instance->clock_timer, instance->guest_agent ? ANSWER_MS : 0);
 }
 
-static bool runs(const struct instance *instance)
+bool instance_runs(const struct instance *instance)
 {
     return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
 }
@@ -117,36 +108,9 @@ void instance_note_pause(struct instance *instance, bool stood_still)
     bool stands_still = vm_state_stands_still(instance->record.life.state);
     if (stands_still && !stood_still)
         instance->paused_ms = now;
-    else if (stood_still && runs(instance) &&
+    else if (stood_still && instance_runs(instance) &&
              (!instance->paused_ms || now - instance->paused_ms > TOLERANCE_MS))
         instance_check_clock(instance, instance->paused_ms ? now - instance->paused_ms : 0);
     if (!stands_still)
         instance->paused_ms = 0;
-}
-
-static void look(void *user)
-{
-    struct agent *agent = user;
-    struct instance *instance;
-    char buf[32];
-    uint64_t slept_ms =
-        clock_slept_ms(&agent->sleep, pi_clock_ns(CLOCK_BOOTTIME) / 1000000u, pi_monotonic_ms());
-    if (slept_ms) {
-        log_line("the host slept for %s", span((int64_t)slept_ms, buf));
-        LIST_FOREACH(instance, &agent->instances, entry)
-            if (runs(instance))
-                instance_check_clock(instance, slept_ms);
-    }
-    LIST_FOREACH(instance, &agent->instances, entry)
-        if (instance->pidfd >= 0)
-            instance_trim_log(instance);
-    timer_set(agent->sleep_timer, LOOK_MS);
-}
-
-int agent_watch_sleep(struct agent *agent, struct pi_error *err)
-{
-    if (!(agent->sleep_timer = timer_new(&agent->loop, look, agent)))
-        return pi_fail(err, ENOMEM, "agent");
-    look(agent);
-    return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/daemon/scope.h"
+#include "agent/instance/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 
 static const char *cloud_init(const struct vm_record *record)
 {

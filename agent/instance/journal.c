@@ -10,7 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/lines.h"
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 
 #define JOURNAL_MAX ((size_t)512 << 10)
@@ -123,13 +123,13 @@ static size_t read_log(const struct instance *instance, const struct logfile *lo
 
 static int feed_line(char *line, size_t size, void *user)
 {
-    feed_add(user, line, size);
+    const struct instance *instance = user;
+    host_event(instance->host, line, size);
     return 0;
 }
 
 void journal_tell(struct instance *instance)
 {
-    struct feed *feed = &instance->agent->feed;
     struct pi_lines lines = {.partial.max = LINE_MAX_};
     uint64_t offset = instance->journal_told;
     char chunk[4096];
@@ -138,10 +138,9 @@ void journal_tell(struct instance *instance)
     if (offset == instance->journal_told)
         return;
     for (size_t n; (n = read_log(instance, &instance->journal, &offset, chunk, sizeof chunk));)
-        pi_lines_feed(&lines, chunk, n, feed_line, feed);
+        pi_lines_feed(&lines, chunk, n, feed_line, instance);
     pi_lines_done(&lines);
-    agent_wake(instance->agent, &instance->journal);
-    agent_wake(instance->agent, feed);
+    host_wake(instance->host, &instance->journal);
 }
 
 void journal_add(struct instance *instance, struct api_event *event)
@@ -184,7 +183,7 @@ void journal_progress(struct instance *instance, const struct api_event *image)
     instance->image.name = name;
     complete(&instance->image);
     instance->image_version++;
-    agent_wake(instance->agent, &instance->journal);
+    host_wake(instance->host, &instance->journal);
 }
 
 /* One follower. Both logs are read alike; only the journal's has progress, which is not in the file. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/daemon/instance.h"
+#include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 
 #define SILENCE_MS 5000
@@ -81,7 +81,7 @@ void trouble_heard(struct instance *instance)
     if (!trouble || instance->stuck)
         return;
     if (!instance->trouble_timer)
-        instance->trouble_timer = timer_new(&instance->agent->loop, on_silence, instance);
+        instance->trouble_timer = timer_new(instance->host->loop, on_silence, instance);
     bool patient = trouble == VM_TROUBLE_INT3 || instance->record.cloud_init_stage[0];
     if (instance->trouble_timer)
         timer_set(instance->trouble_timer, patient ? LONG_SILENCE_MS : SILENCE_MS);

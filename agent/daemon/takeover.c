@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/daemon/takeover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/text.h"
+#include "agent/daemon/agent.h"
+#include "agent/instance/instance.h"
+#include "agent/loop/log.h"
+
+/* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not
+ * ended for that: its disk is there for as long as it runs. */
+static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket)
+{
+    char name[PI_NAME_MAX + 1], folder[PATH_MAX];
+    const char *suffix = strrchr(socket, '.');
+    if (!suffix ||
+        (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0 && strcmp(suffix, ".agent") != 0))
+        return;
+    snprintf(name, sizeof name, "%.*s", (int)(suffix - socket), socket);
+    snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
+    if (host_find(&agent->host, name, false))
+        return;
+    pid_t pid = instance_find_qemu(folder, NULL);
+    if (pid == 0)
+        unlinkat(runtime_fd, socket, 0);
+    else if (pid > 0 && !strcmp(suffix, ".qmp") &&
+             faccessat(AT_FDCWD, folder, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        log_line("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
+                 folder, (int)pid);
+}
+
+int agent_adopt_all(struct agent *agent, struct pi_error *err)
+{
+    pi_temp_sweep(agent->host.folder_fd);
+    pi_auto_closedir DIR *dir = pi_dir_entries(agent->host.folder_fd, ".");
+    if (!dir)
+        return pi_fail(err, errno, "%s", agent->paths.instances);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        instance_adopt(&agent->host, entry->d_name);
+
+    pi_auto_closedir DIR *sockets = pi_dir_entries(AT_FDCWD, agent->paths.runtime);
+    for (struct dirent *entry; sockets && (entry = readdir(sockets));)
+        sweep_socket(agent, dirfd(sockets), entry->d_name);
+    return 0;
+}

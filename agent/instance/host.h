@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an instance is handed by the program that has it. An instance knows its host and its neighbours, and
+ * nothing about the agent: a unit test makes a host of its own.
+ */
+#ifndef PIAGENT_INSTANCE_HOST_H
+#define PIAGENT_INSTANCE_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "agent/base/proc.h"
+#include "agent/instance/boots_file.h"
+
+struct imds_registry;
+struct instance;
+
+LIST_HEAD(instance_list, instance);
+
+/* What the host wants to hear. All are called from the loop; any may be NULL. */
+struct instance_listener {
+    /* Something new can be read of that topic: a journal or a console's log (api_stream.topic). */
+    void (*wake)(const void *topic, void *user);
+    /* The topic ends: its streams are to be closed. */
+    void (*end)(const void *topic, void *user);
+    /* An event of an instance, a line of JSON without its newline, that may be shown to those who follow. */
+    void (*event)(const char *line, size_t size, void *user);
+    /* The state of an instance has changed. */
+    void (*state)(void *user);
+    /* An instance is about to put sockets into the runtime folder: if that is gone, it is to be made anew. */
+    void (*need_runtime)(void *user);
+};
+
+/* Strings and descriptors are borrowed, and live as long as the host. */
+struct instance_host {
+    uv_loop_t *loop;
+    const char *folder;  /* of all instances, absolute */
+    int folder_fd;       /* the same, open */
+    const char *runtime; /* the folder of sockets */
+    const char *program; /* this executable: workers, and the network of isolated guests */
+    char boot_id[PI_BOOT_ID_LENGTH + 1];
+    uint64_t started_ms; /* CLOCK_REALTIME: since then guests are listened to */
+
+    struct imds_registry *registry; /* of the seeds that are served */
+    const char *imds_socket;        /* the path where isolated guests' networks reach the seeds */
+    uint16_t seed_port;             /* on 127.0.0.1, where all others reach them */
+    uint16_t remembered_seed_port;  /* the agent's before; 0 = unknown */
+    int seed_port_fd;               /* keeps the port for this user: each QEMU inherits it */
+
+    struct boots_file boots;        /* how long boots took, of all instances */
+    struct instance_list instances; /* all neighbours; an instance adds and removes itself */
+    unsigned writes;                /* threads that write an instance's folder now */
+    unsigned ending_workers;        /* that were cancelled and have not ended */
+
+    const struct instance_listener *listener;
+    void *user;
+};
+
+void host_wake(const struct instance_host *host, const void *topic);
+void host_end(const struct instance_host *host, const void *topic);
+void host_event(const struct instance_host *host, const char *line, size_t size);
+void host_state(const struct instance_host *host);
+void host_need_runtime(const struct instance_host *host);
+
+/* The instance of that name, or NULL. Ghosts (what is left of a failed creation, for those who follow it) only
+ * if asked for. */
+struct instance *host_find(const struct instance_host *host, const char *name, bool ghosts);
+
+#endif
