@@ -22,6 +22,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/daemon/daemon.h"
+#include "agent/daemon/routes.h"
 #include "agent/daemon/takeover.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
@@ -135,7 +136,7 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
     if (r < 0)
         return r;
     if ((r = imds_registry_new(&agent->host.registry)) == 0)
-        r = imds_server_new(port->listen_fd, agent->host.registry, &instance_imds_handler, agent, NULL,
+        r = imds_server_new(port->listen_fd, agent->host.registry, &guest_imds_handler, agent, NULL,
                             &agent->imds);
     if (r < 0)
         return pi_fail(err, -r, "cannot serve seeds");
@@ -266,7 +267,7 @@ static bool is_creating(const struct agent *agent)
 {
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (instance_is_being_created(instance))
+        if (creation_is_under_way(instance))
             return true;
     return false;
 }
@@ -275,8 +276,8 @@ static void undo_creations(struct agent *agent, const char *why)
 {
     struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (instance_is_being_created(instance))
-            instance_undo_creation(instance, why);
+        if (creation_is_under_way(instance))
+            creation_give_up(instance, why);
 }
 
 static int start(struct agent *agent, struct pi_error *err)

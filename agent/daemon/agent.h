@@ -53,7 +53,4 @@ uint64_t agent_running(const struct agent *agent);
 /* Ends the loop, and says in the lock's file that this was asked for. */
 void agent_stop(struct agent *agent);
 
-/* Answers one request of the control API (routes.c). */
-void agent_route(struct api_call *call, void *user);
-
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The control API's operations (api/operations.h) and what the agent does for each. */
+#include "agent/daemon/routes.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,10 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
+#include "agent/instance/api_view.h"
+#include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/qemu_command.h"
 #include "agent/loop/log.h"
 #include "agent/vm/argv_explain.h"
 
@@ -37,7 +41,7 @@ static int refuse_creation(const struct agent *agent, struct pi_error *err)
 {
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (instance_is_being_created(instance))
+        if (creation_is_under_way(instance))
             return pi_refuse(
                 err, PI_CONFLICT,
                 "%s is being created: wait for it, undo it with piagent rm %s, or stop the agent all the same, "
@@ -111,7 +115,7 @@ static void create_instance(struct agent *agent, struct api_call *call)
     if (r < 0)
         api_reply_error(call, &err);
     else
-        instance_answer(instance, call, 202, false);
+        store_answer(instance, call, 202, false);
     api_done(create, &request);
 }
 
@@ -139,9 +143,9 @@ static int check_whole(const struct instance *instance, struct pi_error *err)
     const char *name = instance->record.spec.name;
     if (instance->broken)
         return pi_refuse(err, PI_CONFLICT, "%s: %s", name, instance->record.life.reason);
-    if (instance_is_going(instance))
+    if (store_is_discarding(instance))
         return pi_refuse(err, PI_CONFLICT, "%s is being removed", name);
-    if (instance_is_being_created(instance))
+    if (creation_is_under_way(instance))
         return pi_refuse(err, PI_CONFLICT, "%s is being created: wait, or undo it with: piagent rm %s", name,
                          name);
     return 0;
@@ -156,21 +160,21 @@ static void request(struct instance *instance, struct api_call *call, enum vm_ev
     if (r < 0)
         api_reply_error(call, &err);
     else
-        instance_answer(instance, call, 202, r > 0);
+        store_answer(instance, call, 202, r > 0);
 }
 
 static void reseed(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
     bool already = !instance->record.booted;
-    if (check_whole(instance, &err) < 0 || instance_set_booted(instance, false, &err) < 0) {
+    if (check_whole(instance, &err) < 0 || guest_seed_set_booted(instance, false, &err) < 0) {
         api_reply_error(call, &err);
         return;
     }
     if (!already)
         journal_note(instance,
                      "the seed of the first boot is served again, up to the end of the next successful one");
-    instance_answer(instance, call, 200, already);
+    store_answer(instance, call, 200, already);
 }
 
 static void start(struct instance *instance, struct api_call *call)
@@ -188,10 +192,7 @@ static void stop(struct instance *instance, struct api_call *call, enum vm_event
         api_reply_error(call, &err);
         return;
     }
-    if (instance->record.life.state != VM_STOPPING) {
-        instance->record.powerdown_ms = stop.timeout_ms;
-        instance->record.step_ms = stop.step_ms;
-    }
+    stop_set_times(instance, stop.timeout_ms, stop.step_ms);
     request(instance, call, type);
 }
 
@@ -232,14 +233,14 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
     (void)data;
     /* Of two that ask at once, QEMU may refuse the second: the first has done it. */
     if (result < 0 && is_so_already(pending->instance, &pending->asking)) {
-        instance_answer(pending->instance, pending->call, 200, true);
+        store_answer(pending->instance, pending->call, 200, true);
     } else if (result < 0) {
         pi_refuse(&err, result == -ETIMEDOUT ? PI_TIMEOUT : PI_FAILED, "%s: QEMU did not do it: %s",
                   pending->instance->record.spec.name, why);
         api_reply_error(pending->call, &err);
     } else {
         instance_feed(pending->instance, &(struct vm_event){.type = pending->asking.done});
-        instance_answer(pending->instance, pending->call, 200, false);
+        store_answer(pending->instance, pending->call, 200, false);
     }
     instance_unref(pending->instance);
     free(pending);
@@ -253,7 +254,7 @@ static bool execute(struct instance *instance, struct api_call *call, const stru
         return false;
     *pending = (struct pending){.instance = instance, .call = call, .asking = *asking};
     instance_ref(instance);
-    if (qmp_link_execute(instance->qmp, asking->command, INSTANCE_QMP_MS, on_answered, pending) == 0)
+    if (monitor_execute(instance, asking->command, on_answered, pending) == 0)
         return true;
     instance_unref(instance);
     free(pending);
@@ -268,12 +269,12 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
     if (!already && !asking->allowed(instance)) {
         pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
                   vm_state_names[instance->record.life.state], asking->what);
-    } else if (!instance_has_monitor(instance)) {
+    } else if (!monitor_is_usable(instance)) {
         pi_refuse(&err, PI_FAILED,
                   "%s: QEMU's monitor cannot be asked now: try again, or end it with: piagent kill %s", name,
                   name);
     } else if (already) {
-        instance_answer(instance, call, 200, true);
+        store_answer(instance, call, 200, true);
         return;
     } else if (execute(instance, call, asking)) {
         return;
@@ -281,11 +282,6 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
         pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", name);
     }
     api_reply_error(call, &err);
-}
-
-static bool runs(const struct instance *instance)
-{
-    return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
 }
 
 static bool is_paused(const struct instance *instance)
@@ -300,7 +296,7 @@ static bool stands_still(const struct instance *instance)
 
 static bool has_guest(const struct instance *instance)
 {
-    return runs(instance) || stands_still(instance);
+    return instance_runs(instance) || stands_still(instance);
 }
 
 static void reset(struct instance *instance, struct api_call *call)
@@ -310,7 +306,8 @@ static void reset(struct instance *instance, struct api_call *call)
 
 static void pause_(struct instance *instance, struct api_call *call)
 {
-    ask_qemu(instance, call, &(struct asking){QMP_STOP, VM_EVENT_STOPPED, "paused", runs, is_paused});
+    ask_qemu(instance, call,
+             &(struct asking){QMP_STOP, VM_EVENT_STOPPED, "paused", instance_runs, is_paused});
 }
 
 static void resume(struct instance *instance, struct api_call *call)
@@ -318,7 +315,7 @@ static void resume(struct instance *instance, struct api_call *call)
     bool sleeps = instance->record.life.state == VM_SUSPENDED;
     ask_qemu(instance, call,
              &(struct asking){sleeps ? QMP_SYSTEM_WAKEUP : QMP_CONT, VM_EVENT_CONTINUED, "resumed",
-                              stands_still, runs});
+                              stands_still, instance_runs});
 }
 
 static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)
@@ -361,13 +358,7 @@ static void post_console(struct instance *instance, struct api_call *call)
 {
     const struct pi_buf *body = api_call_body(call);
     struct pi_error err;
-    int r = 0;
-    if (!instance->console)
-        r = pi_refuse(&err, PI_CONFLICT, "%s is %s: there is no console to type into",
-                      instance->record.spec.name, vm_state_names[instance->record.life.state]);
-    else if (body->size && channel_type(instance->console, body->data, body->size) < 0)
-        r = pi_refuse(&err, PI_CONFLICT, "%s does not read its console: what was typed is dropped",
-                      instance->record.spec.name);
+    int r = console_type(instance, body->data, body->size, &err);
     if (r < 0)
         api_reply_error(call, &err);
     else
@@ -380,7 +371,8 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
     pi_auto_strv struct pi_strv argv = {0};
     if (instance->broken)
         pi_refuse(&err, PI_CONFLICT, "%s: %s", instance->record.spec.name, instance->record.life.reason);
-    if (instance->broken || instance_argv(instance, query_number(call, "standalone", 0), &argv, &err) < 0) {
+    if (instance->broken ||
+        qemu_command_show(instance, query_number(call, "standalone", 0), &argv, &err) < 0) {
         api_reply_error(call, &err);
         return;
     }
@@ -515,7 +507,7 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
     struct instance *instance = host_find(&agent->host, name, id == API_GET_EVENTS);
     if (!instance)
         refuse_name(agent, call, name);
-    else if (!handlers[id].asks_qemu || !instance_await_monitor(instance, call, handlers[id].instance))
+    else if (!handlers[id].asks_qemu || !monitor_await(instance, call, handlers[id].instance))
         handlers[id].instance(instance, call);
 }
 

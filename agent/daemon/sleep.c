@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/daemon/agent.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/qemu_log.h"
 #include "agent/loop/log.h"
 
 #define TOLERANCE_MS 1000u
@@ -30,11 +31,11 @@ static void look_for_sleep(void *user)
         log_line("the host slept for %s", pi_duration_format(slept_ms / 1000 * 1000, buf));
         LIST_FOREACH(instance, &agent->host.instances, entry)
             if (instance_runs(instance))
-                instance_check_clock(instance, slept_ms);
+                guest_link_check_clock(instance, slept_ms);
     }
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (instance->pidfd >= 0)
-            instance_trim_log(instance);
+        if (process_is_there(instance))
+            qemu_log_trim(instance);
     timer_set(agent->sleep_timer, LOOK_MS);
 }
 

@@ -13,7 +13,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/daemon/agent.h"
-#include "agent/instance/instance.h"
+#include "agent/instance/adoption.h"
 #include "agent/loop/log.h"
 
 /* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not
@@ -29,7 +29,7 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
     snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
     if (host_find(&agent->host, name, false))
         return;
-    pid_t pid = instance_find_qemu(folder, NULL);
+    pid_t pid = adoption_find_qemu(folder, NULL);
     if (pid == 0)
         unlinkat(runtime_fd, socket, 0);
     else if (pid > 0 && !strcmp(suffix, ".qmp") &&
@@ -45,7 +45,7 @@ int agent_adopt_all(struct agent *agent, struct pi_error *err)
     if (!dir)
         return pi_fail(err, errno, "%s", agent->paths.instances);
     for (struct dirent *entry; (entry = readdir(dir));)
-        instance_adopt(&agent->host, entry->d_name);
+        adoption_load(&agent->host, entry->d_name);
 
     pi_auto_closedir DIR *sockets = pi_dir_entries(AT_FDCWD, agent->paths.runtime);
     for (struct dirent *entry; sockets && (entry = readdir(sockets));)

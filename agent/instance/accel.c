@@ -46,3 +46,8 @@ int accel_choose(const struct instance_host *host, const struct vm_spec *spec, e
                : VM_ACCEL_TCG;
     return 0;
 }
+
+bool accel_may_fall_back(const struct vm_record *record)
+{
+    return record->spec.accel == VM_ACCEL_AUTO && record->accel == VM_ACCEL_KVM;
+}

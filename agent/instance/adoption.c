@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A new agent finds what the one before it left: running QEMUs are taken over, a creation that was cut short
- * is undone. */
+#include "agent/instance/adoption.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +14,9 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
+#include "agent/base/text.h"
 #include "agent/image/use.h"
+#include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/vm/argv.h"
@@ -43,7 +46,7 @@ static int is_qemu_of(const char *pid, const char *smbios)
     return 0;
 }
 
-pid_t instance_find_qemu(const char *folder, struct pi_error *err)
+pid_t adoption_find_qemu(const char *folder, struct pi_error *err)
 {
     static const char failed[] = "whether its QEMU runs cannot be told";
     pi_auto_free char *smbios = vm_path_escape(folder, VM_SMBIOS_FILE);
@@ -61,7 +64,7 @@ pid_t instance_find_qemu(const char *folder, struct pi_error *err)
     return 0;
 }
 
-static void ended(struct instance *instance, const char *why)
+static void feed_end_unseen(struct instance *instance, const char *why)
 {
     bool wanted = instance->record.life.relaunch;
     if (wanted)
@@ -80,41 +83,39 @@ static void start_anew(struct instance *instance)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED, .reason = err.text});
 }
 
-static void take_over(struct instance *instance)
+/* Takes over a QEMU that runs. */
+static void adopt_qemu(struct instance *instance)
 {
-    struct vm_record *record = &instance->record;
     struct pi_error err;
-    struct pi_identity id = {.pid = (pid_t)record->pid, .start_ticks = record->start_ticks};
-    snprintf(id.boot_id, sizeof id.boot_id, "%s", record->boot_id);
-    if (strcmp(record->boot_id, instance->host->boot_id) != 0) {
-        ended(instance, "the host was restarted while it ran");
-        return;
-    }
-    instance->pidfd = pi_identity_open(&id);
-    if (instance->pidfd == -ESRCH) {
-        if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
-            start_anew(instance);
-        else
-            ended(instance, "its QEMU ended while no agent was running");
-        return;
-    }
-    if (instance->pidfd < 0) {
-        /* Not to be taken for gone: the next agent may see more. */
-        journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)id.pid,
-                     strerror(-instance->pidfd));
-        return;
-    }
-    instance->adopting = instance->unwatched = true;
-    instance->sign_seen = true;
-    instance->landmarks.disk_full = record->disk_full;
-    instance->landmarks.cloud_init_died = record->cloud_init_died;
+    monitor_adopt(instance);
+    guest_is_up(instance);
+    boot_recall_hints(instance);
     silence_begin(instance);
-    if (instance_take_over_seed(instance, &err) < 0)
+    if (guest_seed_take_over(instance, &err) < 0)
         journal_note(instance, "its seed cannot be served: %s", err.text);
-    int r = instance_connect(instance, &err);
+    int r = launch_connect(instance, &err);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_FOUND});
     if (r < 0)
-        instance_lose_monitor(instance, -ECONNREFUSED, err.text);
+        monitor_lose(instance, -ECONNREFUSED, err.text);
+}
+
+static void take_over(struct instance *instance)
+{
+    const struct vm_record *record = &instance->record;
+    if (strcmp(record->boot_id, instance->host->boot_id) != 0) {
+        feed_end_unseen(instance, "the host was restarted while it ran");
+        return;
+    }
+    int r = process_adopt(instance);
+    if (r == 0)
+        adopt_qemu(instance);
+    else if (r != -ESRCH) /* not to be taken for gone: the next agent may see more */
+        journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)record->pid,
+                     strerror(-r));
+    else if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
+        start_anew(instance);
+    else
+        feed_end_unseen(instance, "its QEMU ended while no agent was running");
 }
 
 static void resume_life(struct instance *instance)
@@ -166,7 +167,7 @@ static int load_record(struct instance_host *host, const char *name, struct vm_r
     return 0;
 }
 
-void instance_adopt(struct instance_host *host, const char *name)
+void adoption_load(struct instance_host *host, const char *name)
 {
     struct vm_record record = {0};
     struct instance *instance;

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest says through the IMDS: that it fetched its seed, and what cloud-init reports. All of it is
- * hostile until cleaned and bounded. */
+#include "agent/instance/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/instance/accel.h"
+#include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
+#include "agent/loop/loop.h"
 
+#define SIGN_MS            30000
 #define REPORTS_BURST      400u
 #define REPORTS_PER_SECOND 40u
 #define FAILED_MODULES_MAX 32
@@ -16,11 +23,70 @@ static const char *const results[] = {[IMDS_RESULT_NONE] = NULL,
                                       [IMDS_RESULT_WARN] = "WARN",
                                       [IMDS_RESULT_FAIL] = "FAIL"};
 
+static void on_no_sign(void *user)
+{
+    struct instance *instance = user;
+    if (!instance->guest.sign_seen && accel_may_fall_back(&instance->record)) {
+        journal_note(instance,
+                     "the guest shows no sign of life under KVM after %d s: starting it afresh under TCG",
+                     SIGN_MS / 1000);
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_NO_SIGN, .fallback = true});
+    }
+}
+
+int guest_init(struct instance *instance)
+{
+    instance->guest.sign_timer = timer_new(instance->host->loop, on_no_sign, instance);
+    return instance->guest.sign_timer ? 0 : -ENOMEM;
+}
+
+void guest_reset(struct instance *instance)
+{
+    timer_clear(instance->guest.sign_timer);
+    instance->guest.sign_seen = false;
+    instance->guest.sign_monotonic_ms = 0;
+}
+
+void guest_done(struct instance *instance)
+{
+    timer_free(instance->guest.sign_timer);
+}
+
+void guest_showed_sign(struct instance *instance)
+{
+    struct guest *guest = &instance->guest;
+    guest->sign_monotonic_ms = pi_monotonic_ms();
+    guest->sign_realtime_ms = pi_realtime_ms();
+    guest->sign_seen = true;
+    timer_clear(guest->sign_timer);
+}
+
+uint64_t guest_sign_monotonic_ms(const struct instance *instance)
+{
+    return instance->guest.sign_monotonic_ms;
+}
+
+uint64_t guest_sign_realtime_ms(const struct instance *instance)
+{
+    return instance->guest.sign_realtime_ms;
+}
+
+void guest_await_sign(struct instance *instance)
+{
+    if (instance->record.accel == VM_ACCEL_KVM)
+        timer_set(instance->guest.sign_timer, SIGN_MS);
+}
+
+void guest_is_up(struct instance *instance)
+{
+    instance->guest.sign_seen = true;
+}
+
 /* A real boot reports some hundred times; a guest that floods writes neither the journal full nor the disk
  * busy. */
 static bool within_budget(struct instance *instance)
 {
-    return budget_spend(&instance->reports_budget, 1, REPORTS_BURST, REPORTS_PER_SECOND, pi_monotonic_ms());
+    return budget_spend(&instance->guest.reports, 1, REPORTS_BURST, REPORTS_PER_SECOND, pi_monotonic_ms());
 }
 
 static void on_served(void *owner, enum imds_document document, const char *user_agent, void *user)
@@ -29,18 +95,18 @@ static void on_served(void *owner, enum imds_document document, const char *user
     (void)user;
     if (!within_budget(instance))
         return;
-    instance_sign(instance);
+    guest_showed_sign(instance);
     trouble_over(instance);
-    if (!instance->boot.reached_ms[VM_MILESTONE_SEED]) /* later any process of the guest may ask for it */
+    if (!milestones_has(instance, VM_MILESTONE_SEED)) /* later any process of the guest may ask for it */
         silence_begin(instance);
     char text[160];
     bool less = instance->record.booted && document == IMDS_USER_DATA;
     snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
              user_agent, less ? ": without what only the first boot is served (see piagent reseed)" : "");
-    journal_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
+    milestones_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
 }
 
-static bool remember(struct pi_strv *list, size_t max, const char *text)
+static bool add_once(struct pi_strv *list, size_t max, const char *text)
 {
     for (size_t i = 0; i < list->count; i++)
         if (!strcmp(list->items[i], text))
@@ -53,11 +119,11 @@ static bool remember(struct pi_strv *list, size_t max, const char *text)
 static void on_user_data_problem(struct instance *instance, const char *problem)
 {
     char text[320];
-    if (!remember(&instance->record.user_data_problems, PROBLEMS_MAX, problem))
+    if (!add_once(&instance->record.user_data_problems, PROBLEMS_MAX, problem))
         return;
     snprintf(text, sizeof text, "the guest's cloud-init says of its user-data: %s", problem);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_NOTE, .text = text});
-    instance_save(instance);
+    store_save(instance);
 }
 
 /* cloud-init reports where its seed came from, and the address holds the key. The journal is what people pass
@@ -101,11 +167,11 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
             instance,
             "cloud-init is done, and has announced a reboot or poweroff (power_state in the user-data): "
             "the guest is ready after the boot that follows");
-        instance_save(instance);
+        store_save(instance);
     } else {
         end_boot(instance, result, success);
     }
-    if (success && !record->booted && instance_set_booted(instance, true, &err) < 0)
+    if (success && !record->booted && guest_seed_set_booted(instance, true, &err) < 0)
         journal_note(instance, "its seed cannot be served any more: %s", err.text);
 }
 
@@ -115,8 +181,9 @@ static bool is_boot_under_way(struct instance *instance, const struct imds_repor
 {
     const struct vm_record *record = &instance->record;
     if ((record->cloud_init_result[0] || record->held_result[0] || record->power_change) &&
-        instance->unwatched && report->event == IMDS_EVENT_START && !strcmp(report->stage, "init-network"))
-        instance_missed_reset(instance);
+        monitor_may_have_missed_reset(instance) && report->event == IMDS_EVENT_START &&
+        !strcmp(report->stage, "init-network"))
+        qemu_events_missed_reset(instance);
     return !record->cloud_init_result[0];
 }
 
@@ -142,12 +209,10 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     (void)user;
     if (!within_budget(instance) || !is_boot_under_way(instance, report))
         return;
-    instance_sign(instance);
+    guest_showed_sign(instance);
     trouble_over(instance);
     silence_over(instance);
-    instance->heard_report = true;
-    instance->landmarks.disk_full = instance->landmarks.cloud_init_died = false; /* it lives */
-    instance_keep_hints(instance);
+    boot_hear_report(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
     hide_key(record->report_key, text);
@@ -157,22 +222,22 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     }
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
-        remember(&record->failed_modules, FAILED_MODULES_MAX, report->name);
-    journal_add(instance, &(struct api_event){
-                              .kind = API_EVENT_REPORT,
-                              .text = text,
-                              .stage = (char *)report->stage,
-                              .module = report->module[0] ? (char *)report->module : NULL,
-                              .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
-                              .result = (char *)results[report->result],
-                              .guest_ms = report->timestamp_ms,
-                              .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
+        add_once(&record->failed_modules, FAILED_MODULES_MAX, report->name);
+    milestones_add(instance, &(struct api_event){
+                                 .kind = API_EVENT_REPORT,
+                                 .text = text,
+                                 .stage = (char *)report->stage,
+                                 .module = report->module[0] ? (char *)report->module : NULL,
+                                 .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
+                                 .result = (char *)results[report->result],
+                                 .guest_ms = report->timestamp_ms,
+                                 .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
     if (announces_power_change(report)) {
         record->power_change = true;
-        instance_save(instance);
+        store_save(instance);
     }
     if (imds_report_ends_boot(report))
         on_boot_done(instance, report);
 }
 
-const struct imds_handler instance_imds_handler = {.served = on_served, .reported = on_reported};
+const struct imds_handler guest_imds_handler = {.served = on_served, .reported = on_reported};

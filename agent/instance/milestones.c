@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What a machine's boot may be expected to take: its milestones are noted as its events come, compared with
- * earlier boots, and kept when it is ready. */
+#include "agent/instance/milestones.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "agent/base/text.h"
 #include "agent/instance/instance.h"
 
 /* All that changes how long a boot takes: what is booted and on what, whether cloud-init does its work of the
- * first boot, and what it is told to do. "" where the image is not known by its content. */
-static void key_of(const struct instance *instance, char ret[VM_BOOTS_KEY])
+ * first boot, and what it is told to do. "" if the image is not known by its content. */
+static void make_key(const struct instance *instance, char ret[VM_BOOTS_KEY])
 {
     const struct vm_record *record = &instance->record;
     const struct vm_spec *spec = &record->spec;
@@ -17,7 +19,7 @@ static void key_of(const struct instance *instance, char ret[VM_BOOTS_KEY])
         snprintf(ret, VM_BOOTS_KEY, "%s %s %s cpus=%" PRIu64 " quota=%" PRIu64 " %s user-data=%016" PRIx64,
                  spec->image.sha256, vm_accel_names[record->accel], vm_firmware_names[spec->firmware],
                  spec->cpus, spec->cpu_quota_percent, record->booted ? "again" : "first",
-                 instance->user_data_mark);
+                 instance->boot.milestones.user_data_mark);
 }
 
 static const char *milestone_name(const struct api_event *event)
@@ -36,34 +38,72 @@ static const char *milestone_name(const struct api_event *event)
     }
 }
 
-void boots_note(struct instance *instance, const struct api_event *event)
+/* Whether that is news: the boot begins, or reaches a milestone. */
+static bool note_event(struct milestones *milestones, const struct api_event *event)
 {
-    struct vm_boot *boot = &instance->boot;
+    struct vm_boot *boot = &milestones->boot;
     const char *name = milestone_name(event);
     if (event->kind == API_EVENT_BOOT) {
         *boot = (struct vm_boot){.counts = true, .began_ms = event->monotonic_ms};
-        instance->boot_event = event->seq;
-    } else if (event->kind == API_EVENT_STATE && name) {
+        milestones->event_seq = event->seq;
+        return true;
+    }
+    if (event->kind == API_EVENT_STATE && name) {
         bool sleeps = !strcmp(name, vm_state_names[VM_SUSPENDED]);
         boot->counts = boot->counts && !sleeps && strcmp(name, vm_state_names[VM_PAUSED]) != 0;
-        instance->slept |= sleeps;
+        milestones->slept |= sleeps;
         if (!strcmp(name, vm_state_names[VM_STARTING]))
-            instance->boot_event = 0, instance->slept = false;
+            milestones->event_seq = 0, milestones->slept = false;
     }
-    instance->boot_news =
-        event->kind == API_EVENT_BOOT || vm_boot_reach(boot, vm_milestone_find(name), event->monotonic_ms);
+    return vm_boot_reach(boot, vm_milestone_find(name), event->monotonic_ms);
 }
 
-uint64_t boots_left_ms(struct instance *instance, const struct api_event *event)
+static uint64_t expect_left_ms(const struct instance *instance, enum vm_milestone milestone)
 {
     char key[VM_BOOTS_KEY];
+    make_key(instance, key);
+    return vm_boots_left_ms(&instance->host->boots.boots, key, &instance->boot.milestones.boot, milestone);
+}
+
+static void keep_boot(struct instance *instance)
+{
+    char key[VM_BOOTS_KEY];
+    make_key(instance, key);
+    boots_file_add(&instance->host->boots, key, &instance->boot.milestones.boot);
+}
+
+void milestones_add(struct instance *instance, struct api_event *event)
+{
     enum vm_milestone milestone = vm_milestone_find(milestone_name(event));
-    boots_note(instance, event);
-    if (!instance->boot_news)
-        return 0;
-    key_of(instance, key);
-    if (milestone != VM_MILESTONE_READY)
-        return vm_boots_left_ms(&instance->host->boots.boots, key, &instance->boot, milestone);
-    boots_file_add(&instance->host->boots, key, &instance->boot);
-    return 0;
+    journal_stamp(instance, event);
+    bool news = note_event(&instance->boot.milestones, event), ready = milestone == VM_MILESTONE_READY;
+    event->left_ms = news && !ready ? expect_left_ms(instance, milestone) : 0;
+    journal_append(instance, event);
+    if (news && ready)
+        keep_boot(instance);
+}
+
+void milestones_recall(struct instance *instance, const struct api_event *event)
+{
+    note_event(&instance->boot.milestones, event);
+}
+
+bool milestones_has(const struct instance *instance, enum vm_milestone milestone)
+{
+    return instance->boot.milestones.boot.reached_ms[milestone];
+}
+
+uint64_t milestones_event_seq(const struct instance *instance)
+{
+    return instance->boot.milestones.event_seq;
+}
+
+bool milestones_has_slept(const struct instance *instance)
+{
+    return instance->boot.milestones.slept;
+}
+
+void milestones_set_user_data(struct instance *instance, const void *data, size_t size)
+{
+    instance->boot.milestones.user_data_mark = pi_hash(data, size);
 }

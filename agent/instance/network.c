@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The network of an isolated machine: a process of its own (agent/net), QEMU's only child. It ends with its
- * QEMU; where it ends alone, the guest is cut off, and nobody but the agent notices. */
+#include "agent/instance/network.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
 #include "agent/instance/instance.h"
+#include "agent/loop/loop.h"
 
 /* QEMU's own end, which ends its network as well, may be seen a little later. */
 #define ALONE_MS 2000
@@ -28,11 +29,11 @@ static int open_network(pid_t qemu)
     return r < 0 ? r : pi_identity_open(&id);
 }
 
-void instance_network_alone(void *user)
+static void on_alone(void *user)
 {
     struct instance *instance = user;
     const char *name = instance->record.spec.name;
-    instance->network_gone = true;
+    instance->network.gone = true;
     journal_note(
         instance,
         "its network ended by itself: nothing reaches it, and it reaches nothing: piagent powerdown %s, "
@@ -42,32 +43,50 @@ void instance_network_alone(void *user)
 
 static void stop_watching(struct instance *instance)
 {
-    watch_free(pi_steal(instance->network_watch));
-    pi_close_p(&instance->network_pidfd);
-    instance->network_pidfd = -1;
+    watch_free(pi_steal(instance->network.watch));
+    pi_close_p(&instance->network.pidfd);
+    instance->network.pidfd = -1;
 }
 
-static void on_ended(void *user)
+static void on_network_ended(void *user)
 {
     struct instance *instance = user;
     stop_watching(instance);
-    timer_set(instance->network_timer, ALONE_MS);
+    timer_set(instance->network.timer, ALONE_MS);
 }
 
-void instance_watch_network(struct instance *instance)
+void network_watch(struct instance *instance)
 {
-    if (!instance->record.spec.isolate || instance->network_pidfd >= 0 || instance->network_gone)
+    if (!instance->record.spec.isolate || instance->network.pidfd >= 0 || instance->network.gone)
         return;
-    instance->network_pidfd = open_network((pid_t)instance->record.pid);
-    if (instance->network_pidfd >= 0)
-        instance->network_watch =
-            watch_new(instance->host->loop, instance->network_pidfd, on_ended, instance);
-    else if (instance->network_pidfd == -ESRCH)
-        timer_set(instance->network_timer, ALONE_MS);
+    instance->network.pidfd = open_network((pid_t)instance->record.pid);
+    if (instance->network.pidfd >= 0)
+        instance->network.watch =
+            watch_new(instance->host->loop, instance->network.pidfd, on_network_ended, instance);
+    else if (instance->network.pidfd == -ESRCH)
+        timer_set(instance->network.timer, ALONE_MS);
 }
 
-void instance_leave_network(struct instance *instance)
+int network_init(struct instance *instance)
 {
+    instance->network.pidfd = -1;
+    instance->network.timer = timer_new(instance->host->loop, on_alone, instance);
+    return instance->network.timer ? 0 : -ENOMEM;
+}
+
+void network_reset(struct instance *instance)
+{
+    timer_clear(instance->network.timer);
     stop_watching(instance);
-    instance->network_gone = false;
+    instance->network.gone = false;
+}
+
+void network_done(struct instance *instance)
+{
+    timer_free(instance->network.timer);
+}
+
+bool network_is_gone(const struct instance *instance)
+{
+    return instance->network.gone;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The ports of this host that an instance's start uses: its forwards, and the one for SSH. */
-#include "agent/vm/host_port.h"
+#include "agent/instance/ports.h"
 
 #include "agent/base/clock.h"
 #include "agent/instance/instance.h"
+#include "agent/vm/host_port.h"
+
+#define LINGER_MS 10000 /* a network ends sooner after its QEMU */
 
 /* An instance keeps its forwards' ports also while it does not run. */
 static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
@@ -71,15 +73,15 @@ static bool ssh_port_is_free(const struct vm_spec *spec)
     return vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0;
 }
 
-bool instance_network_lingers(const struct instance *instance)
+bool ports_may_linger(const struct instance *instance)
 {
     const struct vm_spec *spec = &instance->record.spec;
-    return spec->isolate && instance->ended_ms &&
-           pi_monotonic_ms() - instance->ended_ms < INSTANCE_NETWORK_MS &&
+    uint64_t ended_ms = process_ended_ms(instance);
+    return spec->isolate && ended_ms && pi_monotonic_ms() - ended_ms < LINGER_MS &&
            (check_forwards(instance, NULL) < 0 || !ssh_port_is_free(spec));
 }
 
-int instance_check_ports(struct instance *instance, struct pi_error *err)
+int ports_check(struct instance *instance, struct pi_error *err)
 {
     struct vm_spec *spec = &instance->record.spec;
     uint16_t port;

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance's folder on disk, written while the loop goes on (struct instance_store). */
+#include "agent/instance/record_store.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api/server.h"
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/image/use.h"
+#include "agent/instance/api_view.h"
 #include "agent/instance/instance.h"
+#include "agent/loop/loop.h"
+
+#define RETRY_MS 5000
 
 struct answer {
     struct api_call *call;
@@ -28,7 +34,7 @@ static int write_user_data(const struct instance *instance, struct pi_error *err
 
 static int write_files(const struct instance *instance, struct pi_error *err)
 {
-    const struct instance_store *store = &instance->store;
+    const struct record_store *store = &instance->store;
     if (!store->text)
         return pi_fail(err, ENOMEM, "cannot write " VM_RECORD_FILE);
     int r = store->fresh ? write_user_data(instance, err) : 0;
@@ -54,7 +60,7 @@ static void discard_in_thread(uv_work_t *request)
 
 /* On the loop. */
 
-static void reply(const struct instance *instance, const struct answer *answer)
+static void reply_with_view(const struct instance *instance, const struct answer *answer)
 {
     json_t *view = instance_view(instance);
     if (answer->already)
@@ -72,31 +78,31 @@ static void answer_all(struct instance *instance, const struct pi_error *err)
         else if (err)
             api_reply_error(answer->call, err);
         else
-            reply(instance, answer);
+            reply_with_view(instance, answer);
         free(answer);
     }
 }
 
 /* All that was to be written is, or could not be. */
-static void settle(struct instance *instance)
+static void settle_store(struct instance *instance)
 {
-    struct instance_store *store = &instance->store;
-    instance_then_fn then = pi_steal(store->then);
+    struct record_store *store = &instance->store;
+    store_then_fn then = pi_steal(store->then);
     journal_tell(instance);
     if (then)
         then(instance, store->result, &store->failure);
     unsigned due = store->due;
     store->due = 0;
     instance_carry_out(instance, due);
-    if (!instance_is_saving(instance))
+    if (!store_is_saving(instance))
         answer_all(instance, NULL);
 }
 
-static void on_done(uv_work_t *request, int status);
+static void on_thread_done(uv_work_t *request, int status);
 
 static void start_thread(struct instance *instance)
 {
-    struct instance_store *store = &instance->store;
+    struct record_store *store = &instance->store;
     bool discards = store->removal == STORE_TO_GO;
     store->busy = true;
     store->wanted = false;
@@ -108,40 +114,40 @@ static void start_thread(struct instance *instance)
     instance_ref(instance);
     instance->host->writes++;
     uv_queue_work(instance->host->loop, &store->request, discards ? discard_in_thread : write_in_thread,
-                  on_done);
+                  on_thread_done);
 }
 
-static void go_on(struct instance *instance)
+static void store_go_on(struct instance *instance)
 {
     if (instance->store.busy)
         return;
     if (instance->store.wanted)
         start_thread(instance);
     else if (!instance->detached)
-        settle(instance);
+        settle_store(instance);
 }
 
 /* Where there is a next step, it tells. */
 static void note_outcome(struct instance *instance)
 {
-    const struct instance_store *store = &instance->store;
-    bool was_unsaved = instance->unsaved;
+    const struct record_store *store = &instance->store;
+    bool was_unsaved = instance->store.unsaved;
     if (instance->detached || store->then)
         return;
-    instance->unsaved = store->result < 0;
-    if (instance->unsaved)
-        instance_save_later(instance);
-    if (instance->unsaved && !was_unsaved)
+    instance->store.unsaved = store->result < 0;
+    if (instance->store.unsaved)
+        store_save_later(instance);
+    if (instance->store.unsaved && !was_unsaved)
         journal_note(instance, "its state cannot be saved: %s; it goes on, and that is tried again",
                      store->failure.text);
-    else if (was_unsaved && !instance->unsaved)
+    else if (was_unsaved && !instance->store.unsaved)
         journal_note(instance, "its state is saved again");
 }
 
-static void on_done(uv_work_t *request, int status)
+static void on_thread_done(uv_work_t *request, int status)
 {
     struct instance *instance = request->data;
-    struct instance_store *store = &instance->store;
+    struct record_store *store = &instance->store;
     (void)status;
     instance->host->writes--;
     store->busy = false;
@@ -151,46 +157,74 @@ static void on_done(uv_work_t *request, int status)
     else
         note_outcome(instance);
     store->fresh = store->fresh && store->result < 0;
-    go_on(instance);
+    store_go_on(instance);
     instance_unref(instance);
 }
 
-void instance_expect_save(struct instance *instance)
+void store_init(struct instance *instance)
 {
-    if (!instance_is_going(instance))
+    STAILQ_INIT(&instance->store.answers);
+}
+
+void store_stop(struct instance *instance)
+{
+    timer_free(pi_steal(instance->store.timer));
+}
+
+void store_done(struct instance *instance)
+{
+    store_stop(instance);
+    pi_buf_done(&instance->store.user_data);
+}
+
+void store_begin(struct instance *instance, struct pi_buf *user_data)
+{
+    instance->store.user_data = *user_data;
+    *user_data = (struct pi_buf){0};
+    instance->store.fresh = true;
+}
+
+bool store_has_due(const struct instance *instance, unsigned actions)
+{
+    return instance->store.due & actions;
+}
+
+void store_expect_save(struct instance *instance)
+{
+    if (!store_is_discarding(instance))
         instance->store.wanted = true;
 }
 
-bool instance_is_saving(const struct instance *instance)
+bool store_is_saving(const struct instance *instance)
 {
     return instance->store.busy || instance->store.wanted;
 }
 
-void instance_save(struct instance *instance)
+void store_save(struct instance *instance)
 {
-    instance_expect_save(instance);
-    go_on(instance);
+    store_expect_save(instance);
+    store_go_on(instance);
 }
 
-void instance_save_then(struct instance *instance, instance_then_fn then)
+void store_save_then(struct instance *instance, store_then_fn then)
 {
     instance->store.then = then;
-    instance_save(instance);
+    store_save(instance);
 }
 
-void instance_when_saved(struct instance *instance, unsigned actions)
+void store_when_saved(struct instance *instance, unsigned actions)
 {
     instance->store.due |= actions;
-    go_on(instance);
+    store_go_on(instance);
 }
 
-void instance_forget_plans(struct instance *instance)
+void store_forget_plans(struct instance *instance)
 {
     instance->store.due = 0;
     instance->store.then = NULL;
 }
 
-void instance_answer(struct instance *instance, struct api_call *call, unsigned status, bool already)
+void store_answer(struct instance *instance, struct api_call *call, unsigned status, bool already)
 {
     struct answer *answer = malloc(sizeof *answer);
     if (!answer) {
@@ -201,24 +235,24 @@ void instance_answer(struct instance *instance, struct api_call *call, unsigned 
     }
     *answer = (struct answer){.call = call, .status = status, .already = already};
     STAILQ_INSERT_TAIL(&instance->store.answers, answer, entry);
-    go_on(instance);
+    store_go_on(instance);
 }
 
-void instance_refuse_waiting(struct instance *instance, const struct pi_error *err)
+void store_refuse_waiting(struct instance *instance, const struct pi_error *err)
 {
     answer_all(instance, err);
 }
 
-void instance_discard(struct instance *instance, instance_then_fn then)
+void store_discard(struct instance *instance, store_then_fn then)
 {
-    instance_forget_plans(instance);
+    store_forget_plans(instance);
     instance->store.then = then;
     instance->store.removal = STORE_TO_GO;
     instance->store.wanted = true;
-    go_on(instance);
+    store_go_on(instance);
 }
 
-bool instance_is_going(const struct instance *instance)
+bool store_is_discarding(const struct instance *instance)
 {
     return instance->store.removal != STORE_KEPT;
 }
@@ -227,15 +261,15 @@ static void on_save(void *user)
 {
     struct instance *instance = user;
     if (!journal_flush(instance))
-        instance_save_later(instance);
-    if (instance->unsaved)
-        instance_save(instance);
+        store_save_later(instance);
+    if (instance->store.unsaved)
+        store_save(instance);
 }
 
-void instance_save_later(struct instance *instance)
+void store_save_later(struct instance *instance)
 {
-    if (!instance->save_timer)
-        instance->save_timer = timer_new(instance->host->loop, on_save, instance);
-    if (instance->save_timer)
-        timer_set(instance->save_timer, INSTANCE_SAVE_MS);
+    if (!instance->store.timer)
+        instance->store.timer = timer_new(instance->host->loop, on_save, instance);
+    if (instance->store.timer)
+        timer_set(instance->store.timer, RETRY_MS);
 }

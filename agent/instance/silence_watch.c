@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest of which nothing is heard any more, although its boot is not over (vm/silence.h): it is looked for
- * at its SSH port. If a server answers, the guest is up and its cloud-init does not report; or the reboot
- * that its cloud-init had announced does not come. */
+#include "agent/instance/silence_watch.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,144 +10,161 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/instance/guest.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
+#include "agent/loop/loop.h"
 #include "agent/vm/silence.h"
 
 #define BANNER_MS   20000u /* an emulated server is slow to say who it is */
 #define LOOK_MIN_MS 1000u  /* between looks; twice as long each time, up to: */
 #define LOOK_MAX_MS 60000u
 
+void silence_init(struct instance *instance)
+{
+    instance->silence.look_fd = -1;
+}
+
+void silence_done(struct instance *instance)
+{
+    timer_free(instance->silence.timer);
+}
+
 static bool is_open(const struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
     return record->life.state == VM_RUNNING && !record->cloud_init_result[0] && !record->silence[0] &&
-           !instance->stuck && !instance_has_panicked(instance);
+           !trouble_is_stuck(instance) && !trouble_has_panicked(instance);
 }
 
 static bool has_reported(const struct instance *instance)
 {
-    const uint64_t *reached = instance->boot.reached_ms;
-    return instance->record.cloud_init_stage[0] || reached[VM_MILESTONE_NETWORK] ||
-           reached[VM_MILESTONE_CONFIG] || reached[VM_MILESTONE_FINAL];
+    return instance->record.cloud_init_stage[0] || milestones_has(instance, VM_MILESTONE_NETWORK) ||
+           milestones_has(instance, VM_MILESTONE_CONFIG) || milestones_has(instance, VM_MILESTONE_FINAL);
 }
 
-static struct vm_silence seen(const struct instance *instance)
+static struct vm_silence gather_signs(const struct instance *instance)
 {
     return (struct vm_silence){
-        .console = &instance->landmarks,
-        .missed = instance->record.boot_ms < instance->host->started_ms && !instance->heard_report,
-        .seeded = instance->boot.reached_ms[VM_MILESTONE_SEED] != 0,
+        .console = boot_landmarks(instance),
+        .missed = instance->record.boot_ms < instance->host->started_ms && !instance->silence.heard_report,
+        .seeded = milestones_has(instance, VM_MILESTONE_SEED),
         .reported = has_reported(instance),
         .announced = instance->record.held_result[0] != '\0',
         .booted = instance->record.booted,
-        .heard_ms = instance->heard_ms,
-        .printed_ms = instance->printed_ms,
+        .heard_ms = instance->silence.heard_ms,
+        .printed_ms = instance->silence.printed_ms,
     };
 }
 
 static void drop_look(struct instance *instance)
 {
-    watch_free(pi_steal(instance->look_watch));
-    pi_close_p(&instance->look_fd);
-    instance->look_fd = -1;
+    watch_free(pi_steal(instance->silence.look_watch));
+    pi_close_p(&instance->silence.look_fd);
+    instance->silence.look_fd = -1;
 }
 
-void silence_stop(struct instance *instance)
+void silence_reset(struct instance *instance)
 {
     drop_look(instance);
-    if (instance->silence_timer)
-        timer_clear(instance->silence_timer);
+    if (instance->silence.timer)
+        timer_clear(instance->silence.timer);
 }
 
-static void tell(struct instance *instance)
+static void tell_silent(struct instance *instance)
 {
-    const struct vm_silence silence = seen(instance);
+    const struct vm_silence silence = gather_signs(instance);
     struct vm_record *record = &instance->record;
     snprintf(record->silence, sizeof record->silence, "%s", vm_silence_cause(&silence));
     log_line("%s: its SSH server answers, and cloud-init did not report: %s", record->spec.name,
              record->silence);
-    instance_expect_save(instance);
+    store_expect_save(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_SILENT, .text = record->silence});
-    instance_save(instance);
+    store_save(instance);
 }
 
 static void look_again(struct instance *instance)
 {
-    uint64_t delay_ms = instance->look_delay_ms ? instance->look_delay_ms : LOOK_MIN_MS;
+    uint64_t delay_ms = instance->silence.look_delay_ms ? instance->silence.look_delay_ms : LOOK_MIN_MS;
     bool gives_up = instance->record.held_result[0] && is_open(instance) &&
-                    pi_monotonic_ms() > instance->heard_ms + VM_NO_REBOOT_MS;
+                    pi_monotonic_ms() > instance->silence.heard_ms + VM_NO_REBOOT_MS;
     drop_look(instance);
-    instance->look_delay_ms = 2 * delay_ms < LOOK_MAX_MS ? 2 * delay_ms : LOOK_MAX_MS;
+    instance->silence.look_delay_ms = 2 * delay_ms < LOOK_MAX_MS ? 2 * delay_ms : LOOK_MAX_MS;
     if (gives_up)
         guest_stays(instance);
     else
-        timer_set(instance->silence_timer, delay_ms);
+        timer_set(instance->silence.timer, delay_ms);
 }
 
 static void on_answer(void *user)
 {
     struct instance *instance = user;
     char said[4] = "";
-    ssize_t n = recv(instance->look_fd, said, sizeof said, MSG_DONTWAIT);
+    ssize_t n = recv(instance->silence.look_fd, said, sizeof said, MSG_DONTWAIT);
     if (n != (ssize_t)sizeof said || memcmp(said, "SSH-", sizeof said) != 0 || !is_open(instance)) {
         look_again(instance);
         return;
     }
-    silence_stop(instance);
+    silence_reset(instance);
     if (instance->record.held_result[0])
         guest_stays(instance);
     else
-        tell(instance);
+        tell_silent(instance);
 }
 
 /* QEMU takes the connection before the guest does: only the server's own words count. */
-static void look(struct instance *instance)
+static void connect_to_ssh(struct instance *instance)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)instance->record.spec.ssh_port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    instance->look_fd = fd;
+    instance->silence.look_fd = fd;
     if (fd < 0 || (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) ||
-        !(instance->look_watch = watch_new(instance->host->loop, fd, on_answer, instance)))
+        !(instance->silence.look_watch = watch_new(instance->host->loop, fd, on_answer, instance)))
         look_again(instance);
     else
-        timer_set(instance->silence_timer, BANNER_MS);
+        timer_set(instance->silence.timer, BANNER_MS);
 }
 
 static void on_timer(void *user)
 {
     struct instance *instance = user;
-    const struct vm_silence silence = seen(instance);
+    const struct vm_silence silence = gather_signs(instance);
     uint64_t now = pi_monotonic_ms(), end = vm_silence_end_ms(&silence);
-    if (instance->look_watch)
+    if (instance->silence.look_watch)
         look_again(instance);
     else if (vm_state_stands_still(instance->record.life.state))
         silence_begin(instance);
     else if (is_open(instance) && now < end)
-        timer_set(instance->silence_timer, end - now);
+        timer_set(instance->silence.timer, end - now);
     else if (is_open(instance))
-        look(instance);
+        connect_to_ssh(instance);
 }
 
 void silence_begin(struct instance *instance)
 {
-    instance->heard_ms = pi_monotonic_ms();
-    instance->look_delay_ms = 0;
+    instance->silence.heard_ms = pi_monotonic_ms();
+    instance->silence.look_delay_ms = 0;
     drop_look(instance);
-    if (!instance->silence_timer)
-        instance->silence_timer = timer_new(instance->host->loop, on_timer, instance);
-    if (instance->silence_timer)
-        timer_set(instance->silence_timer, VM_SILENCE_MS);
+    if (!instance->silence.timer)
+        instance->silence.timer = timer_new(instance->host->loop, on_timer, instance);
+    if (instance->silence.timer)
+        timer_set(instance->silence.timer, VM_SILENCE_MS);
+}
+
+void silence_note_print(struct instance *instance)
+{
+    instance->silence.printed_ms = pi_monotonic_ms();
 }
 
 void silence_over(struct instance *instance)
 {
     silence_begin(instance);
+    instance->silence.heard_report = true;
     if (!instance->record.silence[0])
         return;
     instance->record.silence[0] = '\0';
     journal_note(instance, "its cloud-init goes on after all");
-    instance_save(instance);
+    store_save(instance);
 }

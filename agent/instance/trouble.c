@@ -1,17 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* A boot that goes no further: what its console says last (vm/landmark.h), when nothing follows it. */
+#include "agent/instance/trouble.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/text.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
+#include "agent/loop/loop.h"
 
 #define SILENCE_MS 5000
 /* Where the kernel may go on, and where cloud-init runs scripts: they print anything, and take their time. */
 #define LONG_SILENCE_MS 60000
 #define WORDS_MAX       160
+void trouble_reset(struct instance *instance)
+{
+    struct trouble *trouble = &instance->boot.trouble;
+    if (trouble->timer) /* there may have been no memory for it */
+        timer_clear(trouble->timer);
+    trouble_forget(instance);
+}
 
-bool instance_has_panicked(const struct instance *instance)
+void trouble_done(struct instance *instance)
+{
+    timer_free(instance->boot.trouble.timer);
+}
+
+void trouble_forget(struct instance *instance)
+{
+    instance->boot.trouble.stuck = instance->boot.trouble.begins_again = false;
+}
+
+void trouble_recall(struct instance *instance, const struct api_event *event)
+{
+    struct trouble *trouble = &instance->boot.trouble;
+    trouble->stuck =
+        event->kind == API_EVENT_STUCK || (trouble->stuck && !api_event_takes_back(event, API_EVENT_STUCK));
+}
+
+bool trouble_begins_again(const struct instance *instance)
+{
+    return instance->boot.trouble.begins_again;
+}
+
+bool trouble_is_stuck(const struct instance *instance)
+{
+    return instance->boot.trouble.stuck;
+}
+
+bool trouble_has_panicked(const struct instance *instance)
 {
     return pi_starts_with(instance->record.life.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
 }
@@ -26,27 +63,27 @@ static bool is_booting(const struct instance *instance)
 /* See vm_landmarks.int3. */
 static bool is_qemus_race(const struct instance *instance)
 {
-    return instance->landmarks.int3 && instance->record.accel == VM_ACCEL_TCG &&
+    return boot_landmarks(instance)->int3 && instance->record.accel == VM_ACCEL_TCG &&
            instance->record.spec.cpus > 1;
 }
 
-bool instance_begin_again(struct instance *instance)
+bool trouble_begin_again(struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
     if (!is_qemus_race(instance) || record->booted || record->life.begun_again ||
-        record->life.state != VM_RUNNING || !instance_has_monitor(instance))
+        record->life.state != VM_RUNNING || !monitor_is_usable(instance))
         return false;
     journal_note(instance,
                  "its kernel died by a race in QEMU, which emulates several processors here (int3): "
                  "the boot is begun again, once");
-    instance->begins_again = true;
+    instance->boot.trouble.begins_again = true;
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_PANICKED, .again = true});
     return true;
 }
 
-static void tell(struct instance *instance)
+static void tell_stuck(struct instance *instance)
 {
-    const struct vm_landmarks *seen = &instance->landmarks;
+    const struct vm_landmarks *seen = boot_landmarks(instance);
     const char *name = instance->record.spec.name;
     char text[VM_LANDMARK_LINE + 128], clean[sizeof text];
     size_t length = strnlen(seen->words, WORDS_MAX);
@@ -58,7 +95,7 @@ static void tell(struct instance *instance)
                                      : "");
     pi_text_clean(text, strlen(text), clean, sizeof clean);
     log_line("%s: %s", name, clean);
-    instance->stuck = true;
+    instance->boot.trouble.stuck = true;
     journal_add(instance, &(struct api_event){.kind = API_EVENT_STUCK, .text = clean});
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_PANICKED},
                           "%s; piagent logs %s shows its last words, piagent reset %s boots it anew", clean,
@@ -70,31 +107,31 @@ static void on_silence(void *user)
     struct instance *instance = user;
     if (vm_state_stands_still(instance->record.life.state))
         trouble_heard(instance);
-    else if (instance->landmarks.trouble && is_booting(instance) && !instance_has_panicked(instance) &&
-             !instance_begin_again(instance))
-        tell(instance);
+    else if (boot_landmarks(instance)->trouble && is_booting(instance) && !trouble_has_panicked(instance) &&
+             !trouble_begin_again(instance))
+        tell_stuck(instance);
 }
 
 void trouble_heard(struct instance *instance)
 {
-    enum vm_trouble trouble = instance->landmarks.trouble;
-    if (!trouble || instance->stuck)
+    enum vm_trouble trouble = boot_landmarks(instance)->trouble;
+    if (!trouble || instance->boot.trouble.stuck)
         return;
-    if (!instance->trouble_timer)
-        instance->trouble_timer = timer_new(instance->host->loop, on_silence, instance);
+    if (!instance->boot.trouble.timer)
+        instance->boot.trouble.timer = timer_new(instance->host->loop, on_silence, instance);
     bool patient = trouble == VM_TROUBLE_INT3 || instance->record.cloud_init_stage[0];
-    if (instance->trouble_timer)
-        timer_set(instance->trouble_timer, patient ? LONG_SILENCE_MS : SILENCE_MS);
+    if (instance->boot.trouble.timer)
+        timer_set(instance->boot.trouble.timer, patient ? LONG_SILENCE_MS : SILENCE_MS);
 }
 
 void trouble_over(struct instance *instance)
 {
-    instance->landmarks.trouble = VM_TROUBLE_NONE;
-    if (instance->trouble_timer)
-        timer_clear(instance->trouble_timer);
-    if (!instance->stuck)
+    boot_forget_trouble(instance);
+    if (instance->boot.trouble.timer)
+        timer_clear(instance->boot.trouble.timer);
+    if (!instance->boot.trouble.stuck)
         return;
-    instance->stuck = false;
+    instance->boot.trouble.stuck = false;
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GOES_ON});
     journal_note(instance, "its boot goes on");
 }

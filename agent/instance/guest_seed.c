@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance's seed: its keys, what each opens, and how its guest learns where. */
+#include "agent/instance/guest_seed.h"
+
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/base/random.h"
 #include "agent/instance/instance.h"
 #include "agent/net/net.h"
 #include "agent/seed/documents.h"
@@ -26,7 +30,7 @@ static void first_line(struct pi_buf *text)
         text->data[strcspn(text->data, "\n")] = '\0';
 }
 
-static int put(struct instance *instance, const struct seed_documents *documents)
+static int put_seed(struct instance *instance, const struct seed_documents *documents)
 {
     struct imds_registry *registry = instance->host->registry;
     const struct vm_record *record = &instance->record;
@@ -55,7 +59,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
         (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
         (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
         return r;
-    instance->user_data_mark = pi_hash(user_data.data, user_data.size);
+    milestones_set_user_data(instance, user_data.data, user_data.size);
     first_line(&login);
     first_line(&host_public);
     if ((r = pi_strv_add(&keys, login.data)) < 0)
@@ -79,7 +83,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     };
     if ((r = seed_render(&seed, &documents, err)) < 0)
         return r;
-    r = put(instance, &documents);
+    r = put_seed(instance, &documents);
     return r < 0 ? pi_fail(err, -r, "cannot serve the seed") : 0;
 }
 
@@ -127,7 +131,7 @@ static int renew_keys(struct instance *instance, struct pi_error *err)
     return r < 0 ? pi_fail(err, -r, "no random bytes") : 0;
 }
 
-int instance_make_seed(struct instance *instance, struct pi_error *err)
+int guest_seed_make(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
     record->imds_port = record->spec.isolate ? 0 : instance->host->seed_port;
@@ -137,12 +141,12 @@ int instance_make_seed(struct instance *instance, struct pi_error *err)
     return r < 0 ? r : serve_seed(instance, err);
 }
 
-int instance_take_over_seed(struct instance *instance, struct pi_error *err)
+int guest_seed_take_over(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
     if (!record->imds_port && !record->spec.isolate)
         record->imds_port = instance->host->remembered_seed_port;
-    if (instance_lost_seed_port(instance)) {
+    if (guest_seed_lost_port(instance)) {
         int r = renew_keys(instance, err);
         if (r < 0)
             return r;
@@ -150,24 +154,24 @@ int instance_take_over_seed(struct instance *instance, struct pi_error *err)
             instance,
             "another program took port %u, where its guest looks for its seed and reports: its keys are void",
             (unsigned)record->imds_port);
-        instance_save(instance);
+        store_save(instance);
     }
     return serve_seed(instance, err);
 }
 
-bool instance_lost_seed_port(const struct instance *instance)
+bool guest_seed_lost_port(const struct instance *instance)
 {
     return !instance->record.spec.isolate && vm_state_is_live(instance->record.life.state) &&
            instance->record.imds_port != instance->host->seed_port;
 }
 
-void instance_withdraw_seed(struct instance *instance)
+void guest_seed_withdraw(struct instance *instance)
 {
     imds_registry_remove(instance->host->registry, instance->record.key);
     imds_registry_remove(instance->host->registry, instance->record.report_key);
 }
 
-int instance_set_booted(struct instance *instance, bool booted, struct pi_error *err)
+int guest_seed_set_booted(struct instance *instance, bool booted, struct pi_error *err)
 {
     bool before = instance->record.booted;
     instance->record.booted = booted;
@@ -177,7 +181,7 @@ int instance_set_booted(struct instance *instance, bool booted, struct pi_error 
         return r;
     }
     if (r < 0)
-        instance_withdraw_seed(instance);
-    instance_save(instance);
+        guest_seed_withdraw(instance);
+    store_save(instance);
     return r;
 }

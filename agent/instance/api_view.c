@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance as the API shows it. */
+#include "agent/instance/api_view.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 
 static const char *cloud_init(const struct vm_record *record)
@@ -40,21 +42,21 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     bool live = vm_state_is_live(instance->record.life.state);
     bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
     const char *name = instance->record.spec.name;
-    if (instance->monitor_why[0])
+    if (monitor_trouble(instance)[0])
         snprintf(buf, VM_REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
-                 instance->monitor_why, name);
-    else if (instance->network_gone)
+                 monitor_trouble(instance), name);
+    else if (network_is_gone(instance))
         snprintf(buf, VM_REASON_MAX,
                  "its network ended by itself: piagent powerdown %s, then piagent start %s", name, name);
-    else if (instance_lost_seed_port(instance))
+    else if (guest_seed_lost_port(instance))
         snprintf(
             buf, VM_REASON_MAX,
             "another program took port %u, so that its guest cannot report: piagent powerdown %s, then piagent "
             "start %s",
             (unsigned)instance->record.imds_port, name, name);
-    else if (instance->clock_off_ms)
+    else if (guest_link_clock_off_ms(instance))
         snprintf(buf, VM_REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
-                 instance->clock_off_ms < 0 ? "behind" : "ahead", name);
+                 guest_link_clock_off_ms(instance) < 0 ? "behind" : "ahead", name);
     else if (failed)
         snprintf(buf, VM_REASON_MAX,
                  "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why", name);
@@ -76,6 +78,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
 {
     const struct vm_record *record = &instance->record;
     const struct vm_spec *spec = &record->spec;
+    int64_t off_ms = guest_link_clock_off_ms(instance);
     return (struct api_instance){
         .name = (char *)spec->name,
         .state = (char *)vm_state_names[record->life.state],
@@ -108,11 +111,11 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .user_data_problems = record->user_data_problems,
         .stopped_by = (char *)stopped_by(record),
         .begun_again = record->life.begun_again,
-        .clock_behind_ms = instance->clock_off_ms < 0 ? (uint64_t)-instance->clock_off_ms : 0,
+        .clock_behind_ms = off_ms < 0 ? (uint64_t)-off_ms : 0,
         .folder = instance->folder,
-        .last_event = instance->told_seq,
-        .boot_event = instance->boot_event,
-        .last_sign_ms = instance->signed_ms,
+        .last_event = journal_told_seq(instance),
+        .boot_event = milestones_event_seq(instance),
+        .last_sign_ms = guest_sign_realtime_ms(instance),
     };
 }
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is heard of the guest: its signs of life, and what it says through the IMDS, that it fetched its seed and
+ * what cloud-init reports. All of it is hostile until cleaned and bounded.
+ */
+#ifndef PIAGENT_INSTANCE_GUEST_H
+#define PIAGENT_INSTANCE_GUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/loop/budget.h"
+#include "imds/server.h"
+
+struct instance;
+struct timer;
+
+struct guest {
+    struct timer *sign_timer;   /* set while a first sign of life is awaited under KVM */
+    bool sign_seen;             /* since QEMU's start */
+    uint64_t sign_monotonic_ms; /* of the last sign of life; 0 = none */
+    uint64_t sign_realtime_ms;  /* the same by CLOCK_REALTIME; a later run keeps it */
+    struct budget reports;      /* a guest may not write the journal as fast as it can */
+};
+
+/* 0 or -ENOMEM. */
+int guest_init(struct instance *instance);
+void guest_reset(struct instance *instance);
+void guest_done(struct instance *instance);
+
+/* The guest showed that it lives. */
+void guest_showed_sign(struct instance *instance);
+/* CLOCK_MONOTONIC and CLOCK_REALTIME of its last sign of life; 0 = none. */
+uint64_t guest_sign_monotonic_ms(const struct instance *instance);
+uint64_t guest_sign_realtime_ms(const struct instance *instance);
+/* Under KVM: VM_EVENT_NO_SIGN comes unless the guest shows life in time. */
+void guest_await_sign(struct instance *instance);
+/* The guest is one that has run before this agent. */
+void guest_is_up(struct instance *instance);
+
+/* Callbacks of the IMDS, whose owners are instances. */
+extern const struct imds_handler guest_imds_handler;
+
+/* The reboot that its cloud-init had announced does not come: its boot is over (record.held_result). */
+void guest_stays(struct instance *instance);
+
+#endif

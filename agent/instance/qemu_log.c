@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/qemu_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/text.h"
+#include "agent/instance/instance.h"
+
+#define LOG_FILE "qemu.log"
+#define LOG_MAX  (1 << 20)
+#define LOG_TAIL 8192
+
+int qemu_log_open(const struct instance *instance)
+{
+    int fd = openat(instance->dir_fd, LOG_FILE,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The log's last bytes, as many as are there. */
+static size_t read_tail(int fd, off_t size, char tail[LOG_TAIL])
+{
+    ssize_t n = pread(fd, tail, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+void qemu_log_trim(const struct instance *instance)
+{
+    char tail[LOG_TAIL];
+    struct stat st;
+    pi_auto_close int fd =
+        openat(instance->dir_fd, LOG_FILE, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= LOG_MAX)
+        return;
+    size_t size = read_tail(fd, st.st_size, tail);
+    if (ftruncate(fd, 0) == 0) /* QEMU appends: it goes on at the new end */
+        (void)pi_write_all(fd, tail, size);
+}
+
+void qemu_log_last_line(const struct instance *instance, char *text, size_t size)
+{
+    char tail[LOG_TAIL];
+    struct stat st;
+    text[0] = '\0';
+    pi_auto_close int fd = openat(instance->dir_fd, LOG_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return;
+    size_t end = read_tail(fd, st.st_size, tail), start;
+    while (end && tail[end - 1] == '\n')
+        end--;
+    for (start = end; start && tail[start - 1] != '\n'; start--)
+        ;
+    pi_text_clean(tail + start, end - start, text, size);
+}

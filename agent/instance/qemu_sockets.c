@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/qemu_sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/instance/instance.h"
+#include "agent/loop/sockets.h"
+
+static void socket_name(const struct instance *instance, enum qemu_socket which, char ret[96])
+{
+    static const char *const suffixes[] = {
+        [QEMU_SOCKET_QMP] = "qmp", [QEMU_SOCKET_CONSOLE] = "console", [QEMU_SOCKET_GUEST_AGENT] = "agent"};
+    snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffixes[which]);
+}
+
+void qemu_sockets_find(const struct instance *instance, enum qemu_socket which, struct qemu_socket_place *ret)
+{
+    snprintf(ret->folder, sizeof ret->folder, "%s", instance->host->runtime);
+    socket_name(instance, which, ret->name);
+    /* Another user may have made a folder at this path after ours was taken away. */
+    pi_auto_close int dir = pi_dir_find(ret->folder, NULL);
+    if (dir >= 0 && faccessat(dir, ret->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return;
+    /* A name can be taken away, a file that is open cannot: connect(2) goes through the link in /proc. */
+    snprintf(ret->folder, sizeof ret->folder, "/proc/%u/fd", (unsigned)instance->record.pid);
+    snprintf(ret->name, sizeof ret->name, "%d", QEMU_FILE_FD + which);
+}
+
+int qemu_sockets_check(const struct instance *instance, struct pi_error *err)
+{
+    const char *runtime = instance->host->runtime, *name = instance->record.spec.name;
+    size_t taken = strlen(runtime) + strlen("/.console"), max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    if (taken + strlen(name) <= max)
+        return 0;
+    return pi_refuse(
+        err, PI_HOST,
+        "the name %s is too long for the path of a socket in %s, which leaves room for %zu characters: choose a "
+        "shorter name, or set XDG_RUNTIME_DIR to a shorter folder",
+        name, runtime, max > taken ? max - taken : 0);
+}
+
+void qemu_sockets_clean(const struct instance *instance)
+{
+    pi_auto_close int dir = open(instance->host->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; dir >= 0 && i < QEMU_SOCKETS; i++) {
+        char name[96];
+        socket_name(instance, (enum qemu_socket)i, name);
+        unlinkat(dir, name, 0);
+    }
+}
+
+/* Binds one, and opens its file, by which it can be connected to also when its name is gone. */
+static int bind_socket(const struct instance *instance, enum qemu_socket which, int fds[QEMU_FD_COUNT],
+                       struct pi_error *err)
+{
+    char name[96], path[PATH_MAX];
+    const char *runtime = instance->host->runtime;
+    socket_name(instance, which, name);
+    snprintf(path, sizeof path, "%s/%s", runtime, name);
+    if ((fds[QEMU_SOCKET_FD + which] = socket_listen_unix(runtime, name, err)) < 0)
+        return fds[QEMU_SOCKET_FD + which];
+    fds[QEMU_FILE_FD + which] = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fds[QEMU_FILE_FD + which] < 0 ? pi_fail(err, errno, "cannot open %s", path) : 0;
+}
+
+int qemu_sockets_bind(const struct instance *instance, int fds[QEMU_FD_COUNT], struct pi_error *err)
+{
+    host_need_runtime(instance->host);
+    pi_auto_close int runtime = pi_dir_open(instance->host->runtime, err);
+    int r = runtime < 0 ? runtime : 0;
+    for (int i = 0; r == 0 && i < QEMU_SOCKETS; i++)
+        r = bind_socket(instance, (enum qemu_socket)i, fds, err);
+    return r;
+}
+
+void qemu_sockets_close(int fds[QEMU_FD_COUNT])
+{
+    for (int i = 0; i < QEMU_SOCKETS; i++) {
+        pi_close_p(&fds[QEMU_SOCKET_FD + i]);
+        pi_close_p(&fds[QEMU_FILE_FD + i]);
+    }
+}
