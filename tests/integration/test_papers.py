@@ -52,6 +52,15 @@ def test_topics_lead_to_topics_that_are_there():
             assert told(name), f"{path.name}: piagent help {name}"
 
 
+def test_the_topic_on_user_data_shows_what_validate_prints(tmp_path):
+    text = pathlib.Path(SOURCE, "agent/cli/topics/user-data.txt").read_text()
+    shown = re.search(r"^    \$ piagent validate web.yaml\n((?:    .*\n)+)", text, re.M)[1]
+    (tmp_path / "web.yaml").write_text("#cloud-config\npackages: vim\nrunmcd:\n  - echo hello\n")
+    done = subprocess.run([PIAGENT, "validate", "web.yaml"], cwd=tmp_path, env={"PATH": "/nonexistent"}, text=True, capture_output=True, timeout=30,
+                          check=False)  # without a cloud-init, which would add its own words
+    assert (done.stdout + done.stderr).splitlines() == [line[4:] for line in shown.splitlines()]
+
+
 def test_the_readme_names_every_topic():
     readme = pathlib.Path(SOURCE, "README.md").read_text()
     assert {path.stem for path in TOPICS} <= set(re.findall(r"[a-z-]+", readme))
