@@ -16,8 +16,8 @@
 
 #define FILE_MAX ((size_t)1 << 20)
 
-__attribute__((format(printf, 3, 0))) static void put(char *ret, size_t size, const char *format,
-                                                      va_list args)
+__attribute__((format(printf, 3, 0))) static void format_clean(char *ret, size_t size, const char *format,
+                                                               va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
@@ -28,7 +28,7 @@ void doctor_say(struct doctor_finding *ret, enum doctor_verdict verdict, const c
 {
     va_list args;
     va_start(args, format);
-    put(ret->text, sizeof ret->text, format, args);
+    format_clean(ret->text, sizeof ret->text, format, args);
     va_end(args);
     ret->verdict = verdict;
     ret->works = verdict == DOCTOR_OK;
@@ -38,7 +38,7 @@ void doctor_mend(struct doctor_finding *ret, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    put(ret->remedy, sizeof ret->remedy, format, args);
+    format_clean(ret->remedy, sizeof ret->remedy, format, args);
     va_end(args);
 }
 
@@ -56,8 +56,8 @@ bool doctor_user(char ret[64])
     return known;
 }
 
-/* Whether ID or ID_LIKE has the word. */
-static bool is_like(const char *release, const char *word)
+/* Tells if ID or ID_LIKE names this distribution. */
+static bool distribution_is(const char *release, const char *word)
 {
     for (const char *line = release; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         if (!pi_starts_with(line, "ID=") && !pi_starts_with(line, "ID_LIKE="))
@@ -74,19 +74,20 @@ void doctor_mend_install(const struct doctor_host *host, struct vm_packages pack
 {
     pi_auto_buf struct pi_buf release = {0};
     doctor_read(host, "/etc/os-release", &release);
-    if (is_like(release.data, "debian") || is_like(release.data, "ubuntu"))
+    if (distribution_is(release.data, "debian") || distribution_is(release.data, "ubuntu"))
         doctor_mend(ret, "%sapt install %s", doctor_sudo(), packages.debian);
-    else if (is_like(release.data, "fedora") || is_like(release.data, "rhel"))
+    else if (distribution_is(release.data, "fedora") || distribution_is(release.data, "rhel"))
         doctor_mend(ret, "%sdnf install %s", doctor_sudo(), packages.fedora);
     else
-        doctor_mend(ret, "install what Debian calls %s and Fedora %s", packages.debian, packages.fedora);
+        doctor_mend(ret, "install the package that Debian calls %s and Fedora calls %s", packages.debian,
+                    packages.fedora);
 }
 
 void doctor_mend_program(const struct doctor_host *host, const char *path, const char *arguments,
                          struct vm_packages packages, struct doctor_finding *ret)
 {
     if (path)
-        doctor_mend(ret, "see what it does: %s %s", path, arguments);
+        doctor_mend(ret, "run it to see what it does: %s %s", path, arguments);
     else
         doctor_mend_install(host, packages, ret);
 }

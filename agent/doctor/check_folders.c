@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* piagent's own folders, its sockets' place and its configuration. */
+/* Checks piagent's folders, the folder of its sockets, and its configuration. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "agent/doctor/check.h"
 #include "agent/image/sources.h"
 
-/* Where a folder is to be made. */
+/* The nearest parent that exists: piagent would create the folder below it. */
 static void parent_of(const char *path, char ret[PATH_MAX])
 {
     snprintf(ret, PATH_MAX, "%s", path);
@@ -21,8 +21,8 @@ static void parent_of(const char *path, char ret[PATH_MAX])
     } while (strlen(ret) > 1 && access(ret, F_OK) < 0 && errno == ENOENT);
 }
 
-/* Ours and to be written, or such that it can be made. */
-static void look(const char *path, struct doctor_finding *ret)
+/* Good if the folder is ours and writable, or if piagent can create it. */
+static void check_usable(const char *path, struct doctor_finding *ret)
 {
     struct pi_error err;
     char parent[PATH_MAX];
@@ -31,30 +31,32 @@ static void look(const char *path, struct doctor_finding *ret)
     if (fd < 0 && fd != -ENOENT) {
         doctor_say(ret, DOCTOR_FAIL, "%s", err.text);
     } else if (access(fd < 0 ? parent : path, W_OK | X_OK) < 0) {
-        doctor_say(ret, DOCTOR_FAIL, "%s %s: %s may not be written: %s", path,
-                   fd < 0 ? "cannot be made" : "cannot be used", fd < 0 ? parent : path, strerror(errno));
+        doctor_say(ret, DOCTOR_FAIL, "%s %s: you may not write to %s: %s", path,
+                   fd < 0 ? "cannot be created" : "cannot be used", fd < 0 ? parent : path, strerror(errno));
     } else {
-        doctor_say(ret, DOCTOR_OK, "%s%s", path, fd < 0 ? " (made when it is needed)" : "");
+        doctor_say(ret, DOCTOR_OK, "%s%s", path, fd < 0 ? " (piagent creates it when it needs it)" : "");
         return;
     }
-    doctor_mend(ret, "ls -ld %s; make it yours with mode 700, or set the XDG variables to folders of yours",
-                fd < 0 ? parent : path);
+    doctor_mend(
+        ret,
+        "look at it with ls -ld %s; make it yours with mode 700, or set the XDG variables to folders of yours",
+        fd < 0 ? parent : path);
 }
 
 void doctor_check_folder(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     if (host->paths)
-        look(arg == DOCTOR_IMAGES   ? host->paths->images
-             : arg == DOCTOR_CONFIG ? host->paths->config
-                                    : host->paths->instances,
-             ret);
+        check_usable(arg == DOCTOR_IMAGES   ? host->paths->images
+                     : arg == DOCTOR_CONFIG ? host->paths->config
+                                            : host->paths->instances,
+                     ret);
     else if (arg == DOCTOR_INSTANCES) {
         doctor_say(ret, DOCTOR_FAIL, "%s", host->paths_error);
         doctor_mend(ret, "set HOME and the XDG variables to folders of yours");
     }
 }
 
-/* The longest name of a socket is that of a machine's console. */
+/* An instance's console has the longest name of all sockets. */
 void doctor_check_runtime(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     char name[PI_NAME_MAX + sizeof ".console"];
@@ -69,10 +71,11 @@ void doctor_check_runtime(const struct doctor_host *host, int arg, struct doctor
         doctor_mend(ret, "set XDG_RUNTIME_DIR to a shorter folder");
         return;
     }
-    look(host->paths->runtime, ret);
+    check_usable(host->paths->runtime, ret);
     if (ret->verdict == DOCTOR_OK && pi_socket_address(host->paths->runtime, name, &address, NULL) < 0) {
         size_t rest = sizeof address.sun_path - strlen(host->paths->runtime) - sizeof "/.console";
-        doctor_say(ret, DOCTOR_WARN, "%s: machines' names can have %zu characters there, instead of %d",
+        doctor_say(ret, DOCTOR_WARN,
+                   "%s: names of instances can have only %zu characters there, instead of %d",
                    host->paths->runtime, rest, PI_NAME_MAX);
         doctor_mend(ret, "set XDG_RUNTIME_DIR to a shorter folder");
         ret->works = true;
@@ -93,6 +96,6 @@ void doctor_check_config(const struct doctor_host *host, int arg, struct doctor_
         doctor_mend(ret, "correct %s or the PIAGENT_FEDORA_ variables: see piagent help environment", path);
     } else {
         doctor_say(ret, DOCTOR_OK, "%s%s", path,
-                   access(path, F_OK) < 0 ? " is not there, and not needed" : "");
+                   access(path, F_OK) < 0 ? " does not exist, and need not" : "");
     }
 }

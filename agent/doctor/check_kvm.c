@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether KVM can be used, and why not. */
+/* Checks if KVM can be used, and tells why not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,14 +15,14 @@
 
 #define TRIAL_MS 2000u
 
-static bool exists(const struct doctor_host *host, const char *path)
+static bool exists_on_host(const struct doctor_host *host, const char *path)
 {
     char whole[PATH_MAX];
     doctor_path(host, path, whole);
     return access(whole, F_OK) == 0;
 }
 
-/* A word of the flags in /proc/cpuinfo. */
+/* Looks for a word in the flags of /proc/cpuinfo. */
 static bool has_flag(const char *cpuinfo, const char *flag)
 {
     size_t length = strlen(flag);
@@ -42,15 +42,15 @@ static void look_at_processor(const struct doctor_host *host, struct doctor_kvm 
     ret->capable = intel || amd;
     ret->virtual = has_flag(cpuinfo.data, "hypervisor");
     snprintf(ret->module, sizeof ret->module, "%s", intel ? "kvm_intel" : amd ? "kvm_amd" : "");
-    ret->container = exists(host, "/.dockerenv") || exists(host, "/run/.containerenv") ||
-                     exists(host, "/run/systemd/container");
+    ret->container = exists_on_host(host, "/.dockerenv") || exists_on_host(host, "/run/.containerenv") ||
+                     exists_on_host(host, "/run/systemd/container");
 }
 
-/* In the group's list; a session has the groups that were there when it began. */
+/* Reads the group's list of members. A session only has the groups that the user had when it began. */
 static void look_at_group(gid_t gid, struct doctor_kvm *ret)
 {
     char user[64];
-    const struct group *group = getgrgid(gid); /* nobody else asks for groups */
+    const struct group *group = getgrgid(gid); /* not thread-safe, but no other check asks for groups */
     snprintf(ret->group, sizeof ret->group, "%s", group ? group->gr_name : "kvm");
     doctor_user(user);
     for (char **member = group ? group->gr_mem : NULL; member && *member; member++)
@@ -88,20 +88,22 @@ void doctor_check_kvm(const struct doctor_host *host, int arg, struct doctor_fin
     doctor_judge_kvm(&kvm, marker, ret);
 }
 
-/* There is no device, or nothing behind it. */
+/* The device is missing, or has no driver. */
 static void judge_missing(const struct doctor_kvm *kvm, struct doctor_finding *ret)
 {
     if (kvm->container) {
         doctor_say(ret, DOCTOR_WARN, "this container has no " VM_KVM_DEVICE ": guests are emulated");
-        doctor_mend(ret, "start the container with --device " VM_KVM_DEVICE ", where its host has one");
+        doctor_mend(ret, "start the container with --device " VM_KVM_DEVICE ", if its host has one");
     } else if (kvm->capable) {
-        doctor_say(ret, DOCTOR_WARN, "the processor can, but %s is not loaded: guests are emulated",
+        doctor_say(ret, DOCTOR_WARN,
+                   "the processor supports KVM, but the kernel module %s is not loaded: guests are emulated",
                    kvm->module);
-        doctor_mend(ret, "%smodprobe %s (where that fails: enable virtualization in the firmware setup)",
+        doctor_mend(ret, "%smodprobe %s (if that fails, enable virtualization in the firmware setup)",
                     doctor_sudo(), kvm->module);
     } else if (kvm->virtual) {
-        doctor_say(ret, DOCTOR_WARN,
-                   "this host is a virtual machine that may have none of its own: guests are emulated");
+        doctor_say(
+            ret, DOCTOR_WARN,
+            "this host is a virtual machine whose own host does not let it use KVM: guests are emulated");
         doctor_mend(ret, "on its host: allow nested virtualization (kvm_intel or kvm_amd with nested=1, "
                          "and the processor passed through)");
     } else {
@@ -114,9 +116,9 @@ static void judge_refused(const struct doctor_kvm *kvm, struct doctor_finding *r
 {
     char user[64];
     doctor_user(user);
-    doctor_say(ret, DOCTOR_WARN, VM_KVM_DEVICE " may not be opened by you: guests are emulated");
+    doctor_say(ret, DOCTOR_WARN, "you may not open " VM_KVM_DEVICE ": guests are emulated");
     if (kvm->in_group)
-        doctor_mend(ret, "log out and in again: you are in the group %s, and this session is older",
+        doctor_mend(ret, "log out and in again: you are in the group %s, but this session is older",
                     kvm->group);
     else if (!strcmp(kvm->group, "root"))
         doctor_mend(ret,
@@ -131,17 +133,16 @@ static void judge_open(const struct doctor_kvm *kvm, const char *marker, struct 
 {
     if (!kvm->ran) {
         doctor_say(ret, DOCTOR_WARN,
-                   VM_KVM_DEVICE " opens, but no guest runs on it (%s): piagent goes on under emulation",
-                   kvm->failure);
+                   VM_KVM_DEVICE " opens, but no guest runs on it (%s): guests are emulated", kvm->failure);
         doctor_mend(ret, kvm->virtual || kvm->container
-                             ? "this host is virtual: its own host has to allow nested virtualization"
+                             ? "this host is virtual: allow nested virtualization on its own host"
                              : "see what the kernel says: sudo dmesg | grep -i kvm");
     } else if (kvm->distrusted) {
         doctor_say(ret, DOCTOR_WARN,
-                   "a small guest runs, but a real one did not since this host booted: guests are emulated");
-        doctor_mend(ret, "to try again: run a machine with --accel kvm, or rm %s", marker);
+                   "a small guest runs, but a real one failed since this host booted: guests are emulated");
+        doctor_mend(ret, "to try again: run an instance with --accel kvm, or rm %s", marker);
     } else {
-        doctor_say(ret, DOCTOR_OK, "a small guest runs on it%s; a real one that does not is emulated instead",
+        doctor_say(ret, DOCTOR_OK, "a small guest runs on it%s; if a real guest fails, piagent emulates it",
                    kvm->virtual ? " (this host is itself virtual)" : "");
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The programs that piagent runs beside QEMU. */
+/* Checks the programs that piagent runs beside QEMU. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,34 +9,32 @@
 static const struct program {
     const char *argv[3];
     enum doctor_verdict missing;
-    const char *lacks; /* what is not possible without it */
+    const char *lacks; /* what piagent cannot do without it */
     struct vm_packages packages;
 } programs[] = {
     [DOCTOR_SSH] = {{"ssh", "-V"},
                     DOCTOR_FAIL,
                     "piagent ssh needs it",
                     {"openssh-client", "openssh-clients"}},
-    /* Has no option that only tells something: that it is there has to do. */
+    /* It has no option that prints something and does nothing else: its presence is all that is checked. */
     [DOCTOR_SSH_KEYGEN] = {{"ssh-keygen"},
                            DOCTOR_FAIL,
-                           "each machine's keys are made by it",
+                           "it makes each instance's keys",
                            {"openssh-client", "openssh-clients"}},
-    [DOCTOR_COPY] = {{"scp"},
-                     DOCTOR_WARN,
-                     "copying to machines needs it",
-                     {"openssh-client", "openssh-clients"}},
+    [DOCTOR_COPY] = {{"scp"}, DOCTOR_WARN, "piagent cp needs it", {"openssh-client", "openssh-clients"}},
     [DOCTOR_GPG] = {{"gpg", "--version"},
                     DOCTOR_FAIL,
-                    "images' signatures are verified by it",
+                    "it verifies the signatures of images",
                     {"gpg", "gnupg2"}},
-    [DOCTOR_CLOUD_INIT] = {{"cloud-init", "--version"},
-                           DOCTOR_OK,
-                           "not needed: with it user-data is also checked against cloud-init's own schema",
-                           {"cloud-init", "cloud-init"}},
+    [DOCTOR_CLOUD_INIT] =
+        {{"cloud-init", "--version"},
+         DOCTOR_OK,
+         "piagent can do without it; with it, piagent also asks cloud-init itself to check user-data",
+         {"cloud-init", "cloud-init"}},
 };
 
 /* The first word that looks like a version, else the whole line. */
-static const char *version_in(const char *line, int *ret_length)
+static const char *find_version(const char *line, int *ret_length)
 {
     for (const char *word = line; *word; word += strcspn(word, " "), word += *word == ' ') {
         const char *digit = strpbrk(word, "0123456789");
@@ -63,7 +61,7 @@ void doctor_check_program(const struct doctor_host *host, int arg, struct doctor
         doctor_say(ret, program->missing, "%s; %s", err.text, program->lacks);
         doctor_mend_program(host, path, program->argv[1], program->packages, ret);
     } else if (program->argv[1]) {
-        const char *version = version_in(line, &length);
+        const char *version = find_version(line, &length);
         doctor_say(ret, DOCTOR_OK, "%.*s, %s", length, version, path);
     } else {
         doctor_say(ret, DOCTOR_OK, "%s", path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU, its tools and its guests' firmware. */
+/* Checks QEMU, its tools, and the firmware of its guests. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,24 +10,23 @@
 #include "agent/vm/argv.h"
 #include "agent/vm/firmware.h"
 
-/* -action and pvpanic-pci came with 6.0; what is older than Debian 12's is not tried. */
+/* -action and pvpanic-pci came with 6.0. The tests run with nothing older than Debian 12's QEMU. */
 #define VERSION_MIN   "6.0"
 #define VERSION_TRIED "7.2"
-/* From here on TCG locks a page before it translates it (commit deba78709ae8, in 8.1.0): see
- * vm_landmarks.int3. */
+/* TCG locks a page before it translates it since 8.1.0 (commit deba78709ae8): see vm_landmarks.int3. */
 #define VERSION_MENDED "8.1"
 
 #define BIOS_FILE "bios-256k.bin"
 
-/* A version as a number that can be compared: "7.2.22" is 7002; 0 where it is none. */
+/* A version as a number that can be compared: "7.2.22" is 7002; 0 if the text is no version. */
 static unsigned version_number(const char *text)
 {
     unsigned major, minor;
     return sscanf(text, "%u.%u", &major, &minor) == 2 && minor < 1000 ? major * 1000 + minor : 0;
 }
 
-/* What follows "version " in the line that --version prints. */
-static const char *version_in(const char *line)
+/* The rest of the line after "version ", as --version prints it. */
+static const char *after_version(const char *line)
 {
     const char *found = strstr(line, "version ");
     return found ? found + strlen("version ") : "";
@@ -36,16 +35,18 @@ static const char *version_in(const char *line)
 static void judge_version(const struct doctor_host *host, enum vm_arch arch, const char *path,
                           const char *line, struct doctor_finding *ret)
 {
-    const char *version = version_in(line);
+    const char *version = after_version(line);
     int length = (int)strcspn(version, " ");
     unsigned number = version_number(version);
     if (!number) {
         doctor_say(ret, DOCTOR_WARN, "%s does not say its version: '%.100s'", path, line);
     } else if (number < version_number(VERSION_MIN)) {
-        doctor_say(ret, doctor_lacking(arch), "%.*s is too old, piagent needs " VERSION_MIN ": %s", length,
-                   version, path);
+        doctor_say(ret, doctor_lacking(arch), "%.*s is too old, piagent needs " VERSION_MIN " or newer: %s",
+                   length, version, path);
     } else if (number < version_number(VERSION_TRIED)) {
-        doctor_say(ret, DOCTOR_WARN, "%.*s is older than what piagent is tried with (" VERSION_TRIED "): %s",
+        doctor_say(ret, DOCTOR_WARN,
+                   "%.*s is older than the versions that piagent is tested with (" VERSION_TRIED
+                   " and newer): %s",
                    length, version, path);
         ret->works = true;
     } else {
@@ -81,14 +82,14 @@ void doctor_check_emulation(const struct doctor_host *host, int arg, struct doct
     if (pi_program_find(vm_qemu_program((enum vm_arch)arg), &path, NULL) < 0 ||
         doctor_ask((const char *const[]){path, "--version", NULL}, &output, line, NULL) < 0)
         return;
-    unsigned number = version_number(version_in(line));
+    unsigned number = version_number(after_version(line));
     if (!number || number >= version_number(VERSION_MENDED))
         return;
     doctor_say(ret, DOCTOR_WARN,
-               "before " VERSION_MENDED
-               " a race in QEMU kills some boots with more than one processor (Oops: int3); "
+               "a race in QEMU before " VERSION_MENDED
+               " kills some boots with more than one processor (Oops: int3); "
                "piagent begins such a boot again, once");
-    doctor_mend(ret, "give emulated x86_64 machines --cpus 1, or install QEMU " VERSION_MENDED
+    doctor_mend(ret, "give emulated x86_64 instances --cpus 1, or install QEMU " VERSION_MENDED
                      " or newer (Debian 12: from bookworm-backports)");
 }
 
@@ -101,8 +102,8 @@ static bool has_line(const char *text, const char *line)
     return false;
 }
 
-/* Both are left out of QEMU by who builds it without libslirp or libseccomp; --isolate needs no user network.
- */
+/* A QEMU that was built without libslirp has no user network, and one without libseccomp no sandbox. An
+ * instance with --isolate needs no user network. */
 void doctor_check_qemu_net(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     enum vm_arch arch = (enum vm_arch)arg;
@@ -120,11 +121,11 @@ void doctor_check_qemu_net(const struct doctor_host *host, int arg, struct docto
     } else if (!has_line(output.data ? output.data : "", "user")) {
         doctor_say(ret, doctor_lacking(arch),
                    "%s was built without the user network (libslirp): only "
-                   "machines with --isolate have one",
+                   "instances with --isolate have a network",
                    path);
         doctor_mend_install(host, vm_qemu_packages(arch), ret);
     } else {
-        doctor_say(ret, DOCTOR_OK, "user network and sandbox are there");
+        doctor_say(ret, DOCTOR_OK, "it has the user network and the sandbox");
     }
 }
 
@@ -137,15 +138,15 @@ void doctor_check_qemu_img(const struct doctor_host *host, int arg, struct docto
     (void)arg;
     if (pi_program_find("qemu-img", &path, &err) == 0 &&
         doctor_ask((const char *const[]){path, "--version", NULL}, &output, line, &err) == 0) {
-        const char *version = version_in(line);
+        const char *version = after_version(line);
         doctor_say(ret, DOCTOR_OK, "%.*s", (int)strcspn(version, " "), version);
         return;
     }
-    doctor_say(ret, DOCTOR_FAIL, "%s: no machine's disk can be made", err.text);
+    doctor_say(ret, DOCTOR_FAIL, "%s: piagent cannot make an instance's disk", err.text);
     doctor_mend_program(host, path, "--version", (struct vm_packages){"qemu-utils", "qemu-img"}, ret);
 }
 
-/* The first of the folders, one a line, that has the file. */
+/* Looks for the file in each of the folders, which stand one a line. */
 static bool find_bios(char *folders, char ret[PATH_MAX])
 {
     for (char *folder, *rest = folders; (folder = strtok_r(rest, "\n", &rest));) {
@@ -169,12 +170,12 @@ void doctor_check_bios(const struct doctor_host *host, int arg, struct doctor_fi
         doctor_say(ret, DOCTOR_OK, "%s", file);
         return;
     }
-    doctor_say(ret, doctor_lacking(arch), "QEMU finds no " BIOS_FILE ", from which %s machines boot",
+    doctor_say(ret, doctor_lacking(arch), "QEMU finds no " BIOS_FILE ", which %s instances boot from",
                vm_arch_names[arch]);
     doctor_mend_install(host, (struct vm_packages){"seabios", "seabios-bin"}, ret);
 }
 
-/* On x86_64 it is what --firmware uefi asks for, and no more. */
+/* On x86_64 only --firmware uefi needs it. */
 void doctor_check_uefi(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     enum vm_arch arch = (enum vm_arch)arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest is reached by, and where its image comes from. */
+/* Checks the host's ports, the signing keys, and Fedora's server. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,19 +20,19 @@ void doctor_check_ports(const struct doctor_host *host, int arg, struct doctor_f
     (void)host;
     (void)arg;
     if (vm_port_check("127.0.0.1", 0, &err) < 0) {
-        doctor_say(ret, DOCTOR_FAIL, "no port of 127.0.0.1 can be listened at: %s", err.text);
+        doctor_say(ret, DOCTOR_FAIL, "piagent cannot listen on 127.0.0.1: %s", err.text);
         doctor_mend(ret, "%sip link set lo up", doctor_sudo());
     } else if (vm_port_pick(NULL, NULL, &port, &err) < 0) {
         doctor_say(ret, DOCTOR_FAIL, "%s", err.text);
-        doctor_mend(ret, "ss -ltnp tells who has them");
+        doctor_mend(ret, "see which programs listen on them: ss -ltnp");
     } else {
-        doctor_say(ret, DOCTOR_OK, "127.0.0.1 can be listened at, and has free ones for SSH (such as %u)",
-                   port);
+        doctor_say(ret, DOCTOR_OK,
+                   "piagent can listen on 127.0.0.1, and finds free ports for SSH (such as %u)", port);
     }
 }
 
 /* "43, 44" */
-static int join(const struct pi_strv *words, struct pi_buf *ret)
+static int join_with_commas(const struct pi_strv *words, struct pi_buf *ret)
 {
     int r = 0;
     for (size_t i = 0; i < words->count && r == 0; i++)
@@ -48,7 +48,7 @@ static size_t known_releases(void)
     return count;
 }
 
-/* Runs GnuPG as a fetch does: that it works is told by the way. */
+/* Runs GnuPG as a fetch does, so this also shows that GnuPG works. */
 void doctor_check_keys(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     pi_auto_image_sources struct image_sources sources = {0};
@@ -63,11 +63,11 @@ void doctor_check_keys(const struct doctor_host *host, int arg, struct doctor_fi
         doctor_say(ret, DOCTOR_FAIL, "%s", err.text);
         doctor_mend_install(host, (struct vm_packages){"gpg", "gnupg2"}, ret);
     } else if (here.count == known_releases()) {
-        doctor_say(ret, DOCTOR_OK, "those of all known releases are on this host");
-    } else if (join(&here, &releases) == 0) {
-        doctor_say(ret, DOCTOR_OK, "on this host: %s; others come from %s when they are needed",
+        doctor_say(ret, DOCTOR_OK, "this host has the keys of all known releases");
+    } else if (join_with_commas(&here, &releases) == 0) {
+        doctor_say(ret, DOCTOR_OK, "on this host: %s; piagent gets others from %s when it needs them",
                    releases.size ? releases.data : "none", sources.fedora_keys_url);
-        doctor_mend(ret, "to need no network for them: put the keys into %s", sources.keys_dir);
+        doctor_mend(ret, "to need no network for the others, put their keys into %s", sources.keys_dir);
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Disk, memory, and what one user may have at once. */
+/* Checks disk, memory, and the limits of a process and a user. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -17,22 +17,22 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-/* A release's image takes half a GiB, a machine's first boot about as much. */
-#define SPACE_LOW   (5 * GIB)
-#define SPACE_NONE  (1 * GIB)
-#define INODES_LOW  1000u
-#define HOLE_BYTES  (64 * MIB)
-#define MACHINE_MIB (1024u + VM_OVERHEAD_MIB) /* piagent run's default, and QEMU's own */
+/* An image of Fedora takes half a GiB, and the first boot of an instance about as much. */
+#define SPACE_LOW    (5 * GIB)
+#define SPACE_NONE   (1 * GIB)
+#define INODES_LOW   1000u
+#define HOLE_BYTES   (64 * MIB)
+#define INSTANCE_MIB (1024u + VM_OVERHEAD_MIB) /* the default of piagent run, and what QEMU itself takes */
 
-/* A machine takes some descriptors of the agent's, more while it is watched; a QEMU, some tasks of the
- * user's. */
-#define FILES_LOW       1024u
-#define FILES_A_MACHINE 8u
-#define TASKS_LOW       512u
-#define TASKS_A_MACHINE 8u
+/* An instance takes some descriptors of the agent, more while someone follows it. Its QEMU takes some tasks
+ * of the user. */
+#define FILES_LOW         1024u
+#define FILES_AN_INSTANCE 8u
+#define TASKS_LOW         512u
+#define TASKS_AN_INSTANCE 8u
 
-/* The folder, or what its first missing parent would be made in. */
-static void nearest(const char *path, char ret[PATH_MAX])
+/* The folder, or the nearest parent that exists. */
+static void nearest_existing(const char *path, char ret[PATH_MAX])
 {
     snprintf(ret, PATH_MAX, "%s", path);
     while (strlen(ret) > 1 && access(ret, F_OK) < 0) {
@@ -41,7 +41,7 @@ static void nearest(const char *path, char ret[PATH_MAX])
     }
 }
 
-/* A disk of ten GiB of which little is written must not take ten GiB. The file never has a name. */
+/* A disk of ten GiB must take no more room than what was written to it. The file never has a name. */
 static bool is_dense(const char *folder)
 {
     struct stat st;
@@ -55,33 +55,33 @@ void doctor_judge_space(const struct doctor_space *space, struct doctor_finding 
     char room[32];
     pi_size_format(space->free_bytes, room);
     if (space->free_bytes < SPACE_NONE) {
-        doctor_say(ret, DOCTOR_FAIL, "only %s are free at %s", room, space->path);
+        doctor_say(ret, DOCTOR_FAIL, "only %s free at %s", room, space->path);
     } else if (space->free_inodes < INODES_LOW) {
         doctor_say(ret, DOCTOR_WARN, "only %llu more files fit at %s", (unsigned long long)space->free_inodes,
                    space->path);
     } else if (space->type == TMPFS_MAGIC || space->type == RAMFS_MAGIC) {
         doctor_say(ret, DOCTOR_WARN,
-                   "%s is in memory (%s free): it is gone when this host boots, and its size "
-                   "is the guests' loss",
+                   "%s is in memory (%s free): its files are gone after a reboot of this host, "
+                   "and take memory from the guests",
                    space->path, room);
         doctor_mend(ret, "set XDG_DATA_HOME and XDG_CACHE_HOME to folders on a disk");
         return;
     } else if (space->dense) {
         doctor_say(ret, DOCTOR_WARN,
-                   "%s free at %s, whose file system keeps no holes: disks take their full "
-                   "size",
+                   "%s free at %s, but its file system cannot store sparse files: disks take "
+                   "their full size",
                    room, space->path);
         doctor_mend(ret, "set XDG_DATA_HOME to a folder on ext4, xfs or btrfs");
         return;
     } else if (space->free_bytes < SPACE_LOW) {
-        doctor_say(ret, DOCTOR_WARN, "%s free at %s: enough for a machine or two", room, space->path);
+        doctor_say(ret, DOCTOR_WARN, "%s free at %s: enough for an instance or two", room, space->path);
     } else {
         doctor_say(ret, DOCTOR_OK, "%s free at %s", room, space->path);
         return;
     }
-    doctor_mend(ret,
-                "make room (piagent image prune, piagent rm), or set XDG_DATA_HOME and XDG_CACHE_HOME to "
-                "folders on a larger disk");
+    doctor_mend(
+        ret, "free some space (piagent image prune, piagent rm), or set XDG_DATA_HOME and XDG_CACHE_HOME to "
+             "folders on a larger disk");
 }
 
 void doctor_check_disk(const struct doctor_host *host, int arg, struct doctor_finding *ret)
@@ -90,7 +90,7 @@ void doctor_check_disk(const struct doctor_host *host, int arg, struct doctor_fi
     char path[PATH_MAX];
     if (!host->paths)
         return;
-    nearest(arg == DOCTOR_IMAGES ? host->paths->images : host->paths->instances, path);
+    nearest_existing(arg == DOCTOR_IMAGES ? host->paths->images : host->paths->instances, path);
     if (statfs(path, &fs) < 0) {
         doctor_say(ret, DOCTOR_WARN, "cannot see the free space at %s: %s", path, strerror(errno));
         return;
@@ -104,7 +104,7 @@ void doctor_check_disk(const struct doctor_host *host, int arg, struct doctor_fi
 }
 
 /* KEY: N kB */
-static uint64_t meminfo(const char *text, const char *key)
+static uint64_t meminfo_bytes(const char *text, const char *key)
 {
     const char *line = strstr(text, key);
     return line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
@@ -123,37 +123,37 @@ void doctor_judge_memory(const struct doctor_memory *memory, struct doctor_findi
     char available[32], total[32], swap[32];
     pi_size_format(memory->available, available);
     pi_size_format(memory->total, total);
-    uint64_t fit = memory->available / (MACHINE_MIB * MIB);
+    uint64_t fit = memory->available / (INSTANCE_MIB * MIB);
     if (memory->available < (VM_MEMORY_MIB_MIN + VM_OVERHEAD_MIB) * MIB) {
-        doctor_say(ret, DOCTOR_FAIL, "%s available of %s: not even a small machine fits", available, total);
-        doctor_mend(ret, "end what needs memory, or add swap");
+        doctor_say(ret, DOCTOR_FAIL, "%s available of %s: not even a small instance fits", available, total);
+        doctor_mend(ret, "end programs that need memory, or add swap");
     } else if (fit == 0) {
-        doctor_say(ret, DOCTOR_WARN, "%s available of %s: less than piagent's default machine takes",
-                   available, total);
-        doctor_mend(ret, "end what needs memory, or run machines with --memory 512M");
+        doctor_say(ret, DOCTOR_WARN, "%s available of %s: less than an instance takes by default", available,
+                   total);
+        doctor_mend(ret, "end programs that need memory, or run instances with --memory 512M");
     } else if (memory->overcommit == 2) {
         doctor_say(ret, DOCTOR_WARN,
-                   "%s available of %s, but this host promises no more than it has: a "
-                   "machine's memory counts in full at once",
+                   "%s available of %s, but this host promises no more than it has: an "
+                   "instance takes all of its memory from the start",
                    available, total);
         doctor_mend(ret, "%ssysctl vm.overcommit_memory=0", doctor_sudo());
     } else {
-        doctor_say(ret, DOCTOR_OK, "%s available of %s, swap %s: %llu machines of 1 GiB fit", available,
+        doctor_say(ret, DOCTOR_OK, "%s available of %s, swap %s: %llu instances of 1 GiB fit", available,
                    total, memory->swap ? pi_size_format(memory->swap, swap) : "none",
                    (unsigned long long)fit);
     }
 }
 
-/* A container's own limit is in its root of the cgroups (version 2). */
+/* A container finds its own limit in the root of its cgroups (version 2). */
 void doctor_check_memory(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     pi_auto_buf struct pi_buf info = {0};
     (void)arg;
     if (!doctor_read(host, "/proc/meminfo", &info))
         return;
-    struct doctor_memory memory = {.total = meminfo(info.data, "MemTotal:"),
-                                   .available = meminfo(info.data, "MemAvailable:"),
-                                   .swap = meminfo(info.data, "SwapTotal:"),
+    struct doctor_memory memory = {.total = meminfo_bytes(info.data, "MemTotal:"),
+                                   .available = meminfo_bytes(info.data, "MemAvailable:"),
+                                   .swap = meminfo_bytes(info.data, "SwapTotal:"),
                                    .overcommit = (int)number_in(host, "/proc/sys/vm/overcommit_memory", 0)};
     uint64_t limit = number_in(host, "/sys/fs/cgroup/memory.max", UINT64_MAX);
     uint64_t used = number_in(host, "/sys/fs/cgroup/memory.current", 0);
@@ -167,13 +167,14 @@ void doctor_check_memory(const struct doctor_host *host, int arg, struct doctor_
 void doctor_judge_limits(uint64_t files, uint64_t processes, struct doctor_finding *ret)
 {
     if (files < FILES_LOW) {
-        doctor_say(ret, DOCTOR_WARN, "a process may have %llu files open: about %llu machines",
-                   (unsigned long long)files, (unsigned long long)(files / FILES_A_MACHINE));
-        doctor_mend(ret, "ulimit -Hn 65536, or nofile in /etc/security/limits.conf");
+        doctor_say(ret, DOCTOR_WARN, "a process may have %llu files open, enough for about %llu instances",
+                   (unsigned long long)files, (unsigned long long)(files / FILES_AN_INSTANCE));
+        doctor_mend(ret, "raise it: ulimit -Hn 65536, or nofile in /etc/security/limits.conf");
     } else if (processes < TASKS_LOW) {
-        doctor_say(ret, DOCTOR_WARN, "you may have %llu processes and threads: about %llu machines",
-                   (unsigned long long)processes, (unsigned long long)(processes / TASKS_A_MACHINE));
-        doctor_mend(ret, "ulimit -u 8192, or nproc in /etc/security/limits.conf");
+        doctor_say(ret, DOCTOR_WARN,
+                   "you may have %llu processes and threads, enough for about %llu instances",
+                   (unsigned long long)processes, (unsigned long long)(processes / TASKS_AN_INSTANCE));
+        doctor_mend(ret, "raise it: ulimit -u 8192, or nproc in /etc/security/limits.conf");
     } else if (processes == UINT64_MAX) {
         doctor_say(ret, DOCTOR_OK, "%llu files a process, any number of processes",
                    (unsigned long long)files);
@@ -183,7 +184,7 @@ void doctor_judge_limits(uint64_t files, uint64_t processes, struct doctor_findi
     }
 }
 
-/* The agent takes all of the files that it may have (its hard limit). */
+/* The agent raises its own limit of files to the hard limit. */
 void doctor_check_limits(const struct doctor_host *host, int arg, struct doctor_finding *ret)
 {
     struct rlimit files, processes;

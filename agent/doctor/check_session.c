@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent, the user's systemd, the clock. */
+/* Checks the agent, the user's systemd, and the clock. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "agent/base/user_manager.h"
 #include "agent/doctor/check.h"
 
-/* 2025-01-01 and 2100-01-01: certificates and signatures of today are of neither before nor after. */
+/* 2025-01-01 and 2100-01-01: no certificate or signature of today is valid before or after. */
 #define CLOCK_FIRST_S 1735689600u
 #define CLOCK_LAST_S  4102444800u
 
@@ -21,21 +21,24 @@ void doctor_check_agent(const struct doctor_host *host, int arg, struct doctor_f
     if (!host->paths)
         return;
     if (!agent->pid) {
-        doctor_say(ret, DOCTOR_OK, "none runs; a command that needs one starts it");
+        doctor_say(ret, DOCTOR_OK, "no agent runs; a command that needs one starts it");
     } else if (!agent->answers) {
         doctor_say(ret, DOCTOR_FAIL, "process %d is the agent and does not answer", (int)agent->pid);
-        doctor_mend(ret, "piagent agent stop ends it, machines run on, and the next command starts another");
+        doctor_mend(
+            ret,
+            "run piagent agent stop: it ends this agent, instances run on, and the next command starts another");
     } else if (strcmp(agent->version, PIAGENT_VERSION) != 0) {
-        doctor_say(ret, DOCTOR_WARN, "process %d is of version %s, this program of " PIAGENT_VERSION,
+        doctor_say(ret, DOCTOR_WARN, "process %d runs version %s, and this program is " PIAGENT_VERSION,
                    (int)agent->pid, agent->version);
-        doctor_mend(ret, "piagent agent stop; machines run on, and the next command starts this version");
+        doctor_mend(ret,
+                    "run piagent agent stop: instances run on, and the next command starts this version");
     } else {
-        doctor_say(ret, DOCTOR_OK, "process %d answers: %" PRIu64 " machine%s, %" PRIu64 " running",
+        doctor_say(ret, DOCTOR_OK, "process %d answers: %" PRIu64 " instance%s, %" PRIu64 " running",
                    (int)agent->pid, agent->instances, agent->instances == 1 ? "" : "s", agent->running);
     }
 }
 
-static bool lingers(const struct doctor_host *host)
+static bool user_lingers(const struct doctor_host *host)
 {
     char path[PATH_MAX], user[64] = "", relative[128];
     if (!doctor_user(user))
@@ -51,18 +54,18 @@ void doctor_check_user_manager(const struct doctor_host *host, int arg, struct d
     (void)arg;
     if (pi_user_manager_find(&manager, NULL) < 0) {
         doctor_say(ret, DOCTOR_WARN,
-                   "you have no systemd of your own: no --memory-max, no --cpu-quota, no "
-                   "service");
-        doctor_mend(ret, "log in anew, or loginctl enable-linger");
+                   "no systemd runs for you: --memory-max, --cpu-quota and the service "
+                   "need it");
+        doctor_mend(ret, "log in again, or run loginctl enable-linger");
     } else if (!pi_user_manager_has(manager, "memory") || !pi_user_manager_has(manager, "cpu")) {
         doctor_say(ret, DOCTOR_WARN,
-                   "it may not limit memory and processors: no --memory-max, no --cpu-quota");
+                   "it may not limit memory and processors, so --memory-max and --cpu-quota fail");
         doctor_mend(
             ret,
-            "say Delegate=cpu memory pids for user@.service (with cgroup v2): systemctl edit user@.service");
-    } else if (!lingers(host)) {
+            "set Delegate=cpu memory pids for user@.service (with cgroup v2): systemctl edit user@.service");
+    } else if (!user_lingers(host)) {
         doctor_say(ret, DOCTOR_OK, "it limits memory and processors, and ends with your last login");
-        doctor_mend(ret, "for machines of the piagent service to outlive it: loginctl enable-linger");
+        doctor_mend(ret, "to let instances of the piagent service outlive it: loginctl enable-linger");
     } else {
         doctor_say(ret, DOCTOR_OK, "it limits memory and processors, and outlives your logins");
     }
@@ -80,6 +83,6 @@ void doctor_check_clock(const struct doctor_host *host, int arg, struct doctor_f
         doctor_say(ret, DOCTOR_OK, "%s UTC", text);
         return;
     }
-    doctor_say(ret, DOCTOR_FAIL, "it says %s UTC: no certificate and no signature is valid then", text);
+    doctor_say(ret, DOCTOR_FAIL, "it says %s UTC, when no certificate and no signature is valid", text);
     doctor_mend(ret, "%stimedatectl set-ntp true", doctor_sudo());
 }

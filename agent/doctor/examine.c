@@ -13,7 +13,7 @@
 const char *const doctor_verdict_names[DOCTOR_VERDICTS] = {
     [DOCTOR_NONE] = "none", [DOCTOR_OK] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
 
-/* Nothing to say where KVM runs the guests. */
+/* This check is left out if KVM runs the guests. */
 #define DOCTOR_EMULATION "emulation-x86_64"
 
 static const struct check {
@@ -36,11 +36,11 @@ static const struct check {
     {"programs", "scp", "scp", doctor_check_program, DOCTOR_COPY},
     {"programs", "gpg", "GnuPG", doctor_check_program, DOCTOR_GPG},
     {"programs", "cloud-init", "cloud-init", doctor_check_program, DOCTOR_CLOUD_INIT},
-    {"room", "disk-instances", "disk for machines", doctor_check_disk, DOCTOR_INSTANCES},
+    {"room", "disk-instances", "disk for instances", doctor_check_disk, DOCTOR_INSTANCES},
     {"room", "disk-images", "disk for images", doctor_check_disk, DOCTOR_IMAGES},
     {"room", "memory", "memory", doctor_check_memory, 0},
     {"room", "limits", "limits", doctor_check_limits, 0},
-    {"folders", "folder-instances", "machines", doctor_check_folder, DOCTOR_INSTANCES},
+    {"folders", "folder-instances", "instances", doctor_check_folder, DOCTOR_INSTANCES},
     {"folders", "folder-images", "images", doctor_check_folder, DOCTOR_IMAGES},
     {"folders", "folder-config", "configuration", doctor_check_folder, DOCTOR_CONFIG},
     {"folders", "runtime", "sockets", doctor_check_runtime, 0},
@@ -68,7 +68,7 @@ static void *run_job(void *user)
     return NULL;
 }
 
-/* Most of them wait for a program or a server: beside each other that takes as long as the slowest. */
+/* Most checks wait for a program or a server. Run beside each other, they take as long as the slowest. */
 static void run_all(const struct doctor_host *host, struct doctor_finding *findings)
 {
     struct job jobs[PI_ARRAY_SIZE(checks)];
@@ -100,7 +100,7 @@ static bool kvm_runs(const struct doctor_finding *findings)
     return false;
 }
 
-static bool works(const struct doctor_report *report, const char *what, enum vm_arch arch)
+static bool check_works(const struct doctor_report *report, const char *what, enum vm_arch arch)
 {
     char id[32];
     snprintf(id, sizeof id, "%s%s%s", what, arch < VM_ARCHES ? "-" : "",
@@ -111,39 +111,40 @@ static bool works(const struct doctor_report *report, const char *what, enum vm_
     return false;
 }
 
-/* Where nothing fails that all machines need, QEMU and the firmware of an architecture decide. */
+/* An architecture can run if its QEMU, its network and its firmware work. */
 static void find_guests(struct doctor_report *report)
 {
     enum vm_arch host = vm_arch_host(), first = host == VM_ARCHES ? VM_X86_64 : host;
     const enum vm_arch order[] = {first, first == VM_X86_64 ? VM_AARCH64 : VM_X86_64};
     struct doctor_guest *guest = report->guests;
     for (size_t i = 0; i < PI_ARRAY_SIZE(order); i++) {
-        if (works(report, "qemu", order[i]) && works(report, "qemu-net", order[i]) &&
-            works(report, order[i] == VM_X86_64 ? "bios" : "uefi", order[i]))
+        if (check_works(report, "qemu", order[i]) && check_works(report, "qemu-net", order[i]) &&
+            check_works(report, order[i] == VM_X86_64 ? "bios" : "uefi", order[i]))
             *guest++ = (struct doctor_guest){
-                vm_arch_names[order[i]], order[i] == host && works(report, "kvm", VM_ARCHES) ? "kvm" : "tcg"};
+                vm_arch_names[order[i]],
+                order[i] == host && check_works(report, "kvm", VM_ARCHES) ? "kvm" : "tcg"};
     }
 }
 
 static const char *accel_text(const struct doctor_guest *guest)
 {
-    return !strcmp(guest->accel, "kvm") ? "KVM, or emulated where it fails" : "emulated";
+    return !strcmp(guest->accel, "kvm") ? "KVM, or emulated if KVM fails" : "emulated";
 }
 
-static void summarize(struct doctor_report *report)
+static void summarize_report(struct doctor_report *report)
 {
     const struct doctor_guest *g = report->guests;
     char guests[128];
     if (!g[0].arch) {
         snprintf(report->summary, sizeof report->summary, "this host can run no QEMU guest%s",
-                 report->counts[DOCTOR_FAIL] ? " until what fails is mended" : "");
+                 report->counts[DOCTOR_FAIL] ? " until the checks that fail are mended" : "");
         return;
     }
     snprintf(guests, sizeof guests, "%s guests (%s)%s%s%s%s%s", g[0].arch, accel_text(&g[0]),
              g[1].arch ? " and " : "", g[1].arch ? g[1].arch : "", g[1].arch ? " guests (" : "",
              g[1].arch ? accel_text(&g[1]) : "", g[1].arch ? ")" : "");
     snprintf(report->summary, sizeof report->summary, "%s %s",
-             report->counts[DOCTOR_FAIL] ? "as soon as what fails is mended, this host can run"
+             report->counts[DOCTOR_FAIL] ? "as soon as the checks that fail are mended, this host can run"
                                          : "this host can run",
              guests);
 }
@@ -162,7 +163,7 @@ int doctor_examine(const struct doctor_host *host, struct doctor_report *ret, st
         report.findings[report.count++] = report.findings[i];
     }
     find_guests(&report);
-    summarize(&report);
+    summarize_report(&report);
     *ret = report;
     return 0;
 }

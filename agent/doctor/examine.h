@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this host can do: a table of checks, each with a verdict, what was found, and what would mend it.
+ * Finds out what this host can do. A table of checks: each gives a verdict, what it found, and a remedy.
  *
- * Nothing is changed, no agent is needed and none is started. The checks run beside each other, programs that
- * they ask have a deadline, and all of it takes about two seconds and never more than DOCTOR_LIMIT_MS.
+ * It changes nothing, and needs and starts no agent. The checks run beside each other. None waits longer than
+ * DOCTOR_LIMIT_MS for a program, so that all of them take about two seconds, and never more than that limit.
  *
  * As JSON (doctor_json()), one object:
  *
  *   {"checks": [{"id": "kvm", "group": "acceleration", "what": "KVM", "verdict": "ok"|"warn"|"fail",
- *                "text": TEXT, "remedy": TEXT}...],               remedy is left out where there is none
+ *                "text": TEXT, "remedy": TEXT}...],               remedy is left out if there is none
  *    "summary": {"ok": N, "warn": N, "fail": N, "text": TEXT,
  *                "guests": [{"arch": "x86_64", "accel": "kvm"|"tcg"}...]}}    what this host can run
  *
- * "fail" is what machines of this host's own architecture cannot do without; "warn", what they lack, or what
- * the other architecture does. Ids are stable; a check that does not apply is left out.
+ * "fail": instances of this host's own architecture cannot run without it. "warn": they lack something, or
+ * instances of the other architecture cannot run. Ids are stable. A check that does not apply is left out.
  */
 #ifndef PIAGENT_DOCTOR_EXAMINE_H
 #define PIAGENT_DOCTOR_EXAMINE_H
@@ -27,7 +27,7 @@
 #include "agent/base/error.h"
 #include "agent/base/paths.h"
 
-#define DOCTOR_LIMIT_MS 4000u /* for a program or server that is asked */
+#define DOCTOR_LIMIT_MS 4000u /* how long a check waits for a program or a server */
 
 enum doctor_verdict {
     DOCTOR_NONE /* does not apply */,
@@ -38,35 +38,35 @@ enum doctor_verdict {
 };
 extern const char *const doctor_verdict_names[DOCTOR_VERDICTS]; /* "ok", "warn", "fail" */
 
-/* What the caller found out of the agent. */
+/* The caller asks the agent, and fills this in. */
 struct doctor_agent {
-    pid_t pid;        /* holds the agent's lock; 0 = none does */
-    bool answers;     /* and then: */
+    pid_t pid;        /* the process that holds the agent's lock; 0 = none */
+    bool answers;     /* if so, the members below are set */
     char version[32]; /* of its program */
     uint64_t instances, running;
 };
 
-/* Where the checks look, so that each state can be had in a test. PATH, HOME and the like are read from the
+/* The host that the checks look at. A test makes one up. The checks read PATH, HOME and the like from the
  * environment. */
 struct doctor_host {
-    const char *root;             /* before /dev, /proc, /sys, /etc and /var: "" but in tests */
-    const struct pi_paths *paths; /* NULL where pi_paths_find() fails, with: */
+    const char *root;             /* put before /dev, /proc, /sys, /etc and /var: "", except in tests */
+    const struct pi_paths *paths; /* NULL if pi_paths_find() failed; then paths_error says why */
     const char *paths_error;
     struct doctor_agent agent;
     uint64_t now_ms; /* CLOCK_REALTIME */
-    bool offline;    /* asks no server */
+    bool offline;    /* ask no server */
 };
 
 struct doctor_finding {
     const char *id, *group, *what;
     enum doctor_verdict verdict;
-    bool works;       /* what was looked at is there and can be used, also where there is something to say */
+    bool works;       /* it can be used, perhaps with a warning */
     char text[512];   /* one line, clean */
-    char remedy[512]; /* a command or what to do; "" = nothing to mend */
+    char remedy[512]; /* a command, or what to do; "" = nothing to mend */
 };
 
 struct doctor_guest {
-    const char *arch;  /* a guest of it can run here; NULL = none */
+    const char *arch;  /* guests of it can run here; NULL = none */
     const char *accel; /* "kvm", "tcg" */
 };
 

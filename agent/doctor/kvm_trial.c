@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest of a few instructions on KVM itself (linux/Documentation/virt/kvm/api.rst). */
+/* Runs a guest of a few instructions on KVM itself (linux/Documentation/virt/kvm/api.rst). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -27,7 +27,7 @@ struct vcpu {
     struct kvm_run *run;
 };
 
-static int failed(const char *step, struct pi_error *err)
+static int step_failed(const char *step, struct pi_error *err)
 {
     return pi_fail(err, errno, "%s", step);
 }
@@ -36,7 +36,7 @@ static int failed(const char *step, struct pi_error *err)
 
 #define PORT 0x217
 
-/* mov $PORT,%dx; mov $SIGN,%al; out %al,(%dx); hlt: in real mode, in which a processor begins. */
+/* mov $PORT,%dx; mov $SIGN,%al; out %al,(%dx); hlt: in real mode, as a processor starts. */
 static const unsigned char code[] = {0xba, PORT & 0xff, PORT >> 8, 0xb0, SIGN, 0xee, 0xf4};
 
 static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
@@ -45,12 +45,12 @@ static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
     struct kvm_regs regs = {.rip = CODE_AT, .rflags = 2};
     (void)vm;
     if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
-        return failed("KVM_GET_SREGS", err);
+        return step_failed("KVM_GET_SREGS", err);
     sregs.cs.base = 0;
     sregs.cs.selector = 0;
     if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
-        return failed("KVM_SET_SREGS", err);
-    return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? failed("KVM_SET_REGS", err) : 0;
+        return step_failed("KVM_SET_SREGS", err);
+    return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? step_failed("KVM_SET_REGS", err) : 0;
 }
 
 static bool is_sign(const struct kvm_run *run)
@@ -63,7 +63,7 @@ static bool is_sign(const struct kvm_run *run)
 
 #define NOWHERE 0x10000000u
 
-/* movz x0, #0x1000, lsl #16; movz w1, #SIGN; str w1, [x0]: NOWHERE is no memory. */
+/* movz x0, #0x1000, lsl #16; movz w1, #SIGN; str w1, [x0]: there is no memory at NOWHERE. */
 static const uint32_t code[] = {0xd2a20000, 0x52800001 | SIGN << 5, 0xb9000001};
 
 static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
@@ -74,10 +74,10 @@ static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
                                           KVM_REG_ARM_CORE_REG(regs.pc),
                                     .addr = (uintptr_t)&pc};
     if (ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0)
-        return failed("KVM_ARM_PREFERRED_TARGET", err);
+        return step_failed("KVM_ARM_PREFERRED_TARGET", err);
     if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
-        return failed("KVM_ARM_VCPU_INIT", err);
-    return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? failed("KVM_SET_ONE_REG", err) : 0;
+        return step_failed("KVM_ARM_VCPU_INIT", err);
+    return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? step_failed("KVM_SET_ONE_REG", err) : 0;
 }
 
 static bool is_sign(const struct kvm_run *run)
@@ -94,7 +94,7 @@ static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
 {
     (void)vm;
     (void)vcpu;
-    return pi_refuse(err, PI_HOST, "piagent has no guest for this architecture");
+    return pi_refuse(err, PI_HOST, "piagent has no test guest for this architecture");
 }
 
 static bool is_sign(const struct kvm_run *run)
@@ -109,47 +109,48 @@ static int run_to_sign(const struct vcpu *vcpu, struct pi_error *err)
 {
     for (int exits = 0; exits < EXITS_MAX; exits++) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) < 0 && errno != EINTR)
-            return failed("KVM_RUN", err);
+            return step_failed("KVM_RUN", err);
         if (is_sign(vcpu->run))
             return 0;
         if (vcpu->run->exit_reason != KVM_EXIT_INTR)
             break;
     }
-    return pi_refuse(err, PI_HOST, "it left its guest for the reason %u", vcpu->run->exit_reason);
+    return pi_refuse(err, PI_HOST, "KVM stopped the guest with exit reason %u", vcpu->run->exit_reason);
 }
 
 static int add_memory(int vm, struct pi_error *err)
 {
     void *memory = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        return failed("memory", err);
+        return step_failed("memory", err);
     memcpy(memory, code, sizeof code);
     const struct kvm_userspace_memory_region region = {
         .guest_phys_addr = CODE_AT, .memory_size = CODE_SIZE, .userspace_addr = (uintptr_t)memory};
-    return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? failed("KVM_SET_USER_MEMORY_REGION", err) : 0;
+    return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? step_failed("KVM_SET_USER_MEMORY_REGION", err)
+                                                              : 0;
 }
 
-/* Descriptors and memory end with the process that this runs in. */
+/* Releases nothing: the process ends after it. */
 static int try_guest(const char *device, struct pi_error *err)
 {
     int kvm = open(device, O_RDWR | O_CLOEXEC);
     if (kvm < 0)
-        return failed("open", err);
+        return step_failed("open", err);
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-        return pi_refuse(err, PI_HOST, "it is no KVM");
+        return pi_refuse(err, PI_HOST, "this is not KVM");
     int vm = ioctl(kvm, KVM_CREATE_VM, 0);
     if (vm < 0)
-        return failed("KVM_CREATE_VM", err);
+        return step_failed("KVM_CREATE_VM", err);
     int r = add_memory(vm, err);
     if (r < 0)
         return r;
     struct vcpu vcpu = {.fd = ioctl(vm, KVM_CREATE_VCPU, 0)};
     int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (vcpu.fd < 0 || size < (int)sizeof *vcpu.run)
-        return failed("KVM_CREATE_VCPU", err);
+        return step_failed("KVM_CREATE_VCPU", err);
     vcpu.run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd, 0);
     if (vcpu.run == MAP_FAILED)
-        return failed("the processor's state", err);
+        return step_failed("the processor's state", err);
     r = set_up(vm, &vcpu, err);
     return r < 0 ? r : run_to_sign(&vcpu, err);
 }
@@ -163,11 +164,11 @@ static int await_trial(int fd, unsigned timeout_ms, struct pi_error *err)
     int n = -1;
     while (n < 0 && (now = pi_monotonic_ms()) < end)
         if ((n = poll(&readable, 1, (int)(end - now))) < 0 && errno != EINTR)
-            return failed("poll", err);
+            return step_failed("poll", err);
     if (n <= 0)
-        return pi_refuse(err, PI_TIMEOUT, "it still runs after %u ms", timeout_ms);
+        return pi_refuse(err, PI_TIMEOUT, "the test guest still runs after %u ms", timeout_ms);
     if (read(fd, &said, sizeof said) != (ssize_t)sizeof said)
-        return pi_refuse(err, PI_HOST, "who tried it was killed");
+        return pi_refuse(err, PI_HOST, "the process that ran the test guest was killed");
     return said.kind == PI_OK ? 0 : pi_refuse(err, said.kind, "%.200s", said.text);
 }
 
@@ -175,11 +176,11 @@ int doctor_kvm_trial(const char *device, unsigned timeout_ms, struct pi_error *e
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return failed("pipe", err);
+        return step_failed("pipe", err);
     pi_auto_close int reader = ends[0], writer = ends[1];
     pid_t pid = fork();
     if (pid < 0)
-        return failed("fork", err);
+        return step_failed("fork", err);
     if (pid == 0) {
         struct pi_error said = {.kind = PI_OK};
         int r = try_guest(device, &said);

@@ -60,7 +60,7 @@ def test_without_qemu_it_fails_with_the_command_that_installs_it(user, tmp_path)
     for check in ("qemu-img", "ssh", "ssh-keygen", "gpg"):
         assert found[check]["verdict"] == "fail" and found[check]["remedy"], found[check]
     assert "install qemu-system-" in found[f"qemu-{os.uname().machine}"]["remedy"]
-    assert found["summary"]["text"] == "this host can run no QEMU guest until what fails is mended"
+    assert found["summary"]["text"] == "this host can run no QEMU guest until the checks that fail are mended"
 
 
 @pytest.mark.parametrize("script, verdict, text", [
@@ -119,7 +119,7 @@ def test_agent_and_what_it_found_out_of_kvm_are_told(user):
     (user.runtime / "kvm-runs-no-guest").write_text(boot_id)
     code, found = doctor(user, "--offline")
     assert code == 0
-    assert f"process {user.agent_pid()} answers: 0 machines" in found["agent"]["text"]
+    assert f"process {user.agent_pid()} answers: 0 instances" in found["agent"]["text"]
     if "a small guest runs" in found["kvm"]["text"]:
         assert found["kvm"]["verdict"] == "warn" and f"rm {user.runtime}/kvm-runs-no-guest" in found["kvm"]["remedy"]
         assert all(guest["accel"] == "tcg" for guest in found["summary"]["guests"])

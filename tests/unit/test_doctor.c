@@ -77,10 +77,10 @@ static void kvm_is_judged_by_why_it_cannot_be_used(void **state)
     } cases[] = {
         {{.ran = true}, DOCTOR_OK, "a small guest runs", NULL},
         {{.ran = true, .virtual = true}, DOCTOR_OK, "itself virtual", NULL},
-        {{.ran = true, .distrusted = true}, DOCTOR_WARN, "a real one did not", "rm /run/marker"},
+        {{.ran = true, .distrusted = true}, DOCTOR_WARN, "a real one failed", "rm /run/marker"},
         {{.failure = "KVM_RUN: Bad address"}, DOCTOR_WARN, "KVM_RUN: Bad address", "dmesg"},
         {{.failure = "x", .virtual = true}, DOCTOR_WARN, "no guest runs on it", "nested virtualization"},
-        {{.open_errno = EACCES, .group = "kvm"}, DOCTOR_WARN, "may not be opened", "sudo usermod -aG kvm "},
+        {{.open_errno = EACCES, .group = "kvm"}, DOCTOR_WARN, "you may not open", "sudo usermod -aG kvm "},
         {{.open_errno = EACCES, .group = "kvm", .in_group = true}, DOCTOR_WARN, "may not", "log out and in"},
         {{.open_errno = EACCES, .group = "root"}, DOCTOR_WARN, "may not", "chgrp kvm /dev/kvm"},
         {{.open_errno = ENOENT, .container = true, .capable = true},
@@ -139,11 +139,11 @@ static void device_that_is_no_kvm_runs_no_guest(void **state)
     const struct doctor_host host = {.root = f->path};
     host_file(f, "/dev/kvm", "not a device");
     struct doctor_finding ret = examine(doctor_check_kvm, 0, &host);
-    assert_finding(&ret, DOCTOR_WARN, "no guest runs on it (it is no KVM)", "dmesg");
+    assert_finding(&ret, DOCTOR_WARN, "no guest runs on it (this is not KVM)", "dmesg");
 
     struct pi_error err;
     assert_true(doctor_kvm_trial("/dev/null", 1000, &err) < 0);
-    assert_string_equal(err.text, "it is no KVM");
+    assert_string_equal(err.text, "this is not KVM");
 }
 
 static void small_guest_runs_where_kvm_is(void **state)
@@ -184,8 +184,8 @@ static void versions_of_qemu_are_judged(void **state)
         {"echo 'QEMU emulator version 9.2.1 (Debian 1:9.2)'", DOCTOR_OK, "9.2.1, /", NULL, true},
         {"echo 'QEMU emulator version 7.2.0'", DOCTOR_OK, "7.2.0, /", NULL, true},
         {"echo 'QEMU emulator version 11.0.50'", DOCTOR_OK, "11.0.50", NULL, true},
-        {"echo 'QEMU emulator version 6.2.0'", DOCTOR_WARN, "older than what piagent is tried with", install,
-         true},
+        {"echo 'QEMU emulator version 6.2.0'", DOCTOR_WARN,
+         "older than the versions that piagent is tested with", install, true},
         {"echo 'QEMU emulator version 5.2.0'", DOCTOR_FAIL, "too old", install, false},
         {"printf 'a\\033[31mfake\\n'", DOCTOR_WARN, "does not say its version: 'a?[31mfake'", install, false},
         {":", DOCTOR_WARN, "does not say its version", install, false},
@@ -239,7 +239,7 @@ static void qemu_img_that_fails_is_to_be_looked_at(void **state)
     assert_finding(&ret, DOCTOR_OK, "7.2.0", NULL);
     program(f, "qemu-img", "exit 3");
     ret = examine(doctor_check_qemu_img, 0, &host);
-    assert_finding(&ret, DOCTOR_FAIL, "no machine's disk can be made", "/bin/qemu-img --version");
+    assert_finding(&ret, DOCTOR_FAIL, "cannot make an instance's disk", "/bin/qemu-img --version");
 }
 
 static void qemu_of_the_other_architecture_may_be_missing(void **state)
@@ -250,7 +250,7 @@ static void qemu_of_the_other_architecture_may_be_missing(void **state)
     for (int arch = 0; arch < VM_ARCHES; arch++) {
         struct doctor_finding ret = examine(doctor_check_qemu, arch, &host);
         assert_finding(&ret, arch == (int)vm_arch_host() ? DOCTOR_FAIL : DOCTOR_WARN, "is not installed",
-                       "install what Debian calls qemu-system-");
+                       "install the package that Debian calls qemu-system-");
         ret = examine(doctor_check_qemu_net, arch, &host);
         assert_int_equal(ret.verdict, DOCTOR_NONE);
         ret = examine(doctor_check_bios, arch, &host);
@@ -266,7 +266,7 @@ static void qemu_that_lacks_something_is_told(void **state)
     enum doctor_verdict lacking = doctor_lacking(arch);
     program(f, "qemu-system-x86_64", "echo socket; echo user");
     struct doctor_finding ret = examine(doctor_check_qemu_net, arch, &host);
-    assert_finding(&ret, DOCTOR_OK, "are there", NULL);
+    assert_finding(&ret, DOCTOR_OK, "has the user network and the sandbox", NULL);
     program(f, "qemu-system-x86_64", "echo socket; echo vhost-user");
     ret = examine(doctor_check_qemu_net, arch, &host);
     assert_finding(&ret, lacking, "without the user network", "qemu-system-x86");
@@ -330,14 +330,14 @@ static void space_is_judged(void **state)
         const char *text, *remedy;
     } cases[] = {
         {{.free_bytes = 80 * GIB, .free_inodes = UINT64_MAX}, DOCTOR_OK, "80 GiB free", NULL},
-        {{.free_bytes = 3 * GIB, .free_inodes = 5000}, DOCTOR_WARN, "a machine or two", "image prune"},
+        {{.free_bytes = 3 * GIB, .free_inodes = 5000}, DOCTOR_WARN, "an instance or two", "image prune"},
         {{.free_bytes = GIB / 2, .free_inodes = 5000}, DOCTOR_FAIL, "only 512 MiB", "image prune"},
-        {{.free_bytes = 80 * GIB, .free_inodes = 3}, DOCTOR_WARN, "only 3 more files", "make room"},
+        {{.free_bytes = 80 * GIB, .free_inodes = 3}, DOCTOR_WARN, "only 3 more files", "free some space"},
         {{.free_bytes = 80 * GIB, .free_inodes = 5000, .type = TMPFS_MAGIC},
          DOCTOR_WARN,
          "is in memory",
          "folders on a disk"},
-        {{.free_bytes = 80 * GIB, .free_inodes = 5000, .dense = true}, DOCTOR_WARN, "no holes", "ext4"},
+        {{.free_bytes = 80 * GIB, .free_inodes = 5000, .dense = true}, DOCTOR_WARN, "sparse files", "ext4"},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
@@ -357,10 +357,10 @@ static void memory_is_judged_within_the_limit_of_a_container(void **state)
         f, "/proc/meminfo",
         "MemTotal:       16777216 kB\nMemFree:          12 kB\nMemAvailable:   13107200 kB\nSwapTotal: 0 kB\n");
     struct doctor_finding ret = examine(doctor_check_memory, 0, &host);
-    assert_finding(&ret, DOCTOR_OK, "12.5 GiB available of 16 GiB, swap none: 10 machines", NULL);
+    assert_finding(&ret, DOCTOR_OK, "12.5 GiB available of 16 GiB, swap none: 10 instances", NULL);
     host_file(f, "/proc/sys/vm/overcommit_memory", "2\n");
     ret = examine(doctor_check_memory, 0, &host);
-    assert_finding(&ret, DOCTOR_WARN, "counts in full", "vm.overcommit_memory=0");
+    assert_finding(&ret, DOCTOR_WARN, "takes all of its memory", "vm.overcommit_memory=0");
     host_file(f, "/sys/fs/cgroup/memory.max", "max\n");
     host_file(f, "/sys/fs/cgroup/memory.current", "1073741824\n");
     ret = examine(doctor_check_memory, 0, &host);
@@ -370,7 +370,7 @@ static void memory_is_judged_within_the_limit_of_a_container(void **state)
     assert_finding(&ret, DOCTOR_WARN, "1 GiB available of 2 GiB: less than", "--memory 512M");
     host_file(f, "/sys/fs/cgroup/memory.max", "1073741824\n");
     ret = examine(doctor_check_memory, 0, &host);
-    assert_finding(&ret, DOCTOR_FAIL, "not even a small machine", "add swap");
+    assert_finding(&ret, DOCTOR_FAIL, "not even a small instance", "add swap");
 }
 
 static void limits_are_judged(void **state)
@@ -378,7 +378,7 @@ static void limits_are_judged(void **state)
     struct doctor_finding ret = {.id = "limits"};
     (void)state;
     doctor_judge_limits(256, UINT64_MAX, &ret);
-    assert_finding(&ret, DOCTOR_WARN, "256 files open: about 32 machines", "ulimit -Hn");
+    assert_finding(&ret, DOCTOR_WARN, "256 files open, enough for about 32 instances", "ulimit -Hn");
     ret = (struct doctor_finding){.id = "limits"};
     doctor_judge_limits(4096, 100, &ret);
     assert_finding(&ret, DOCTOR_WARN, "100 processes", "ulimit -u");
@@ -395,13 +395,13 @@ static void folders_are_looked_at_and_not_made(void **state)
     struct pi_paths paths = paths_below(f);
     const struct doctor_host host = {.root = f->path, .paths = &paths};
     struct doctor_finding ret = examine(doctor_check_folder, DOCTOR_INSTANCES, &host);
-    assert_finding(&ret, DOCTOR_OK, "made when it is needed", NULL);
+    assert_finding(&ret, DOCTOR_OK, "creates it when it needs it", NULL);
     assert_int_equal(access(folder_path(f, "data"), F_OK), -1);
 
     assert_int_equal(pi_dir_make(paths.instances, NULL), 0);
     ret = examine(doctor_check_folder, DOCTOR_INSTANCES, &host);
     assert_finding(&ret, DOCTOR_OK, paths.instances, NULL);
-    assert_null(strstr(ret.text, "made when"));
+    assert_null(strstr(ret.text, "creates it"));
 
     assert_int_equal(chmod(paths.instances, 0777), 0);
     ret = examine(doctor_check_folder, DOCTOR_INSTANCES, &host);
@@ -438,7 +438,7 @@ static void long_paths_of_sockets_are_told(void **state)
     paths.runtime = runtime;
     snprintf(runtime, sizeof runtime, "%s/%0*d", f->path, 30, 0);
     struct doctor_finding ret = examine(doctor_check_runtime, 0, &host);
-    assert_finding(&ret, DOCTOR_WARN, "can have 48 characters there", "shorter folder");
+    assert_finding(&ret, DOCTOR_WARN, "can have only 48 characters there", "shorter folder");
     assert_true(ret.works);
     snprintf(runtime, sizeof runtime, "%s/%0*d", f->path, 90, 0);
     ret = examine(doctor_check_runtime, 0, &host);
@@ -455,7 +455,7 @@ static void configuration_is_read(void **state)
     const struct doctor_host host = {.root = f->path, .paths = &paths};
     unsetenv("PIAGENT_FEDORA_INDEX_URL"); /* which would beat the file */
     struct doctor_finding ret = examine(doctor_check_config, 0, &host);
-    assert_finding(&ret, DOCTOR_OK, "not there, and not needed", NULL);
+    assert_finding(&ret, DOCTOR_OK, "does not exist, and need not", NULL);
     host_file(f, "/config/piagent/config.json", "{\"fedora_url\": 7}");
     ret = examine(doctor_check_config, 0, &host);
     assert_finding(&ret, DOCTOR_FAIL, "fedora_url", "correct ");
@@ -477,16 +477,16 @@ static void agent_is_judged(void **state)
     struct pi_paths paths = paths_below(f);
     struct doctor_host host = {.root = f->path, .paths = &paths};
     struct doctor_finding ret = examine(doctor_check_agent, 0, &host);
-    assert_finding(&ret, DOCTOR_OK, "none runs", NULL);
+    assert_finding(&ret, DOCTOR_OK, "no agent runs", NULL);
     host.agent.pid = 7;
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_FAIL, "process 7 is the agent and does not answer", "piagent agent stop");
     host.agent = (struct doctor_agent){7, true, "0.0.9", 3, 2};
     ret = examine(doctor_check_agent, 0, &host);
-    assert_finding(&ret, DOCTOR_WARN, "of version 0.0.9", "agent stop");
+    assert_finding(&ret, DOCTOR_WARN, "version 0.0.9", "agent stop");
     host.agent = (struct doctor_agent){7, true, PIAGENT_VERSION, 3, 2};
     ret = examine(doctor_check_agent, 0, &host);
-    assert_finding(&ret, DOCTOR_OK, "3 machines, 2 running", NULL);
+    assert_finding(&ret, DOCTOR_OK, "3 instances, 2 running", NULL);
 }
 
 static void clock_is_judged(void **state)
@@ -512,7 +512,7 @@ static void without_a_users_systemd_limits_are_said_to_be_missing(void **state)
     const struct folder *f = *state;
     setenv("XDG_RUNTIME_DIR", f->path, 1);
     struct doctor_finding ret = examine(doctor_check_user_manager, 0, &(struct doctor_host){.root = ""});
-    assert_finding(&ret, DOCTOR_WARN, "no --memory-max", "enable-linger");
+    assert_finding(&ret, DOCTOR_WARN, "--memory-max", "enable-linger");
 }
 
 static void report_counts_and_names_what_can_run(void **state)
@@ -526,7 +526,8 @@ static void report_counts_and_names_what_can_run(void **state)
     assert_int_equal(doctor_examine(&host, &report, NULL), 0);
     assert_true(report.counts[DOCTOR_FAIL] >= 4); /* QEMU, qemu-img, ssh, gpg */
     assert_null(report.guests[0].arch);
-    assert_string_equal(report.summary, "this host can run no QEMU guest until what fails is mended");
+    assert_string_equal(report.summary,
+                        "this host can run no QEMU guest until the checks that fail are mended");
 
     json_auto_t *json = doctor_json(&report);
     const json_t *checks = json_object_get(json, "checks"), *check;
