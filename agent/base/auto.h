@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ownership by cleanup attributes: a variable so marked releases what it holds when it leaves its scope;
- * pi_steal() and pi_steal_fd() hand the thing on instead.
+ * Ownership by cleanup attributes: a variable marked with one releases what it owns at the end of its scope.
+ * pi_steal() and pi_steal_fd() hand it on instead.
  */
 #ifndef PIAGENT_BASE_AUTO_H
 #define PIAGENT_BASE_AUTO_H

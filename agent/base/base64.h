@@ -11,8 +11,8 @@
 /* Appends the bytes as text. 0 or -ENOMEM. */
 int pi_base64_encode(const void *data, size_t size, struct pi_buf *ret);
 
-/* The bytes that the text stands for, into ret, which holds 3 for every 4 of the text. 0, or -EINVAL where it
- * is no base64. */
+/* Decodes the text into ret, which has room for 3 bytes for every 4 of the text. 0, or -EINVAL if it is not
+ * base64. */
 int pi_base64_decode(const char *text, size_t length, uint8_t *ret, size_t *ret_size);
 
 #endif

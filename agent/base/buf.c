@@ -8,7 +8,7 @@
 
 #include "agent/base/auto.h"
 
-static int reserve(struct pi_buf *buf, size_t extra)
+static int buf_reserve(struct pi_buf *buf, size_t extra)
 {
     size_t max = buf->max ? buf->max : PI_BUF_MAX;
     if (extra > max - buf->size)
@@ -29,7 +29,7 @@ static int reserve(struct pi_buf *buf, size_t extra)
 
 int pi_buf_add(struct pi_buf *buf, const void *data, size_t size)
 {
-    int r = reserve(buf, size);
+    int r = buf_reserve(buf, size);
     if (r < 0)
         return r;
     if (size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A growing byte buffer that cannot grow past a limit. Always NUL-terminated once anything was added. */
+/* A byte buffer that grows, up to a limit. It is NUL-terminated as soon as something was added. */
 #ifndef PIAGENT_BASE_BUF_H
 #define PIAGENT_BASE_BUF_H
 
@@ -15,7 +15,8 @@ struct pi_buf {
 
 #define PI_BUF_MAX ((size_t)64 << 20)
 
-/* Each returns 0, -ENOMEM, or -E2BIG where the limit would be passed; the content is unchanged on failure. */
+/* Each returns 0, -ENOMEM, or -E2BIG if the buffer would grow past its limit. The content is unchanged on
+ * failure. */
 int pi_buf_add(struct pi_buf *buf, const void *data, size_t size);
 int pi_buf_puts(struct pi_buf *buf, const char *text);
 int pi_buf_printf(struct pi_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

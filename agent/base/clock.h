@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two clocks. Only cli/, daemon/ and main read them; everything else is given the time. */
+/* The two clocks. Everything that can is given the time instead. */
 #ifndef PIAGENT_BASE_CLOCK_H
 #define PIAGENT_BASE_CLOCK_H
 

@@ -57,7 +57,7 @@ bool pi_environ_is_common(const char *setting)
     return pi_environ_is_named(setting, names) || is_passed(setting);
 }
 
-/* Each name once: of two settings getenv() finds the first, a shell the last. */
+/* Each name is passed once: if it is set twice, getenv() finds the first setting, but a shell the last. */
 static bool has_name_of(const struct pi_strv *settings, const char *setting)
 {
     size_t name = strcspn(setting, "=") + 1;

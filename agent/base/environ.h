@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Chooses by name the part of this process's environment that a child gets, so that no secret of the user's
- * shell gets into a process that lives as long as a machine. */
+ * shell gets into a process that lives as long as an instance. */
 #ifndef PIAGENT_BASE_ENVIRON_H
 #define PIAGENT_BASE_ENVIRON_H
 

@@ -10,7 +10,7 @@
 #ifndef PIAGENT_BASE_ERROR_H
 #define PIAGENT_BASE_ERROR_H
 
-/* What kind of failure it is. The value is the exit code of the command line, which
+/* The kind of a failure. Its value is the exit code of the command line, which
  * agent/cli/topics/exit-codes.txt documents. */
 enum pi_kind {
     PI_OK = 0,
@@ -32,8 +32,8 @@ struct pi_error {
     char text[1024];
 };
 
-/* A failed system call: message + ": " + strerror(errnum), kind PI_FAILED, or PI_HOST where no space is
- * left. Returns -errnum (or -EIO where errnum is 0). err may be NULL. */
+/* A system call failed: message + ": " + strerror(errnum). The kind is PI_FAILED, or PI_HOST if the disk is
+ * full. Returns -errnum (or -EIO if errnum is 0). err may be NULL. */
 int pi_fail(struct pi_error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A refusal that a person can act on: the message alone. Returns the negative errno that stands for the kind.
@@ -41,10 +41,10 @@ int pi_fail(struct pi_error *err, int errnum, const char *format, ...) __attribu
 int pi_refuse(struct pi_error *err, enum pi_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " before the message of err, where there is one, and returns r. */
+/* Puts "context: " before the message of err, unless err is NULL, and returns r. */
 int pi_context(struct pi_error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The kind's word on the wire ("not-found"), and back; an unknown word is PI_FAILED, and so is "ok": a
+/* The kind's word on the wire ("not-found"), and back. An unknown word is PI_FAILED. So is "ok", because a
  * failure cannot be PI_OK. */
 const char *pi_kind_name(enum pi_kind kind);
 enum pi_kind pi_kind_from_name(const char *name);

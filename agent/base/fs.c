@@ -64,14 +64,13 @@ int pi_write_all(int fd, const void *data, size_t size)
 
 int pi_dir_sync(int dir_fd, struct pi_error *err)
 {
-    /* O_PATH descriptors and some network file systems cannot be synced; that is not a failure of the write.
-     */
+    /* O_PATH descriptors and some network file systems cannot be synced. The write itself did not fail. */
     if (fsync(dir_fd) < 0 && errno != EINVAL && errno != EBADF)
         return pi_fail(err, errno, "cannot sync a folder");
     return 0;
 }
 
-/* ".NAME.HEX" beside the path: what has such a name is never more than half of something. */
+/* ".NAME.HEX" beside the path: a file of such a name may be incomplete, and can always be removed. */
 static int temp_name(const char *path, int head, char ret[PATH_MAX], struct pi_error *err)
 {
     char suffix[PI_HEX_MAX + 1];
@@ -91,8 +90,8 @@ static bool is_temp_name(const char *name)
            strspn(suffix, "0123456789abcdef") == TEMP_HEX;
 }
 
-static int replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, bool durable,
-                   struct pi_error *err)
+static int replace_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                        bool durable, struct pi_error *err)
 {
     char temp[PATH_MAX], folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -122,13 +121,13 @@ static int replace(int dir_fd, const char *path, const void *data, size_t size, 
 int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct pi_error *err)
 {
-    return replace(dir_fd, path, data, size, mode, true, err);
+    return replace_file(dir_fd, path, data, size, mode, true, err);
 }
 
 int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                     struct pi_error *err)
 {
-    return replace(dir_fd, path, data, size, mode, false, err);
+    return replace_file(dir_fd, path, data, size, mode, false, err);
 }
 
 static int check_owned(int fd, const char *path, struct pi_error *err)
@@ -145,7 +144,7 @@ static int check_owned(int fd, const char *path, struct pi_error *err)
     return 0;
 }
 
-/* With a slash at its end, a link would be followed in spite of O_NOFOLLOW. */
+/* Drops slashes at the end: with one, open() would follow a link in spite of O_NOFOLLOW. */
 static int copy_path(const char *path, char ret[PATH_MAX], struct pi_error *err)
 {
     size_t length = strlen(path);
@@ -234,7 +233,7 @@ static int remove_tree(int dir_fd, const char *name, struct pi_error *err)
 int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err)
 {
     int r = 0;
-    /* The last act of a program that was just killed may have added to it. */
+    /* A program that was just killed may have added a file in its last moment. */
     for (int tries = 0; tries < 3; tries++)
         if ((r = remove_tree(dir_fd, name, err)) != -ENOTEMPTY)
             break;

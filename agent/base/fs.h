@@ -15,15 +15,15 @@
 #include "agent/base/error.h"
 
 /* Reads a regular file of at most max bytes into ret (appended). Paths are relative to dir_fd as in
- * openat(2). -EFBIG where larger. */
+ * openat(2). -EFBIG if it is larger. */
 int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err);
 
 /* Replaces path durably with the bytes, through a temporary file beside it. */
 int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct pi_error *err);
 
-/* The same for what only lives as long as the processes of today: not synced, so that a crash of the host may
- * leave the old bytes, or none. */
+/* The same without syncing, for files that matter only until the host reboots: a crash of the host may leave
+ * the old bytes, or none. */
 int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                     struct pi_error *err);
 
@@ -33,29 +33,29 @@ int pi_write_all(int fd, const void *data, size_t size);
 /* fsync of the folder that dir_fd is. */
 int pi_dir_sync(int dir_fd, struct pi_error *err);
 
-/* Creates the folder and its missing parents, 0700. Refuses one at the end that is a link, not ours, or open
- * to others' writes. */
+/* Creates the folder and its missing parents, 0700. Refuses a folder that is a link, is not ours, or that
+ * others may write to. */
 int pi_dir_make(const char *path, struct pi_error *err);
 
 /* The same, and opens it (O_DIRECTORY | O_CLOEXEC). The descriptor is the caller's; negative on failure. */
 int pi_dir_open(const char *path, struct pi_error *err);
 
-/* The same for one that is there; -ENOENT where it is not. */
+/* Opens a folder that exists, with the same checks; -ENOENT if it does not. */
 int pi_dir_find(const char *path, struct pi_error *err);
 
-/* Removes name and all in it, never following a link. No error where it is not there. */
+/* Removes name and everything in it. Never follows a link. No error if it does not exist. */
 int pi_tree_remove(int dir_fd, const char *name, struct pi_error *err);
 
-/* The same for a whole that nobody may see a part of: its name is gone at once and durably, or the error says
- * why nothing has changed. What cannot be removed then is left to the next pi_temp_sweep(), which this ends
- * with. */
+/* The same for a folder that nobody may see half removed: its name is gone at once and durably, or the error
+ * says why nothing has changed. It then removes the content with pi_temp_sweep(); a later sweep removes what
+ * is left. */
 int pi_tree_discard(int dir_fd, const char *name, struct pi_error *err);
 
 /* Removes what a process that was killed in pi_file_write() or pi_tree_discard() left in the folder. Nobody
  * else may be writing there. */
 void pi_temp_sweep(int dir_fd);
 
-/* Opens a folder to list it, never through a link; the caller's to close. NULL with errno. */
+/* Opens a folder to list it, never through a link. The caller closes it. NULL with errno. */
 DIR *pi_dir_entries(int dir_fd, const char *name);
 
 /* Bytes that an unprivileged user may still write on the file system that holds path. */

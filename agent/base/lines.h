@@ -10,8 +10,8 @@ struct pi_lines {
     struct pi_buf partial; /* set partial.max to the longest line to accept */
 };
 
-/* Calls on_line for each whole line, without its newline and NUL-terminated; stops at, and returns, the first
- * negative return of it. -E2BIG for a line past the limit. */
+/* Calls on_line for each whole line, NUL-terminated and without its newline. If on_line returns a negative
+ * value, stops and returns it. -E2BIG if a line is longer than the limit. */
 int pi_lines_feed(struct pi_lines *lines, const char *data, size_t size,
                   int (*on_line)(char *line, size_t size, void *user), void *user);
 void pi_lines_done(struct pi_lines *lines);

@@ -26,8 +26,8 @@ static void name_user(uid_t uid, char *ret, size_t size)
         snprintf(ret, size, "user %u", (unsigned)uid);
 }
 
-/* The folder, or the one that it would be made in, and its status. False if that cannot be told: the folder's
- * first use will tell why. */
+/* Finds the folder, or the nearest parent that exists, and its status. False if stat(2) fails for another
+ * reason: the first use of the folder will report it. */
 static bool stat_nearest(const char *path, char nearest[PATH_MAX], struct stat *ret)
 {
     snprintf(nearest, PATH_MAX, "%s", path);
@@ -58,9 +58,9 @@ static int check_owner(const char *variable, const char *folder, struct pi_error
         variable, folder, owner, self, self, variable);
 }
 
-/* The specification: a relative path in one of the variables is to be ignored. */
-static int xdg(const char *variable, const char *below_home, const char *tail, char **ret,
-               struct pi_error *err)
+/* The specification says to ignore a variable that holds a relative path. */
+static int xdg_path(const char *variable, const char *below_home, const char *tail, char **ret,
+                    struct pi_error *err)
 {
     const char *base = getenv(variable), *home = getenv("HOME");
     bool is_set = base && base[0] == '/';
@@ -72,8 +72,8 @@ static int xdg(const char *variable, const char *below_home, const char *tail, c
     int n = is_set ? asprintf(ret, "%s/%s", base, tail) : asprintf(ret, "%s/%s/%s", home, below_home, tail);
     if (n >= 0 && !pi_is_utf8(*ret)) {
         free(pi_steal(*ret));
-        return pi_refuse(err, PI_HOST, "the folder that %s or HOME names is not UTF-8: set %s to one that is",
-                         variable, variable);
+        return pi_refuse(err, PI_HOST, "the path in %s or HOME is not UTF-8: set %s to one that is", variable,
+                         variable);
     }
     if (n < 0) {
         *ret = NULL;
@@ -102,10 +102,10 @@ int pi_paths_find(struct pi_paths *ret, struct pi_error *err)
 {
     pi_auto_paths struct pi_paths p = {0};
     int r;
-    if ((r = xdg("XDG_DATA_HOME", ".local/share", "piagent/instances", &p.instances, err)) < 0 ||
-        (r = xdg("XDG_DATA_HOME", ".local/share", "piagent", &p.state, err)) < 0 ||
-        (r = xdg("XDG_CACHE_HOME", ".cache", "piagent/images", &p.images, err)) < 0 ||
-        (r = xdg("XDG_CONFIG_HOME", ".config", "piagent", &p.config, err)) < 0 ||
+    if ((r = xdg_path("XDG_DATA_HOME", ".local/share", "piagent/instances", &p.instances, err)) < 0 ||
+        (r = xdg_path("XDG_DATA_HOME", ".local/share", "piagent", &p.state, err)) < 0 ||
+        (r = xdg_path("XDG_CACHE_HOME", ".cache", "piagent/images", &p.images, err)) < 0 ||
+        (r = xdg_path("XDG_CONFIG_HOME", ".config", "piagent", &p.config, err)) < 0 ||
         (r = runtime_path(&p.runtime, err)) < 0)
         return r;
     *ret = p;

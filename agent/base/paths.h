@@ -9,27 +9,27 @@ struct pi_paths {
     char *instances; /* $XDG_DATA_HOME/piagent/instances */
     char *state;     /* $XDG_DATA_HOME/piagent: the agent's own files */
     char *images;    /* $XDG_CACHE_HOME/piagent/images */
-    char *runtime;   /* $XDG_RUNTIME_DIR/piagent, or /tmp/piagent-UID where that is unset */
+    char *runtime;   /* $XDG_RUNTIME_DIR/piagent, or /tmp/piagent-UID if that is unset */
     char *config;    /* $XDG_CONFIG_HOME/piagent */
 };
 
 /* Finds the paths from the environment; creates nothing. HOME is needed if an XDG variable is unset or not
- * absolute. PI_HOST if a variable names a folder of another user's, in which root should make nothing and
+ * absolute. PI_HOST if a variable names another user's folder: root should create nothing there, and
  * others cannot. */
 int pi_paths_find(struct pi_paths *ret, struct pi_error *err);
 void pi_paths_done(struct pi_paths *paths);
 #define pi_auto_paths __attribute__((cleanup(pi_paths_done)))
 
-/* FOLDER/NAME as an address for a unix socket, with an error that says so where it doesn't fit sun_path. */
+/* FOLDER/NAME as the address of a unix socket. PI_HOST if it is too long for sun_path. */
 struct sockaddr_un;
 int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *ret, struct pi_error *err);
 
-/* A connection to FOLDER/NAME (O_CLOEXEC, non-blocking), or negative: -ENOENT, -ECONNREFUSED where nobody
+/* A connection to FOLDER/NAME (O_CLOEXEC, non-blocking), or negative: -ENOENT, or -ECONNREFUSED if nobody
  * listens. */
 int pi_socket_connect(const char *folder, const char *name, struct pi_error *err);
 
-/* The absolute path of a program: as given where it holds a slash, else looked for in the absolute folders of
- * PATH. Allocated. PI_HOST where not found. */
+/* Finds a program. A name with a slash is a path; any other name is looked for in the absolute folders of
+ * PATH. *ret is its absolute path, allocated. PI_HOST if there is none. */
 int pi_program_find(const char *name, char **ret, struct pi_error *err);
 
 #endif

@@ -28,8 +28,9 @@
 #define P_PIDFD 3
 #endif
 
-/* Runs in the child between fork and exec: async-signal-safe calls only. Nothing of the parent's stays open
- * but link, which is above every target: the child may wait for long. 0 or an errno. */
+/* Runs in the child between fork and exec, so it makes async-signal-safe calls only. Of the parent's
+ * descriptors only link stays open, because the child may wait for long. link is above every target. 0 or an
+ * errno. */
 static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
 {
     sigset_t none;
@@ -39,11 +40,11 @@ static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
     signal(SIGXFSZ, SIG_DFL);
     if (how->new_session)
         setsid();
-    /* A parent that ended before it was asked for sends nothing any more. */
+    /* If the parent ended before this call, no signal will come. */
     if (how->orphan_signal && (prctl(PR_SET_PDEATHSIG, how->orphan_signal) < 0 || getppid() != parent))
         return errno;
 
-    /* First out of the way of the targets, then into place, then nothing else stays open. */
+    /* Moves the descriptors out of the way of the targets, then into place, and closes all others. */
     int count = (int)how->fd_count, moved[16];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (count > 16 || null < 0)
@@ -60,8 +61,9 @@ static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
     return 0;
 }
 
-/* The child waits for a byte before it becomes the program, and an end of file says that nobody is left who
- * wants it. Its errno comes back on the same way, which a successful exec closes. */
+/* The child waits for a byte before it becomes the program. An end of file means that its parent has ended,
+ * so it ends too. If exec fails, it sends its errno back over the same socket, which a successful exec
+ * closes. */
 static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
 {
     char go;
@@ -83,7 +85,7 @@ static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
     _exit(127);
 }
 
-/* Lets the child become the program. 0, or its errno. */
+/* Lets the child become the program. 0, or the errno of its exec. */
 static int let_go(int ours)
 {
     int errnum = 0;
@@ -228,8 +230,8 @@ int pi_identity_open(const struct pi_identity *id)
     struct pi_identity now;
     if (id->pid <= 0)
         return -ESRCH;
-    /* The pidfd first: what is then read of the pid is read of a process that cannot be replaced unnoticed.
-     */
+    /* The pidfd is opened first: if another process takes the pid while this reads /proc, the poll below
+     * notices. */
     pi_auto_close int pidfd = (int)syscall(SYS_pidfd_open, id->pid, 0);
     if (pidfd < 0)
         return -errno;
@@ -262,16 +264,16 @@ static bool next_line(const char **at, const char *end, char *text, size_t size)
     return true;
 }
 
-/* Programs say why in their first line (qemu-img) or in their last one (a traceback): all lines where they
- * fit into text, else these two. */
-static void last_words(const struct pi_buf *output, char *text, size_t size)
+/* A program says why it failed in its first line (qemu-img) or in its last one (a traceback). Puts all lines
+ * into text if they fit, else these two. */
+static void summarize_output(const struct pi_buf *output, char *text, size_t size)
 {
     const char *at = output->data ? output->data : "", *end = at + output->size;
     char line[LINE_BYTES], first[LINE_BYTES] = "";
     size_t used = 0;
     bool cut = false;
     text[0] = '\0';
-    if (output->size == output->max) /* its beginning was given up, in the middle of a line */
+    if (output->size == output->max) /* its beginning was dropped, so the first line is not whole */
         (void)next_line(&at, end, line, sizeof line);
     while (next_line(&at, end, line, sizeof line)) {
         if (!used)
@@ -284,7 +286,7 @@ static void last_words(const struct pi_buf *output, char *text, size_t size)
         snprintf(text, size, "%s ... %s", first, line);
 }
 
-/* Waits until there is something to read; -ETIMEDOUT at end_ms (0 = never). */
+/* Waits until the program writes something, or until end_ms: -ETIMEDOUT (0 = no limit). */
 static int await_output(int fd, uint64_t end_ms)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
@@ -298,8 +300,8 @@ static int await_output(int fd, uint64_t end_ms)
     }
 }
 
-/* Keeps the end, which is where a program says why it failed. */
-static int collect(int fd, uint64_t end_ms, struct pi_buf *output)
+/* Keeps the end of the output, where a program says why it failed. */
+static int collect_output(int fd, uint64_t end_ms, struct pi_buf *output)
 {
     char chunk[4096];
     for (;;) {
@@ -348,7 +350,7 @@ int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *o
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
     close(pi_steal_fd(&writer));
-    r = collect(reader, timeout_ms ? pi_monotonic_ms() + timeout_ms : 0, &out);
+    r = collect_output(reader, timeout_ms ? pi_monotonic_ms() + timeout_ms : 0, &out);
     close(pi_steal_fd(&reader));
     if (r == -ETIMEDOUT)
         pi_signal(pidfd, SIGKILL);
@@ -374,8 +376,8 @@ int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *o
     if (code == 0)
         return 0;
     char words[WORDS_BYTES], own[64];
-    last_words(&out, words, sizeof words);
+    summarize_output(&out, words, sizeof words);
     snprintf(own, sizeof own, "%s: ", argv[0]);
     const char *said = words + (pi_starts_with(words, own) ? strlen(own) : 0);
-    return pi_refuse(err, PI_FAILED, "%s: %s", argv[0], *said ? said : "failed without a word");
+    return pi_refuse(err, PI_FAILED, "%s: %s", argv[0], *said ? said : "it failed and printed nothing");
 }

@@ -27,55 +27,60 @@ struct pi_spawn {
     size_t fd_count;             /* at least 3; no other descriptor reaches the child */
     const char *const *environ_; /* NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
-    int orphan_signal;           /* comes when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
+    int orphan_signal; /* sent to it when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
 };
 
 /* Starts the program. The pidfd (O_CLOEXEC) is the caller's, readable once the process has ended. Reap with
  * pi_reap(). */
 int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err);
 
-/* A process that waits to become its program. Where this process ends first, the program never runs. */
+/* A child process that waits to become its program. If this process ends first, the program never runs. */
 struct pi_child {
     pid_t pid;
     int pidfd, link;
 };
 #define PI_CHILD_NONE ((struct pi_child){.pidfd = -1, .link = -1})
 
-/* The two halves of pi_spawn(): what must be done before the program runs can be done between them. */
+/* The two halves of pi_spawn(). Between them a caller can do what must happen before the program runs. */
 int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_error *err);
-/* Lets it become the program: 0 and its pidfd is the caller's, or -errno. The child is none then. */
+/* Lets it become the program. 0 and its pidfd, which is the caller's, or -errno. *child is PI_CHILD_NONE
+ * then. */
 int pi_child_go(struct pi_child *child, int *ret_pidfd);
-/* Ends it unless there is none. */
+/* Kills the child, unless it is PI_CHILD_NONE. */
 void pi_child_drop(struct pi_child *child);
 
-/* Takes the status of a child that has ended: 0 with *ret_status as waitid's CLD_* meanings in text ("exit
- * code 1", "killed by SIGKILL") and its exit code (128 + signal); -EAGAIN while it runs; -ECHILD where it is
- * not a child of ours. */
+/* Takes the status of a child that has ended. 0 with its exit code (128 + signal if a signal killed it) and a
+ * text ("exit code 1", "killed by SIGKILL"); -EAGAIN while it runs; -ECHILD if it is not our child. */
 int pi_reap(int pidfd, int *ret_code, char *text, size_t text_size);
 
 /* This host's boot id (/proc/sys/kernel/random/boot_id). */
 int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err);
 
-/* Adds /proc/PID/FILE to ret ("self" is a pid, too); -ENODATA where it is empty. */
+/* Adds /proc/PID/FILE to ret ("self" is a pid, too); -ENODATA if it is empty. */
 int pi_proc_read(const char *pid, const char *file, struct pi_buf *ret);
 
 /* The identity of a running process. */
 int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err);
 
-/* Opens the process that id names: its pidfd, or -ESRCH where that process is gone (another boot, pid reused,
- * ended); any other negative errno where that could not be found out. */
+/* Opens the process that id names. Its pidfd, or -ESRCH if that process is gone (the host rebooted, the pid
+ * was reused, it ended), or another negative errno if this could not find out. */
 int pi_identity_open(const struct pi_identity *id);
 
 /* Sends a signal through the pidfd (pidfd_send_signal(2)). 0 or -errno. */
 int pi_signal(int pidfd, int signal);
 
-/* Runs a program to its end (or to this process's), its standard input from /dev/null, the last 64 KiB of its
- * output and errors together added to output where that is not NULL. Blocking: for the command line and
- * workers, never for the agent's loop. Refuses with what it said where the program fails: all lines, or where
- * they are many the first and the last one; ret_code, where not NULL, takes the exit code instead. */
+/*
+ * Runs a program and waits for its end. It is killed if this process ends first. Its standard input is
+ * /dev/null; the last 64 KiB of its standard output and error are added to output, unless that is NULL.
+ *
+ * If ret_code is NULL, an exit code other than 0 is PI_FAILED, with the lines that the program printed (the
+ * first and the last one if they are many). Else *ret_code is the exit code.
+ *
+ * Blocks: for the command line and workers, never for the agent's loop.
+ */
 int pi_run(const char *const *argv, struct pi_buf *output, int *ret_code, struct pi_error *err);
 
-/* The same for at most timeout_ms (0 = no limit): then the program is killed, which is PI_TIMEOUT. */
+/* The same, but kills the program after timeout_ms (0 = no limit): PI_TIMEOUT. */
 int pi_run_within(const char *const *argv, uint64_t timeout_ms, struct pi_buf *output, int *ret_code,
                   struct pi_error *err);
 

@@ -25,7 +25,7 @@ int pi_name_check(const char *name, struct pi_error *err)
     if (login && pi_name_check(login + 1, NULL) == 0)
         return pi_refuse(
             err, PI_USAGE,
-            "'%s' is not a name: say %s alone; its login was fixed when it was made (run --user)",
+            "'%s' is not a name: say %s alone; the instance's login was chosen when it was made (run --user)",
             pi_text_clean(name, length, shown, sizeof shown), login + 1);
     return pi_refuse(err, PI_USAGE,
                      "'%s' is not a usable name: it becomes the host name, so 1 to %d of a-z, 0-9 and '-', "
@@ -33,7 +33,7 @@ int pi_name_check(const char *name, struct pi_error *err)
                      pi_text_clean(name, length, shown, sizeof shown), PI_NAME_MAX);
 }
 
-/* digits [ '.' digits ]: strtod would also take signs, exponents, hex and "inf". */
+/* digits [ '.' digits ]. strtod() would also accept signs, exponents, hex and "inf". */
 static const char *scan_decimal(const char *s, double *ret)
 {
     const char *start = s;
@@ -203,8 +203,8 @@ bool pi_char_shows(uint32_t code_point)
     return true;
 }
 
-/* Of a sequence whose length pi_utf8_length() gave. */
-static uint32_t decode(const unsigned char *s, size_t n)
+/* n is the length that pi_utf8_length() gave. */
+static uint32_t decode_character(const unsigned char *s, size_t n)
 {
     uint32_t code_point = n == 1 ? s[0] : s[0] & (0x7fu >> n);
     for (size_t i = 1; i < n; i++)
@@ -220,7 +220,7 @@ char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
         size_t n = pi_utf8_length(text + i, length - i);
         const unsigned char *s = (const unsigned char *)text + i;
         bool white = n == 1 && (*s == ' ' || (*s >= '\t' && *s <= '\r'));
-        bool control = n == 0 || !pi_char_shows(decode(s, n));
+        bool control = n == 0 || !pi_char_shows(decode_character(s, n));
         size_t out = white || control ? 1 : n;
         if (used + out + 1 > max)
             break;
@@ -295,9 +295,9 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Optimal string alignment: Levenshtein's distance in which two neighbours that changed places are one edit,
- * with three rows; words longer than a row are simply far away. */
-static size_t distance(const char *a, const char *b)
+/* Optimal string alignment: Levenshtein's distance, but two neighbours that changed places are one edit. It
+ * keeps three rows. A word that is longer than a row is SIZE_MAX away. */
+static size_t edit_distance(const char *a, const char *b)
 {
     size_t rows[3][65], lb = strlen(b), i = 1;
     if (lb >= PI_ARRAY_SIZE(rows[0]))
@@ -321,7 +321,7 @@ const char *pi_nearest(const char *word, const char *const *candidates)
     size_t limit = strlen(word) / 3 > 2 ? strlen(word) / 3 : 2;
     const char *nearest = NULL;
     for (; *candidates; candidates++) {
-        size_t d = distance(word, *candidates);
+        size_t d = edit_distance(word, *candidates);
         if (d <= limit && d < strlen(word)) {
             nearest = *candidates;
             limit = d ? d - 1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names, sizes, durations and guest text: how people write them, and how they are shown. Pure functions. */
+/* Reads and writes names, sizes and durations as people write them, and makes text safe to show. Pure. */
 #ifndef PIAGENT_BASE_TEXT_H
 #define PIAGENT_BASE_TEXT_H
 
@@ -18,8 +18,8 @@ int pi_name_check(const char *name, struct pi_error *err);
  * "iB". Less than an EiB. */
 int pi_size_parse(const char *text, uint64_t *ret_bytes, struct pi_error *err);
 
-/* "90s", "2m", "1m30s", "1.5h", "1h 30min", "2 hours", "1 day", "1w", "500ms", "90" (seconds): what
- * pi_duration_format() writes, too. Units in any case: there are none that only it tells apart. */
+/* "90s", "2m", "1m30s", "1.5h", "1h 30min", "2 hours", "1 day", "1w", "500ms", "90" (seconds): and
+ * all that pi_duration_format() writes. Upper and lower case are the same. */
 int pi_duration_parse(const char *text, uint64_t *ret_ms, struct pi_error *err);
 
 /* A whole decimal number from min to max, nothing else beside it. */
@@ -37,31 +37,31 @@ char *pi_duration_format(uint64_t ms, char buf[32]);
  */
 char *pi_text_clean(const char *text, size_t length, char *buf, size_t max);
 
-/* The length of the UTF-8 sequence at s (1 to 4), or 0 where it isn't one (RFC 3629). */
+/* The length of the UTF-8 sequence at s (1 to 4), or 0 if it is not one (RFC 3629). */
 size_t pi_utf8_length(const char *s, size_t left);
 
-/* Whether all of it is UTF-8: what JSON, and so records and the API, can hold. */
+/* Tells if all of it is UTF-8. JSON, and so a record and the API, can hold nothing else. */
 bool pi_is_utf8(const char *text);
 
-/* Whether a character shows itself and does nothing else: no control (C0, C1, DEL), no line or paragraph
- * separator, none of those that turn or hide the text around them (Unicode's UAX #9, UTS #39: marks,
- * embeddings, overrides and isolates of direction, tags). */
+/* Tells if a character is harmless to show. Controls (C0, C1, DEL), line and paragraph separators, and
+ * characters that turn or hide the text around them are not (Unicode's UAX #9, UTS #39: marks, embeddings,
+ * overrides and isolates of direction, tags). */
 bool pi_char_shows(uint32_t code_point);
 
 bool pi_starts_with(const char *text, const char *prefix);
 bool pi_ends_with(const char *text, const char *suffix);
 
-/* Whether text is exactly count hexadecimal digits. */
+/* Tells if text is exactly count hexadecimal digits. */
 bool pi_is_hex(const char *text, size_t count);
 
-/* FNV-1a of 64 bits: tells things apart that nobody makes alike on purpose. */
+/* FNV-1a of 64 bits. Not for inputs that someone may choose to collide. */
 uint64_t pi_hash(const char *bytes, size_t size);
 
-/* a shell's single word: quoted only where it must be. Allocated; NULL without memory. */
+/* The word as a shell reads it, quoted only if it must be. Allocated; NULL without memory. */
 char *pi_shell_quote(const char *word);
 
-/* The candidate nearest to word (edit distance of at most 2, or a third of its length), or NULL: two letters
- * that changed places are one edit. candidates ends with NULL. */
+/* The candidate nearest to word, at an edit distance of at most 2 or a third of its length, or NULL. Two
+ * letters that changed places are one edit. candidates ends with NULL. */
 const char *pi_nearest(const char *word, const char *const *candidates);
 
 #endif

@@ -31,8 +31,8 @@ int pi_user_manager_find(pid_t *ret, struct pi_error *err)
     return 0;
 }
 
-/* What the manager may limit: the controllers of its own cgroup, which is the parent of its init.scope. In
- * the first version of cgroups no user's manager is given any. */
+/* The controllers that the manager may use: those of its own cgroup, which is the parent of its init.scope.
+ * With cgroup v1 a user's manager has none. */
 static int read_controllers(pid_t manager, struct pi_buf *ret)
 {
     static const char unified[] = "0::", leaf[] = "/init.scope";

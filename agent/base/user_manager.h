@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The user's systemd: whether there is one, and what it may limit. */
+/* Finds the user's systemd and the resources that it may limit. */
 #ifndef PIAGENT_BASE_USER_MANAGER_H
 #define PIAGENT_BASE_USER_MANAGER_H
 
@@ -8,11 +8,10 @@
 
 #include "agent/base/error.h"
 
-/* The manager's process: its listening socket below XDG_RUNTIME_DIR tells whose it is. Negative where none
- * listens. */
+/* Finds the manager's process, by the peer of its socket below XDG_RUNTIME_DIR. Negative if none listens. */
 int pi_user_manager_find(pid_t *ret, struct pi_error *err);
 
-/* Whether the host gives it that controller ("memory", "cpu"), which needs cgroup v2. */
+/* Tells if the manager has that controller ("memory", "cpu"), which needs cgroup v2. */
 bool pi_user_manager_has(pid_t manager, const char *controller);
 
 #endif

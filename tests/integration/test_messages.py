@@ -63,7 +63,7 @@ def test_an_ssh_port_that_was_taken_is_told_with_who_has_it_now(user, disk):
 @pytest.mark.parametrize("words", [("ssh", "fedora@pi-1"), ("cp", "x", "fedora@pi-1:/"), ("status", "fedora@pi-1"), ("run", "fedora@pi-1")])
 def test_a_login_before_a_name_is_told_to_be_fixed(user, words):
     said = user.refused(USAGE, *words)
-    assert "say pi-1 alone; its login was fixed when it was made" in said, said
+    assert "say pi-1 alone; the instance's login was chosen when it was made" in said, said
 
 
 def test_a_start_while_an_instance_stops_names_what_to_wait_with(disk):

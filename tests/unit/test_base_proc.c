@@ -381,8 +381,8 @@ static void failed_run_is_refused_with_what_it_said(void **state)
         {"echo first; echo '\033[1mthe reason' >&2; echo; exit 1", "sh: first; ?[1mthe reason"},
         {"echo 'sh: the reason'; echo; echo ' what failed'; exit 1", "sh: the reason; what failed"},
         {"echo the reason; seq 1000; echo the end; exit 1", "sh: the reason ... the end"},
-        {"exit 1", "sh: failed without a word"},
-        {"kill -KILL $$", "sh: failed without a word"},
+        {"exit 1", "sh: it failed and printed nothing"},
+        {"kill -KILL $$", "sh: it failed and printed nothing"},
         {"yes 'filling up' | head -c 200000; echo; echo the end; exit 1", "sh: filling up ... the end"},
     };
     (void)state;

@@ -53,7 +53,7 @@ static void name_with_a_login_is_told_that_the_login_is_fixed(void **state)
     struct pi_error err;
     (void)state;
     assert_true(pi_name_check("fedora@pi-1", &err) < 0);
-    assert_non_null(strstr(err.text, "say pi-1 alone; its login was fixed"));
+    assert_non_null(strstr(err.text, "say pi-1 alone; the instance's login was chosen"));
     assert_true(pi_name_check("fedora@", &err) < 0);
     assert_non_null(strstr(err.text, "not a usable name"));
 }
