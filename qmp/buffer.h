@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to qmp/: bytes with a limit. */
+/* Internal to qmp/: a byte buffer with a limit. */
 #ifndef QMP_BUFFER_H
 #define QMP_BUFFER_H
 
@@ -11,7 +11,7 @@ struct qmp_buffer {
     size_t capacity;
 };
 
-/* 0, -ENOMEM, or -ENOBUFS where more than max would be held; the content is unchanged on failure. */
+/* 0, -ENOMEM, or -ENOBUFS if it would hold more than max bytes. The content is unchanged on failure. */
 int qmp_buffer_add(struct qmp_buffer *buffer, const char *bytes, size_t size, size_t max);
 
 /* Removes size bytes that start at offset; both must lie within. */

@@ -46,13 +46,13 @@ static void copy_text(char *ret, size_t size, const json_t *text)
     const char *bytes = json_string_value(text);
     if (length >= size)
         for (length = size - 1; length > 0 && ((unsigned char)bytes[length] & 0xC0) == 0x80;)
-            length--; /* not between the bytes of one character */
+            length--; /* never cuts a character in two */
     memcpy(ret, bytes, length);
     ret[length] = '\0';
 }
 
-/* Writes to ret only what the table names; ret is the caller's scratch. */
-static int decode(const struct member *members, const json_t *object, void *ret)
+/* Sets only the members that the table names. On failure ret is half filled: pass a copy. */
+static int decode_members(const struct member *members, const json_t *object, void *ret)
 {
     for (const struct member *m = members; m->key; m++) {
         const json_t *value = json_object_get(object, m->key);
@@ -97,7 +97,7 @@ static const struct member status_members[] = {
 int qmp_status_decode(const json_t *data, struct qmp_status *ret)
 {
     struct qmp_status status = {.state = QMP_RUN_OTHER};
-    if (decode(status_members, data, &status) < 0)
+    if (decode_members(status_members, data, &status) < 0)
         return -EPROTO;
     for (size_t i = QMP_RUN_OTHER + 1; i < ARRAY_SIZE(run_states); i++)
         if (strcmp(run_states[i], status.name) == 0)
@@ -116,7 +116,7 @@ static const struct member kvm_members[] = {
 int qmp_kvm_decode(const json_t *data, struct qmp_kvm *ret)
 {
     struct qmp_kvm kvm = {0};
-    if (decode(kvm_members, data, &kvm) < 0)
+    if (decode_members(kvm_members, data, &kvm) < 0)
         return -EPROTO;
     *ret = kvm;
     return 0;
@@ -130,7 +130,7 @@ static const struct member uuid_members[] = {
 int qmp_uuid_decode(const json_t *data, struct qmp_uuid *ret)
 {
     struct qmp_uuid uuid = {0};
-    if (decode(uuid_members, data, &uuid) < 0)
+    if (decode_members(uuid_members, data, &uuid) < 0)
         return -EPROTO;
     *ret = uuid;
     return 0;
@@ -201,7 +201,7 @@ int qmp_event_decode(const struct qmp_event *event, struct qmp_event_info *ret)
         if (strcmp(events[i].name, event->name) != 0)
             continue;
         info.kind = events[i].kind;
-        if (decode(events[i].members, event->data, &info) < 0)
+        if (decode_members(events[i].members, event->data, &info) < 0)
             return -EPROTO;
     }
     *ret = info;

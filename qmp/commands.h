@@ -4,9 +4,9 @@
  * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json and qapi/accelerator.json (the "QMP
  * Reference Manual").
  *
- * Decoders are pure: 0, or -EPROTO where a member is missing or has the wrong type, and then *ret is
- * untouched. Members that the schema may gain later are passed over. Texts are copies, cut to their arrays
- * between characters.
+ * Decoders are pure. They return 0, or -EPROTO if a member is missing or has the wrong type; *ret is then
+ * untouched. They ignore members that the schema may gain later. Texts are copies. A text that is too long
+ * for its array is cut between characters.
  */
 #ifndef QMP_COMMANDS_H
 #define QMP_COMMANDS_H
@@ -19,22 +19,22 @@ enum qmp_command {
     QMP_QUERY_STATUS,     /* reply: qmp_status_decode() */
     QMP_QUERY_UUID,       /* reply: qmp_uuid_decode() */
     QMP_QUERY_KVM,        /* reply: qmp_kvm_decode() */
-    QMP_SYSTEM_POWERDOWN, /* presses the power button; lost where the guest does not listen yet */
+    QMP_SYSTEM_POWERDOWN, /* presses the power button; has no effect if the guest does not listen yet */
     QMP_SYSTEM_RESET,     /* the machine's reset; RESET follows */
     QMP_SYSTEM_WAKEUP,    /* wakes a suspended guest, refused in every other state; WAKEUP follows */
     QMP_STOP,             /* pauses; STOP follows */
-    QMP_CONT, /* runs, also from prelaunch; RESUME follows. Not while suspended: answered, without effect */
-    QMP_QUIT, /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
+    QMP_CONT,             /* runs, also from prelaunch; RESUME follows. No effect while suspended */
+    QMP_QUIT,             /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
     QMP_COMMANDS
 };
 
-/* Executes one of the commands above, none of which takes arguments: as qmp_client_execute(). */
+/* Executes one of the commands above, as qmp_client_execute() does. None of them takes arguments. */
 int qmp_command_execute(struct qmp_client *client, enum qmp_command command, uint64_t deadline_ms,
                         qmp_reply_fn reply, void *user);
 
 /* QEMU's RunState. */
 enum qmp_run_state {
-    QMP_RUN_OTHER, /* one that this library does not know: see qmp_status.name */
+    QMP_RUN_OTHER, /* a state that this library does not know: see qmp_status.name */
     QMP_RUN_COLO,
     QMP_RUN_DEBUG,
     QMP_RUN_FINISH_MIGRATE,
@@ -54,7 +54,7 @@ enum qmp_run_state {
 };
 
 struct qmp_status {
-    bool running; /* the virtual CPUs run; never while suspended, whatever a QEMU says of that */
+    bool running; /* the virtual CPUs run; false while suspended, even if QEMU says otherwise */
     enum qmp_run_state state;
     char name[32]; /* as QEMU calls the state: "prelaunch" */
 };
@@ -66,7 +66,7 @@ struct qmp_kvm {
 };
 int qmp_kvm_decode(const json_t *data, struct qmp_kvm *ret);
 
-/* As given with -uuid, in lower case; all zeros where none was. */
+/* The value of -uuid, in lower case; all zeros without -uuid. */
 struct qmp_uuid {
     char text[36 + 1];
 };
@@ -90,11 +90,11 @@ enum qmp_event_kind {
     QMP_EVENT_BLOCK_IMAGE_CORRUPTED,
 };
 
-/* What a kind does not have is false or "". */
+/* A member that the event's kind does not have is false or "". */
 struct qmp_event_info {
     enum qmp_event_kind kind;
     uint64_t realtime_ms;
-    bool guest;       /* SHUTDOWN, RESET: the guest's own doing, not the host's */
+    bool guest;       /* SHUTDOWN, RESET: the guest did it, not the host */
     bool nospace;     /* BLOCK_IO_ERROR: the host's disk is full */
     bool fatal;       /* BLOCK_IMAGE_CORRUPTED: the image is not usable any more */
     char reason[128]; /* SHUTDOWN, RESET: a ShutdownCause ("guest-shutdown", "host-qmp-quit"); BLOCK_IO_ERROR:
@@ -103,7 +103,7 @@ struct qmp_event_info {
                          pause ...; MEMORY_FAILURE: ignore, inject, fatal, reset */
     char recipient[16]; /* MEMORY_FAILURE: hypervisor, guest */
     char operation[8];  /* BLOCK_IO_ERROR: read, write */
-    char device[128];   /* BLOCK_*: the -drive's id; "" where -blockdev made it */
+    char device[128];   /* BLOCK_*: the -drive's id; "" for a disk of -blockdev */
     char node[128];     /* BLOCK_*: the node's name */
     char message[256];  /* BLOCK_IMAGE_CORRUPTED: for people */
 };

@@ -9,7 +9,7 @@
 
 #define YEAR_9999_MS INT64_C(253402300800000)
 
-static void ask(struct guest_clock *clock, enum guest_clock_step step, uint64_t host_ms)
+static void ask_guest(struct guest_clock *clock, enum guest_clock_step step, uint64_t host_ms)
 {
     clock->step = step;
     clock->asked_ms = host_ms;
@@ -24,13 +24,14 @@ void guest_clock_start(struct guest_clock *clock, uint64_t id, uint64_t toleranc
 {
     *clock = (struct guest_clock){
         .step = GUEST_CLOCK_SYNC, .id = id, .tolerance_ms = tolerance_ms, .asked_ms = host_ms};
-    /* The 0xFF ends what a conversation before this one may have left half said. */
+    /* The 0xFF makes the guest agent drop half a line that an earlier conversation may have sent. */
     snprintf(clock->request, sizeof clock->request,
              "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" PRIu64 "}}\n", id);
 }
 
-/* The answer was true at some moment between the question and now: how far outside of that it lies. */
-static int64_t offset(const struct guest_clock *clock, int64_t guest_ms, uint64_t host_ms)
+/* The guest read its clock at some moment between the question and now. Returns how far its answer lies
+ * outside of that span. */
+static int64_t clock_offset(const struct guest_clock *clock, int64_t guest_ms, uint64_t host_ms)
 {
     if (guest_ms < (int64_t)clock->asked_ms)
         return guest_ms - (int64_t)clock->asked_ms;
@@ -44,17 +45,17 @@ static void on_time(struct guest_clock *clock, const json_t *value, uint64_t hos
         clock->step = GUEST_CLOCK_FAILED;
         return;
     }
-    clock->offset_ms = offset(clock, guest_ms, host_ms);
+    clock->offset_ms = clock_offset(clock, guest_ms, host_ms);
     if (clock->step == GUEST_CLOCK_GET)
         clock->was_ms = clock->offset_ms;
     uint64_t off = (uint64_t)(clock->offset_ms < 0 ? -clock->offset_ms : clock->offset_ms);
     if (clock->step == GUEST_CLOCK_GET && off > clock->tolerance_ms)
-        ask(clock, GUEST_CLOCK_SET, host_ms);
+        ask_guest(clock, GUEST_CLOCK_SET, host_ms);
     else
         clock->step = GUEST_CLOCK_DONE;
 }
 
-static void on_reply(struct guest_clock *clock, const json_t *reply, uint64_t host_ms)
+static void on_guest_reply(struct guest_clock *clock, const json_t *reply, uint64_t host_ms)
 {
     const json_t *value = json_object_get(reply, "return");
     bool error = json_object_get(reply, "error") != NULL;
@@ -62,10 +63,11 @@ static void on_reply(struct guest_clock *clock, const json_t *reply, uint64_t ho
         return;
     if (clock->step == GUEST_CLOCK_SYNC) {
         if (json_is_integer(value) && (uint64_t)json_integer_value(value) == clock->id)
-            ask(clock, GUEST_CLOCK_GET, host_ms);
+            ask_guest(clock, GUEST_CLOCK_GET, host_ms);
     } else if (clock->step == GUEST_CLOCK_SET) {
-        /* Also after an error: it sets the clock first, and fails then where there is no hwclock to tell. */
-        ask(clock, GUEST_CLOCK_VERIFY, host_ms);
+        /* Also after an error: the guest agent sets the system clock first, and fails afterwards if the guest
+         * has no hwclock. */
+        ask_guest(clock, GUEST_CLOCK_VERIFY, host_ms);
     } else if (value) {
         on_time(clock, value, host_ms);
     } else {
@@ -73,15 +75,15 @@ static void on_reply(struct guest_clock *clock, const json_t *reply, uint64_t ho
     }
 }
 
-static void on_line(struct guest_clock *clock, uint64_t host_ms)
+static void on_guest_line(struct guest_clock *clock, uint64_t host_ms)
 {
     json_t *reply = json_loadb(clock->line, clock->line_size, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(reply))
-        on_reply(clock, reply, host_ms);
+        on_guest_reply(clock, reply, host_ms);
     json_decref(reply);
 }
 
-static bool is_over(const struct guest_clock *clock)
+static bool conversation_is_over(const struct guest_clock *clock)
 {
     return clock->step == GUEST_CLOCK_NONE || clock->step >= GUEST_CLOCK_DONE;
 }
@@ -89,9 +91,9 @@ static bool is_over(const struct guest_clock *clock)
 void guest_clock_receive(struct guest_clock *clock, const char *bytes, size_t size, uint64_t host_ms)
 {
     clock->request[0] = '\0';
-    for (const char *end = bytes + size; bytes < end && !is_over(clock); bytes++) {
+    for (const char *end = bytes + size; bytes < end && !conversation_is_over(clock); bytes++) {
         if (*bytes == '\n')
-            on_line(clock, host_ms);
+            on_guest_line(clock, host_ms);
         if (*bytes == '\n' || *bytes == '\xff')
             clock->line_size = 0;
         else if (clock->line_size < GUEST_AGENT_LINE_MAX)
@@ -101,6 +103,6 @@ void guest_clock_receive(struct guest_clock *clock, const char *bytes, size_t si
         if (++clock->received > GUEST_AGENT_BYTES_MAX)
             clock->step = GUEST_CLOCK_FAILED;
     }
-    if (is_over(clock))
+    if (conversation_is_over(clock))
         clock->request[0] = '\0';
 }

@@ -8,7 +8,7 @@
 
 #define RESYNC 0xFF
 
-/* jansson's own limit is 2048, which is a lot of stack for its recursion. */
+/* jansson's own limit is 2048, and its recursion to that depth takes too much stack. */
 static bool is_too_deep(const char *text, size_t size)
 {
     unsigned depth = 0;
@@ -30,15 +30,15 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
-static int refuse(struct qmp_message *message, int r, const char *what, const char *detail)
+static int refuse_message(struct qmp_message *message, int r, const char *what, const char *detail)
 {
     snprintf(message->why, sizeof(message->why), "%s%s", what, detail);
     return r;
 }
 
-/* QEMU's unsigned 64-bit integers (the registers of a panicked guest, for one) can be more than jansson's
- * integers hold: such a message is read with all its numbers as reals rather than refused. */
-static json_t *load(const char *text, size_t size, json_error_t *error)
+/* QEMU sends unsigned 64-bit integers (the registers of a panicked guest, for example), which can be too
+ * large for jansson's integers. Reads all numbers of such a message as reals. */
+static json_t *load_json(const char *text, size_t size, json_error_t *error)
 {
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, error);
     if (!root && json_error_code(error) == json_error_numeric_overflow)
@@ -46,7 +46,7 @@ static json_t *load(const char *text, size_t size, json_error_t *error)
     return root;
 }
 
-/* Both members are -1 where QEMU could not read the clock. */
+/* Both members are -1 if QEMU could not read the clock. */
 static uint64_t timestamp_ms(const json_t *timestamp)
 {
     double seconds = json_number_value(json_object_get(timestamp, "seconds"));
@@ -65,7 +65,7 @@ static int read_event(struct qmp_message *message)
         .realtime_ms = timestamp_ms(json_object_get(message->root, "timestamp")),
     };
     if (!message->event.name || (message->event.data && !json_is_object(message->event.data)))
-        return refuse(message, -EPROTO, "QEMU sent a malformed event", "");
+        return refuse_message(message, -EPROTO, "QEMU sent a malformed event", "");
     return 0;
 }
 
@@ -80,12 +80,12 @@ static int read_reply(struct qmp_message *message)
     const char *class = json_string_value(json_object_get(error, "class"));
     const char *desc = json_string_value(json_object_get(error, "desc"));
     if (message->data || !class || !desc)
-        return refuse(message, -EPROTO, "QEMU sent a malformed reply", "");
+        return refuse_message(message, -EPROTO, "QEMU sent a malformed reply", "");
     snprintf(message->why, sizeof(message->why), "%s: %s", class, desc);
     return 0;
 }
 
-static int classify(struct qmp_message *message)
+static int read_message(struct qmp_message *message)
 {
     const json_t *root = message->root;
     if (json_object_get(root, "return") || json_object_get(root, "error"))
@@ -93,7 +93,8 @@ static int classify(struct qmp_message *message)
     if (json_object_get(root, "event"))
         return read_event(message);
     if (!json_is_object(json_object_get(root, "QMP")))
-        return refuse(message, -EPROTO, "QEMU sent something that is no greeting, event or reply", "");
+        return refuse_message(message, -EPROTO,
+                              "QEMU sent something that is not a greeting, an event or a reply", "");
     message->kind = QMP_MESSAGE_GREETING;
     return 0;
 }
@@ -111,15 +112,15 @@ int qmp_message_parse(const char *line, size_t size, struct qmp_message *ret)
     if (size == 0)
         return 0;
     if (is_too_deep(line, size))
-        return refuse(ret, -EPROTO, "QEMU sent JSON that is nested too deeply", "");
+        return refuse_message(ret, -EPROTO, "QEMU sent JSON that is nested too deeply", "");
 
-    json_error_t error = {0}; /* jansson leaves it empty in some places where memory runs out */
-    ret->root = load(line, size, &error);
+    json_error_t error = {0}; /* jansson leaves it empty in some cases if memory runs out */
+    ret->root = load_json(line, size, &error);
     if (!ret->root && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
-        return refuse(ret, -ENOMEM, "no memory to read what QEMU sent", "");
+        return refuse_message(ret, -ENOMEM, "no memory to read what QEMU sent", "");
     if (!ret->root)
-        return refuse(ret, -EPROTO, "QEMU sent something that is not JSON: ", error.text);
-    int r = classify(ret);
+        return refuse_message(ret, -EPROTO, "QEMU sent something that is not JSON: ", error.text);
+    int r = read_message(ret);
     if (r < 0)
         qmp_message_done(ret);
     return r;

@@ -26,7 +26,7 @@ struct qmp_client {
     enum qmp_state state;
     int reason; /* why it is closed */
     unsigned entered;
-    bool freed; /* in a callback: no more of them, and the memory goes with the outermost call */
+    bool freed; /* freed in a callback: makes no more of them; the outermost call frees the memory */
     const struct qmp_handler *handler;
     void *user;
     uint64_t greeting_deadline_ms;
@@ -40,22 +40,22 @@ struct qmp_client {
     size_t count;
 };
 
-static void destroy(struct qmp_client *client)
+static void client_destroy(struct qmp_client *client)
 {
     qmp_buffer_done(&client->input);
     qmp_buffer_done(&client->output);
     free(client);
 }
 
-static void enter(struct qmp_client *client)
+static void client_enter(struct qmp_client *client)
 {
     client->entered++;
 }
 
-static void leave(struct qmp_client *client)
+static void client_leave(struct qmp_client *client)
 {
     if (--client->entered == 0 && client->freed)
-        destroy(client);
+        client_destroy(client);
 }
 
 static struct command take_command(struct qmp_client *client, size_t index)
@@ -67,13 +67,13 @@ static struct command take_command(struct qmp_client *client, size_t index)
     return command;
 }
 
-static void answer(const struct command *command, int result, const json_t *data, const char *why)
+static void command_answer(const struct command *command, int result, const json_t *data, const char *why)
 {
     if (command->reply)
         command->reply(result, data, why, command->user);
 }
 
-static void shut(struct qmp_client *client, int reason, const char *why)
+static void client_shut(struct qmp_client *client, int reason, const char *why)
 {
     if (client->state == QMP_CLOSED)
         return;
@@ -81,7 +81,7 @@ static void shut(struct qmp_client *client, int reason, const char *why)
     client->reason = reason;
     while (client->count > 0 && !client->freed) {
         struct command command = take_command(client, 0);
-        answer(&command, -ECONNRESET, NULL, why);
+        command_answer(&command, -ECONNRESET, NULL, why);
     }
     if (!client->freed && client->handler->closed)
         client->handler->closed(reason, why, client->user);
@@ -92,7 +92,7 @@ static void on_negotiated(int result, const json_t *data, const char *why, void 
     (void)data;
     struct qmp_client *client = user;
     if (result == -EREMOTEIO) {
-        shut(client, -EPROTO, why);
+        client_shut(client, -EPROTO, why);
     } else if (result == 0) {
         client->state = QMP_READY;
         if (client->handler->ready)
@@ -109,9 +109,9 @@ struct qmp_client *qmp_client_new(const struct qmp_handler *handler, void *user,
     client->handler = handler;
     client->user = user;
     client->greeting_deadline_ms = greeting_deadline_ms;
-    /* First in the output, and held back by qmp_client_pending() until the greeting. */
+    /* It is the first command in the output. qmp_client_pending() holds it back until the greeting. */
     if (qmp_client_execute(client, "qmp_capabilities", NULL, UINT64_MAX, on_negotiated, client) < 0) {
-        destroy(client);
+        client_destroy(client);
         return NULL;
     }
     return client;
@@ -121,11 +121,11 @@ void qmp_client_free(struct qmp_client *client)
 {
     if (!client)
         return;
-    enter(client);
+    client_enter(client);
     client->freed = true;
     client->state = QMP_CLOSED;
     client->reason = -ECANCELED;
-    leave(client);
+    client_leave(client);
 }
 
 enum qmp_state qmp_client_state(const struct qmp_client *client)
@@ -133,11 +133,11 @@ enum qmp_state qmp_client_state(const struct qmp_client *client)
     return client->state;
 }
 
-/* How far the stream may be sent in this state. */
-static uint64_t offered(const struct qmp_client *client)
+/* The offset in the stream up to which bytes may be sent in this state. */
+static uint64_t client_offered(const struct qmp_client *client)
 {
     switch (client->state) {
-    case QMP_NEGOTIATING: /* the handshake is the first command as long as it is outstanding */
+    case QMP_NEGOTIATING: /* until it is answered, the handshake is the first command */
         return client->commands[0].begin + client->commands[0].size;
     case QMP_READY:
         return client->sent + client->output.size;
@@ -149,7 +149,7 @@ static uint64_t offered(const struct qmp_client *client)
 size_t qmp_client_pending(const struct qmp_client *client, const char **ret_bytes)
 {
     *ret_bytes = client->output.data;
-    return (size_t)(offered(client) - client->sent);
+    return (size_t)(client_offered(client) - client->sent);
 }
 
 void qmp_client_sent(struct qmp_client *client, size_t size)
@@ -158,7 +158,7 @@ void qmp_client_sent(struct qmp_client *client, size_t size)
     qmp_buffer_remove(&client->output, 0, size);
 }
 
-/* Differs from those of earlier connections to the same QEMU, whose replies may come on this one. */
+/* Replies to an earlier connection may arrive on this one: the ids of two connections must differ. */
 static void format_id(const struct qmp_client *client, uint64_t number, char ret[ID_MAX])
 {
     snprintf(ret, ID_MAX, "%" PRIx64 "-%" PRIu64, client->greeting_deadline_ms, number);
@@ -177,7 +177,7 @@ static int add_bytes(const char *bytes, size_t size, void *user)
 }
 
 /* Adds the command's line to the output. */
-static int render(struct qmp_client *client, const char *name, json_t *arguments)
+static int render_command(struct qmp_client *client, const char *name, json_t *arguments)
 {
     char id[ID_MAX];
     format_id(client, client->next_number, id);
@@ -203,7 +203,7 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
     if (client->count == QMP_OUTSTANDING_MAX)
         return -EBUSY;
     uint64_t begin = client->sent + client->output.size;
-    int r = render(client, command, stolen);
+    int r = render_command(client, command, stolen);
     if (r < 0)
         return r;
     client->commands[client->count++] = (struct command){
@@ -217,7 +217,7 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
     return 0;
 }
 
-/* The index of the command that id belongs to; client->count where there is none. */
+/* The index of the command that has the id; client->count if there is none. */
 static size_t find_command(const struct qmp_client *client, const char *id)
 {
     size_t index = 0;
@@ -230,25 +230,25 @@ static size_t find_command(const struct qmp_client *client, const char *id)
     return index;
 }
 
-static void on_reply(struct qmp_client *client, const struct qmp_message *message)
+static void on_qmp_reply(struct qmp_client *client, const struct qmp_message *message)
 {
     if (!message->id) {
-        shut(client, -EPROTO, message->data ? "QEMU sent a reply that nothing asked for" : message->why);
+        client_shut(client, -EPROTO, message->data ? "QEMU sent a reply without an id" : message->why);
         return;
     }
     const char *id = json_string_value(message->id);
     size_t index = id ? find_command(client, id) : client->count;
     if (index == client->count)
-        return; /* it had expired, or was asked for by an earlier client */
-    if (client->commands[index].begin >= offered(client)) {
-        shut(client, -EPROTO, "QEMU sent a reply to a command before it was sent");
+        return; /* the command has expired, or an earlier client sent it */
+    if (client->commands[index].begin >= client_offered(client)) {
+        client_shut(client, -EPROTO, "QEMU sent a reply to a command before it was sent");
         return;
     }
     struct command command = take_command(client, index);
     if (message->data)
-        answer(&command, 0, message->data, NULL);
+        command_answer(&command, 0, message->data, NULL);
     else
-        answer(&command, -EREMOTEIO, NULL, message->why);
+        command_answer(&command, -EREMOTEIO, NULL, message->why);
 }
 
 static void on_greeting(struct qmp_client *client)
@@ -256,39 +256,39 @@ static void on_greeting(struct qmp_client *client)
     if (client->state == QMP_GREETING)
         client->state = QMP_NEGOTIATING;
     else
-        shut(client, -EPROTO, "QEMU greeted twice");
+        client_shut(client, -EPROTO, "QEMU greeted twice");
 }
 
-static void on_line(struct qmp_client *client)
+static void on_qmp_line(struct qmp_client *client)
 {
     struct qmp_message message;
     int r = qmp_message_parse(client->input.data, client->input.size, &message);
     client->input.size = 0;
     if (r < 0) {
-        shut(client, r, message.why);
+        client_shut(client, r, message.why);
         return;
     }
     if (message.kind == QMP_MESSAGE_GREETING)
         on_greeting(client);
     else if (message.kind == QMP_MESSAGE_REPLY)
-        on_reply(client, &message);
+        on_qmp_reply(client, &message);
     else if (message.kind == QMP_MESSAGE_EVENT && client->handler->event)
         client->handler->event(&message.event, client->user);
     qmp_message_done(&message);
 }
 
-static void feed(struct qmp_client *client, const char *bytes, size_t size)
+static void feed_lines(struct qmp_client *client, const char *bytes, size_t size)
 {
     while (size > 0 && client->state != QMP_CLOSED) {
         const char *newline = memchr(bytes, '\n', size);
         size_t part = newline ? (size_t)(newline + 1 - bytes) : size;
         int r = qmp_buffer_add(&client->input, bytes, part, QMP_LINE_MAX);
         if (r == -ENOBUFS)
-            shut(client, -EPROTO, "QEMU sent a line that is too long");
+            client_shut(client, -EPROTO, "QEMU sent a line that is too long");
         else if (r < 0)
-            shut(client, r, "no memory to read what QEMU sent");
+            client_shut(client, r, "no memory to read what QEMU sent");
         else if (newline)
-            on_line(client);
+            on_qmp_line(client);
         bytes += part;
         size -= part;
     }
@@ -298,12 +298,12 @@ int qmp_client_receive(struct qmp_client *client, const char *bytes, size_t size
 {
     if (client->entered > 0)
         return -EBUSY;
-    enter(client);
-    feed(client, bytes, size);
+    client_enter(client);
+    feed_lines(client, bytes, size);
     int r = 0;
     if (client->state == QMP_CLOSED)
         r = client->reason < 0 ? client->reason : -ECONNRESET;
-    leave(client);
+    client_leave(client);
     return r;
 }
 
@@ -316,7 +316,7 @@ uint64_t qmp_client_deadline_ms(const struct qmp_client *client)
     return earliest;
 }
 
-/* A command that QEMU has not seen a byte of is not sent any more. */
+/* Removes the command from the output if none of it was sent. */
 static void take_back(struct qmp_client *client, const struct command *command, size_t index)
 {
     if (command->begin < client->sent)
@@ -333,12 +333,12 @@ static bool is_overdue(uint64_t deadline_ms, uint64_t now_ms)
 
 void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
 {
-    enter(client);
+    client_enter(client);
     if (client->state < QMP_READY && is_overdue(client->greeting_deadline_ms, now_ms))
-        shut(client, -ETIMEDOUT, "QEMU did not greet in time");
+        client_shut(client, -ETIMEDOUT, "QEMU did not greet in time");
 
-    /* A callback can add commands, which this turn does not look at, so that it ends; and of those at hand it
-     * can only remove ones that are overdue too. */
+    /* A callback can add commands. This loop does not look at them, so it ends. Of the other commands, a
+     * callback can only remove some that are overdue too. */
     uint64_t end = client->next_number;
     for (size_t i = 0;
          client->state != QMP_CLOSED && i < client->count && client->commands[i].number < end;) {
@@ -348,14 +348,14 @@ void qmp_client_expire(struct qmp_client *client, uint64_t now_ms)
         }
         struct command command = take_command(client, i);
         take_back(client, &command, i);
-        answer(&command, -ETIMEDOUT, NULL, "QEMU did not answer in time");
+        command_answer(&command, -ETIMEDOUT, NULL, "QEMU did not answer in time");
     }
-    leave(client);
+    client_leave(client);
 }
 
 void qmp_client_close(struct qmp_client *client, int reason, const char *why)
 {
-    enter(client);
-    shut(client, reason, why);
-    leave(client);
+    client_enter(client);
+    client_shut(client, reason, why);
+    client_leave(client);
 }

@@ -315,12 +315,12 @@ static void each_breach_of_the_protocol_closes(void **state)
         const char *message, *why;
     } cases[] = {
         {GREETING, "QEMU greeted twice"},
-        {"<{'return': {}}", "QEMU sent a reply that nothing asked for"},
+        {"<{'return': {}}", "QEMU sent a reply without an id"},
         {"<{'error': {'class': 'GenericError', 'desc': 'JSON parse error'}}",
          "GenericError: JSON parse error"},
-        {"<[1]", "QEMU sent something that is no greeting, event or reply"},
-        {"<{'id': @1}", "QEMU sent something that is no greeting, event or reply"},
-        {"<{'QMP': 1}", "QEMU sent something that is no greeting, event or reply"},
+        {"<[1]", "QEMU sent something that is not a greeting, an event or a reply"},
+        {"<{'id': @1}", "QEMU sent something that is not a greeting, an event or a reply"},
+        {"<{'QMP': 1}", "QEMU sent something that is not a greeting, an event or a reply"},
         {"<{'error': 1, 'id': @1}", "QEMU sent a malformed reply"},
         {"<{'error': {'class': 'a'}, 'id': @1}", "QEMU sent a malformed reply"},
         {"<{'error': {'class': 1, 'desc': 'b'}, 'id': @1}", "QEMU sent a malformed reply"},
