@@ -50,7 +50,7 @@ static int key_parse(const char *text, uint64_t ret[2])
 }
 
 /* The entry's index, or count. No branch depends on a key. */
-static size_t position(const struct imds_registry *registry, const uint64_t key[2])
+static size_t find_position(const struct imds_registry *registry, const uint64_t key[2])
 {
     size_t found = registry->count;
     for (size_t i = 0; i < registry->count; i++) {
@@ -67,7 +67,7 @@ const struct imds_entry *imds_registry_find(const struct imds_registry *registry
     uint64_t wanted[2];
     if (key_parse(key, wanted) < 0)
         return NULL;
-    size_t i = position(registry, wanted);
+    size_t i = find_position(registry, wanted);
     return i < registry->count ? &registry->entries[i] : NULL;
 }
 
@@ -96,7 +96,7 @@ void imds_registry_free(struct imds_registry *registry)
     free(registry);
 }
 
-static int make_room(struct imds_registry *registry)
+static int grow_registry(struct imds_registry *registry)
 {
     if (registry->count < registry->capacity)
         return 0;
@@ -115,7 +115,7 @@ int imds_registry_put(struct imds_registry *registry, const char *key, const str
     struct imds_entry entry = {.owner = owner, .reports = reports};
     int r = key_parse(key, entry.key);
     if (r == 0)
-        r = make_room(registry);
+        r = grow_registry(registry);
     for (size_t i = 0; seed && r == 0 && i < IMDS_DOCUMENTS; i++) {
         entry.documents[i] = imds_blob_new(seed->documents[i].data, seed->documents[i].size);
         if (!entry.documents[i])
@@ -125,7 +125,7 @@ int imds_registry_put(struct imds_registry *registry, const char *key, const str
         entry_done(&entry);
         return r;
     }
-    size_t i = position(registry, entry.key);
+    size_t i = find_position(registry, entry.key);
     if (i < registry->count)
         entry_done(&registry->entries[i]);
     else
@@ -140,7 +140,7 @@ int imds_registry_remove(struct imds_registry *registry, const char *key)
     int r = key_parse(key, wanted);
     if (r < 0)
         return r;
-    size_t i = position(registry, wanted);
+    size_t i = find_position(registry, wanted);
     if (i == registry->count)
         return -ENOENT;
     entry_done(&registry->entries[i]);

@@ -5,10 +5,10 @@
 #include <jansson.h>
 #include <string.h>
 
-/* 9999-12-31: what lies behind it is no clock's time, and would not fit where it is multiplied. */
+/* 9999-12-31. A later time is nonsense, and would overflow when it is multiplied. */
 #define SECONDS_MAX 253402300799.0
 
-static void copy(char *ret, const char *text, size_t length)
+static void copy_bytes(char *ret, const char *text, size_t length)
 {
     memcpy(ret, text, length);
     ret[length] = '\0';
@@ -29,13 +29,13 @@ static int parse_name(const json_t *object, struct imds_report *report)
     if (length >= sizeof(report->name) || stage_length >= sizeof(report->stage) ||
         module_length >= sizeof(report->module))
         return -EBADMSG;
-    copy(report->name, name, length);
-    copy(report->stage, name, stage_length);
-    copy(report->module, module, module_length);
+    copy_bytes(report->name, name, length);
+    copy_bytes(report->stage, name, stage_length);
+    copy_bytes(report->module, module, module_length);
     return 0;
 }
 
-/* An optional text, cut between characters where it is too long; jansson has proven it to be UTF-8. */
+/* An optional text. If it is too long it is cut between characters; jansson has checked that it is UTF-8. */
 static int parse_text(const json_t *object, const char *key, char *ret, size_t size)
 {
     const json_t *value = json_object_get(object, key);
@@ -50,11 +50,11 @@ static int parse_text(const json_t *object, const char *key, char *ret, size_t s
         while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
             length--;
     }
-    copy(ret, text, length);
+    copy_bytes(ret, text, length);
     return 0;
 }
 
-/* Seconds to milliseconds. -ENOENT where the key is absent. */
+/* Seconds to milliseconds. -ENOENT if the key is absent. */
 static int parse_seconds(const json_t *object, const char *key, int64_t *ret_ms)
 {
     const json_t *value = json_object_get(object, key);

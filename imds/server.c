@@ -14,14 +14,13 @@
 
 #include "imds/route.h"
 
-/* Connections that were cut live on until libmicrohttpd has noticed; this many new ones may come meanwhile.
- */
+/* A connection that was cut exists until libmicrohttpd notices. This many new ones may come meanwhile. */
 #define CUT_SLACK 64
 
 struct connection {
     TAILQ_ENTRY(connection) link;
     int fd;   /* libmicrohttpd's */
-    bool cut; /* and no longer in the list */
+    bool cut; /* it is no longer in the list */
     uint64_t deadline_ms;
     struct imds_route route;
     bool keep_body;
@@ -40,12 +39,12 @@ struct imds_server {
     void *user;
     struct imds_limits limits;
     uint64_t now_ms;
-    struct connections connections; /* oldest first, so the first deadline is the first's */
+    struct connections connections; /* oldest first, so that the first has the earliest deadline */
     unsigned connection_count;
 };
 
-/* libmicrohttpd has no call to close a connection; it closes one whose socket has ended. */
-static void cut(struct imds_server *server, struct connection *c)
+/* libmicrohttpd has no call that closes a connection. It closes one whose socket was shut down. */
+static void cut_connection(struct imds_server *server, struct connection *c)
 {
     TAILQ_REMOVE(&server->connections, c, link);
     server->connection_count--;
@@ -62,7 +61,7 @@ static void connection_opened(struct imds_server *server, struct MHD_Connection 
         return;
     }
     if (server->connection_count == server->limits.connections)
-        cut(server, TAILQ_FIRST(&server->connections));
+        cut_connection(server, TAILQ_FIRST(&server->connections));
     c->fd = fd;
     c->deadline_ms = server->now_ms + server->limits.request_ms;
     TAILQ_INSERT_TAIL(&server->connections, c, link);
@@ -106,8 +105,8 @@ static void request_begins(const struct imds_server *server, struct connection *
     copy_user_agent(mhd, c->user_agent, sizeof(c->user_agent));
 }
 
-/* A body is read to its end even where nobody wants it: a socket closed with bytes unread would reset the
- * connection, and the answer with it. */
+/* Reads a body to its end even if nobody wants it: closing a socket with unread bytes resets the connection,
+ * and the answer is lost. */
 static void body_arrives(const struct imds_server *server, struct connection *c, const char *data,
                          size_t size)
 {
@@ -168,9 +167,9 @@ static enum MHD_Result request_ends(const struct imds_server *server, const stru
     return MHD_queue_response(mhd, MHD_HTTP_OK, server->nothing);
 }
 
-static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *path,
-                                  const char *method, const char *version, const char *data, size_t *size,
-                                  void **request)
+static enum MHD_Result on_imds_request(void *user, struct MHD_Connection *mhd, const char *path,
+                                       const char *method, const char *version, const char *data,
+                                       size_t *size, void **request)
 {
     (void)version;
     struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
@@ -189,8 +188,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     return request_ends(user, c, mhd);
 }
 
-static void on_completed(void *user, struct MHD_Connection *mhd, void **request,
-                         enum MHD_RequestTerminationCode how)
+static void on_imds_completed(void *user, struct MHD_Connection *mhd, void **request,
+                              enum MHD_RequestTerminationCode how)
 {
     (void)mhd;
     const struct imds_server *server = user;
@@ -248,10 +247,10 @@ static int make_nothing(struct MHD_Response **ret)
 }
 
 /*
- * Without MHD_USE_ERROR_LOG, libmicrohttpd writes nothing anywhere. It closes the descriptor that it was
- * given, on some of its failures too, so it is given one of its own.
+ * Without MHD_USE_ERROR_LOG, libmicrohttpd logs nothing. It closes the descriptor that it got, after some
+ * failures too, so it gets a duplicate.
  */
-static int start(struct imds_server *server, int listen_fd)
+static int start_daemon(struct imds_server *server, int listen_fd)
 {
     if (fcntl(listen_fd, F_SETFL, fcntl(listen_fd, F_GETFL) | O_NONBLOCK) < 0)
         return -errno;
@@ -260,10 +259,10 @@ static int start(struct imds_server *server, int listen_fd)
         return -errno;
     errno = 0;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, own_fd,
+        MHD_USE_EPOLL, 0, NULL, NULL, on_imds_request, server, MHD_OPTION_LISTEN_SOCKET, own_fd,
         MHD_OPTION_CONNECTION_LIMIT, server->limits.connections + CUT_SLACK,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->limits.header_bytes, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
+        on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_imds_completed, server, MHD_OPTION_END);
     if (server->daemon)
         return 0;
     return errno ? -errno : -ENOMEM;
@@ -285,7 +284,7 @@ int imds_server_new(int listen_fd, struct imds_registry *registry, const struct 
     TAILQ_INIT(&server->connections);
     r = make_nothing(&server->nothing);
     if (r == 0)
-        r = start(server, listen_fd);
+        r = start_daemon(server, listen_fd);
     if (r < 0) {
         imds_server_free(server);
         return r;
@@ -297,7 +296,7 @@ int imds_server_new(int listen_fd, struct imds_registry *registry, const struct 
 
 int imds_server_add(struct imds_server *server, int fd, uint64_t now_ms)
 {
-    /* No address: nothing here asks for one. */
+    /* A dummy address: nothing here asks for it. */
     const struct sockaddr nobody = {.sa_family = AF_UNIX};
     server->now_ms = now_ms;
     return MHD_add_connection(server->daemon, fd, &nobody, sizeof(nobody)) == MHD_YES ? 0 : -ECONNABORTED;
@@ -325,7 +324,7 @@ void imds_server_run(struct imds_server *server, uint64_t now_ms)
     server->now_ms = now_ms;
     struct connection *oldest;
     while ((oldest = TAILQ_FIRST(&server->connections)) && oldest->deadline_ms <= now_ms)
-        cut(server, oldest);
+        cut_connection(server, oldest);
     MHD_run(server->daemon);
 }
 

@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The instance metadata service: serves each instance its cloud-init NoCloud seed under a secret key, and
- * receives what its cloud-init reports. HTTP/1.1, one request a connection (cloud-init opens a new one for
- * each file and report anyway), so that a connection's age is its request's age.
+ * The instance metadata service (IMDS). It serves each instance its NoCloud seed under a secret key, and
+ * receives the reports of its cloud-init. HTTP/1.1, one request a connection, so that a connection is as old
+ * as its request. (cloud-init opens a new connection for each file and report anyway.)
  *
  *   GET, HEAD  /KEY/meta-data, user-data, vendor-data, network-config   200 and the exact bytes, or no bytes
  *   POST       /KEY/events                                              200
- *   anything else, or a key that is unknown or does not open that       404, the same for all
+ *   anything else, an unknown key, or a key without access              404, the same for all
  *
- * A report that is too long or can't be parsed is answered 200 as well, but not handed on: a guest whose
- * webhook fails ends its boot "degraded", and would repeat the same bytes only to get the same answer.
+ * A report that is too long or cannot be parsed is answered with 200 too, but not handed on. After any other
+ * answer the guest would send the same bytes again, and end its boot "degraded".
  *
- * What a guest may do to others. Every guest arrives from 127.0.0.1 (QEMU's user network), so there is
- * nothing to tell friend from foe by before the key is known, and limits by address would hit all of them.
- * Instead: every connection has a deadline for its whole request and response, however busily it trickles;
- * when all connections are taken, the oldest is cut for the new one, and as an honest exchange takes
- * milliseconds, the oldest is a squatter; header and body are bounded. A browser tricked into sending
- * requests here (DNS rebinding) does not know a key, so it learns and changes nothing: no check of Host or
- * Origin is needed.
+ * A hostile guest must not harm the others. Every guest connects from 127.0.0.1 (QEMU's user network), so the
+ * server cannot tell them apart before it knows the key, and a limit by address would hit all of them.
+ * Instead:
  *
- * The server owns no thread, no clock and no log; the caller's loop drives it. Callbacks come out of
- * imds_server_run() only; they may change the registry, but not free the server. RLIMIT_NOFILE should be
- * well above the number of connections: the server never uses more than half of it.
+ * - Every connection has one deadline for its whole request and response, even if bytes keep trickling in.
+ * - If all connections are taken, a new one replaces the oldest. An honest exchange takes milliseconds, so
+ *   the oldest is not an honest one.
+ * - Header and body are bounded.
+ *
+ * A browser that was tricked into sending requests here (DNS rebinding) knows no key, so it learns and
+ * changes nothing. The server need not check Host or Origin.
+ *
+ * The server has no thread, clock or log; the caller's loop drives it. It makes callbacks only from within
+ * imds_server_run(). They may change the registry, but not free the server. RLIMIT_NOFILE should be well
+ * above the number of connections: the server never uses more than half of it.
  */
 #ifndef IMDS_SERVER_H
 #define IMDS_SERVER_H
@@ -30,16 +34,16 @@
 #include "imds/report.h"
 
 struct imds_handler {
-    /* Optional. A seed document went out whole by GET. user_agent is the client's word, in visible ASCII and
-     * spaces, at most 63 characters, "" where it sent none: "Cloud-Init/22.4.2". */
+    /* Optional. A client got a whole document of the seed by GET. user_agent is what the client sent, in
+     * visible ASCII and spaces, at most 63 characters: "Cloud-Init/22.4.2"; "" if it sent none. */
     void (*served)(void *owner, enum imds_document document, const char *user_agent, void *user);
 
     /* Optional. A report was received and parsed. Nothing limits how many a guest sends. */
     void (*reported)(void *owner, const struct imds_report *report, void *user);
 };
 
-/* 0 anywhere = the default. At worst, a guest with a key makes the server hold header_bytes + body_bytes for
- * each connection: 288 MiB with the defaults. */
+/* 0 = the default. At worst, a guest with a key makes the server hold header_bytes + body_bytes for each
+ * connection: 288 MiB with the defaults. */
 struct imds_limits {
     unsigned connections; /* 4,096 */
     unsigned request_ms;  /* 60,000: from the connection to the last byte of its response */
@@ -50,15 +54,15 @@ struct imds_limits {
 struct imds_server;
 
 /*
- * Serves the registry (which outlives the server) on a listening stream socket, TCP or unix. listen_fd is
- * taken over on success. handler and limits are copied; limits may be NULL. 0, -ENOMEM, or the errno of a
- * descriptor that is not usable.
+ * Serves the registry, which must outlive the server, on a listening stream socket, TCP or unix. The server
+ * owns listen_fd on success. handler and limits are copied; limits may be NULL. 0, -ENOMEM, or the errno that
+ * says why the descriptor cannot be used.
  */
 int imds_server_new(int listen_fd, struct imds_registry *registry, const struct imds_handler *handler,
                     void *user, const struct imds_limits *limits, struct imds_server **ret);
 
-/* Serves a connection that was accepted elsewhere (a second listening socket), as one of its own. fd is taken
- * over, also on failure. 0 or -ECONNABORTED. now_ms as below. */
+/* Serves a connection that the caller accepted (from a second listening socket). The server owns fd, also on
+ * failure. 0 or -ECONNABORTED. now_ms as below. */
 int imds_server_add(struct imds_server *server, int fd, uint64_t now_ms);
 
 /* Poll this for reading; when it is readable, call imds_server_run(). It belongs to the server. */
@@ -71,7 +75,7 @@ int imds_server_timeout_ms(const struct imds_server *server, uint64_t now_ms);
 /* Does what can be done now. Never blocks. */
 void imds_server_run(struct imds_server *server, uint64_t now_ms);
 
-/* Cuts every connection. NULL is nothing to do. */
+/* Cuts every connection. NULL is fine. */
 void imds_server_free(struct imds_server *server);
 
 #endif
