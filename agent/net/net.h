@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The network of an isolated machine: libslirp in a process beside QEMU, restricted to what the machine may
- * reach. QEMU's own user network can be restricted too, but has no way for several connections to get out of
- * it (its guestfwd to a character device is one stream for all of them) but to start a program for each,
- * which its sandbox forbids.
+ * The network of an isolated instance: libslirp in a process beside QEMU. It lets the guest reach its seed
+ * and answer to the forwards, and nothing else. QEMU's own user network can be restricted too, but then the
+ * guest can open only one connection (guestfwd to a character device), or QEMU must start a program for each
+ * connection, which its sandbox forbids.
  */
 #ifndef PIAGENT_NET_NET_H
 #define PIAGENT_NET_NET_H
@@ -11,19 +11,19 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 
-/* The IMDS as an isolated guest sees it: port 80, so that its URL has none. Not 10.0.2.2, which libslirp
- * keeps for the host itself. */
+/* The address of the IMDS for an isolated guest. It listens on port 80, so that the seed's URL needs no port.
+ * libslirp keeps 10.0.2.2 for the host itself. */
 #define NET_IMDS_ADDRESS "10.0.2.4"
 
-/* The descriptor in COMMAND that frames go over: -netdev socket,fd=6. Of the others it has those that it was
- * started with. */
+/* The descriptor over which COMMAND sends frames: -netdev socket,fd=6. COMMAND also keeps the descriptors
+ * that `piagent isolated` was started with. */
 #define NET_FD 6
 
 /*
  * `piagent isolated SOCKET [ADDRESS:PORT:GUESTPORT...] -- COMMAND...`: becomes COMMAND, which keeps this
- * process's pid, and leaves a child behind that is its network until it ends. The guest reaches the unix
- * socket (its path is absolute) and answers to the forwards; nothing else. Returns an exit code (enum
- * pi_kind) where that failed, after a line on standard error.
+ * process's pid, and leaves a child behind. The child is COMMAND's network until COMMAND ends. SOCKET is the
+ * absolute path of the unix socket that the guest may reach. Returns only if this failed: an exit code (enum
+ * pi_kind), after a line on standard error.
  */
 int net_main(int argc, char **argv);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `piagent isolated`: from one process to two, an isolated machine's QEMU and its network. */
+/* `piagent isolated`: makes two processes of one, the QEMU of an isolated instance and its network. */
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -13,12 +13,12 @@
 #include "agent/base/auto.h"
 #include "agent/net/net.h"
 
-/* Connections of the guest and of the forwards; each is one. */
+/* Each connection of the guest or of a forward takes one. */
 #define DESCRIPTORS_MAX 1024
 
-/* libslirp reads what a hostile guest wrote, and does so outside QEMU's sandbox: it gets one of its own, of
- * what it needs to pass bytes on. No program, no file, no other process. */
-static int close_in(struct pi_error *err)
+/* libslirp reads what a hostile guest wrote, outside QEMU's sandbox. So it gets a sandbox of its own: it may
+ * pass bytes on, but open no file, start no program and touch no other process. */
+static int enter_sandbox(struct pi_error *err)
 {
     static const int needed[] = {
         SCMP_SYS(poll),          SCMP_SYS(ppoll),        SCMP_SYS(read),         SCMP_SYS(readv),
@@ -37,11 +37,11 @@ static int close_in(struct pi_error *err)
     if (r == 0)
         r = seccomp_load(filter);
     seccomp_release(filter);
-    return r < 0 ? pi_fail(err, -r, "cannot close in the network") : 0;
+    return r < 0 ? pi_fail(err, -r, "cannot put the network into its sandbox") : 0;
 }
 
-/* The network keeps nothing of QEMU's: of the descriptors, those that it opened itself, from first_fd up. */
-static int settle(int first_fd, int qemu_fd, struct pi_error *err)
+/* Closes QEMU's descriptors in the network's process, which keeps those that it opened: from first_fd up. */
+static int drop_descriptors(int first_fd, int qemu_fd, struct pi_error *err)
 {
     const struct rlimit files = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
     pi_auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -56,10 +56,10 @@ static int settle(int first_fd, int qemu_fd, struct pi_error *err)
     return 0;
 }
 
-/* QEMU keeps what this process was started with: all below first_fd. */
-static int become(int first_fd, int fd, char **command, struct pi_error *err)
+/* QEMU keeps the descriptors that this process was started with: all below first_fd. */
+static int become_qemu(int first_fd, int fd, char **command, struct pi_error *err)
 {
-    /* On fd itself dup2() does nothing. */
+    /* dup2() keeps the flag close-on-exec if fd is NET_FD already. */
     if (close_range((unsigned)first_fd, ~0U, CLOSE_RANGE_CLOEXEC) < 0 || dup2(fd, NET_FD) < 0 ||
         fcntl(NET_FD, F_SETFD, 0) < 0)
         return pi_fail(err, errno, "cannot set up the network");
@@ -67,14 +67,15 @@ static int become(int first_fd, int fd, char **command, struct pi_error *err)
     return pi_fail(err, errno, "cannot start %s", command[0]);
 }
 
-static int run(int argc, char **argv, struct pi_error *err)
+static int run_isolated(int argc, char **argv, struct pi_error *err)
 {
     struct net_stack *stack;
     int end = 2, ends[2];
     while (end < argc && strcmp(argv[end], "--") != 0)
         end++;
     if (end + 1 >= argc || argv[1][0] != '/')
-        return pi_refuse(err, PI_USAGE, "piagent isolated SOCKET [FORWARD...] -- QEMU... is the agent's own");
+        return pi_refuse(err, PI_USAGE,
+                         "the agent alone starts piagent isolated SOCKET [FORWARD...] -- QEMU...");
     argv[end] = NULL;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return pi_fail(err, errno, "cannot set up the network");
@@ -85,8 +86,8 @@ static int run(int argc, char **argv, struct pi_error *err)
     if (pid < 0)
         return pi_fail(err, errno, "cannot set up the network");
     if (pid > 0)
-        return become(ends[0], ends[1], argv + end + 1, err);
-    if ((r = settle(ends[0], ends[1], err)) == 0 && (r = close_in(err)) == 0)
+        return become_qemu(ends[0], ends[1], argv + end + 1, err);
+    if ((r = drop_descriptors(ends[0], ends[1], err)) == 0 && (r = enter_sandbox(err)) == 0)
         net_stack_run(stack);
     _exit(r < 0 ? PI_FAILED : PI_OK);
 }
@@ -94,7 +95,7 @@ static int run(int argc, char **argv, struct pi_error *err)
 int net_main(int argc, char **argv)
 {
     struct pi_error err = {0};
-    run(argc, argv, &err);
+    run_isolated(argc, argv, &err);
     fprintf(stderr, "piagent: %s\n", err.text);
     return (int)err.kind;
 }

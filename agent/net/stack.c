@@ -20,7 +20,7 @@ struct net_stack {
     int count;
 };
 
-/* What libslirp asks for. */
+/* Callbacks of libslirp. */
 
 static ssize_t send_packet(const void *bytes, size_t size, void *user)
 {
@@ -43,14 +43,14 @@ static void guest_error(const char *message, void *user)
     (void)user;
 }
 
-/* Every turn asks for all descriptors anew. */
+/* net_stack_run() asks for all descriptors on each turn. */
 static void ignore_descriptor(int fd, void *user)
 {
     (void)fd;
     (void)user;
 }
 
-static void ignore(void *user)
+static void ignore_notice(void *user)
 {
     (void)user;
 }
@@ -77,7 +77,7 @@ static int add_poll(int fd, int events, void *user)
     return stack->count++;
 }
 
-static int get_events(int index, void *user)
+static int poll_events(int index, void *user)
 {
     const struct net_stack *stack = user;
     int events = 0;
@@ -87,7 +87,7 @@ static int get_events(int index, void *user)
     return events;
 }
 
-/* The addresses are those of QEMU's user network. Restricted: no packet leaves but through the forwards. */
+/* The addresses are those of QEMU's user network. Restricted: packets leave only through the forwards. */
 static Slirp *make_slirp(struct net_stack *stack)
 {
     static const SlirpCb callbacks = {.send_packet = send_packet,
@@ -95,8 +95,8 @@ static Slirp *make_slirp(struct net_stack *stack)
                                       .clock_get_ns = clock_get_ns,
                                       .register_poll_fd = ignore_descriptor,
                                       .unregister_poll_fd = ignore_descriptor,
-                                      .notify = ignore};
-    const SlirpConfig config = {.version = 3, /* the first that can leave DNS out */
+                                      .notify = ignore_notice};
+    const SlirpConfig config = {.version = 3, /* the first version that can disable DNS */
                                 .restricted = 1,
                                 .in_enabled = true,
                                 .vnetwork.s_addr = inet_addr("10.0.2.0"),
@@ -130,7 +130,7 @@ int net_stack_new(int fd, const char *imds_socket, const char *const *forwards, 
     if (!stack)
         return pi_fail(err, ENOMEM, "cannot set up the network");
     if (!(stack->slirp = make_slirp(stack)) || slirp_add_unix(stack->slirp, imds_socket, &imds, 80) < 0)
-        r = pi_refuse(err, PI_FAILED, "libslirp did not start");
+        r = pi_refuse(err, PI_FAILED, "cannot start libslirp");
     stack->link.fd = fd;
     for (; r == 0 && *forwards; forwards++)
         r = add_forward(stack->slirp, *forwards, err);
@@ -164,7 +164,7 @@ void net_stack_run(struct net_stack *stack)
         stack->count = 1;
         slirp_pollfds_fill(stack->slirp, &timeout_ms, add_poll, stack);
         int n = poll(stack->polled, (nfds_t)stack->count, timeout_ms > INT_MAX ? -1 : (int)timeout_ms);
-        slirp_pollfds_poll(stack->slirp, n < 0, get_events, stack);
+        slirp_pollfds_poll(stack->slirp, n < 0, poll_events, stack);
         if (n > 0 && (stack->polled[0].revents & POLLOUT))
             net_link_flush(&stack->link);
         if (n > 0 && (stack->polled[0].revents & ~POLLOUT))

@@ -6,15 +6,15 @@
 #include "agent/worker/protocol.h"
 #include "agent/worker/worker_main.h"
 
-/* A signal handler has nothing else to write to. */
+/* Global, because only the signal handler sets it. */
 static volatile sig_atomic_t cancelled;
 
-static void cancel(int signal)
+static void cancel_fetch(int signal)
 {
     cancelled = signal;
 }
 
-static void report(const struct image_progress *progress, void *user)
+static void write_progress(const struct image_progress *progress, void *user)
 {
     (void)user;
     worker_write(WORKER_PROGRESS, pi_fields_write(image_progress_fields, progress));
@@ -22,7 +22,7 @@ static void report(const struct image_progress *progress, void *user)
 
 int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
-    const struct sigaction action = {.sa_handler = cancel};
+    const struct sigaction action = {.sa_handler = cancel_fetch};
     struct worker_fetch wanted = {0};
     pi_auto_image struct image image = {0};
     sigaction(SIGTERM, &action, NULL);
@@ -34,7 +34,7 @@ int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error
                                                          .unverified = wanted.unverified,
                                                          .allow_unsigned = wanted.allow_unsigned,
                                                          .cancel = &cancelled},
-                                 report, NULL, &image, err);
+                                 write_progress, NULL, &image, err);
     pi_fields_done(worker_fetch_fields, &wanted);
     *ret_result = r == 0 ? pi_fields_write(image_fields, &image) : NULL;
     return r;

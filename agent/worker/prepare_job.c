@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "prepare": programs that take their time make what an instance's folder needs besides its
- * record. */
+/* The worker "prepare": makes the files of an instance besides its record, with qemu-img and ssh-keygen,
+ * which take their time. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static int make_keys(int dir_fd, const char *folder, const char *name, struct pi
 }
 
 _Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
-               "the disk that links in the store lead to");
+               "a link in the store leads to an instance's disk");
 
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
@@ -55,7 +55,8 @@ static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_
     return r;
 }
 
-/* Whichever program wrote them: the record says next that the machine is whole, also after a power cut. */
+/* Next the record says that the instance is whole. That must hold after a power cut too, so every file is
+ * synced, whichever program wrote it. */
 static int sync_all(int dir_fd, struct pi_error *err)
 {
     pi_auto_closedir DIR *dir = pi_dir_entries(dir_fd, ".");
@@ -71,7 +72,7 @@ static int sync_all(int dir_fd, struct pi_error *err)
     return pi_dir_sync(dir_fd, err);
 }
 
-static int prepare(const char *folder, struct pi_error *err)
+static int prepare_folder(const char *folder, struct pi_error *err)
 {
     pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
@@ -93,7 +94,7 @@ int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_err
     struct worker_prepare wanted = {0};
     int r = pi_fields_read(worker_prepare_fields, request, false, &wanted, err);
     if (r == 0)
-        r = prepare(wanted.folder, err);
+        r = prepare_folder(wanted.folder, err);
     pi_fields_done(worker_prepare_fields, &wanted);
     *ret_result = NULL;
     return r;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the agent and its workers talk. A worker is `piagent worker KIND`, a child process that does one job
- * which takes its time.
+ * The protocol between the agent and its workers. A worker is `piagent worker KIND`: a child process that
+ * does one slow job.
  *
- * Its standard input holds the request, one JSON object. On its standard output it writes JSON lines, an
- * object with one key each:
+ * The worker reads its request, one JSON object, from its standard input. It writes JSON lines to its
+ * standard output, each an object with one key:
  *
  *   {"progress": {...}}                           as often as it likes
  *   {"result": {...}}                             the last line, if it succeeded
@@ -14,7 +14,7 @@
  *   fetch    worker_fetch    image_progress_fields  image_fields
  *   prepare  worker_prepare  none                   {}
  *
- * SIGTERM cancels it. Its standard error is the agent's log. Its exit code is that of enum pi_kind.
+ * SIGTERM cancels the job. The agent logs the worker's standard error. Its exit code is an enum pi_kind.
  */
 #ifndef PIAGENT_WORKER_PROTOCOL_H
 #define PIAGENT_WORKER_PROTOCOL_H
@@ -42,7 +42,7 @@ struct worker_fetch {
 };
 extern const struct pi_field worker_fetch_fields[];
 
-/* Makes what an instance's folder needs besides its record: disk, UEFI variables, SSH keys. */
+/* Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. */
 struct worker_prepare {
     char *folder;
 };
