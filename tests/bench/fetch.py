@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`piagent image fetch` beside what people do by hand, in one run, against an nginx of its own on loopback.
 
-Wall and CPU time are medians over the runs, which take turns, so that what else the machine does hits all of them.
+Wall and CPU time are medians over the runs, which take turns, so that what else the instance does hits all of them.
 Rows: bench, what, peer, ours, theirs, ratio (ours / theirs; how many times as fast on the limited server), wanted.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One agent with a thousand machines: fake QEMUs that speak QMP, and one real QEMU without a guest; its IMDS; and a slow disk.
+"""One agent with a thousand instances: fake QEMUs that speak QMP, and one real QEMU without a guest; its IMDS; and a slow disk.
 
 Memory is the agent's RSS. Times are wall times, medians over the runs where there are several; the new agent is ready when it has
 spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio (ours / the limit), wanted.
@@ -33,7 +33,7 @@ RUNS = 21
 IDLE_S = 10
 GUESTS = 2000
 HOSTILE = 100  # of each kind
-SLOW = 100  # machines at most on the slow disk
+SLOW = 100  # instances at most on the slow disk
 FSYNC_MS = 10
 
 
@@ -48,7 +48,7 @@ class Bench:
         self.user, self.count, self.rows = user, count, []
 
     def row(self, what, ours, limit):
-        self.rows.append({"bench": "load", "what": f"{self.count} machines, {what}", "peer": "the limit", "ours": round(ours, 3),
+        self.rows.append({"bench": "load", "what": f"{self.count} instances, {what}", "peer": "the limit", "ours": round(ours, 3),
                           "theirs": limit, "ratio": round(ours / limit, 3), "wanted": f"<= {limit:g}"})
 
     def ps(self):
@@ -63,7 +63,7 @@ class Bench:
         real.write_text(f"become={shutil.which('qemu-system-x86_64')}\n")
         begin = time.monotonic()
         api = fleet.start(self.user, self.count)
-        print(f"{self.count} machines were started in {time.monotonic() - begin:.1f} s", file=sys.stderr)
+        print(f"{self.count} instances were started in {time.monotonic() - begin:.1f} s", file=sys.stderr)
         self.memory("after the start")
         self.row("ps, wall_s", statistics.median(wall_s(self.ps) for _ in range(RUNS)), 0.05)
         self.idle()
@@ -95,7 +95,7 @@ class Bench:
 
 
 class SlowDiskBench(Bench):
-    """All machines change their state at once while each fsync of the agent takes its time."""
+    """All instances change their state at once while each fsync of the agent takes its time."""
 
     def run(self):
         fleet.make(self.user, boot_sectors.deaf(self.user.home), self.count)

@@ -15,7 +15,7 @@ def test_a_user_with_sudo_gets_from_nothing_to_a_guest_that_did_its_job(root):
     root.quickstart("sudoer")
 
 
-def test_doctor_finds_nothing_that_machines_cannot_do_without(root):
+def test_doctor_finds_nothing_that_instances_cannot_do_without(root):
     said = root.run("sudoer", "build/release/piagent doctor --offline")
     assert " 0 failed: this host can run x86_64 guests" in said and "QEMU for x86_64     10." in said, said
 

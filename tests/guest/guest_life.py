@@ -48,15 +48,15 @@ def boot_attached(user, arch):
 
 
 def check_guest(user):
-    machine = user.status("pi-1")
-    assert machine["image_verified"] and machine["arch"] in user.do("ps"), machine
+    instance = user.status("pi-1")
+    assert instance["image_verified"] and instance["arch"] in user.do("ps"), instance
     seen = [event["landmark"] for event in user.events("pi-1") if event["kind"] == "landmark"]
     assert seen[0] == "firmware" and seen[-3:] == ["kernel", "init", "login"], seen
     assert user.ssh("pi-1", "id -un; sudo -n id -un; hostname").split() == ["pi", "root", "pi-1"]
     report = user.ssh("pi-1", "cloud-init status --long || true")
     assert "status: done" in report and "degraded" not in report and "errors: []" in report, report
     user.ssh("pi-1", "test -b /dev/vda")
-    if machine["arch"] == "x86_64":  # emulated aarch64 has none: it stalled the boot
+    if instance["arch"] == "x86_64":  # emulated aarch64 has none: it stalled the boot
         assert "virtio_rng" in user.ssh("pi-1", "cat /sys/class/misc/hw_random/rng_current")
     assert int(user.ssh("pi-1", "df --output=size -B1 / | tail -1")) > 5 << 30
     keys = user.ssh("pi-1", "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
@@ -64,7 +64,7 @@ def check_guest(user):
 
 
 def check_host_key(user):
-    """Another machine at its address is not spoken to."""
+    """Another instance at its address is not spoken to."""
     folder = user.instances / "pi-1"
     known = (folder / "known_hosts").read_text()
     own, other = ((folder / name).read_text().split()[1] for name in ("ssh_host_ed25519_key.pub", "ssh_key.pub"))
@@ -110,7 +110,7 @@ def check_suspend(user):
 
 
 def check_secrets(user):
-    """What opens the machine or its seed is in no list of processes, in no log, in no file that others can read."""
+    """What opens the instance or its seed is in no list of processes, in no log, in no file that others can read."""
     folder = user.instances / "pi-1"
     record = json.loads((folder / "record.json").read_text())
     secrets = {"password": [PASSWORD], "its hash": [record["spec"]["password_hash"]], "seed's key": [record["key"]],
@@ -146,7 +146,7 @@ except urllib.error.HTTPError as error:
 
 
 def check_processes_in_the_guest(user, name):
-    """Without privileges they find the seed's address, nothing that opens the machine, and no way to report for it."""
+    """Without privileges they find the seed's address, nothing that opens the instance, and no way to report for it."""
     record = json.loads((user.instances / name / "record.json").read_text())
 
     def files_with(text):
@@ -180,11 +180,11 @@ def reset(user):
 
 
 def stop_and_start(user):
-    machine = user.status("pi-1")
+    instance = user.status("pi-1")
     user.do("powerdown", "pi-1", timeout=300)
-    assert not is_running(machine["pid"])
-    machine = user.status("pi-1")
-    assert (machine["state"], machine["stopped_by"]) == ("stopped", "powerdown"), machine
+    assert not is_running(instance["pid"])
+    instance = user.status("pi-1")
+    assert (instance["state"], instance["stopped_by"]) == ("stopped", "powerdown"), instance
     user.do("start", "pi-1", "-d", timeout=BOOT)
     [*_, boot] = [event for event in user.events("pi-1") if event["kind"] == "boot"]
     assert boot["left_ms"] > 0, boot  # the boot before was one that was seen to its end, too
@@ -236,7 +236,7 @@ def live(arch):
         boots_anew(user, lambda: stop_and_start(user))
         assert user.ssh("pi-1", "cat ~/note") == "kept"
         user.call("ssh", "pi-1", "--", "sudo poweroff")
-        machine = user.wait_state("pi-1", "stopped", 180)
-        assert machine["stopped_by"] == "guest", machine
+        instance = user.wait_state("pi-1", "stopped", 180)
+        assert instance["stopped_by"] == "guest", instance
         user.do("rm", "pi-1")
         assert not list(user.instances.iterdir())

@@ -27,15 +27,15 @@ def boot(user, image, name):
 
 
 def check_own_seed(user, name):
-    machine = user.status(name)
+    instance = user.status(name)
     said = user.ssh(name, "hostname; cat /etc/marker; echo; sudo cat /var/lib/cloud/data/instance-id")
-    assert said.split() == [name, f"only-{name}", f"iid-{machine['uuid']}"]
+    assert said.split() == [name, f"only-{name}", f"iid-{instance['uuid']}"]
 
 
 def check_nothing_is_shared(user):
     records = [json.loads((user.instances / name / "record.json").read_text()) for name in NAMES]
-    own = [[record["key"] for record in records], [machine["uuid"] for machine in user.ps()],
-           [machine["ssh_port"] for machine in user.ps()],
+    own = [[record["key"] for record in records], [instance["uuid"] for instance in user.ps()],
+           [instance["ssh_port"] for instance in user.ps()],
            [(user.instances / name / "ssh_host_ed25519_key.pub").read_text() for name in NAMES]]
     assert [len(set(values)) for values in own] == [len(NAMES)] * len(own), own
 
@@ -66,15 +66,15 @@ def test_six_guests_keep_their_seeds_and_outlive_their_agent():
         port = user.api("GET", "/v1/agent")[1]["imds_port"]
         check_no_other_seed(user, port)
 
-        before = {machine["name"]: machine["pid"] for machine in user.ps()}
+        before = {instance["name"]: instance["pid"] for instance in user.ps()}
         user.kill_agent()
-        after = {machine["name"]: machine["pid"] for machine in user.ps()}
+        after = {instance["name"]: instance["pid"] for instance in user.ps()}
         assert after == before and all(is_running(pid) for pid in after.values())
         wait_for("all are ready again", lambda: {m["state"] for m in user.ps()} == {"ready"}, 30)
         assert user.api("GET", "/v1/agent")[1]["imds_port"] == port
 
         user.do("powerdown", *NAMES, timeout=600)
         for name in NAMES:
-            machine = user.status(name)
-            assert (machine["state"], machine["stopped_by"]) == ("stopped", "powerdown"), machine
+            instance = user.status(name)
+            assert (instance["state"], instance["stopped_by"]) == ("stopped", "powerdown"), instance
         assert not any(is_running(pid) for pid in before.values())

@@ -83,8 +83,8 @@ def test_an_isolated_guest_reaches_its_seed_and_nothing_else(service):
     with User() as user:
         user.do("run", "box", "--isolate", "--image", image, "--image-unverified", "--memory", "512M", "--forward",
                 f"{forward}:8000", "-d", timeout=BOOT)
-        machine = user.status("box")
-        assert machine["state"] == "ready" and machine["cloud_init"] == "done" and machine["isolate"]
+        instance = user.status("box")
+        assert instance["state"] == "ready" and instance["cloud_init"] == "done" and instance["isolate"]
         record = json.loads((user.instances / "box/record.json").read_text())
         imds_port = user.api("GET", "/v1/agent")[1]["imds_port"]
         check_reach(user, service, imds_port)
@@ -94,7 +94,7 @@ def test_an_isolated_guest_reaches_its_seed_and_nothing_else(service):
         user.kill_agent()
         with urllib.request.urlopen(f"http://127.0.0.1:{forward}/hostname", timeout=60) as answer:
             assert answer.read().decode().strip() == "box"
-        assert user.wait_state("box", "ready", 60)["pid"] == machine["pid"]
+        assert user.wait_state("box", "ready", 60)["pid"] == instance["pid"]
         check_seeds(user, record["key"])
         reboot(user)
         check_reach(user, service, imds_port)

@@ -62,7 +62,7 @@ def boots_with_a_full_disk(user, name):
     assert done.stdout.split() == ["0"] and "its disk is full" in done.stderr, done
 
 
-def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, image):
+def test_a_failed_module_is_named_and_the_instance_can_still_be_reached(user, image):
     (user.home / "bad.yaml").write_text(BAD)
     done = user.call("run", "bad", "--image", image, "--image-unverified", "--user-data", str(user.home / "bad.yaml"),
                      "-d", timeout=600)
@@ -70,9 +70,9 @@ def test_a_failed_module_is_named_and_the_machine_can_still_be_reached(user, ima
     assert "scripts-user" in done.stderr
     problem = "final_message: it is not of type 'string'"
     assert "warning: line 4, column 16: final_message" in done.stderr and problem in done.stderr, done.stderr
-    machine = user.status("bad")
-    assert machine["cloud_init"] == "failed" and any("scripts-user" in m for m in machine["failed_modules"]), machine
-    assert machine["user_data_problems"] == [problem], machine
+    instance = user.status("bad")
+    assert instance["cloud_init"] == "failed" and any("scripts-user" in m for m in instance["failed_modules"]), instance
+    assert instance["user_data_problems"] == [problem], instance
     assert "scripts-user" in user.do("status", "bad")
     assert user.ssh("bad", "hostname") == "bad"
     boots_with_a_full_disk(user, "bad")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Requests in which the agent is killed after every step that leaves something behind, and before the first, or in which each
-step fails (faults.c). The machine is then as before the request or as after it, and nothing else is there."""
+step fails (faults.c). The instance is then as before the request or as after it, and nothing else is there."""
 
 import concurrent.futures
 import contextlib
@@ -12,13 +12,13 @@ import boot_sectors
 from faults import FragileUser
 from piagent import is_running, wait_for
 
-AT_ONCE = 4  # users, each with an agent and a machine
+AT_ONCE = 4  # users, each with an agent and an instance
 # Every step where it costs little. Sanitizers look at the same code, not at what is on disk.
 STRIDE = 1 if os.path.basename(os.environ["PIAGENT_BUILD"]) == "release" else 4
 
 UNREACHED = "unreached"
 
-# A request: the machine's state before and after it, None being no machine.
+# A request: the instance's state before and after it, None being no instance.
 REQUESTS = {
     "create": (None, "running", ("POST", "/v1/instances")),
     "kill": ("running", "stopped", ("POST", "/v1/instances/pi/kill")),
@@ -37,7 +37,7 @@ SILENCE = {
     "silent powerdown": "silent=system_powerdown silent=greeting ignore=SIGTERM",
     "silent failure of tcg": 'status=internal-error silent=greeting\n{"event":"STOP"}',
 }
-# What brings a machine from a state nearer to another.
+# What brings an instance from a state nearer to another.
 WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused"): "create",
         ("running", "stopped"): "kill", ("running", "paused"): "pause", ("running", None): "kill",
         ("stopped", "running"): "start", ("stopped", "paused"): "start", ("stopped", None): "rm",
@@ -53,14 +53,14 @@ def one_user(**environment):
         yield user
 
 
-def machine(user):
+def instance(user):
     status, body = user.ask("GET", "/v1/instances/pi")
     assert status in (200, 404), body
     return body if status == 200 else None
 
 
 def state(user):
-    shown = machine(user)
+    shown = instance(user)
     return shown and shown["state"]
 
 
@@ -111,7 +111,7 @@ def bring(user, wanted):
 
 
 def prepare(user, request):
-    if is_fake(user) and machine(user):  # its monitor may have been left in its silence
+    if is_fake(user) and instance(user):  # its monitor may have been left in its silence
         user.tell_fake("pi", "")
         bring(user, "stopped")
     if request == "powerdown":  # which only a guest that is up obeys
@@ -131,7 +131,7 @@ def qemu_on_record(user):
 
 
 def ports(user):
-    shown = machine(user)
+    shown = instance(user)
     return user.ask("GET", "/v1/agent")[1]["imds_port"], shown and shown.get("ssh_port")
 
 
@@ -166,7 +166,7 @@ def kill_at(user, request, when):
     wait_for(f"{request}, killed {when}: pi is {before} or {after}",
              lambda: state(user) in (before, after), 60, 0.05)
     user.nothing_strays()
-    now = machine(user)
+    now = instance(user)
     if qemu and now and "pid" in now:
         assert now["pid"] == qemu, f"{request}, killed {when}: QEMU was started again"
     if before:
@@ -181,14 +181,14 @@ def fail_at(user, request, case):
     """One run of the request in which a step fails. How it came out."""
     before, after, _ = REQUESTS[request]
     prepare(user, request)
-    was, agent = machine(user), user.agent_pid()
+    was, agent = instance(user), user.agent_pid()
     step, errnum = case
     user.arm(f"fail {step} 1 {errnum}")
     status, answer = ask(user, request)
     assert status in (200, 202) or answer["error"]["message"].endswith(os.strerror(errnum)), f"{request}, failing at {case}: {answer}"
 
     def settled():
-        now = machine(user)
+        now = instance(user)
         if now and now["state"] == "failed":
             assert os.strerror(errnum) in now["reason"], f"{request}, failing at {case}: {now}"
         return (now and now["state"]) in ((before, "failed") if status >= 400 else (before, after, "failed"))
@@ -196,11 +196,11 @@ def fail_at(user, request, case):
     user.disarm()
     assert user.agent_pid() == agent
     if any(name.startswith("folder .pi.") for name in user.stray()):
-        # What could not be removed is not the machine any more: the next removal or agent takes it away.
+        # What could not be removed is not the instance any more: the next removal or agent takes it away.
         user.kill_agent()
         user.do("ps")
     user.nothing_strays()
-    now = machine(user)
+    now = instance(user)
     if was and "pid" in was and now and "pid" in now:
         assert now["pid"] == was["pid"], f"{request}, failing at {case}"
     return now and now["state"]
@@ -236,7 +236,7 @@ def check(requests, since=None, **how):
 
 
 def check_failures(requests):
-    """Whatever step fails: the agent lives, and the machine is as before, as after, or says why not."""
+    """Whatever step fails: the agent lives, and the instance is as before, as after, or says why not."""
     def cases_of(steps):
         # What is sent to QEMU does not fail for the disk's sake; its own silence is another test's.
         names = [(i + 1, step.split()[0]) for i, step in enumerate(steps)]

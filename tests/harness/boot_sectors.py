@@ -71,7 +71,7 @@ def echo(folder):
 
 
 def poweroff_when_told(folder):
-    """Waits for a byte on COM1, then powers the machine off."""
+    """Waits for a byte on COM1, then powers the instance off."""
     return _disk(folder, "poweroff", LISTEN + _print("hello\r\n") + AWAIT_BYTE + ACPI_ON + POWEROFF + HALT)
 
 

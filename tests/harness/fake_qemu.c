@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU without a machine: it speaks enough QMP on the sockets that it is handed for a whole life, in some
+ * A QEMU without a guest: it speaks enough QMP on the sockets that it is handed for a whole life, in some
  * hundred KiB of memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the
  * names of the real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
  *
@@ -22,7 +22,7 @@
  *   events=WHEN    harmless events without end; resets=WHEN: of a guest that resets itself
  *   garbage=WHEN   lines without end that are no JSON; deep=WHEN: that are nested deeply
  *   line=WHEN      one line without end
- *   uuid=UUID      it is another machine
+ *   uuid=UUID      it is another instance
  *   status=NAME    what query-status tells, until cont, stop or powerdown change it
  *   become=PATH    at the start: the real QEMU there takes its place
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1

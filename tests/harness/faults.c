@@ -224,7 +224,7 @@ int openat(int dir_fd, const char *path, int flags, ...)
 ssize_t write(int fd, const void *data, size_t size)
 {
     char path[256];
-    /* The agent's own log is nothing that a machine depends on. */
+    /* The agent's own log is nothing that an instance depends on. */
     if (!is_regular(fd) || fd == STDERR_FILENO)
         return REAL(write)(fd, data, size);
     if (fd == faults.short_fd) {

@@ -63,12 +63,12 @@ class FragileUser(User):
             agent.close()
 
     def stray(self):
-        """What belongs to no machine: processes, sockets, folders, files of writes that were cut short."""
-        machines = self.ps()
-        names, live = {m["name"] for m in machines}, {m["name"] for m in machines if "pid" in m}
+        """What belongs to no instance: processes, sockets, folders, files of writes that were cut short."""
+        instances = self.ps()
+        names, live = {m["name"] for m in instances}, {m["name"] for m in instances if "pid" in m}
         sockets = {path.name for path in self.runtime.glob("*.*") if path.suffix in (".qmp", ".console")}
         return ([f"process {pid}: {' '.join(words)}" for pid, words in self.processes().items()
-                 if pid not in {self.agent_pid(), *(m.get("pid") for m in machines)}] +
+                 if pid not in {self.agent_pid(), *(m.get("pid") for m in instances)}] +
                 [f"socket {name}" for name in sorted(sockets ^ {f"{name}.{end}" for name in live for end in ("qmp", "console")})] +
                 [f"folder {name}" for name in sorted({path.name for path in self.instances.iterdir()} ^ names)] +
                 [f"file {path}" for top in (self.instances.parent, self.runtime) for path in top.rglob(".*")])

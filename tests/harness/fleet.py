@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many machines in little time: one is made the usual way, and the folders of the others are written after its example.
+"""Many instances in little time: one is made the usual way, and the folders of the others are written after its example.
 
 An agent finds them stopped, as if another one had made them; starting them and taking them over is the agent's own work.
 """
@@ -13,7 +13,7 @@ import uuid
 
 from piagent import is_running, wait_for
 
-# What an agent only reads: all machines can have the same files. The rest it writes for each.
+# What an agent only reads: all instances can have the same files. The rest it writes for each.
 SHARED = ("disk.qcow2", "ssh_key", "ssh_key.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "known_hosts")
 FIRST_PORT = 31000
 
@@ -35,7 +35,7 @@ class Api(http.client.HTTPConnection):
         answer = self.getresponse()
         return answer.status, json.loads(answer.read())
 
-    def machines(self):
+    def instances(self):
         return self.ask("GET", "/v1/instances")[1]["instances"]
 
 
@@ -44,13 +44,13 @@ def name_of(index):
 
 
 def keys_of(user, count):
-    """Of each machine's seed and of its reports, since it was started."""
+    """Of each instance's seed and of its reports, since it was started."""
     records = [json.loads((user.instances / name_of(index) / "record.json").read_text()) for index in range(count)]
     return [(record["key"], record["report_key"]) for record in records]
 
 
 def make(user, disk, count):
-    """The machines pi-0000 ... are there, stopped, and no agent runs."""
+    """The instances pi-0000 ... are there, stopped, and no agent runs."""
     user.boot("example", disk)
     user.do("kill", "example")
     agent = user.agent_pid()
@@ -77,16 +77,16 @@ def start(user, count):
     for index in range(count):
         status, answer = api.ask("POST", f"/v1/instances/{name_of(index)}/start", {})
         assert status == 202, answer
-    wait_for(f"{count} machines run", lambda: states(api) == {"running"}, 120)
+    wait_for(f"{count} instances run", lambda: states(api) == {"running"}, 120)
     return api
 
 
 def states(api):
-    return {machine["state"] for machine in api.machines()}
+    return {instance["state"] for instance in api.instances()}
 
 
 def newest_events(api):
-    return {machine["name"]: machine["last_event"] for machine in api.machines()}
+    return {instance["name"]: instance["last_event"] for instance in api.instances()}
 
 
 def wait_taken_over(api, before):

@@ -109,7 +109,7 @@ async def honest(port, path, delay_s):
 
 
 async def storm(port, paths, hostile, keys, lead_s=2.0):
-    """What each of the honest got; the hostile, who know the keys of a machine, are there first."""
+    """What each of the honest got; the hostile, who know the keys of an instance, are there first."""
     allow_connections(len(paths) + len(HOSTILE) * hostile)
     attackers = [asyncio.create_task(again_and_again(attack, port, keys)) for attack in HOSTILE for _ in range(hostile)]
     try:

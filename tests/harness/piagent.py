@@ -27,7 +27,7 @@ def guest_image(arch, suite="trixie"):
 
 
 def fake_qemu(rules=""):
-    """What makes fake_qemu.c a User's QEMU: User(**fake_qemu("ignore=quit")). A machine's own rules: tell_fake()."""
+    """What makes fake_qemu.c a User's QEMU: User(**fake_qemu("ignore=quit")). An instance's own rules: tell_fake()."""
     return {"PATH": f"{os.environ['PIAGENT_BUILD']}/fake-qemu:{os.environ['PATH']}", "FAKE_QEMU": rules}
 
 
@@ -81,7 +81,7 @@ class User:
         if failure:
             self.print_logs()
         try:
-            # First those that would start the agent again to go on following a machine.
+            # First those that would start the agent again to go on following an instance.
             for follower in self.followers:
                 follower.kill()
                 follower.wait()
@@ -154,12 +154,12 @@ class User:
         return int(status), json.loads(text) if text else None
 
     def create(self, name, **request):
-        """A request for a machine through the API alone: nobody follows it."""
+        """A request for an instance through the API alone: nobody follows it."""
         self.do("ps")
         return self.api("POST", "/v1/instances", {"name": name, **request})
 
     def boot(self, name, disk, **request):
-        """A machine of one boot sector (boot_sectors.py) that has spoken, and that nobody follows."""
+        """An instance of one boot sector (boot_sectors.py) that has spoken, and that nobody follows."""
         answer = self.create(name, **{"image": disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg",
                                       "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, **request})
         assert answer[0] == 202, answer
@@ -202,10 +202,10 @@ class User:
 
     def wait_ready(self, name, timeout=600):
         def done():
-            machine = self.status(name)
-            assert machine["state"] in LIVE, machine
-            assert machine.get("cloud_init") not in ("failed", "degraded"), machine
-            return machine["state"] == "ready" and machine
+            instance = self.status(name)
+            assert instance["state"] in LIVE, instance
+            assert instance.get("cloud_init") not in ("failed", "degraded"), instance
+            return instance["state"] == "ready" and instance
         return wait_for(f"{name} is ready", done, timeout)
 
     def ssh(self, name, command, timeout=120):
@@ -223,7 +223,7 @@ class User:
         return found
 
     def leftovers(self):
-        """What there should be nothing of when no machine is: folders, sockets, processes but the agent."""
+        """What there should be nothing of when no instance is: folders, sockets, processes but the agent."""
         agent = self.agent_pid()
         return ([path.name for path in self.instances.glob("*")] +
                 [path.name for path in self.runtime.glob("*.qmp")] + [path.name for path in self.runtime.glob("*.console")] +
@@ -234,7 +234,7 @@ class User:
         return int((self.runtime / "agent.lock").read_text().split()[0])
 
     def tell_fake(self, name, rules):
-        """Changes what a machine's fake QEMU does, from now on; a running one reads it at once."""
+        """Changes what an instance's fake QEMU does, from now on; a running one reads it at once."""
         (self.instances / name / "fake-qemu").write_text(rules)
         if pid := self.status(name).get("pid"):
             os.kill(pid, signal.SIGUSR1)

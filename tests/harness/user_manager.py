@@ -46,7 +46,7 @@ class UserManager:
         if not is_possible():
             pytest.skip("cannot here: a private systemd needs root, systemd, namespaces and a cgroup2 that can be written")
         self.user, self.folder = user, tempfile.mkdtemp(prefix="piagent-test-", dir=cgroup2())
-        # Installed as with --prefix ~/.local, and so that ~/.local/share is where the agent keeps its machines.
+        # Installed as with --prefix ~/.local, and so that ~/.local/share is where the agent keeps its instances.
         (user.home / ".local/share").mkdir(parents=True)
         (user.home / "data").symlink_to(".local/share")
         subprocess.run(["cmake", "--install", os.environ["PIAGENT_BUILD"], "--prefix", str(user.home / ".local")],

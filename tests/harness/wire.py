@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest made of packets: what an isolated machine's network sees of QEMU, written by hand."""
+"""A guest made of packets: what an isolated instance's network sees of QEMU, written by hand."""
 
 import contextlib
 import os

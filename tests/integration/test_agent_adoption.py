@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The agent dies, the machines do not: the next agent finds them, and nothing is left over of what was under way."""
+"""The agent dies, the instances do not: the next agent finds them, and nothing is left over of what was under way."""
 
 import fcntl
 import itertools
@@ -23,7 +23,7 @@ def user():
 
 
 def shown(user):
-    return {machine["name"]: (machine["state"], machine.get("pid"), machine.get("ssh_port")) for machine in user.ps()}
+    return {instance["name"]: (instance["state"], instance.get("pid"), instance.get("ssh_port")) for instance in user.ps()}
 
 
 def kill_qemu(pid):
@@ -53,7 +53,7 @@ def test_the_next_agent_takes_over_the_same_qemu_in_each_state(user):
 
 def test_what_is_asked_of_a_qemu_that_is_being_taken_over_waits_for_the_end_of_that():
     with User(**fake_qemu()) as user:
-        pids = [machine["pid"] for machine in user.boot_all(["slow", "dies"], boot_sectors.deaf(user.home))]
+        pids = [instance["pid"] for instance in user.boot_all(["slow", "dies"], boot_sectors.deaf(user.home))]
         user.boot("cut", boot_sectors.deaf(user.home))
         user.tell_fake("cut", "close=query-uuid")
         for pid in pids:
@@ -85,7 +85,7 @@ def test_the_console_goes_on_under_the_next_agent(user):
     wait_for("the guest answers", lambda: user.console("echo").endswith(b"hello\r\nIBM"), 20)
 
 
-def test_who_follows_a_machine_goes_on_with_the_next_agent(user):
+def test_who_follows_an_instance_goes_on_with_the_next_agent(user):
     run = user.start("run", "off", "--image", boot_sectors.poweroff_when_told(user.home), "--image-unverified",
                      "--memory", "256M", "--disk", "1M")
     wait_for("it says hello", lambda: b"hello" in user.console("off"), 60)
@@ -97,7 +97,7 @@ def test_who_follows_a_machine_goes_on_with_the_next_agent(user):
     assert "off: stopped" in out
 
 
-def test_who_follows_a_machine_over_an_upgrade_starts_the_new_program(user):
+def test_who_follows_an_instance_over_an_upgrade_starts_the_new_program(user):
     user.boot("pi", boot_sectors.deaf(user.home))
     program, new = user.home / "piagent", user.home / "new"
     shutil.copy(PIAGENT, program)
@@ -140,14 +140,14 @@ def test_a_poweroff_that_no_agent_saw_is_a_stop_and_no_loss(user):
     assert user.api("POST", "/v1/instances/off/resume", {})[0] == 200
     user.kill_agent()
     time.sleep(1)
-    machine = user.wait_state("off", "stopped", 20)
-    assert machine["stopped_by"] == "guest", machine
+    instance = user.wait_state("off", "stopped", 20)
+    assert instance["stopped_by"] == "guest", instance
     user.do("rm", "off")
     assert user.leftovers() == []
 
 
 def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_poweroff(user):
-    pids = [machine["pid"] for machine in user.boot_all(["watched", "alone"], boot_sectors.deaf(user.home))]
+    pids = [instance["pid"] for instance in user.boot_all(["watched", "alone"], boot_sectors.deaf(user.home))]
     powerdown = user.start("powerdown", "watched", "--timeout", "60s")
     user.wait_state("watched", "stopping", 10)
     os.kill(pids[0], signal.SIGKILL)
@@ -156,8 +156,8 @@ def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_powerof
     assert user.api("POST", "/v1/instances/alone/powerdown", {})[0] == 202
     user.kill_agent()
     kill_qemu(pids[1])
-    machine = user.wait_state("alone", "lost", 20)
-    assert "ended while no agent" in machine["reason"] and "stopped_by" not in machine, machine
+    instance = user.wait_state("alone", "lost", 20)
+    assert "ended while no agent" in instance["reason"] and "stopped_by" not in instance, instance
 
 
 # What QEMU came to while no agent ran, the state and accelerator on record, and what the next agent makes of it: a state, with its reason.
@@ -219,8 +219,8 @@ def test_a_qemu_that_died_without_an_agent_is_lost(user):
     pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     kill_qemu(pid)
-    machine = user.wait_state("dies", "lost", 20)
-    assert "no agent" in machine["reason"], machine
+    instance = user.wait_state("dies", "lost", 20)
+    assert "no agent" in instance["reason"], instance
     assert not list(user.runtime.glob("dies.*"))
     assert user.api("POST", "/v1/instances/dies/start", {})[0] == 202
     user.wait_state("dies", "running", 30)
@@ -240,8 +240,8 @@ def test_a_fresh_start_that_goes_on_under_the_next_agent_keeps_no_reason():
         kill_qemu(pid)
         altered_record(user, "anew", state="starting", rung="kill", relaunch=True)
         user.do("ps")
-        machine = user.wait_state("anew", "running", 20)
-        assert machine["pid"] != pid and "reason" not in machine, machine
+        instance = user.wait_state("anew", "running", 20)
+        assert instance["pid"] != pid and "reason" not in instance, instance
         assert "its QEMU ended while no agent was running" in user.texts("anew")
 
 
@@ -283,8 +283,8 @@ def test_what_ran_before_the_host_was_restarted_is_lost_with_that_reason(user):
     assert "host was restarted" in user.wait_state("dies", "lost", 20)["reason"]
 
 
-def test_a_machine_without_its_link_in_the_image_store_gets_one_from_the_next_agent_and_from_its_start():
-    """As a machine of an older piagent. No agent waits for who removes images."""
+def test_an_instance_without_its_link_in_the_image_store_gets_one_from_the_next_agent_and_from_its_start():
+    """As an instance of an older piagent. No agent waits for who removes images."""
     with User(**fake_qemu()) as user:
         user.boot("pi", boot_sectors.deaf(user.home))
         user.do("kill", "pi")
@@ -304,7 +304,7 @@ def test_a_machine_without_its_link_in_the_image_store_gets_one_from_the_next_ag
         os.close(locked)
 
 
-def test_a_record_that_cannot_be_read_harms_no_other_machine_and_can_be_removed(user):
+def test_a_record_that_cannot_be_read_harms_no_other_instance_and_can_be_removed(user):
     user.boot("good", boot_sectors.deaf(user.home))
     user.boot("bad", boot_sectors.deaf(user.home))
     user.do("kill", "bad")
@@ -330,7 +330,7 @@ def test_a_download_that_was_cut_short_leaves_nothing(user):
 
 
 @pytest.mark.parametrize("delays_ms", [range(0, 100, 10), range(100, 400, 30), range(400, 900, 50)], ids=["early", "middle", "late"])
-def test_a_machine_is_whole_or_not_there_whenever_the_agent_is_killed(user, delays_ms):
+def test_an_instance_is_whole_or_not_there_whenever_the_agent_is_killed(user, delays_ms):
     disk = boot_sectors.echo(user.home)
     for delay_ms in delays_ms:
         status, _ = user.create("pi", image=disk, image_unverified=True, arch="x86_64", accel="tcg", cpus=1, memory_mib=256,
@@ -338,25 +338,25 @@ def test_a_machine_is_whole_or_not_there_whenever_the_agent_is_killed(user, dela
         assert status == 202
         time.sleep(delay_ms / 1000)
         user.kill_agent()
-        machines = user.ps()
-        if machines:
-            machine = user.wait_state("pi", "running", 30)
+        instances = user.ps()
+        if instances:
+            instance = user.wait_state("pi", "running", 30)
             wait_for("there is one QEMU", lambda: set(user.processes()) == {user.agent_pid(), user.status("pi")["pid"]}, 20)
             # Its hello may have fallen into the time without an agent.
             wait_for("its guest answers", lambda: user.type("pi", "H") or b"I" in user.console("pi"), 30)
-            assert user.status("pi")["pid"] == machine["pid"]
+            assert user.status("pi")["pid"] == instance["pid"]
             user.do("rm", "--force", "pi")
         wait_for("nothing is left", lambda: user.leftovers() == [], 20)
 
 
 @pytest.mark.parametrize("delay_ms", [0, 20, 100])
-def test_a_machine_stops_whenever_the_agent_is_killed(user, delay_ms):
+def test_an_instance_stops_whenever_the_agent_is_killed(user, delay_ms):
     user.boot("pi", boot_sectors.deaf(user.home))
     assert user.api("POST", "/v1/instances/pi/kill", {})[0] == 202
     time.sleep(delay_ms / 1000)
     user.kill_agent()
-    machine = user.wait_state("pi", "stopped", 30)
-    assert machine["stopped_by"] == "quit"
+    instance = user.wait_state("pi", "stopped", 30)
+    assert instance["stopped_by"] == "quit"
     user.do("rm", "pi")
     assert user.leftovers() == []
 
@@ -385,13 +385,13 @@ def test_an_agent_that_is_asked_to_stop_leaves_its_guests_running(user):
     assert before["stays"][0] in LIVE
 
 
-def test_a_copy_of_a_machines_folder_is_no_second_machine_on_its_qemu(user):
+def test_a_copy_of_an_instances_folder_is_no_second_instance_on_its_qemu(user):
     pid = user.boot("web", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     subprocess.run(["cp", "-r", user.instances / "web", user.instances / "copy"], check=True)
     assert {name: state for name, (state, _, _) in shown(user).items()} == {"copy": "lost", "web": "running"}
     assert "web is the machine" in user.status("copy")["reason"]
-    wait_for("the machine is taken over", lambda: "web: taken over" in user.log(), 20)
+    wait_for("the instance is taken over", lambda: "web: taken over" in user.log(), 20)
     user.do("rm", "copy")
     assert not (user.instances / "copy").exists() and shown(user)["web"][1] == pid
     user.do("kill", "web")

@@ -22,7 +22,7 @@ def user():
 
 
 @pytest.fixture(scope="module")
-def machine(user):
+def instance(user):
     return user.boot("pi", boot_sectors.echo(user.home))
 
 
@@ -38,7 +38,7 @@ def curl(user, *args):
                           stdout=subprocess.PIPE, check=True, timeout=30).stdout
 
 
-def test_the_agent_tells_what_it_is(user, machine):
+def test_the_agent_tells_what_it_is(user, instance):
     status, agent = user.api("GET", "/v1/agent")
     assert status == 200
     assert agent["pid"] == user.agent_pid()
@@ -46,41 +46,41 @@ def test_the_agent_tells_what_it_is(user, machine):
     assert agent["state_folder"] == str(user.home / "data/piagent")
     with socket.create_connection(("127.0.0.1", agent["imds_port"]), 10):
         pass
-    assert machine["folder"] == str(user.instances / "pi")
+    assert instance["folder"] == str(user.instances / "pi")
 
 
-def test_a_machine_is_the_same_alone_and_in_the_list(user, machine):
+def test_an_instance_is_the_same_alone_and_in_the_list(user, instance):
     status, alone = user.api("GET", "/v1/instances/pi")
-    assert status == 200 and alone["uuid"] == machine["uuid"]
+    assert status == 200 and alone["uuid"] == instance["uuid"]
     assert user.api("GET", "/v1/instances") == (200, {"instances": [alone]})
 
 
-def test_every_answer_ends_with_a_newline(user, machine):
+def test_every_answer_ends_with_a_newline(user, instance):
     for path in ("/v1/agent", "/v1/instances", "/v1/instances/pi", "/v1/openapi.json", "/v1/instances/gone", "/v1/nothing"):
         answer = curl(user, f"http://pi{path}")
         assert answer.endswith(b"}\n") and answer.count(b"\n") == 1 and json.loads(answer), answer
 
 
-def test_a_value_that_there_is_not_is_an_absent_key(user, machine):
-    shown = [machine, *user.ps(), *user.api("GET", "/v1/instances?summary=1")[1]["instances"],
+def test_a_value_that_there_is_not_is_an_absent_key(user, instance):
+    shown = [instance, *user.ps(), *user.api("GET", "/v1/instances?summary=1")[1]["instances"],
              *(json.loads(line) for line in user.do("events", "pi", "--json").splitlines()),
              *json.loads(user.do("timeline", "pi", "--json"))["boots"]]
     zeros = [(key, value) for one in shown for key, value in one.items() if key.endswith(("_ms", "_event", "_mib")) and not value]
     assert not zeros and len(shown) > 6, zeros
-    assert {"ready_ms", "stopped_ms", "clock_behind_ms"}.isdisjoint(machine) and {"pid", "started_ms", "boot_event"} <= set(machine)
+    assert {"ready_ms", "stopped_ms", "clock_behind_ms"}.isdisjoint(instance) and {"pid", "started_ms", "boot_event"} <= set(instance)
 
 
-def test_events_are_lines_without_gaps_and_go_on_from_any_of_them(user, machine):
+def test_events_are_lines_without_gaps_and_go_on_from_any_of_them(user, instance):
     lines = [json.loads(line) for line in curl(user, "http://pi/v1/instances/pi/events").splitlines()]
-    assert [event["seq"] for event in lines] == list(range(1, machine["last_event"] + 1))
+    assert [event["seq"] for event in lines] == list(range(1, instance["last_event"] + 1))
     assert [event["state"] for event in lines if event["kind"] == "state"] == ["created", "starting", "running"]
     assert all(abs(event["realtime_ms"] / 1000 - time.time()) < 300 for event in lines)
     later = [json.loads(line) for line in curl(user, "http://pi/v1/instances/pi/events?since=2").splitlines()]
     assert later == lines[2:]
 
 
-def test_a_follower_gets_an_event_at_once(user, machine):
-    del machine
+def test_a_follower_gets_an_event_at_once(user, instance):
+    del instance
     with connect(user) as client:
         client.sendall(b"GET /v1/instances/pi/events?since=1000&follow=1 HTTP/1.1\r\nHost: pi\r\n\r\n")
         assert user.api("POST", "/v1/instances/pi/reset", {})[0] == 200
@@ -89,16 +89,16 @@ def test_a_follower_gets_an_event_at_once(user, machine):
             got += client.recv(4096)
 
 
-def test_the_console_is_bytes_of_which_the_last_can_be_had_alone(user, machine):
-    del machine
+def test_the_console_is_bytes_of_which_the_last_can_be_had_alone(user, instance):
+    del instance
     wait_for("it has booted", lambda: curl(user, "http://pi/v1/instances/pi/console").endswith(b"hello\r\n"), 30)
     whole = curl(user, "http://pi/v1/instances/pi/console")
     assert curl(user, "http://pi/v1/instances/pi/console?tail=4") == whole[-4:]
 
 
-def test_the_command_is_what_qemu_runs_with(user, machine):
+def test_the_command_is_what_qemu_runs_with(user, instance):
     argv = user.api("GET", "/v1/instances/pi/qemu-command")[1]["argv"]
-    assert argv == user.processes()[machine["pid"]]
+    assert argv == user.processes()[instance["pid"]]
 
 
 @pytest.mark.parametrize("method, path, body, status, kind, said", [
@@ -145,31 +145,31 @@ def test_the_command_is_what_qemu_runs_with(user, machine):
     ("POST", "/v1/instances/pi/powerdown", {"timeout_ms": "soon"}, 400, "usage", "timeout_ms"),
     ("DELETE", "/v1/instances/pi", None, 409, "conflict", "powerdown"),
 ])
-def test_a_wrong_request_is_answered_with_its_reason_and_changes_nothing(user, machine, method, path, body, status, kind, said):
+def test_a_wrong_request_is_answered_with_its_reason_and_changes_nothing(user, instance, method, path, body, status, kind, said):
     got, answer = user.api(method, path, body)
     assert (got, answer["error"]["kind"]) == (status, kind), answer
     assert said in answer["error"]["message"]
     assert "\n" not in answer["error"]["message"]
-    assert [shown["pid"] for shown in user.ps()] == [machine["pid"]]
+    assert [shown["pid"] for shown in user.ps()] == [instance["pid"]]
     assert [path.name for path in user.instances.iterdir()] == ["pi"]
 
 
-def test_a_body_that_is_too_large_is_refused(user, machine):
-    del machine
+def test_a_body_that_is_too_large_is_refused(user, instance):
+    del instance
     file = user.home / "large"
     file.write_bytes(b" " * (3 << 20))
     answer = json.loads(curl(user, "--data-binary", f"@{file}", "http://pi/v1/instances"))
     assert answer["error"]["kind"] == "usage" and "larger" in answer["error"]["message"]
 
 
-def test_clients_that_are_slow_or_talk_nonsense_hold_up_nobody(user, machine):
+def test_clients_that_are_slow_or_talk_nonsense_hold_up_nobody(user, instance):
     clients = [connect(user) for _ in range(60)]
     try:
         for i, client in enumerate(clients):
             client.sendall([b"", b"GET /v1/inst", b"POST /v1/instances HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
                             b"\0\xff\r\n\r\n", b"GET /v1/instances/pi/console?follow=1 HTTP/1.1\r\nHost: a\r\n\r\n"][i % 5])
         began = time.monotonic()
-        assert user.api("GET", "/v1/instances/pi")[1]["pid"] == machine["pid"]
+        assert user.api("GET", "/v1/instances/pi")[1]["pid"] == instance["pid"]
         assert time.monotonic() - began < 5
     finally:
         for client in clients:
@@ -177,7 +177,7 @@ def test_clients_that_are_slow_or_talk_nonsense_hold_up_nobody(user, machine):
     assert user.api("GET", "/v1/agent")[0] == 200
 
 
-def test_many_at_once_are_all_answered(user, machine):
+def test_many_at_once_are_all_answered(user, instance):
     answers = []
 
     def ask():
@@ -187,11 +187,11 @@ def test_many_at_once_are_all_answered(user, machine):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert answers == [machine["uuid"]] * 20
+    assert answers == [instance["uuid"]] * 20
 
 
-def test_another_user_is_refused_even_where_the_folder_lets_them_in(user, machine):
-    del machine
+def test_another_user_is_refused_even_where_the_folder_lets_them_in(user, instance):
+    del instance
     if os.geteuid() != 0:
         pytest.skip("cannot here: only root can try it as another user")
     opened = [user.home, user.runtime.parent, user.runtime, user.runtime / "agent.sock"]

@@ -110,7 +110,7 @@ def test_only_what_was_said_before_is_shown_without_its_control_sequences(user):
     terminal.expect_exact("\x1b[1mnew")
 
 
-def test_the_end_of_the_machine_ends_the_console_and_restores_the_terminal(user):
+def test_the_end_of_the_instance_ends_the_console_and_restores_the_terminal(user):
     user.boot("off", boot_sectors.poweroff_when_told(user.home))
     terminal = spawn(user, "console", "off")
     before = termios.tcgetattr(terminal.child_fd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What someone or something did to a machine's files: each has one outcome, no other machine is harmed, and no bytes are thrown away."""
+"""What someone or something did to an instance's files: each has one outcome, no other instance is harmed, and no bytes are thrown away."""
 
 import json
 import os
@@ -39,7 +39,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("case", RECORDS)
-def test_a_machine_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, case):
+def test_an_instance_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, case):
     change, said = RECORDS[case]
     user.boot("bad", boot_sectors.deaf(user.home))
     user.do("kill", "bad")
@@ -49,11 +49,11 @@ def test_a_machine_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user, 
     record.unlink()
     if change:
         record.write_bytes(change(text))
-    machine = user.status("bad")
-    assert machine["state"] == "lost" and said in machine["reason"], machine
+    instance = user.status("bad")
+    assert instance["state"] == "lost" and said in instance["reason"], instance
     assert said in user.refused(CONFLICT, "start", "bad")
     assert (user.instances / "bad/disk.qcow2").read_bytes() == disk
-    # The image that it stands on is kept, also by who has other machines and the same images.
+    # The image that it stands on is kept, also by who has other instances and the same images.
     for home, name in (("data", "bad"), ("other", str(user.instances / "bad"))):
         user.env["XDG_DATA_HOME"] = str(user.home / home)
         user.do("image", "prune")
@@ -84,7 +84,7 @@ def leave_two_descriptors(pid):
 
 # QEMU reads a comma in a path only where it stands twice.
 @pytest.mark.parametrize("folder", ["data", "da,ta"])
-def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qemu(user, folder):
+def test_an_instance_without_a_readable_record_is_not_removed_under_its_running_qemu(user, folder):
     user.env["XDG_DATA_HOME"] = str(user.home / folder)
     user.instances = user.home / folder / "piagent/instances"
     pid = user.boot("bad", boot_sectors.deaf(user.home))["pid"]
@@ -104,19 +104,19 @@ def test_a_machine_without_a_readable_record_is_not_removed_under_its_running_qe
     assert user.leftovers() == []
 
 
-def test_a_machine_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user):
+def test_an_instance_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user):
     pid = user.boot("moved", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     shutil.move(user.instances / "moved", user.home / "moved")
     (user.instances / "moved").symlink_to(user.home / "moved")
-    machine = user.status("moved")
-    assert machine["state"] == "lost" and machine["reason"].startswith("its folder cannot be opened"), machine
+    instance = user.status("moved")
+    assert instance["state"] == "lost" and instance["reason"].startswith("its folder cannot be opened"), instance
     assert f"{user.instances}/moved: Not a directory" in user.log() and "gone" not in user.log()
-    assert machine["reason"] in user.refused(CONFLICT, "start", "moved")
+    assert instance["reason"] in user.refused(CONFLICT, "start", "moved")
     assert user.do("logs", "moved") == ""
     assert f"kill {pid}" in user.refused(CONFLICT, "rm", "moved")
     assert is_running(pid)
-    # Whoever moves it back has the machine back, and its sockets are still there.
+    # Whoever moves it back has the instance back, and its sockets are still there.
     user.kill_agent()
     (user.instances / "moved").unlink()
     shutil.move(user.home / "moved", user.instances / "moved")
@@ -126,20 +126,20 @@ def test_a_machine_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user):
     assert user.leftovers() == []
 
 
-def test_what_is_no_machines_folder_is_shown_and_removed_alone(user):
+def test_what_is_no_instances_folder_is_shown_and_removed_alone(user):
     user.do("ps")
     user.kill_agent()
     (user.home / "mine").mkdir()
     (user.instances / "link").symlink_to(user.home / "mine")
     (user.instances / "file").touch()
-    assert {machine["name"]: machine["state"] for machine in user.ps()} == {"link": "lost", "file": "lost"}
+    assert {instance["name"]: instance["state"] for instance in user.ps()} == {"link": "lost", "file": "lost"}
     user.do("rm", "link")
     user.do("rm", "file")
     assert (user.home / "mine").is_dir()
     assert user.leftovers() == []
 
 
-def test_a_machine_whose_folder_is_taken_away_while_it_runs_can_still_be_ended(user):
+def test_an_instance_whose_folder_is_taken_away_while_it_runs_can_still_be_ended(user):
     pid = user.boot("bare", boot_sectors.deaf(user.home))["pid"]
     shutil.rmtree(user.instances / "bare")
     user.do("pause", "bare")
@@ -176,7 +176,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_machine_without_one_of_its_files_is_not_started_until_it_is_put_back(case):
+def test_an_instance_without_one_of_its_files_is_not_started_until_it_is_put_back(case):
     name, replace, code, said = FILES[case]
     with User(**fake_qemu()) as user:
         user.boot("bare", boot_sectors.deaf(user.home), firmware="uefi")
@@ -203,8 +203,8 @@ def test_a_start_that_an_agent_did_not_finish_fails_where_its_disk_is_gone_meanw
         record, disk = user.instances / "bare/record.json", user.instances / "bare/disk.qcow2"
         record.write_bytes(altered(state="starting")(record.read_bytes()))
         disk.unlink()
-        machine = user.status("bare")
-        assert machine["state"] == "failed" and f"its disk {disk} is gone" in machine["reason"], machine
+        instance = user.status("bare")
+        assert instance["state"] == "failed" and f"its disk {disk} is gone" in instance["reason"], instance
         user.do("rm", "bare")
         assert user.leftovers() == []
 
@@ -218,14 +218,14 @@ def test_what_a_write_or_a_removal_left_half_done_is_swept(user):
     for path in left + kept:
         path.parent.mkdir(exist_ok=True)
         path.write_text("{")
-    assert [machine["name"] for machine in user.ps()] == ["pi"]
+    assert [instance["name"] for instance in user.ps()] == ["pi"]
     assert [path for path in left if path.exists()] == []
     assert not left[-1].parent.exists()
     assert [path for path in kept if not path.exists()] == []
 
 
 @pytest.mark.parametrize("log", ["journal.jsonl", "console.log"])
-def test_a_machine_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user, log):
+def test_an_instance_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user, log):
     pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
     (user.instances / "pi" / log).unlink()
@@ -251,8 +251,8 @@ def test_a_console_whose_socket_is_dead_does_not_cost_the_monitor(user):
     user.do("ps")
     wait_for("it is told", lambda: any(text.startswith("its console cannot be read") for text in user.texts("pi")), 20)
     user.do("pause", "pi")
-    machine = user.wait_state("pi", "paused", 20)
-    assert machine["pid"] == pid and "reason" not in machine, machine
+    instance = user.wait_state("pi", "paused", 20)
+    assert instance["pid"] == pid and "reason" not in instance, instance
     (user.home / "kept").rename(user.runtime / "pi.console")
     wait_for("it is read again", lambda: "its console is read again" in user.texts("pi"), 30)
     assert len([text for text in user.texts("pi") if text.startswith("its console cannot be read")]) == 1
@@ -260,8 +260,8 @@ def test_a_console_whose_socket_is_dead_does_not_cost_the_monitor(user):
     assert user.status("pi")["stopped_by"] == "quit"
 
 
-def test_another_machine_on_its_socket_is_not_taken_for_it(user):
-    """A process with the identity on record that answers for another machine."""
+def test_another_instance_on_its_socket_is_not_taken_for_it(user):
+    """A process with the identity on record that answers for another instance."""
     first = user.boot("a", boot_sectors.deaf(user.home))
     user.boot("b", boot_sectors.deaf(user.home))
     user.kill_agent()

@@ -19,14 +19,14 @@ def written(user):
 
 
 def boot_on_full_disk(user):
-    """A machine that writes 4 MiB where there is room for 1, and has been paused."""
+    """An instance that writes 4 MiB where there is room for 1, and has been paused."""
     user.own_disk()
     user.boot("pi", boot_sectors.writer(user.home), disk_bytes=4 << 20)
     user.leave_room(1 << 20)
     user.type("pi", "x")
-    machine = user.wait_state("pi", "paused", 60)
-    assert machine["reason"].startswith("the host's disk is full"), machine
-    return machine
+    instance = user.wait_state("pi", "paused", 60)
+    assert instance["reason"].startswith("the host's disk is full"), instance
+    return instance
 
 
 def test_a_guest_whose_host_has_a_full_disk_is_paused_and_goes_on_by_itself_when_there_is_room(user):
@@ -73,10 +73,10 @@ def test_a_guest_whose_image_is_damaged_is_paused_and_told_what_to_do(user):
     user.boot("pi", boot_sectors.writer(user.home), disk_bytes=4 << 20)
     damage(user.instances / "pi/disk.qcow2")
     user.type("pi", "x")
-    machine = user.wait_state("pi", "paused", 30)
-    assert machine["reason"].startswith("its disk image is damaged") and "qemu-img check -r all" in machine["reason"], machine
+    instance = user.wait_state("pi", "paused", 30)
+    assert instance["reason"].startswith("its disk image is damaged") and "qemu-img check -r all" in instance["reason"], instance
     assert "pi: its disk image is damaged" in user.do("ps")
-    assert [event["text"] for event in user.events("pi") if event.get("state") == "paused"] == [machine["reason"]]
+    assert [event["text"] for event in user.events("pi") if event.get("state") == "paused"] == [instance["reason"]]
     stands = written(user)
     time.sleep(1)
     assert written(user) == stands
@@ -92,8 +92,8 @@ def test_a_panic_is_shown_until_the_next_boot_and_is_the_exit_code(user):
     user.type("pi", "x")
     out, _ = command.communicate(timeout=60)
     assert command.returncode == GUEST and "piagent: pi does not go on: the guest's kernel panicked" in out, out
-    machine = user.status("pi")
-    assert machine["state"] == "running" and machine["reason"].startswith("the guest's kernel panicked"), machine
+    instance = user.status("pi")
+    assert instance["state"] == "running" and instance["reason"].startswith("the guest's kernel panicked"), instance
     assert "pi: the guest's kernel panicked: piagent logs pi" in user.do("ps")
     assert [event["kind"] for event in user.events("pi")].count("panic") == 1
     user.do("reset", "pi")

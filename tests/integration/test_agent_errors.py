@@ -146,8 +146,8 @@ def test_a_port_that_was_taken_since_fails_the_start_and_says_so():
         user.do("kill", "m")
         with socket.create_server(("127.0.0.1", port)):
             assert str(port) in user.refused(HOST, "start", "m", "-d")
-            machine = user.status("m")
-            assert (machine["state"], machine.get("pid")) == ("failed", None)
+            instance = user.status("m")
+            assert (instance["state"], instance.get("pid")) == ("failed", None)
         assert user.api("POST", "/v1/instances/m/start", {})[0] == 202
         user.wait_state("m", "running", 30)
 
@@ -162,7 +162,7 @@ def test_the_port_for_ssh_moves_where_it_was_taken_since():
         assert any(f"port {port} was taken" in event.get("text", "") for event in user.events("m"))
 
 
-def test_an_unknown_machine_is_refused_with_the_nearest_name(user):
+def test_an_unknown_instance_is_refused_with_the_nearest_name(user):
     assert "piagent ps" in user.refused(NOT_FOUND, "status", "nobody")
 
 
@@ -258,7 +258,7 @@ def test_how_long_the_agent_is_up_does_not_depend_on_the_hosts_clock():
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_second_agent_with_other_sockets_leaves_the_machines_alone(disk):
+def test_a_second_agent_with_other_sockets_leaves_the_instances_alone(disk):
     with User() as user, socket.create_server(("127.0.0.1", 0)) as silent:
         user.boot("pi", disk)
         half = f"http://127.0.0.1:{silent.getsockname()[1]}/half.qcow2"
@@ -274,7 +274,7 @@ def test_a_second_agent_with_other_sockets_leaves_the_machines_alone(disk):
         user.kill_agent()
         user.do("ps")
         after = user.ps()
-        assert [machine["name"] for machine in after] == ["pi"]  # what was being made ends with its agent
+        assert [instance["name"] for instance in after] == ["pi"]  # what was being made ends with its agent
         assert (after[0]["pid"], user.api("GET", "/v1/agent")[1]["imds_port"]) == (before[0][1]["pid"], before[1])
 
 
@@ -289,7 +289,7 @@ def test_who_waits_for_another_command_that_starts_the_agent_says_so():
         assert "no instance" in waits.communicate(timeout=30)[0] and waits.returncode == 0
 
 
-def test_a_parent_that_ignores_its_children_keeps_no_machine_from_being_made(disk):
+def test_a_parent_that_ignores_its_children_keeps_no_instance_from_being_made(disk):
     ignoring = 'trap "" CHLD; exec "$@"'
     with User() as user:
         run = user.start("run", "pi", "--image", disk, "--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M",

@@ -86,7 +86,7 @@ def test_an_agent_that_is_told_to_stop_writes_what_it_has_decided(user):
     assert not list((user.instances / "pi").glob(".*"))
 
 
-def test_a_machine_is_not_created_on_a_full_disk(user):
+def test_an_instance_is_not_created_on_a_full_disk(user):
     user.arm("full")
     line = user.refused(HOST, "run", "pi", "--image", user.disk, *RUN)
     assert os.strerror(errno.ENOSPC) in line, line
@@ -94,7 +94,7 @@ def test_a_machine_is_not_created_on_a_full_disk(user):
     assert user.stray() == []
 
 
-def test_a_machine_is_not_started_on_a_full_disk_but_when_there_is_room(user):
+def test_an_instance_is_not_started_on_a_full_disk_but_when_there_is_room(user):
     agent_steps.bring(user, "stopped")
     user.arm("full")
     line = user.refused(HOST, "start", "pi", "-d")

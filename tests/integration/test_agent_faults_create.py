@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine is created and removed whole, or not at all, whatever step of it the disk fails."""
+"""An instance is created and removed whole, or not at all, whatever step of it the disk fails."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ def test_whatever_step_of_a_creation_or_a_removal_fails_the_agent_goes_on():
     agent_steps.check_failures(["create", "rm"])
 
 
-def test_what_the_worker_makes_is_on_disk_before_the_machine_is_said_to_be_made():
+def test_what_the_worker_makes_is_on_disk_before_the_instance_is_said_to_be_made():
     with agent_steps.one_user() as user:
         agent_steps.bring(user, "stopped")
         folder = user.instances / "pi"

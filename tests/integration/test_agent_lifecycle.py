@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Machines through the agent, with real QEMUs and guests of one boot sector: requests, states, the ways to end."""
+"""Instances through the agent, with real QEMUs and guests of one boot sector: requests, states, the ways to end."""
 
 import ctypes
 import os
@@ -28,25 +28,25 @@ def states(user, name):
 
 
 def end(user, name):
-    """Kills and removes the machine: nothing of it may be left."""
+    """Kills and removes the instance: nothing of it may be left."""
     user.do("kill", name)
     assert user.state(name) == "stopped"
     user.do("rm", name)
     assert user.leftovers() == []
 
 
-def test_a_machine_is_shown_as_it_is_and_leaves_nothing_behind(user):
-    machine = user.boot("one", boot_sectors.deaf(user.home))
+def test_an_instance_is_shown_as_it_is_and_leaves_nothing_behind(user):
+    instance = user.boot("one", boot_sectors.deaf(user.home))
     assert states(user, "one") == ["created", "starting", "running"]
-    assert (machine["name"], machine["state"], machine["accel"], machine["cpus"]) == ("one", "running", "tcg", 1)
-    assert user.processes()[machine["pid"]][0].endswith("qemu-system-x86_64")
-    assert [shown["uuid"] for shown in user.ps()] == [machine["uuid"]]
-    assert {"one", "running", str(machine["ssh_port"])} <= set(user.do("ps").split())
+    assert (instance["name"], instance["state"], instance["accel"], instance["cpus"]) == ("one", "running", "tcg", 1)
+    assert user.processes()[instance["pid"]][0].endswith("qemu-system-x86_64")
+    assert [shown["uuid"] for shown in user.ps()] == [instance["uuid"]]
+    assert {"one", "running", str(instance["ssh_port"])} <= set(user.do("ps").split())
     status = user.do("status", "one")
-    for part in ("running", "(unverified)", f"port {machine['ssh_port']}", f"process {machine['pid']}", machine["folder"]):
+    for part in ("running", "(unverified)", f"port {instance['ssh_port']}", f"process {instance['pid']}", instance["folder"]):
         assert part in status
     assert user.do("logs", "one").endswith("hello\n")
-    assert f"-uuid {machine['uuid']}" in user.do("qemu-command", "one")
+    assert f"-uuid {instance['uuid']}" in user.do("qemu-command", "one")
     assert "powerdown" in user.refused(CONFLICT, "rm", "one")
     assert "piagent rm --force one" in user.refused(CONFLICT, "run", "one", "--image", "fedora", "-d")
     user.do("rm", "--force", "one")
@@ -71,8 +71,8 @@ def test_a_guest_that_reboots_goes_on_running(user):
     user.type("again", "x")
     wait_for("it says hello again", lambda: user.console("again").count(b"hello") == 2, 30)
     assert "the guest reboots" in user.texts("again")
-    machine = user.status("again")
-    assert (machine["state"], machine["pid"]) == ("running", pid)
+    instance = user.status("again")
+    assert (instance["state"], instance["pid"]) == ("running", pid)
 
 
 def test_a_powerdown_that_comes_too_early_is_sent_again_until_the_guest_hears_it(user):
@@ -104,8 +104,8 @@ def test_a_guest_that_ignores_powerdown_is_ended_by_quit_and_it_is_said(user):
     done = user.call("powerdown", "deaf", "--timeout", "2s")
     assert done.returncode == TIMEOUT, done
     assert "ended by QEMU's quit, without the guest's own poweroff" in done.stdout + done.stderr
-    machine = user.status("deaf")
-    assert (machine["state"], machine["stopped_by"], machine.get("pid")) == ("stopped", "quit", None)
+    instance = user.status("deaf")
+    assert (instance["state"], instance["stopped_by"], instance.get("pid")) == ("stopped", "quit", None)
     assert "powerdown did not end it within 2.0s: next is quit" in user.texts("deaf")
 
 
@@ -117,8 +117,8 @@ def test_a_qemu_that_hangs_is_ended_by_signals(user):
     for step in ("powerdown did not end it within 1.0s: next is quit", "quit did not end it within 2.0s: next is term",
                  "term did not end it within 2.0s: next is kill", "QEMU did not quit and was killed (SIGKILL)"):
         assert f"hung: {step}" in done.stderr
-    machine = user.status("hung")
-    assert (machine["state"], machine["stopped_by"]) == ("stopped", "kill"), machine
+    instance = user.status("hung")
+    assert (instance["state"], instance["stopped_by"]) == ("stopped", "kill"), instance
     assert [text for text in user.texts("hung") if text.startswith("SIG")] == ["SIGTERM sent to QEMU", "SIGKILL sent to QEMU"]
     assert not is_running(pid)
 
@@ -172,24 +172,24 @@ def test_a_guest_that_powers_itself_off_is_stopped_and_can_be_started_again(user
 
 def test_a_qemu_that_dies_is_lost_with_the_reason(user):
     os.kill(user.boot("dies", boot_sectors.deaf(user.home))["pid"], signal.SIGKILL)
-    machine = user.wait_state("dies", "lost", 20)
-    assert "SIGKILL" in machine["reason"]
-    assert "pid" not in machine
+    instance = user.wait_state("dies", "lost", 20)
+    assert "SIGKILL" in instance["reason"]
+    assert "pid" not in instance
     assert not list(user.runtime.glob("dies.*"))
     user.do("rm", "dies")
     assert user.leftovers() == []
 
 
 def test_a_qemu_that_is_told_to_end_from_outside_is_lost_and_not_stopped(user):
-    pids = [machine["pid"] for machine in user.boot_all(["waited", "asked", "quits"], boot_sectors.deaf(user.home))]
+    pids = [instance["pid"] for instance in user.boot_all(["waited", "asked", "quits"], boot_sectors.deaf(user.home))]
     command = user.start("wait", "waited", "--for", "stopped")
     assert user.api("POST", "/v1/instances/asked/powerdown", {"timeout_ms": 60000})[0] == 202
     for pid in pids[:2]:
         os.kill(pid, signal.SIGTERM)  # as a logout does
     for name in ("waited", "asked"):
-        machine = user.wait_state(name, "lost", 20)
-        assert "its guest was not powered off" in machine["reason"] and "terminating on signal 15" in machine["reason"], machine
-        assert "stopped_by" not in machine, machine
+        instance = user.wait_state(name, "lost", 20)
+        assert "its guest was not powered off" in instance["reason"] and "terminating on signal 15" in instance["reason"], instance
+        assert "stopped_by" not in instance, instance
     out, _ = command.communicate(timeout=30)
     assert command.returncode == GUEST and "waited was lost: QEMU was told to end from outside piagent" in out, out
     user.do("kill", "quits")
@@ -201,9 +201,9 @@ def test_several_are_dealt_with_in_one_go_and_one_that_cannot_be_does_not_hold_u
         user.boot(name, boot_sectors.deaf(user.home))
     user.do("kill", "a")
     assert user.call("pause", "b", "a", "c").returncode == CONFLICT
-    assert [machine["state"] for machine in user.ps()] == ["stopped", "paused", "paused"]
+    assert [instance["state"] for instance in user.ps()] == ["stopped", "paused", "paused"]
     user.do("kill", "a", "b", "c")
-    assert [machine["state"] for machine in user.ps()] == ["stopped"] * 3
+    assert [instance["state"] for instance in user.ps()] == ["stopped"] * 3
     user.do("rm", "a", "b", "c")
     assert user.leftovers() == []
 
@@ -231,8 +231,8 @@ def test_kvm_that_was_asked_for_and_runs_no_guest_is_a_failure_that_says_what_to
     line = user.refused(HOST, "run", "wants", "--accel", "kvm", "--image", boot_sectors.deaf(user.home), "--image-unverified",
                         "--memory", "256M", "--disk", "1M", "-d")
     assert "kvm" in line.lower() and "--accel" in line, line
-    machine = user.status("wants")
-    assert (machine["state"], machine.get("pid")) == ("failed", None)
+    instance = user.status("wants")
+    assert (instance["state"], instance.get("pid")) == ("failed", None)
     assert not list(user.runtime.glob("wants.*"))
     user.do("rm", "wants")
 
@@ -275,7 +275,7 @@ class Relay:
 
 @pytest.mark.parametrize("moment", ["GET /v1/instances/pi", "POST /v1/instances/pi/kill"])
 @pytest.mark.parametrize("how", ["lost", "stopped"])
-def test_a_machine_that_ends_while_rm_is_about_to_end_it_is_removed(moment, how):
+def test_an_instance_that_ends_while_rm_is_about_to_end_it_is_removed(moment, how):
     with User(**fake_qemu()) as user:
         pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
         asked = []
@@ -287,7 +287,7 @@ def test_a_machine_that_ends_while_rm_is_about_to_end_it_is_removed(moment, how)
                     os.kill(pid, signal.SIGKILL)
                 else:
                     user.api("POST", "/v1/instances/pi/kill", {})
-                wait_for("the machine has ended", lambda: user.api("GET", "/v1/instances/pi")[1]["state"] == how, 20)
+                wait_for("the instance has ended", lambda: user.api("GET", "/v1/instances/pi")[1]["state"] == how, 20)
         with Relay(user, before) as relay:
             done = subprocess.run([PIAGENT, "rm", "--force", "pi"], env=relay.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, timeout=60, check=False)

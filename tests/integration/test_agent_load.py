@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Some hundred machines under one agent, with fake QEMUs: what each costs, and that none holds up the others. Times are for scripts/bench load."""
+"""Some hundred instances under one agent, with fake QEMUs: what each costs, and that none holds up the others. Times are for scripts/bench load."""
 
 import collections
 import contextlib
@@ -33,13 +33,13 @@ def api(user):
 
 
 def identities(api):
-    return {machine["name"]: (machine["state"], machine.get("pid"), machine["ssh_port"], machine["uuid"]) for machine in api.machines()}
+    return {instance["name"]: (instance["state"], instance.get("pid"), instance["ssh_port"], instance["uuid"]) for instance in api.instances()}
 
 
-def test_each_machine_costs_little_memory(user, api):
+def test_each_instance_costs_little_memory(user, api):
     if b"libasan" in pathlib.Path(PIAGENT).read_bytes():
         pytest.skip("cannot here: the sanitizer's own memory is more than the agent's")
-    api.machines()
+    api.instances()
     assert fleet.memory_kib(user.agent_pid()) <= 8 * 1024 + 64 * COUNT
 
 
@@ -52,7 +52,7 @@ def test_an_agent_with_nothing_to_do_does_nothing(user, api):
 def test_the_list_is_short_and_whole(user, api):
     lines = user.do("ps").splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [[fleet.name_of(index), "running"] for index in range(COUNT)]
-    assert api.ask("GET", "/v1/instances?summary=1")[1]["instances"][0].keys() < api.machines()[0].keys()
+    assert api.ask("GET", "/v1/instances?summary=1")[1]["instances"][0].keys() < api.instances()[0].keys()
 
 
 def test_the_next_agent_takes_over_every_one_of_them(user, api):
@@ -86,7 +86,7 @@ def test_those_who_follow_leave_room_for_requests_and_are_missed_when_they_go(us
     wait_for("their connections are closed", lambda: len(os.listdir(agent)) <= before, 60)
 
 
-def test_machines_that_flood_hold_up_nobody(user, api):
+def test_instances_that_flood_hold_up_nobody(user, api):
     loud = [fleet.name_of(index) for index in range(20)]
     for index, name in enumerate(loud):
         user.tell_fake(name, ("print=SIGUSR1", "events=SIGUSR1", "garbage=SIGUSR1", "line=SIGUSR1")[index % 4])

@@ -40,8 +40,8 @@ def test_a_qemu_that_is_of_no_use_at_its_start_is_ended_and_says_why(user):
     for name in names:
         assert user.api("POST", f"/v1/instances/{name}/start", {})[0] == 202
     for name, reason in zip(names, STARTS.values()):
-        machine = user.wait_state(name, "failed", 60)
-        assert machine["reason"].startswith("QEMU did not start: ") and reason in machine["reason"], machine
+        instance = user.wait_state(name, "failed", 60)
+        assert instance["reason"].startswith("QEMU did not start: ") and reason in instance["reason"], instance
     assert list(user.processes()) == [user.agent_pid()]
 
 
@@ -58,7 +58,7 @@ RUNGS = {
 
 def test_every_stop_comes_to_its_end_step_by_step(user):
     names = [f"stop-{i}" for i in range(len(RUNGS))]
-    pids = [machine["pid"] for machine in user.boot_all(names, boot_sectors.deaf(user.home))]
+    pids = [instance["pid"] for instance in user.boot_all(names, boot_sectors.deaf(user.home))]
     for name, rules in zip(names, RUNGS):
         user.tell_fake(name, rules)
     done = user.call("powerdown", *names, "--timeout", "1s", "--step-timeout", "500ms")
@@ -107,10 +107,10 @@ def test_the_answer_to_pause_and_resume_is_the_state_that_they_lead_to(user):
     boot(user, "pi")
     user.tell_fake("pi", "refuse=query-status")
     for _ in range(20):
-        status, machine = user.api("POST", "/v1/instances/pi/pause")
-        assert (status, machine["state"]) == (200, "paused")
-        status, machine = user.api("POST", "/v1/instances/pi/resume")
-        assert (status, machine["state"]) == (200, "running")
+        status, instance = user.api("POST", "/v1/instances/pi/pause")
+        assert (status, instance["state"]) == (200, "paused")
+        status, instance = user.api("POST", "/v1/instances/pi/resume")
+        assert (status, instance["state"]) == (200, "running")
 
 
 def test_a_reset_that_comes_as_several_events_is_one_boot(user):
@@ -136,7 +136,7 @@ def test_a_monitor_that_is_cut_is_connected_to_again(user):
     user.wait_state("pi", "paused", 10)
 
 
-def test_a_monitor_that_is_lost_for_good_is_shown_and_the_machine_can_be_stopped(user):
+def test_a_monitor_that_is_lost_for_good_is_shown_and_the_instance_can_be_stopped(user):
     boot(user, "pi")
     user.tell_fake("pi", "close=SIGUSR1 close=greeting")
     lost = "QEMU's monitor does not work (QEMU closed its monitor): piagent kill pi ends it"
@@ -171,8 +171,8 @@ def test_a_guest_that_suspends_itself_is_shown_so_and_resume_wakes_it(user):
     user.do("ps")
     wait_for("it is taken over", lambda: any(text.endswith("is suspended") for text in user.texts("pi")), 20)
     user.do("resume", "pi")
-    machine = user.wait_state("pi", "ready", 10)
-    assert machine["pid"] == pid and states(user, "pi")[-3:] == ["ready", "suspended", "ready"], states(user, "pi")
+    instance = user.wait_state("pi", "ready", 10)
+    assert instance["pid"] == pid and states(user, "pi")[-3:] == ["ready", "suspended", "ready"], states(user, "pi")
 
 
 def test_a_suspended_guest_is_woken_for_its_powerdown_and_boots_anew_after_a_reset(user):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The OpenAPI document that the agent serves, held to OpenAPI's own rules and to what the agent answers in a machine's life."""
+"""The OpenAPI document that the agent serves, held to OpenAPI's own rules and to what the agent answers in an instance's life."""
 
 import json
 import pathlib
@@ -83,7 +83,7 @@ def test_the_document_is_openapi_and_the_one_that_the_agent_serves(api):
         jsonschema.Draft4Validator.check_schema(schema)
 
 
-def test_every_operation_in_a_machines_life_answers_as_the_document_says(user, api):
+def test_every_operation_in_an_instances_life_answers_as_the_document_says(user, api):
     def is_now(*states):
         return wait_for(f"pi is {states}", lambda: api("GET", "/v1/instances/{name}")["state"] in states, 60)
     path = "/v1/instances/{name}"
@@ -151,7 +151,7 @@ def test_a_follower_gets_lines_that_the_document_describes(user, api):
         api.check({"$ref": "#/components/schemas/Event"}, event)
 
 
-def test_who_follows_all_machines_hears_of_each_from_then_on(user, api):
+def test_who_follows_all_instances_hears_of_each_from_then_on(user, api):
     user.do("ps")  # starts the agent that was stopped
     user.boot("before", boot_sectors.deaf(user.home))
     assert "name it" in user.refused(USAGE, "events", "--since", "3")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`piagent run` and `start` while they follow their machine: in a terminal, without one, and when they are interrupted."""
+"""`piagent run` and `start` while they follow their instance: in a terminal, without one, and when they are interrupted."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ def words(name, disk, *more):
 
 
 def run(user, name, disk, *more):
-    """A run in the foreground whose machine has said hello."""
+    """A run in the foreground whose instance has said hello."""
     command = user.start(*words(name, disk, *more))
     wait_for("it says hello", lambda: b"hello" in user.console(name), 60)
     user.wait_state(name, "running", 10)
@@ -40,7 +40,7 @@ def finish(command, timeout=60):
     return command.returncode, out
 
 
-def test_without_a_terminal_it_tells_each_step_and_ends_with_the_machine(user):
+def test_without_a_terminal_it_tells_each_step_and_ends_with_the_instance(user):
     command = run(user, "job", boot_sectors.poweroff_when_told(user.home))
     user.type("job", "x")
     code, out = finish(command)
@@ -75,11 +75,11 @@ def test_a_second_interrupt_kills_a_guest_that_does_not_listen(user):
     user.wait_state("job", "stopping", 20)
     command.send_signal(signal.SIGTERM)
     finish(command)
-    machine = user.status("job")
-    assert (machine["state"], machine["stopped_by"]) == ("stopped", "quit")
+    instance = user.status("job")
+    assert (instance["state"], instance["stopped_by"]) == ("stopped", "quit")
 
 
-def test_a_terminal_that_is_closed_stops_no_machine(user):
+def test_a_terminal_that_is_closed_stops_no_instance(user):
     command = run(user, "job", boot_sectors.deaf(user.home))
     command.send_signal(signal.SIGHUP)
     code, out = finish(command)
@@ -159,7 +159,7 @@ def test_a_command_that_stood_still_undoes_nothing_that_has_run_meanwhile(more, 
             assert code == 0 and user.state("job") == "stopped", out
 
 
-def test_a_machine_that_is_lost_is_an_error(user):
+def test_an_instance_that_is_lost_is_an_error(user):
     command = run(user, "job", boot_sectors.deaf(user.home))
     os.kill(user.status("job")["pid"], signal.SIGKILL)
     code, out = finish(command)
@@ -167,7 +167,7 @@ def test_a_machine_that_is_lost_is_an_error(user):
     assert out.splitlines()[-1].startswith("piagent: job was lost: QEMU ended (killed by SIGKILL)")
 
 
-def test_a_machine_that_stops_before_it_was_ready_is_an_error_for_who_waits_for_that(user):
+def test_an_instance_that_stops_before_it_was_ready_is_an_error_for_who_waits_for_that(user):
     command = run(user, "job", boot_sectors.poweroff_when_told(user.home), "-d")
     user.type("job", "x")
     code, out = finish(command)
@@ -259,7 +259,7 @@ def test_in_a_terminal_the_console_is_attached_and_can_be_left(user):
     assert user.state("pi") == "running"
 
 
-def test_in_a_terminal_the_command_ends_with_the_machine(user):
+def test_in_a_terminal_the_command_ends_with_the_instance(user):
     shell = terminal(user, *words("pi", boot_sectors.poweroff_when_told(user.home)))
     before = termios.tcgetattr(shell.child_fd)
     shell.expect("hello")

@@ -46,7 +46,7 @@ def replace(runtime):
 
 
 def shown(user):
-    return {machine["name"]: (machine["state"], machine.get("pid"), machine.get("ssh_port")) for machine in user.ps()}
+    return {instance["name"]: (instance["state"], instance.get("pid"), instance.get("ssh_port")) for instance in user.ps()}
 
 
 @pytest.mark.parametrize("take", [take_lock, take_sockets, take_folder, take_its_parent, replace])
@@ -64,7 +64,7 @@ def test_what_is_taken_away_is_made_anew_and_serves(user, take):
     second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=30,
                             check=False)
     assert f"running already (process {agent})" in second.stderr
-    # The machine's monitor and console, also for the next agent, and a machine that starts now.
+    # The instance's monitor and console, also for the next agent, and an instance that starts now.
     user.do("pause", "pi")
     user.boot("new", boot_sectors.deaf(user.home))
     user.kill_agent()

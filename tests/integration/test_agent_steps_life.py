@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A machine that is told to start, stop or pause does so or goes on as before, whatever the step at which the agent is killed."""
+"""An instance that is told to start, stop or pause does so or goes on as before, whatever the step at which the agent is killed."""
 
 import agent_steps
 
 
-def test_a_machine_is_started_and_killed_or_not():
+def test_an_instance_is_started_and_killed_or_not():
     agent_steps.check(["start", "kill"])
 
 
-def test_a_machine_is_paused_and_resumed_or_not():
+def test_an_instance_is_paused_and_resumed_or_not():
     agent_steps.check(["pause", "resume"])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A QEMU whose monitor says nothing keeps no machine in the middle of something, whatever the step at which the agent is killed."""
+"""A QEMU whose monitor says nothing keeps no instance in the middle of something, whatever the step at which the agent is killed."""
 
 import json
 
@@ -8,7 +8,7 @@ import boot_sectors
 from piagent import User, fake_qemu, is_running, wait_for
 
 
-def test_a_machine_with_a_silent_monitor_comes_to_its_end():
+def test_an_instance_with_a_silent_monitor_comes_to_its_end():
     agent_steps.check(["silent powerdown", "silent failure of tcg"], **fake_qemu())
 
 
@@ -46,8 +46,8 @@ def test_the_next_agent_brings_each_state_to_its_end_where_the_monitor_is_silent
             path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
 
         def came(name, state, why):
-            machine = user.status(name)
-            return machine["state"] == state and why in machine.get("reason", "") + machine.get("stopped_by", "")
+            instance = user.status(name)
+            return instance["state"] == state and why in instance.get("reason", "") + instance.get("stopped_by", "")
         user.do("ps")
         for name, (_, _, state, why) in STATES.items():
             if name == "condemned-anew":  # its new QEMU is silent as well

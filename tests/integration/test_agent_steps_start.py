@@ -20,7 +20,7 @@ def shown(user):
 
 
 def start_killed(user, when, running):
-    """Starts an agent that finds so many running machines. Whether it came to that step."""
+    """Starts an agent that finds so many running instances. Whether it came to that step."""
     user.arm(f"kill {when}")
     agent = user.run_agent()
 
@@ -62,7 +62,7 @@ def test_an_agent_killed_at_any_step_of_its_first_start(user):
     assert kill_at_each_step(user, 0, prepare, check) >= 15
 
 
-def test_an_agent_killed_at_any_step_of_taking_machines_over(user):
+def test_an_agent_killed_at_any_step_of_taking_instances_over(user):
     for name in ("runs", "rests", "off", "going"):
         user.boot(name, boot_sectors.deaf(user.home))
     user.do("kill", "off")
@@ -100,8 +100,8 @@ def test_an_agent_killed_while_its_child_becomes_qemu_leaves_one_qemu_or_none(us
                                                   "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20})[0] in (0, 202)
         killed(agent)
         user.disarm()
-        machines = user.ps()
-        assert len(machines) == (child == 3), machines
-        if machines:
+        instances = user.ps()
+        assert len(instances) == (child == 3), instances
+        if instances:
             user.wait_state("pi", "running", 60)
         user.nothing_strays()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An agent that is told to stop stays stopped, whoever follows a machine, and undoes no creation without a word."""
+"""An agent that is told to stop stays stopped, whoever follows an instance, and undoes no creation without a word."""
 
 import os
 import pathlib
@@ -44,7 +44,7 @@ def terminate(_, agent):
 
 @pytest.mark.parametrize("how", [stop, stop_hung, terminate])
 def test_no_follower_starts_another_agent(user, how):
-    machines = {machine["name"]: machine["pid"] for machine in user.boot_all(["pi", "deaf"], boot_sectors.deaf(user.home))}
+    instances = {instance["name"]: instance["pid"] for instance in user.boot_all(["pi", "deaf"], boot_sectors.deaf(user.home))}
     user.tell_fake("deaf", "ignore=system_powerdown")
     agent = user.agent_pid()
     followers = [user.start(*command) for command in (["wait", "pi"], ["wait", "pi", "--for", "stopped"], ["console", "pi"], ["ssh", "pi"],
@@ -54,12 +54,12 @@ def test_no_follower_starts_another_agent(user, how):
     for follower in followers:
         out, _ = follower.communicate(timeout=60)
         assert follower.returncode == AGENT and ("the agent was stopped" in out or how == stop_hung and "does not answer" in out), out
-    assert sorted(user.processes()) == sorted(machines.values())
-    assert user.status("pi")["pid"] == machines["pi"]
+    assert sorted(user.processes()) == sorted(instances.values())
+    assert user.status("pi")["pid"] == instances["pi"]
 
 
 def creation(user, fedora):
-    """A command that waits for a machine whose image never comes."""
+    """A command that waits for an instance whose image never comes."""
     user.env.update(fedora.env)
     command = user.start("run", "half", "--arch", "x86_64", "-d")
     wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Completions as a person meets them: a Tab in the real bash, zsh and fish, over machines and images that are there."""
+"""Completions as a person meets them: a Tab in the real bash, zsh and fish, over instances and images that are there."""
 import json
 import os
 import re
@@ -87,7 +87,7 @@ def test_a_misspelt_image_is_answered_with_the_nearest(user):
     assert user.refused(3, "image", "verify", "daef.raw") == "no image is called 'daef.raw': did you mean deaf.raw?"
 
 
-def test_each_machine_has_its_result_in_json(user):
+def test_each_instance_has_its_result_in_json(user):
     done = user.call("pause", "web-up", "web-off", "--json")
     results = json.loads(done.stdout)["machines"]
     assert (done.returncode, results[0]) == (4, {"name": "web-up"})

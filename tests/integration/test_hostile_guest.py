@@ -42,7 +42,7 @@ def in_a_terminal(user, *words):
 
 
 class Guest:
-    """What speaks to the IMDS as a machine's cloud-init does, or does not."""
+    """What speaks to the IMDS as an instance's cloud-init does, or does not."""
 
     def __init__(self, user, name):
         record = json.loads((user.instances / name / "record.json").read_text())
@@ -91,8 +91,8 @@ def test_what_is_reported_after_a_boots_end_is_passed_over(user):
     for name, result in (("modules-final", "FAIL"), ("init-network/activate-datasource", None), ("modules-final", "FAIL"),
                          ("user-data/check", "WARN"), ("modules-config/config-runcmd", "FAIL")):
         guest.report(name, result)
-    machine = user.status("box")
-    assert (machine["state"], machine["cloud_init"]) == ("ready", "done") and record.stat().st_ino == written, machine
+    instance = user.status("box")
+    assert (instance["state"], instance["cloud_init"]) == ("ready", "done") and record.stat().st_ino == written, instance
     assert len(user.events("box")) == told
     user.do("reset", "box")
     user.wait_state("box", "running", 30)
@@ -138,8 +138,8 @@ def test_a_reboot_that_only_the_guest_tells_of_begins_a_boot(user):
     user.kill_agent()
     user.do("ps")
     guest.report("init-network/activate-datasource")
-    machine = user.status("box")
-    assert (machine["state"], machine["cloud_init"]) == ("running", "running"), machine
+    instance = user.status("box")
+    assert (instance["state"], instance["cloud_init"]) == ("running", "running"), instance
     guest.report("init-network", "SUCCESS")
     guest.report("modules-final", "SUCCESS")
     assert user.state("box") == "ready"

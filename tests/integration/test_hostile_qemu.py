@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMUs that a guest has taken over (harness/fake_qemu.c): they cost little, harm no other machine, and can be ended."""
+"""QEMUs that a guest has taken over (harness/fake_qemu.c): they cost little, harm no other instance, and can be ended."""
 
 import json
 import os

@@ -330,8 +330,8 @@ def test_unverified_url_whose_bytes_came_from_elsewhere_before_is_downloaded_onc
     assert got == site.disks[1] and said.startswith(f"{urls[1]} serves another image than before")
 
 
-def machine_of(world, name, sha256):
-    """A machine as the agent leaves it, as far as images are concerned. Returns its folder."""
+def instance_of(world, name, sha256):
+    """An instance as the agent leaves it, as far as images are concerned. Returns its folder."""
     folder = world.folder / "DATA/piagent/instances" / name
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps({"spec": {"name": name, "image": {"sha256": sha256}}}))
@@ -348,7 +348,7 @@ def fetched(world):
 
 
 def test_ls_tells_trust_and_who_uses_an_image(fetched):
-    machine_of(fetched, "web", fetched.sha256)
+    instance_of(fetched, "web", fetched.sha256)
     assert json.loads(fetched.run("image", "ls", "--json")[1])["images"][0]["used_by"] == ["web"]
     heads, row = fetched.run("image", "ls")[1].splitlines()
     assert heads.split() == ["NAME", "ARCH", "RELEASE", "SIZE", "AGE", "TRUST", "USED", "BY", "SHA256"]
@@ -356,7 +356,7 @@ def test_ls_tells_trust_and_who_uses_an_image(fetched):
 
 
 def test_rm_refuses_an_image_in_use_and_removes_it_afterwards(fetched):
-    folder = machine_of(fetched, "web", fetched.sha256)
+    folder = instance_of(fetched, "web", fetched.sha256)
     code, _, err = fetched.run("image", "rm", fetched.sha256[:8])
     assert code == CONFLICT and "is used by web" in err
     assert fetched.file.exists()
@@ -367,7 +367,7 @@ def test_rm_refuses_an_image_in_use_and_removes_it_afterwards(fetched):
 
 
 def test_damaged_record_hinders_no_command_and_the_disk_tells_the_image(fetched):
-    (machine_of(fetched, "web", fetched.sha256) / "record.json").write_text("{")
+    (instance_of(fetched, "web", fetched.sha256) / "record.json").write_text("{")
     code, out, err = fetched.run("image", "ls", "--json")
     assert (code, err) == (0, "") and json.loads(out)["images"][0]["used_by"] == ["web"]
     assert fetched.run("image", "verify")[0] == 0
@@ -377,8 +377,8 @@ def test_damaged_record_hinders_no_command_and_the_disk_tells_the_image(fetched)
     assert fetched.file.exists()
 
 
-def test_nothing_is_removed_while_a_machines_image_is_not_known(fetched):
-    folder = machine_of(fetched, "web", fetched.sha256)
+def test_nothing_is_removed_while_an_instances_image_is_not_known(fetched):
+    folder = instance_of(fetched, "web", fetched.sha256)
     for name in ("record.json", "disk.qcow2"):
         (folder / name).write_text("{")
     for command in (["rm", fetched.sha256], ["prune"], ["prune", "--dry-run"]):
@@ -398,7 +398,7 @@ def test_prune_removes_what_is_unused_and_old_and_says_what_it_freed(fetched):
     assert fetched.stored() == kept
     assert fetched.run("image", "prune", "--older-than", "1h")[0] == 0
     assert fetched.file.exists()
-    folder = machine_of(fetched, "web", fetched.sha256)
+    folder = instance_of(fetched, "web", fetched.sha256)
     assert fetched.run("image", "prune")[0] == 0
     assert fetched.file.exists()
     shutil.rmtree(folder)
@@ -414,15 +414,15 @@ def test_unfinished_downloads_are_told_before_they_are_removed_and_kept_while_th
     resume.write_text(json.dumps({"url": "http://127.0.0.1/x", "etag": '"1"', "size_bytes": 9000, "done_bytes": 8192,
                                   "boot_id": boot_id}))
     assert fetched.run("image", "prune", "--older-than", "1h")[1].splitlines()[-1] == "0 B freed"
-    machine_of(fetched, "web", fetched.sha256)
+    instance_of(fetched, "web", fetched.sha256)
     assert fetched.run("image", "prune", "--dry-run")[1].splitlines()[-1] == "8 KiB would be freed"
     assert partial.exists() and resume.exists()
     assert fetched.run("image", "prune")[1].splitlines()[-1] == "8 KiB freed"
     assert not partial.exists() and not resume.exists()
 
 
-def test_damaged_image_of_a_machine_is_named_kept_and_replaced_by_a_fetch(fetched):
-    folder = machine_of(fetched, "web", fetched.sha256)
+def test_damaged_image_of_an_instance_is_named_kept_and_replaced_by_a_fetch(fetched):
+    folder = instance_of(fetched, "web", fetched.sha256)
     fetched.file.chmod(0o644)
     os.truncate(fetched.file, 5)
     code, _, err = fetched.run("image", "verify")

@@ -13,7 +13,7 @@ import imds_storm
 import pytest
 from piagent import User, fake_qemu, wait_for
 
-MACHINES = 20
+INSTANCES = 20
 GUESTS = 2000
 HOSTILE = 100  # of each kind
 
@@ -21,13 +21,13 @@ HOSTILE = 100  # of each kind
 @pytest.fixture(scope="module")
 def user():
     with User(**fake_qemu()) as user:
-        fleet.make(user, boot_sectors.deaf(user.home), MACHINES)
-        fleet.start(user, MACHINES)
+        fleet.make(user, boot_sectors.deaf(user.home), INSTANCES)
+        fleet.start(user, INSTANCES)
         yield user
 
 
 class Watcher(threading.Thread):
-    """Asks for the list of machines again and again, and remembers how long it took."""
+    """Asks for the list of instances again and again, and remembers how long it took."""
 
     def __init__(self, user):
         super().__init__()
@@ -36,7 +36,7 @@ class Watcher(threading.Thread):
     def run(self):
         while not self.stop.wait(0.2):
             begin = time.monotonic()
-            assert len(self.api.machines()) == MACHINES
+            assert len(self.api.instances()) == INSTANCES
             self.seconds.append(time.monotonic() - begin)
 
 
@@ -46,10 +46,10 @@ def descriptors(user):
 
 def test_every_honest_guest_is_served_and_the_control_api_answers(user):
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
-    keys = fleet.keys_of(user, MACHINES)
+    keys = fleet.keys_of(user, INSTANCES)
     paths = [f"/{keys[index % MACHINES][0]}/meta-data" for index in range(GUESTS)]
     watcher = Watcher(user)
-    assert len(watcher.api.machines()) == MACHINES
+    assert len(watcher.api.instances()) == INSTANCES
     before = descriptors(user)
     watcher.start()
     try:
@@ -58,7 +58,7 @@ def test_every_honest_guest_is_served_and_the_control_api_answers(user):
         watcher.stop.set()
         watcher.join()
     names = [json.loads(answer.body)["local-hostname"] for answer in served]
-    assert names == [fleet.name_of(index % MACHINES) for index in range(GUESTS)]
+    assert names == [fleet.name_of(index % INSTANCES) for index in range(GUESTS)]
     # Those who were cut to make room for others were served when they came again; they are few.
     assert sum(answer.tries > 1 for answer in served) < GUESTS / 20
     assert watcher.seconds and max(watcher.seconds) < 10, watcher.seconds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""--isolate, packet by packet, and on a real QEMU: what gets out of a machine, and what is left when it ends."""
+"""--isolate, packet by packet, and on a real QEMU: what gets out of an instance, and what is left when it ends."""
 
 import contextlib
 import json
@@ -135,25 +135,25 @@ def networks(user):
     return [pid for pid, words in user.processes().items() if words[1:2] == ["isolated"]]
 
 
-def test_an_isolated_machine_has_its_network_beside_it_and_says_so(user):
+def test_an_isolated_instance_has_its_network_beside_it_and_says_so(user):
     probe, port = listener()
     probe.close()
-    machine = user.boot("box", boot_sectors.obedient(user.home), isolate=True, forwards=[f"127.0.0.1:{port}:80"])
-    assert machine["isolate"]
+    instance = user.boot("box", boot_sectors.obedient(user.home), isolate=True, forwards=[f"127.0.0.1:{port}:80"])
+    assert instance["isolate"]
     assert "isolated" in user.do("status", "box")
     command = user.do("qemu-command", "box")
-    assert command.startswith(f"{PIAGENT} isolated {user.runtime}/imds.sock 127.0.0.1:{machine['ssh_port']}:22 "
+    assert command.startswith(f"{PIAGENT} isolated {user.runtime}/imds.sock 127.0.0.1:{instance['ssh_port']}:22 "
                               f"127.0.0.1:{port}:80 -- /usr/bin/qemu-system-x86_64"), command
     assert "spawn=deny" in command and "user,id=net" not in command and "hostfwd" not in command
     assert f"http://{IMDS}/".encode() in (user.instances / "box/smbios.bin").read_bytes()
-    for forwarded in (machine["ssh_port"], port):
+    for forwarded in (instance["ssh_port"], port):
         socket.create_connection(("127.0.0.1", forwarded), timeout=30).close()
     [network] = networks(user)
     assert kinds_of_descriptors(network) == {"/dev/null", "socket"}
     user.kill_agent()
-    assert user.wait_state("box", "running", 30)["pid"] == machine["pid"]
+    assert user.wait_state("box", "running", 30)["pid"] == instance["pid"]
     assert len(networks(user)) == 1
-    os.kill(machine["pid"], signal.SIGKILL)
+    os.kill(instance["pid"], signal.SIGKILL)
     user.wait_state("box", "lost", 30)
     wait_for("its network has ended", lambda: not networks(user), 30)
     user.do("rm", "box")
@@ -161,7 +161,7 @@ def test_an_isolated_machine_has_its_network_beside_it_and_says_so(user):
 
 
 def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):
-    machine = user.boot("box", boot_sectors.deaf(user.home), isolate=True)
+    instance = user.boot("box", boot_sectors.deaf(user.home), isolate=True)
     told = "its network ended by itself: piagent powerdown box, then piagent start box"
     [network] = networks(user)
     os.kill(network, signal.SIGKILL)
@@ -173,7 +173,7 @@ def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):
     user.do("kill", "box")
     assert user.api("POST", "/v1/instances/box/start", {})[0] == 202
     assert "reason" not in user.wait_state("box", "running", 30)
-    socket.create_connection(("127.0.0.1", machine["ssh_port"]), timeout=30).close()
+    socket.create_connection(("127.0.0.1", instance["ssh_port"]), timeout=30).close()
     user.kill_agent()
     [network] = networks(user)
     os.kill(network, signal.SIGKILL)  # while no agent runs
@@ -192,30 +192,30 @@ def test_a_network_that_ends_with_its_qemu_is_no_news(user):
 
 @pytest.fixture
 def box():
-    """A machine whose network is slow to end, and the port that it forwards."""
+    """An instance whose network is slow to end, and the port that it forwards."""
     with User(**fake_qemu()) as user:
         probe, port = listener()
         probe.close()
-        machine = user.boot("box", boot_sectors.deaf(user.home), isolate=True, forwards=[f"127.0.0.1:{port}:80"])
+        instance = user.boot("box", boot_sectors.deaf(user.home), isolate=True, forwards=[f"127.0.0.1:{port}:80"])
         [network] = networks(user)
         os.kill(network, signal.SIGSTOP)
-        yield user, machine, network, port
+        yield user, instance, network, port
         with contextlib.suppress(ProcessLookupError):
             os.kill(network, signal.SIGCONT)
 
 
 def test_a_start_waits_for_the_network_of_the_qemu_before(box):
-    user, machine, network, _ = box
+    user, instance, network, _ = box
     user.do("kill", "box")
     assert user.api("POST", "/v1/instances/box/start", {})[1]["state"] == "starting"
     time.sleep(0.5)
     assert "pid" not in user.status("box")
     os.kill(network, signal.SIGCONT)
-    assert user.wait_state("box", "running", 20)["ssh_port"] == machine["ssh_port"]
+    assert user.wait_state("box", "running", 20)["ssh_port"] == instance["ssh_port"]
 
 
 def test_a_fresh_start_under_tcg_waits_for_the_network_of_the_qemu_before(box):
-    user, machine, network, _ = box
+    user, instance, network, _ = box
     user.tell_fake("box", "status=internal-error")
     user.kill_agent()
     path = user.instances / "box/record.json"
@@ -225,11 +225,11 @@ def test_a_fresh_start_under_tcg_waits_for_the_network_of_the_qemu_before(box):
     path.write_text(json.dumps(record))
     (user.instances / "box/fake-qemu").unlink()
     user.do("ps")
-    wait_for("its QEMU has ended", lambda: not is_running(machine["pid"]), 20)
+    wait_for("its QEMU has ended", lambda: not is_running(instance["pid"]), 20)
     time.sleep(0.5)
     os.kill(network, signal.SIGCONT)
     anew = user.wait_state("box", "running", 20)
-    assert anew["pid"] != machine["pid"] and anew["ssh_port"] == machine["ssh_port"] and "reason" not in anew, anew
+    assert anew["pid"] != instance["pid"] and anew["ssh_port"] == instance["ssh_port"] and "reason" not in anew, anew
 
 
 def test_a_start_that_waits_for_ports_can_be_stopped_and_does_not_wait_for_ever(box):
@@ -242,9 +242,9 @@ def test_a_start_that_waits_for_ports_can_be_stopped_and_does_not_wait_for_ever(
     assert user.state("box") == "failed"
 
 
-def test_a_machine_is_not_isolated_unless_asked(user):
-    machine = user.boot("open", boot_sectors.deaf(user.home))
-    assert not machine["isolate"] and not networks(user)
+def test_an_instance_is_not_isolated_unless_asked(user):
+    instance = user.boot("open", boot_sectors.deaf(user.home))
+    assert not instance["isolate"] and not networks(user)
     assert "user,id=net" in user.do("qemu-command", "open")
     assert "isolated" not in user.do("status", "open")
 

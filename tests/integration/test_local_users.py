@@ -51,8 +51,8 @@ def open_folders(user):
         folder.chmod(0o755)
 
 
-def machine(user):
-    """A machine with one of everything."""
+def instance(user):
+    """An instance with one of everything."""
     user.boot("box", boot_sectors.deaf(user.home), user_data="#cloud-config\n{}\n", password_hash="$6$salt$" + "a" * 86)
     names = {path.name for path in (user.instances / "box").iterdir()}
     assert names >= {"record.json", "user-data", "smbios.bin", "ssh_key", "ssh_host_ed25519_key", "console.log", "qemu.log",
@@ -60,7 +60,7 @@ def machine(user):
 
 
 def test_no_file_is_read_and_no_socket_reached_where_every_folder_is_open(user):
-    machine(user)
+    instance(user)
     open_folders(user)
     tried = as_nobody("/usr/bin/python3", "-c", TRY, str(user.runtime), str(user.home / "data")).stdout.split()
     assert len(tried) >= 17 and set(tried) == {"-"}, tried
@@ -68,13 +68,13 @@ def test_no_file_is_read_and_no_socket_reached_where_every_folder_is_open(user):
 
 
 def test_a_folder_of_piagents_lets_nobody_in(user):
-    machine(user)
+    instance(user)
     folders = [user.runtime, user.home / "data/piagent", user.instances, user.instances / "box", user.home / "cache/piagent"]
     assert [(folder, oct(folder.stat().st_mode & 0o777)) for folder in folders if folder.stat().st_mode & 0o077] == []
 
 
 def test_another_user_at_an_open_control_socket_is_told_to_go(user):
-    machine(user)
+    instance(user)
     open_folders(user)
     control = user.runtime / "agent.sock"
     control.chmod(0o777)
@@ -97,7 +97,7 @@ def raw_answer(port, request):
 
 
 def test_a_wrong_key_is_answered_as_any_wrong_path_is(user):
-    machine(user)
+    instance(user)
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
     key = json.loads((user.instances / "box/record.json").read_text())["key"]
     near = key[:-1] + ("0" if key[-1] != "0" else "1")
@@ -216,8 +216,8 @@ def test_the_folder_under_tmp_and_all_in_it_is_its_users_alone(squatter):
     assert set(found.values()) == {(squatter.uid, 0o600)}, found
 
 
-def test_a_command_line_that_looks_like_a_machines_qemu_blocks_nothing(user):
-    machine(user)
+def test_a_command_line_that_looks_like_an_instances_qemu_blocks_nothing(user):
+    instance(user)
     user.do("kill", "box")
     user.kill_agent()
     (user.instances / "box/record.json").write_text("{")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which port of this host a machine's SSH server gets, in a network namespace in which there are few."""
+"""Which port of this host an instance's SSH server gets, in a network namespace in which there are few."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ A, B, C = 20000, 20001, 20002
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: a network namespace of one's own needs root")
-def test_the_automatic_port_is_no_forward_of_any_machine_running_or_not():
+def test_the_automatic_port_is_no_forward_of_any_instance_running_or_not():
     with User(**fake_qemu()) as user:
         agent = user.start("agent", through=["unshare", "-n", sys.executable, "-c", LOOPBACK_UP])
         wait_for("the agent is up", lambda: user.call("agent", "status").returncode == 0, 30)

@@ -69,7 +69,7 @@ def test_several_are_waited_for_at_once_and_each_says_how_it_goes(user):
     assert (again.returncode, again.stderr) == (0, "one: ready\ntwo: ready\n")
 
 
-def test_a_machine_that_is_named_twice_is_waited_for_once(user):
+def test_an_instance_that_is_named_twice_is_waited_for_once(user):
     user.boot("box", boot_sectors.says(user.home, BOOT))
     command = user.start("wait", "box", "box")
     boot_to_the_end(Guest(user, "box"), "FAIL", ["modules-final/config-scripts-user"])
@@ -101,7 +101,7 @@ def follow_on_a_terminal(user, names, **dimensions):
     return terminal
 
 
-def test_the_first_machines_are_shown_where_not_all_fit(fakes):
+def test_the_first_instances_are_shown_where_not_all_fit(fakes):
     names = [f"pi-{n}" for n in range(1, 7)]
     terminal = follow_on_a_terminal(fakes, names, dimensions=(5, 80))
     shown = [line.strip("\r").split(":")[0] for line in terminal.before.replace("\x1b[K", "").split("\n")]
@@ -168,7 +168,7 @@ def test_what_failed_is_told_with_what_the_console_says_of_it(user):
     assert "box: cloud-init failed: piagent ssh box -- cloud-init status --long" in user.do("ps")
 
 
-def test_only_time_without_progress_ends_a_wait_and_the_machine_runs_on(user):
+def test_only_time_without_progress_ends_a_wait_and_the_instance_runs_on(user):
     user.boot("still", boot_sectors.says(user.home, b"last words\r\n"))
     done = user.call("wait", "still", "--timeout", "6s")
     assert done.returncode == TIMEOUT, done.stderr
@@ -212,7 +212,7 @@ def test_a_guest_that_only_prints_is_waited_for(user):
     assert finish(command)[0] == GUEST
 
 
-def test_events_are_json_lines_with_the_machines_name(user):
+def test_events_are_json_lines_with_the_instances_name(user):
     user.boot("box", boot_sectors.says(user.home, BOOT))
     command = user.start("wait", "box", "--json")
     assert select.select([command.stdout], [], [], 30)[0]
@@ -231,7 +231,7 @@ def test_events_that_nobody_can_get_are_an_error(user):
     assert done.returncode != 0 and "Bad file descriptor" in done.stderr, done
 
 
-def test_a_stopped_machine_is_waited_for_only_as_far_as_it_can_come(user):
+def test_a_stopped_instance_is_waited_for_only_as_far_as_it_can_come(user):
     user.boot("box", boot_sectors.poweroff_when_told(user.home))
     command = user.start("wait", "box", "--for", "stopped")
     user.type("box", "x")
@@ -249,7 +249,7 @@ def test_a_request_that_qemu_does_not_answer_is_not_waited_for_in_silence(user):
     assert done.stderr.startswith("no answer yet"), done.stderr
 
 
-def test_following_the_log_of_a_stopped_machine_says_so(user):
+def test_following_the_log_of_a_stopped_instance_says_so(user):
     user.boot("box", boot_sectors.says(user.home, b"old words\r\n"))
     user.do("kill", "box")
     command = user.start("logs", "-f", "box")
@@ -262,13 +262,13 @@ def test_a_later_boot_has_its_own_time_until_it_is_ready(fakes):
     first = fakes.wait_state("a", "ready", 30)
     time.sleep(2)
     fakes.do("reset", "a")
-    machine = fakes.wait_state("a", "running", 30)
-    assert not machine.get("ready_ms") and machine["boot_ms"] > first["ready_ms"] and "after" not in fakes.do("status", "a"), machine
+    instance = fakes.wait_state("a", "running", 30)
+    assert not instance.get("ready_ms") and instance["boot_ms"] > first["ready_ms"] and "after" not in fakes.do("status", "a"), instance
     boot_to_the_end(Guest(fakes, "a"))
-    machine = fakes.wait_state("a", "ready", 30)
-    assert machine["boot_ms"] - machine["started_ms"] >= 2000, machine
+    instance = fakes.wait_state("a", "ready", 30)
+    assert instance["boot_ms"] - instance["started_ms"] >= 2000, instance
     shown = float(re.search(r"done, modules-final, after ([0-9.]+)s", fakes.do("status", "a"))[1])
-    assert abs(shown - (machine["ready_ms"] - machine["boot_ms"]) / 1000) < 0.2, machine
+    assert abs(shown - (instance["ready_ms"] - instance["boot_ms"]) / 1000) < 0.2, instance
 
 
 def test_a_stop_in_the_middle_of_a_boot_is_not_shown_as_its_steps(fakes):

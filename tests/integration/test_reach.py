@@ -47,7 +47,7 @@ def log_in_as_this_user(user, name):
 
 
 def make(user, *names):
-    """Machines that are ready, and whose login is this user."""
+    """Instances that are ready, and whose login is this user."""
     disk = boot_sectors.deaf(user.home)
     for name in names:
         user.boot(name, disk)
@@ -60,7 +60,7 @@ def make(user, *names):
 
 @contextlib.contextmanager
 def sshd(user, name, host_key=None, port=None, environment=""):
-    """An SSH server at the machine's port."""
+    """An SSH server at the instance's port."""
     assert SSHD, "there is no sshd: scripts/packages test installs it"
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
@@ -71,7 +71,7 @@ def sshd(user, name, host_key=None, port=None, environment=""):
     port = port or user.status(name)["ssh_port"]
     # SHLVL: bash reads the account's ~/.bashrc, which may print things, only in the first shell.
     (here / "config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n"
-                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv MACHINE={name} SHLVL=1 {environment}\n"
+                                 f"PidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv INSTANCE={name} SHLVL=1 {environment}\n"
                                  "Subsystem sftp internal-sftp\nLogLevel VERBOSE\nAcceptEnv KEPT_*\nAllowTcpForwarding yes\n")
     with subprocess.Popen([SSHD, "-D", "-e", "-f", here / "config"], stderr=open(here / "log", "w", encoding="utf-8")) as server:
         try:
@@ -178,14 +178,14 @@ def test_the_users_own_configuration_redirects_nothing(user):
     with sshd(user, "a"), sshd(user, "real"), ssh_agent(user), open_connection(user, "real", user.home / "to-a"):
         before = sessions(user, "real")
         own_configuration(user, (HOSTILE + UNASKED).format(**places))
-        asked = user.call("ssh", "a", "--", "echo $MACHINE")
+        asked = user.call("ssh", "a", "--", "echo $INSTANCE")
         assert (asked.returncode, asked.stdout, complaints(asked)) == (0, "a\n", "")
         for way in ([], ["--rsync"]):
             copied = user.call("cp", *way, str(here), f"a:{user.home}/copied{len(way)}")
             assert (copied.returncode, complaints(copied)) == (0, "")
         mixed = user.home / "mixed"
         mixed.write_text(user.do("ssh-config", "a") + HOSTILE.replace("Match", "#").format(**places))
-        plain = subprocess.run(["ssh", "-F", mixed, "a", "echo $MACHINE"], env=user.env, text=True, timeout=60, check=True,
+        plain = subprocess.run(["ssh", "-F", mixed, "a", "echo $INSTANCE"], env=user.env, text=True, timeout=60, check=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert plain.stdout == "a\n"
         held = subprocess.run(["ssh-add", "-l"], env=user.env, text=True, timeout=60, check=False, stdout=subprocess.PIPE)
@@ -212,7 +212,7 @@ def test_the_users_identities_and_terminal_settings_are_kept(user):
         assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
         own_configuration(user, "Nonsense yes\n")
         shutil.copy(user.instances / "a/ssh_key.pub", user.home / "sshd-a/keys")
-        done = user.call("ssh", "-o", "LogLevel=ERROR", "a", "--", "echo $MACHINE")
+        done = user.call("ssh", "-o", "LogLevel=ERROR", "a", "--", "echo $INSTANCE")
         assert done.stdout == "a\n" and "your SSH configuration is passed over" in done.stderr, done
 
 
@@ -221,13 +221,13 @@ def test_commands_share_one_connection_which_outlives_them(user):
     with sshd(user, "a"):
         first = user.start("ssh", "a", "--", "echo begun; sleep 300", start_new_session=True)
         assert next_line(first) == "begun\n"
-        assert user.ssh("a", "echo $MACHINE") == "a"
+        assert user.ssh("a", "echo $INSTANCE") == "a"
         assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
         assert user.call("cp", "--rsync", f"a:{user.home}/sshd-a/config", str(user.home / "copied")).returncode == 0
         assert sessions(user, "a") == (1, 4)
         shared, = user.runtime.glob("*.ssh")
         assert shared.name.startswith(user.status("a")["uuid"]) and shared.stat().st_mode & 0o077 == 0
-        other = user.start("ssh", "a", "--", f"echo begun; until [ -e {user.home}/go ]; do sleep 0.1; done; echo $MACHINE")
+        other = user.start("ssh", "a", "--", f"echo begun; until [ -e {user.home}/go ]; do sleep 0.1; done; echo $INSTANCE")
         assert next_line(other) == "begun\n"
         os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C in its terminal does
         first.wait(20)
@@ -242,7 +242,7 @@ def test_commands_share_one_connection_which_outlives_them(user):
         user.kill_agent()
         path = user.instances / "a/record.json"  # no report is heard from a guest whose login is root
         path.write_text(path.read_text().replace('"running"', '"ready"'))
-        assert user.ssh("a", "echo $MACHINE") == "a"
+        assert user.ssh("a", "echo $INSTANCE") == "a"
         assert sessions(user, "a")[0] == before + 2
 
 
@@ -299,7 +299,7 @@ def test_a_connection_is_handed_to_ssh_and_no_socket_stays_when_the_command_is_k
             assert not list(user.runtime.glob("*.pass"))
 
 
-def test_files_go_in_out_and_between_machines(user):
+def test_files_go_in_out_and_between_instances(user):
     make(user, "a", "b")
     here = user.home / "here"
     here.mkdir()
@@ -310,7 +310,7 @@ def test_files_go_in_out_and_between_machines(user):
     inside = user.home / "inside"
     inside.mkdir()
     with sshd(user, "a"), sshd(user, "b"):
-        assert user.ssh("a", "echo $MACHINE $((6*7))") == "a 42"
+        assert user.ssh("a", "echo $INSTANCE $((6*7))") == "a 42"
         done = user.call("cp", "one", "./a:b", f"a:{inside}/", cwd=here)
         assert done.returncode == 0, done.stderr
         assert sorted(path.name for path in inside.iterdir()) == ["a:b", "one"]
@@ -355,13 +355,13 @@ def test_a_printed_configuration_stays_true_when_the_port_moves(user):
     assert config.read_text().count("Host ") == 2 and user.do("ssh-config", "b").count("Host ") == 1
     ssh = ["ssh", "-F", config]
 
-    def machine(name):
-        done = subprocess.run([*ssh, name, "echo $MACHINE"], env=user.env, text=True, timeout=60, stdin=subprocess.DEVNULL,
+    def instance(name):
+        done = subprocess.run([*ssh, name, "echo $INSTANCE"], env=user.env, text=True, timeout=60, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         return done.stdout.strip() or done.stderr
     with sshd(user, "a"), sshd(user, "b"):
-        assert machine("a") == "a" and machine("b") == "b"
-        assert "StrictHostKeyChecking" not in machine("a")
+        assert instance("a") == "a" and instance("b") == "b"
+        assert "StrictHostKeyChecking" not in instance("a")
         subprocess.run(["scp", "-F", config, "/etc/os-release", f"a:{user.home}/copied"], env=user.env, check=True, timeout=60)
         assert (user.home / "copied").exists()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -372,7 +372,7 @@ def test_a_printed_configuration_stays_true_when_the_port_moves(user):
     record["spec"]["ssh_port"] = moved
     path.write_text(json.dumps(record))
     with sshd(user, "a", port=moved):
-        assert machine("a") == "a"
+        assert instance("a") == "a"
 
 
 def test_a_server_with_another_key_is_not_spoken_to_and_told_about(user):
@@ -385,7 +385,7 @@ def test_a_server_with_another_key_is_not_spoken_to_and_told_about(user):
     assert not (user.home / "os-release").exists()
 
 
-def test_a_machine_that_stood_still_and_has_no_guest_agent_is_said_to_be_behind(user):
+def test_an_instance_that_stood_still_and_has_no_guest_agent_is_said_to_be_behind(user):
     user.boot("a", boot_sectors.deaf(user.home))
     assert user.api("POST", "/v1/instances/a/pause", {})[0] == 200
     user.wait_state("a", "paused", 20)
@@ -440,7 +440,7 @@ def test_a_reboot_is_waited_for_as_long_as_it_takes(user):
     make(user, "a")
     target = user.home / "copied"
     with no_server(user, "a"):
-        commands = [user.start_watched("ssh", "a", "--", "echo $MACHINE"),
+        commands = [user.start_watched("ssh", "a", "--", "echo $INSTANCE"),
                     user.start_watched("cp", f"a:{user.home}/sshd-a/config", str(target)),
                     user.start_watched("ssh", "--stdio", "a")]
         for command, pass_time in commands:
@@ -537,7 +537,7 @@ def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
     user.kill_agent()
     log_in_as_this_user(user, "a")
     with sshd(user, "a"):
-        login = user.call("ssh", "a", "--", "echo $MACHINE", timeout=120)
+        login = user.call("ssh", "a", "--", "echo $INSTANCE", timeout=120)
         assert (login.returncode, login.stdout) == (0, "a\n"), login
         assert login.stderr.count("a: cloud-init was not heard to report: it may have done so while no agent was running") == 1, login.stderr
         assert user.call("cp", f"a:{user.home}/sshd-a/config", str(user.home / "copied"), timeout=120).returncode == 0

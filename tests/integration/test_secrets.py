@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What opens a machine or its seed: in which files it is, that it is nowhere else, and how long a guest is served it."""
+"""What opens an instance or its seed: in which files it is, that it is nowhere else, and how long a guest is served it."""
 
 import json
 import pathlib
@@ -144,7 +144,7 @@ def test_a_hash_on_the_command_line_leaves_the_list_of_processes_at_once(user):
 
 
 class Guest:
-    """What a machine's cloud-init does with the seed's server."""
+    """What an instance's cloud-init does with the seed's server."""
 
     def __init__(self, user, name):
         self.user, self.name, self.record = user, name, user.instances / name / "record.json"

@@ -79,14 +79,14 @@ def test_a_command_is_answered_by_the_agent_that_it_makes_the_manager_start(user
         assert list(user.processes()) == [manager.agent.pid]
 
 
-def test_who_is_told_ready_sees_the_machines_that_ran_before(user):
+def test_who_is_told_ready_sees_the_instances_that_ran_before(user):
     pid = user.boot("stays", boot_sectors.deaf(user.home))["pid"]
     user.do("agent", "stop")
     with Manager(user) as manager:
         manager.start()
         manager.await_word("READY=1")
         status, reply = user.api("GET", "/v1/instances")
-        assert (status, [machine["pid"] for machine in reply["instances"]]) == (200, [pid])
+        assert (status, [instance["pid"] for instance in reply["instances"]]) == (200, [pid])
         manager.await_word("STATUS=1 machines run; seeds on 127.0.0.1:")
         user.do("kill", "stays")
         manager.await_word("STATUS=0 machines run;")

@@ -29,7 +29,7 @@ def user():
 
 @contextlib.contextmanager
 def ssh_servers(user, *names):
-    """At the machines' ports, something that says who it is and nothing more."""
+    """At the instances' ports, something that says who it is and nothing more."""
     def answer(server):
         with contextlib.suppress(OSError):
             while True:
@@ -114,8 +114,8 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
         attached.expect_exact(f"fresh: up: cloud-init was not heard to report: {CAUSES['fresh']}; piagent ssh fresh -- cloud-init status --long "
                               "tells more\r\nfresh: log in from another terminal, or after Ctrl-], with: piagent ssh fresh\r\n")
         for name in CAUSES:
-            machine = user.status(name)
-            assert (machine["state"], machine["cloud_init"]) == ("running", "silent"), machine
+            instance = user.status(name)
+            assert (instance["state"], instance["cloud_init"]) == ("running", "silent"), instance
             login = user.call("ssh", name, "--", "true")
             assert login.returncode == 255 and login.stderr.startswith(f"{name}: cloud-init was not heard to report: "), login
         fetched = len(user.texts("seeded"))
@@ -154,8 +154,8 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
         for name in names:
             announce(user, name)
             wait_for("it is told", lambda name=name: any("has announced a reboot" in text for text in user.texts(name)), 20)
-            machine = user.status(name)
-            assert (machine["state"], machine["cloud_init"]) == ("running", "running") and "has announced a reboot" in machine["reason"], machine
+            instance = user.status(name)
+            assert (instance["state"], instance["cloud_init"]) == ("running", "running") and "has announced a reboot" in instance["reason"], instance
         impatient = user.call("wait", "off", "--timeout", "3s")
         assert impatient.returncode == TIMEOUT and "off shows no progress" in impatient.stderr, impatient
         Guest(user, "late").report(*POWER_MODULE)

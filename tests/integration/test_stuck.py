@@ -50,8 +50,8 @@ def test_a_boot_that_goes_no_further_ends_the_wait_and_says_what_it_is(user):
     assert code == GUEST, out
     for name, text in expected.items():
         assert f"piagent: {name} does not go on: " in out and f"{text}; its last words: piagent logs {name}" in out, out
-        machine = user.status(name)
-        assert machine["state"] == "running" and f"{text}; piagent logs {name} shows its last words" in machine["reason"], machine
+        instance = user.status(name)
+        assert instance["state"] == "running" and f"{text}; piagent logs {name} shows its last words" in instance["reason"], instance
         assert len(stuck(user, name)) == 1
     assert "the end of its console:" in out and "    grub rescue>" in out
     assert expected["grub"] in user.refused(GUEST, "ssh", "grub")
@@ -77,8 +77,8 @@ def test_an_emulated_boot_that_dies_by_qemus_race_is_begun_again_once_and_told(u
         user.boot(name, racy, cpus=cpus)
     command = user.start("wait", "races", "alone")
     wait_for("it is begun again", lambda: boots(user, "races") == ["started", "begun again"], 30)
-    machine = user.status("races")
-    assert machine["begun_again"] and "reason" not in machine, machine
+    instance = user.status("races")
+    assert instance["begun_again"] and "reason" not in instance, instance
     assert "begun again" in user.do("status", "races")
     code, out = finish(command)
     assert code == GUEST and "alone does not go on: the guest's kernel panicked: Fatal exception in interrupt;" in out, out

@@ -53,7 +53,7 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
                 lambda: user.do("agent", "stop"), lambda: os.kill(user.agent_pid(), signal.SIGKILL)):
         end()
         wait_for("the agent has ended", lambda: not is_running(agent), 20)
-        assert [machine["pid"] for machine in user.ps()] == [bare, pid]
+        assert [instance["pid"] for instance in user.ps()] == [bare, pid]
         wait_for("the next one is its unit's", lambda: systemd.show("piagent.service", "MainPID") == str(user.agent_pid()), 20)
         agent = user.agent_pid()
     user.wait_state("pi", "running", 20)
@@ -113,8 +113,8 @@ def test_limits_without_a_controller_are_refused(user):
 def test_limits_are_the_scopes_at_each_start(user):
     with UserManager(user, "cpu memory") as systemd:
         systemd.do("start", "piagent.socket")
-        machine = user.boot("pi", boot_sectors.deaf(user.home), memory_max_mib=600, cpu_quota_percent=200)
-        assert (machine["memory_max_mib"], machine["cpu_quota_percent"]) == (600, 200)
+        instance = user.boot("pi", boot_sectors.deaf(user.home), memory_max_mib=600, cpu_quota_percent=200)
+        assert (instance["memory_max_mib"], instance["cpu_quota_percent"]) == (600, 200)
         shown = user.do("status", "pi")
         assert "600 MiB" in shown and "200%" in shown, shown
         for again in (True, False):
@@ -130,7 +130,7 @@ def test_limits_are_the_scopes_at_each_start(user):
                 user.wait_state("pi", "running", 60)
 
 
-def test_a_systemd_that_hangs_fails_the_machine_and_not_the_agent(user, systemd):
+def test_a_systemd_that_hangs_fails_the_instance_and_not_the_agent(user, systemd):
     systemd.do("start", "piagent.socket")
     user.do("ps")
     systemd.process.send_signal(signal.SIGSTOP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One life of a machine with the agent under valgrind: no error, nothing definitely lost."""
+"""One life of an instance with the agent under valgrind: no error, nothing definitely lost."""
 
 import array
 import contextlib
@@ -67,7 +67,7 @@ def start_agent(user, environment):
 
 
 def live(user):
-    """Console, pause, powerdown, kill, removal: two machines, one that obeys."""
+    """Console, pause, powerdown, kill, removal: two instances, one that obeys."""
     user.boot("one", boot_sectors.obedient(user.home))
     user.type("one", "x")
     wait_for("the guest is up", lambda: b"up" in user.console("one"), 60)
@@ -82,7 +82,7 @@ def live(user):
     user.do("rm", "two")
 
 
-def test_the_agent_is_clean_through_the_life_of_a_machine():
+def test_the_agent_is_clean_through_the_life_of_an_instance():
     with User() as user, pidfd_broker(user.home) as environment:
         agent, log = start_agent(user, environment)
         live(user)

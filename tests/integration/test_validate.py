@@ -287,6 +287,6 @@ def test_what_the_guest_finds_wrong_is_shown_and_kept(user):
         guest.report("user-data/check", "WARN", f"problem {i}")
     guest.report("modules-final", "SUCCESS")
     wait_for("it is ready", lambda: user.status("box")["state"] == "ready", 30)
-    machine = user.status("box")
-    assert len(machine["user_data_problems"]) == 8 and machine["cloud_init"] == "degraded", machine
-    assert not machine["failed_modules"]
+    instance = user.status("box")
+    assert len(instance["user_data_problems"]) == 8 and instance["cloud_init"] == "degraded", instance
+    assert not instance["failed_modules"]

@@ -25,7 +25,7 @@ def boot_all(user, *names):
 
 
 def states(user):
-    return {machine["name"]: machine["state"] for machine in user.ps()}
+    return {instance["name"]: instance["state"] for instance in user.ps()}
 
 
 def said(user, *args):

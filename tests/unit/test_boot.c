@@ -90,7 +90,7 @@ static void a_boot_is_phases_stages_and_steps_on_the_hosts_clock(void **state)
     assert_int_equal(boot->total_ms, 12000);
 }
 
-static void what_has_no_end_is_said_to_have_none_in_a_machine_that_is_over(void **state)
+static void what_has_no_end_is_said_to_have_none_in_an_instance_that_is_over(void **state)
 {
     pi_auto_boots struct boot_list list = {0};
     (void)state;
@@ -197,7 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_boot_is_phases_stages_and_steps_on_the_hosts_clock),
-        cmocka_unit_test(what_has_no_end_is_said_to_have_none_in_a_machine_that_is_over),
+        cmocka_unit_test(what_has_no_end_is_said_to_have_none_in_an_instance_that_is_over),
         cmocka_unit_test(a_journal_that_begins_midway_and_a_reset_are_boots_of_their_own),
         cmocka_unit_test(a_boot_that_is_told_stuck_or_silent_is_so_until_it_goes_on),
         cmocka_unit_test(a_guest_that_reports_without_end_is_bounded),

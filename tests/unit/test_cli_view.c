@@ -88,7 +88,7 @@ static void a_boot_is_told_in_steps(void **state)
     assert_false(cli_view_is_over(&view));
 }
 
-static void the_ends_of_a_machine_are_told_apart(void **state)
+static void the_ends_of_an_instance_are_told_apart(void **state)
 {
     static const struct {
         char state[16];
@@ -115,7 +115,7 @@ static void the_ends_of_a_machine_are_told_apart(void **state)
     }
 }
 
-static void what_is_wrong_with_a_machine_that_lives_is_told_always(void **state)
+static void what_is_wrong_with_an_instance_that_lives_is_told_always(void **state)
 {
     char paused[] = "paused", full[] = "the host's disk is full", panic[] = "the guest's kernel panicked",
          ready[] = "ready";
@@ -164,7 +164,7 @@ static void an_error_ends_the_view_with_its_kind(void **state)
     assert_string_equal(view.error.text, "pi-1 was not made: the checksum is wrong");
 }
 
-static void a_machine_that_runs_already_is_as_old_as_its_start(void **state)
+static void an_instance_that_runs_already_is_as_old_as_its_start(void **state)
 {
     struct cli_view view;
     char name[] = "web", running[] = "running", stage[] = "modules-config";
@@ -369,11 +369,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_boot_is_told_in_steps),
-        cmocka_unit_test(the_ends_of_a_machine_are_told_apart),
-        cmocka_unit_test(what_is_wrong_with_a_machine_that_lives_is_told_always),
+        cmocka_unit_test(the_ends_of_an_instance_are_told_apart),
+        cmocka_unit_test(what_is_wrong_with_an_instance_that_lives_is_told_always),
         cmocka_unit_test(a_boot_that_is_stuck_is_told_until_it_goes_on),
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
-        cmocka_unit_test(a_machine_that_runs_already_is_as_old_as_its_start),
+        cmocka_unit_test(an_instance_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
         cmocka_unit_test(what_a_guest_shows_while_it_stops_is_no_step_of_a_boot),
         cmocka_unit_test(a_guest_that_is_silent_is_up_until_it_reports),

@@ -136,7 +136,7 @@ static void fill_server(void)
         site.url);
 }
 
-static void put_machine(void)
+static void put_instance(void)
 {
     uint8_t header[4096];
     char base[256];
@@ -311,7 +311,7 @@ static int damaged_images_are_listed(struct pi_error *err)
     return r;
 }
 
-/* Who uses it: a machine whose disk stands on it, and that the store has a link to. */
+/* Who uses it: an instance whose disk stands on it, and that the store has a link to. */
 
 static int users_are_found(struct pi_error *err)
 {
@@ -388,7 +388,7 @@ static int setup(void **state)
         folder_new(site.path);
     start_server();
     fill_server();
-    put_machine();
+    put_instance();
     configure();
     take_sample("CHECKSUM", &site.signed_text);
     take_sample("key.gpg", &key);

@@ -12,7 +12,8 @@
 #define OTHER "sha256-abababababababababababababababababababababababababababababababab.qcow2"
 
 struct world {
-    char dir[64], instances[96], elsewhere[128]; /* elsewhere: a machine's folder below another data folder */
+    char dir[64], instances[96],
+        elsewhere[128]; /* elsewhere: an instance's folder below another data folder */
     struct image_store store;
     struct image image;
 };
@@ -66,7 +67,7 @@ static void put_overlay(const char *folder, const char *file, const char *backin
 }
 
 enum disk {
-    GONE, /* with the machine's folder */
+    GONE, /* with the instance's folder */
     NONE, /* no disk in it */
     ON_IMAGE,
     ON_OVERLAY, /* that stands on the image */
@@ -146,7 +147,7 @@ static void any_witness_keeps_an_image(void **state)
     }
 }
 
-static void machines_of_another_data_folder_are_known_by_their_links(void **state)
+static void instances_of_another_data_folder_are_known_by_their_links(void **state)
 {
     static const struct {
         enum disk disk;
@@ -175,7 +176,7 @@ static void machines_of_another_data_folder_are_known_by_their_links(void **stat
     }
 }
 
-static void machine_is_named_once_and_dropped_with_its_link(void **state)
+static void instance_is_named_once_and_dropped_with_its_link(void **state)
 {
     struct world *w = *state;
     struct pi_error err;
@@ -196,7 +197,7 @@ static void machine_is_named_once_and_dropped_with_its_link(void **state)
     assert_int_equal(json_object_size(after), 0);
 }
 
-/* The link is there already, as an earlier machine of that name may have left it. */
+/* The link is there already, as an earlier instance of that name may have left it. */
 static void who_comes_during_a_removal_waits_and_is_told(void **state)
 {
     struct world *w = *state;
@@ -254,8 +255,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_witness_keeps_an_image),
-        cmocka_unit_test(machines_of_another_data_folder_are_known_by_their_links),
-        cmocka_unit_test_setup_teardown(machine_is_named_once_and_dropped_with_its_link, setup, teardown),
+        cmocka_unit_test(instances_of_another_data_folder_are_known_by_their_links),
+        cmocka_unit_test_setup_teardown(instance_is_named_once_and_dropped_with_its_link, setup, teardown),
         cmocka_unit_test_setup_teardown(who_comes_during_a_removal_waits_and_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_locked_out_for_too_long_is_told, setup, teardown),
         cmocka_unit_test(backing_file_is_read_only_from_a_whole_header),

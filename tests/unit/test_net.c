@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The network of isolated machines in this process: frames over the socket, and what answers them. What gets
+/* The network of isolated instances in this process: frames over the socket, and what answers them. What gets
  * out of it is tested packet by packet in integration/test_isolated.py. */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -63,7 +63,7 @@ static void assert_options(const struct pi_strv *argv, const struct option *opti
             fail_msg("%s %s is missing", options[i].name, options[i].value ? options[i].value : "");
 }
 
-static void every_machine_is_closed_in_and_held_by_qmp(void **state)
+static void every_instance_is_closed_in_and_held_by_qmp(void **state)
 {
     (void)state;
     static const struct option options[] = {
@@ -210,7 +210,7 @@ static void every_forward_is_there(void **state)
                     "hostfwd=tcp:0.0.0.0:8443-:443"));
 }
 
-static void isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox(void **state)
+static void isolated_instance_has_the_network_that_is_started_before_it_and_the_same_sandbox(void **state)
 {
     (void)state;
     static const char *const before[] = {
@@ -378,13 +378,13 @@ static void programs_and_packages_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_machine_is_closed_in_and_held_by_qmp),
+        cmocka_unit_test(every_instance_is_closed_in_and_held_by_qmp),
         cmocka_unit_test(processor_follows_architecture_and_accelerator),
         cmocka_unit_test(translated_code_has_room_within_the_limit_of_memory),
         cmocka_unit_test(emulated_aarch64_has_no_source_of_randomness_that_slows_it),
         cmocka_unit_test(firmware_is_two_flash_chips_with_explicit_formats),
         cmocka_unit_test(every_forward_is_there),
-        cmocka_unit_test(isolated_machine_has_the_network_that_is_started_before_it_and_the_same_sandbox),
+        cmocka_unit_test(isolated_instance_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
         cmocka_unit_test(standalone_command_needs_nothing_of_the_agent),

@@ -28,7 +28,7 @@ static void feed(struct vm_landmarks *landmarks, const char *bytes, size_t size,
         vm_landmarks_feed(landmarks, bytes + at, size - at < piece ? size - at : piece, note, found);
 }
 
-static void what_real_machines_print_is_recognised(void **state)
+static void what_real_guests_print_is_recognised(void **state)
 {
     static const struct {
         const char *name, *said, *found;
@@ -198,7 +198,7 @@ static void an_endless_line_is_its_beginning(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_real_machines_print_is_recognised),
+        cmocka_unit_test(what_real_guests_print_is_recognised),
         cmocka_unit_test(what_a_boot_gets_stuck_at_is_recognised_until_it_goes_on),
         cmocka_unit_test(why_cloud_init_is_silent_is_recognised),
         cmocka_unit_test(an_endless_line_is_its_beginning),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The disks and the command line against the real qemu-img and QEMU: each machine is built, answers on QMP
+/* The disks and the command line against the real qemu-img and QEMU: each instance is built, answers on QMP
  * and ends. No guest runs. Skipped where a program is missing. */
 #include <errno.h>
 #include <poll.h>
@@ -148,7 +148,7 @@ static void say(int fd, const char *command)
 }
 
 /* Starts QEMU with what vm_argv_build() makes of it, speaks QMP, and sees it end as asked. */
-static void machine_answers(const struct fixture *f, const struct pi_strv *argv)
+static void instance_answers(const struct fixture *f, const struct pi_strv *argv)
 {
     pi_auto_close int qmp = -1, console = -1, agent = -1, pidfd = -1;
     pi_auto_close int qmp_listener = listener(f->folder, "qmp.sock", &qmp);
@@ -228,7 +228,7 @@ static void build_and_start(const struct fixture *f, enum vm_arch arch, enum vm_
                                  .firmware = files.code ? &files : NULL};
     succeeds(vm_argv_build(&spec, &host, &argv, &err), &err);
     vm_firmware_done(&files);
-    machine_answers(f, &argv);
+    instance_answers(f, &argv);
 }
 
 static void x86_64_with_bios_is_accepted(void **state)

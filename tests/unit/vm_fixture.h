@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A machine to test with, and a folder of its own for it. */
+/* An instance to test with, and a folder of its own for it. */
 #ifndef TESTS_UNIT_VM_FIXTURE_H
 #define TESTS_UNIT_VM_FIXTURE_H
 
