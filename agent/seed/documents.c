@@ -16,9 +16,9 @@
 
 #define LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 
-/* The address for reports is the board's serial number; a QEMU that an earlier version started has none, and
- * the guest reports to its seed's address, in seed_serial()'s form. The link leads nowhere until the hook has
- * run: the address of the boot before is of no use. */
+/* The address for reports is the board's serial number. A QEMU that an earlier piagent started has none
+ * there: its guest reports to its seed's address, which it has in seed_serial()'s form. The link is dangling
+ * until the hook has run, because the address of an earlier boot is of no use. */
 static const char boot_hook[] =
     "#!/bin/sh\n"
     "seed=/var/lib/cloud/seed/nocloud\n"
@@ -34,10 +34,10 @@ static const char boot_hook[] =
     "    ln -sf $cfg /var/lib/cloud/instance/vendor2-cloud-config.txt\n"
     "fi\n";
 
-/* Runs once, in the guest's last stage, and costs nothing if cloud-init had no complaint. A warning of its
- * schema may be about the image's own configuration: then "cloud-init schema" finds the user-data valid, and
- * nothing is said. What a schema's error quotes of the file is left out: that may be a password, and what is
- * reported goes to the journal. */
+/* Runs once, in the guest's last stage. It costs nothing if cloud-init did not complain. If cloud-init's
+ * schema warned, that may be about the image's own configuration: the script reports nothing if "cloud-init
+ * schema" finds the user-data valid. It leaves out values that an error quotes from the file, because a value
+ * may be a password, and the agent keeps reports in its journal. */
 static const char user_data_check[] =
     "#!/bin/sh\n"
     "log=/var/log/cloud-init.log\n"
@@ -72,9 +72,10 @@ int seed_user_check(const char *name, struct pi_error *err)
     size_t length = strlen(name);
     if (!length || length > SEED_USER_MAX || strspn(name, LOWER_DIGITS "_-") != length ||
         strchr("-0123456789", name[0]))
-        return pi_refuse(err, PI_USAGE,
-                         "a user's name is 1 to %d of a-z, 0-9, '_' and '-', and starts with a letter or '_'",
-                         SEED_USER_MAX);
+        return pi_refuse(
+            err, PI_USAGE,
+            "a user's name has 1 to %d of a-z, 0-9, '_' and '-', and starts with a letter or '_'",
+            SEED_USER_MAX);
     if (strcmp(name, "root") == 0)
         return pi_refuse(err, PI_USAGE,
                          "cloud-init disables logins as root: choose another user, who gets sudo");
@@ -125,7 +126,7 @@ static int add_json(struct pi_buf *buf, const char *header, const json_t *value)
     return text ? pi_buf_printf(buf, "%s%s\n", header, text) : -ENOMEM;
 }
 
-/* A key's comment may hold anything, and PyYAML takes no control characters: what isn't ASCII becomes '?'. */
+/* A key's comment may hold anything, but PyYAML rejects control characters: replaces all but ASCII by '?'. */
 static json_t *key_json(const char *line)
 {
     char clean[SEED_SSH_KEY_MAX + 1];
@@ -148,7 +149,7 @@ static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
     return add_json(ret, "", meta);
 }
 
-/* An optional text. json_pack's "s*" leaves one out also where there is no memory for it. */
+/* Adds an optional text. (json_pack's "s*" would also leave it out if memory runs out.) */
 static int add_text(json_t *object, const char *key, const char *text)
 {
     return text ? json_object_set_new(object, key, json_string(text)) : 0;
@@ -173,7 +174,8 @@ static int render_user_data(const struct seed_spec *spec, struct pi_buf *ret)
     return add_json(ret, "#cloud-config\n", config);
 }
 
-/* Later the guest has its host key, and cloud-init must not replace it: it would after "cloud-init clean". */
+/* After the first boot the guest has its host key. cloud-init must not replace it, as it would after
+ * "cloud-init clean". */
 static json_t *host_key_json(const struct seed_spec *spec)
 {
     if (spec->booted)

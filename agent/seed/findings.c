@@ -8,7 +8,7 @@
 
 #include "agent/base/text.h"
 
-static struct seed_finding *place(struct seed_findings *findings, enum seed_severity severity)
+static struct seed_finding *free_finding(struct seed_findings *findings, enum seed_severity severity)
 {
     if (findings->count < SEED_FINDINGS_MAX)
         return &findings->items[findings->count++];
@@ -25,7 +25,7 @@ struct seed_finding *seed_findings_add(struct seed_findings *findings, enum seed
         findings->errors++;
     else
         findings->warnings++;
-    struct seed_finding *finding = place(findings, severity);
+    struct seed_finding *finding = free_finding(findings, severity);
     if (finding)
         *finding = (struct seed_finding){.severity = severity, .line = line, .column = column};
     return finding;
@@ -49,7 +49,7 @@ void seed_findings_addf(struct seed_findings *findings, enum seed_severity sever
         pi_text_clean(remedy, strlen(remedy), finding->remedy, sizeof finding->remedy);
 }
 
-static int compare(const void *a, const void *b)
+static int by_place(const void *a, const void *b)
 {
     const struct seed_finding *x = a, *y = b;
     if (x->line != y->line)
@@ -59,7 +59,7 @@ static int compare(const void *a, const void *b)
 
 void seed_findings_sort(struct seed_findings *findings)
 {
-    qsort(findings->items, findings->count, sizeof findings->items[0], compare);
+    qsort(findings->items, findings->count, sizeof findings->items[0], by_place);
 }
 
 char *seed_finding_format(const struct seed_finding *finding, char *ret, size_t size)

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* What is found wrong in a user-data file: a bounded list, in the order of the file. */
+/* The errors and warnings about a user-data file: a bounded list, in the order of the file. */
 #ifndef PIAGENT_SEED_FINDINGS_H
 #define PIAGENT_SEED_FINDINGS_H
 
 #include <stddef.h>
 
-/* What is past it is counted, and not kept. */
+/* Findings past this number are counted, but not kept. */
 #define SEED_FINDINGS_MAX 50
 
 enum seed_severity {
     SEED_WARNING, /* an unknown or deprecated key, a value that is likely not meant */
-    SEED_ERROR,   /* cloud-init would ignore the file or fail at it, or piagent cannot work with it */
+    SEED_ERROR,   /* cloud-init would ignore the file or fail, or piagent cannot work with it */
 };
 
 struct seed_finding {
     enum seed_severity severity;
-    size_t line, column; /* from 1; 0 = of the file as a whole */
-    char path[96];       /* "users[0].lock_passwd"; empty where there is none */
+    size_t line, column; /* from 1; 0 = about the whole file */
+    char path[96];       /* "users[0].lock_passwd"; "" if there is none */
     char message[256];   /* one clean line */
-    char remedy[160];    /* what to do; empty where the message says it */
+    char remedy[160];    /* what to do; "" if the message says it */
 };
 
 struct seed_findings {
@@ -27,12 +27,12 @@ struct seed_findings {
     size_t errors, warnings; /* all that were found */
 };
 
-/* A free finding of that place for the caller to fill, or NULL past the limit. An error past it takes the
- * place of the last warning, so that no number of warnings hides one. */
+/* A new finding at that place, for the caller to fill in, or NULL past the limit. Past the limit an error
+ * replaces the last warning, so that warnings cannot hide an error. */
 struct seed_finding *seed_findings_add(struct seed_findings *findings, enum seed_severity severity,
                                        size_t line, size_t column);
 
-/* The same with its texts; the message is cleaned. path and remedy may be NULL. */
+/* The same, filled in. Cleans the message. path and remedy may be NULL. */
 void seed_findings_addf(struct seed_findings *findings, enum seed_severity severity, size_t line,
                         size_t column, const char *path, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 7, 8)));

@@ -17,8 +17,8 @@
 #include "agent/base/text.h"
 #include "agent/seed/host_words.h"
 
-/* Its output is the text itself with "\t\t# E1,D2" behind lines that something is wrong with, and then what:
- * "# E1: 5 is not of type 'array'". (E: an error, D: deprecated.) */
+/* cloud-init prints the text again. It marks lines with problems by "\t\t# E1,D2", and explains the marks at
+ * the end: "# E1: 5 is not of type 'array'". (E: an error, D: deprecated.) */
 #define MARK "\t\t# "
 
 static bool said_already(const struct seed_findings *findings, size_t line)
@@ -30,7 +30,7 @@ static bool said_already(const struct seed_findings *findings, size_t line)
 }
 
 /* The line, from 1, that has the mark ("E1"), or 0. */
-static size_t line_of(const char *output, const char *end, const char *mark, size_t length)
+static size_t marked_line(const char *output, const char *end, const char *mark, size_t length)
 {
     size_t line = 1;
     for (const char *at = output; at < end; line++) {
@@ -47,9 +47,8 @@ static size_t line_of(const char *output, const char *end, const char *mark, siz
     return 0;
 }
 
-/* What a note says, from behind its mark's colon on, without the path that the file had for cloud-init.
- * Whether it is PyYAML that refuses the text: its words go on in the lines below, with excerpts
- * of the text, indented, between them. */
+/* Reads a note, after its mark's colon, into ret, without the path of the file. True if PyYAML rejects the
+ * text: its message goes on in the lines below, between indented excerpts of the text. */
 static bool note_read(const char *note, bool error, char *ret, size_t size)
 {
     static const char no_yaml[] = " is not valid yaml. ";
@@ -75,8 +74,8 @@ static bool note_read(const char *note, bool error, char *ret, size_t size)
     return true;
 }
 
-/* Whether there are notes. */
-static bool take_notes(const char *output, struct seed_findings *findings)
+/* Adds a finding for each note. False if there are none. */
+static bool take_host_notes(const char *output, struct seed_findings *findings)
 {
     const struct seed_findings before = *findings;
     const char *notes = strstr(output, "\n# Errors: ---");
@@ -88,7 +87,7 @@ static bool take_notes(const char *output, struct seed_findings *findings)
             continue;
         char words[256];
         bool broken = note_read(at + mark + 1, at[2] == 'E', words, sizeof words);
-        size_t line = line_of(output, notes, at + 2, mark - 2);
+        size_t line = marked_line(output, notes, at + 2, mark - 2);
         if (line && (broken || !said_already(&before, line)))
             seed_findings_addf(findings, broken ? SEED_ERROR : SEED_WARNING, line, 0, NULL, NULL,
                                "this host's cloud-init says: %s", words);
@@ -96,7 +95,7 @@ static bool take_notes(const char *output, struct seed_findings *findings)
     return notes != NULL;
 }
 
-/* "users.0.name" as this program writes it: "users[0].name". */
+/* Turns "users.0.name" into "users[0].name". */
 static void path_read(const char *path, size_t length, char *ret, size_t size)
 {
     size_t used = 0;
@@ -128,9 +127,8 @@ static bool said_of(const struct seed_findings *findings, const char *path)
     return false;
 }
 
-/* "Cloud config schema errors: users.0: ... is not valid, runcmd: ...": where there is no place but a path.
- */
-static void take_line(const char *output, struct seed_findings *findings)
+/* "Cloud config schema errors: users.0: ... is not valid, runcmd: ...": a problem has a path, but no line. */
+static void take_host_line(const char *output, struct seed_findings *findings)
 {
     static const char mark[] = "schema errors: ";
     const struct seed_findings before = *findings;
@@ -167,10 +165,10 @@ bool seed_host_check(const char *data, size_t size, struct seed_findings *findin
     const char *const annotated[] = {program, "schema", "--annotate", "--config-file", path, NULL};
     if (pi_run_within(annotated, SEED_HOST_CHECK_MS, &notes, &code, &ignored) < 0 || !notes.data)
         return false;
-    /* cloud-init 22.4 ends with a traceback where a problem is below a list's first item. */
-    if (!take_notes(notes.data, findings) && code != 0 &&
+    /* cloud-init 22.4 crashes if a problem is not in a list's first item. */
+    if (!take_host_notes(notes.data, findings) && code != 0 &&
         pi_run_within(plain, SEED_HOST_CHECK_MS, &line, &code, &ignored) == 0 && line.data)
-        take_line(line.data, findings);
+        take_host_line(line.data, findings);
     seed_findings_sort(findings);
     return true;
 }

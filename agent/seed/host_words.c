@@ -8,7 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 
-/* How a problem of jsonschema goes on behind the value that it starts with. */
+/* A problem of jsonschema begins with the value. One of these follows. */
 static const char *const predicates[] = {
     " is not of type ",      " is not one of ",          " is not valid under any ",
     " is valid under each ", " does not match ",         " is too short",
@@ -17,7 +17,7 @@ static const char *const predicates[] = {
     " has too many ",        " should be non-empty",
 };
 
-/* The last of the predicates: a value may hold one as well. */
+/* Finds the last predicate in the text, because a value may hold one too. */
 static const char *predicate_find(const char *text, const char *end)
 {
     const char *found = NULL;
@@ -28,7 +28,7 @@ static const char *predicate_find(const char *text, const char *end)
     return found;
 }
 
-/* "[] is too short" is no sentence about an empty list for people. NULL for any other problem. */
+/* Words for "[] is too short", which says little about an empty list. NULL for any other problem. */
 static const char *empty_find(const char *text, const char *predicate)
 {
     static const char *const values[][2] = {

@@ -11,21 +11,21 @@
 
 #define CONFIG_MARKER "#cloud-config"
 
-/* How a marker's line has to be. */
+/* What may follow a marker on its line. */
 enum line_rule {
-    LINE_FREE,   /* what follows the marker is part of the content */
-    LINE_LOOSE,  /* a comment that follows is no harm */
-    LINE_BARE,   /* what follows gets into the content */
-    LINE_STRICT, /* what follows makes cloud-init ignore it all */
+    LINE_FREE,   /* anything: it is part of the content */
+    LINE_LOOSE,  /* a comment */
+    LINE_BARE,   /* nothing: it would become part of the content */
+    LINE_STRICT, /* nothing: cloud-init would ignore the whole file */
 };
 
-/* cloud-init takes the first that the text starts with, the longest first (handlers/__init__.py,
- * INCLUSION_TYPES_MAP). */
+/* cloud-init uses the longest marker that the text starts with, so the longest stands first
+ * (handlers/__init__.py, INCLUSION_TYPES_MAP). */
 static const struct marker {
     const char *text;
     enum seed_kind kind;
     enum line_rule rule;
-    bool first; /* only the first bytes of the file will do */
+    bool first; /* it must be the first bytes of the file */
 } markers[] = {
     {"#cloud-config-archive", SEED_ARCHIVE, LINE_LOOSE, false},
     {"#cloud-config-jsonp", SEED_JSON_PATCH, LINE_STRICT, false},
@@ -67,14 +67,14 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
-/* Of the line that starts at start. */
+/* The length of the line that starts at start. */
 static size_t line_length(const char *data, size_t size, size_t start)
 {
     const char *newline = memchr(data + start, '\n', size - start);
     return newline ? (size_t)(newline - data) - start : size - start;
 }
 
-/* What str.lstrip() removes, of ASCII. */
+/* Skips the ASCII characters that Python's str.lstrip() removes. */
 static size_t blanks_skip(const char *data, size_t size)
 {
     size_t start = 0;
@@ -104,12 +104,12 @@ bool seed_marker_find(const char *data, size_t size, enum seed_kind *ret, size_t
     return true;
 }
 
-static void error_add(struct seed_findings *findings, size_t line, const char *remedy, const char *what)
+static void kind_error_add(struct seed_findings *findings, size_t line, const char *remedy, const char *what)
 {
     seed_findings_addf(findings, SEED_ERROR, line, 1, NULL, remedy, "%s", what);
 }
 
-/* What stands above a marker or before it in its line. */
+/* Checks what stands above a marker, or before it in its line. */
 static void above_check(const struct marker *marker, const char *data, size_t start, const char *line_text,
                         struct seed_findings *findings)
 {
@@ -122,16 +122,16 @@ static void above_check(const struct marker *marker, const char *data, size_t st
     snprintf(remedy, sizeof remedy, "remove the %s '%.48s'", line > 1 ? "empty line above" : "blanks before",
              line_text);
     if (marker->first)
-        error_add(findings, 1, remedy,
-                  marker->kind == SEED_SCRIPT
-                      ? "a script has to begin with '#!': the guest cannot start this one"
-                      : "cloud-init looks for a template's marker in line 1 only");
+        kind_error_add(findings, 1, remedy,
+                       marker->kind == SEED_SCRIPT
+                           ? "a script has to begin with '#!': the guest cannot start this one"
+                           : "cloud-init looks for a template's marker in line 1 only");
     else
         seed_findings_addf(findings, SEED_WARNING, line, 0, NULL, remedy,
                            "'%s' should be the first line: not all programs look further", marker->text);
 }
 
-/* What follows a marker in its line. A comment is no slip where it does no harm. */
+/* Checks what follows a marker in its line. */
 static void behind_check(const struct marker *marker, const char *rest, size_t length, const char *line_text,
                          size_t line, struct seed_findings *findings)
 {
@@ -147,10 +147,10 @@ static void behind_check(const struct marker *marker, const char *rest, size_t l
     bool ignored = marker->rule == LINE_STRICT;
     seed_findings_addf(findings, ignored ? SEED_ERROR : SEED_WARNING, line, 1, NULL, remedy,
                        "the first line is '%s'%s", line_text,
-                       ignored ? ", whose end makes cloud-init ignore it all" : "");
+                       ignored ? ", and because of its end cloud-init ignores the whole file" : "");
 }
 
-/* The kernel takes the program as it is written, a carriage return included. */
+/* The kernel takes the program's name as it is written, also with a carriage return. */
 static void script_check(const char *data, size_t size, struct seed_findings *findings)
 {
     size_t length = line_length(data, size, 0), at = 2;
@@ -160,12 +160,13 @@ static void script_check(const char *data, size_t size, struct seed_findings *fi
         seed_findings_addf(findings, SEED_ERROR, 1, at + 1, NULL, "as '#!/bin/sh', or '#!/usr/bin/env bash'",
                            "'#!' needs the path of a program");
     else if (data[length - 1] == '\r')
-        seed_findings_addf(findings, SEED_ERROR, 1, length, NULL, "save it with Unix line ends",
-                           "the line ends as Windows has it, so that no program of this name is found");
+        seed_findings_addf(
+            findings, SEED_ERROR, 1, length, NULL, "save it with Unix line ends",
+            "the line ends with a carriage return, as on Windows, so that the guest finds no program of this name");
 }
 
-/* cloud-init tells the kind by what the template renders to. It renders a cloud-config, a script or, since
- * 25.1, a boot hook; where a statement stands before the marker, nobody knows yet. */
+/* cloud-init tells the kind by the rendered text. It renders a cloud-config, a script or, since 25.1, a boot
+ * hook. If a statement precedes the marker, only rendering can tell. */
 static void jinja_check(const char *data, size_t size, struct seed_findings *findings)
 {
     size_t rest = line_length(data, size, 0), start;
@@ -175,15 +176,15 @@ static void jinja_check(const char *data, size_t size, struct seed_findings *fin
     if (start + 1 < size && data[start] == '{' && strchr("%#{", data[start + 1]))
         return;
     if (!marker)
-        error_add(findings, 2, "put '#cloud-config' into the second line",
-                  "no known kind follows the template's first line");
+        kind_error_add(findings, 2, "put '#cloud-config' into the second line",
+                       "the line after '## template: jinja' is not the first line of a known kind");
     else if (marker->kind != SEED_CLOUD_CONFIG && marker->kind != SEED_SCRIPT &&
              marker->kind != SEED_BOOTHOOK)
-        error_add(findings, 2, "use '#cloud-config' or a script",
-                  "cloud-init renders templates of a cloud-config or a script only");
+        kind_error_add(findings, 2, "use '#cloud-config' or a script",
+                       "cloud-init renders templates of a cloud-config or a script only");
 }
 
-/* The line, from 1, that is nothing but "#cloud-config"; 0 = none. */
+/* The line, from 1, that holds only "#cloud-config"; 0 = none. */
 static size_t config_line(const char *data, size_t size)
 {
     size_t line = 1, bare = strlen(CONFIG_MARKER);
@@ -195,7 +196,7 @@ static size_t config_line(const char *data, size_t size)
     return 0;
 }
 
-/* UTF-16 has a mark of its own, or every other byte of its letters is NUL. */
+/* UTF-16 starts with a mark, or every other byte of its ASCII letters is NUL. */
 static bool is_utf16(const char *data, size_t size)
 {
     return size >= 2 && (!memcmp(data, "\xff\xfe", 2) || !memcmp(data, "\xfe\xff", 2) ||
@@ -210,29 +211,30 @@ static bool line_has(const char *data, size_t length, const char *word)
     return false;
 }
 
-/* No kind is known. Whether a cloud-config was meant: the first line names one, or has the form of a key. */
+/* Adds findings about a text of no known kind. True if it was probably meant as a cloud-config: its first
+ * line names one, or looks like a key. */
 static bool unknown_told(const char *data, size_t size, struct seed_findings *findings)
 {
     char shown[64];
     size_t length = line_length(data, size, 0), header = config_line(data, size);
     pi_text_clean(data, length, shown, sizeof shown);
     if (size >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) {
-        error_add(findings, 1, "save it as UTF-8 without BOM",
-                  "the file starts with a byte order mark, by which cloud-init knows no kind");
+        kind_error_add(findings, 1, "save it as UTF-8 without BOM",
+                       "the file starts with a byte order mark (BOM), so cloud-init cannot tell what it is");
         return true;
     }
     if (line_has(data, length, "template") && line_has(data, length, "jinja")) {
-        error_add(findings, 1, "write '## template: jinja'", "this is not how a template begins");
+        kind_error_add(findings, 1, "write '## template: jinja'", "this is not how a template begins");
         return false;
     }
     if (starts_with(data, size, "content-type:")) {
-        error_add(findings, 1, "write it as the first line",
-                  "MIME-Version: 1.0 is missing, without which cloud-init sees no MIME");
+        kind_error_add(findings, 1, "write it as the first line",
+                       "MIME-Version: 1.0 is missing: without it cloud-init does not recognize MIME");
         return false;
     }
     if (header) {
-        error_add(findings, header, "remove what stands above it",
-                  "'" CONFIG_MARKER "' must be the first line");
+        kind_error_add(findings, header, "remove what stands above it",
+                       "'" CONFIG_MARKER "' must be the first line");
         return true;
     }
     if (line_has(data, length, "cloud")) {
@@ -245,16 +247,16 @@ static bool unknown_told(const char *data, size_t size, struct seed_findings *fi
     seed_findings_addf(findings, SEED_ERROR, 1, 1, NULL,
                        key ? "put the line '" CONFIG_MARKER "' above it"
                            : "'" CONFIG_MARKER "' for configuration, '#!/bin/sh' or the like for a script",
-                       "the first line is '%s', by which cloud-init knows no kind", shown);
+                       "the first line is '%s', so cloud-init cannot tell what it is", shown);
     return key;
 }
 
-/* cloud-init handles nothing that is not UTF-8 (type_from_starts_with), whatever the kind. */
+/* cloud-init ignores text of any kind that is not UTF-8 (type_from_starts_with). */
 static bool utf8_check(const char *data, size_t size, struct seed_findings *findings)
 {
     size_t line = 1, column = 1;
     if (is_utf16(data, size)) {
-        error_add(findings, 1, "save it as UTF-8", "it is saved as UTF-16");
+        kind_error_add(findings, 1, "save it as UTF-8", "it is saved as UTF-16");
         return false;
     }
     for (size_t at = 0, length; at < size; at += length) {

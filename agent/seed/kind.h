@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of user-data that cloud-init takes ("User data formats" of its documentation), and how it tells
+/* The kinds of user-data that cloud-init accepts ("User data formats" in its documentation), and how it tells
  * them apart. */
 #ifndef PIAGENT_SEED_KIND_H
 #define PIAGENT_SEED_KIND_H
@@ -25,15 +25,15 @@ enum seed_kind {
 /* "a cloud-config", "a script" ... */
 const char *seed_kind_name(enum seed_kind kind);
 
-/* The kind by the marker that the text begins with. As cloud-init does, blanks and empty lines before it are
- * passed over, and case counts for nothing. ret_start (may be NULL): where the marker is. */
+/* Tells the kind by the marker at the start of the text. As in cloud-init, blanks and empty lines may precede
+ * it, and case does not matter. False if there is none. ret_start (may be NULL): the marker's offset. */
 bool seed_marker_find(const char *data, size_t size, enum seed_kind *ret, size_t *ret_start);
 
 /*
- * Tells the kind, and adds what is wrong with the line that tells it: none, a misspelt one, what stands above
- * it or behind it, a script without a program, a template of nothing that is known, MIME that cloud-init does
- * not see (seed/mime.h), text that is not UTF-8. Returns whether the text is to be looked at as a
- * cloud-config: also where it was only meant to be one.
+ * Tells the kind, and adds findings about the first line: it is missing or misspelt, something stands above
+ * or behind the marker, a script names no program, a template has no known kind, cloud-init does not
+ * recognize the MIME (seed/mime.h), or the text is not UTF-8. True if the text should be checked as a
+ * cloud-config: it is one, or was probably meant to be one.
  */
 bool seed_kind_check(const char *data, size_t size, enum seed_kind *ret, struct seed_findings *findings);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a text is looked at for beyond what the schema says of it. */
+/* Checks of texts that the schema cannot express. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,18 +8,18 @@
 #include "agent/seed/schema_run.h"
 #include "agent/seed/ssh_key.h"
 
-/* A crypt(5) hash starts with '$' or, of DES, has 13 characters; '!' and '*' lock the account. The text
- * itself is never shown: it may be the password. */
+/* A crypt(5) hash starts with '$' or, with DES, has 13 characters; '!' and '*' lock the account. Never shows
+ * the text, because it may be the password. */
 static void hash_look(const struct seed_schema_run *run, const struct seed_place *place)
 {
     const char *text = place->node->text;
     if (text[0] && !strchr("$!*", text[0]) && strlen(text) != 13)
         seed_tell(run, place,
                   "piagent hash-password makes one; a password in clear goes under plain_text_passwd",
-                  "not a password's hash, so that nobody can log in with it");
+                  "not a password's hash, so nobody can log in with it");
 }
 
-/* Options may stand before a key: then it is not looked at. */
+/* Does not check a key with options before it. */
 static void ssh_key_look(const struct seed_schema_run *run, const struct seed_place *place)
 {
     static const char *const starts[] = {"ssh-", "ecdsa-", "sk-", "-----BEGIN"};
@@ -42,7 +42,7 @@ static void ssh_key_look(const struct seed_schema_run *run, const struct seed_pl
         seed_tell(run, place, NULL, "%s", weak);
 }
 
-/* "0o644" is text to YAML 1.1, and Python reads it as it reads "0644". */
+/* YAML 1.1 reads "0o644" as text, and Python reads it as the same mode as "0644". */
 static void mode_look(const struct seed_schema_run *run, const struct seed_place *place)
 {
     const char *text = place->node->text;

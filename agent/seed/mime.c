@@ -9,10 +9,11 @@
 #include "agent/base/text.h"
 #include "agent/seed/kind.h"
 
-/* Where cloud-init looks for MIME-Version. */
+/* cloud-init looks for MIME-Version in so many bytes. */
 #define LOOK 4096
 
-/* The types that it handles (handlers/__init__.py, INCLUSION_TYPES_MAP; user_data.py, DECOMP_TYPES). */
+/* The types that cloud-init handles (handlers/__init__.py, INCLUSION_TYPES_MAP; user_data.py,
+ * DECOMP_TYPES). */
 static const char *const types[] = {
     "text/cloud-config",
     "text/cloud-config-archive",
@@ -39,8 +40,8 @@ static const char *const types[] = {
 /* A message or a part of one. */
 struct part {
     const char *body, *end;
-    char type[64];      /* "text/plain" where none is given, as the email package has it; in small letters */
-    char boundary[256]; /* empty = none */
+    char type[64];      /* in lower case; "text/plain" if none is given, as in the email package */
+    char boundary[256]; /* "" = none */
     bool encoded;       /* in base64 or quoted-printable */
     size_t headers;     /* how many there are */
 };
@@ -70,7 +71,7 @@ static size_t name_length(const char *line, const char *end)
     return line + length < end && line[length] == ':' ? length : 0;
 }
 
-/* The value of a header with the lines that continue it, in one line. Returns where the next one starts. */
+/* Reads a header's value and the lines that continue it as one line. Returns the start of the next header. */
 static const char *value_read(const char *at, const char *end, char *ret, size_t size)
 {
     const char *stop = line_end(at, end);
@@ -120,7 +121,7 @@ static struct part part_read(const char *data, const char *end)
     return part;
 }
 
-static bool type_known(const struct part *part)
+static bool part_type_known(const struct part *part)
 {
     enum seed_kind kind;
     if (pi_starts_with(part->type, "multipart/"))
@@ -133,7 +134,7 @@ static bool type_known(const struct part *part)
            (part->encoded || seed_marker_find(part->body, (size_t)(part->end - part->body), &kind, NULL));
 }
 
-/* The next line that is the boundary, from at on; *last = it ends the message. NULL = none. */
+/* The next line, from at on, that is the boundary; NULL = none. Sets *last if it ends the message. */
 static const char *boundary_find(const char *at, const char *end, const char *boundary, bool *last)
 {
     size_t length = strlen(boundary);
@@ -153,7 +154,7 @@ static const char *boundary_find(const char *at, const char *end, const char *bo
     return NULL;
 }
 
-/* How many parts are for cloud-init. A part handler may be for any type. */
+/* Counts the parts that cloud-init handles. A part handler may handle any type. */
 static size_t parts_count(const char *data, const struct part *message, struct seed_findings *findings)
 {
     bool last = false, handler = false;
@@ -166,23 +167,23 @@ static size_t parts_count(const char *data, const struct part *message, struct s
         at = boundary_find(start, message->end, message->boundary, &last);
         struct part part = part_read(start, at ? at : message->end);
         handler = handler || !strcmp(part.type, "text/part-handler");
-        if (handler || type_known(&part))
+        if (handler || part_type_known(&part))
             known++;
         else {
             for (; counted < start; counted++)
                 line += *counted == '\n';
             seed_findings_addf(findings, SEED_WARNING, line, 1, NULL,
                                "give it a type like text/cloud-config or text/x-shellscript",
-                               "cloud-init passes over this part, whose type is %s", part.type);
+                               "cloud-init ignores this part because of its type, %s", part.type);
         }
     }
     return known;
 }
 
-static void error_add(struct seed_findings *findings, size_t line, const char *remedy, const char *what)
+static void mime_error_add(struct seed_findings *findings, size_t line, const char *remedy, const char *what)
 {
-    seed_findings_addf(findings, SEED_ERROR, line, 1, NULL, remedy, "%s, so that cloud-init ignores it all",
-                       what);
+    seed_findings_addf(findings, SEED_ERROR, line, 1, NULL, remedy,
+                       "%s, so cloud-init ignores the whole file", what);
 }
 
 void seed_mime_check(const char *data, size_t size, struct seed_findings *findings)
@@ -190,23 +191,24 @@ void seed_mime_check(const char *data, size_t size, struct seed_findings *findin
     struct part message = part_read(data, data + size);
     bool last;
     if (!message.headers) {
-        error_add(findings, 1, "remove what stands above the headers, or the words 'MIME-Version:'",
-                  "no MIME header is in line 1");
+        mime_error_add(findings, 1, "remove what stands above the headers, or the words 'MIME-Version:'",
+                       "line 1 is not a MIME header");
         return;
     }
     if (!pi_starts_with(message.type, "multipart/")) {
-        if (!type_known(&message))
-            error_add(findings, 1, "give it a Content-Type like text/cloud-config",
-                      "MIME of a type that is not cloud-init's");
+        if (!part_type_known(&message))
+            mime_error_add(findings, 1, "give it a Content-Type like text/cloud-config",
+                           "cloud-init does not handle its MIME type");
         return;
     }
     if (!message.boundary[0])
-        error_add(findings, 1, "write it on the line of the Content-Type: multipart/mixed; boundary=\"...\"",
-                  "the MIME headers name no boundary");
+        mime_error_add(findings, 1,
+                       "write it on the line of the Content-Type: multipart/mixed; boundary=\"...\"",
+                       "the MIME headers name no boundary");
     else if (!boundary_find(message.body, message.end, message.boundary, &last))
-        error_add(findings, 1, "start each part with a line of '--' and the boundary",
-                  "no line is the boundary that the MIME headers name");
+        mime_error_add(findings, 1, "start each part with a line of '--' and the boundary",
+                       "the boundary that the MIME headers name does not occur");
     else if (!parts_count(data, &message, findings))
-        error_add(findings, 1, "give the parts types like text/cloud-config",
-                  "no part has a type of cloud-init's");
+        mime_error_add(findings, 1, "give the parts types like text/cloud-config",
+                       "no part has a type that cloud-init handles");
 }

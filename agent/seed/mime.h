@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* User-data as MIME: what cloud-init, which reads it with Python's email package, sees in it. */
+/* Checks user-data in MIME as cloud-init reads it, with Python's email package. */
 #ifndef PIAGENT_SEED_MIME_H
 #define PIAGENT_SEED_MIME_H
 
@@ -8,13 +8,13 @@
 
 #include "agent/seed/findings.h"
 
-/* Whether cloud-init takes the text for MIME: "MIME-Version:" is somewhere at its start (user_data.py,
+/* Tells if cloud-init takes the text for MIME: "MIME-Version:" is somewhere near its start (user_data.py,
  * convert_string). */
 bool seed_is_mime(const char *data, size_t size);
 
-/* Adds an error where cloud-init finds no part that is for it: no header in the first line, no boundary or
- * one that does not occur, types that it does not know; and a warning for each part that it passes over. What
- * is in the parts is not looked into. */
+/* Adds an error if cloud-init would ignore the whole text: the first line is no header, the boundary is
+ * missing or does not occur, or cloud-init knows none of the types. Adds a warning for each part that
+ * cloud-init ignores. Does not check the content of the parts. */
 void seed_mime_check(const char *data, size_t size, struct seed_findings *findings);
 
 #endif

@@ -19,7 +19,7 @@
 static_assert(SEED_HASH_MAX + 1 >= CRYPT_OUTPUT_SIZE, "a hash must fit");
 static_assert(SEED_PASSWORD_MAX + 1 == CRYPT_MAX_PASSPHRASE_SIZE, "crypt(3) must take every password");
 
-/* digest: its characters in a hash (crypt(5)); $2b$ has the salt before it without a '$'. */
+/* digest: how many characters of a hash (crypt(5)) follow the last '$'. In $2b$ the salt is among them. */
 static const struct {
     const char *prefix, *name;
     size_t digest;
@@ -47,7 +47,7 @@ static void wipe_free(struct crypt_data **data)
     free(*data);
 }
 
-/* crypt_rn(3) into ret; fails for a setting that it doesn't know. */
+/* crypt_rn(3) into ret. Fails if it does not know the setting. */
 static int hash_with(const char *setting, const char *password, char ret[SEED_HASH_MAX + 1])
 {
     pi_auto(wipe_free) struct crypt_data *data = calloc(1, sizeof *data);
@@ -102,15 +102,17 @@ int seed_hash_check(const char *hash, struct pi_error *err)
             !digest[strspn(digest, CRYPT_ALPHABET)] && !setting[strspn(setting, CRYPT_ALPHABET "$=,")])
             return 0;
     }
-    return pi_refuse(err, PI_USAGE,
-                     "this is no password hash that a login can use ($y$, $6$, $5$ or $2b$, whole): make one "
-                     "with 'piagent hash-password'");
+    return pi_refuse(
+        err, PI_USAGE,
+        "this is not a whole password hash of the form $y$, $6$, $5$ or $2b$, so no login can use it: make one "
+        "with 'piagent hash-password'");
 }
 
-/* The terminal without echo, and the signals that would end the process held back until it is as before. */
+/* A terminal without echo. Signals that would end the process are blocked until the terminal is as it was
+ * before. */
 struct quiet {
     int tty, signals;
-    bool stopped; /* SIGTSTP ended the reading */
+    bool stopped; /* SIGTSTP came while it read */
     struct termios before;
     sigset_t mask_before;
 };
@@ -141,12 +143,12 @@ static void quiet_end(struct quiet *quiet)
 {
     tcsetattr(quiet->tty, TCSAFLUSH, &quiet->before);
     close(quiet->signals);
-    pthread_sigmask(SIG_SETMASK, &quiet->mask_before, NULL); /* a held signal takes its effect here */
+    pthread_sigmask(SIG_SETMASK, &quiet->mask_before, NULL); /* a blocked signal takes effect here */
 }
 
-/* A line without its newline, from a terminal (then quiet is set) or anything else. -EINTR for a signal that
- * quiet holds, -ENODATA for an end before any byte, -E2BIG. */
-static int read_line(int fd, struct quiet *quiet, char ret[SEED_PASSWORD_MAX + 1])
+/* Reads a line without its newline. quiet is NULL unless fd is a terminal. -EINTR if a signal came that quiet
+ * blocks, -ENODATA if the input ended before any byte, -E2BIG. */
+static int read_password_line(int fd, struct quiet *quiet, char ret[SEED_PASSWORD_MAX + 1])
 {
     size_t used = 0;
     for (;;) {
@@ -177,13 +179,13 @@ static int read_line(int fd, struct quiet *quiet, char ret[SEED_PASSWORD_MAX + 1
     return memchr(ret, '\0', used) ? -EILSEQ : 0;
 }
 
-static int ask(int tty, struct quiet *quiet, const char *prompt, const char *suffix,
-               char ret[SEED_PASSWORD_MAX + 1])
+static int ask_password(int tty, struct quiet *quiet, const char *prompt, const char *suffix,
+                        char ret[SEED_PASSWORD_MAX + 1])
 {
     int r = pi_write_all(tty, prompt, strlen(prompt));
     if (r == 0)
         r = pi_write_all(tty, suffix, strlen(suffix));
-    return r < 0 ? r : read_line(tty, quiet, ret);
+    return r < 0 ? r : read_password_line(tty, quiet, ret);
 }
 
 static int read_error(int r, struct pi_error *err)
@@ -204,17 +206,17 @@ int seed_password_prompt(int fd, const char *prompt, char ret[SEED_PASSWORD_MAX 
     bool terminal = isatty(fd) == 1;
     if (terminal) {
         struct quiet quiet;
-        /* Whoever was stopped (SIGTSTP) and goes on is asked anew. */
+        /* After SIGTSTP and SIGCONT it asks again. */
         do {
             if ((r = quiet_begin(&quiet, fd)) < 0)
                 break;
-            r = ask(fd, &quiet, prompt, ": ", first);
+            r = ask_password(fd, &quiet, prompt, ": ", first);
             if (r == 0 && first[0])
-                r = ask(fd, &quiet, prompt, ", again: ", again);
+                r = ask_password(fd, &quiet, prompt, ", again: ", again);
             quiet_end(&quiet);
         } while (r == -EINTR && quiet.stopped);
     } else {
-        r = read_line(fd, NULL, first);
+        r = read_password_line(fd, NULL, first);
     }
     if (r < 0)
         r = read_error(r, err);

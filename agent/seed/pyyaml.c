@@ -10,11 +10,12 @@
 #define TAG_PREFIX "tag:yaml.org,2002:"
 #define DROPPED    ": cloud-init drops the whole file"
 
-/* SafeConstructor's tags, and the one that cloud-init adds (safeyaml.py): what a node has to be for each. */
+/* SafeConstructor's tags, and the one that cloud-init adds (safeyaml.py), with the nodes that each
+ * accepts. */
 static const struct {
     const char *name;
     unsigned nodes;       /* SEED_SCALARS, SEED_LIST or SEED_MAP */
-    enum seed_type value; /* to convert a scalar to; SEED_NULL = takes any; SEED_TEXT = of base64 */
+    enum seed_type value; /* to convert a scalar to; SEED_NULL = accepts any; SEED_TEXT = base64 */
     bool pairs;           /* the items are mappings of one key each */
 } tags[] = {
     {.name = "null", .nodes = SEED_SCALARS, .value = SEED_NULL},
@@ -32,13 +33,13 @@ static const struct {
     {.name = "set", .nodes = SEED_MAP},
 };
 
-static void error_at(struct seed_findings *findings, const struct seed_node *node, const char *remedy,
-                     const char *what)
+static void pyyaml_error_at(struct seed_findings *findings, const struct seed_node *node, const char *remedy,
+                            const char *what)
 {
     seed_findings_addf(findings, SEED_ERROR, node->line, node->column, NULL, remedy, "%s" DROPPED, what);
 }
 
-/* Lists of mappings with one key each. */
+/* Tells if the items are mappings with one key each. */
 static bool is_pairs(const struct seed_node *node)
 {
     for (const struct seed_node *item = node->first; item; item = item->next)
@@ -47,7 +48,7 @@ static bool is_pairs(const struct seed_node *node)
     return true;
 }
 
-/* "!" alone changes nothing. */
+/* "!" alone has no effect. */
 static void tag_check(const struct seed_node *node, bool secret, struct seed_findings *findings)
 {
     size_t i = 0;
@@ -59,7 +60,7 @@ static void tag_check(const struct seed_node *node, bool secret, struct seed_fin
     if (i == PI_ARRAY_SIZE(tags)) {
         seed_findings_addf(
             findings, SEED_ERROR, node->line, node->column, NULL, "text that starts with '!' needs quotes",
-            "the tag '%.64s', at which cloud-init drops the whole file", secret ? "!..." : node->tag);
+            "the tag '%.64s' is not known: cloud-init drops the whole file", secret ? "!..." : node->tag);
         return;
     }
     bool fits = (tags[i].nodes & node->type) != 0;
@@ -71,21 +72,22 @@ static void tag_check(const struct seed_node *node, bool secret, struct seed_fin
         fits = is_pairs(node);
     if (!fits)
         seed_findings_addf(findings, SEED_ERROR, node->line, node->column, NULL, "remove the tag",
-                           "its value is none for the tag '!!%s'" DROPPED, tags[i].name);
+                           "its value does not fit the tag '!!%s'" DROPPED, tags[i].name);
 }
 
-/* A plain scalar that has the form of something that it is not. */
+/* Checks a plain scalar that looks like a value which it cannot be. */
 static void plain_check(const struct seed_node *node, bool key, bool secret, struct seed_findings *findings)
 {
     double number;
     if (!node->plain)
         return;
     if (!key && (!strcmp(node->text, "=") || !strcmp(node->text, "<<")))
-        error_at(findings, node, "put it in quotes",
-                 node->text[0] == '=' ? "a plain '=' is no text to YAML" : "a plain '<<' is for mappings");
+        pyyaml_error_at(findings, node, "put it in quotes",
+                        node->text[0] == '=' ? "YAML does not read a plain '=' as text"
+                                             : "a plain '<<' is for mappings");
     else if (!seed_scalar_converts(node->type, node->text))
-        error_at(findings, node, "put it in quotes, or correct it",
-                 node->type == SEED_DATE ? "there is no such date or time" : "this is no number");
+        pyyaml_error_at(findings, node, "put it in quotes, or correct it",
+                        node->type == SEED_DATE ? "there is no such date or time" : "this is not a number");
     else if (seed_scalar_base60(node->text, &number)) {
         if (secret)
             seed_findings_addf(findings, SEED_WARNING, node->line, node->column, NULL, "put it in quotes",
@@ -106,15 +108,15 @@ static void merge_check(const struct seed_node *value, struct seed_findings *fin
             fits = fits && seed_node_target(item)->type == SEED_MAP;
     }
     if (!fits)
-        error_at(findings, value, "give it an alias ('*name') of a mapping, or quote the '<<'",
-                 "'<<' takes in mappings only");
+        pyyaml_error_at(findings, value, "give it an alias ('*name') of a mapping, or quote the '<<'",
+                        "'<<' merges mappings only");
 }
 
 static void key_check(const struct seed_node *key, struct seed_findings *findings)
 {
     if (seed_node_target(key)->type & SEED_SCALARS)
         return;
-    error_at(findings, key, "quote it if it holds '{' or '['", "a key must be plain text");
+    pyyaml_error_at(findings, key, "quote it if it holds '{' or '['", "a key must be plain text");
 }
 
 static void node_check(const struct seed_node *node, bool key, bool secret, struct seed_findings *findings)

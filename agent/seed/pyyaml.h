@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What is YAML, and what PyYAML's SafeLoader makes no value of: there cloud-init drops the whole file. */
+/* Finds valid YAML that PyYAML's SafeLoader rejects: cloud-init then drops the whole file. */
 #ifndef PIAGENT_SEED_PYYAML_H
 #define PIAGENT_SEED_PYYAML_H
 
 #include "agent/seed/findings.h"
 #include "agent/seed/yaml_tree.h"
 
-/* Adds an error for each tag that the loader does not know or that the value is not for, each date that does
- * not exist, each '=', merge ("<<") of what is no mapping and key that is a list or mapping; and a warning
- * for each number that it reads in base 60. */
+/* Adds an error for each tag that the loader does not know or that does not fit its value, each date that
+ * does not exist, each plain '=', each merge ("<<") of something that is not a mapping, and each key that is
+ * a list or mapping. Adds a warning for each number that the loader reads in base 60. */
 void seed_pyyaml_check(const struct seed_node *root, struct seed_findings *findings);
 
 #endif

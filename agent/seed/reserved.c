@@ -7,7 +7,7 @@
 
 #include "agent/base/auto.h"
 
-/* As cloud-init reads "enabled" (util.translate_bool): what is not one of its words for true is false. */
+/* Reads "enabled" as cloud-init does (util.translate_bool): every other word is false. */
 static bool is_true(const struct seed_node *node)
 {
     static const char *const words[] = {"true", "1", "on", "yes"};
@@ -38,8 +38,8 @@ static const struct {
     bool (*harms)(const struct seed_node *value);
 } reserved[] = {
     {"user", "name the user with --user; further ones belong under 'users'", any_value},
-    {"ssh_keys", "piagent puts the host key in, and 'piagent ssh' checks it", any_value},
-    {"vendor_data", "piagent's own part reaches the guest as vendor-data: leave it enabled", switches_off},
+    {"ssh_keys", "piagent sets the host key, and 'piagent ssh' checks it", any_value},
+    {"vendor_data", "piagent configures the guest by vendor-data: leave it enabled", switches_off},
 };
 
 void seed_reserved_check(const struct seed_node *root, struct seed_findings *findings)
@@ -48,5 +48,5 @@ void seed_reserved_check(const struct seed_node *root, struct seed_findings *fin
         for (size_t i = 0; key->text && i < PI_ARRAY_SIZE(reserved); i++)
             if (!strcmp(key->text, reserved[i].key) && reserved[i].harms(seed_node_target(key->next)))
                 seed_findings_addf(findings, SEED_ERROR, key->line, key->column, NULL, reserved[i].advice,
-                                   "'%s' is piagent's to set", key->text);
+                                   "piagent sets '%s' itself", key->text);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keys of a cloud-config's top level that would take from piagent what it needs in the guest. They cannot
- * be merged: of each such key cloud-init takes the user's value in place of the vendor-data's, where
- * piagent's is (seed/documents.h).
+ * The top-level keys of a cloud-config that users may not set, because piagent sets them in the vendor-data
+ * (seed/documents.h). cloud-init does not merge these: the user's value would replace piagent's.
  */
 #ifndef PIAGENT_SEED_RESERVED_H
 #define PIAGENT_SEED_RESERVED_H

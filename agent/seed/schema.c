@@ -11,29 +11,29 @@
 #include "agent/base/auto.h"
 #include "agent/seed/schema_run.h"
 
-/* More are an attack: the largest file that people write takes some thousand. */
+/* More are an attack: a large file that a person wrote takes some thousand. */
 #define STEPS_MAX 2000000
-/* What a regular expression costs beside other steps. */
+/* A regular expression costs as much as so many steps. */
 #define REGEX_STEPS 100
 
 extern const unsigned char seed_schema_json[];
 
-static unsigned check(const struct seed_schema_run *run, const json_t *schema,
-                      const struct seed_place *place);
+static unsigned check_value(const struct seed_schema_run *run, const json_t *schema,
+                            const struct seed_place *place);
 
-/* The distances of what is inside count for less than another type of the whole. */
-static unsigned inside(unsigned distance)
+/* The distances inside a collection add up to less than the distance of a wrong type. */
+static unsigned cap_distance(unsigned distance)
 {
     return distance < SEED_OTHER ? distance : SEED_OTHER - 1;
 }
 
-static bool step(const struct seed_schema_run *run, size_t count)
+static bool take_steps(const struct seed_schema_run *run, size_t count)
 {
     *run->steps -= *run->steps < count ? *run->steps : count;
     return *run->steps > 0;
 }
 
-static const char *text_of(const json_t *schema, const char *key)
+static const char *schema_text(const json_t *schema, const char *key)
 {
     return json_string_value(json_object_get(schema, key));
 }
@@ -44,14 +44,14 @@ static size_t number_of(const json_t *schema, const char *key, size_t otherwise)
     return value ? (size_t)json_integer_value(value) : otherwise;
 }
 
-/* A value of the table: its patterns are taken from JSON Schema as they are, which POSIX reads alike. Without
- * memory it matches: nothing is told. */
-static bool matches(const struct seed_schema_run *run, const char *pattern, const char *text)
+/* The patterns of the schema mean the same as POSIX extended regular expressions. If memory runs out the text
+ * matches, so that the check tells nothing. */
+static bool pattern_matches(const struct seed_schema_run *run, const char *pattern, const char *text)
 {
     regex_t regex;
     if (strcmp(pattern, "^.+$") == 0)
         return text[0] != '\0';
-    if (!step(run, REGEX_STEPS) || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+    if (!take_steps(run, REGEX_STEPS) || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
         return true;
     int r = regexec(&regex, text, 0, NULL, 0);
     regfree(&regex);
@@ -86,18 +86,18 @@ static struct seed_place key_place(const struct seed_place *map, const char *key
     return place;
 }
 
-/* The key's text, or NULL where the key is no text. */
+/* The key's text, or NULL if the key is not a scalar. */
 static const char *key_text(const struct seed_node *key)
 {
     return seed_node_target(key)->text;
 }
 
-/* Whether the mapping has the key, also by a merge. depth bounds merges of merges. */
+/* Tells if the mapping has the key, perhaps by a merge. depth bounds merges of merges. */
 static bool has_key(const struct seed_schema_run *run, const struct seed_node *map, const char *wanted,
                     unsigned depth)
 {
     const struct seed_node *key = map->first;
-    for (; key && depth && step(run, 1); key = key->next ? key->next->next : NULL) {
+    for (; key && depth && take_steps(run, 1); key = key->next ? key->next->next : NULL) {
         const char *text = key_text(key);
         if (text && strcmp(text, wanted) == 0)
             return true;
@@ -140,18 +140,18 @@ static unsigned pair_check(const struct seed_schema_run *run, const json_t *sche
         return 0;
     struct seed_place place = key_place(map, text, key->next);
     const json_t *known = json_object_get(properties, text);
-    unsigned distance = known && place.node ? check(run, known, &place) : 0;
+    unsigned distance = known && place.node ? check_value(run, known, &place) : 0;
     json_object_foreach((json_t *)json_object_get(schema, "patternProperties"), pattern, pattern_schema) {
-        if (known || !matches(run, pattern, text))
+        if (known || !pattern_matches(run, pattern, text))
             continue;
         known = pattern_schema;
-        distance += place.node ? check(run, pattern_schema, &place) : 0;
+        distance += place.node ? check_value(run, pattern_schema, &place) : 0;
     }
     other = json_object_get(schema, "additionalProperties");
     if (known || !other || json_is_true(other))
         return distance;
     if (json_is_object(other))
-        return distance + (place.node ? check(run, other, &place) : 0);
+        return distance + (place.node ? check_value(run, other, &place) : 0);
     seed_tell_unknown(run, properties, key, place.path);
     return distance + SEED_NEAR;
 }
@@ -166,15 +166,15 @@ static unsigned map_check(const struct seed_schema_run *run, const json_t *schem
         seed_tell(run, place, "remove it, or write 'key: value' lines below it", "an empty mapping");
     }
     for (; key; key = key->next ? key->next->next : NULL)
-        distance = inside(distance + pair_check(run, schema, place, key));
+        distance = cap_distance(distance + pair_check(run, schema, place, key));
     return distance;
 }
 
-/* Only of texts: no schema asks it of anything else. */
+/* The first item that stands in the list twice. Compares texts only, as no schema needs more. */
 static const struct seed_node *twice_find(const struct seed_schema_run *run, const struct seed_node *list)
 {
     for (const struct seed_node *item = list->first; item; item = item->next)
-        for (const struct seed_node *before = list->first; before != item && step(run, 1);
+        for (const struct seed_node *before = list->first; before != item && take_steps(run, 1);
              before = before->next) {
             const char *a = key_text(item), *b = key_text(before);
             if (a && b && strcmp(a, b) == 0)
@@ -193,12 +193,12 @@ static unsigned list_check(const struct seed_schema_run *run, const json_t *sche
     if ((list->whole && list->count < least) || list->count > most) {
         distance += SEED_NEAR;
         seed_tell(run, place, list->count ? NULL : "remove the key, or add an item",
-                  list->count ? "%zu items where cloud-init wants %s %zu" : "an empty list", list->count,
+                  list->count ? "%zu items, but cloud-init wants %s %zu" : "an empty list", list->count,
                   list->count < least ? "at least" : "at most", list->count < least ? least : most);
     }
     for (const struct seed_node *item = list->first; items && item; item = item->next) {
         struct seed_place at = item_place(place, item, i++);
-        distance = inside(distance + check(run, items, &at));
+        distance = cap_distance(distance + check_value(run, items, &at));
     }
     const struct seed_node *twice =
         json_is_true(json_object_get(schema, "uniqueItems")) ? twice_find(run, list) : NULL;
@@ -215,13 +215,13 @@ static unsigned scalar_check(const struct seed_schema_run *run, const json_t *sc
                              const struct seed_place *place)
 {
     const struct seed_node *node = place->node;
-    const char *pattern = text_of(schema, "pattern"), *look = text_of(schema, "look");
+    const char *pattern = schema_text(schema, "pattern"), *look = schema_text(schema, "look");
     const json_t *minimum = json_object_get(schema, "minimum");
     if (minimum && node->type & SEED_NUMBER && strtod(node->text, NULL) < json_number_value(minimum)) {
         seed_tell(run, place, NULL, "a number below %g", json_number_value(minimum));
         return SEED_FAR;
     }
-    if (pattern && node->type == SEED_TEXT && !matches(run, pattern, node->text)) {
+    if (pattern && node->type == SEED_TEXT && !pattern_matches(run, pattern, node->text)) {
         char remedy[128];
         snprintf(remedy, sizeof remedy, "it has to match the regular expression %s", pattern);
         seed_tell(run, place, remedy, "not of the form that cloud-init takes");
@@ -232,13 +232,13 @@ static unsigned scalar_check(const struct seed_schema_run *run, const json_t *sc
     return 0;
 }
 
-/* Whether a schema asks for nothing but keys. */
+/* The keys that a schema requires, if it requires nothing else; else NULL. */
 static const json_t *only_required(const json_t *schema)
 {
     return json_object_size(schema) == 1 ? json_object_get(schema, "required") : NULL;
 }
 
-/* No form of several fits that each only ask for keys. */
+/* Tells which keys are missing, if each of the forms only requires one key. */
 static bool tell_missing(const struct seed_schema_run *run, const json_t *forms,
                          const struct seed_place *place)
 {
@@ -259,14 +259,14 @@ static bool tell_missing(const struct seed_schema_run *run, const json_t *forms,
     return true;
 }
 
-/* The key by which a form differs from its neighbours, or NULL where it asks for more than keys. */
+/* The key by which a form differs from its neighbours, or NULL if it requires more than keys. */
 static const char *own_key(const json_t *form)
 {
     const json_t *required = only_required(form);
     return required ? json_string_value(json_array_get(required, json_array_size(required) - 1)) : NULL;
 }
 
-/* Forms that exclude each other by the keys that they ask for, and more than one of them fits. */
+/* Tells if more than one of the forms fits, each of which requires a key that the others exclude. */
 static unsigned exclusion_check(const struct seed_schema_run *run, const json_t *forms,
                                 const struct seed_place *place)
 {
@@ -277,7 +277,7 @@ static unsigned exclusion_check(const struct seed_schema_run *run, const json_t 
     json_array_foreach(forms, i, form) {
         if (!own_key(form))
             return 0;
-        if (!place->node->whole || check(&quiet, form, place) > 0)
+        if (!place->node->whole || check_value(&quiet, form, place) > 0)
             continue;
         if (first) {
             seed_tell(run, place, "remove one of them", "keys that exclude each other: '%s' and '%s'", first,
@@ -289,7 +289,7 @@ static unsigned exclusion_check(const struct seed_schema_run *run, const json_t 
     return 0;
 }
 
-/* One of several forms. */
+/* Checks the value against the nearest of several forms. */
 static unsigned forms_check(const struct seed_schema_run *run, const json_t *forms,
                             const struct seed_place *place)
 {
@@ -299,7 +299,7 @@ static unsigned forms_check(const struct seed_schema_run *run, const json_t *for
     size_t i;
     json_t *form;
     json_array_foreach(forms, i, form) {
-        unsigned distance = check(&quiet, form, place);
+        unsigned distance = check_value(&quiet, form, place);
         types |= seed_schema_types(run, form);
         if (!nearest || distance < least) {
             nearest = form;
@@ -311,7 +311,7 @@ static unsigned forms_check(const struct seed_schema_run *run, const json_t *for
     if (least && !(types & place->node->type))
         seed_tell_type(run, nearest, place, types);
     else if (!least || !tell_missing(run, forms, place))
-        check(run, nearest, place);
+        check_value(run, nearest, place);
     return least;
 }
 
@@ -320,7 +320,7 @@ static unsigned not_check(const struct seed_schema_run *run, const json_t *schem
 {
     const struct seed_schema_run quiet = {run->definitions, NULL, run->steps};
     const json_t *required = json_object_get(schema, "required");
-    if (!schema || !place->node->whole || check(&quiet, schema, place) > 0)
+    if (!schema || !place->node->whole || check_value(&quiet, schema, place) > 0)
         return 0;
     seed_tell(run, place, "remove one of them", "keys that exclude each other: '%s' and '%s'",
               json_string_value(json_array_get(required, 0)), json_string_value(json_array_get(required, 1)));
@@ -334,7 +334,7 @@ static unsigned combinations_check(const struct seed_schema_run *run, const json
     json_t *part;
     unsigned distance = not_check(run, json_object_get(schema, "not"), place);
     json_array_foreach(json_object_get(schema, "allOf"), i, part)
-        distance += check(run, part, place);
+        distance += check_value(run, part, place);
     distance += forms_check(run, json_object_get(schema, "anyOf"), place);
     distance += forms_check(run, json_object_get(schema, "oneOf"), place);
     return distance + exclusion_check(run, json_object_get(schema, "oneOf"), place);
@@ -354,13 +354,14 @@ static bool word_known(const json_t *words, const struct seed_node *node)
     return false;
 }
 
-/* How far the value is from what the schema takes. */
-static unsigned check(const struct seed_schema_run *run, const json_t *schema, const struct seed_place *place)
+/* Returns how far the value is from what the schema allows. */
+static unsigned check_value(const struct seed_schema_run *run, const json_t *schema,
+                            const struct seed_place *place)
 {
     const struct seed_node *node = place->node;
     const json_t *words = json_object_get(schema, "enum");
-    const char *reference = text_of(schema, "$ref");
-    if (!step(run, 1) || (node->tag && node->text)) /* a tag changes what a text is */
+    const char *reference = schema_text(schema, "$ref");
+    if (!take_steps(run, 1) || (node->tag && node->text)) /* a tag changes the type of a text */
         return 0;
     seed_tell_deprecated(run, schema, place);
     unsigned own = seed_schema_types(&(struct seed_schema_run){0}, schema);
@@ -370,7 +371,7 @@ static unsigned check(const struct seed_schema_run *run, const json_t *schema, c
     }
     unsigned distance = combinations_check(run, schema, place);
     if (reference)
-        distance += check(run, json_object_get(run->definitions, reference), place);
+        distance += check_value(run, json_object_get(run->definitions, reference), place);
     if (words && !word_known(words, node)) {
         seed_tell_word(run, words, place);
         return distance + SEED_FAR;
@@ -389,6 +390,6 @@ int seed_schema_check(const struct seed_node *root, struct seed_findings *findin
         return -ENOMEM;
     size_t steps = STEPS_MAX;
     const struct seed_schema_run run = {json_object_get(schema, "definitions"), findings, &steps};
-    check(&run, schema, &(struct seed_place){.node = root});
+    check_value(&run, schema, &(struct seed_place){.node = root});
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the schema's check says, and what to write instead. */
+/* Words the findings of the schema's check, and their remedies. */
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #define NAMES_MAX 192 /* of the keys of a mapping */
 
 static const struct {
-    const char *schema; /* as JSON Schema has it; NULL = never asked for */
+    const char *schema; /* its name in JSON Schema; NULL = no schema requires it */
     unsigned types;
     const char *name;
 } types[] = {
@@ -99,7 +99,7 @@ void seed_tell(const struct seed_schema_run *run, const struct seed_place *place
 {
     char message[256];
     va_list args;
-    if (!run->findings || !*run->steps) /* without steps, what was not looked at seems to be missing */
+    if (!run->findings || !*run->steps) /* without steps left, a key may only seem to be missing */
         return;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
@@ -133,9 +133,8 @@ static const char *type_remedy(const json_t *schema, const struct seed_node *nod
     return NULL;
 }
 
-/* Modules turn most scalars into the one that they want, and fail at lists and mappings in the wrong place.
- */
-static bool fails(const struct seed_node *node, unsigned wanted)
+/* cloud-init's modules convert most scalars, but fail if they get a list or mapping in the wrong place. */
+static bool module_fails(const struct seed_node *node, unsigned wanted)
 {
     if (node->type & (SEED_LIST | SEED_MAP))
         return true;
@@ -153,9 +152,9 @@ void seed_tell_type(const struct seed_schema_run *run, const json_t *schema, con
                 (seed_scalar_base60(node->text, &number) || !seed_scalar_converts(node->type, node->text));
     if (!run->findings || told)
         return;
-    seed_findings_addf(run->findings, fails(node, wanted) ? SEED_ERROR : SEED_WARNING, node->line,
+    seed_findings_addf(run->findings, module_fails(node, wanted) ? SEED_ERROR : SEED_WARNING, node->line,
                        node->column, place->path, type_remedy(schema, node, wanted, place->path),
-                       "%s where cloud-init wants %s", name_of(node->type),
+                       "%s, but cloud-init wants %s", name_of(node->type),
                        wanted_text(wanted, text, sizeof text));
 }
 
@@ -193,7 +192,7 @@ void seed_tell_word(const struct seed_schema_run *run, const json_t *words, cons
         seed_tell(run, place, remedy, "'%s' is not known", shown);
 }
 
-/* Whether one letter was left out, added or changed, or two changed places. */
+/* Tells if one letter was left out, added or changed, or two changed places. */
 static bool one_edit(const char *a, const char *b)
 {
     while (*a && *a == *b) {
@@ -208,8 +207,8 @@ static bool one_edit(const char *a, const char *b)
     return (x <= 1 && y <= 1) || (x == 2 && y == 2 && a[0] == b[1] && a[1] == b[0]);
 }
 
-/* The one key that begins with the word: "home" is as good as "homedir". */
-static const char *completion(const char *word, const char *const *keys)
+/* The only key that begins with the word, as "homedir" for "home"; else NULL. */
+static const char *complete_key(const char *word, const char *const *keys)
 {
     const char *found = NULL;
     if (strlen(word) < 3)
@@ -223,8 +222,8 @@ static const char *completion(const char *word, const char *const *keys)
     return found;
 }
 
-/* The key that was meant, or NULL. "Write-Files" is as near as "write_files"; of short words, those that
- * differ in more than a letter are other words. Deprecated keys are not advised. */
+/* The key that the user probably meant, or NULL. Case and '-' for '_' do not matter. A short key must differ
+ * in one letter only. Never a deprecated key. */
 static const char *nearest_key(const json_t *properties, const char *key)
 {
     const char *keys[NAMES_MAX + 1] = {0}, *name;
@@ -237,14 +236,14 @@ static const char *nearest_key(const json_t *properties, const char *key)
     for (; key[i] && i + 1 < sizeof plain; i++)
         plain[i] = key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
     plain[i] = '\0';
-    const char *found = completion(plain, keys), *near = found ? NULL : pi_nearest(plain, keys);
+    const char *found = complete_key(plain, keys), *near = found ? NULL : pi_nearest(plain, keys);
     return !near || (i <= 5 && !one_edit(plain, near)) ? found : near;
 }
 
 void seed_tell_unknown(const struct seed_schema_run *run, const json_t *properties,
                        const struct seed_node *key, const char *path)
 {
-    char remedy[96] = "cloud-init passes over it";
+    char remedy[96] = "cloud-init ignores it";
     if (!run->findings)
         return;
     const char *nearest = nearest_key(properties, seed_node_target(key)->text);

@@ -8,12 +8,12 @@
 
 #include "agent/base/auto.h"
 
-/* Keys of cloud-init's modules whose values are secrets, by what their names have in common. */
+/* Words that occur in those keys of cloud-init's modules whose values are secrets. */
 static const char *const words[] = {"passw",      "passphrase",  "pwd",          "secret",       "token",
                                     "private",    "credential",  "activation",   "registration", "psk",
                                     "validation", "random_seed", "presharedkey", "api_key",      "apikey"};
 
-static bool has(const char *text, size_t length, const char *word)
+static bool has_word(const char *text, size_t length, const char *word)
 {
     size_t size = strlen(word);
     for (size_t i = 0; i + size <= length; i++)
@@ -36,12 +36,12 @@ static bool has_url_login(const char *text, size_t length)
 bool seed_secret_named(const char *text, size_t length)
 {
     for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
-        if (has(text, length, words[i]))
+        if (has_word(text, length, words[i]))
             return true;
     return has_url_login(text, length);
 }
 
-/* A list's item lies below what has the same indentation without a '-', an empty line below anything. */
+/* A list's item belongs to a line with the same indentation and no '-'. An empty line belongs to any line. */
 static size_t indentation(const char *line, size_t length)
 {
     size_t blanks = 0;
@@ -50,19 +50,19 @@ static size_t indentation(const char *line, size_t length)
     return blanks == length ? SIZE_MAX : 2 * blanks + (line[blanks] == '-');
 }
 
-static const char *line_start(const char *data, const char *at)
+static const char *start_of_line(const char *data, const char *at)
 {
     while (at > data && at[-1] != '\n')
         at--;
     return at;
 }
 
-/* Whether a line above, of which this one is part, names a secret. */
+/* Tells if a line above, to which this one belongs, names a secret. */
 static bool below_secret(const char *data, const char *line, size_t length)
 {
     size_t depth = indentation(line, length);
     while (line > data && depth) {
-        const char *above = line_start(data, line - 1);
+        const char *above = start_of_line(data, line - 1);
         size_t size = (size_t)(line - 1 - above), its = indentation(above, size);
         if (its < depth) {
             if (seed_secret_named(above, size))

@@ -17,19 +17,20 @@ int seed_serial(const char *url, char ret[SEED_SERIAL_MAX + 1], struct pi_error 
     if (!pi_starts_with(url, "http://") || !pi_ends_with(url, "/"))
         return pi_refuse(err, PI_USAGE, "a seed's address starts with http:// and ends with '/'");
     if (url[strspn(url, URL_CHARACTERS)])
-        return pi_refuse(err, PI_USAGE,
-                         "a seed's address may hold no space, quote or ';': cloud-init cuts there");
+        return pi_refuse(
+            err, PI_USAGE,
+            "a seed's address may not hold a space, a quote or ';': cloud-init would cut it there");
 
     static const char form[] = "ds=nocloud;dsmode=net;s=";
     if (sizeof form + strlen(url) > SEED_SERIAL_MAX + 1)
-        return pi_refuse(err, PI_USAGE, "a seed's address is at most %zu characters",
+        return pi_refuse(err, PI_USAGE, "a seed's address may have at most %zu characters",
                          SEED_SERIAL_MAX + 1 - sizeof form);
     snprintf(ret, SEED_SERIAL_MAX + 1, "%s%s", form, url);
     return 0;
 }
 
-/* DSP0134 3.6, table 9: the formatted area. Multi-byte values are little-endian; a string is its number in
- * the set that follows, from 1, 0 for none. */
+/* DSP0134 3.6, table 9: the formatted area. Multi-byte values are little-endian. A string is a number, from
+ * 1: its place in the set of strings that follows; 0 = none. */
 struct system_information {
     uint8_t type, length, handle[2];
     uint8_t manufacturer, product, version, serial;
@@ -45,14 +46,14 @@ struct baseboard {
     uint8_t manufacturer, product, version, serial, asset_tag;
     uint8_t features, location, chassis[2], board_type, contained;
 };
-static_assert(sizeof(struct baseboard) == 0x0f, "0Fh where it contains nothing");
+static_assert(sizeof(struct baseboard) == 0x0f, "0Fh if it contains nothing");
 
-/* Of each structure and of the chassis, QEMU's own handle: 0x0100 times its type. */
+/* The types. QEMU's own handle of a structure is 0x0100 times its type. */
 enum {
     SYSTEM_INFORMATION = 1,
     BASEBOARD = 2,
     CHASSIS = 3,
-    WAKE_UP_POWER_SWITCH = 6, /* table 12; what QEMU's own structure says */
+    WAKE_UP_POWER_SWITCH = 6, /* table 12; as in QEMU's own structure */
     HOSTING_BOARD = 1,        /* section 7.3.1 */
     MOTHERBOARD = 0x0a,       /* section 7.3.2 */
 };
@@ -64,7 +65,7 @@ static int hex_value(char c)
                                                     : -1;
 }
 
-/* Section 7.2.1: the first three fields little-endian, the others as they are written. */
+/* Section 7.2.1: the first three fields are little-endian, the others as they are written. */
 static int uuid_encode(const char *text, uint8_t ret[16])
 {
     static const uint8_t wire[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -82,7 +83,7 @@ static int uuid_encode(const char *text, uint8_t ret[16])
     return *p ? -EINVAL : 0;
 }
 
-/* Adds the string to the set behind the formatted area. */
+/* Adds the string to the set that follows the formatted area. */
 static int add_string(struct pi_buf *set, const char *text, uint8_t *count, uint8_t *ret_number)
 {
     if (!text || !text[0])
@@ -94,7 +95,7 @@ static int add_string(struct pi_buf *set, const char *text, uint8_t *count, uint
     return pi_buf_add(set, text, length + 1);
 }
 
-/* Section 6.1.3: the set of strings ends with an empty one; without strings, with two. */
+/* Section 6.1.3: an empty string ends the set; if there are no strings, two empty ones. */
 static int add_structure(const void *formatted, size_t size, struct pi_buf *set, struct pi_buf *ret)
 {
     pi_auto_buf struct pi_buf whole = {0};

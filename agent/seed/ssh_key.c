@@ -15,7 +15,7 @@
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 
-/* What sshd takes by default (sshd_config(5), PubkeyAcceptedAlgorithms). */
+/* The types that sshd accepts by default (sshd_config(5), PubkeyAcceptedAlgorithms). */
 static const char *const types[] = {"ssh-ed25519",
                                     "ssh-rsa",
                                     "ecdsa-sha2-nistp256",
@@ -41,7 +41,7 @@ static struct key_parts key_split(const char *line)
     return parts;
 }
 
-static bool type_known(const char *type, size_t length)
+static bool key_type_known(const char *type, size_t length)
 {
     for (size_t i = 0; i < PI_ARRAY_SIZE(types); i++)
         if (strlen(types[i]) == length && memcmp(types[i], type, length) == 0)
@@ -49,7 +49,7 @@ static bool type_known(const char *type, size_t length)
     return false;
 }
 
-/* The next length-prefixed string of a key (RFC 4251, section 5), which moves on past it. */
+/* Reads the next length-prefixed string of a key (RFC 4251, section 5), and moves *at past it. */
 static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, size_t *ret_size)
 {
     if (*left < 4)
@@ -65,8 +65,8 @@ static bool blob_next(const uint8_t **at, size_t *left, const uint8_t **ret, siz
     return true;
 }
 
-/* Every type that we know is its name and one to three more strings, to the last byte. ret_last: the size in
- * bits of the last, as a number: of an RSA key, its modulus. */
+/* A key of every known type consists of its name and one to three more strings. ret_last: the size in bits of
+ * the last one, read as a number. In an RSA key that is the modulus. */
 static bool blob_matches(const struct key_parts *key, size_t *ret_last)
 {
     uint8_t blob[SEED_SSH_KEY_MAX] = {0};
@@ -90,30 +90,31 @@ static bool blob_matches(const struct key_parts *key, size_t *ret_last)
     return left == 0 && more >= 1 && more <= 3;
 }
 
-/* What people give for a key, by how its first line begins. */
+/* Files that people mistake for a public key, by how the first line begins. */
 static const struct {
     const char *start, *what;
 } others[] = {
     {"-----BEGIN CERTIFICATE",
      "this is an X.509 certificate: give an SSH public key, whose file ends in .pub"},
     {"-----BEGIN PUBLIC KEY",
-     "this is a public key in PEM: what 'ssh-keygen -i -m PKCS8 -f FILE' prints is the one to give"},
+     "this is a public key in PEM: give what 'ssh-keygen -i -m PKCS8 -f FILE' prints"},
     {"-----BEGIN RSA PUBLIC KEY",
-     "this is a public key in PEM: what 'ssh-keygen -i -m PEM -f FILE' prints is the one to give"},
+     "this is a public key in PEM: give what 'ssh-keygen -i -m PEM -f FILE' prints"},
     {"-----BEGIN ",
      "this is a private key, which stays with you: give the public one, whose file ends in .pub"},
     {"---- BEGIN SSH2 PUBLIC KEY",
-     "this is a public key as PuTTY and RFC 4716 have it: what 'ssh-keygen -i -f FILE' prints is the one to give"},
+     "this is a public key in the form of PuTTY and RFC 4716: give what 'ssh-keygen -i -f FILE' prints"},
     {"---- BEGIN SSH2 ",
      "this is a private key, which stays with you: give the public one, in OpenSSH's form"},
     {"PuTTY-User-Key-File-",
      "this is PuTTY's private key, which stays with you: give the public one, which PuTTYgen "
      "shows for pasting into authorized_keys"},
-    {"ssh-dss ", "this is a DSA key, which sshd no longer takes: make another with 'ssh-keygen -t ed25519'"},
+    {"ssh-dss ",
+     "this is a DSA key, which sshd no longer accepts: make another with 'ssh-keygen -t ed25519'"},
     {"\xef\xbb\xbf", "it starts with a byte order mark (BOM): save it as UTF-8 without one"},
 };
 
-/* Why the line, whose first word is no type of a key, is none. */
+/* Says why the line, whose first word is not the type of a key, is refused. */
 static int type_refuse(const char *line, struct pi_error *err)
 {
     static const char certificate[] = "-cert-v01@openssh.com";
@@ -129,23 +130,24 @@ static int type_refuse(const char *line, struct pi_error *err)
     for (const char *word = line; *word;) {
         word += strcspn(word, BLANKS);
         word += strspn(word, BLANKS);
-        if (type_known(word, strcspn(word, BLANKS)))
+        if (key_type_known(word, strcspn(word, BLANKS)))
             return pi_refuse(err, PI_USAGE,
-                             "options before an SSH key are not taken: start the line at '%.*s'",
+                             "options before an SSH key are not allowed: start the line at '%.*s'",
                              (int)strcspn(word, BLANKS), word);
     }
-    return pi_refuse(err, PI_USAGE,
-                     "this is no SSH public key: it starts with a type like ssh-ed25519 or ssh-rsa, and is "
-                     "one line");
+    return pi_refuse(
+        err, PI_USAGE,
+        "this is not an SSH public key: a key is one line, and starts with a type like ssh-ed25519 "
+        "or ssh-rsa");
 }
 
 int seed_ssh_key_check(const char *line, struct pi_error *err)
 {
     if (strnlen(line, SEED_SSH_KEY_MAX + 1) > SEED_SSH_KEY_MAX)
-        return pi_refuse(err, PI_USAGE, "an SSH public key is at most %d bytes", SEED_SSH_KEY_MAX);
+        return pi_refuse(err, PI_USAGE, "an SSH public key may have at most %d bytes", SEED_SSH_KEY_MAX);
     size_t bits;
     struct key_parts key = key_split(line);
-    if (!type_known(key.type, key.type_length))
+    if (!key_type_known(key.type, key.type_length))
         return type_refuse(line, err);
     if (strpbrk(line, "\r\n"))
         return pi_refuse(err, PI_USAGE, "an SSH public key is one line");
@@ -167,13 +169,13 @@ bool seed_ssh_key_is_weak(const char *line, char *ret, size_t size)
         !blob_matches(&key, &bits) || bits >= SEED_SSH_RSA_BITS_MIN)
         return false;
     snprintf(ret, size,
-             "an RSA key of %zu bits, and Fedora's sshd refuses those of less than %d (RequiredRSASize): "
+             "an RSA key of %zu bits, but Fedora's sshd refuses fewer than %d (RequiredRSASize): "
              "make another with 'ssh-keygen -t ed25519'",
              bits, SEED_SSH_RSA_BITS_MIN);
     return true;
 }
 
-/* Cuts a line off, whatever system's line end it has: LF, CR LF or CR. NULL = there is none left. */
+/* Cuts off a line that ends with LF, CR LF or CR. NULL = none is left. */
 static char *line_next(char **text)
 {
     char *line = *text;
@@ -204,7 +206,7 @@ static int keys_add(const char *path, char *text, struct pi_strv *found, struct 
     return found->count ? 0 : pi_refuse(err, PI_USAGE, "%s holds no SSH public key", path);
 }
 
-/* Text that is none to the C language. */
+/* Refuses UTF-16 and NUL bytes, which C's string functions cannot read. */
 static int text_check(const char *path, const struct pi_buf *text, struct pi_error *err)
 {
     const char *data = text->data;
@@ -214,7 +216,7 @@ static int text_check(const char *path, const struct pi_buf *text, struct pi_err
     if (mark || (text->size >= 2 && !data[0] != !data[1]))
         return pi_refuse(err, PI_USAGE, "%s is saved as UTF-16: save it as UTF-8", path);
     if (memchr(data, '\0', text->size))
-        return pi_refuse(err, PI_USAGE, "%s is no SSH public key: it holds NUL bytes", path);
+        return pi_refuse(err, PI_USAGE, "%s is not an SSH public key: it holds NUL bytes", path);
     return 0;
 }
 
@@ -258,7 +260,7 @@ int seed_ssh_keygen(const char *folder, const char *name, const char *comment, s
 int seed_known_hosts_line(const char *alias, const char *public_key, struct pi_buf *ret, struct pi_error *err)
 {
     if (!alias[0] || strpbrk(alias, BLANKS "\r\n,*?!|#@[]"))
-        return pi_refuse(err, PI_USAGE, "'%s' cannot stand for a host in known_hosts", alias);
+        return pi_refuse(err, PI_USAGE, "'%s' cannot be the name of a host in known_hosts", alias);
     int r = seed_ssh_key_check(public_key, err);
     if (r < 0)
         return pi_context(err, r, "host key of %s", alias);

@@ -21,7 +21,7 @@ static int key_compare(const void *a, const void *b)
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* No key of a mapping may be there twice. */
+/* No key may occur twice in a mapping. */
 static int keys_check(const struct seed_node *map, struct seed_findings *findings)
 {
     size_t count = 0;
@@ -35,7 +35,7 @@ static int keys_check(const struct seed_node *map, struct seed_findings *finding
     for (size_t i = 1; i < count; i++)
         if (strcmp(keys[i - 1]->text, keys[i]->text) == 0)
             seed_findings_addf(findings, SEED_ERROR, keys[i]->line, keys[i]->column, NULL,
-                               "the last one would win: make one of them",
+                               "keep one of them: the last one would win",
                                "the key '%.64s' is there already, in line %zu", keys[i]->text,
                                keys[i - 1]->line);
     return 0;
@@ -49,7 +49,7 @@ static int all_keys_check(const struct seed_node *node, struct seed_findings *fi
     return r;
 }
 
-/* Reads all of the text, or up to where it is no YAML or a bound is passed. */
+/* Reads the text up to its end, the first place that is not YAML, or a bound. */
 static int tree_read(const char *data, size_t size, struct seed_tree *tree)
 {
     pi_auto(yaml_parser_delete) yaml_parser_t parser;
@@ -71,7 +71,7 @@ static int tree_read(const char *data, size_t size, struct seed_tree *tree)
     return 0;
 }
 
-/* A cloud-config is one mapping. */
+/* The top level of a cloud-config is one mapping. */
 static bool top_level_check(const struct seed_tree *tree)
 {
     const struct seed_node *root = tree->root;

@@ -7,7 +7,7 @@
 
 #include "agent/base/auto.h"
 
-/* Problems as libyaml words them, each with what is mostly behind it. */
+/* libyaml's words for a problem, each with the remedy for its most likely cause. */
 static const struct {
     const char *problem, *remedy;
 } remedies[] = {
@@ -27,8 +27,8 @@ static const struct {
     {"undefined tag handle", "text that starts with '!' needs quotes"},
 };
 
-/* From 0. */
-static const char *line_start(const char *data, size_t size, size_t line)
+/* line counts from 0. */
+static const char *nth_line(const char *data, size_t size, size_t line)
 {
     const char *at = data, *end = data + size;
     for (; line > 0 && at < end; line--) {
@@ -38,19 +38,19 @@ static const char *line_start(const char *data, size_t size, size_t line)
     return at;
 }
 
-/* A tab among the blanks at the start of a line: what an editor put there, and YAML forbids. */
+/* Tells if a line is indented with a tab, as some editors do and YAML forbids. */
 static bool tab_indents(const char *data, size_t size, size_t line)
 {
-    const char *at = line_start(data, size, line), *end = data + size;
+    const char *at = nth_line(data, size, line), *end = data + size;
     while (at < end && *at == ' ')
         at++;
     return at < end && *at == '\t';
 }
 
-/* Columns are characters. */
+/* A column is a character, not a byte. */
 static bool tab_at(const char *data, size_t size, const yaml_mark_t *mark)
 {
-    const char *at = line_start(data, size, mark->line), *end = data + size;
+    const char *at = nth_line(data, size, mark->line), *end = data + size;
     for (size_t i = 0; i < mark->column && at < end; i++)
         do
             at++;
@@ -66,8 +66,8 @@ static const char *remedy_of(const char *problem)
     return NULL;
 }
 
-/* The reader knows a byte's place only: the lines before it. */
-static size_t line_of(const char *data, size_t size, size_t offset)
+/* Counts the lines up to an offset: libyaml's reader knows only the offset of a byte. */
+static size_t line_at_offset(const char *data, size_t size, size_t offset)
 {
     size_t line = 1;
     for (size_t i = 0; i < offset && i < size; i++)
@@ -82,20 +82,20 @@ int seed_yaml_syntax(const yaml_parser_t *parser, const char *data, size_t size,
     if (parser->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
-        seed_findings_addf(findings, SEED_ERROR, line_of(data, size, parser->problem_offset), 0, NULL,
+        seed_findings_addf(findings, SEED_ERROR, line_at_offset(data, size, parser->problem_offset), 0, NULL,
                            "save the file as UTF-8 text", "byte %zu is not text: %s",
                            parser->problem_offset + 1, problem);
         return 0;
     }
     size_t line = parser->problem_mark.line, begun = parser->context_mark.line;
     if (tab_indents(data, size, line)) {
-        seed_findings_addf(findings, SEED_ERROR, line + 1, 1, NULL, "YAML takes spaces only",
-                           "indented with a tab");
+        seed_findings_addf(findings, SEED_ERROR, line + 1, 1, NULL,
+                           "indent it with spaces: YAML allows no tabs there", "indented with a tab");
         return 0;
     }
     if (tab_at(data, size, &parser->problem_mark)) {
         seed_findings_addf(findings, SEED_ERROR, line + 1, parser->problem_mark.column + 1, NULL,
-                           "YAML takes spaces only, but for text in quotes", "not YAML: a tab");
+                           "use spaces: YAML allows tabs only in quoted text", "not YAML: a tab");
         return 0;
     }
     char where[48] = "";

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static void step(struct seed_tabs *tabs)
+static void next_character(struct seed_tabs *tabs)
 {
     const char *at = tabs->data + tabs->offset, *end = tabs->data + tabs->size;
     bool breaks = *at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'));
@@ -16,7 +16,7 @@ static void step(struct seed_tabs *tabs)
     tabs->column = breaks ? 0 : tabs->column + 1;
 }
 
-static bool before(const struct seed_tabs *tabs, size_t index)
+static bool is_before(const struct seed_tabs *tabs, size_t index)
 {
     return tabs->index < index && tabs->offset < tabs->size;
 }
@@ -31,7 +31,7 @@ static bool at_any(const struct seed_tabs *tabs, const char *set)
     return is_any(tabs->data[tabs->offset], set);
 }
 
-/* Plain text goes on behind a bracket or quote, and so does its '#'. */
+/* In plain text, a '#' that follows a bracket or a quote does not begin a comment. */
 static bool comment_begins(const struct seed_tabs *tabs, bool plain)
 {
     const char *ends = plain ? " \t\r\n" : " \t\r\n,[]{}\"'";
@@ -45,54 +45,54 @@ static void tab_told(struct seed_tabs *tabs)
         return;
     tabs->told = tabs->line + 1;
     seed_findings_addf(tabs->findings, SEED_ERROR, tabs->line + 1, tabs->column + 1, NULL,
-                       "YAML takes spaces only, but for text in quotes",
-                       "a tab, at which cloud-init drops the whole file");
+                       "use spaces: YAML allows tabs only in quoted text",
+                       "a tab: cloud-init drops the whole file");
 }
 
-/* Over what is no quoted text and no block's, up to index or one of the characters of stop. stop NULL: over
- * plain text. */
-static void pass(struct seed_tabs *tabs, size_t index, const char *stop)
+/* Checks text that is neither quoted nor in a block, up to index or to one of the characters of stop. stop is
+ * NULL for plain text. */
+static void check_unquoted(struct seed_tabs *tabs, size_t index, const char *stop)
 {
-    while (before(tabs, index) && !(stop && at_any(tabs, stop))) {
+    while (is_before(tabs, index) && !(stop && at_any(tabs, stop))) {
         if (comment_begins(tabs, !stop)) {
-            while (before(tabs, index) && !at_any(tabs, "\r\n"))
-                step(tabs);
+            while (is_before(tabs, index) && !at_any(tabs, "\r\n"))
+                next_character(tabs);
             continue;
         }
         if (at_any(tabs, "\t"))
             tab_told(tabs);
-        step(tabs);
+        next_character(tabs);
     }
 }
 
-/* A scalar's event starts at its anchor or tag, and a block's header ends with its line. */
+/* A scalar's event starts at its anchor or tag. The header of a block ends with its line. */
 static void scalar_pass(struct seed_tabs *tabs, const yaml_event_t *event)
 {
     size_t end = event->end_mark.index;
     switch (event->data.scalar.style) {
     case YAML_SINGLE_QUOTED_SCALAR_STYLE:
-        pass(tabs, end, "'");
+        check_unquoted(tabs, end, "'");
         break;
     case YAML_DOUBLE_QUOTED_SCALAR_STYLE:
-        pass(tabs, end, "\"");
+        check_unquoted(tabs, end, "\"");
         break;
     case YAML_LITERAL_SCALAR_STYLE:
     case YAML_FOLDED_SCALAR_STYLE:
-        pass(tabs, end, "|>");
-        pass(tabs, end, "\r\n");
+        check_unquoted(tabs, end, "|>");
+        check_unquoted(tabs, end, "\r\n");
         break;
     default:
-        pass(tabs, end, NULL);
+        check_unquoted(tabs, end, NULL);
     }
-    while (before(tabs, end))
-        step(tabs);
+    while (is_before(tabs, end))
+        next_character(tabs);
 }
 
 void seed_tabs_event(struct seed_tabs *tabs, const yaml_event_t *event)
 {
-    pass(tabs, event->start_mark.index, "");
+    check_unquoted(tabs, event->start_mark.index, "");
     if (event->type == YAML_SCALAR_EVENT)
         scalar_pass(tabs, event);
     else
-        pass(tabs, event->end_mark.index, "");
+        check_unquoted(tabs, event->end_mark.index, "");
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void error_at(struct seed_tree *tree, const yaml_mark_t *mark, const char *remedy, const char *what)
+static void tree_error_at(struct seed_tree *tree, const yaml_mark_t *mark, const char *remedy,
+                          const char *what)
 {
     seed_findings_addf(tree->findings, SEED_ERROR, mark->line + 1, mark->column + 1, NULL, remedy, "%s",
                        what);
@@ -36,8 +37,8 @@ static int anchor_set(struct seed_tree *tree, struct seed_node *node, const yaml
         bound_passed(tree, mark, SEED_YAML_ANCHORS_MAX, "anchors");
         return 0;
     }
-    if (anchor_find(tree, name)) /* libyaml and YAML allow it, PyYAML does not */
-        error_at(tree, mark, "give it another name", "an anchor of this name is there already");
+    if (anchor_find(tree, name)) /* YAML and libyaml allow this, PyYAML does not */
+        tree_error_at(tree, mark, "give it another name", "an anchor of this name is there already");
     node->anchor = strdup(name);
     if (!node->anchor)
         return -ENOMEM;
@@ -112,8 +113,8 @@ static int alias_add(struct seed_tree *tree, const yaml_event_t *event)
         return -ENOMEM;
     node->target = target;
     if (!target)
-        error_at(tree, &event->start_mark, "text that starts with '*' needs quotes",
-                 "there is no anchor of this name");
+        tree_error_at(tree, &event->start_mark, "text that starts with '*' needs quotes",
+                      "there is no anchor of this name");
     return 0;
 }
 
@@ -133,8 +134,8 @@ int seed_tree_add(struct seed_tree *tree, const yaml_event_t *event)
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++tree->documents > 1) {
-            error_at(tree, &event->start_mark, "cloud-init takes one: remove the '---'",
-                     "a second document starts");
+            tree_error_at(tree, &event->start_mark, "cloud-init takes one: remove the '---'",
+                          "a second document starts");
             tree->over = true;
         }
         return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A YAML document as a tree of nodes with their places, within bounds. An alias stays one node: nothing is
+/* A YAML document as a tree of nodes with their places, within bounds. An alias is one node and is not
  * expanded. */
 #ifndef PIAGENT_SEED_YAML_TREE_H
 #define PIAGENT_SEED_YAML_TREE_H
@@ -17,16 +17,16 @@
 #define SEED_YAML_ANCHORS_MAX 1000
 
 struct seed_node {
-    enum seed_type type; /* of a collection by its form, of a scalar by its text and quotes, tags left out */
+    enum seed_type type; /* by the form of a collection, or the text and quotes of a scalar; ignores tags */
     bool plain;          /* a scalar without quotes and tag */
-    bool whole;          /* a collection whose end was seen: the text may stop being YAML before it */
+    bool whole;          /* the end of the collection was seen: the text may be invalid before it */
     char *text;          /* of a scalar; else NULL */
     char *tag;           /* as libyaml resolves its handle; NULL = none */
     size_t line, column; /* from 1 */
-    const struct seed_node *target; /* of an alias: what it stands for; else NULL */
+    const struct seed_node *target; /* of an alias: the node that it names; else NULL */
     struct seed_node *first, *next; /* the items; in a mapping keys and values alternate */
     size_t count;                   /* of the items */
-    /* The tree's own. */
+    /* Private. */
     char *anchor;
     struct seed_node *parent, *last, *older;
 };
@@ -35,22 +35,22 @@ struct seed_tree {
     struct seed_findings *findings; /* borrowed */
     struct seed_node *root;         /* NULL = none, or an empty document */
     size_t documents;
-    bool over; /* a bound was passed, or a second document starts: no more events are wanted */
-    /* The tree's own. */
+    bool over; /* a bound was passed, or a second document starts: add no more events */
+    /* Private. */
     struct seed_node *newest, *open, *anchored[SEED_YAML_ANCHORS_MAX];
     size_t depth, events, anchors;
 };
 
-/* Adds an event. A bound that it passes, an alias without its anchor, an anchor's name twice and a second
- * document are added to the findings. 0, or -ENOMEM. */
+/* Adds an event. Adds a finding if it passes a bound, is an alias without an anchor, uses an anchor's name
+ * again, or starts a second document. 0, or -ENOMEM. */
 int seed_tree_add(struct seed_tree *tree, const yaml_event_t *event);
 
 void seed_tree_done(struct seed_tree *tree);
 
-/* The node, or what it is an alias of. */
+/* The node, or the one that it is an alias of. */
 const struct seed_node *seed_node_target(const struct seed_node *node);
 
-/* Whether the node is a mapping's key "<<", by which it takes in other mappings. */
+/* Tells if the node is the key "<<", which merges other mappings into this one. */
 bool seed_node_is_merge(const struct seed_node *key);
 
 #endif

@@ -9,7 +9,7 @@
 #define DIGITS  "0123456789"
 #define DIGITS_ "0123456789_"
 
-/* A word as it is, with a capital, or in capitals: "yes", "Yes", "YES", not "yEs". */
+/* Tells if text is the word, perhaps with a capital or in capitals: "yes", "Yes", "YES", not "yEs". */
 static bool is_word(const char *text, const char *word)
 {
     if (strcasecmp(text, word) != 0)
@@ -25,7 +25,7 @@ static const char *sign_skip(const char *text)
     return text + (*text == '+' || *text == '-');
 }
 
-/* Past groups of base 60 (":22", each below 60), or NULL where there is none. */
+/* Skips groups of base 60 (":22", each below 60). NULL if there is none. */
 static const char *base60_skip(const char *text)
 {
     const char *at = text;
@@ -109,8 +109,8 @@ static const char *zone_take(const char *at, struct date *date)
     return at && *at == ':' ? number_take(at + 1, 2, 2, &date->zone_minute) : at;
 }
 
-/* Whether the text has the form of a date, or of a date and a time: then month and day may have one digit
- * (strict: only then, as the implicit resolver has it). */
+/* Tells if the text has the form of a date, or of a date and a time. With a time, month and day may have one
+ * digit; if strict is false, also without a time. (The implicit resolver is strict.) */
 static bool date_read(const char *text, bool strict, struct date *ret)
 {
     struct date date = {0};
@@ -136,7 +136,7 @@ static bool date_read(const char *text, bool strict, struct date *ret)
     return at && !*at;
 }
 
-/* Python's datetime: years from 1, no leap second, a time zone of less than a day. */
+/* Limits of Python's datetime: years from 1, no leap second, a time zone of less than a day. */
 static bool date_exists(const struct date *date)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -147,7 +147,7 @@ static bool date_exists(const struct date *date)
            date->minute < 60 && date->second < 60 && date->zone_hour * 60 + date->zone_minute < 24 * 60;
 }
 
-/* any_case: as the constructor reads what a tag makes a bool. */
+/* any_case: accepts "yEs" too, as PyYAML's constructor does after a tag. */
 static bool is_bool(const char *text, bool any_case)
 {
     static const char *const words[] = {"yes", "no", "true", "false", "on", "off"};
@@ -171,7 +171,7 @@ enum seed_type seed_scalar_type(const char *text)
     return date_read(text, true, &date) ? SEED_DATE : SEED_TEXT;
 }
 
-/* Behind the sign and the base there is at least a digit. */
+/* At least one digit must follow the sign and the base. */
 static bool integer_converts(const char *plain)
 {
     const char *at = sign_skip(plain), *set = DIGITS;
@@ -185,7 +185,7 @@ static bool integer_converts(const char *plain)
     return count && !*at;
 }
 
-/* Each group of base 60 is a number. */
+/* Each group of base 60 must be a number. */
 static bool float_converts(char *plain)
 {
     char *rest = (char *)sign_skip(plain);
@@ -203,7 +203,7 @@ static bool float_converts(char *plain)
 bool seed_scalar_converts(enum seed_type type, const char *text)
 {
     struct date date;
-    char plain[8192]; /* Python itself refuses numbers of more than 4300 digits */
+    char plain[8192]; /* Python itself refuses numbers with more than 4300 digits */
     size_t length = 0;
     if (type == SEED_BOOL)
         return is_bool(text, true);

@@ -61,7 +61,7 @@ def test_every_finding_is_shown_with_its_line_and_what_to_write(validate, tmp_pa
      2 | runmcd:
        | ^
        = did you mean runcmd?
-{file}:4:11: error: packages: text where cloud-init wants a list
+{file}:4:11: error: packages: text, but cloud-init wants a list
      4 | packages: vim
        |           ^
        = write each item on a line of its own, after '- '
@@ -131,7 +131,7 @@ def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path
     assert [(f["line"], f["message"]) for f in findings] == [
         (2, "cloud-init knows no such key"),
         (3, "this host's cloud-init says: it is not of type 'array'"),
-        (4, "a number where cloud-init wants text")], findings
+        (4, "a number, but cloud-init wants text")], findings
     assert done.returncode == 0 and {f["severity"] for f in findings} == {"warning"}
 
 

@@ -44,9 +44,9 @@ static void refusals_say_what_the_line_is(void **state)
     static const struct {
         const char *line, *message;
     } cases[] = {
-        {"", "this is no SSH public key"},
-        {"hello", "this is no SSH public key"},
-        {"ssh-dss AAAA", "this is a DSA key, which sshd no longer takes"},
+        {"", "this is not an SSH public key"},
+        {"hello", "this is not an SSH public key"},
+        {"ssh-dss AAAA", "this is a DSA key, which sshd no longer accepts"},
         {"-----BEGIN RSA PUBLIC KEY-----", "ssh-keygen -i -m PEM"},
         {"-----BEGIN CERTIFICATE-----", "an X.509 certificate"},
         {"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "this is a private key"},
@@ -62,7 +62,7 @@ static void refusals_say_what_the_line_is(void **state)
         {"ssh-ed25519 AAA=", "cut off or damaged"},
         {"ssh-ed25519 ====", "cut off or damaged"},
         {"no-pty ssh-ed25519 " ED25519,
-         "options before an SSH key are not taken: start the line at 'ssh-ed25519'"},
+         "options before an SSH key are not allowed: start the line at 'ssh-ed25519'"},
         {"command=\"a b\" ssh-rsa AAAA", "start the line at 'ssh-rsa'"},
         {"-----BEGIN OPENSSH PRIVATE KEY-----", "this is a private key"},
         {"ssh-ed25519 " ED25519 "\nssh-rsa", "is one line"},
@@ -144,7 +144,7 @@ static void a_file_may_hold_several_keys_and_says_which_line_is_bad(void **state
 
     write_keys(path, "ssh-ed25519 " ED25519 "\nnonsense\n");
     assert_true(seed_ssh_keys_read(path, &keys, &err) < 0);
-    assert_non_null(strstr(err.text, "line 2: this is no SSH public key"));
+    assert_non_null(strstr(err.text, "line 2: this is not an SSH public key"));
     write_keys(path, "# nothing\n");
     assert_true(seed_ssh_keys_read(path, &keys, &err) < 0);
     assert_non_null(strstr(err.text, "holds no SSH public key"));
@@ -181,10 +181,11 @@ static void files_that_people_give_are_read_or_named(void **state)
     } files[] = {
         {"cr_only.pub", 2, NULL},
         {"k_rsa1k.pub", 1, NULL},
-        {"pem.pub", 0, "line 1: this is a public key in PEM: what 'ssh-keygen -i -m PKCS8 -f FILE' prints"},
+        {"pem.pub", 0,
+         "line 1: this is a public key in PEM: give what 'ssh-keygen -i -m PKCS8 -f FILE' prints"},
         {"ppk", 0, "line 1: this is PuTTY's private key, which stays with you"},
         {"putty.pub", 0,
-         "line 1: this is a public key as PuTTY and RFC 4716 have it: what 'ssh-keygen -i -f FILE'"},
+         "line 1: this is a public key in the form of PuTTY and RFC 4716: give what 'ssh-keygen -i -f FILE'"},
         {"utf16.pub", 0, "is saved as UTF-16: save it as UTF-8"},
         {"k_ed25519-cert.pub", 0, "line 1: this is a certificate: give the public key that it was made from"},
         {"latin1.pub", 0, "latin1.pub, line 1: the key's comment is not UTF-8"},

@@ -79,7 +79,7 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\na: 1\n---\nb: 2\n", "line 3, column 1: a second document starts"},
         {"#cloud-config\n? [a]\n: 1\n", "a key must be plain text"},
         {"#cloud-config\na: *b\n", "line 2, column 4: there is no anchor of this name"},
-        {"#cloud-config\nhostname:\tweb\n", "line 2, column 10: a tab, at which"},
+        {"#cloud-config\nhostname:\tweb\n", "line 2, column 10: a tab: cloud-init drops"},
         {"#cloud-config\nhostname: web\t\n", "line 2, column 14: a tab"},
         {"#cloud-config\nhostname: web\t# c\n", "line 2, column 14: a tab"},
         {"#cloud-config\npackages: [vim,\tgit]\n", "line 2, column 16: a tab"},
@@ -96,12 +96,12 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\na: !!python/name:b {}\n", "the tag 'tag:yaml.org,2002:python/name:b'"},
         {"#cloud-config\na: \xff\n", "save the file as UTF-8"},
         {"#cloud-config\nuser: bob\n",
-         "line 2, column 1: 'user' is piagent's to set: name the user with --user"},
-        {"#cloud-config\nvendor_data: {enabled: false}\n", "'vendor_data' is piagent's to set"},
-        {"#cloud-config\nvendor_data: {enabled: \"off\", prefix: a}\n", "'vendor_data' is piagent's to set"},
-        {"#cloud-config\nvendor_data: {<<: {enabled: false}}\n", "'vendor_data' is piagent's to set"},
-        {"#cloud-config\nvendor_data: null\n", "'vendor_data' is piagent's to set"},
-        {"#cloud-config\nssh_keys: {}\n", "'ssh_keys' is piagent's to set"},
+         "line 2, column 1: piagent sets 'user' itself: name the user with --user"},
+        {"#cloud-config\nvendor_data: {enabled: false}\n", "piagent sets 'vendor_data' itself"},
+        {"#cloud-config\nvendor_data: {enabled: \"off\", prefix: a}\n", "piagent sets 'vendor_data' itself"},
+        {"#cloud-config\nvendor_data: {<<: {enabled: false}}\n", "piagent sets 'vendor_data' itself"},
+        {"#cloud-config\nvendor_data: null\n", "piagent sets 'vendor_data' itself"},
+        {"#cloud-config\nssh_keys: {}\n", "piagent sets 'ssh_keys' itself"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct pi_error err = {0};
@@ -214,7 +214,7 @@ static const struct {
 } slips[] = {
     {"runcmmd: [a]\n", SEED_WARNING, 2, 1, "runcmmd", "did you mean runcmd?"},
     {"Write-Files: []\n", SEED_WARNING, 2, 1, "Write-Files", "did you mean write_files?"},
-    {"zzzzzzzz: 1\n", SEED_WARNING, 2, 1, "zzzzzzzz", "cloud-init passes over it"},
+    {"zzzzzzzz: 1\n", SEED_WARNING, 2, 1, "zzzzzzzz", "cloud-init ignores it"},
     {"apt_update: true\n", SEED_WARNING, 2, 13, "apt_update", "write package_update"},
     {"users:\n  - name: a\n    lock_paswd: no\n", SEED_WARNING, 4, 5, "users[0].lock_paswd", "lock_passwd?"},
     {"users: [{name: a, passwd: secret}]\n", SEED_WARNING, 2, 27, "users[0].passwd", "hash-password"},
@@ -228,9 +228,9 @@ static const struct {
     {"package_update: \"yes\"\n", SEED_WARNING, 2, 17, "package_update", "write it without quotes"},
     {"hostname: 12\n", SEED_WARNING, 2, 11, "hostname", "put it in quotes"},
     {"packages:\n", SEED_WARNING, 2, 10, "packages", "remove the key"},
-    {"runcmd: 5\n", SEED_ERROR, 2, 9, "runcmd", "a number where cloud-init wants a list"},
+    {"runcmd: 5\n", SEED_ERROR, 2, 9, "runcmd", "a number, but cloud-init wants a list"},
     {"runcmd:\n- echo a: b\n", SEED_ERROR, 3, 3, "runcmd[0]", "put the whole line in quotes"},
-    {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "a mapping where"},
+    {"yum_repos: {a: {baseurl: {}}}\n", SEED_ERROR, 2, 26, "yum_repos.a.baseurl", "a mapping, but"},
     {"users: [{gecos: a}]\n", SEED_WARNING, 2, 9, "users[0]", "there is no key 'name'"},
     {"users:\n- default\n- gecos: a\n", SEED_WARNING, 4, 3, "users[1]", "there is no key 'name'"},
     {"write_files: [{content: a}]\n", SEED_WARNING, 2, 15, "write_files[0]", "there is no key 'path'"},
@@ -238,7 +238,7 @@ static const struct {
     {"power_state: {}\n", SEED_WARNING, 2, 14, "power_state", "there is no key 'mode'"},
     {"chpasswd: {users: [{password: a}]}\n", SEED_WARNING, 2, 20, "chpasswd.users[0]", "no key 'name'"},
     {"users: [{name: a, expiredate: 2030-01-31}]\n", SEED_WARNING, 2, 31, "users[0].expiredate",
-     "a date where cloud-init wants text: put it in quotes"},
+     "a date, but cloud-init wants text: put it in quotes"},
     {"final_message: 2030-1-3 12:30:00\n", SEED_WARNING, 2, 16, "final_message", "put it in quotes"},
     {"hostname: a: b\n", SEED_ERROR, 2, 12, "", "needs quotes"},
 };
@@ -305,7 +305,7 @@ static void what_is_no_cloud_config_is_looked_at_too(void **state)
     static const char *const cases[][2] = {
         {"#!bash\n", "'#!' needs the path of a program"},
         {"#!/bin/sh\r\nls\r\n", "Unix line ends"},
-        {"## template: jinja\nfoo: 1\n", "no known kind follows"},
+        {"## template: jinja\nfoo: 1\n", "is not the first line of a known kind"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct pi_error err = {0};
