@@ -66,14 +66,15 @@ bool image_answer_has_range(const struct image_answer *answer, uint64_t at, uint
     return answer->has_range && answer->range_start == at && answer->range_total == total;
 }
 
-static bool agrees(const char *known, const char *answered)
+static bool validator_agrees(const char *known, const char *answered)
 {
     return !known || !*answered || !strcmp(known, answered);
 }
 
 bool image_answer_agrees(const struct image_answer *answer, const struct image_resume *resume)
 {
-    return agrees(resume->etag, answer->etag) && agrees(resume->last_modified, answer->last_modified);
+    return validator_agrees(resume->etag, answer->etag) &&
+           validator_agrees(resume->last_modified, answer->last_modified);
 }
 
 int image_answer_check_size(uint64_t size_bytes, uint64_t published_bytes, struct pi_error *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server's answer to a request for an image, as far as its headers tell (RFC 9110). Pure functions. */
+/* Reads the headers of a server's answer to a request for an image (RFC 9110). Pure functions. */
 #ifndef PIAGENT_IMAGE_ANSWER_H
 #define PIAGENT_IMAGE_ANSWER_H
 
@@ -24,17 +24,18 @@ struct image_answer {
  * -EMSGSIZE if the answer has more than IMAGE_HTTP_HEADERS_MAX bytes of headers. */
 int image_answer_read(struct image_answer *answer, const char *line, size_t size);
 
-/* Tells if it is a range that begins at `at`, of an object of total bytes. */
+/* Tells if the answer is a range that begins at `at`, of an object of total bytes. */
 bool image_answer_has_range(const struct image_answer *answer, uint64_t at, uint64_t total);
 
-/* Tells if the answer's validators allow that it is the object that resume was made of. */
+/* Tells if the answer may be the object that resume was made of: their validators do not contradict each
+ * other. */
 bool image_answer_agrees(const struct image_answer *answer, const struct image_resume *resume);
 
-/* Refuses (PI_UNVERIFIED) another size than the published one, if that is known (not 0), and one above
+/* Refuses (PI_UNVERIFIED) a size that differs from the published one (0 = unknown) or is above
  * IMAGE_FILE_MAX. */
 int image_answer_check_size(uint64_t size_bytes, uint64_t published_bytes, struct pi_error *err);
 
-/* Writes into resume what later answers are held to: url answered, for an object of size_bytes (0 = unknown).
+/* Fills resume, which later answers must agree with: url answered, for an object of size_bytes (0 = unknown).
  * 0 or -ENOMEM. */
 int image_answer_keep(const struct image_answer *answer, const char *url, uint64_t size_bytes,
                       struct image_resume *resume);

@@ -60,25 +60,25 @@ static const struct {
     {{0x21686148, 0x6449, 0x6e6f, {0x74, 0x4e, 0x65, 0x65, 0x64, 0x45, 0x46, 0x49}}, IMAGE_ARCH_X86_64},
 };
 
-static uint32_t get32(const uint8_t *p)
+static uint32_t read_le32(const uint8_t *p)
 {
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-static uint64_t get64(const uint8_t *p)
+static uint64_t read_le64(const uint8_t *p)
 {
-    return (uint64_t)get32(p + 4) << 32 | get32(p);
+    return (uint64_t)read_le32(p + 4) << 32 | read_le32(p);
 }
 
 static bool is_type(const uint8_t *p, const struct guid *type)
 {
-    return get32(p) == type->a && get32(p + 4) == ((uint32_t)type->c << 16 | type->b) &&
+    return read_le32(p) == type->a && read_le32(p + 4) == ((uint32_t)type->c << 16 | type->b) &&
            !memcmp(p + 8, type->d, sizeof type->d);
 }
 
 static void add_partition(const uint8_t *entry, struct image_partitions *ret)
 {
-    uint64_t first = get64(entry + AT_FIRST_LBA);
+    uint64_t first = read_le64(entry + AT_FIRST_LBA);
     for (size_t i = 0; i < PI_ARRAY_SIZE(types); i++) {
         if (!is_type(entry, &types[i].type))
             continue;
@@ -94,8 +94,8 @@ struct image_partitions image_partitions_read(const uint8_t *disk, size_t size)
     if (size < 2 * (size_t)SECTOR || memcmp(disk + SECTOR, "EFI PART", 8) != 0)
         return ret;
     const uint8_t *header = disk + SECTOR;
-    uint64_t lba = get64(header + AT_ENTRIES_LBA), step = get32(header + AT_ENTRY_SIZE);
-    uint64_t count = get32(header + AT_ENTRIES), at = lba * SECTOR;
+    uint64_t lba = read_le64(header + AT_ENTRIES_LBA), step = read_le32(header + AT_ENTRY_SIZE);
+    uint64_t count = read_le32(header + AT_ENTRIES), at = lba * SECTOR;
     if (lba > size / SECTOR || step < ENTRY_SIZE_MIN || step > SECTOR)
         return ret;
     for (; count > 0 && at + step <= size; count--, at += step)
@@ -150,7 +150,8 @@ static unsigned find_arches(const char *path, const char *format, const char *fo
     return found.arches;
 }
 
-static int refuse(const char *name, const char *is, const char *arch, const char *why, struct pi_error *err)
+static int refuse_arch(const char *name, const char *is, const char *arch, const char *why,
+                       struct pi_error *err)
 {
     return pi_refuse(err, PI_USAGE,
                      "%s is an image for %s, as its %s: boot it with --arch %s, or choose an image for %s",
@@ -163,7 +164,7 @@ int image_arch_check(const char *path, const char *format, const char *name, con
     unsigned arches = find_arches(path, format, folder);
     for (unsigned i = 0; i < PI_ARRAY_SIZE(arch_names); i++)
         if (arches == 1u << i && strcmp(arch_names[i], arch) != 0)
-            return refuse(name, arch_names[i], arch, "partitions show", err);
+            return refuse_arch(name, arch_names[i], arch, "partitions show", err);
     return 0;
 }
 
@@ -172,5 +173,5 @@ int image_arch_check_name(const char *name, const char *arch, struct pi_error *e
     struct image_name parsed;
     if (!image_name_parse(name, &parsed) || !strcmp(parsed.arch, arch))
         return 0;
-    return refuse(name, parsed.arch, arch, "name says", err);
+    return refuse_arch(name, parsed.arch, arch, "name says", err);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which architecture a disk image was made for, so far as its partitions are sure of it: the types of its GPT
- * partitions (UEFI 2.10, 5.3; the Discoverable Partitions Specification), and the boot loader that firmware
- * starts from the EFI system partition, \EFI\BOOT\BOOTX64.EFI or BOOTAA64.EFI (UEFI 2.10, 3.5.1.1).
+ * Tells which architecture a disk image was made for, if its partitions leave no doubt. It looks at the types
+ * of the GPT partitions (UEFI 2.10, 5.3; the Discoverable Partitions Specification), and at the boot loader
+ * that firmware starts from the EFI system partition, \EFI\BOOT\BOOTX64.EFI or BOOTAA64.EFI (UEFI 2.10,
+ * 3.5.1.1).
  */
 #ifndef PIAGENT_IMAGE_ARCH_H
 #define PIAGENT_IMAGE_ARCH_H
@@ -20,26 +21,27 @@
 #define IMAGE_ARCH_ESP_BYTES   (16u << 20) /* what image_esp_arches() wants of an EFI system partition */
 
 struct image_partitions {
-    unsigned arches;     /* that the partitions' types name */
+    unsigned arches;     /* those that the partitions' types name */
     uint64_t esp_offset; /* bytes from the disk's start; 0 = there is no EFI system partition */
 };
 
-/* Reads the partition table of a disk by its first size bytes. Pure: what is no GPT has no partitions. */
+/* Reads the partition table in the first size bytes of a disk. Without a GPT there are no partitions.
+ * Pure. */
 struct image_partitions image_partitions_read(const uint8_t *disk, size_t size);
 
-/* The architectures whose boot loader an EFI system partition holds, by its first size bytes. Pure: it looks
- * for the files' entries of folders, without following the file system. */
+/* Finds the boot loaders in the first size bytes of an EFI system partition, and returns their architectures.
+ * It searches for folder entries with the files' names, without reading the file system. Pure. */
 unsigned image_esp_arches(const uint8_t *esp, size_t size);
 
 /*
- * Refuses (PI_USAGE) an image, called name, that is sure to be for another architecture than arch. path and
- * format are as QEMU takes them. qemu-img reads the image, with a file in folder that does not stay; this
- * takes a moment (for workers). An image that cannot be read, or says nothing, is not refused.
+ * Refuses (PI_USAGE) an image, called name, if it is surely for another architecture than arch. path and
+ * format are as QEMU takes them. qemu-img reads the image and writes a temporary file in folder. This takes a
+ * moment: for workers. Accepts an image that cannot be read, or does not tell.
  */
 int image_arch_check(const char *path, const char *format, const char *name, const char *arch,
                      const char *folder, struct pi_error *err);
 
-/* Refuses in the same way a file whose name is one of Fedora's for another architecture (name.h). */
+/* Refuses in the same way a file whose name is one of Fedora's (name.h) for another architecture. */
 int image_arch_check_name(const char *name, const char *arch, struct pi_error *err);
 
 #endif

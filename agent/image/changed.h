@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Asks if a URL still serves what was fetched from it. For images that no checksum identifies. */
+/* Asks a server if a URL still serves the image that was fetched from it. For images without a checksum. */
 #ifndef PIAGENT_IMAGE_CHANGED_H
 #define PIAGENT_IMAGE_CHANGED_H
 

@@ -47,8 +47,9 @@ static int next_checksum_line(struct reader *r)
     return 1;
 }
 
-/* Moves past the armor's headers, and sets the end before the signature. False if there is no signature. */
-static bool unwrap(struct reader *r)
+/* Moves past the armor's headers, and sets the end before the signature. False if the signature is
+ * missing. */
+static bool unwrap_armor(struct reader *r)
 {
     struct reader body = *r;
     int more = next_checksum_line(&body);
@@ -68,7 +69,7 @@ static bool unwrap(struct reader *r)
 }
 
 /* The text after prefix + file + middle in line, or NULL. */
-static const char *after(const char *line, const char *prefix, const char *file, const char *middle)
+static const char *text_after(const char *line, const char *prefix, const char *file, const char *middle)
 {
     const char *const parts[] = {prefix, file, middle};
     for (size_t i = 0; i < 3; i++) {
@@ -90,13 +91,14 @@ static bool read_size(const char *text, uint64_t *ret)
     return pi_number_parse(digits, 1, INT64_MAX, ret, NULL) == 0;
 }
 
-/* Reads a line of a CHECKSUM file; *ret takes what it says of file. False if no such line may stand there. */
+/* Reads a line of a CHECKSUM file into *ret, if it is about file. False if the line is neither a comment nor
+ * a checksum. */
 static bool read_checksum_line(const char *line, const char *file, struct image_checksum *ret)
 {
     const char *rest;
-    if ((rest = after(line, "# ", file, ": ")))
+    if ((rest = text_after(line, "# ", file, ": ")))
         return !ret->size_bytes && read_size(rest, &ret->size_bytes);
-    if ((rest = after(line, "SHA256 (", file, ") = ")))
+    if ((rest = text_after(line, "SHA256 (", file, ") = ")))
         return !ret->sha256[0] && image_sha256_parse(rest, ret->sha256, NULL) == 0;
     return true;
 }
@@ -106,12 +108,12 @@ int image_checksum_find(const char *text, size_t size, const char *file, struct 
 {
     struct reader reader = {.at = text, .end = text + size};
     struct image_checksum found = {0};
-    if (size > IMAGE_CHECKSUM_FILE_MAX || !unwrap(&reader))
+    if (size > IMAGE_CHECKSUM_FILE_MAX || !unwrap_armor(&reader))
         return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is too long, or its signature is missing");
     int more;
     while ((more = next_checksum_line(&reader)) > 0)
         if (!read_checksum_line(reader.line, file, &found))
-            return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is damaged where it names %s", file);
+            return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is damaged in the line for %s", file);
     if (more < 0)
         return pi_refuse(err, PI_UNVERIFIED, "the CHECKSUM file is damaged");
     if (!found.sha256[0])

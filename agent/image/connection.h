@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection of a transfer: it asks for a span of the object, has the answer judged before the first byte
- * is written, and writes the span into the file.
+ * One connection of a transfer. It asks for a span of the object, lets the transfer judge the answer before
+ * it writes the first byte, and writes the span into the file.
  *
  *           start               the answer is accepted, with its first byte
  *     IDLE ───────▶ ASKING ──────────────────────────────────────────────────▶ RECEIVING
@@ -26,14 +26,15 @@ struct image_connection {
     enum image_connection_state state;
     unsigned number;
     int fd;                  /* borrowed: the file that is written */
-    struct image_span *span; /* borrowed: what is to be received */
-    /* Judges the answer; may change the span. Negative, with connection->error, if it is of no use. */
+    struct image_span *span; /* borrowed: the bytes to receive */
+    /* Judges the answer; may change the span. Negative, with connection->error, if the answer cannot be
+     * used. */
     int (*accept)(struct image_connection *connection, void *user);
     void *user;
     CURL *curl;                /* made at first use, and kept */
     struct curl_slist *header; /* If-Range */
     char *held;                /* received and not yet written; made at first use */
-    bool ranged;               /* a range was asked for, not all of the object */
+    bool ranged;               /* it asked for a range, not for all of the object */
     struct image_answer answer;
     uint64_t received_bytes; /* in all its requests */
     int r; /* why this side ended the request, and error says more; -EALREADY = the span was cut: no failure
@@ -54,16 +55,17 @@ struct image_connection_request {
 int image_connection_start(struct image_connection *connection, CURLM *multi,
                            const struct image_connection_request *request);
 
-/* Writes what is held. Negative, with connection->error, if it cannot be written. */
+/* Writes the bytes that are held. Negative, with connection->error, if it cannot. */
 int image_connection_flush(struct image_connection *connection);
 
-/* After libcurl ended the request: writes what is held, and tells if all of the span was received. */
+/* Call it after libcurl ended the request. Writes the bytes that are held, and tells if the span is
+ * complete. */
 bool image_connection_is_complete(struct image_connection *connection, CURLcode code);
 
-/* Takes the request out of multi. What is held is dropped; the connection can be started again. */
+/* Takes the request out of multi, and drops the bytes that are held. The connection can be started again. */
 void image_connection_stop(struct image_connection *connection, CURLM *multi);
 
-/* Releases what the connection holds; it is stopped. */
+/* Releases the memory of a connection that is stopped. */
 void image_connection_done(struct image_connection *connection);
 
 #endif

@@ -22,17 +22,17 @@ static inline void image_digest_free(EVP_MD_CTX **digest)
 }
 #define pi_auto_digest __attribute__((cleanup(image_digest_free)))
 
-/* Of a string: a name for something whose own digest is not known. */
+/* The digest of a string: a name for something whose own digest is not known yet. */
 int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
 
 /*
  * Reads all of the file `from`, total_bytes long, and hashes it. Writes it to `to` if that is not negative,
- * leaving holes for what is zero. Steps the meter. PI_CONFLICT if the file is not that long any more.
+ * leaving holes for zeros. Steps the meter. PI_CONFLICT if the file's length has changed.
  */
 int image_digest_file(int from, int to, uint64_t total_bytes, struct image_meter *meter,
                       char ret[IMAGE_SHA256_LENGTH + 1], struct pi_error *err);
 
-/* Tells if all of size bytes (at least 1) are zero: they are left out as a hole. */
+/* Tells if all of size bytes (at least 1) are zero, so that they can be a hole. */
 bool image_is_zero(const void *data, size_t size);
 
 #endif

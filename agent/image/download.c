@@ -25,16 +25,17 @@ struct download {
     struct image_hasher *hasher;
     struct image_partial unpacked; /* fd -1 if the image does not come packed */
     struct image_unpack *unpack;
-    bool mixed; /* what is there came in more than one go: a wrong checksum does not accuse the last server */
+    bool
+        mixed; /* its bytes came from several requests: a wrong checksum is not surely the last server's fault */
     unsigned connections;
-    bool other_mirrors;    /* the list of mirrors is one of another file */
+    bool other_mirrors;    /* the list of mirrors is about another file */
     bool proven;           /* the checksum was right, whatever fails after that */
     struct pi_error first; /* why the first URL failed; kind PI_OK = none did yet */
     int first_r;
 };
 
 /* The SHA-256 that the received bytes must have; "" = unknown. */
-static char *expected(struct download *d)
+static char *expected_sha256(struct download *d)
 {
     return d->fetch->packing ? d->image->packed_sha256 : d->image->sha256;
 }
@@ -45,7 +46,7 @@ static int take_partial(struct download *d, struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
     char key[IMAGE_SHA256_LENGTH + 1];
-    memcpy(key, expected(d), sizeof key);
+    memcpy(key, expected_sha256(d), sizeof key);
     if (!key[0] && image_digest_text(d->image->source, key) < 0)
         return pi_fail(err, ENOMEM, "%s", d->image->source);
     return image_partial_take(fetch->store, key, d->image->size_bytes, &fetch->meter, &d->partial, err);
@@ -78,7 +79,7 @@ static int from_the_beginning(struct download *d, struct pi_error *err)
     return image_partial_reset(&d->partial, err);
 }
 
-/* Compares the received bytes with what is wanted. -EBADMSG (PI_UNVERIFIED) if they are something else. */
+/* Compares the received bytes with the wanted image. -EBADMSG (PI_UNVERIFIED) if they differ. */
 static int verify_received(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     struct image *image = d->image;
@@ -87,9 +88,9 @@ static int verify_received(struct download *d, char ret_sha256[IMAGE_SHA256_LENG
     int r = image_hasher_digest(d->hasher, size_bytes, &d->fetch->meter, ret_sha256, err);
     if (r < 0)
         return r;
-    if (*expected(d) && strcmp(expected(d), ret_sha256) != 0)
-        return image_refuse_wrong(image->name, expected(d), ret_sha256, err);
-    d->proven = *expected(d) != '\0';
+    if (*expected_sha256(d) && strcmp(expected_sha256(d), ret_sha256) != 0)
+        return image_refuse_wrong(image->name, expected_sha256(d), ret_sha256, err);
+    d->proven = *expected_sha256(d) != '\0';
     if (d->unpack) {
         memcpy(image->packed_sha256, ret_sha256, sizeof image->packed_sha256);
         r = image_unpack_finish(d->unpack, &size_bytes, ret_sha256, err);
@@ -105,7 +106,7 @@ static int transfer_from(struct download *d, const char *url, struct pi_error *e
     struct image_transfer what = {.url = url,
                                   .fd = d->partial.fd,
                                   .size_bytes = d->image->size_bytes,
-                                  .checksum_known = *expected(d) != '\0',
+                                  .checksum_known = *expected_sha256(d) != '\0',
                                   .same_url = resume->url && !strcmp(resume->url, url),
                                   .connections = d->connections,
                                   .stall_s = (unsigned)d->fetch->sources->fedora_stall_s,
@@ -146,7 +147,7 @@ static int try_url(struct download *d, const char *url, char ret_sha256[IMAGE_SH
     return r;
 }
 
-/* Adds Fedora's list of mirrors of the image. It does no harm if that cannot be had. */
+/* Adds the image's mirrors from Fedora's list. Goes on without them if the list cannot be fetched. */
 static int add_mirrors(struct download *d, struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -187,7 +188,7 @@ static bool is_final(const struct download *d, int r, const struct pi_error *err
     return r == 0 || r == -ECANCELED || r == -ENOMEM || err->kind == PI_HOST || d->proven;
 }
 
-/* Tries one URL after the other, until one has what is wanted. */
+/* Tries one URL after the other, until one brings the image. */
 static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     struct image_fetch *fetch = d->fetch;
@@ -210,12 +211,12 @@ static int try_all(struct download *d, char ret_sha256[IMAGE_SHA256_LENGTH + 1],
     if (err)
         *err = d->first;
     return d->other_mirrors ? pi_context(err, d->first_r,
-                                         "no mirror was asked: the list of them is one of another size or "
+                                         "no mirror was asked: the list of mirrors has another size or "
                                          "SHA-256, try again later")
                             : d->first_r;
 }
 
-/* Asks the server first that a killed fetch had its bytes from: its validators prove the most. */
+/* Begins with the server of a killed fetch, because its validators prove the most. */
 static int ask_first(struct image_fetch *fetch, const char *url)
 {
     if (!url || (fetch->urls.count && !strcmp(url, fetch->urls.items[0])))
@@ -229,7 +230,7 @@ static int ask_first(struct image_fetch *fetch, const char *url)
     return 0;
 }
 
-/* The next fetch of the same URL asks with them. */
+/* The next fetch of the same URL sends these validators. */
 static int keep_validators(struct download *d, struct pi_error *err)
 {
     const struct image_resume *resume = &d->partial.resume;
@@ -240,7 +241,7 @@ static int keep_validators(struct download *d, struct pi_error *err)
     return 0;
 }
 
-/* An image that came without a checksum may be in the store, and better known there. */
+/* The store may have this image already, with a checksum. */
 static bool is_stored_already(struct download *d, const char *sha256)
 {
     memcpy(d->image->sha256, sha256, sizeof d->image->sha256);
@@ -254,7 +255,7 @@ static int note_change(struct download *d, struct pi_error *err)
     if (!d->fetch->replaced[0] || !strcmp(d->fetch->replaced, d->image->sha256))
         return 0;
     int r = pi_buf_printf(
-        &note, "%s serves another image than before; the one before (SHA-256 %.12s) stays in the store",
+        &note, "%s serves another image than before; the earlier one (SHA-256 %.12s) stays in the store",
         d->fetch->ref.text, d->fetch->replaced);
     if (r < 0 || (r = image_set(&d->image->note, note.data)) < 0)
         return pi_fail(err, -r, "%s", d->image->name);
@@ -276,7 +277,7 @@ static int download_image(struct download *d, struct pi_error *err)
 {
     char sha256[IMAGE_SHA256_LENGTH + 1];
     struct image_partial *complete = d->fetch->packing ? &d->unpacked : &d->partial;
-    bool unknown = !*expected(d);
+    bool unknown = !*expected_sha256(d);
     int r = prepare_download(d, err);
     if (r < 0 || (r = try_all(d, sha256, err)) < 0 || (r = keep_validators(d, err)) < 0)
         return r;

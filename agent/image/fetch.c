@@ -18,8 +18,8 @@
 #include "agent/image/resolve.h"
 #include "agent/image/steps.h"
 
-/* Before anything is read or downloaded. The image's partitions are looked at later (agent/worker/prepare_job.c).
- */
+/* Checks the name only, before anything is read. A worker checks the image's partitions later
+ * (prepare_job.c). */
 static int check_arch_name(const struct image_fetch *fetch, struct pi_error *err)
 {
     int length;

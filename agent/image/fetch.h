@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gets an image into the store: finds out which one is meant, downloads or imports it while hashing, compares
- * it with its published SHA-256, looks at its header, and publishes it. Blocking: `piagent image fetch` and
- * the agent's workers call it.
+ * Gets an image into the store. It finds out which image the user means, downloads or imports it while it
+ * hashes it, compares it with its published SHA-256, checks its header, and publishes it. Blocks: `piagent
+ * image fetch` and the agent's workers call it.
  *
- * Nothing is left behind by a fetch that fails or is cancelled. Several processes may fetch at once: one
- * downloads, the others wait for its result.
+ * A fetch that fails or is cancelled leaves nothing behind, except a partial that a later fetch can go on
+ * with. Several processes may fetch at once: one downloads, the others wait for its result.
  */
 #ifndef PIAGENT_IMAGE_FETCH_H
 #define PIAGENT_IMAGE_FETCH_H
@@ -24,7 +24,7 @@ struct image_request {
     const char *arch;   /* "x86_64" or "aarch64" */
     const char *sha256; /* --sha256, or NULL */
     bool unverified;    /* --unverified: take it even if no checksum is known */
-    /* --allow-unsigned: a Fedora image without a good signature; unverified implies it */
+    /* --allow-unsigned: take a Fedora image without a good signature; unverified implies it */
     bool allow_unsigned;
     /* the fetch ends with -ECANCELED soon after it is not 0; may be NULL */
     const volatile sig_atomic_t *cancel;
@@ -35,9 +35,9 @@ struct image_request {
  * caller's: image_done().
  *
  * Errors: PI_USAGE (the reference, architecture or sha256 cannot be understood), PI_NOT_FOUND (no such
- * release, file or URL), PI_UNVERIFIED (no checksum is known and unverified was not asked for, the
- * signature is missing or bad and allow_unsigned was not asked for, the checksum is wrong, or the image is
- * not safe to boot), PI_NETWORK, PI_HOST (not enough disk space: says how much is missing), and PI_FAILED
+ * release, file or URL), PI_UNVERIFIED (no checksum is known and unverified is not set, the
+ * signature is missing or bad and allow_unsigned is not set, the checksum is wrong, or the image is not safe
+ * to boot), PI_NETWORK, PI_HOST (too little disk space: the message says how much is missing), and PI_FAILED
  * with -ECANCELED.
  */
 int image_fetch(const struct image_store *store, const struct image_sources *sources,

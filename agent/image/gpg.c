@@ -33,7 +33,7 @@ static void data_free_p(gpgme_data_t *data)
 static int gpg_failed(gpgme_error_t code, struct pi_error *err)
 {
     if (gpgme_err_code(code) == GPG_ERR_INV_ENGINE)
-        return pi_refuse(err, PI_HOST, "signatures are verified by GnuPG, which is not here: install gnupg");
+        return pi_refuse(err, PI_HOST, "GnuPG, which verifies signatures, is not installed: install gnupg");
     return pi_refuse(err, PI_FAILED, "GnuPG failed: %s", gpgme_strerror(code));
 }
 
@@ -44,8 +44,8 @@ static void remove_home(const char *home)
     pi_tree_remove(AT_FDCWD, home, NULL);
 }
 
-/* The home that a killed fetch left: nobody holds its lock, and its fetch has long had the time to take it.
- */
+/* Tells if a killed fetch left this home: nobody holds its lock, and it is too old to be one that is just
+ * being made. */
 static bool is_abandoned(int dir_fd, const char *name)
 {
     struct stat st;
@@ -54,7 +54,7 @@ static bool is_abandoned(int dir_fd, const char *name)
            st.st_mtim.tv_sec + ABANDONED_S < time(NULL) && flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-static void sweep(const char *folder)
+static void sweep_homes(const char *folder)
 {
     pi_auto_closedir DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
@@ -70,7 +70,7 @@ int image_gpg_open(struct image_meter *meter, struct image_gpg *ret, struct pi_e
     pi_auto_image_gpg struct image_gpg gpg = {.meter = meter, .home_fd = -1};
     const char *folder = getenv("TMPDIR");
     folder = folder && *folder == '/' ? folder : "/tmp";
-    sweep(folder);
+    sweep_homes(folder);
     char home[sizeof gpg.home];
     int n = snprintf(home, sizeof home, "%s/" HOME_PREFIX "XXXXXX", folder);
     if (n >= (int)sizeof home || !mkdtemp(home))
@@ -104,7 +104,7 @@ void image_gpg_done(struct image_gpg *gpg)
 }
 
 /* Waits for the operation that was started. */
-static int await(struct image_gpg *gpg, gpgme_error_t started, struct pi_error *err)
+static int await_gpg(struct image_gpg *gpg, gpgme_error_t started, struct pi_error *err)
 {
     static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
     uint64_t end_ms = pi_monotonic_ms() + STEP_MS;
@@ -131,7 +131,7 @@ int image_gpg_import(struct image_gpg *gpg, const struct pi_buf *data, struct pi
     if (!data->size)
         return 0;
     gpgme_error_t code = gpgme_data_new_from_mem(&keys, data->data, data->size, 0);
-    return await(gpg, code ? code : gpgme_op_import_start(gpg->ctx, keys), err);
+    return await_gpg(gpg, code ? code : gpgme_op_import_start(gpg->ctx, keys), err);
 }
 
 bool image_gpg_has(const struct image_gpg *gpg, const char *fingerprint, char *ret_primary)
@@ -155,9 +155,9 @@ int image_gpg_verify(struct image_gpg *gpg, const struct pi_buf *data, struct pi
     gpgme_error_t code = gpgme_data_new_from_mem(&message, data->data, data->size, 0);
     if (!code)
         code = gpgme_data_new(&plain);
-    int r = await(gpg, code ? code : gpgme_op_verify_start(gpg->ctx, message, NULL, plain), err);
+    int r = await_gpg(gpg, code ? code : gpgme_op_verify_start(gpg->ctx, message, NULL, plain), err);
     if (r < 0 && err && err->kind == PI_FAILED && r != -ECANCELED)
-        err->kind = PI_UNVERIFIED; /* it could not make sense of the text */
+        err->kind = PI_UNVERIFIED; /* GnuPG could not parse the text */
     if (r < 0)
         return r;
     gpgme_data_seek(plain, 0, SEEK_SET);

@@ -23,7 +23,7 @@ struct image_hasher {
     pthread_mutex_t lock; /* guards all below but digest and chunk, which are the thread's while it reads */
     pthread_cond_t more, caught_up;
     uint64_t limit, at;
-    unsigned turn; /* counts restarts: what was read in an older turn is void */
+    unsigned turn; /* counts restarts: bytes that were read in an older turn do not count */
     bool idle, ending;
     int failed; /* negative errno, its message in error */
     struct pi_error error;
@@ -43,9 +43,9 @@ static ssize_t read_chunk(struct image_hasher *f, uint64_t at, uint64_t limit)
     return n;
 }
 
-/* When a whole block was read, lets the disk begin to write it, and drops an older block from memory once it
- * is written. Its memory serves the next block, because new memory would cost more than all the rest; and the
- * fsync in the end finds little left to do. */
+/* When a whole block was read, lets the disk begin to write it, and drops an older, written block from
+ * memory. The next block reuses its memory, because new memory would cost more than all the rest. The fsync
+ * at the end then has little to do. */
 static void write_out(const struct image_hasher *f, uint64_t at, uint64_t n)
 {
     uint64_t block = (at + n) / WRITE_OUT;
@@ -98,7 +98,7 @@ static void hash_next_chunk(struct image_hasher *f)
         pthread_cond_signal(&f->caught_up);
 }
 
-static void *run_follower(void *user)
+static void *run_hasher(void *user)
 {
     struct image_hasher *f = user;
     pthread_mutex_lock(&f->lock);
@@ -122,7 +122,7 @@ int image_hasher_new(int fd, struct image_unpack *unpack, struct image_hasher **
         pthread_mutex_init(&f->lock, NULL);
         pthread_cond_init(&f->more, NULL);
         pthread_cond_init(&f->caught_up, NULL);
-        errnum = pthread_create(&f->thread, NULL, run_follower, f);
+        errnum = pthread_create(&f->thread, NULL, run_hasher, f);
     }
     if (errnum) {
         EVP_MD_CTX_free(digest);
@@ -137,7 +137,7 @@ void image_hasher_advance(struct image_hasher *f, uint64_t bytes)
 {
     pthread_mutex_lock(&f->lock);
     if (bytes > f->limit) {
-        /* Woken once a chunk, not for every packet. */
+        /* Wakes the thread once a chunk, not for every packet. */
         bool wake = f->idle && bytes - f->at >= CHUNK;
         f->limit = bytes;
         if (wake)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that follows a file being written and hashes it (SHA-256) from the page cache, so that receiving
- * never waits for hashing. The queue between the two is the file itself: nothing is held in memory.
+ * A thread that hashes (SHA-256) a file while it is written, from the page cache, so that receiving never
+ * waits for hashing. The file itself is the queue between the two.
  */
 #ifndef PIAGENT_IMAGE_HASHER_H
 #define PIAGENT_IMAGE_HASHER_H
@@ -15,14 +15,14 @@
 
 struct image_hasher; /* one owner; not for two threads */
 
-/* Starts at the beginning of fd. If unpack is not NULL, the bytes are unpacked too, and it belongs to the
- * thread until image_hasher_digest() has returned. Both must outlive the thread. */
+/* Starts at the beginning of fd. If unpack is not NULL, the thread also unpacks the bytes, and owns unpack
+ * until image_hasher_digest() has returned. fd and unpack must outlive the thread. */
 int image_hasher_new(int fd, struct image_unpack *unpack, struct image_hasher **ret, struct pi_error *err);
 
-/* The first `bytes` bytes are written and stay as they are. */
+/* Tells the thread that the first `bytes` bytes are written and will not change. */
 void image_hasher_advance(struct image_hasher *hasher, uint64_t bytes);
 
-/* The file is void: starts from the beginning again. */
+/* Starts again from the beginning: the bytes so far were not the right ones. */
 void image_hasher_restart(struct image_hasher *hasher);
 
 /* Waits until the thread has hashed size_bytes, all of which are written, and tells the SHA-256. PI_FAILED if

@@ -37,7 +37,7 @@ static CURLcode set_certificates(CURL *curl)
 CURLcode image_http_setup(CURL *curl, const char *url, bool http_redirects, unsigned stall_s, char *reason)
 {
     *reason = '\0';
-    /* These are copied; libcurl goes on without those that it has no memory for. */
+    /* libcurl copies these, and goes on without one if memory runs out. */
     CURLcode code = curl_easy_setopt(curl, CURLOPT_URL, url);
     if (code == CURLE_OK)
         code = curl_easy_setopt(curl, CURLOPT_USERAGENT, "piagent/" PIAGENT_VERSION);
@@ -52,13 +52,12 @@ CURLcode image_http_setup(CURL *curl, const char *url, bool http_redirects, unsi
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, IMAGE_HTTP_STALL_BYTES);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)stall_s);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    /* A user who configured an http URL has chosen it; https is never left without a checksum that decides.
-     */
+    /* A user who configured an http URL has chosen http. From https to http only if a checksum decides. */
     set_protocols(curl, http_redirects || pi_starts_with(url, "http://"));
     return code;
 }
 
-static const char *hint(CURLcode code)
+static const char *curl_hint(CURLcode code)
 {
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -70,7 +69,7 @@ static const char *hint(CURLcode code)
     case CURLE_SSL_CACERT_BADFILE:
         return "check this host's clock and CA certificates, or name yours in CURL_CA_BUNDLE";
     case CURLE_UNSUPPORTED_PROTOCOL:
-        return "a redirect from https to http is followed only where a checksum is known";
+        return "piagent follows a redirect from https to http only if a checksum is known";
     default:
         return "try again later, or name a mirror with PIAGENT_FEDORA_URL";
     }
@@ -85,20 +84,21 @@ int image_http_failed(CURL *curl, CURLcode code, const char *url, const char *re
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_HTTP_RETURNED_ERROR && (status == HTTP_NOT_FOUND || status == HTTP_GONE))
         return pi_refuse(err, PI_NOT_FOUND,
-                         "%s is not there (HTTP %ld): check the URL, or try another release", url, status);
+                         "%s does not exist (HTTP %ld): check the URL, or try another release", url, status);
     curl_off_t retry_s = 0;
     curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_s);
     if (code == CURLE_HTTP_RETURNED_ERROR && retry_s > 0)
-        return pi_refuse(err, PI_NETWORK,
-                         "cannot fetch %s: the server answered HTTP %ld: it asks to be left alone for %s",
-                         url, status, pi_duration_format((uint64_t)retry_s * 1000, clean));
+        return pi_refuse(
+            err, PI_NETWORK,
+            "cannot fetch %s: the server answered HTTP %ld, and asks to wait %s before the next try", url,
+            status, pi_duration_format((uint64_t)retry_s * 1000, clean));
     if (code == CURLE_HTTP_RETURNED_ERROR)
         return pi_refuse(err, PI_NETWORK, "cannot fetch %s: the server answered HTTP %ld: %s", url, status,
-                         hint(code));
+                         curl_hint(code));
     if (!*reason)
         reason = curl_easy_strerror(code);
     return pi_refuse(err, PI_NETWORK, "cannot fetch %s: %s: %s", url,
-                     pi_text_clean(reason, strlen(reason), clean, sizeof clean - 1), hint(code));
+                     pi_text_clean(reason, strlen(reason), clean, sizeof clean - 1), curl_hint(code));
 }
 
 int image_http_reach(const char *url, unsigned timeout_ms, struct pi_error *err)

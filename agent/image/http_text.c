@@ -31,9 +31,10 @@ static size_t on_text_body(char *data, size_t one, size_t count, void *user)
     struct sink *sink = user;
     size_t size = one * count;
     if (size > sink->left)
-        sink->r = pi_refuse(&sink->error, PI_NETWORK, "the server sends more than this may have");
+        sink->r =
+            pi_refuse(&sink->error, PI_NETWORK, "the server sends more bytes than such a file may have");
     else if ((sink->r = pi_buf_add(sink->text, data, size)) < 0)
-        pi_fail(&sink->error, -sink->r, "cannot keep it");
+        pi_fail(&sink->error, -sink->r, "cannot keep the text");
     if (sink->r < 0)
         return 0;
     sink->left -= size;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small texts over http or https: the index, CHECKSUM files, Metalinks, keys. */
+/* Fetches small texts over http or https: the index, CHECKSUM files, Metalinks, keys. */
 #ifndef PIAGENT_IMAGE_HTTP_TEXT_H
 #define PIAGENT_IMAGE_HTTP_TEXT_H
 
@@ -9,7 +9,7 @@
 #include "agent/base/error.h"
 #include "agent/image/meter.h"
 
-/* Receives a text of at most max bytes into *ret (appended), in at most 60 s. Errors: those of
+/* Fetches a text of at most max bytes, in at most 60 s, and appends it to *ret. Errors as from
  * image_http_failed(), and PI_FAILED with -ECANCELED. */
 int image_text_get(const char *url, size_t max, struct image_meter *meter, struct pi_buf *ret,
                    struct pi_error *err);

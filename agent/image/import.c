@@ -33,11 +33,10 @@ static int judge_file(const struct image_fetch *fetch, const char *sha256, struc
                       struct pi_error *err)
 {
     if (!fetch->sha256[0] && !fetch->request->unverified)
-        return pi_refuse(
-            err, PI_UNVERIFIED,
-            "%s has no published checksum; its SHA-256 is %s: compare it with the one of where it "
-            "came from and give --sha256 HEX, or take it as it is with --unverified",
-            fetch->ref.text, sha256);
+        return pi_refuse(err, PI_UNVERIFIED,
+                         "%s has no published checksum; its SHA-256 is %s: compare it with the one at its "
+                         "origin and give --sha256 HEX, or take it as it is with --unverified",
+                         fetch->ref.text, sha256);
     if (!fetch->sha256[0])
         return 0;
     memcpy(image->sha256, fetch->sha256, sizeof image->sha256);
@@ -48,8 +47,8 @@ static int judge_file(const struct image_fetch *fetch, const char *sha256, struc
 
 /* Copies fd into the partial: with shared blocks if the file system has them (ioctl_ficlone(2)), else byte by
  * byte. */
-static int copy_image(struct image_fetch *fetch, int fd, const struct stat *st, int to,
-                      char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+static int copy_into_partial(struct image_fetch *fetch, int fd, const struct stat *st, int to,
+                             char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
 {
     uint64_t size_bytes = (uint64_t)st->st_size;
     image_meter_phase(&fetch->meter, IMAGE_COPYING, size_bytes);
@@ -67,7 +66,7 @@ static int copy_into_store(struct image_fetch *fetch, int fd, const struct stat 
     int r = image_partial_take(fetch->store, sha256, (uint64_t)st->st_size, &fetch->meter, &partial, err);
     if (r < 0 || (r = image_partial_reset(&partial, err)) < 0 || image_is_stored(fetch, image))
         return r;
-    r = copy_image(fetch, fd, st, partial.fd, copied, err);
+    r = copy_into_partial(fetch, fd, st, partial.fd, copied, err);
     if (r < 0)
         return r;
     if (strcmp(sha256, copied) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fetch of a local file. */
+/* Fetches a local file. */
 #ifndef PIAGENT_IMAGE_IMPORT_H
 #define PIAGENT_IMAGE_IMPORT_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fedora's index of images, https://fedoraproject.org/releases.json: an array of objects whose values are all
- * strings. It names every spin of every release that is maintained; this finds the one Cloud image that is
- * meant. Pure functions.
+ * strings. It names every spin of every maintained release. This finds the right Cloud image in it. Pure
+ * functions.
  */
 #ifndef PIAGENT_IMAGE_INDEX_H
 #define PIAGENT_IMAGE_INDEX_H
@@ -32,7 +32,7 @@ struct image_entry {
 /*
  * The generic Cloud image of a release ("44", "45 Beta"; "" = the newest stable one) for arch. An entry
  * counts only if its variant, subvariant, file name, version and architecture agree. PI_NOT_FOUND, with the
- * releases that are there, if none does.
+ * releases that the index has, if none does.
  */
 int image_index_choose(const json_t *index, const char *release, const char *arch, struct image_entry *ret,
                        struct pi_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fedora's index, kept for an hour beside the store, so that not every command needs the network. */
+/* Keeps Fedora's index for an hour beside the store, so that not every command needs the network. */
 #ifndef PIAGENT_IMAGE_INDEX_CACHE_H
 #define PIAGENT_IMAGE_INDEX_CACHE_H
 

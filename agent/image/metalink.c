@@ -27,10 +27,10 @@ enum element {
     HASH,
     RESOURCES,
     URL,
-    SKIPPED, /* with all in it: other files, and what an older version of this one was (mm0:alternates) */
+    SKIPPED, /* with everything in it: other files, and older versions of this one (mm0:alternates) */
 };
 
-/* Which element may stand in which. */
+/* The parent of each element that counts. */
 static const struct {
     const char *name;
     enum element parent, element;
@@ -51,13 +51,13 @@ struct reader {
     struct mirror mirrors[URLS_MAX];
     size_t count;
     unsigned depth, preference;
-    enum element path[DEPTH_MAX + 1]; /* from the outside, which is no element, to the innermost at depth */
+    enum element path[DEPTH_MAX + 1]; /* from outside of all elements to the innermost, which is at depth */
     char text[IMAGE_URL_MAX];
     size_t length;
     bool failed, no_memory;
 };
 
-static const char *attribute(const XML_Char **attributes, const char *name)
+static const char *xml_attribute(const XML_Char **attributes, const char *name)
 {
     for (; attributes[0]; attributes += 2)
         if (!strcmp(attributes[0], name))
@@ -71,15 +71,16 @@ static void stop_parsing(struct reader *r)
     XML_StopParser(r->parser, XML_FALSE);
 }
 
-static enum element classify(const struct reader *r, const char *name, const XML_Char **attributes)
+static enum element element_at(const struct reader *r, const char *name, const XML_Char **attributes)
 {
     enum element parent = r->path[r->depth];
     const char *local = pi_starts_with(name, NAMESPACE) ? name + strlen(NAMESPACE) : name;
     for (size_t i = 0; i < PI_ARRAY_SIZE(elements); i++) {
         if (elements[i].parent != parent || strcmp(elements[i].name, local) != 0)
             continue;
-        bool other = (elements[i].element == FILE_ && strcmp(attribute(attributes, "name"), r->file) != 0) ||
-                     (elements[i].element == HASH && strcmp(attribute(attributes, "type"), "sha256") != 0);
+        bool other =
+            (elements[i].element == FILE_ && strcmp(xml_attribute(attributes, "name"), r->file) != 0) ||
+            (elements[i].element == HASH && strcmp(xml_attribute(attributes, "type"), "sha256") != 0);
         return other ? SKIPPED : elements[i].element;
     }
     return parent == OUTSIDE ? OUTSIDE : SKIPPED;
@@ -88,7 +89,7 @@ static enum element classify(const struct reader *r, const char *name, const XML
 static unsigned preference_of(const XML_Char **attributes)
 {
     uint64_t number;
-    return pi_number_parse(attribute(attributes, "preference"), 0, PREFERENCE, &number, NULL) < 0
+    return pi_number_parse(xml_attribute(attributes, "preference"), 0, PREFERENCE, &number, NULL) < 0
                ? 0
                : (unsigned)number;
 }
@@ -101,12 +102,12 @@ static void on_metalink_start(void *user, const XML_Char *name, const XML_Char *
         stop_parsing(r);
         return;
     }
-    enum element element = classify(r, name, attributes);
+    enum element element = element_at(r, name, attributes);
     r->path[++r->depth] = element;
     r->length = 0;
     r->preference = preference_of(attributes);
     if (element == RESOURCES &&
-        pi_number_parse(attribute(attributes, "maxconnections"), 1, 64, &connections, NULL) == 0)
+        pi_number_parse(xml_attribute(attributes, "maxconnections"), 1, 64, &connections, NULL) == 0)
         r->found.connections = connections;
 }
 
@@ -127,7 +128,7 @@ static void on_metalink_text(void *user, const XML_Char *text, int length)
 static bool take_url(struct reader *r)
 {
     if (!image_is_url(r->text) || r->count == URLS_MAX)
-        return true; /* ftp and rsync are in the list too */
+        return true; /* the list also has ftp and rsync URLs */
     struct mirror *mirror = &r->mirrors[r->count];
     *mirror = (struct mirror){.url = strdup(r->text), .preference = r->preference};
     r->no_memory = !mirror->url;
@@ -182,7 +183,7 @@ static bool same_place(const char *a, const char *b)
     return !strcmp(strstr(a, "://"), strstr(b, "://"));
 }
 
-static int choose(struct reader *r)
+static int choose_mirrors(struct reader *r)
 {
     qsort(r->mirrors, r->count, sizeof r->mirrors[0], preferred_first);
     for (size_t i = 0; i < r->count && r->found.urls.count < IMAGE_METALINK_MIRRORS; i++) {
@@ -195,7 +196,7 @@ static int choose(struct reader *r)
     return 0;
 }
 
-static bool parse(struct reader *r, const char *text, size_t size)
+static bool parse_xml(struct reader *r, const char *text, size_t size)
 {
     XML_SetUserData(r->parser, r);
     XML_SetElementHandler(r->parser, on_metalink_start, on_end);
@@ -212,18 +213,18 @@ int image_metalink_parse(const char *text, size_t size, const char *file, struct
     if (!r || !(r->parser = XML_ParserCreateNS(NULL, SEPARATOR)))
         return pi_fail(err, ENOMEM, "cannot read the list of mirrors");
     r->file = file;
-    bool whole = parse(r, text, size);
+    bool whole = parse_xml(r, text, size);
     r->no_memory |= XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY;
     XML_ParserFree(r->parser);
-    int result = whole ? choose(r) : r->no_memory ? -ENOMEM : 0;
+    int result = whole ? choose_mirrors(r) : r->no_memory ? -ENOMEM : 0;
     for (size_t i = 0; i < r->count; i++)
         free(r->mirrors[i].url);
     if (result < 0)
         pi_fail(err, -result, "cannot read the list of mirrors");
     else if (!whole)
-        result = pi_refuse(err, PI_NETWORK, "the list of mirrors is no Metalink file: try again later");
+        result = pi_refuse(err, PI_NETWORK, "the list of mirrors is not a Metalink file: try again later");
     else if (!r->found.urls.count)
-        result = pi_refuse(err, PI_NETWORK, "the list of mirrors has none for %s", file);
+        result = pi_refuse(err, PI_NETWORK, "the list of mirrors has no mirror for %s", file);
     if (result < 0)
         image_metalink_done(&r->found);
     else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lists of mirrors as Fedora's MirrorManager makes them: Metalink 3 XML (its specification 3.0 of 2007; a
- * sample is what https://mirrors.fedoraproject.org/metalink answers). Unsigned: a list says where to ask, the
- * checksum from elsewhere decides. Pure functions.
+ * Lists of mirrors as Fedora's MirrorManager makes them: Metalink 3 XML (specification 3.0 of 2007;
+ * https://mirrors.fedoraproject.org/metalink answers with it). Nobody signs a list, so it only says which
+ * servers to ask: the checksum comes from elsewhere. Pure functions.
  */
 #ifndef PIAGENT_IMAGE_METALINK_H
 #define PIAGENT_IMAGE_METALINK_H
@@ -24,8 +24,8 @@ struct image_metalink {
     uint64_t connections;                 /* to one mirror at most; 0 if the list has none */
 };
 
-/* Reads what the list says of file. PI_NETWORK if it is no Metalink, has a document type (no entities are
- * ever expanded), or names no usable URL for file. The caller's: image_metalink_done(). */
+/* Reads the list's entry for file. PI_NETWORK if the text is not a Metalink, has a document type (entities
+ * are never expanded), or names no usable URL for file. Release *ret with image_metalink_done(). */
 int image_metalink_parse(const char *text, size_t size, const char *file, struct image_metalink *ret,
                          struct pi_error *err);
 void image_metalink_done(struct image_metalink *metalink);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file names of Fedora Cloud's generic images, in every form that was used from release 38 on. */
+/* The file names of Fedora Cloud's generic images, in every form that Fedora used since release 38. */
 #ifndef PIAGENT_IMAGE_NAME_H
 #define PIAGENT_IMAGE_NAME_H
 

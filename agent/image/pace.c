@@ -13,7 +13,7 @@ void image_pace_init(struct image_pace *pace, unsigned max, uint64_t now_ms)
 }
 
 /* False if the window is not over. */
-static bool measure(struct image_pace *pace, uint64_t received_bytes, uint64_t now_ms)
+static bool measure_window(struct image_pace *pace, uint64_t received_bytes, uint64_t now_ms)
 {
     uint64_t passed_ms = now_ms - pace->window_ms;
     if (passed_ms < WINDOW_MS)
@@ -30,7 +30,7 @@ static bool is_worth_more(const struct image_pace *pace, uint64_t missing_bytes)
     return pace->wanted < pace->max && pace->rate < FAST_BYTES && missing_bytes > pace->rate;
 }
 
-static void grow(struct image_pace *pace)
+static void want_more(struct image_pace *pace)
 {
     if (pace->rate < pace->fewer_rate + pace->fewer_rate / 4) {
         pace->state = IMAGE_PACE_SETTLED;
@@ -44,12 +44,12 @@ static void grow(struct image_pace *pace)
 void image_pace_step(struct image_pace *pace, uint64_t received_bytes, uint64_t missing_bytes,
                      uint64_t now_ms)
 {
-    if (!measure(pace, received_bytes, now_ms))
+    if (!measure_window(pace, received_bytes, now_ms))
         return;
     switch (pace->state) {
     case IMAGE_PACE_MEASURING:
         if (is_worth_more(pace, missing_bytes))
-            grow(pace);
+            want_more(pace);
         break;
     case IMAGE_PACE_LETTING_GROW:
         pace->state = IMAGE_PACE_MEASURING;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many connections a transfer should have: more, as long as more bring more. Pure functions.
+ * Decides how many connections a transfer uses: more, as long as more are faster. Pure functions.
  *
  *                 slow: 4 connections, then all
  *     MEASURING ───────────────────────────────▶ LETTING_GROW
@@ -28,14 +28,14 @@ struct image_pace {
     uint64_t window_ms, window_bytes; /* when the window began, and what had been received by then */
 };
 
-/* One connection is wanted at first, and never more than max. */
+/* Wants one connection at first, and never more than max. */
 void image_pace_init(struct image_pace *pace, unsigned max, uint64_t now_ms);
 
-/* received_bytes were received so far; missing_bytes are missing that could be shared among connections. */
+/* received_bytes have come so far; connections could share missing_bytes of the rest. */
 void image_pace_step(struct image_pace *pace, uint64_t received_bytes, uint64_t missing_bytes,
                      uint64_t now_ms);
 
-/* A connection failed: no more than those that are left. */
+/* A connection failed: wants no more than the connections that are left. */
 void image_pace_settle(struct image_pace *pace, unsigned connections);
 
 #endif

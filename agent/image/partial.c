@@ -26,7 +26,7 @@ static bool is_still(int store_fd, const char *name, int fd)
            at_path.st_ino == held.st_ino && at_path.st_dev == held.st_dev;
 }
 
-/* Waits for the lock on fd, whose holder is writing the file. */
+/* Waits for the lock on fd; its holder is writing the file. */
 static int lock_partial(int fd, uint64_t total_bytes, struct image_meter *meter, struct pi_error *err)
 {
     static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
@@ -113,7 +113,7 @@ int image_stat(int fd, struct image *image, struct pi_error *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
-        return pi_fail(err, errno, "cannot look at %s", image->name);
+        return pi_fail(err, errno, "cannot read the status of %s", image->name);
     image->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
     image->inode = st.st_ino;
     return 0;
@@ -164,8 +164,8 @@ void image_partial_done(struct image_partial *partial)
 }
 
 /* Tells if a fetch may still go on with the partial that is locked in fd. */
-static bool is_kept(const struct image_store *store, const char *resume_name, const struct stat *st,
-                    uint64_t kept_ms)
+static bool resume_is_kept(const struct image_store *store, const char *resume_name, const struct stat *st,
+                           uint64_t kept_ms)
 {
     pi_auto_image_resume struct image_resume resume = {0};
     return image_resume_load(store->dir_fd, resume_name, &resume) &&
@@ -182,7 +182,7 @@ static uint64_t sweep_one(const struct image_store *store, const char *name, uin
         return 0;
     snprintf(resume_name, sizeof resume_name, "%.*s" RESUME_SUFFIX, (int)key, name);
     struct stat st;
-    if (fstat(fd, &st) < 0 || is_kept(store, resume_name, &st, kept_ms))
+    if (fstat(fd, &st) < 0 || resume_is_kept(store, resume_name, &st, kept_ms))
         return 0;
     if (!dry_run) {
         unlinkat(store->dir_fd, resume_name, 0);

@@ -2,9 +2,10 @@
 /*
  * The store's writing side, for the fetch alone: partial files and their way into the store.
  *
- * A partial is its own lock: who holds the flock on KEY.partial is fetching KEY, and the kernel lets go of it
- * when that process ends, however it ends. Who gets the lock then looks whether the path still leads to the
- * file that it locked: it doesn't when the fetch was published (renamed) or given up (removed) meanwhile.
+ * A partial is its own lock. The process that holds the flock on KEY.partial is fetching KEY; the kernel
+ * releases the lock when that process ends. A process that then gets the lock checks if the path still leads
+ * to the file that it locked. It does not if the fetch was published (renamed) or given up (removed)
+ * meanwhile.
  */
 #ifndef PIAGENT_IMAGE_PARTIAL_H
 #define PIAGENT_IMAGE_PARTIAL_H
@@ -22,24 +23,24 @@ struct image_partial {
     int store_fd; /* borrowed */
     int fd;       /* open for reading and writing, synced by no one; -1 once published */
     char name[IMAGE_STORE_NAME_MAX], resume_name[IMAGE_STORE_NAME_MAX];
-    struct image_resume resume; /* what is in it already, and what proves that */
+    struct image_resume resume; /* how far it is, and the proof of that */
 };
 
 /*
  * Takes the partial of key (64 hexadecimal digits: the SHA-256 if it is known, else that of the URL). Waits
- * for a process that fetches it, and steps the meter by that one's progress. total_bytes 0 = unknown. The
- * partial holds what an earlier fetch left, as far as ret->resume says, else nothing. Look into the store
- * again afterwards: the image may be there now. PI_FAILED with -ECANCELED.
+ * for another process that fetches it, and shows that process's progress on the meter. total_bytes 0 =
+ * unknown. The partial holds what an earlier fetch left, as far as ret->resume says, else nothing. Look into
+ * the store again afterwards, because the other process may have stored the image. PI_FAILED with -ECANCELED.
  */
 int image_partial_take(const struct image_store *store, const char *key, uint64_t total_bytes,
                        struct image_meter *meter, struct image_partial *ret, struct pi_error *err);
 
-/* Makes the partial, complete and checked, the stored file of image; sets image->path. Waits while an image
- * is removed: image_use_lock(). */
+/* Makes a complete and checked partial the stored file of image, and sets image->path. Waits while another
+ * process removes an image: image_use_lock(). */
 int image_partial_publish(struct image_partial *partial, const struct image_store *store, struct image *image,
                           struct pi_error *err);
 
-/* Writes down how far it is, so that another fetch can go on from there. */
+/* Records how far it is, so that another fetch can go on from there. */
 void image_partial_save(const struct image_partial *partial);
 
 /* Empties it: nothing in it can be used. */
@@ -49,13 +50,12 @@ int image_partial_reset(struct image_partial *partial, struct pi_error *err);
 void image_partial_done(struct image_partial *partial);
 #define pi_auto_image_partial __attribute__((cleanup(image_partial_done)))
 
-/* Removes the partials of fetchers that are gone: those that no fetch can go on with, and those that none
- * went on with for kept_ms. Returns the bytes that this frees, or would free (dry_run: nothing is removed).
- */
+/* Removes the partials that nobody fetches and no fetch can go on with, and those that no fetch went on with
+ * for kept_ms. Returns the bytes that this frees, or would free (dry_run: removes nothing). */
 #define IMAGE_PARTIAL_KEPT_MS ((uint64_t)3 * 24 * 3600 * 1000)
 uint64_t image_partial_sweep(const struct image_store *store, uint64_t kept_ms, bool dry_run);
 
-/* Takes down the stored file's mtime and inode. */
+/* Records the stored file's mtime and inode in image. */
 int image_stat(int fd, struct image *image, struct pi_error *err);
 
 /* Writes the provenance of an image. */
@@ -64,7 +64,7 @@ int image_store_record(const struct image_store *store, const struct image *imag
 /* "sha256-HEX.EXTENSION" */
 void image_store_file(const char *sha256, const char *extension, char ret[IMAGE_STORE_NAME_MAX]);
 
-/* Tells if a name is that of a stored image, not of its provenance. */
+/* Tells if a file name is a stored image's, not a provenance's. */
 bool image_store_is_image(const char *file);
 
 /* The store's folder for readdir(); NULL with errno. */

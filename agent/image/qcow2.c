@@ -63,17 +63,17 @@ enum {
 
 const char *const image_format_names[] = {[IMAGE_QCOW2] = "qcow2", [IMAGE_RAW] = "raw", NULL};
 
-static uint32_t get32(const uint8_t *p)
+static uint32_t read_be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static uint64_t get64(const uint8_t *p)
+static uint64_t read_be64(const uint8_t *p)
 {
-    return (uint64_t)get32(p) << 32 | get32(p + 4);
+    return (uint64_t)read_be32(p) << 32 | read_be32(p + 4);
 }
 
-static int unsafe(struct pi_error *err, const char *why)
+static int refuse_unsafe(struct pi_error *err, const char *why)
 {
     return pi_refuse(err, PI_UNVERIFIED, "not safe to boot: it %s", why);
 }
@@ -82,7 +82,7 @@ static int check_virtual_size(uint64_t size, uint64_t max, struct pi_error *err)
 {
     char shown[32], limit[32];
     if (size == 0)
-        return unsafe(err, "holds a disk of 0 bytes");
+        return refuse_unsafe(err, "holds a disk of 0 bytes");
     if (size > max)
         return pi_refuse(err, PI_UNVERIFIED, "not safe to boot: it holds a disk of %s, above the limit of %s",
                          pi_size_format(size, shown), pi_size_format(max, limit));
@@ -106,28 +106,28 @@ struct qcow2 {
 static int check_features(const struct qcow2 *q, struct pi_error *err)
 {
     if (q->incompatible & FEATURE_EXTERNAL_DATA)
-        return unsafe(err, "keeps its data in another file of this host (qcow2 external data file)");
+        return refuse_unsafe(err, "keeps its data in another file of this host (qcow2 external data file)");
     if (q->incompatible & FEATURE_CORRUPT)
-        return unsafe(err, "is marked corrupt: qemu-img check -r all may repair it");
+        return refuse_unsafe(err, "is marked corrupt: qemu-img check -r all may repair it");
     if (q->incompatible & ~FEATURES_ACCEPTED)
         return pi_refuse(err, PI_UNVERIFIED,
-                         "not safe to boot: it has qcow2 features that are not known here (0x%llx)",
+                         "not safe to boot: it has qcow2 features that piagent does not know (0x%llx)",
                          (unsigned long long)(q->incompatible & ~FEATURES_ACCEPTED));
     /* The bit must be set if the type is not the first one, and only then. */
     if (q->compression > 1 || (q->compression == 1) != !!(q->incompatible & FEATURE_COMPRESSION))
-        return unsafe(err, "is compressed in a way that is not known here");
+        return refuse_unsafe(err, "is compressed in a way that piagent does not know");
     /* QEMU reads all of them before it answers to anyone. */
     if (q->autoclear & FEATURE_BITMAPS)
-        return unsafe(err, "holds dirty bitmaps: qemu-img convert makes one that has none");
+        return refuse_unsafe(err, "holds dirty bitmaps: qemu-img convert makes one that has none");
     return 0;
 }
 
 static int check_extension(uint32_t type, uint64_t length, struct pi_error *err)
 {
     if (type == EXTENSION_EXTERNAL_DATA)
-        return unsafe(err, "names another file of this host (qcow2 external data file)");
+        return refuse_unsafe(err, "names another file of this host (qcow2 external data file)");
     if (type == EXTENSION_ENCRYPTION)
-        return unsafe(err, "is encrypted");
+        return refuse_unsafe(err, "is encrypted");
     if ((type == EXTENSION_BACKING_FORMAT && length >= BACKING_FORMAT_BYTES) ||
         (type == EXTENSION_BITMAPS && length != BITMAPS_LENGTH))
         return refuse_header(err, "the length of an extension is wrong");
@@ -139,7 +139,7 @@ static int check_extensions(const struct qcow2 *q, struct pi_error *err)
 {
     uint64_t at = q->length, end = q->size < q->cluster ? q->size : q->cluster;
     while (at <= end && end - at >= 8) {
-        uint32_t type = get32(q->bytes + at), length = get32(q->bytes + at + 4);
+        uint32_t type = read_be32(q->bytes + at), length = read_be32(q->bytes + at + 4);
         at += 8;
         int r = check_extension(type, length, err);
         if (r < 0)
@@ -168,11 +168,11 @@ static uint64_t l1_entries_needed(const struct qcow2 *q)
 
 static int check_tables(const struct qcow2 *q, struct pi_error *err)
 {
-    uint64_t l1_bytes = (uint64_t)get32(q->bytes + AT_L1_ENTRIES) * 8;
-    uint64_t refcount_bytes = get32(q->bytes + AT_REFCOUNT_CLUSTERS) * q->cluster;
-    if (!lies_inside(q, get64(q->bytes + AT_L1_OFFSET), l1_bytes) ||
-        !lies_inside(q, get64(q->bytes + AT_REFCOUNT_OFFSET), refcount_bytes) ||
-        !lies_inside(q, get64(q->bytes + AT_SNAPSHOTS_OFFSET), 0))
+    uint64_t l1_bytes = (uint64_t)read_be32(q->bytes + AT_L1_ENTRIES) * 8;
+    uint64_t refcount_bytes = read_be32(q->bytes + AT_REFCOUNT_CLUSTERS) * q->cluster;
+    if (!lies_inside(q, read_be64(q->bytes + AT_L1_OFFSET), l1_bytes) ||
+        !lies_inside(q, read_be64(q->bytes + AT_REFCOUNT_OFFSET), refcount_bytes) ||
+        !lies_inside(q, read_be64(q->bytes + AT_SNAPSHOTS_OFFSET), 0))
         return refuse_header(err, "its tables lie outside the file");
     if (l1_bytes > L1_BYTES_MAX || l1_bytes / 8 < l1_entries_needed(q))
         return refuse_header(err, "its L1 table is too large, or too small for the disk");
@@ -187,23 +187,23 @@ static int check_tables(const struct qcow2 *q, struct pi_error *err)
 static int read_header(struct qcow2 *q, struct pi_error *err)
 {
     const uint8_t *h = q->bytes;
-    uint32_t version = q->size >= V2_LENGTH ? get32(h + AT_VERSION) : 0;
+    uint32_t version = q->size >= V2_LENGTH ? read_be32(h + AT_VERSION) : 0;
     if (version != 2 && version != 3)
-        return unsafe(err, "has a damaged qcow2 header, or a version that is neither 2 nor 3");
-    q->virtual_size = get64(h + AT_VIRTUAL_SIZE);
-    q->cluster_bits = get32(h + AT_CLUSTER_BITS);
+        return refuse_unsafe(err, "has a damaged qcow2 header, or a version that is neither 2 nor 3");
+    q->virtual_size = read_be64(h + AT_VIRTUAL_SIZE);
+    q->cluster_bits = read_be32(h + AT_CLUSTER_BITS);
     if (q->cluster_bits < CLUSTER_BITS_MIN || q->cluster_bits > CLUSTER_BITS_MAX)
         return refuse_header(err, "its cluster size is out of range");
     q->cluster = 1ull << q->cluster_bits;
     q->length = V2_LENGTH;
     if (version == 2)
         return 0;
-    q->length = q->size >= V3_LENGTH ? get32(h + AT_HEADER_LENGTH) : 0;
+    q->length = q->size >= V3_LENGTH ? read_be32(h + AT_HEADER_LENGTH) : 0;
     if (q->length < V3_LENGTH || q->length % 8 || q->length > q->size || q->length > q->cluster)
         return refuse_header(err, "its length is wrong");
-    q->incompatible = get64(h + AT_INCOMPATIBLE);
-    q->autoclear = get64(h + AT_AUTOCLEAR);
-    q->refcount_order = get32(h + AT_REFCOUNT_ORDER);
+    q->incompatible = read_be64(h + AT_INCOMPATIBLE);
+    q->autoclear = read_be64(h + AT_AUTOCLEAR);
+    q->refcount_order = read_be32(h + AT_REFCOUNT_ORDER);
     q->compression = q->length > AT_COMPRESSION ? h[AT_COMPRESSION] : 0;
     if ((q->incompatible & FEATURE_EXTENDED_L2) && q->cluster_bits < CLUSTER_BITS_MIN + SUBCLUSTER_BITS)
         return refuse_header(err, "its clusters are too small for extended L2 entries");
@@ -216,14 +216,16 @@ static int check_qcow2(struct qcow2 *q, uint64_t virtual_size_max, struct image_
     int r = read_header(q, err);
     if (r < 0)
         return r;
-    if (get64(q->bytes + AT_BACKING_OFFSET))
-        return unsafe(err, "names another file of this host (qcow2 backing file): qemu-img convert makes one "
-                           "that stands alone");
-    if (get32(q->bytes + AT_CRYPT_METHOD))
-        return unsafe(err, "is encrypted");
+    if (read_be64(q->bytes + AT_BACKING_OFFSET))
+        return refuse_unsafe(
+            err, "names another file of this host (qcow2 backing file): qemu-img convert makes one "
+                 "that stands alone");
+    if (read_be32(q->bytes + AT_CRYPT_METHOD))
+        return refuse_unsafe(err, "is encrypted");
     /* QEMU reads all of them before it answers to anyone. */
-    if (get32(q->bytes + AT_SNAPSHOTS))
-        return unsafe(err, "holds snapshots of other states: qemu-img convert makes one that has none");
+    if (read_be32(q->bytes + AT_SNAPSHOTS))
+        return refuse_unsafe(err,
+                             "holds snapshots of other states: qemu-img convert makes one that has none");
     if ((r = check_virtual_size(q->virtual_size, virtual_size_max, err)) < 0 ||
         (r = check_features(q, err)) < 0 || (r = check_tables(q, err)) < 0 ||
         (r = check_extensions(q, err)) < 0)
@@ -241,7 +243,7 @@ int image_backing_file(const uint8_t *header, size_t size, char ret[IMAGE_BACKIN
 {
     if (!is_qcow2(header, size) || size < V2_LENGTH)
         return -EBADMSG;
-    uint64_t offset = get64(header + AT_BACKING_OFFSET), length = get32(header + AT_BACKING_SIZE);
+    uint64_t offset = read_be64(header + AT_BACKING_OFFSET), length = read_be32(header + AT_BACKING_SIZE);
     if (!offset)
         length = 0;
     if (offset > size || length > size - offset || length > IMAGE_BACKING_MAX ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tells what a disk image is, and if it is safe to give to QEMU. It looks at the first bytes, before QEMU
+ * Tells the format of a disk image, and if it is safe to give to QEMU. It reads the first bytes, before QEMU
  * ever opens the image. The layout is QEMU's docs/interop/qcow2.txt; numbers are big-endian. Pure functions.
  */
 #ifndef PIAGENT_IMAGE_QCOW2_H
@@ -28,18 +28,18 @@ struct image_header {
 };
 
 /*
- * Judges an image by its first size bytes (all of the file if it is shorter than IMAGE_HEADER_MAX).
- * Refuses with PI_UNVERIFIED a qcow2 that names a backing file or an external data file, is encrypted, is
- * marked corrupt, holds snapshots or dirty bitmaps, has an incompatible feature that is not known here, or
- * whose header QEMU would refuse (block/qcow2.c: lengths, limits, tables outside the file); a
- * virtual size of 0 or above virtual_size_max; and what is neither a qcow2 nor a raw disk (whole sectors,
- * with the boot signature that MBR and GPT disks carry: UEFI 2.10, 5.2.1).
+ * Judges an image by its first size bytes (all of the file if it is shorter than IMAGE_HEADER_MAX). Refuses
+ * with PI_UNVERIFIED a qcow2 that names a backing file or an external data file, is encrypted, is marked
+ * corrupt, holds snapshots or dirty bitmaps, has an incompatible feature that piagent does not know, or whose
+ * header QEMU would refuse (block/qcow2.c: lengths, limits, tables outside the file); a virtual size of 0 or
+ * above virtual_size_max; and a file that is neither a qcow2 nor a raw disk (whole sectors, with the boot
+ * signature of MBR and GPT disks: UEFI 2.10, 5.2.1).
  */
 int image_header_check(const uint8_t *header, size_t size, uint64_t file_size, uint64_t virtual_size_max,
                        struct image_header *ret, struct pi_error *err);
 
-/* The name of the file that a qcow2 stands on, by its first size bytes; "" if it stands alone. -EBADMSG if it
- * is no qcow2, or names the file beyond these bytes. */
+/* The name of the backing file in the first size bytes of a qcow2; "" if it has none. -EBADMSG if this is not
+ * a qcow2, or the name lies beyond these bytes. */
 #define IMAGE_BACKING_MAX 1023 /* bytes */
 int image_backing_file(const uint8_t *header, size_t size, char ret[IMAGE_BACKING_MAX + 1]);
 

@@ -42,7 +42,7 @@ static int parse_release(const char *text, struct image_ref *ret, struct pi_erro
     const char *rest = text + digits;
     bool beta = strchr("-_ ", *rest) && *rest && !strcasecmp(rest + 1, "beta");
     if (digits < 1 || digits > 3 || text[0] == '0' || (*rest && !beta))
-        return pi_refuse(err, PI_USAGE, "'fedora:%.32s' names no release: " UNDERSTOOD, text);
+        return pi_refuse(err, PI_USAGE, "'fedora:%.32s' does not name a release: " UNDERSTOOD, text);
     snprintf(ret->release, sizeof ret->release, "%.*s%s", (int)digits, text, beta ? " Beta" : "");
     return 0;
 }
@@ -63,12 +63,10 @@ int image_ref_parse(const char *text, struct image_ref *ret, struct pi_error *er
     } else if (image_is_url(text)) {
         ref.kind = IMAGE_REF_URL;
     } else if (strstr(text, "://") && !pi_starts_with(text, "http")) {
-        return pi_refuse(err, PI_USAGE, "'%.200s' is fetched neither by https nor by http: " UNDERSTOOD,
-                         text);
+        return pi_refuse(err, PI_USAGE, "'%.200s' is neither an https nor an http URL: " UNDERSTOOD, text);
     } else if (strstr(text, "://")) {
         return pi_refuse(err, PI_USAGE,
-                         "the URL '%.200s' cannot be used (a password belongs into ~/.netrc): " UNDERSTOOD,
-                         text);
+                         "the URL '%.200s' cannot be used (put a password into ~/.netrc): " UNDERSTOOD, text);
     } else if (strcmp(text, "fedora") != 0) {
         if (!is_path(text))
             return pi_refuse(err, PI_USAGE, "no image is called '%.200s': " UNDERSTOOD, text);

@@ -13,16 +13,16 @@
 enum image_ref_kind {
     IMAGE_REF_FEDORA, /* "fedora", "fedora:44", "fedora:45-beta" */
     IMAGE_REF_URL,    /* "https://...", "http://..." */
-    IMAGE_REF_FILE,   /* a path: it holds a slash, ends in .qcow2, .raw or .img, or is there */
+    IMAGE_REF_FILE,   /* a path: it holds a slash, ends in .qcow2, .raw or .img, or exists */
 };
 
 struct image_ref {
     enum image_ref_kind kind;
     char release[IMAGE_RELEASE_MAX]; /* as the index spells it: "44", "45 Beta"; "" = the newest stable one */
-    const char *text;                /* what was parsed: borrowed */
+    const char *text;                /* the reference itself; borrowed */
 };
 
-/* Refuses anything else (PI_USAGE), naming what is understood. */
+/* Refuses anything else (PI_USAGE), and says what is allowed. */
 int image_ref_parse(const char *text, struct image_ref *ret, struct pi_error *err);
 
 /* Tells if text is an http or https URL with a host and without user or password, of printable ASCII, shorter

@@ -48,8 +48,8 @@ uint64_t image_store_prune_partials(const struct image_store *store, uint64_t ke
     return image_partial_sweep(store, kept_ms, dry_run);
 }
 
-/* 1 if the file is damaged, 0 if not. Negative if it cannot be read now: then nobody calls it damaged. It was
- * seen in the folder, so its provenance has been published before it. */
+/* 1 if the file is damaged, 0 if not, negative if it cannot be read now. The caller saw it in the folder, so
+ * its provenance was published before. */
 static int is_damaged(const struct image_store *store, const char *file, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};

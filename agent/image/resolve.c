@@ -14,10 +14,10 @@
 #include "agent/image/signature.h"
 #include "agent/image/stored.h"
 
-/* The image that is meant, before it is known who vouches for it. */
+/* The image that the user means, before its checksum is known. */
 struct target {
     struct image_entry entry;
-    bool ended; /* the index has it in the archive, or not any more: the archive is asked first */
+    bool ended; /* the index names the archive, or has dropped the image: ask the archive first */
 };
 
 /* The URL of the CHECKSUM file in the folder of the entry's image below base. */
@@ -32,7 +32,7 @@ static char *checksum_url(const char *base, const struct image_entry *entry, int
                : url;
 }
 
-/* Downloads the CHECKSUM file, by whichever name it has; -ENOENT if there is none. */
+/* Downloads the CHECKSUM file, which has one of two names; -ENOENT if there is none. */
 static int download_checksum_file(struct image_fetch *fetch, const struct target *target, struct pi_buf *text,
                                   struct pi_error *err)
 {
@@ -99,8 +99,8 @@ static int take_checksum(const char *sha256, enum image_checksum_source source, 
     return 0;
 }
 
-/* Finds who vouches for the image: the user's own SHA-256, else the signature. If the user allows it, also an
- * unsigned CHECKSUM file, the index, or no one. */
+/* Finds the image's checksum: the user's own SHA-256, else that of the signed CHECKSUM file. If the user
+ * allows it, also that of an unsigned CHECKSUM file, that of the index, or none. */
 static int find_checksum(struct image_fetch *fetch, const struct target *target, struct image *image,
                          struct pi_error *err)
 {
@@ -109,11 +109,10 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     if (fetch->sha256[0]) {
         take_checksum(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
         return strcmp(fetch->sha256, image->sha256) != 0
-                   ? pi_refuse(
-                         err, PI_UNVERIFIED,
-                         "%s is published with the SHA-256 %s, not with the one given, %s: leave that out, "
-                         "and Fedora's signature decides",
-                         image->name, image->sha256, fetch->sha256)
+                   ? pi_refuse(err, PI_UNVERIFIED,
+                               "%s is published with the SHA-256 %s, but you gave %s: leave --sha256 out, "
+                               "and Fedora's signature decides",
+                               image->name, image->sha256, fetch->sha256)
                    : 0;
     }
     int r = read_checksum_file(fetch, target, image, err);
@@ -132,7 +131,7 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
     return r;
 }
 
-static int add_url(struct image_fetch *fetch, const char *base, const struct image_entry *entry)
+static int add_image_url(struct image_fetch *fetch, const char *base, const struct image_entry *entry)
 {
     pi_auto_free char *url = image_sources_rewrite(base, entry->link);
     return url ? pi_strv_add(&fetch->urls, url) : -ENOMEM;
@@ -147,11 +146,11 @@ static int find_urls(struct image_fetch *fetch, const struct target *target)
         return -ENOMEM;
     int r = 0;
     if (target->ended)
-        r = add_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
+        r = add_image_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
     for (char *base = strtok_r(bases, " ", &state); base && r == 0; base = strtok_r(NULL, " ", &state))
-        r = add_url(fetch, base, &target->entry);
+        r = add_image_url(fetch, base, &target->entry);
     if (r == 0 && !target->ended)
-        r = add_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
+        r = add_image_url(fetch, fetch->sources->fedora_archive_url, &target->entry);
     if (r < 0)
         return r;
     bool archived = image_sources_is_archived(target->entry.link);
@@ -176,7 +175,7 @@ static int want_entry(struct image_fetch *fetch, const struct target *target, st
     return find_checksum(fetch, target, image, err);
 }
 
-/* Without an index: takes the newest image that is in the store, with a note. -ENOENT if there is none. */
+/* Without an index, takes the newest image in the store, with a note. -ENOENT if there is none. */
 static int use_newest_stored(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
 {
     pi_auto_image struct image image = {0};
@@ -195,7 +194,7 @@ static int use_newest_stored(struct image_fetch *fetch, struct image *ret, struc
     return 0;
 }
 
-/* A missing index is a trouble of the network or of its URL; it says nothing about the image. */
+/* The index is missing because of the network or its URL. That is no error about the image. */
 static int no_index(struct pi_error *err)
 {
     if (err)
@@ -272,7 +271,7 @@ static int resolve_url(struct image_fetch *fetch, struct image *image, struct pi
         return image_refuse_unknown(url, err);
     if (fetch->sha256[0])
         image->checksum_source = IMAGE_CHECKSUM_USER;
-    /* The user's SHA-256 is that of the file at the URL, packed or not. */
+    /* The user's SHA-256 is about the file at the URL, packed or not. */
     fetch->packing = image_packing_of(base, &length);
     memcpy(fetch->packing ? image->packed_sha256 : image->sha256, fetch->sha256, sizeof image->sha256);
     char name[256];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* First step of a fetch that is no import: which image is meant, where it can be had, and who says what its
- * SHA-256 must be. */
+/* The first step of a fetch from the network: finds out which image the user means, the URLs that have it,
+ * and the SHA-256 that it must have. */
 #ifndef PIAGENT_IMAGE_RESOLVE_H
 #define PIAGENT_IMAGE_RESOLVE_H
 

@@ -60,7 +60,7 @@ void image_resume_save(int dir_fd, const char *name, const struct image_resume *
     json_auto_t *object = pi_fields_write(fields, &kept);
     pi_auto_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     pi_auto_close int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    /* Without it the next fetch starts from the beginning: no harm done. */
+    /* If it cannot be written, the next fetch starts from the beginning. */
     if (text && fd >= 0)
         (void)pi_write_all(fd, text, strlen(text));
 }

@@ -19,7 +19,7 @@
 
 static const char *const host_folders[] = {"/etc/pki/rpm-gpg", "/usr/share/distribution-gpg-keys/fedora"};
 
-/* A file that is not there, or can't be read, holds no key. */
+/* A file that is missing or cannot be read holds no key. */
 static int import_file(struct image_gpg *gpg, int dir_fd, const char *path, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
@@ -29,7 +29,7 @@ static int import_file(struct image_gpg *gpg, int dir_fd, const char *path, stru
     return image_gpg_import(gpg, &text, err);
 }
 
-/* A release's key as Fedora's packages bring it. */
+/* The file of a release's key in Fedora's packages. */
 static int import_packaged(struct image_gpg *gpg, const char *folder, const char *release,
                            struct pi_error *err)
 {
@@ -61,7 +61,7 @@ static int import_from_network(struct image_gpg *gpg, const char *url, struct pi
     return r < 0 ? r : image_gpg_import(gpg, &keys, err);
 }
 
-/* Brings the pinned key into the keyring, from the nearest place that has it. */
+/* Imports the pinned key, from the nearest place that has it. */
 static int find_key(struct image_gpg *gpg, const char *pin, const char *release,
                     const struct image_sources *sources, struct pi_error *err)
 {
@@ -83,7 +83,7 @@ static int find_key(struct image_gpg *gpg, const char *pin, const char *release,
         release, pin, sources->fedora_keys_url, sources->keys_dir);
 }
 
-/* 0 if there is a good signature by the pinned key. */
+/* 0 if the pinned key made a good signature. */
 static int judge_signature(const struct image_gpg *gpg, const char *pin, struct pi_error *err)
 {
     const struct _gpgme_op_verify_result *result = gpgme_op_verify_result(gpg->ctx);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clearsigned texts (RFC 9580, 7), verified by GnuPG through GPGME in a private home folder that is removed
- * again; no gpg-agent is left over, nothing of the user's own keyring is read or changed.
+ * Verifies clearsigned texts (RFC 9580, 7) with GnuPG through GPGME, in a private home folder that is removed
+ * again. No gpg-agent stays behind, and the user's own keyring is neither read nor changed.
  *
- * A key is trusted because its primary fingerprint is pinned, wherever it came from. Candidates are looked
- * for in this order, until the pinned key is there: /etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-N-primary, the same
- * name in /usr/share/distribution-gpg-keys/fedora, *.asc and *.gpg in the folder keys/ of the configuration,
- * and the keyring at image_sources.fedora_keys_url.
+ * A key is trusted because its primary fingerprint is pinned, wherever it came from. These places are
+ * searched in this order, until the pinned key is found: /etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-N-primary, the
+ * same name in /usr/share/distribution-gpg-keys/fedora, *.asc and *.gpg in the folder keys/ of the
+ * configuration, and the keyring at image_sources.fedora_keys_url.
  */
 #ifndef PIAGENT_IMAGE_SIGNATURE_H
 #define PIAGENT_IMAGE_SIGNATURE_H
@@ -18,11 +18,11 @@
 #include "agent/image/sources.h"
 
 /*
- * Verifies what Fedora signed for a release ("44", "45 Beta"). *ret_text (appended) is the text that the
- * signature covers: nothing else of signed_text may be believed.
+ * Verifies a text that Fedora signed for a release ("44", "45 Beta"). Appends to *ret_text the text that the
+ * signature covers: trust nothing else of signed_text.
  *
- * Errors: PI_UNVERIFIED, saying what was expected and what was found (no signature, a bad one, another key);
- * PI_NETWORK where the key is nowhere on this host and cannot be fetched; PI_HOST without GnuPG; PI_TIMEOUT;
+ * Errors: PI_UNVERIFIED, with what was expected and what was found (no signature, a bad one, another key);
+ * PI_NETWORK if the key is not on this host and cannot be fetched; PI_HOST without GnuPG; PI_TIMEOUT;
  * PI_FAILED with -ECANCELED.
  */
 int image_signature_check(const struct pi_buf *signed_text, const char *release,
@@ -31,8 +31,8 @@ int image_signature_check(const struct pi_buf *signed_text, const char *release,
                           struct pi_error *err);
 
 /*
- * Adds the releases ("44") whose pinned key lies on this host: what image_signature_check() would fetch no
- * key for. Errors are GnuPG's.
+ * Adds the releases ("44") whose pinned key is on this host: image_signature_check() needs no network for
+ * them. Errors are GnuPG's.
  */
 int image_signature_keys_here(const struct image_sources *sources, struct image_meter *meter,
                               struct pi_strv *ret, struct pi_error *err);

@@ -64,7 +64,7 @@ static int read_config(const char *path, struct image_sources *ret, struct pi_er
 }
 
 /* Adds one URL to list, without slashes at its end. */
-static int add_url(const char *origin, const char *url, struct pi_buf *list, struct pi_error *err)
+static int add_base_url(const char *origin, const char *url, struct pi_buf *list, struct pi_error *err)
 {
     size_t n = strlen(url);
     if (!image_is_url(url))
@@ -101,9 +101,9 @@ static int settle_source_url(const char *key, const char *variable, char **value
     const char *origin = from_environment ? variable : key, *separator = takes_several(key) ? " " : "";
     char *state, *word = strtok_r(words, separator, &state);
     if (!word)
-        return add_url(origin, chosen, &list, err);
+        return add_base_url(origin, chosen, &list, err);
     for (; word && r == 0; word = strtok_r(NULL, separator, &state))
-        r = is_none(key, word) ? pi_buf_puts(&list, word) : add_url(origin, word, &list, err);
+        r = is_none(key, word) ? pi_buf_puts(&list, word) : add_base_url(origin, word, &list, err);
     if (r < 0)
         return r;
     free(*value);
@@ -172,13 +172,13 @@ static int settle_stall(struct image_sources *sources, struct pi_error *err)
     return r < 0 ? pi_context(err, r, "PIAGENT_FEDORA_STALL_S") : 0;
 }
 
-static char **member(struct image_sources *sources, size_t i)
+static char **sources_member(struct image_sources *sources, size_t i)
 {
     return (char **)((char *)sources + fields[i].offset);
 }
 
 /* A user who names mirrors of their own does not mean Fedora's. */
-static const char *standard(size_t i, bool own_mirrors)
+static const char *default_value(size_t i, bool own_mirrors)
 {
     return own_mirrors && is_none(fields[i].key, "none") ? "none" : origins[i].standard;
 }
@@ -187,7 +187,8 @@ static int fill_defaults(struct image_sources *sources, struct pi_error *err)
 {
     bool own_mirrors = sources->fedora_url != NULL;
     for (size_t i = 0; i < PI_ARRAY_SIZE(origins); i++)
-        if (!*member(sources, i) && !(*member(sources, i) = strdup(standard(i, own_mirrors))))
+        if (!*sources_member(sources, i) &&
+            !(*sources_member(sources, i) = strdup(default_value(i, own_mirrors))))
             return pi_fail(err, ENOMEM, "%s", fields[i].key);
     return 0;
 }
@@ -201,7 +202,7 @@ int image_sources_load(const char *config_dir, struct image_sources *ret, struct
         return pi_fail(err, ENOMEM, "%s", config_dir);
     int r = read_config(path, &sources, err);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(origins); i++)
-        r = settle_source_url(fields[i].key, origins[i].variable, member(&sources, i), err);
+        r = settle_source_url(fields[i].key, origins[i].variable, sources_member(&sources, i), err);
     if (r < 0 || (r = fill_defaults(&sources, err)) < 0 || (r = settle_signers(&sources, err)) < 0 ||
         (r = settle_stall(&sources, err)) < 0)
         return r;

@@ -61,14 +61,14 @@ bool image_store_is_image(const char *file)
 }
 
 /* Tells if the stored file is as its provenance says; sets path then. */
-static int locate(const struct image_store *store, struct image *image, struct pi_error *err)
+static int locate_file(const struct image_store *store, struct image *image, struct pi_error *err)
 {
     char file[IMAGE_STORE_NAME_MAX];
     struct stat st;
     image_store_file(image->sha256, image_format_names[image->format], file);
     if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         (uint64_t)st.st_size != image->size_bytes)
-        return pi_refuse(err, PI_NOT_FOUND, "the store has no whole image %s", image->sha256);
+        return pi_refuse(err, PI_NOT_FOUND, "the store has no complete image %s", image->sha256);
     free(image->path);
     if (asprintf(&image->path, "%s/%s", store->dir, file) < 0) {
         image->path = NULL;
@@ -84,7 +84,7 @@ static int read_provenance(const struct pi_buf *text, const char *digest, struct
     json_auto_t *object = pi_json_parse(text->data ? text->data : "", text->size, err);
     json_int_t schema = json_integer_value(json_object_get(object, "schema"));
     if (schema > IMAGE_SCHEMA) {
-        pi_refuse(err, PI_FAILED, "it is of a newer piagent (schema %" JSON_INTEGER_FORMAT "): use that one",
+        pi_refuse(err, PI_FAILED, "a newer piagent wrote it (schema %" JSON_INTEGER_FORMAT "): use that one",
                   schema);
         return -EPROTONOSUPPORT;
     }
@@ -116,7 +116,7 @@ int image_store_find(const struct image_store *store, const char *sha256, struct
     r = read_provenance(&text, digest, &image, err);
     if (r < 0)
         return pi_context(err, r, "%s/%s", store->dir, file);
-    r = locate(store, &image, err);
+    r = locate_file(store, &image, err);
     if (r < 0)
         return r;
     *ret = image;
@@ -211,7 +211,8 @@ DIR *image_store_folder(const struct image_store *store, struct pi_error *err)
 }
 
 /* The release's number, if the image is of the kind that is wanted; else 0. */
-static uint64_t candidate(const struct image *image, const char *release, const char *arch, bool unsigned_too)
+static uint64_t candidate_number(const struct image *image, const char *release, const char *arch,
+                                 bool unsigned_too)
 {
     uint64_t number = 0;
     if (!image->verified || (!image->signer && !unsigned_too) || !image->release ||
@@ -232,7 +233,7 @@ int image_store_newest(const struct image_store *store, const char *release, con
     struct image *best = NULL;
     uint64_t best_number = 0;
     for (size_t i = 0; i < list.count; i++) {
-        uint64_t number = candidate(&list.items[i], release, arch, unsigned_too);
+        uint64_t number = candidate_number(&list.items[i], release, arch, unsigned_too);
         if (number > best_number) {
             best = &list.items[i];
             best_number = number;

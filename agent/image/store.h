@@ -5,10 +5,11 @@
  *     sha256-HEX.qcow2|raw   an image, mode 0444
  *     sha256-HEX.json        its provenance (image_fields)
  *     sha256-HEX.use-KEY     a link to the disk of an instance that uses it (use.h)
- *     KEY.partial            being fetched, its fetcher holds a flock on it; or left to be gone on with
- *     KEY.resume             what proves that a partial can be gone on with (resume.h)
+ *     KEY.partial            being fetched, under its fetcher's flock; or left for a later fetch
+ *     KEY.resume             proves that a later fetch can go on with the partial (resume.h)
  *
- * An image is there when both files are: the provenance is published first, the image last, each durably.
+ * The store has an image if it has both files. The provenance is published first, the image last, each
+ * durably.
  */
 #ifndef PIAGENT_IMAGE_STORE_H
 #define PIAGENT_IMAGE_STORE_H
@@ -25,18 +26,18 @@ struct image_store {
 
 /* Opens the store, and creates its folder if it is missing. images_dir is pi_paths.images. */
 int image_store_open(const char *images_dir, struct image_store *ret, struct pi_error *err);
-/* The store that holds the image at path. */
+/* Opens the store that holds the image at path. */
 int image_store_open_of(const char *path, struct image_store *ret, struct pi_error *err);
 void image_store_done(struct image_store *store);
 #define pi_auto_image_store __attribute__((cleanup(image_store_done)))
 
-/* The image with that SHA-256 (64 hexadecimal digits, either case). -ENOENT (PI_NOT_FOUND) if there is no
- * whole one, -EBADMSG if its provenance cannot be understood, -EPROTONOSUPPORT if a newer piagent wrote that,
- * others if it cannot be read. */
+/* The image with that SHA-256 (64 hexadecimal digits, either case). -ENOENT (PI_NOT_FOUND) if the store has
+ * none or only a part of it, -EBADMSG if its provenance is invalid, -EPROTONOSUPPORT if a newer piagent wrote
+ * the provenance, others if it cannot be read. */
 int image_store_find(const struct image_store *store, const char *sha256, struct image *ret,
                      struct pi_error *err);
 
-/* Tells if image_store_find() failed for a reason that is not that image's: the host lacks memory or
+/* Tells if image_store_find() failed for a reason that concerns all images: the host lacks memory or
  * descriptors, or its disk fails. */
 bool image_store_gives_up(int r);
 

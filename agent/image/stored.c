@@ -38,7 +38,7 @@ static bool is_current(struct image_fetch *fetch, const struct image *stored, st
     struct pi_error failure;
     pi_auto_buf struct pi_buf note = {0};
     if (stored->fetched_ms >= fetch->began_ms)
-        return true; /* by another fetch, for which this one waited */
+        return true; /* by another fetch, while this one waited */
     if (!strcmp(stored->sha256, fetch->replaced))
         return false; /* asked already */
     int r = image_is_unchanged(wanted->source, stored, &fetch->meter, &failure);
@@ -46,7 +46,7 @@ static bool is_current(struct image_fetch *fetch, const struct image *stored, st
         memcpy(fetch->replaced, stored->sha256, sizeof fetch->replaced);
     if (r >= 0 || r == -ECANCELED || r == -ENOMEM)
         return r > 0;
-    return pi_buf_printf(&note, "the image that is in the store is used: %s", failure.text) == 0 &&
+    return pi_buf_printf(&note, "using the image in the store: %s", failure.text) == 0 &&
            image_set(&wanted->note, note.data) == 0;
 }
 
@@ -57,7 +57,7 @@ static void swap_text(char **a, char **b)
     *b = old;
 }
 
-/* The stored image is the one that the wanted image's source has now. */
+/* The wanted image's source serves the stored image now. */
 static void take_source(struct image *stored, struct image *wanted)
 {
     swap_text(&stored->name, &wanted->name);
@@ -65,8 +65,8 @@ static void take_source(struct image *stored, struct image *wanted)
     memcpy(stored->packed_sha256, wanted->packed_sha256, sizeof stored->packed_sha256);
 }
 
-/* Records what the wanted image's references say, if that is more than was known. An unverified image is
- * known by the source that it came from last. */
+/* Records what the fetch knows better than the provenance. An unverified image is found by its latest
+ * source. */
 static void learn_from_request(const struct image_fetch *fetch, struct image *wanted, struct image *stored)
 {
     bool vouched = wanted->checksum_source != IMAGE_CHECKSUM_NONE;

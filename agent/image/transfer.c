@@ -75,7 +75,7 @@ static void advance_frontier(struct transfer *t)
     t->saved_ms = now_ms;
 }
 
-/* Bytes beyond the frontier count as done, too. */
+/* Counts bytes beyond the frontier too. */
 static void report_progress(struct transfer *t)
 {
     uint64_t done = t->what->resume->done_bytes;
@@ -115,7 +115,7 @@ static int start_first(struct transfer *t, struct pi_error *err)
     return start_connection(t, 0, err);
 }
 
-/* The bytes in the file are of no use. */
+/* The bytes in the file are useless. */
 static int empty_file(struct transfer *t, struct pi_error *err)
 {
     t->what->resume->done_bytes = 0;
@@ -131,8 +131,8 @@ static void join_spans(struct transfer *t)
     image_spans_join(&t->spans);
 }
 
-/* Tells the state machine what happened to a connection, and does what it says. The caller does what belongs
- * to an answer or a restart (BEGIN, REFUSE, RESTART). */
+/* Feeds an event of a connection to the state machine, and carries out the actions. The caller carries out
+ * those that belong to an answer or a restart (BEGIN, REFUSE, RESTART). */
 static unsigned feed_event(struct transfer *t, enum image_ranges_event event, unsigned number)
 {
     unsigned actions = image_ranges_next(&t->state, event);
@@ -156,7 +156,7 @@ static int check_range(const struct transfer *t, struct image_connection *connec
         ((asking && !t->what->same_url) || image_answer_agrees(&connection->answer, resume)))
         return image_answer_check_size(total, t->what->size_bytes, &connection->error);
     pi_refuse(&connection->error, PI_NETWORK,
-              "the server answers with another range, or of another object, than was asked for");
+              "the server sent a range that piagent did not ask for, or one of another object");
     return -ERANGE;
 }
 
@@ -178,7 +178,7 @@ static int begin_object(struct transfer *t, struct image_connection *connection,
     return r < 0 ? r : keep_proof(t, connection);
 }
 
-/* The server sends everything, so what is there is of no use. */
+/* The server sends everything, so the bytes so far are useless. */
 static int begin_whole(struct transfer *t, struct image_connection *connection)
 {
     curl_off_t length = -1;
@@ -193,7 +193,7 @@ static int begin_whole(struct transfer *t, struct image_connection *connection)
     return begin_object(t, connection, 0, length >= 0 ? (uint64_t)length : published);
 }
 
-/* Before the first byte of an answer is taken. */
+/* Called before the first byte of an answer is accepted. */
 static int accept_answer(struct image_connection *connection, void *user)
 {
     struct transfer *t = user;
@@ -248,10 +248,11 @@ static int end_hopeless(struct transfer *t, struct image_connection *connection,
     if (connection->r == 0 && code != CURLE_OK)
         return image_http_failed(connection->curl, code, t->what->url, connection->reason, err);
     if (connection->r == 0)
-        return pi_refuse(err, PI_NETWORK,
-                         "cannot fetch %s: the server ended early: try again later, or name a mirror with "
-                         "PIAGENT_FEDORA_URL",
-                         t->what->url);
+        return pi_refuse(
+            err, PI_NETWORK,
+            "cannot fetch %s: the server closed the connection too early: try again later, or name a mirror with "
+            "PIAGENT_FEDORA_URL",
+            t->what->url);
     if (err)
         *err = connection->error;
     return pi_context(err, connection->r, "cannot fetch %s", t->what->url);
@@ -339,7 +340,7 @@ static int transfer_loop(struct transfer *t, struct pi_error *err)
     return r;
 }
 
-static void transfer_free(struct transfer *t)
+static void free_transfer(struct transfer *t)
 {
     for (unsigned i = 0; i < IMAGE_CONNECTIONS_MAX; i++) {
         image_connection_stop(&t->connections[i], t->multi);
@@ -369,6 +370,6 @@ int image_transfer_run(const struct image_transfer *what, struct image_hasher *h
         t->connections[i] = (struct image_connection){
             .number = i, .fd = what->fd, .span = &t->spans.taken[i], .accept = accept_answer, .user = t};
     int r = transfer_loop(t, err);
-    transfer_free(t);
+    free_transfer(t);
     return r;
 }

@@ -101,7 +101,7 @@ int image_use_add(const char *path, const char *sha256, const char *folder, stru
     if (access(path, F_OK) < 0)
         return pi_refuse(err, PI_NOT_FOUND, "the image %s was removed meanwhile: try again", path);
     r = make_link(&store, &link);
-    return r < 0 ? pi_fail(err, -r, "cannot note who uses the image %s", path)
+    return r < 0 ? pi_fail(err, -r, "cannot record the use of the image %s", path)
                  : pi_dir_sync(store.dir_fd, err);
 }
 
@@ -122,7 +122,7 @@ void image_use_drop(const char *path, const char *sha256, const char *folder)
         (void)unlinkat(store.dir_fd, link.name, 0);
 }
 
-/* The image that an overlay stands on. */
+/* Finds the image of an overlay. */
 
 /* The name in the header of the file at path; "" if the file stands alone. */
 static int read_backing(const char *path, char ret[IMAGE_BACKING_MAX + 1])
@@ -137,7 +137,7 @@ static int read_backing(const char *path, char ret[IMAGE_BACKING_MAX + 1])
 }
 
 /* Replaces path by what name means in the header of the file there. */
-static int follow(char path[PATH_MAX], const char *name)
+static int follow_backing(char path[PATH_MAX], const char *name)
 {
     size_t folder = *name == '/' ? 0 : (size_t)(strrchr(path, '/') - path) + 1;
     if (folder + strlen(name) >= PATH_MAX)
@@ -151,7 +151,7 @@ static int follow(char path[PATH_MAX], const char *name)
 static int find_base(const char *disk, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
 {
     char path[PATH_MAX] = "/", name[IMAGE_BACKING_MAX + 1];
-    int r = follow(path, disk);
+    int r = follow_backing(path, disk);
     for (int i = 0; r == 0 && i < CHAIN_MAX; i++) {
         r = read_backing(path, name);
         if (r < 0)
@@ -163,12 +163,12 @@ static int find_base(const char *disk, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
             snprintf(ret_sha256, IMAGE_SHA256_LENGTH + 1, "%s", strchr(file, '-') + 1);
             return 0;
         }
-        r = follow(path, name);
+        r = follow_backing(path, name);
     }
     return r < 0 ? r : -ELOOP;
 }
 
-/* The table of users. */
+/* Building the table of uses. */
 
 static bool has_name(const json_t *names, const char *name)
 {
@@ -200,7 +200,7 @@ static bool is_known(const json_t *use, const char *name)
     return false;
 }
 
-/* Cuts the last component off. */
+/* Cuts off the last component. */
 static char *to_parent(char *path)
 {
     char *slash = strrchr(path, '/');
@@ -208,9 +208,9 @@ static char *to_parent(char *path)
     return path;
 }
 
-/* Tells if the disk that a link leads to needs the image. Without a disk the instance is being made, or gone,
- * or on a file system that is not here: then the folder of all instances is missing as well. */
-static bool needs(const char *disk, const char *sha256)
+/* Tells if the disk that a link leads to needs the image. If there is no disk, the instance is being made, or
+ * is gone, or its file system is not mounted: then the folder of all instances is missing too. */
+static bool disk_needs(const char *disk, const char *sha256)
 {
     char base[IMAGE_SHA256_LENGTH + 1], folder[PATH_MAX];
     int r = find_base(disk, base);
@@ -231,7 +231,7 @@ static int take_link(const struct image_store *store, const char *link, const ch
         return 0;
     ssize_t n = readlinkat(store->dir_fd, link, disk, sizeof disk - 1);
     disk[n > 0 ? n : 0] = '\0';
-    if (*disk != '/' || !needs(disk, sha256))
+    if (*disk != '/' || !disk_needs(disk, sha256))
         return 0;
     to_parent(disk);
     size_t length = strlen(instances);

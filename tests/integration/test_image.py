@@ -304,7 +304,7 @@ def test_unverified_url_that_cannot_be_asked_is_used_as_it_is_here_and_that_is_s
     if fault == "gone":
         site.server.__exit__()
     got, told = fetch_unverified(site)
-    assert got == site.disks[0] and "in the store is used" in told and said in told
+    assert got == site.disks[0] and "using the image in the store" in told and said in told
 
 
 def test_verified_image_stays_verified_when_its_bytes_come_unverified(site):

@@ -402,7 +402,7 @@ static void unknown_release_says_which_there_are(void **state)
     world_open(&w, state, "");
     assert_refused(&w, "fedora:99", NULL, PI_NOT_FOUND, "Fedora 99 is not in the index");
     assert_refused(&w, "fedora:99", NULL, PI_NOT_FOUND, "it has 44, 45 Beta, 42");
-    assert_refused(&w, "fedora:44", WRONG, PI_UNVERIFIED, "not with the one given, " WRONG);
+    assert_refused(&w, "fedora:44", WRONG, PI_UNVERIFIED, "but you gave " WRONG);
     world_close(&w);
 }
 
@@ -682,7 +682,7 @@ static void requests_that_make_no_sense_are_usage_errors(void **state)
         {"fedora", NULL, NULL, "x86_64 or aarch64"},
         {"fedora", "x86_64", "12ab", "64 hexadecimal digits"},
         {"ubuntu", "x86_64", NULL, "no image is called 'ubuntu'"},
-        {"ftp://x/y.qcow2", "x86_64", NULL, "neither by https nor by http"},
+        {"ftp://x/y.qcow2", "x86_64", NULL, "neither an https nor an http URL"},
         {"http://me:secret@x/y.qcow2", "x86_64", NULL, "cannot be used"},
     };
     struct image_store store = {.dir_fd = -1};

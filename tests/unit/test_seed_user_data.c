@@ -90,7 +90,7 @@ static void refusals_say_what_is_wrong_and_where(void **state)
         {"#cloud-config\na: |\n  b\n\nc: b \tc\n", "line 5, column 6: a tab"},
         {"#cloud-config\na: b,#c\td\n", "line 2, column 8: a tab"},
         {"#cloud-config\na: &x b\nc: &x d\n", "line 3, column 4: an anchor of this name is there already"},
-        {"#cloud-config\nhostname: !Ref foo\n", "line 2, column 11: the tag '!Ref', at which"},
+        {"#cloud-config\nhostname: !Ref foo\n", "line 2, column 11: the tag '!Ref' is not known"},
         {"#cloud-config\na: !vault |\n  b\n", "the tag '!vault'"},
         {"#cloud-config\na: !x [b]\n", "the tag '!x'"},
         {"#cloud-config\na: !!python/name:b {}\n", "the tag 'tag:yaml.org,2002:python/name:b'"},
