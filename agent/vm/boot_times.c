@@ -30,7 +30,7 @@ bool vm_boot_reach(struct vm_boot *boot, enum vm_milestone milestone, uint64_t n
     return true;
 }
 
-static const struct vm_boots_of *find(const struct vm_boots *boots, const char *key)
+static const struct vm_boots_of *find_key(const struct vm_boots *boots, const char *key)
 {
     for (unsigned i = 0; i < boots->count; i++)
         if (!strcmp(boots->of[i].key, key))
@@ -42,7 +42,7 @@ void vm_boots_add(struct vm_boots *boots, const char *key, const struct vm_boot 
 {
     if (!boot->counts || !key[0] || strlen(key) >= VM_BOOTS_KEY || !boot->reached_ms[VM_MILESTONE_READY])
         return;
-    const struct vm_boots_of *found = find(boots, key);
+    const struct vm_boots_of *found = find_key(boots, key);
     unsigned place = found ? (unsigned)(found - boots->of) : boots->count;
     struct vm_boots_of of = {0};
     if (found)
@@ -65,8 +65,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of the runs that reached it. */
-static uint64_t median(const struct vm_boots_of *of, enum vm_milestone milestone)
+/* The median of the runs that reached the milestone. */
+static uint64_t median_ms(const struct vm_boots_of *of, enum vm_milestone milestone)
 {
     uint64_t sorted[VM_BOOTS_RUNS];
     unsigned n = 0;
@@ -80,11 +80,11 @@ static uint64_t median(const struct vm_boots_of *of, enum vm_milestone milestone
 uint64_t vm_boots_left_ms(const struct vm_boots *boots, const char *key, const struct vm_boot *boot,
                           enum vm_milestone milestone)
 {
-    const struct vm_boots_of *of = boot->counts ? find(boots, key) : NULL;
-    uint64_t end = of ? median(of, VM_MILESTONE_READY) : 0;
+    const struct vm_boots_of *of = boot->counts ? find_key(boots, key) : NULL;
+    uint64_t end = of ? median_ms(of, VM_MILESTONE_READY) : 0;
     if (milestone >= VM_MILESTONES)
         return end;
-    uint64_t usual = end ? median(of, milestone) : 0, took = boot->reached_ms[milestone];
+    uint64_t usual = end ? median_ms(of, milestone) : 0, took = boot->reached_ms[milestone];
     if (!usual || usual >= end)
         return 0;
     double scale = (double)took / (double)usual;
@@ -106,7 +106,7 @@ static bool read_run(const json_t *run, struct vm_boot *ret)
     return true;
 }
 
-/* From the end: what is added last stands first. */
+/* Reads the lists from the end, because vm_boots_add() puts the newest first. */
 void vm_boots_read(struct vm_boots *ret, const json_t *document)
 {
     const json_t *list = json_object_get(document, "boots");

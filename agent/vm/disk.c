@@ -9,7 +9,7 @@
 #include "agent/base/proc.h"
 #include "agent/vm/argv.h"
 
-/* An overlay starts small and grows as the guest writes: below this, it would fill up while it boots. */
+/* An overlay grows as the guest writes. With less free space the disk would fill up during the boot. */
 #define SPACE_MIN ((uint64_t)512 << 20)
 
 static int check_space(const char *folder, struct pi_error *err)
@@ -19,11 +19,11 @@ static int check_space(const char *folder, struct pi_error *err)
     int r = pi_space_free(folder, &bytes, err);
     if (r < 0 || bytes >= SPACE_MIN)
         return r;
-    return pi_refuse(err, PI_HOST, "only %s are free at %s, and a guest needs %s to boot: free some space",
+    return pi_refuse(err, PI_HOST, "only %s are free at %s, but a guest needs %s to boot: free some space",
                      pi_size_format(bytes, have), folder, pi_size_format(SPACE_MIN, need));
 }
 
-static int join(const char *folder, const char *name, char ret[PATH_MAX], struct pi_error *err)
+static int join_path(const char *folder, const char *name, char ret[PATH_MAX], struct pi_error *err)
 {
     if (snprintf(ret, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
         return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
@@ -37,7 +37,7 @@ int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_er
     if (r == 0)
         r = check_space(folder, err);
     if (r == 0)
-        r = join(folder, VM_DISK_FILE, path, err);
+        r = join_path(folder, VM_DISK_FILE, path, err);
     if (r < 0)
         return r;
     if (access(spec->image.path, R_OK) < 0)
@@ -52,7 +52,7 @@ int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_er
 int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err)
 {
     char path[PATH_MAX];
-    int r = join(folder, VM_VARS_FILE, path, err);
+    int r = join_path(folder, VM_VARS_FILE, path, err);
     if (r < 0)
         return r;
     r = pi_run((const char *const[]){"qemu-img", "convert", "-f", firmware->vars_format, "-O", "qcow2",

@@ -17,7 +17,7 @@
 #define DESCRIPTOR_MAX  ((size_t)256 << 10)
 #define DESCRIPTORS_MAX 256
 
-/* Machine patterns of descriptors are matched against a versioned name ("pc-q35-*"). */
+/* A descriptor's patterns ("pc-q35-*") match a versioned name of QEMU's machine. */
 static const char *const machines[VM_ARCHES] = {[VM_X86_64] = "pc-q35-7.2", [VM_AARCH64] = "virt-7.2"};
 static const struct vm_packages packages[VM_ARCHES] = {
     [VM_X86_64] = {"ovmf", "edk2-ovmf"},
@@ -29,7 +29,7 @@ struct vm_packages vm_firmware_packages(enum vm_arch arch)
     return packages[arch];
 }
 
-static bool holds(const json_t *list, const char *word)
+static bool list_holds(const json_t *list, const char *word)
 {
     size_t i;
     json_t *item;
@@ -56,7 +56,8 @@ static bool suits_machine(const json_t *targets, enum vm_arch arch)
     return false;
 }
 
-/* Flash as a pair of read-only code and writable variables: "mode" came later, and is "split" without it. */
+/* Tells if the flash is a pair of read-only code and writable variables. Without "mode", which is newer, it
+ * is "split". */
 static bool is_split_flash(const json_t *mapping)
 {
     const char *device = json_string_value(json_object_get(mapping, "device"));
@@ -93,15 +94,15 @@ int vm_firmware_parse(const char *json, size_t size, enum vm_arch arch, struct v
                        &mapping, "targets", &targets, "features", &features) < 0)
         return pi_refuse(err, PI_FAILED, "not a firmware descriptor: %s", at.text);
 
-    /* Enrolled keys refuse what they did not sign; SMM has to be emulated, at a price. */
-    if (!holds(interfaces, "uefi") || !is_split_flash(mapping) || !suits_machine(targets, arch) ||
-        holds(features, "enrolled-keys") || holds(features, "requires-smm"))
+    /* With enrolled keys only signed systems boot. SMM must be emulated, which is slow. */
+    if (!list_holds(interfaces, "uefi") || !is_split_flash(mapping) || !suits_machine(targets, arch) ||
+        list_holds(features, "enrolled-keys") || list_holds(features, "requires-smm"))
         return 0;
     return copy_files(mapping, ret, err);
 }
 
-/* Reads the descriptor from the first folder that has it: 0, -ENOMEM, or -ENOENT where it is hidden by an
- * empty file or a link to /dev/null, or cannot be read. */
+/* Reads the descriptor from the first folder that has it. 0, -ENOMEM, or -ENOENT if an empty file or a link
+ * to /dev/null hides it, or it cannot be read. */
 static int read_descriptor(const char *const *folders, const char *name, struct pi_buf *ret)
 {
     for (; *folders; folders++) {
@@ -115,7 +116,7 @@ static int read_descriptor(const char *const *folders, const char *name, struct 
     return -ENOENT;
 }
 
-/* 1 where it fits; a descriptor that is broken, or whose package is gone, must not hide the next one. */
+/* 1 if it fits. 0 also if it is broken or its files are missing, so that the next descriptor is tried. */
 static int try_descriptor(const char *const *folders, const char *name, enum vm_arch arch,
                           struct vm_firmware_files *ret)
 {
@@ -149,7 +150,7 @@ static int list_names(const char *const *folders, struct pi_strv *ret)
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
+static int by_file_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -160,7 +161,7 @@ static int find_in(enum vm_arch arch, const char *const *folders, struct vm_firm
     pi_auto_strv struct pi_strv names = {0};
     int r = list_names(folders, &names);
     if (names.count)
-        qsort(names.items, names.count, sizeof *names.items, by_name);
+        qsort(names.items, names.count, sizeof *names.items, by_file_name);
     for (size_t i = 0; i < names.count && r == 0; i++)
         r = try_descriptor(folders, names.items[i], arch, ret);
     if (r != 0)

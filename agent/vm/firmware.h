@@ -12,20 +12,21 @@ struct vm_firmware_files {
     char *vars_format;
 };
 
-/* Parses one descriptor and, where it fits (UEFI in flash with a variable store, arch and machine, no secure
- * boot with enrolled keys, no SMM, no confidential computing), fills ret: 1 fits, 0 does not, negative where
- * it is not a descriptor. */
+/* Parses one descriptor. If it fits (UEFI in flash with a variable store, arch and machine, no secure boot
+ * with enrolled keys, no SMM, no confidential computing), fills ret and returns 1. 0 if it does not fit,
+ * negative if it is not a descriptor. */
 int vm_firmware_parse(const char *json, size_t size, enum vm_arch arch, struct vm_firmware_files *ret,
                       struct pi_error *err);
 
-/* The first that fits in the specification's order: $XDG_CONFIG_HOME/qemu/firmware (or ~/.config),
- * /etc/qemu/firmware, /usr/share/qemu/firmware; a file in an earlier folder masks its namesake, an empty one
- * hides it. Files it names must exist. PI_HOST names the package to install. folders: NULL-terminated list
- * instead of the standard ones (tests), or NULL. */
+/* Finds the first descriptor that fits and whose files exist, in the specification's order:
+ * $XDG_CONFIG_HOME/qemu/firmware (or ~/.config), /etc/qemu/firmware, /usr/share/qemu/firmware. A file in an
+ * earlier folder replaces one of the same name in a later folder; an empty file hides it. PI_HOST, with the
+ * package to install, if there is none. folders replaces the standard ones in tests: a list that ends with
+ * NULL, or NULL. */
 int vm_firmware_find(enum vm_arch arch, const char *const *folders, struct vm_firmware_files *ret,
                      struct pi_error *err);
 
-/* What holds it. */
+/* The packages that hold the firmware. */
 struct vm_packages vm_firmware_packages(enum vm_arch arch);
 
 void vm_firmware_done(struct vm_firmware_files *files);

@@ -19,8 +19,8 @@ int vm_port_check(const char *address, uint16_t port, struct pi_error *err)
     pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return pi_fail(err, errno, "cannot open a socket");
-    /* As QEMU's user network does: connections that linger in TIME_WAIT are no obstacle. With it, two sockets
-     * can be bound to one port, and only listen() tells. */
+    /* QEMU's user network sets SO_REUSEADDR too, so that connections in TIME_WAIT do not matter. With it two
+     * sockets can bind one port, and only listen() fails. */
     int on = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 1) == 0)

@@ -20,12 +20,12 @@ const char *const vm_trouble_texts[] = {
     [VM_TROUBLE_HALTED] = "the guest halted",
 };
 
-/* Where a mark stands. */
+/* Where on the line the text stands. */
 enum place {
-    BEGINS,   /* the line, behind the kernel's time stamp */
-    ANYWHERE, /* in the line */
-    IS,       /* all of the line: a prompt, for which no line's end comes */
-    ENDS,     /* the line: the same */
+    BEGINS,   /* at its beginning, after the kernel's time stamp */
+    ANYWHERE, /* anywhere */
+    IS,       /* it is all of the line: a prompt, so no newline follows */
+    ENDS,     /* at its end: a prompt too */
 };
 
 struct mark {
@@ -34,10 +34,10 @@ struct mark {
     const char *text;
 };
 
-/* The first row that fits decides what a line is. */
+/* The first row that fits counts. */
 static const struct mark steps[] = {
     {VM_LANDMARK_LOGIN, ENDS, " login: "},
-    /* GRUB welcomes as systemd does. */
+    /* Before systemd's, which begins the same way. */
     {VM_LANDMARK_BOOTLOADER, BEGINS, "Welcome to GRUB"},
     {VM_LANDMARK_INIT, BEGINS, "Welcome to "},
     {VM_LANDMARK_INIT, BEGINS, "systemd[1]: "},
@@ -62,9 +62,9 @@ static const struct mark steps[] = {
     {0},
 };
 
-/* As SeaBIOS (boot.c), EDK2 (BdsDxe, Shell), GRUB (rescue_reader.c, normal/main.c), syslinux, the kernel
- * (kernel/panic.c, arch/x86/kernel/traps.c, kernel/reboot.c), dracut
- * (dracut-emergency), initramfs-tools (scripts/functions) and systemd (systemd-sulogin-shell) say it. */
+/* The words of SeaBIOS (boot.c), EDK2 (BdsDxe, Shell), GRUB (rescue_reader.c, normal/main.c), syslinux, the
+ * kernel (kernel/panic.c, arch/x86/kernel/traps.c, kernel/reboot.c), dracut (dracut-emergency),
+ * initramfs-tools (scripts/functions) and systemd (systemd-sulogin-shell). */
 static const struct mark troubles[] = {
     {VM_TROUBLE_PANIC, BEGINS, "Kernel panic - not syncing"},
     {VM_TROUBLE_INT3, BEGINS, "Oops: int3: "},
@@ -93,7 +93,7 @@ static const struct mark troubles[] = {
     {0},
 };
 
-/* Behind "[    0.000000] " (printk_time, six digits behind the point) and blanks. */
+/* Skips "[    0.000000] " (printk_time, six digits after the point) and blanks. */
 static const char *skip_stamp(const char *line, bool *ret_stamped)
 {
     const char *at = line;
@@ -110,7 +110,7 @@ static const char *skip_stamp(const char *line, bool *ret_stamped)
     return line + strspn(line, " \t");
 }
 
-static bool fits(const struct mark *mark, const char *text, size_t length)
+static bool mark_fits(const struct mark *mark, const char *text, size_t length)
 {
     size_t size = strlen(mark->text);
     switch (mark->place) {
@@ -126,17 +126,17 @@ static bool fits(const struct mark *mark, const char *text, size_t length)
     return false;
 }
 
-/* The row that ends the table where none fits. A line that is not ended yet can only be a prompt. */
-static const struct mark *find(const struct mark *marks, const char *text, bool prompt)
+/* The first row that fits, or the table's last row. A line that has not ended yet can only be a prompt. */
+static const struct mark *find_mark(const struct mark *marks, const char *text, bool prompt)
 {
     size_t length = strlen(text);
-    while (marks->text && !((!prompt || marks->place >= IS) && fits(marks, text, length)))
+    while (marks->text && !((!prompt || marks->place >= IS) && mark_fits(marks, text, length)))
         marks++;
     return marks;
 }
 
-/* A control sequence that moves or clears is the end of a line: firmware and boot loaders draw with them.
- * Those that colour are not. Whether the byte is text. */
+/* Tells if the byte is text. Firmware and boot loaders draw with control sequences, so one that moves the
+ * cursor or clears ends a line. One that sets a colour does not. */
 static bool is_text(struct vm_landmarks *landmarks, unsigned char c, bool *ret_ends)
 {
     *ret_ends = c == '\n' || c == '\r';
@@ -169,7 +169,7 @@ static bool is_text(struct vm_landmarks *landmarks, unsigned char c, bool *ret_e
     return false;
 }
 
-/* What is said first of a trouble says the most; a panic says more than what came before it. */
+/* Keeps the first line of a trouble, which says the most. A panic replaces another trouble. */
 static void note_trouble(struct vm_landmarks *landmarks, const struct mark *mark, const char *text)
 {
     landmarks->int3 |= mark->what == VM_TROUBLE_INT3;
@@ -181,11 +181,11 @@ static void note_trouble(struct vm_landmarks *landmarks, const struct mark *mark
     memcpy(landmarks->words, text, strlen(text) + 1);
 }
 
-/* As strerror(ENOSPC) and systemd (job_get_done_status_message_format) say it. */
+/* The words of strerror(ENOSPC) and systemd (job_get_done_status_message_format). */
 static void note_hints(struct vm_landmarks *landmarks, const char *text)
 {
     static const char failed[] = "[FAILED] Failed to start ";
-    /* In the units' names and descriptions; other units have "cloud" in theirs as well. */
+    /* Words of the units' names and descriptions. "cloud" alone occurs in other units too. */
     static const char *const stages[] = {"cloud-init", "cloud-config", "cloud-final",
                                          "Execute cloud user/final scripts"};
     landmarks->disk_full |= strstr(text, "No space left on device") != NULL;
@@ -193,15 +193,16 @@ static void note_hints(struct vm_landmarks *landmarks, const char *text)
         landmarks->cloud_init_died |= strcasestr(text, stages[i]) != NULL;
 }
 
-/* Whether the line was a prompt, where it is not ended yet. */
-static bool take_line(struct vm_landmarks *landmarks, bool ended,
-                      void (*found)(enum vm_landmark landmark, const char *line, size_t length, void *user),
-                      void *user)
+/* Handles a line. If it has not ended yet: true if it was a prompt. */
+static bool take_console_line(struct vm_landmarks *landmarks, bool ended,
+                              void (*found)(enum vm_landmark landmark, const char *line, size_t length,
+                                            void *user),
+                              void *user)
 {
     bool stamped;
     landmarks->line[landmarks->used] = '\0';
     const char *text = skip_stamp(landmarks->line, &stamped);
-    const struct mark *mark = find(steps, text, !ended), *trouble = find(troubles, text, !ended);
+    const struct mark *mark = find_mark(steps, text, !ended), *trouble = find_mark(troubles, text, !ended);
     enum vm_landmark landmark = mark->text         ? (enum vm_landmark)mark->what
                                 : stamped && ended ? VM_LANDMARK_KERNEL
                                                    : VM_LANDMARK_NONE;
@@ -228,7 +229,7 @@ void vm_landmarks_feed(struct vm_landmarks *landmarks, const char *bytes, size_t
             landmarks->line[landmarks->used++] = bytes[i];
             prompts = bytes[i] == ' ';
         }
-        if ((ends || prompts) && (take_line(landmarks, ends, found, user) || ends))
+        if ((ends || prompts) && (take_console_line(landmarks, ends, found, user) || ends))
             landmarks->used = 0;
     }
 }

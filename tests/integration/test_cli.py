@@ -83,7 +83,7 @@ def test_version_is_one_line(run):
     (["image", "fech", "fedora"], USAGE, "did you mean piagent image fetch?"),
     (["image"], USAGE, "piagent image takes one of fetch, ls, verify, rm, prune"),
     (["image", "prune", "--older-than", "5"], USAGE, "5d for five days"),
-    (["image", "fetch", "ftp://host/disk.qcow2"], USAGE, "neither by https nor by http"),
+    (["image", "fetch", "ftp://host/disk.qcow2"], USAGE, "neither an https nor an http URL"),
     (["frobnicate"], USAGE, "see piagent help"),
     (["help", "statsu"], USAGE, "did you mean piagent help status?"),
     (["run"], USAGE, "run needs NAME"),

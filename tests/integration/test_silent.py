@@ -76,10 +76,10 @@ def kept(user, name):
 
 
 CAUSES = {
-    "fresh": "it did not ask for its seed: the image may be without cloud-init, or have it disabled",
+    "fresh": "it did not ask for its seed: the image may not have cloud-init, or have it disabled",
     "again": "it did not ask for its seed, and may be disabled (/etc/cloud/cloud-init.disabled)",
     "seeded": "it fetched its seed; the user-data may send its reports elsewhere (\"reporting\")",
-    "full": "its disk is full, its console says (No space left on device)",
+    "full": "its console says that its disk is full (No space left on device)",
     "died": "its console says that cloud-init failed to start",
 }
 

@@ -59,10 +59,10 @@ static void the_most_certain_cause_is_named(void **state)
         {{.console = &boots, .missed = true}, "while no agent"},
         {{.console = &prompts, .missed = true, .seeded = true}, "while no agent"},
         {{.console = &prompts, .missed = true, .booted = true}, "/etc/cloud/cloud-init.disabled"},
-        {{.console = &prompts, .seeded = true, .reported = true}, "fallen silent"},
+        {{.console = &prompts, .seeded = true, .reported = true}, "stopped reporting"},
         {{.console = &prompts, .seeded = true}, "\"reporting\""},
         {{.console = &prompts, .booted = true}, "/etc/cloud/cloud-init.disabled"},
-        {{.console = &prompts}, "without cloud-init"},
+        {{.console = &prompts}, "not have cloud-init"},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
