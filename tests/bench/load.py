@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One agent with a thousand instances: fake QEMUs that speak QMP, and one real QEMU without a guest; its IMDS; and a slow disk.
 
-Memory is the agent's RSS. Times are wall times, medians over the runs where there are several; the new agent is ready when it has
+Memory is the agent's RSS. Times are wall times, medians if there are several runs; the new agent is ready when it has
 spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio (ours / the limit), wanted.
 """
 

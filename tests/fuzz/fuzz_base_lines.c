@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream cut anywhere gives the lines that it gives whole. The first byte says where to cut. */
+/* A stream gives the same lines, wherever it is cut. The first byte says where to cut. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whatever a console says, cut into any pieces: what is left holds no control, also not of what was apart.
- * The first byte says where to cut. */
+/* Strips any bytes of a console, cut anywhere: the rest holds no control character or sequence, also not one
+ * that the cut split. The first byte says where to cut. */
 #include <stdlib.h>
 #include <string.h>
 

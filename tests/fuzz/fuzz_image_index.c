@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!index ||
         image_index_choose(index, releases[data[0] % PI_ARRAY_SIZE(releases)], "x86_64", &entry, NULL) < 0)
         return 0;
-    /* What was chosen is of the one strict form. */
+    /* The chosen entry has the one strict form. */
     if (!image_is_url(entry.link) || !image_name_parse(entry.file, &name) || strchr(entry.file, '/') ||
         (entry.sha256[0] && strlen(entry.sha256) != IMAGE_SHA256_LENGTH))
         abort();

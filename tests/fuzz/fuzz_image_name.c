@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What people write for an image, and the names of files in Fedora's folders. */
+/* References that people write, and the names of files in Fedora's folders. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

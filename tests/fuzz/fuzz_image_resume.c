@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fetch before left beside its partial: what is taken of it is written and taken again. */
+/* A file that an earlier fetch left beside its partial. If it is accepted, it is written and read again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

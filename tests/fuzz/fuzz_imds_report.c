@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A webhook body. What was accepted must hold what the header promises. */
+/* A webhook body. If it is accepted, it must be as the header promises. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is put into a guest's seed as it is: a user's name, a password's hash, an address. What passes has
- * nothing in it that ends where it stands. */
+/* Values that go into a guest's seed as they are: a user's name, a password's hash, an address. A value that
+ * passes cannot end the string that it stands in. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

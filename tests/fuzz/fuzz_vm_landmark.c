@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whatever a console says, cut into any pieces: the same landmarks, each once, only forwards. The first byte
- * says where to cut. */
+/* Any bytes of a console give the same landmarks wherever they are cut, each once, only forwards. The first
+ * byte says where to cut. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

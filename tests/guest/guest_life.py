@@ -110,7 +110,7 @@ def check_suspend(user):
 
 
 def check_secrets(user):
-    """What opens the instance or its seed is in no list of processes, in no log, in no file that others can read."""
+    """No secret of the instance or its seed is in a list of processes, a log, or a file that others can read."""
     folder = user.instances / "pi-1"
     record = json.loads((folder / "record.json").read_text())
     secrets = {"password": [PASSWORD], "its hash": [record["spec"]["password_hash"]], "seed's key": [record["key"]],
@@ -146,7 +146,7 @@ except urllib.error.HTTPError as error:
 
 
 def check_processes_in_the_guest(user, name):
-    """Without privileges they find the seed's address, nothing that opens the instance, and no way to report for it."""
+    """A guest's process without privileges finds the seed's address, but no secret, and no way to report."""
     record = json.loads((user.instances / name / "record.json").read_text())
 
     def files_with(text):

@@ -13,7 +13,7 @@ from faults import FragileUser
 from piagent import is_running, wait_for
 
 AT_ONCE = 4  # users, each with an agent and an instance
-# Every step where it costs little. Sanitizers look at the same code, not at what is on disk.
+# Every step, if it costs little. Under sanitizers fewer: they check the same code, not the files.
 STRIDE = 1 if os.path.basename(os.environ["PIAGENT_BUILD"]) == "release" else 4
 
 UNREACHED = "unreached"
@@ -37,7 +37,7 @@ SILENCE = {
     "silent powerdown": "silent=system_powerdown silent=greeting ignore=SIGTERM",
     "silent failure of tcg": 'status=internal-error silent=greeting\n{"event":"STOP"}',
 }
-# What brings an instance from a state nearer to another.
+# The request that brings an instance from a state nearer to another.
 WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused"): "create",
         ("running", "stopped"): "kill", ("running", "paused"): "pause", ("running", None): "kill",
         ("stopped", "running"): "start", ("stopped", "paused"): "start", ("stopped", None): "rm",
@@ -65,7 +65,7 @@ def state(user):
 
 
 def state_or_none(user):
-    """The state in a tuple, or nothing where there is no agent to tell."""
+    """The state in a tuple, or an empty one if no agent answers."""
     status, body = user.ask("GET", "/v1/instances/pi")
     return (body["state"] if status == 200 else None,) if status else ()
 
@@ -91,7 +91,7 @@ def ask(user, request):
 
 
 def recorded(user):
-    """What its record on disk says, None where there is none."""
+    """The record on disk, or None."""
     try:
         return json.loads((user.instances / "pi/record.json").read_text())
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def prepare(user, request):
 
 
 def qemu_on_record(user):
-    """The process of the QEMU that the record tells of, where there is one: one that waits for its agent's word is none yet."""
+    """The process of the QEMU on record, or None. A child that still waits for its agent does not count."""
     record = recorded(user)
     pid = record["pid"] if record else 0
     return pid if any("qemu-system" in word for word in user.processes().get(pid, [])) else 0
@@ -150,7 +150,7 @@ def steps_of(user, request):
 
 
 def kill_at(user, request, when):
-    """One run of the request of which the agent dies, and a second agent. What the steps were, and how it came out."""
+    """One run of the request, in which the agent dies, and a second agent. Returns the steps and the outcome."""
     before, after, _ = REQUESTS[request]
     prepare(user, request)
     was_ports, was_files = ports(user), files(user)
@@ -196,7 +196,7 @@ def fail_at(user, request, case):
     user.disarm()
     assert user.agent_pid() == agent
     if any(name.startswith("folder .pi.") for name in user.stray()):
-        # What could not be removed is not the instance any more: the next removal or agent takes it away.
+        # Files that could not be removed do not belong to an instance any more: the next removal or agent removes them.
         user.kill_agent()
         user.do("ps")
     user.nothing_strays()
@@ -222,7 +222,7 @@ def every_case(requests, cases_of, run, at_once=AT_ONCE, **environment):
 
 
 def check(requests, since=None, **how):
-    """None of them is ever half done, and both outcomes were there: the steps are those that decide, or those from since on.
+    """No request is ever half done, and both outcomes occur. The steps are those that decide, or those from since on.
     A run may have fewer steps than the one that was counted (see kill_at()), but not less than half of them."""
     def cases_of(steps):
         return ["before 1", *(f"after {i + 1}" for i in range(len(steps)) if not since or since in steps[:i + 1])]
@@ -238,7 +238,7 @@ def check(requests, since=None, **how):
 def check_failures(requests):
     """Whatever step fails: the agent lives, and the instance is as before, as after, or says why not."""
     def cases_of(steps):
-        # What is sent to QEMU does not fail for the disk's sake; its own silence is another test's.
+        # Commands to QEMU do not fail because of the disk. Another test has a QEMU that is silent.
         names = [(i + 1, step.split()[0]) for i, step in enumerate(steps)]
         return ([(i, errno.EIO) for i, name in names if name not in ("send", "signal")] +
                 [(i, errno.ENOSPC) for i, name in names if name in ("open", "write", "mkdir")])

@@ -53,7 +53,7 @@ def config_verdict(text, validator):
 
 
 def verdict(data, validator):
-    """What cloud-init makes of a file: of a single config by its content, of everything else by its kind."""
+    """How cloud-init judges a file: a single config by its content, everything else by its kind."""
     try:
         found = list(parts(data))
         "".join(text for _, text in found).encode()  # as it is written into the guest

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU without a guest: it speaks enough QMP on the sockets that it is handed for a whole life, in some
- * hundred KiB of memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the
- * names of the real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
+ * A QEMU without a guest. It speaks enough QMP for a whole life of an instance, in some hundred KiB of
+ * memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the names of the
+ * real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
  *
  * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp, console and agent, and the folder in
  * -smbios file=. Its guest says hello on the console when it first runs, writes what is typed into the file
  * "typed" in the instance's folder and answers nothing, and powers off at the first system_powerdown.
  *
- * What to do comes from the file "fake-qemu" in the instance's folder, else from the variable FAKE_QEMU:
- * words between spaces or line ends. It is read at the start and at each SIGUSR1; what was read before is
- * forgotten then.
+ * The file "fake-qemu" in the instance's folder, else the variable FAKE_QEMU, holds the words that tell it
+ * what to do, with spaces or newlines between them. It reads them at its start and again at each SIGUSR1.
  *
  *   silent=WHEN    the monitor answers nothing any more
  *   close=WHEN     the monitor hangs up
@@ -20,13 +19,13 @@
  *   print=WHEN     the guest prints without end
  *   suspend=WHEN   the guest suspends itself
  *   events=WHEN    harmless events without end; resets=WHEN: of a guest that resets itself
- *   garbage=WHEN   lines without end that are no JSON; deep=WHEN: that are nested deeply
+ *   garbage=WHEN   lines without end that are not JSON; deep=WHEN: that are nested deeply
  *   line=WHEN      one line without end
  *   uuid=UUID      it is another instance
  *   status=NAME    what query-status tells, until cont, stop or powerdown change it
  *   become=PATH    at the start: the real QEMU there takes its place
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
- *   >...           a whole line: what stands behind the '>' is printed by the guest, at SIGUSR1
+ *   >...           a whole line: the guest prints the rest of it, at SIGUSR1
  *
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
@@ -68,7 +67,7 @@ static struct {
 static size_t rule_count;
 static bool silent, greeted; /* greeted: the guest has said hello */
 
-/* Ports. What finds no room is lost. */
+/* Ports. Output that finds no room is lost. */
 
 static void put(struct port *port, const char *text)
 {

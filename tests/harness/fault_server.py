@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A web server that goes wrong in one way, for one file: what a client must survive.
+"""A web server that goes wrong in one way, for one file. A client must survive it.
 
     with FaultServer(data, "stall") as server:
         subprocess.run([piagent, "image", "fetch", server.url, "--sha256", ...])

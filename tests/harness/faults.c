@@ -14,9 +14,9 @@
  *   full                  each step that takes space fails with ENOSPC
  *   slow MS               each fsync takes so much longer, in steps of 10 ms, or until the line changes
  *
- * $FAULTS.log gets a line for each step: its number, its name, what it is about. No file: nothing is done.
- * Only `piagent agent` is broken, not what it starts; `piagent worker` where it is started by itself. Its
- * threads take their steps one after another.
+ * $FAULTS.log gets a line for each step: its number, its name, and the file or command. Without the file
+ * nothing happens. It breaks only `piagent agent`, not its children, and a `piagent worker` that a test
+ * starts itself. Their threads take steps one after another.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -139,7 +139,7 @@ static bool count_step(const char *name, const char *what, bool takes_space)
     return true;
 }
 
-/* Whether the step may be done; else errno says why it failed. */
+/* True if the step may be done; else errno says why it fails. */
 static bool begin(const char *name, const char *what, bool takes_space)
 {
     if (!faults.active)

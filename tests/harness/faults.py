@@ -35,7 +35,7 @@ class FragileUser(User):
         self.control.unlink()
 
     def steps(self):
-        """What was done since: "rename record.json"."""
+        """The steps since then: "rename record.json"."""
         log = self.control.with_suffix(".log")
         lines = log.read_text().splitlines() if log.exists() else []
         return [re.sub(r"\.[0-9a-f]{8}$", "", re.sub(r"/\S*/", "", line.partition(" ")[2])) for line in lines]
@@ -63,7 +63,7 @@ class FragileUser(User):
             agent.close()
 
     def stray(self):
-        """What belongs to no instance: processes, sockets, folders, files of writes that were cut short."""
+        """Leftovers that belong to no instance: processes, sockets, folders, files of interrupted writes."""
         instances = self.ps()
         names, live = {m["name"] for m in instances}, {m["name"] for m in instances if "pid" in m}
         sockets = {path.name for path in self.runtime.glob("*.*") if path.suffix in (".qmp", ".console")}

@@ -209,7 +209,7 @@ class FedoraServer:
     connections = 1
 
     def metalink(self, path):
-        """Metalink 3 as MirrorManager makes it: the file's size and checksum, those of an older version of it,
+        """Metalink 3 as MirrorManager makes it: size and checksum of the file and of an older version of it,
         mirrors by preference."""
         image = self.find("/" + path, "", "name")
         if not image:
@@ -332,7 +332,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_file(io.BytesIO(data), len(data), kind)
 
     def send_image(self, image, kind):
-        """Whole, or the range that is asked for where If-Range does not say otherwise."""
+        """Sends the whole file, or the range that was asked for, unless If-Range forbids that."""
         etag = f'"{image.sha256[:16]}-{kind}"'
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}

@@ -13,7 +13,7 @@ import uuid
 
 from piagent import is_running, wait_for
 
-# What an agent only reads: all instances can have the same files. The rest it writes for each.
+# The agent only reads these files, so all instances can share them. It writes the others for each instance.
 SHARED = ("disk.qcow2", "ssh_key", "ssh_key.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "known_hosts")
 FIRST_PORT = 31000
 
@@ -44,7 +44,7 @@ def name_of(index):
 
 
 def keys_of(user, count):
-    """Of each instance's seed and of its reports, since it was started."""
+    """The keys of each instance's seed and reports, new at each start."""
     records = [json.loads((user.instances / name_of(index) / "record.json").read_text()) for index in range(count)]
     return [(record["key"], record["report_key"]) for record in records]
 

@@ -32,7 +32,7 @@ class FreshRoot:
         shutil.rmtree(self.above)
 
     def run(self, user, command, timeout=700):
-        """What a line of bash, typed by that user in the clone, prints; it has to succeed."""
+        """Runs a line of bash as that user, in the clone. It must succeed. Returns its output."""
         # subprocess kills it at the timeout, and all that it started there goes with it.
         done = subprocess.run([f"{SOURCE}/scripts/fresh-root", "run", self.folder, "--user", user, "bash", "-c", command],
                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

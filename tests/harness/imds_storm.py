@@ -96,7 +96,7 @@ class Served:
 
 
 async def honest(port, path, delay_s):
-    """As cloud-init asks: where it gets no good answer, again a second later, eleven times in all."""
+    """Asks as cloud-init does: after a bad answer again a second later, eleven times in all."""
     await asyncio.sleep(delay_s)
     begin = time.monotonic()
     for tries in range(1, 12):
@@ -109,7 +109,7 @@ async def honest(port, path, delay_s):
 
 
 async def storm(port, paths, hostile, keys, lead_s=2.0):
-    """What each of the honest got; the hostile, who know the keys of an instance, are there first."""
+    """Returns the answer to each honest guest. The hostile ones, which know keys, connect first."""
     allow_connections(len(paths) + len(HOSTILE) * hostile)
     attackers = [asyncio.create_task(again_and_again(attack, port, keys)) for attack in HOSTILE for _ in range(hostile)]
     try:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a command (LD_PRELOAD), to let time pass for it: $LATER names a file with the number of
- * seconds by which its clocks are ahead, read again at each look. What the command starts does not get it.
+ * Preloaded into a command (LD_PRELOAD), to let time pass for it. $LATER names a file with the number of
+ * seconds by which its clocks are ahead, and is read each time that it asks a clock. The command's children
+ * are not affected.
  */
 #include <dlfcn.h>
 #include <stdio.h>

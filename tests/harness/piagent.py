@@ -27,7 +27,7 @@ def guest_image(arch, suite="trixie"):
 
 
 def fake_qemu(rules=""):
-    """What makes fake_qemu.c a User's QEMU: User(**fake_qemu("ignore=quit")). An instance's own rules: tell_fake()."""
+    """Arguments that make fake_qemu.c a User's QEMU: User(**fake_qemu("ignore=quit")). For one instance: tell_fake()."""
     return {"PATH": f"{os.environ['PIAGENT_BUILD']}/fake-qemu:{os.environ['PATH']}", "FAKE_QEMU": rules}
 
 
@@ -69,7 +69,7 @@ class User:
                     "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"),
                     "XDG_CONFIG_HOME": str(self.home / "config"), "TERM": "xterm",
                     "PIAGENT_PASS_ENVIRONMENT": "FAKE_QEMU, FAULTS, LD_PRELOAD, ASAN_OPTIONS, TSAN_OPTIONS, UBSAN_OPTIONS",
-                    # What was freed is kept for a while, to find who uses it; it is not to look like memory that the agent takes.
+                    # AddressSanitizer keeps freed memory for a while. A small quarantine, so that this does not look like the agent's memory.
                     "ASAN_OPTIONS": f"log_path={self.home}/sanitizer:quarantine_size_mb=8",
                     "TSAN_OPTIONS": f"log_path={self.home}/sanitizer",
                     **environment}
@@ -98,12 +98,12 @@ class User:
         assert not reports, "\n".join(["a sanitizer found something in the agent, a worker or a command:", *reports])
 
     def sanitizer_reports(self):
-        """What AddressSanitizer and the like wrote; UBSan has no file of its own, so its reports stand in the agent's log."""
+        """The sanitizers' reports. UBSan has no file of its own, so its reports are in the agent's log."""
         logs = [path.read_text(errors="replace") for path in [*self.home.glob("sanitizer.*"), *self.home.glob("data/piagent/agent.log")]]
         return [log for log in logs if "Sanitizer" in log or "runtime error: " in log]
 
     def print_logs(self):
-        """What tells why a test failed and goes with the folders: pytest shows it."""
+        """Prints the files that tell why a test failed, before the folders are removed. pytest shows them."""
         for log in sorted(self.home.glob("data/piagent/**/*.log")) + sorted(self.instances.glob("*/journal.jsonl")):
             print(f"--- the end of {log}\n{log.read_text(errors='replace')[-4000:]}")
 
@@ -223,7 +223,7 @@ class User:
         return found
 
     def leftovers(self):
-        """What there should be nothing of when no instance is: folders, sockets, processes but the agent."""
+        """Leftovers: folders, sockets and processes, except the agent. Without instances there should be none."""
         agent = self.agent_pid()
         return ([path.name for path in self.instances.glob("*")] +
                 [path.name for path in self.runtime.glob("*.qmp")] + [path.name for path in self.runtime.glob("*.console")] +
@@ -246,7 +246,7 @@ class User:
             pytest.skip("cannot here: only root may mount a file system")
         data = self.home / "data"
         data.mkdir()
-        mount = 'mount -t tmpfs -o size=1G none "$1" && shift && exec "$@"'  # nothing is created where there is less
+        mount = 'mount -t tmpfs -o size=1G none "$1" && shift && exec "$@"'  # piagent creates nothing with less
         agent = self.start("agent", through=["unshare", "-m", "sh", "-c", mount, "sh", data])
         wait_for("the agent is up", lambda: self.call("agent", "status").returncode == 0, 30)
         self.disk_of(agent.pid)
@@ -271,7 +271,7 @@ class User:
         wait_for("the agent is gone", lambda: not is_running(pid), 10)
 
     def events(self, name):
-        """What the journal holds, oldest first."""
+        """The journal's events, oldest first."""
         lines = (self.instances / name / "journal.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 

@@ -24,7 +24,7 @@ __attribute__((constructor)) static void prepare(void)
     unsetenv("LD_PRELOAD");
 }
 
-/* Sends two numbers, and fd where it is not negative; receives one number, and a descriptor in *ret_fd. */
+/* Sends two numbers, and fd unless it is negative. Receives one number, and a descriptor in *ret_fd. */
 static int ask(const int numbers[2], int fd, int *ret_fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -80,7 +80,7 @@ def accounts(init, config):
 
 
 def reporting(init, source, root):
-    """What cloud-init reports to, and who can read that."""
+    """The address that cloud-init reports to, and who can read it."""
     config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg["reporting"]
     if "mine" in config:  # the user's own beats it
         return None
@@ -128,7 +128,7 @@ def check_host_key(config):
 
 
 def check_host_key_is_kept(config, init):
-    """Also where the module runs again, after "cloud-init clean"."""
+    """Also if the module runs again, after "cloud-init clean"."""
     touched = []
     with mock.patch.object(cc_ssh.glob, "glob", lambda _: ["/etc/ssh/ssh_host_ed25519_key"]), \
          mock.patch.object(cc_ssh.os.path, "exists", lambda path: path == "/etc/ssh/ssh_host_ed25519_key"), \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A systemd of the user's own, real and private: for tests of units, also where the host itself runs none. Needs root."""
+"""A real systemd of the user's own, private to a test of units. The host need not run systemd. Needs root."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from piagent import wait_for
 SYSTEMD = "/lib/systemd/systemd"
 
 # In a mount namespace, then in a cgroup namespace whose root is a cgroup of its own: what this systemd sees and moves about
-# is below it. $1: controllers that it is told it had, where the host gives none.
+# is below it. $1: controllers that it believes to have, if the host gives none.
 ENTER = r"""
 set -e
 mount --make-rprivate /
@@ -31,7 +31,7 @@ exec unshare --cgroup sh -c '
 
 
 def cgroup2():
-    """Where the second version of cgroups is mounted, or None."""
+    """The mount point of cgroup v2, or None."""
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
         return next((line.split()[1] for line in mounts if line.split()[2] == "cgroup2"), None)
 
@@ -46,7 +46,7 @@ class UserManager:
         if not is_possible():
             pytest.skip("cannot here: a private systemd needs root, systemd, namespaces and a cgroup2 that can be written")
         self.user, self.folder = user, tempfile.mkdtemp(prefix="piagent-test-", dir=cgroup2())
-        # Installed as with --prefix ~/.local, and so that ~/.local/share is where the agent keeps its instances.
+        # Installed as with --prefix ~/.local. The agent keeps its instances in ~/.local/share.
         (user.home / ".local/share").mkdir(parents=True)
         (user.home / "data").symlink_to(".local/share")
         subprocess.run(["cmake", "--install", os.environ["PIAGENT_BUILD"], "--prefix", str(user.home / ".local")],

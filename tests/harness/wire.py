@@ -15,7 +15,7 @@ MAC, ROUTER_MAC = bytes.fromhex("525400123456"), bytes.fromhex("525500000000")
 GUEST = "10.0.2.15"
 SYN, ACK, SYN_ACK, PSH_ACK, RST = 0x02, 0x10, 0x12, 0x18, 0x04
 
-# What the program becomes instead of QEMU: it hands its network on to the test.
+# The program that runs in place of QEMU: it passes its network on to the test.
 HAND_OVER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); socket.send_fds(s, [b'x'], [6]); s.recv(1)"
 
 
@@ -49,7 +49,7 @@ def ping(to):
 
 
 def own_address():
-    """An address of this host that is not loopback, or a foreign one where it has none."""
+    """An address of this host that is not loopback, or a foreign one if it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
         probe.connect(("192.0.2.1", 9))
         return probe.getsockname()[0]

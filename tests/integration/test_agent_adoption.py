@@ -160,7 +160,7 @@ def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_powerof
     assert "ended while no agent" in instance["reason"] and "stopped_by" not in instance, instance
 
 
-# What QEMU came to while no agent ran, the state and accelerator on record, and what the next agent makes of it: a state, with its reason.
+# How QEMU ended while no agent ran, the state and accelerator on record, and the state and reason that the next agent shows.
 MEANWHILE = {
     "goes-on": ("running", "paused", "tcg", "running", ""),
     "rests": ("paused", "running", "tcg", "paused", ""),
@@ -262,7 +262,7 @@ def test_a_process_that_has_only_the_number_of_a_qemu_is_not_touched(user):
 def test_a_qemu_that_cannot_be_identified_is_told_once_and_not_said_to_be_signalled(user):
     pid = user.boot("odd", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()
-    # What no pidfd can be had for, and which is there all the same: a thread.
+    # A thread exists, but pidfd_open(2) fails for it.
     thread = max(int(task) for task in os.listdir(f"/proc/{pid}/task"))
     altered_record(user, "odd", pid=thread)
     user.do("ps")
@@ -284,7 +284,7 @@ def test_what_ran_before_the_host_was_restarted_is_lost_with_that_reason(user):
 
 
 def test_an_instance_without_its_link_in_the_image_store_gets_one_from_the_next_agent_and_from_its_start():
-    """As an instance of an older piagent. No agent waits for who removes images."""
+    """An instance of an older piagent. No agent waits for a process that removes images."""
     with User(**fake_qemu()) as user:
         user.boot("pi", boot_sectors.deaf(user.home))
         user.do("kill", "pi")

@@ -82,7 +82,7 @@ def test_what_it_is_told_waits_until_it_garbles_nothing(user):
     assert terminal.expect([pexpect.TIMEOUT, "ready"], timeout=1.5) == 0
     terminal.send("\t")  # a newline
     terminal.expect_exact(READY)
-    # Once a boot: not again, and not to who comes later.
+    # Once a boot: not again, and not to those who attach later.
     later = spawn(user, "console", "echo")
     later.expect("hello")
     for viewer in (terminal, later):
@@ -219,7 +219,7 @@ def follow(user, name, count):
 
 
 def body(reply):
-    """What the chunks of an HTTP reply held, the last of them perhaps not whole."""
+    """The content of an HTTP reply's chunks; the last one may be incomplete."""
     head, parts = reply.find(b"\r\n\r\n"), []
     at = head + 4 if head >= 0 else len(reply)
     while (end := reply.find(b"\r\n", at)) >= 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What someone or something did to an instance's files: each has one outcome, no other instance is harmed, and no bytes are thrown away."""
+"""Damage to an instance's files: each has one outcome, no other instance is harmed, and no bytes are thrown away."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def altered(**changes):
     return lambda text: json.dumps({**json.loads(text), **changes}).encode()
 
 
-# What became of the record, and what is said of it.
+# The damage to the record, and the words about it.
 RECORDS = {
     "truncated": (lambda text: text[:len(text) // 2], "is damaged"),
     "empty": (lambda text: b"", "is damaged"),
@@ -53,7 +53,7 @@ def test_an_instance_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user
     assert instance["state"] == "lost" and said in instance["reason"], instance
     assert said in user.refused(CONFLICT, "start", "bad")
     assert (user.instances / "bad/disk.qcow2").read_bytes() == disk
-    # The image that it stands on is kept, also by who has other instances and the same images.
+    # The image is kept, also by a user with other instances and the same images.
     for home, name in (("data", "bad"), ("other", str(user.instances / "bad"))):
         user.env["XDG_DATA_HOME"] = str(user.home / home)
         user.do("image", "prune")
@@ -82,7 +82,7 @@ def leave_two_descriptors(pid):
     return resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[2], hard))
 
 
-# QEMU reads a comma in a path only where it stands twice.
+# QEMU reads ',,' in a path as one comma.
 @pytest.mark.parametrize("folder", ["data", "da,ta"])
 def test_an_instance_without_a_readable_record_is_not_removed_under_its_running_qemu(user, folder):
     user.env["XDG_DATA_HOME"] = str(user.home / folder)

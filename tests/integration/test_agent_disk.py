@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What QEMU says of its guest's disk and kernel, with real QEMUs: a full disk, a damaged image, a panic."""
+"""Real QEMUs report a full disk, a damaged image, a panic."""
 
 import time
 
@@ -19,7 +19,7 @@ def written(user):
 
 
 def boot_on_full_disk(user):
-    """An instance that writes 4 MiB where there is room for 1, and has been paused."""
+    """An instance that wrote 4 MiB to a disk with room for 1, and was paused."""
     user.own_disk()
     user.boot("pi", boot_sectors.writer(user.home), disk_bytes=4 << 20)
     user.leave_room(1 << 20)

@@ -73,7 +73,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def words(user, disk):
-    """What stands in capitals in the cases."""
+    """The values of the words in capitals."""
     big = user.home / "big.raw"
     with open(disk, "rb") as boot:
         big.write_bytes(boot.read(512) + bytes((4 << 20) - 512))

@@ -25,7 +25,7 @@ def user():
 
 
 def words(user):
-    """What kinds of steps were taken, also in part."""
+    """The kinds of steps that were taken, also in part."""
     return {step.split()[0] for step in user.steps()}
 
 
@@ -113,7 +113,7 @@ def test_a_state_that_cannot_be_saved_goes_on_is_told_once_and_saved_when_there_
         user.wait_state("pi", "paused", 20)
         user.do("resume", "pi")
         user.wait_state("pi", "running", 20)
-    # Who follows it hears of each state, though the journal has none of it.
+    # Followers hear of each state, though the journal has none of it.
     done = user.call("kill", "pi")
     assert (done.returncode, "pi: stopped" in done.stderr) == (0, True), done
     assert user.state("pi") == "stopped"

@@ -16,7 +16,7 @@ def test_a_start_of_a_qemu_with_a_silent_monitor_comes_to_its_end():
     agent_steps.check(["silent start"], since="fork ", at_once=24, **fake_qemu())  # before, there is no QEMU to be silent
 
 
-# What is on record, what QEMU does, and the state that the next agent comes to, with the step that ended it or a part of the reason.
+# The state on record, QEMU's behaviour, and the state that the next agent shows, with the step that ended it or a part of the reason.
 KILL = {"state": "starting", "rung": "kill"}
 STATES = {
     "starting": ({"state": "starting"}, "silent=greeting", "failed", "QEMU did not start: QEMU did not greet"),

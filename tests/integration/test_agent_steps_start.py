@@ -20,7 +20,7 @@ def shown(user):
 
 
 def start_killed(user, when, running):
-    """Starts an agent that finds so many running instances. Whether it came to that step."""
+    """Starts an agent that finds so many running instances. True if it reached that step."""
     user.arm(f"kill {when}")
     agent = user.run_agent()
 
@@ -75,7 +75,7 @@ def test_an_agent_killed_at_any_step_of_taking_instances_over(user):
     def prepare():
         user.do("ps")
         user.kill_agent()
-        # What writes and removals left.
+        # Leftovers of writes and removals.
         (user.instances / "runs/.record.json.0123abcd").write_text("{")
         (user.instances / ".gone.0123abcd").mkdir(exist_ok=True)
         (user.instances / ".gone.0123abcd/disk.qcow2").write_text("x")

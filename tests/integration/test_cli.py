@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line where no agent is needed: usage errors, help, password hashes, and an agent that is not there."""
+"""The command line without an agent: usage errors, help, password hashes, and an agent that does not run."""
 import json
 import os
 import subprocess
@@ -28,7 +28,7 @@ def run(tmp_path):
 
 
 def commands(run):
-    """Those of the list, where a summary that goes on in the next line is no name."""
+    """The names in the list. A summary may go on in the next line, which is not a name."""
     listed = run("help").stdout.split("\n\n")[1].splitlines()
     return [name for line in listed if (name := line[2:18].strip())]
 

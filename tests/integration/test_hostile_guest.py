@@ -12,7 +12,7 @@ import pexpect
 import pytest
 from piagent import GUEST, PIAGENT, User, wait_for
 
-# What a terminal would act on: titles, clearing, C1 as UTF-8, text that is turned around, a line of its own.
+# Bytes that a terminal would act on: titles, clearing, C1 as UTF-8, text that is turned around, a line of its own.
 EVIL = "pwn\x1b]0;T\x07\x1b[2J\u009b2J\u202eexe\u2066\u2028\r\nnext"
 # And raw, with parts that make a CSI when what lies between them is taken out.
 EVIL_BYTES = EVIL.encode() + b"\x9b2J \xc2\x9b\x9b2J \xc2\x1b[m\x9b2J \xe2\x80\x1b[m\xae end\r\n"
@@ -28,7 +28,7 @@ def user():
 
 
 def harmless(terminal):
-    """What came to a terminal, without our own sequences."""
+    """The output on a terminal, without our own sequences."""
     text = OWN.sub("", terminal.decode("utf-8", "replace"))
     assert not ACTED_ON.search(text), text
     return text
@@ -42,7 +42,7 @@ def in_a_terminal(user, *words):
 
 
 class Guest:
-    """What speaks to the IMDS as an instance's cloud-init does, or does not."""
+    """A client that talks to the IMDS as cloud-init does, or as it never would."""
 
     def __init__(self, user, name):
         record = json.loads((user.instances / name / "record.json").read_text())

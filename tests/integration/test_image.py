@@ -262,7 +262,7 @@ def site(tmp_path):
 
 
 def fetch_unverified(world, ref=None):
-    """What the store has of the URL (or ref) afterwards, and what was said besides."""
+    """Fetches the URL (or ref). Returns the stored bytes and the notes."""
     code, out, err = world.run("image", "fetch", ref or world.server.url, "--unverified", "--arch", "x86_64", "--json")
     assert code == 0, out + err
     image = json.loads(out.splitlines()[-1])["image"]

@@ -142,7 +142,7 @@ def test_killed_fetch_is_gone_on_with(client):
 
 
 def lose_power(client):
-    """What a power cut makes of a fetch that was killed: other bytes where nothing was synced, and another boot."""
+    """Makes a killed fetch look like after a power cut: unsynced bytes differ, and the boot id is another."""
     partial, = client.images.glob("*.partial")
     resume = partial.with_suffix(".resume")
     record = json.loads(resume.read_text())

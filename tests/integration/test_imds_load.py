@@ -59,7 +59,7 @@ def test_every_honest_guest_is_served_and_the_control_api_answers(user):
         watcher.join()
     names = [json.loads(answer.body)["local-hostname"] for answer in served]
     assert names == [fleet.name_of(index % INSTANCES) for index in range(GUESTS)]
-    # Those who were cut to make room for others were served when they came again; they are few.
+    # A few guests were cut to make room for others, and were served when they asked again.
     assert sum(answer.tries > 1 for answer in served) < GUESTS / 20
     assert watcher.seconds and max(watcher.seconds) < 10, watcher.seconds
     assert fleet.states(watcher.api) == {"running"}

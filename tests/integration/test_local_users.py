@@ -46,7 +46,7 @@ def as_nobody(*words):
 
 
 def open_folders(user):
-    """As where a user was careless: everyone may pass, and the files have to see to themselves."""
+    """Opens the folders to everyone, as a careless user may: the modes of the files must protect them."""
     for folder in [user.home, *(path for path in user.home.rglob("*") if path.is_dir())]:
         folder.chmod(0o755)
 
@@ -233,7 +233,7 @@ def test_a_command_line_that_looks_like_an_instances_qemu_blocks_nothing(user):
 
 
 def homes(user, owner):
-    """What a user's environment names, and all that is in there."""
+    """The folders that a user's environment names, and everything in them."""
     for folder in (user.home, *user.home.rglob("*")):
         os.chown(folder, owner, owner)
     return {path: path.lstat().st_uid for path in user.home.rglob("*")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Messages that say what is so and what to do next: whose port it is, where it was looked, how an instance ended."""
+"""Messages that say what happened and what to do next: who has the port, which folder was searched, how an instance ended."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_a_port_in_use_is_told_with_the_instance_that_has_it(user, disk):
     said = user.refused(HOST, "run", "second", "--image", disk, "--image-unverified", "--forward", f"{web['ssh_port']}:80", "-d")
     assert "in use by your instance web" in said, said
     user.do("kill", "web")
-    # Its forwards stay its own; who starts first has the port.
+    # Its forwards stay the same; the instance that starts first has the port.
     user.boot("second", disk, forwards=[forward])
     assert "in use by your instance second" in user.refused(HOST, "start", "-d", "web")
     user.do("rm", "--force", "web", "second")

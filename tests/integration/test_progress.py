@@ -224,7 +224,7 @@ def test_events_are_json_lines_with_the_instances_name(user):
 
 
 def test_events_that_nobody_can_get_are_an_error(user):
-    """Where standard output is closed, the connection to the agent would take its place."""
+    """If standard output is closed, the connection to the agent would get its descriptor."""
     user.boot("box", boot_sectors.says(user.home, BOOT))
     done = subprocess.run(["sh", "-c", f"exec {PIAGENT} events box >&-"], env=user.env, stderr=subprocess.PIPE, text=True,
                           timeout=60, check=False)

@@ -87,13 +87,13 @@ def sshd(user, name, host_key=None, port=None, environment=""):
 
 
 def sessions(user, name):
-    """What that server was asked for: how many logins, and how many shells, commands and transfers."""
+    """Counts the server's requests: logins; shells, commands and transfers."""
     log = (user.home / f"sshd-{name}/log").read_text()
     return log.count("Accepted publickey"), log.count("Starting session")
 
 
 def own_configuration(user, text):
-    """What ssh and scp of this user read as their configuration. (OpenSSH finds the real one by the account, not by HOME.)"""
+    """Makes this the configuration of the user's ssh and scp. (OpenSSH finds the real one by the account, not by HOME.)"""
     tools = user.home / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "config").write_text(text)
@@ -107,7 +107,7 @@ WAITS = "a: waiting for its SSH server\n"  # after 4 s, which a login takes on a
 
 
 def complaints(done):
-    """What a command said on standard error, but for that it waits."""
+    """A command's standard error, without the lines that say that it waits."""
     return done.stderr.replace(WAITS, "")
 
 
@@ -166,7 +166,7 @@ Host *
     PermitLocalCommand yes
     LocalCommand touch {home}/ran
 """
-# What only piagent's own commands can leave out: ssh joins the forwards of all that it reads.
+# Only piagent's own commands can leave these out: ssh joins the forwards of all files that it reads.
 UNASKED = "    RemoteCommand echo redirected\n    LocalForward {home}/forwarded localhost:1\n"
 
 
@@ -418,7 +418,7 @@ def boot_again(user, name):
 
 
 def become_ready(user, name):
-    """In the agent's own files, as it hears no report from a guest whose login is root. Those who follow start the next agent at once."""
+    """Changes the agent's own files, because a guest whose login is root does not report. Followers start the next agent at once."""
     folder, agent = user.instances / name, user.agent_pid()
     os.kill(agent, signal.SIGSTOP)
     record = json.loads((folder / "record.json").read_text())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What opens an instance or its seed: in which files it is, that it is nowhere else, and how long a guest is served it."""
+"""Secrets of an instance and its seed: which files hold them, that nothing else does, and how long a guest can fetch them."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ import pytest
 from piagent import CONFLICT, PIAGENT, User, fake_qemu, wait_for
 
 PASSWORD, TOKEN = "raspberry-42", "token-7f3a9c"
-# Where they have to be: everything in it is its owner's alone.
+# The files that must hold them, which only their owner may read.
 HOLD = {"record.json", "smbios.bin", "smbios-board.bin", "user-data", "ssh_key", "ssh_host_ed25519_key"}
 
 
@@ -144,7 +144,7 @@ def test_a_hash_on_the_command_line_leaves_the_list_of_processes_at_once(user):
 
 
 class Guest:
-    """What an instance's cloud-init does with the seed's server."""
+    """A client that talks to the seed's server as cloud-init does."""
 
     def __init__(self, user, name):
         self.user, self.name, self.record = user, name, user.instances / name / "record.json"
@@ -164,7 +164,7 @@ class Guest:
         self.user.wait_state(self.name, "running", 20)
 
     def seed(self):
-        self.user.do("ps")  # starts the agent where none runs
+        self.user.do("ps")  # starts the agent if none runs
         return {name: self.ask("key", name) for name in ("meta-data", "user-data", "vendor-data", "network-config")}
 
     def secrets(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The port where guests look for their seeds: nobody else gets it while a guest runs, and where it is lost all the same that is told."""
+"""The port of the seeds: nobody else gets it while a guest runs, and if it is lost all the same, piagent says so."""
 
 import contextlib
 import json

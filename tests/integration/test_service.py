@@ -21,7 +21,7 @@ def user():
 
 
 class Manager:
-    """Listens where commands look for the agent, starts it with that socket as descriptor 3, and hears what it says."""
+    """Listens on the agent's socket, starts the agent with it as descriptor 3, and receives its notifications."""
 
     def __init__(self, user, listen="agent.sock", **environment):
         user.runtime.mkdir(mode=0o700, exist_ok=True)
@@ -53,11 +53,11 @@ class Manager:
                                       stderr=subprocess.PIPE, text=True)
 
     def wanted(self):
-        """Whether someone has connected and nobody has answered."""
+        """True if a client has connected and nobody has answered."""
         return bool(select.select([self.listener], [], [], 0)[0])
 
     def hear(self):
-        """What came since the last time."""
+        """The notifications since the last call."""
         said = ""
         while select.select([self.notify], [], [], 0)[0]:
             said += self.notify.recv(4096).decode() + "\n"

@@ -29,7 +29,7 @@ def user():
 
 @contextlib.contextmanager
 def ssh_servers(user, *names):
-    """At the instances' ports, something that says who it is and nothing more."""
+    """Servers on the instances' ports that say their name and nothing more."""
     def answer(server):
         with contextlib.suppress(OSError):
             while True:
@@ -71,7 +71,7 @@ def seed_asked_for(user, name):
 
 
 def kept(user, name):
-    """What the next agent knows of it."""
+    """The next agent's status of it."""
     return json.loads((user.instances / name / "record.json").read_text())
 
 
@@ -171,7 +171,7 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
         boot_to_the_end(Guest(user, "reboots"))
         code, out = finish(waits["reboots"])
         assert code == 0 and "reboots: ready after" in out, out
-        assert finish(login)[0] == 255  # by ssh, whose server says no more than who it is
+        assert finish(login)[0] == 255  # by ssh, whose server says only its name
         code, out = finish(waits["off"])
         assert code == 0 and "off: stopped" in out and user.status("off")["cloud_init"] == "done", out
         code, out = finish(waits["stays"], 120)  # its condition was not met

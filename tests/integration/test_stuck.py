@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boots that go no further, as the console shows it, with real firmware: told with what it is, and taken back where they go on after all."""
+"""Boots that get stuck, with real firmware: the reason is told by the console, and taken back if the boot goes on after all."""
 
 import pathlib
 import subprocess
@@ -13,7 +13,7 @@ from test_progress import boot_to_the_end, finish
 
 PANIC = b"[    5.123456] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\r\n"
 
-# What a guest says last, and what piagent says of it.
+# The guest's last words, and piagent's reason.
 ENDS = {
     "panic": (b"Loading initial ramdisk\r\n[    4.9] Initramfs unpacking failed: junk\r\n" + PANIC + b"[    5.2] ---[ end Kernel panic ]---\r\n",
               "the guest's kernel panicked: VFS: Unable to mount root fs on unknown-block(0,0)"),

@@ -42,7 +42,7 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
     environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
     assert f"HOME={user.home}".encode() in environment and b"AWS_SECRET" not in environment and b"NOTIFY_SOCKET" not in environment
 
-    # One that finds no manager to ask for a scope stays in the unit, and is no part of its end.
+    # A QEMU that found no manager to give it a scope stays in the unit, and survives its end.
     private = user.home / "run/systemd/private"
     private.rename(f"{private}.aside")
     bare = user.boot("bare", boot_sectors.deaf(user.home))["pid"]

@@ -17,7 +17,7 @@ FACTS = Path(SOURCE) / "agent/seed"
 ERROR, WARNING = "error", "warning"
 EMPTY_LINE = "remove the empty line above '{}'"
 
-# File, then None where nothing is said, or a finding: severity, line and words that it has.
+# File, then None for no finding, or a finding: severity, line and words.
 RIGHT = {
     "FE1-jinja-set-before-cloud-config.yaml": None,
     "FE1c-jinja-if-chooses-kind.yaml": None,
@@ -55,7 +55,7 @@ RIGHT = {
 
 
 def check(*files, path="/nonexistent"):
-    """What "validate --json" says of files, in their order."""
+    """The results of "validate --json" for the files, in their order."""
     done = subprocess.run([PIAGENT, "validate", "--json", *map(str, files)], capture_output=True, text=True, timeout=120, check=False,
                           env={**os.environ, "PATH": path})
     assert done.returncode in (0, 2), done
@@ -173,7 +173,7 @@ def random_config(chance, schema, definitions, depth=0):
 
 
 def test_what_cloud_inits_schema_refuses_is_told(tmp_path):
-    """Of configurations made at random from the schema of this host's cloud-init; the few where one form of several fits twice are not asked for."""
+    """Random configurations, made from the schema of this host's cloud-init, except the few that fit two forms of one value."""
     schema = corpus.cloudinit_schema.get_schema()
     definitions, chance = schema["$defs"], random.Random(7)
     modules = [definitions[part["$ref"].split("/")[-1]] for part in schema["allOf"]]

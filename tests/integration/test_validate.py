@@ -20,7 +20,7 @@ USAGE, NOT_FOUND, UNVERIFIED = 2, 3, 5
 BROKEN = "#cloud-config\nrunmcd:\n  - ls\npackages: vim\nhostname: a: b\n"
 SLIPS = "#cloud-config\nrunmcd:\n  - ls\nlocale_configfile: 5\n"
 
-# What cloud-init 22.4.2 prints for SLIPS, but for the last note.
+# The output of cloud-init 22.4.2 for SLIPS, without the last note.
 ANNOTATED = """#cloud-config
 runmcd:\t\t# E1
   - ls\t\t# E2
@@ -135,7 +135,7 @@ def test_the_hosts_cloud_init_adds_what_piagent_does_not_know(validate, tmp_path
     assert done.returncode == 0 and {f["severity"] for f in findings} == {"warning"}
 
 
-# What cloud-init 25.1.4 prints, but for the path, of which it has 'is not valid yaml' in 22.4.2.
+# The output of cloud-init 25.1.4, without the path. 22.4.2 prints 'is not valid yaml'.
 REFUSED = """#cloud-config
 runcmd: [ls]\\t\\t# E1
 

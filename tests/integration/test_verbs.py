@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people ask of instances: what is so already, one after the other and at once; wrong names; all of them; restart."""
+"""Requests to instances: those that are fulfilled already, several at once, wrong names, all instances, restart."""
 
 import concurrent.futures
 import json
@@ -29,7 +29,7 @@ def states(user):
 
 
 def said(user, *args):
-    """What a command that succeeds tells people."""
+    """A successful command's output for people."""
     done = user.call(*args)
     assert done.returncode == 0, done
     return done.stderr.strip()

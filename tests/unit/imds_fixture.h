@@ -140,7 +140,7 @@ static inline void say(struct fixture *fx, int fd, const void *data, size_t size
 }
 
 /* Reads to the end of the connection, at most 10 idle seconds. The answer is NUL-terminated and the caller's;
- * NULL where the connection is still open or was reset before any byte. */
+ * NULL if the connection is still open or was reset before any byte. */
 static inline char *hear(struct fixture *fx, int fd, size_t *ret_size)
 {
     size_t size = 0, room = 0;
@@ -214,7 +214,7 @@ static inline bool has_status(const char *answer, int status)
     return answer && strncmp(answer, line, strlen(line)) == 0;
 }
 
-/* Where the body begins. */
+/* The start of the body. */
 static inline char *body_of(char *answer)
 {
     char *end = answer ? strstr(answer, "\r\n\r\n") : NULL;

@@ -14,7 +14,7 @@ static inline void loop_tick(void *user)
     timer_set(*(struct timer **)user, 10);
 }
 
-/* Runs the loop until done becomes true; false where it does not in time. */
+/* Runs the loop until done becomes true; false if it does not in time. */
 static inline bool loop_run_until(uv_loop_t *loop, const bool *done)
 {
     struct timer *tick = NULL;

@@ -46,7 +46,7 @@ struct memory_range {
 
 static struct {
     bool armed, all_after, refused;
-    bool own_only;    /* who calls from elsewhere gets its memory */
+    bool own_only;    /* calls from other code succeed */
     long until;       /* allocations that go well before the one that fails */
     long live;        /* that were not freed */
     pthread_t thread; /* whose allocations fail: a sanitizer needs memory for each new thread */
@@ -144,7 +144,8 @@ EARLY void free(void *p)
     REAL(free)(p);
 }
 
-/* Where this program's code is, and the C library's, which allocates for it (asprintf, opendir). */
+/* The addresses of this program's code, and of the C library's, which allocates for it (asprintf,
+ * opendir). */
 static int memory_find_ranges(struct dl_phdr_info *info, size_t size, void *user)
 {
     struct memory_range range = {UINTPTR_MAX, 0};
@@ -164,7 +165,7 @@ static int memory_find_ranges(struct dl_phdr_info *info, size_t size, void *user
     return 0;
 }
 
-/* What an operation promises while memory is short: a failed assertion needs memory itself. */
+/* An operation's promise while memory is short, checked without assertions, because these need memory. */
 #define memory_promise(condition)            \
     do {                                     \
         bool kept_ = (condition);            \
@@ -194,8 +195,8 @@ struct memory_operation {
     int (*run)(struct pi_error *err);
     bool silent; /* it has no messages */
     bool parses; /* JSON: jansson itself gets its memory, as after pi_json_protect() */
-    /* Only this program's own allocations fail, and those of the C library for it: for what takes long, and
-     * for libraries that tell a lack of memory as something else, or not at all. */
+    /* Only this program's own allocations fail, and those of the C library for it. For operations that take
+     * long, and for libraries that report a lack of memory as something else, or not at all. */
     bool own_only;
     bool alone_only; /* each allocation fails once: it takes long */
 };
@@ -205,7 +206,7 @@ struct memory_operation {
         .name = #function, .run = function, __VA_ARGS__ \
     }
 
-/* Runs it with allocation n failing; whether there was such an allocation. */
+/* Runs it with allocation n failing. True if there was such an allocation. */
 static bool memory_fail(const struct memory_operation *operation, long n, bool all_after)
 {
     struct pi_error err = {0};
@@ -235,7 +236,7 @@ static void memory_check(const struct memory_operation *operations, size_t count
 {
     dl_iterate_phdr(memory_find_ranges, NULL);
     for (size_t i = 0; i < count; i++) {
-        /* What libraries make once for all is there after the first time. */
+        /* The first run lets libraries allocate what they keep. */
         struct pi_error err = {0};
         if (operations[i].run(&err) != 0)
             fail_msg("%s fails: %s", operations[i].name, err.text);

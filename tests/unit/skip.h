@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a test says that it cannot run here. Where PIAGENT_NO_SKIPS is set, as in CI, that is a failure, unless
- * the reason begins with "cannot here:": nothing that could be installed would help. tests/conftest.py has
- * the same rule.
+ * Skips a test that cannot run here. If PIAGENT_NO_SKIPS is set, as in CI, that is a failure, unless the
+ * reason begins with "cannot here:", which means that installing something would not help. tests/conftest.py
+ * has the same rule.
  */
 #ifndef TESTS_UNIT_SKIP_H
 #define TESTS_UNIT_SKIP_H

@@ -78,7 +78,7 @@ static void every_table_writes_what_it_reads(void **state)
     }
 }
 
-/* What 0 stands for in an answer is "none", but for these. */
+/* In an answer 0 means "none", except in these. */
 static void numbers_of_which_zero_is_none_are_left_out(void **state)
 {
     static const struct pi_field *const replies[] = {api_instance_fields, api_summary_fields,
@@ -123,7 +123,7 @@ static void every_member_is_in_its_table_once(void **state)
             for (size_t at = f->offset; at < f->offset + size_of(f); at++)
                 assert_int_equal(covered[at]++, 0);
         }
-        /* What is left is padding: less than a member's alignment for each bool or enum. */
+        /* The rest is padding: less than a member's alignment for each bool or enum. */
         size_t small = 0;
         for (const struct pi_field *f = tables[i].fields; f->key; f++)
             small += f->type == PI_FIELD_BOOL || f->type == PI_FIELD_ENUM;

@@ -24,7 +24,7 @@
 
 #define CALL_MS 20000u
 
-/* What the test tells the server's thread, a byte each. */
+/* The test's orders to the server's thread, a byte each. */
 enum order { ORDER_QUIT = 'q', ORDER_WAKE = 'w', ORDER_END = 'e', ORDER_ANSWER = 'a' };
 
 struct fixture {

@@ -11,7 +11,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/base64.h"
 
-/* RFC 4648, section 10, and bytes that are no text. */
+/* RFC 4648, section 10, and bytes that are not text. */
 static const struct {
     const char *bytes;
     size_t size;

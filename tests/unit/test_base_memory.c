@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The base library where memory runs out, and the wire's structs. */
+/* The base library and the wire's structs, when memory runs out. */
 #include "memory_fixture.h"
 
 #include <fcntl.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tables have to say of each option and operand, and what is offered at each place of a command
- * line. */
+/* The completions at each place of a command line, and the table rows that they need. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -196,7 +196,7 @@ static void a_stop_is_timed_from_its_own_beginning(void **state)
     assert_string_equal(later.data, "web: stopping (2.0s)");
 }
 
-/* Also where it is followed from the beginning of a boot that another command stops. */
+/* Also if it follows a boot from the beginning, and another command stops it. */
 static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
 {
     char name[] = "web", running[] = "running", stopping[] = "stopping", kernel[] = "kernel",

@@ -27,7 +27,7 @@ static struct api_stream open_stream(const struct feed *feed, bool follow)
     return stream;
 }
 
-/* Reads to where there is nothing now, in pieces of at most max bytes; what the last read returned. */
+/* Reads all that is there now, in pieces of at most max bytes. Returns the result of the last read. */
 static long read_all(const struct api_stream *stream, size_t max, struct pi_buf *ret)
 {
     char piece[64];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the host slept, from its two clocks: one goes on meanwhile, the other doesn't. */
+/* Tells by two clocks if the host slept: one goes on during sleep, the other does not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -56,7 +56,7 @@ static struct doctor_finding examine(doctor_check_fn *check, int arg, const stru
     return ret;
 }
 
-/* A program at the front of PATH, which is FOLDER/bin and then only where the shell is. */
+/* A program at the front of PATH, which is FOLDER/bin and then only the shell's folder. */
 static void program(const struct folder *f, const char *name, const char *script)
 {
     char path[256], text[512];
@@ -173,7 +173,7 @@ static void distrust_of_this_boot_is_told_and_of_another_is_not(void **state)
 
 static void versions_of_qemu_are_judged(void **state)
 {
-    /* What is there and fails is not cured by another one. */
+    /* If a program exists and fails, installing it is not the remedy. */
     static const char install[] = "dnf install qemu-system-", look[] = "see what it does: /";
     static const struct {
         const char *script;

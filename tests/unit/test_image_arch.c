@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What partitions say of an architecture, and what they do not. */
+/* Partitions that tell an architecture, and partitions that do not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

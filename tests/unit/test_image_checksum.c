@@ -28,7 +28,7 @@ static void checksum_and_size_of_one_file_are_found(void **state)
         {"SHA256 (x.qcow2) = " A "\r\n", A, 0},
         {"# a remark\n\n" SUM("x.qcow2", A), A, 0},
         {HEAD SIZE("x.qcow2", "500") SUM("x.qcow2", A) TAIL, A, 500},
-        /* What is outside of the signed text does not count. */
+        /* Text outside of the signed part does not count. */
         {HEAD SUM("x.qcow2", A) TAIL SUM("x.qcow2", B), A, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -23,7 +23,7 @@ struct site {
     pid_t server;
 };
 
-/* What a test has for itself. */
+/* The folders and server of one test. */
 struct world {
     const struct site *site;
     char dir[64];
@@ -474,7 +474,7 @@ static void local_file_is_copied_in_by_its_checksum_only(void **state)
     assert_true(image.verified);
     assert_int_equal(image.checksum_source, IMAGE_CHECKSUM_USER);
     assert_string_equal(image.name, "mine.qcow2");
-    /* What happens to the file afterwards is no matter to the store. */
+    /* Later changes of the file do not affect the store. */
     qcow2_write(file, SIZE, 4);
     digest_of(image.path, stored);
     assert_string_equal(stored, sha256);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole fetches, and the care of what they leave, where memory runs out. */
+/* Whole fetches, and the removal of their files, when memory runs out. */
 #include "memory_fixture.h"
 
 #include <arpa/inet.h>
@@ -78,7 +78,7 @@ static void start_server(void)
     close(listener);
 }
 
-/* What it serves. */
+/* The served files. */
 
 static void put(const char *name, const void *data, size_t size)
 {
@@ -272,7 +272,7 @@ static int unverified_url_is_fetched_again(struct pi_error *err)
     return fetch(&(struct image_request){.ref = url, .unverified = true}, "disk.qcow2", err);
 }
 
-/* What the store has. */
+/* Checks the store's files. */
 
 static int newest_release_is_found_without_an_index(struct pi_error *err)
 {
@@ -311,7 +311,7 @@ static int damaged_images_are_listed(struct pi_error *err)
     return r;
 }
 
-/* Who uses it: an instance whose disk stands on it, and that the store has a link to. */
+/* An instance that uses the image: by its disk, and by a link in the store. */
 
 static int users_are_found(struct pi_error *err)
 {
@@ -382,7 +382,7 @@ static int setup(void **state)
     pi_auto_buf struct pi_buf key = {0};
     (void)state;
     site.store.dir_fd = -1;
-    /* In memory, where it can be: each of some thousand fetches syncs what it stores. */
+    /* In memory if possible, because each of some thousand fetches syncs its files. */
     snprintf(site.path, sizeof site.path, "/dev/shm/piagent-image-XXXXXX");
     if (!mkdtemp(site.path))
         folder_new(site.path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is read of images where memory runs out. */
+/* The readers of images' files, when memory runs out. */
 #include "memory_fixture.h"
 
 #include <openssl/err.h>

@@ -133,7 +133,7 @@ static void what_is_no_good_list_is_refused(void **state)
     }
 }
 
-/* The genuine list, where this machine has the samples. */
+/* The genuine list, if this machine has the samples. */
 static void fedoras_own_list_is_understood(void **state)
 {
     const char *path = getenv("PIAGENT_FEDORA_SAMPLES");

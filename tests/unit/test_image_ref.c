@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What users write, and what Fedora calls its files. */
+/* References that users write, and Fedora's names of files. */
 #include "image_fixture.h"
 
 #include "agent/image/name.h"

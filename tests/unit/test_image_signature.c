@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Signatures: a genuine one where this machine has Fedora's files (PIAGENT_FEDORA_SAMPLES), and what needs no
- * key. The others are in test_image_fetch.c, against a server that signs. */
+/* Signatures: a genuine one, if this machine has Fedora's files (PIAGENT_FEDORA_SAMPLES), and cases without a
+ * key. test_image_fetch.c has the others, with a server that signs. */
 #include "image_fixture.h"
 #include "skip.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where Fedora's files come from. */
+/* The servers of Fedora's files. */
 #include "image_fixture.h"
 
 #include "agent/image/sources.h"

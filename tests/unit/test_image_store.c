@@ -243,7 +243,7 @@ static void changed_image_is_hashed_and_fetched_again_where_it_is_another(void *
     }
 }
 
-/* As a user whom modes bind, unlike root. */
+/* Runs as a user whom file modes bind, unlike root. */
 static void be_bound_by_modes(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who uses an image: told by disks, links and records, whichever of them is left. */
+/* Tells the users of an image by disks, links and records, whichever are left. */
 #include "image_fixture.h"
 
 #include <errno.h>
@@ -210,7 +210,7 @@ static void who_comes_during_a_removal_waits_and_is_told(void **state)
         close(lock);
         _exit(image_use_add(w->image.path, w->image.sha256, w->elsewhere, &err) == -ENOENT ? 0 : 1);
     }
-    usleep(100000); /* who does not wait has ended by then */
+    usleep(100000); /* a process that does not wait has ended by then */
     assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
     assert_int_equal(unlink(w->image.path), 0);
     close(lock);

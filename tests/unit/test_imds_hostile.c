@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What hostile guests, and many of them, cannot do to the others. */
+/* Hostile guests, also many of them, cannot harm the others. */
 #include "imds_fixture.h"
 
 #include <sys/resource.h>
@@ -77,7 +77,7 @@ static void timeout_is_the_oldest_connections_deadline(void **state)
     close(second);
 }
 
-/* Feeds the text to the server byte by byte, one each 500 ms; true where the connection was cut at its
+/* Feeds the text to the server byte by byte, one each 500 ms; true if the connection was cut at its
  * deadline. */
 static bool trickle_is_cut(struct fixture *fx, const char *text)
 {

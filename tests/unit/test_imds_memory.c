@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The instance metadata service where memory runs out: what fails is that guest's, and only then. */
+/* The instance metadata service when memory runs out: only that guest's request fails. */
 #include "memory_fixture.h"
 
 #include "imds_fixture.h"

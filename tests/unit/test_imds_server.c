@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the server does for honest clients. Run as "unit_imds_server serve KEY META USER VENDOR NETWORK" it
- * serves that seed to the Python tests instead: its port, then a line for everything that it was told. */
+/* The server with honest clients. "unit_imds_server serve KEY META USER VENDOR NETWORK" serves that seed to
+ * the Python tests instead. It prints its port, then a line for each request and report. */
 #include "imds_fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What connects the agent to a QEMU: sockets, console, QMP. QEMU's end is played by the test, in the same
+/* The connections between the agent and a QEMU: sockets, console, QMP. The test plays QEMU, in the same
  * loop. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -267,7 +267,7 @@ static void open_link(struct fixture *f, uint64_t greeting_ms)
     answer_call(f);
 }
 
-/* What QEMU is sent next is the command; it returns success later. */
+/* The next bytes to QEMU are the command; it returns success later. */
 static void qemu_hears(struct fixture *f, const char *command)
 {
     char line[512], wanted[64];
@@ -420,7 +420,7 @@ static void peer_that_sends_without_end_is_given_up(void **state)
     size_t sent = 0;
     open_link(f, LOOP_DEADLINE_MS);
     shake_hands(f);
-    memset(nothing, '\n', sizeof nothing); /* empty lines mean nothing, and are no breach */
+    memset(nothing, '\n', sizeof nothing); /* empty lines are ignored */
     while (!f->closed && sent < 64u << 20) {
         ssize_t n = send(f->peer, nothing, sizeof nothing, MSG_NOSIGNAL | MSG_DONTWAIT);
         sent += n > 0 ? (size_t)n : 0;

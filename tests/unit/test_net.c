@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The network of isolated instances in this process: frames over the socket, and what answers them. What gets
- * out of it is tested packet by packet in integration/test_isolated.py. */
+/* The network of isolated instances in this process: frames over the socket, and the answers.
+ * integration/test_isolated.py tests packet by packet what gets out of it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -110,7 +110,7 @@ static void frame_that_began_is_finished_and_those_after_it_are_dropped(void **s
     assert_int_equal(drain(f), 0);
 }
 
-/* Whether the network has an answer for who asks for the address's hardware. */
+/* True if the network answers an ARP request for the address. */
 static bool is_there(struct fixture *f, struct net_stack *stack, const char *address)
 {
     uint8_t arp[42] = {[12] = 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 10, 0, 2, 15};

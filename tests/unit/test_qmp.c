@@ -335,7 +335,7 @@ static void each_breach_of_the_protocol_closes(void **state)
     }
 }
 
-/* What follows in the message are jansson's words, which differ between its versions. */
+/* The rest of the message is jansson's, and differs between its versions. */
 SCRIPT(a_key_given_twice_closes, HANDSHAKE, "xa 5000", "<{'event': 'STOP', 'event': 'RESUME'}",
        "~a: ECONNRESET QEMU sent something that is not JSON: ")
 

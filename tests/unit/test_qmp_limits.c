@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the client withstands: a hostile QEMU (every limit, just within and just past it), and callbacks that
- * call the client back in every allowed way.
+ * The client with a hostile QEMU (every limit, just within and just past it), and with callbacks that call
+ * the client back in every allowed way.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 #define NEGOTIATED "{\"return\": {}, \"id\": \"3e8-0\"}\r\n"
 #define STOP       "{\"event\": \"STOP\"}\r\n"
 
-/* What the callbacks saw, and what they are to do. */
+/* The calls that the callbacks saw, and what they do next. */
 struct watcher {
     struct qmp_client *client;
     unsigned ready, events, replies, closed;
@@ -322,7 +322,7 @@ static void executing_in_a_callback_takes_one_turn_each(void **state)
         struct watcher watcher;
         play(&watcher, ways[i], run_again);
         unsigned made = callbacks(&watcher);
-        assert_in_range(made, 2, 4); /* those of the way itself */
+        assert_in_range(made, 2, 4); /* those of the connection itself */
         qmp_client_close(watcher.client, 0, "the end");
         assert_int_equal(watcher.closed, 1);
         qmp_client_free(watcher.client);

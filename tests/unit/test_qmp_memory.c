@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The client where memory runs out: each command that was taken is answered, and the end is told once. */
+/* The client when memory runs out: each accepted command is answered, and closed() is called once. */
 #include "memory_fixture.h"
 
 #include "qmp/qmp.h"

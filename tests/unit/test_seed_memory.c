@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The seed's library where memory runs out. */
+/* The seed's library when memory runs out. */
 #include "memory_fixture.h"
 
 #include "agent/base/auto.h"

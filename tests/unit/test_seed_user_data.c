@@ -205,7 +205,7 @@ static void a_file_is_read_as_it_is(void **state)
     assert_non_null(strstr(err.text, path));
 }
 
-/* Where there is a finding, and of what severity, path and text. An empty path and line 0: none at all. */
+/* The place, severity, path and text of a finding. An empty path and line 0: no finding. */
 static const struct {
     const char *text;
     enum seed_severity severity;
@@ -316,15 +316,15 @@ static void what_is_no_cloud_config_is_looked_at_too(void **state)
     }
 }
 
-/* What cloud-init takes for a cloud-config, though others may not. words: of the warning, or NULL for none.
- */
+/* Text that cloud-init takes for a cloud-config, but other programs may not. words: of the warning, or NULL
+ * for none. */
 static void first_lines_that_cloud_init_takes_are_no_errors(void **state)
 {
     (void)state;
     static const struct {
         const char *text, *words;
         size_t line;
-        enum seed_kind kind; /* SEED_CLOUD_CONFIG where none is given */
+        enum seed_kind kind; /* SEED_CLOUD_CONFIG if none is given */
     } cases[] = {
         {"#cloud-config # my notes\nhostname: a\n", NULL, 0, 0},
         {"#cloud-config\t# my notes\nhostname: a\n", NULL, 0, 0},

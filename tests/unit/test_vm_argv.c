@@ -34,7 +34,7 @@ static struct pi_strv built(const struct vm_spec *spec, const struct vm_host *ho
     return argv;
 }
 
-/* Whether the option is there with exactly this value; NULL: a flag without one. */
+/* True if the argv has the option with exactly this value; NULL: a flag without a value. */
 static bool has(const struct pi_strv *argv, const char *option, const char *value)
 {
     for (size_t i = 1; i < argv->count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What earlier boots let one expect of the next. */
+/* Estimates of a boot's time from earlier boots. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

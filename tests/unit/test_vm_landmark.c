@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What consoles really print, and what of it is a landmark. */
+/* The output of real consoles, and the landmarks in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

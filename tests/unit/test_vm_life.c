@@ -168,7 +168,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
         .state = VM_STATES \
     }
 
-/* What happens. Every pair that is not here changes nothing and asks for nothing. */
+/* Every transition. A pair that is not here changes nothing and has no action. */
 static const struct {
     enum happening what;
     unsigned in; /* set of moments */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Specs, records, command lines and firmware where memory runs out. */
+/* Specs, records, command lines and firmware when memory runs out. */
 #include "memory_fixture.h"
 
 #include "agent/base/auto.h"

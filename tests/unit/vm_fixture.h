@@ -12,7 +12,7 @@
 
 #define FIXTURE_UUID "8c1f0d6e-5b7a-4c9e-9b1e-2f6d3a4b5c6d"
 
-/* A literal where a struct owns its strings otherwise. */
+/* A literal, in a struct that otherwise owns its strings. */
 #define TEXT(literal) ((char *)(literal))
 
 /* The strings are literals: not for vm_spec_done(). */
