@@ -14,4 +14,4 @@ def pytest_runtest_makereport(item, call):
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     if "cannot here:" not in reason:
         report.outcome = "failed"
-        report.longrepr = f"skipped where nothing may be: {reason}"
+        report.longrepr = f"skipped, which is not allowed here: {reason}"

@@ -27,7 +27,7 @@ struct vcpu {
     struct kvm_run *run;
 };
 
-static int step_failed(const char *step, struct pi_error *err)
+static int kvm_step_failed(const char *step, struct pi_error *err)
 {
     return pi_fail(err, errno, "%s", step);
 }
@@ -45,12 +45,12 @@ static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
     struct kvm_regs regs = {.rip = CODE_AT, .rflags = 2};
     (void)vm;
     if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
-        return step_failed("KVM_GET_SREGS", err);
+        return kvm_step_failed("KVM_GET_SREGS", err);
     sregs.cs.base = 0;
     sregs.cs.selector = 0;
     if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
-        return step_failed("KVM_SET_SREGS", err);
-    return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? step_failed("KVM_SET_REGS", err) : 0;
+        return kvm_step_failed("KVM_SET_SREGS", err);
+    return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? kvm_step_failed("KVM_SET_REGS", err) : 0;
 }
 
 static bool is_sign(const struct kvm_run *run)
@@ -74,10 +74,10 @@ static int set_up(int vm, const struct vcpu *vcpu, struct pi_error *err)
                                           KVM_REG_ARM_CORE_REG(regs.pc),
                                     .addr = (uintptr_t)&pc};
     if (ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0)
-        return step_failed("KVM_ARM_PREFERRED_TARGET", err);
+        return kvm_step_failed("KVM_ARM_PREFERRED_TARGET", err);
     if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
-        return step_failed("KVM_ARM_VCPU_INIT", err);
-    return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? step_failed("KVM_SET_ONE_REG", err) : 0;
+        return kvm_step_failed("KVM_ARM_VCPU_INIT", err);
+    return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? kvm_step_failed("KVM_SET_ONE_REG", err) : 0;
 }
 
 static bool is_sign(const struct kvm_run *run)
@@ -109,7 +109,7 @@ static int run_to_sign(const struct vcpu *vcpu, struct pi_error *err)
 {
     for (int exits = 0; exits < EXITS_MAX; exits++) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) < 0 && errno != EINTR)
-            return step_failed("KVM_RUN", err);
+            return kvm_step_failed("KVM_RUN", err);
         if (is_sign(vcpu->run))
             return 0;
         if (vcpu->run->exit_reason != KVM_EXIT_INTR)
@@ -122,12 +122,13 @@ static int add_memory(int vm, struct pi_error *err)
 {
     void *memory = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        return step_failed("memory", err);
+        return kvm_step_failed("memory", err);
     memcpy(memory, code, sizeof code);
     const struct kvm_userspace_memory_region region = {
         .guest_phys_addr = CODE_AT, .memory_size = CODE_SIZE, .userspace_addr = (uintptr_t)memory};
-    return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? step_failed("KVM_SET_USER_MEMORY_REGION", err)
-                                                              : 0;
+    return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0
+               ? kvm_step_failed("KVM_SET_USER_MEMORY_REGION", err)
+               : 0;
 }
 
 /* Releases nothing: the process ends after it. */
@@ -135,22 +136,22 @@ static int try_guest(const char *device, struct pi_error *err)
 {
     int kvm = open(device, O_RDWR | O_CLOEXEC);
     if (kvm < 0)
-        return step_failed("open", err);
+        return kvm_step_failed("open", err);
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
         return pi_refuse(err, PI_HOST, "this is not KVM");
     int vm = ioctl(kvm, KVM_CREATE_VM, 0);
     if (vm < 0)
-        return step_failed("KVM_CREATE_VM", err);
+        return kvm_step_failed("KVM_CREATE_VM", err);
     int r = add_memory(vm, err);
     if (r < 0)
         return r;
     struct vcpu vcpu = {.fd = ioctl(vm, KVM_CREATE_VCPU, 0)};
     int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (vcpu.fd < 0 || size < (int)sizeof *vcpu.run)
-        return step_failed("KVM_CREATE_VCPU", err);
+        return kvm_step_failed("KVM_CREATE_VCPU", err);
     vcpu.run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd, 0);
     if (vcpu.run == MAP_FAILED)
-        return step_failed("the processor's state", err);
+        return kvm_step_failed("the processor's state", err);
     r = set_up(vm, &vcpu, err);
     return r < 0 ? r : run_to_sign(&vcpu, err);
 }
@@ -164,7 +165,7 @@ static int await_trial(int fd, unsigned timeout_ms, struct pi_error *err)
     int n = -1;
     while (n < 0 && (now = pi_monotonic_ms()) < end)
         if ((n = poll(&readable, 1, (int)(end - now))) < 0 && errno != EINTR)
-            return step_failed("poll", err);
+            return kvm_step_failed("poll", err);
     if (n <= 0)
         return pi_refuse(err, PI_TIMEOUT, "the test guest still runs after %u ms", timeout_ms);
     if (read(fd, &said, sizeof said) != (ssize_t)sizeof said)
@@ -176,11 +177,11 @@ int doctor_kvm_trial(const char *device, unsigned timeout_ms, struct pi_error *e
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return step_failed("pipe", err);
+        return kvm_step_failed("pipe", err);
     pi_auto_close int reader = ends[0], writer = ends[1];
     pid_t pid = fork();
     if (pid < 0)
-        return step_failed("fork", err);
+        return kvm_step_failed("fork", err);
     if (pid == 0) {
         struct pi_error said = {.kind = PI_OK};
         int r = try_guest(device, &said);

@@ -189,7 +189,7 @@ static int add_user(json_t *use, const char *sha256, const char *name)
     return has_name(names, name) || json_array_append_new(names, json_string(name)) == 0 ? 0 : -ENOMEM;
 }
 
-static bool is_known(const json_t *use, const char *name)
+static bool use_is_known(const json_t *use, const char *name)
 {
     const char *sha256;
     json_t *names;
@@ -281,7 +281,7 @@ static int take_instance(const char *instances, const char *name, json_t *use)
         r = add_user(use, noted, name);
     if (r < 0 || stands == 0 || recorded == 0 || stands == -ENOENT || stands == -ENODATA)
         return r;
-    return is_known(use, name) ? 0 : add_user(use, IMAGE_USE_UNKNOWN, name);
+    return use_is_known(use, name) ? 0 : add_user(use, IMAGE_USE_UNKNOWN, name);
 }
 
 int image_use_find(const struct image_store *store, const char *instances, json_t **ret, struct pi_error *err)

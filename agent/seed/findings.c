@@ -49,7 +49,7 @@ void seed_findings_addf(struct seed_findings *findings, enum seed_severity sever
         pi_text_clean(remedy, strlen(remedy), finding->remedy, sizeof finding->remedy);
 }
 
-static int by_place(const void *a, const void *b)
+static int by_line_and_column(const void *a, const void *b)
 {
     const struct seed_finding *x = a, *y = b;
     if (x->line != y->line)
@@ -59,7 +59,7 @@ static int by_place(const void *a, const void *b)
 
 void seed_findings_sort(struct seed_findings *findings)
 {
-    qsort(findings->items, findings->count, sizeof findings->items[0], by_place);
+    qsort(findings->items, findings->count, sizeof findings->items[0], by_line_and_column);
 }
 
 char *seed_finding_format(const struct seed_finding *finding, char *ret, size_t size)

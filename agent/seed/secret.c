@@ -13,7 +13,7 @@ static const char *const words[] = {"passw",      "passphrase",  "pwd",         
                                     "private",    "credential",  "activation",   "registration", "psk",
                                     "validation", "random_seed", "presharedkey", "api_key",      "apikey"};
 
-static bool has_word(const char *text, size_t length, const char *word)
+static bool contains_word(const char *text, size_t length, const char *word)
 {
     size_t size = strlen(word);
     for (size_t i = 0; i + size <= length; i++)
@@ -36,7 +36,7 @@ static bool has_url_login(const char *text, size_t length)
 bool seed_secret_named(const char *text, size_t length)
 {
     for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
-        if (has_word(text, length, words[i]))
+        if (contains_word(text, length, words[i]))
             return true;
     return has_url_login(text, length);
 }

@@ -30,7 +30,7 @@ bool vm_boot_reach(struct vm_boot *boot, enum vm_milestone milestone, uint64_t n
     return true;
 }
 
-static const struct vm_boots_of *find_key(const struct vm_boots *boots, const char *key)
+static const struct vm_boots_of *find_boots(const struct vm_boots *boots, const char *key)
 {
     for (unsigned i = 0; i < boots->count; i++)
         if (!strcmp(boots->of[i].key, key))
@@ -42,7 +42,7 @@ void vm_boots_add(struct vm_boots *boots, const char *key, const struct vm_boot 
 {
     if (!boot->counts || !key[0] || strlen(key) >= VM_BOOTS_KEY || !boot->reached_ms[VM_MILESTONE_READY])
         return;
-    const struct vm_boots_of *found = find_key(boots, key);
+    const struct vm_boots_of *found = find_boots(boots, key);
     unsigned place = found ? (unsigned)(found - boots->of) : boots->count;
     struct vm_boots_of of = {0};
     if (found)
@@ -80,7 +80,7 @@ static uint64_t median_ms(const struct vm_boots_of *of, enum vm_milestone milest
 uint64_t vm_boots_left_ms(const struct vm_boots *boots, const char *key, const struct vm_boot *boot,
                           enum vm_milestone milestone)
 {
-    const struct vm_boots_of *of = boot->counts ? find_key(boots, key) : NULL;
+    const struct vm_boots_of *of = boot->counts ? find_boots(boots, key) : NULL;
     uint64_t end = of ? median_ms(of, VM_MILESTONE_READY) : 0;
     if (milestone >= VM_MILESTONES)
         return end;
