@@ -10,11 +10,10 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/image/partial.h"
-#include "agent/image/use.h"
 
 /* Locks the store, if nobody uses the image that is called name; the descriptor is the lock. */
-static int lock_unused(const struct image_store *store, const char *instances, const char *sha256,
-                       const char *name, struct pi_error *err)
+static int lock_unused(const struct image_store *store, const struct image_instances *instances,
+                       const char *sha256, const char *name, struct pi_error *err)
 {
     json_auto_t *use = NULL;
     pi_auto_close int lock = image_use_lock(store, IMAGE_USE_LOCK_MS, err);
@@ -26,8 +25,8 @@ static int lock_unused(const struct image_store *store, const char *instances, c
     return r < 0 ? r : pi_steal_fd(&lock);
 }
 
-int image_store_remove(const struct image_store *store, const struct image *image, const char *instances,
-                       struct pi_error *err)
+int image_store_remove(const struct image_store *store, const struct image *image,
+                       const struct image_instances *instances, struct pi_error *err)
 {
     char file[IMAGE_STORE_NAME_MAX];
     const char *const extensions[] = {image_format_names[image->format], "json"};
@@ -86,8 +85,9 @@ int image_store_damaged(const struct image_store *store, struct pi_strv *ret, st
     return 0;
 }
 
-int image_store_remove_damaged(const struct image_store *store, const char *file, const char *instances,
-                               bool dry_run, uint64_t *ret_bytes, struct pi_error *err)
+int image_store_remove_damaged(const struct image_store *store, const char *file,
+                               const struct image_instances *instances, bool dry_run, uint64_t *ret_bytes,
+                               struct pi_error *err)
 {
     struct stat st;
     char sha256[IMAGE_SHA256_LENGTH + 1], provenance[IMAGE_STORE_NAME_MAX];

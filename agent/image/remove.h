@@ -7,11 +7,12 @@
 #include "agent/base/error.h"
 #include "agent/image/provenance.h"
 #include "agent/image/store.h"
+#include "agent/image/use.h"
 
-/* Removes the image and its provenance. Refuses if an instance uses it (image_use_check()): one in the
- * folder instances, or one that the store has a link to. */
-int image_store_remove(const struct image_store *store, const struct image *image, const char *instances,
-                       struct pi_error *err);
+/* Removes the image and its provenance. Refuses if an instance uses it: image_use_check(), with these instances
+ * and all that the store knows of. */
+int image_store_remove(const struct image_store *store, const struct image *image,
+                       const struct image_instances *instances, struct pi_error *err);
 
 /* Removes the partials that nobody fetches now and no fetch went on with for kept_ms. Returns the bytes that
  * this frees, or would free (dry_run). */
@@ -25,7 +26,8 @@ int image_store_damaged(const struct image_store *store, struct pi_strv *ret, st
 
 /* Removes a damaged file and its provenance, unless an instance uses it or a fetch has replaced it meanwhile
  * (PI_CONFLICT). With dry_run it only checks. *ret_bytes: its size on disk. */
-int image_store_remove_damaged(const struct image_store *store, const char *file, const char *instances,
-                               bool dry_run, uint64_t *ret_bytes, struct pi_error *err);
+int image_store_remove_damaged(const struct image_store *store, const char *file,
+                               const struct image_instances *instances, bool dry_run, uint64_t *ret_bytes,
+                               struct pi_error *err);
 
 #endif

@@ -21,8 +21,6 @@
 #include "agent/image/checksum.h"
 #include "agent/image/partial.h"
 
-#define RECORD       "record.json"
-#define RECORD_MAX   ((size_t)1 << 20)
 #define CHAIN_MAX    8 /* overlays upon overlays */
 #define LINK_PREFIX  "use-"
 #define KEY_DIGITS   16 /* the disk's path, hashed */
@@ -189,6 +187,17 @@ static int add_user(json_t *use, const char *sha256, const char *name)
     return has_name(names, name) || json_array_append_new(names, json_string(name)) == 0 ? 0 : -ENOMEM;
 }
 
+/* The instance in that folder, by its name if it is one of ours. */
+static int add_folder(json_t *use, const char *sha256, const char *folder, const char *instances)
+{
+    char shown[PATH_MAX];
+    size_t length = strlen(instances);
+    bool ours =
+        pi_starts_with(folder, instances) && folder[length] == '/' && !strchr(folder + length + 1, '/');
+    const char *name = ours ? folder + length + 1 : folder;
+    return add_user(use, sha256, pi_text_clean(name, strlen(name), shown, sizeof shown));
+}
+
 static bool use_is_known(const json_t *use, const char *name)
 {
     const char *sha256;
@@ -226,18 +235,14 @@ static bool disk_needs(const char *disk, const char *sha256)
 
 static int take_link(const struct image_store *store, const char *link, const char *instances, json_t *use)
 {
-    char sha256[IMAGE_SHA256_LENGTH + 1], disk[PATH_MAX], shown[PATH_MAX];
+    char sha256[IMAGE_SHA256_LENGTH + 1], disk[PATH_MAX];
     if (!is_link(link, sha256))
         return 0;
     ssize_t n = readlinkat(store->dir_fd, link, disk, sizeof disk - 1);
     disk[n > 0 ? n : 0] = '\0';
     if (*disk != '/' || !disk_needs(disk, sha256))
         return 0;
-    to_parent(disk);
-    size_t length = strlen(instances);
-    bool ours = pi_starts_with(disk, instances) && disk[length] == '/' && !strchr(disk + length + 1, '/');
-    const char *name = ours ? disk + length + 1 : disk;
-    return add_user(use, sha256, pi_text_clean(name, strlen(name), shown, sizeof shown));
+    return add_folder(use, sha256, to_parent(disk), instances);
 }
 
 static int take_links(const struct image_store *store, const char *instances, json_t *use,
@@ -252,53 +257,56 @@ static int take_links(const struct image_store *store, const char *instances, js
     return r < 0 ? pi_fail(err, -r, "cannot read the image store") : 0;
 }
 
-/* The image that the record in an instance's folder names; negative if none can be read. */
-static int read_record(const char *folder, char ret_sha256[IMAGE_SHA256_LENGTH + 1])
+static int take_records(const struct image_instances *instances, json_t *use)
 {
-    pi_auto_buf struct pi_buf text = {0};
-    char path[PATH_MAX];
-    int r = snprintf(path, sizeof path, "%s/" RECORD, folder) < (int)sizeof path
-                ? pi_file_read(AT_FDCWD, path, RECORD_MAX, &text, NULL)
-                : -ENAMETOOLONG;
-    if (r < 0)
-        return r;
-    json_auto_t *record = pi_json_parse(text.data ? text.data : "", text.size, NULL);
-    const json_t *image = json_object_get(json_object_get(record, "spec"), "image");
-    const char *sha256 = json_string_value(json_object_get(image, "sha256"));
-    return sha256 ? image_sha256_parse(sha256, ret_sha256, NULL) : -EBADMSG;
+    const char *folder;
+    json_t *image;
+    int r = 0;
+    json_object_foreach((json_t *)instances->images, folder, image) {
+        const char *sha256 = json_string_value(image);
+        if (r == 0 && sha256)
+            r = add_folder(use, sha256, folder, instances->folder);
+    }
+    return r;
 }
 
+/* The instance in a folder, which may be damaged: after all others have told what they know of it. */
 static int take_instance(const char *instances, const char *name, json_t *use)
 {
-    char folder[PATH_MAX], disk[PATH_MAX], base[IMAGE_SHA256_LENGTH + 1], noted[IMAGE_SHA256_LENGTH + 1];
-    if (snprintf(folder, sizeof folder, "%s/%s", instances, name) >= (int)sizeof folder ||
-        snprintf(disk, sizeof disk, "%s/" IMAGE_USE_DISK, folder) >= (int)sizeof disk)
+    char disk[PATH_MAX], base[IMAGE_SHA256_LENGTH + 1];
+    if (snprintf(disk, sizeof disk, "%s/%s/" IMAGE_USE_DISK, instances, name) >= (int)sizeof disk)
         return 0;
-    int stands = find_base(disk, base), recorded = read_record(folder, noted), r = 0;
+    int stands = find_base(disk, base);
     if (stands == 0)
-        r = add_user(use, base, name);
-    if (r == 0 && recorded == 0)
-        r = add_user(use, noted, name);
-    if (r < 0 || stands == 0 || recorded == 0 || stands == -ENOENT || stands == -ENODATA)
-        return r;
-    return use_is_known(use, name) ? 0 : add_user(use, IMAGE_USE_UNKNOWN, name);
+        return add_user(use, base, name);
+    return stands == -ENOENT || stands == -ENODATA || use_is_known(use, name)
+               ? 0
+               : add_user(use, IMAGE_USE_UNKNOWN, name);
 }
 
-int image_use_find(const struct image_store *store, const char *instances, json_t **ret, struct pi_error *err)
+static int take_instances(const char *instances, json_t *use, struct pi_error *err)
 {
-    json_auto_t *use = json_object();
-    int r =
-        use ? take_links(store, instances, use, err) : pi_fail(err, ENOMEM, "cannot tell who uses images");
-    if (r < 0)
-        return r;
+    int r = 0;
     pi_auto_closedir DIR *dir = opendir(instances);
     if (!dir && errno != ENOENT)
         return pi_fail(err, errno, "cannot read %s", instances);
     for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
         if (entry->d_name[0] != '.')
             r = take_instance(instances, entry->d_name, use);
+    return r < 0 ? pi_fail(err, -r, "cannot tell who uses images") : 0;
+}
+
+int image_use_find(const struct image_store *store, const struct image_instances *instances, json_t **ret,
+                   struct pi_error *err)
+{
+    json_auto_t *use = json_object();
+    if (!use || take_records(instances, use) < 0)
+        return pi_fail(err, ENOMEM, "cannot tell who uses images");
+    int r = take_links(store, instances->folder, use, err);
+    if (r == 0)
+        r = take_instances(instances->folder, use, err);
     if (r < 0)
-        return pi_fail(err, -r, "cannot tell who uses images");
+        return r;
     *ret = json_incref(use);
     return 0;
 }

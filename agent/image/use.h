@@ -5,7 +5,7 @@
  *
  *   the instance's disk: the header of the overlay names its image;
  *   a link in the store, sha256-HEX.use-KEY, that leads to the disk: also to one below another XDG_DATA_HOME;
- *   the instance's record (agent/vm/record.h).
+ *   the instance's record, as the agent tells it.
  *
  * A link does not count if its instance's folder is gone, or if the disk is an overlay of something else.
  */
@@ -34,12 +34,19 @@ void image_use_renew(const char *path, const char *sha256, const char *folder);
 /* Removes that link, after the instance is gone. A link that stays does no harm. */
 void image_use_drop(const char *path, const char *sha256, const char *folder);
 
+/* The instances of this user. */
+struct image_instances {
+    const char *folder; /* which holds the folder of each (pi_paths.instances) */
+    const json_t
+        *images; /* {FOLDER: SHA256}: which image the agent says that the instance in FOLDER (absolute)
+                             was made from; or NULL */
+};
+
 /*
- * {SHA256: [NAME...]}: the names of the instances in the folder instances (pi_paths.instances), and the
- * folders of those elsewhere. Below IMAGE_USE_UNKNOWN are the instances whose image no witness can tell. *ret
+ * {SHA256: [NAME...]}: the names of the instances, and the folders of those that are elsewhere. Below IMAGE_USE_UNKNOWN are the instances whose image no witness can tell. *ret
  * is a new reference.
  */
-int image_use_find(const struct image_store *store, const char *instances, json_t **ret,
+int image_use_find(const struct image_store *store, const struct image_instances *instances, json_t **ret,
                    struct pi_error *err);
 
 /* Adds "web, db" to *ret; nothing if no instance uses the image. 0 or -errno. */

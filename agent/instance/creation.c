@@ -229,7 +229,8 @@ static int start_fetch(struct instance *instance, struct pi_error *err)
                                         .arch = (char *)vm_arch_names[instance->record.spec.arch],
                                         .sha256 = request->image_sha256,
                                         .unverified = request->image_unverified,
-                                        .allow_unsigned = request->image_allow_unsigned};
+                                        .allow_unsigned = request->image_allow_unsigned,
+                                        .folder = instance->folder};
     return start_worker(instance, WORKER_FETCH, pi_fields_write(worker_fetch_fields, &wanted),
                         &request->environment, &handler, err);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "fetch": gets an image into the store. */
+/* The worker "fetch": gets an image into the store for an instance. */
+#include <errno.h>
 #include <signal.h>
 
 #include "agent/image/fetch.h"
+#include "agent/image/use.h"
+#include "agent/vm/argv.h"
 #include "agent/worker/protocol.h"
 #include "agent/worker/worker_main.h"
 
@@ -20,6 +23,22 @@ static void write_progress(const struct image_progress *progress, void *user)
     worker_write(WORKER_PROGRESS, pi_fields_write(image_progress_fields, progress));
 }
 
+_Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
+               "the disk that links in the store lead to");
+
+/* *ret is empty before. */
+static int fetch_and_link(const struct worker_fetch *wanted, struct image *ret, struct pi_error *err)
+{
+    const struct image_request request = {.ref = wanted->image,
+                                          .arch = wanted->arch,
+                                          .sha256 = wanted->sha256,
+                                          .unverified = wanted->unverified,
+                                          .allow_unsigned = wanted->allow_unsigned,
+                                          .cancel = &cancelled};
+    int r = image_fetch_for_user(&request, write_progress, NULL, ret, err);
+    return r < 0 ? r : image_use_add(ret->path, ret->sha256, wanted->folder, err);
+}
+
 int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
     const struct sigaction action = {.sa_handler = cancel_fetch};
@@ -28,13 +47,12 @@ int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error
     sigaction(SIGTERM, &action, NULL);
     int r = pi_fields_read(worker_fetch_fields, request, false, &wanted, err);
     if (r == 0)
-        r = image_fetch_for_user(&(struct image_request){.ref = wanted.image,
-                                                         .arch = wanted.arch,
-                                                         .sha256 = wanted.sha256,
-                                                         .unverified = wanted.unverified,
-                                                         .allow_unsigned = wanted.allow_unsigned,
-                                                         .cancel = &cancelled},
-                                 write_progress, NULL, &image, err);
+        r = fetch_and_link(&wanted, &image, err);
+    if (r == -ENOENT && image.path) { /* another command removed it before it was linked */
+        image_done(&image);
+        image = (struct image){0};
+        r = fetch_and_link(&wanted, &image, err);
+    }
     pi_fields_done(worker_fetch_fields, &wanted);
     *ret_result = r == 0 ? pi_fields_write(image_fields, &image) : NULL;
     return r;

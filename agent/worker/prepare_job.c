@@ -10,7 +10,6 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/image/arch.h"
-#include "agent/image/use.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/record.h"
@@ -34,16 +33,11 @@ static int make_keys(int dir_fd, const char *folder, const char *name, struct pi
     return r < 0 ? r : pi_file_write(dir_fd, "known_hosts", line.data, line.size, 0600, err);
 }
 
-_Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
-               "a link in the store leads to an instance's disk");
-
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
     struct vm_firmware_files firmware = {0};
     const struct vm_image *image = &spec->image;
-    int r = image_use_add(image->path, image->sha256, folder, err);
-    if (r == 0)
-        r = image_arch_check(image->path, image->format, image->name, vm_arch_names[spec->arch], folder, err);
+    int r = image_arch_check(image->path, image->format, image->name, vm_arch_names[spec->arch], folder, err);
     if (r == 0)
         r = vm_disk_prepare(spec, folder, err);
     if (r < 0 || !vm_spec_uses_uefi(spec))

@@ -10,6 +10,7 @@ const struct pi_field worker_fetch_fields[] = {
     PI_FIELD(worker_fetch, sha256, PI_FIELD_STRING),
     PI_FIELD(worker_fetch, unverified, PI_FIELD_BOOL),
     PI_FIELD(worker_fetch, allow_unsigned, PI_FIELD_BOOL),
+    PI_FIELD(worker_fetch, folder, PI_FIELD_STRING, .required = true),
     {0},
 };
 

@@ -33,12 +33,14 @@ enum worker_kind { WORKER_FETCH, WORKER_PREPARE, WORKER_KINDS };
 /* "fetch", "prepare", NULL. */
 extern const char *const worker_kind_names[];
 
-/* Gets an image into the store. The environment says where images come from (agent/image/sources.h). */
+/* Gets an image into the store, and links it there to the disk that an instance is going to have: from then on no
+ * command removes it. The environment says where images come from (agent/image/sources.h). */
 struct worker_fetch {
     char *image;  /* "fedora", "fedora:44", a URL or a path */
     char *arch;   /* "x86_64" or "aarch64" */
     char *sha256; /* or NULL */
     bool unverified, allow_unsigned;
+    char *folder; /* the instance's */
 };
 extern const struct pi_field worker_fetch_fields[];
 

@@ -15,7 +15,7 @@ from fault_server import FaultServer
 from fedora_server import FedoraServer, Image
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
-FAILED, UNVERIFIED, NOT_FOUND, CONFLICT, HOST, NETWORK = 1, 5, 3, 4, 6, 7
+FAILED, UNVERIFIED, NOT_FOUND, CONFLICT, HOST, NETWORK, AGENT = 1, 5, 3, 4, 6, 7, 10
 MIB = 1 << 20
 
 
@@ -65,6 +65,7 @@ def world(tmp_path, request):
     world = World(tmp_path, **getattr(request, "param", {}))
     with world.fedora:
         yield world
+    world.run("agent", "stop")
 
 
 def test_what_is_proven_and_refused_is_not_asked_of_every_mirror(tmp_path):
@@ -388,6 +389,29 @@ def test_nothing_is_removed_while_an_instances_image_is_not_known(fetched):
     assert code == 0 and "which image web uses" in err
     assert fetched.run("image", "verify")[0] == 0
     assert fetched.file.exists()
+
+
+def test_image_that_a_creation_has_fetched_is_kept_before_any_record_names_it(fetched):
+    assert fetched.run("ps")[0] == 0  # an agent that starts now would take the folder for a creation that was broken off
+    folder = fetched.folder / "DATA/piagent/instances/web"
+    folder.mkdir(parents=True)
+    request = {"image": "fedora", "arch": "x86_64", "unverified": False, "allow_unsigned": False, "folder": str(folder)}
+    subprocess.run([PIAGENT, "worker", "fetch"], input=json.dumps(request), env=fetched.env, text=True, check=True, stdout=subprocess.DEVNULL)
+    assert json.loads(fetched.run("image", "ls", "--json")[1])["images"][0]["used_by"] == ["web"]
+    assert fetched.run("image", "prune")[:2] == (0, "0 B freed\n")
+    assert fetched.run("image", "rm", fetched.sha256)[0] == CONFLICT
+    assert fetched.file.exists()
+    folder.rmdir()  # the creation was undone
+    assert fetched.run("image", "prune")[0] == 0
+    assert fetched.stored() == []
+
+
+def test_who_uses_an_image_is_asked_of_the_agent_which_is_started_for_it(fetched):
+    assert fetched.run("agent", "status")[0] == AGENT
+    assert fetched.run("image", "verify")[0] == 0
+    assert fetched.run("agent", "status")[0] == AGENT
+    assert fetched.run("image", "rm", fetched.sha256)[0] == 0
+    assert fetched.run("agent", "status")[0] == 0
 
 
 def test_prune_removes_what_is_unused_and_old_and_says_what_it_freed(fetched):

@@ -320,9 +320,10 @@ static int users_are_found(struct pi_error *err)
     snprintf(path, sizeof path, "%s/sha256-%s.qcow2", site.store.dir, site.sha256);
     snprintf(instances, sizeof instances, "%s/instances", site.path);
     snprintf(folder, sizeof folder, "%s/web", instances);
+    const struct image_instances who = {.folder = instances};
     int r = image_use_add(path, site.sha256, folder, err);
     if (r == 0)
-        r = image_use_find(&site.store, instances, &use, err);
+        r = image_use_find(&site.store, &who, &use, err);
     ERR_clear_error();
     if (r == 0)
         r = image_use_check(use, site.sha256, "it", err);
@@ -336,7 +337,8 @@ static int image_in_use_is_not_removed(struct pi_error *err)
     struct image image = {.name = (char *)"it"};
     snprintf(image.sha256, sizeof image.sha256, "%s", site.sha256);
     snprintf(instances, sizeof instances, "%s/instances", site.path);
-    int r = image_store_remove(&site.store, &image, instances, err);
+    const struct image_instances who = {.folder = instances};
+    int r = image_store_remove(&site.store, &image, &who, err);
     ERR_clear_error();
     memory.armed = false;
     assert_true(r < 0 && holds("sha256-"));

@@ -16,6 +16,7 @@
 
 struct world {
     char dir[64], instances[96];
+    struct image_instances who;
     struct image_store store;
     struct image image;
 };
@@ -29,6 +30,7 @@ static int setup(void **state)
     w = (struct world){.store.dir_fd = -1};
     folder_new(w.dir);
     snprintf(w.instances, sizeof w.instances, "%s/instances", w.dir);
+    w.who.folder = w.instances;
     snprintf(path, sizeof path, "%s/mine.qcow2", w.dir);
     qcow2_write(path, SIZE, 7);
     struct image_request request = {.ref = path, .arch = "x86_64", .unverified = true};
@@ -123,7 +125,7 @@ static void removed_image_is_gone_with_its_provenance(void **state)
     struct world *w = *state;
     struct pi_error err;
     struct image_list list;
-    assert_int_equal(image_store_remove(&w->store, &w->image, w->instances, &err), 0);
+    assert_int_equal(image_store_remove(&w->store, &w->image, &w->who, &err), 0);
     assert_int_equal(image_store_list(&w->store, &list, &err), 0);
     assert_int_equal(list.count, 0);
     assert_int_equal(rmdir(w->store.dir), 0);
@@ -142,12 +144,11 @@ static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
     assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 1);
     assert_string_equal(damaged.items[0], strrchr(w->image.path, '/') + 1);
-    assert_int_equal(
-        image_store_remove_damaged(&w->store, damaged.items[0], w->instances, true, &bytes, &err), 0);
+    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], &w->who, true, &bytes, &err), 0);
     assert_in_range(bytes, 1, SIZE / 2); /* it has holes */
     assert_int_equal(access(w->image.path, F_OK), 0);
-    assert_int_equal(
-        image_store_remove_damaged(&w->store, damaged.items[0], w->instances, false, &bytes, &err), 0);
+    assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], &w->who, false, &bytes, &err),
+                     0);
     assert_int_equal(rmdir(w->store.dir), 0);
 }
 
@@ -165,8 +166,7 @@ static void damaged_image_that_was_fetched_again_meanwhile_is_kept(void **state)
     assert_int_equal(image_store_damaged(&w->store, &damaged, &unread, &err), 0);
     assert_int_equal(damaged.count, 1);
     assert_int_equal(image_fetch(&w->store, &sources, &request, NULL, NULL, &again, &err), 0);
-    assert_true(image_store_remove_damaged(&w->store, damaged.items[0], w->instances, false, &bytes, &err) <
-                0);
+    assert_true(image_store_remove_damaged(&w->store, damaged.items[0], &w->who, false, &bytes, &err) < 0);
     assert_int_equal(err.kind, PI_CONFLICT); /* which a prune passes over */
     assert_int_equal(check(w, &err), 0);
 }
@@ -177,7 +177,7 @@ static void fetch_publishes_nothing_while_an_image_is_removed(void **state)
     struct pi_error err;
     struct image_request request = {.ref = w->image.source, .arch = "x86_64", .unverified = true};
     struct image_sources sources = {0};
-    assert_int_equal(image_store_remove(&w->store, &w->image, w->instances, &err), 0);
+    assert_int_equal(image_store_remove(&w->store, &w->image, &w->who, &err), 0);
     int status, lock = image_use_lock(&w->store, 0, &err);
     assert_true(lock >= 0);
     pid_t pid = fork();

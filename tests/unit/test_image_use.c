@@ -16,6 +16,7 @@ struct world {
         elsewhere[128]; /* elsewhere: an instance's folder below another data folder */
     struct image_store store;
     struct image image;
+    struct image_instances who;
 };
 
 static int setup(void **state)
@@ -34,6 +35,7 @@ static int setup(void **state)
     struct image_request request = {.ref = path, .arch = "x86_64", .unverified = true};
     assert_int_equal(image_store_open(store, &w.store, &err), 0);
     assert_int_equal(image_fetch(&w.store, &sources, &request, NULL, NULL, &w.image, &err), 0);
+    w.who = (struct image_instances){.folder = w.instances, .images = json_object()};
     *state = &w;
     return 0;
 }
@@ -41,6 +43,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
+    json_decref((json_t *)w->who.images);
     image_done(&w->image);
     image_store_done(&w->store);
     folder_done(w->dir);
@@ -94,35 +97,32 @@ static void put_disk(const struct world *w, const char *folder, enum disk disk)
                                          : "");
 }
 
-static void put_record(const struct world *w, const char *folder, bool good)
+/* The agent says that the instance in that folder was made from the image. */
+static void put_record(const struct world *w, const char *folder)
 {
-    char text[256] = "{";
-    if (good)
-        snprintf(text, sizeof text, "{\"spec\": {\"image\": {\"sha256\": \"%s\"}}}", w->image.sha256);
-    put(folder, "record.json", text, strlen(text));
+    assert_int_equal(json_object_set_new((json_t *)w->who.images, folder, json_string(w->image.sha256)), 0);
 }
 
 static void any_witness_keeps_an_image(void **state)
 {
     static const struct {
         enum disk disk;
-        bool link, record, good_record;
+        bool link, record;
         enum pi_kind kind; /* of the refusal to remove it; PI_OK = it goes */
     } cases[] = {
         {ON_IMAGE, .kind = PI_CONFLICT},
         {ON_OVERLAY, .kind = PI_CONFLICT},
-        {ON_IMAGE, .record = true, .kind = PI_CONFLICT},
-        {NONE, .record = true, .good_record = true, .kind = PI_CONFLICT},
-        {GARBAGE, .record = true, .good_record = true, .kind = PI_CONFLICT},
+        {NONE, .record = true, .kind = PI_CONFLICT},
+        {GARBAGE, .record = true, .kind = PI_CONFLICT},
         {NONE, .link = true, .kind = PI_CONFLICT}, /* being made */
         {GARBAGE, .link = true, .kind = PI_CONFLICT},
         {GARBAGE, .kind = PI_FAILED},
-        {GARBAGE, .record = true, .kind = PI_FAILED},
-        {NONE, .record = true, .kind = PI_OK},
+        {NONE, .kind = PI_OK},
         {ON_OTHER, .kind = PI_OK},
         {ON_OTHER, .link = true, .kind = PI_OK},
-        {ALONE, .link = true, .record = true, .kind = PI_OK},
+        {ALONE, .link = true, .kind = PI_OK},
         {GONE, .link = true, .kind = PI_OK},
+        {GONE, .record = true, .kind = PI_CONFLICT}, /* its QEMU runs on without its folder */
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct world *w;
@@ -134,10 +134,10 @@ static void any_witness_keeps_an_image(void **state)
         snprintf(folder, sizeof folder, "%s/web", w->instances);
         put_disk(w, folder, cases[i].disk);
         if (cases[i].record)
-            put_record(w, folder, cases[i].good_record);
+            put_record(w, folder);
         if (cases[i].link)
             assert_int_equal(image_use_add(w->image.path, w->image.sha256, folder, &err), 0);
-        (void)image_store_remove(&w->store, &w->image, w->instances, &err);
+        (void)image_store_remove(&w->store, &w->image, &w->who, &err);
         if (err.kind != cases[i].kind || (err.kind != PI_OK && !strstr(err.text, "web")))
             fail_msg("case %zu: %s: %s", i, pi_kind_name(err.kind), err.text);
         assert_int_equal(access(w->image.path, F_OK) == 0, cases[i].kind != PI_OK);
@@ -167,11 +167,11 @@ static void instances_of_another_data_folder_are_known_by_their_links(void **sta
         put_disk(w, w->elsewhere, cases[i].disk);
         assert_int_equal(image_use_add(w->image.path, w->image.sha256, w->elsewhere, &err), 0);
         json_auto_t *use = NULL;
-        assert_int_equal(image_use_find(&w->store, w->instances, &use, &err), 0);
+        assert_int_equal(image_use_find(&w->store, &w->who, &use, &err), 0);
         const char *name = json_string_value(json_array_get(json_object_get(use, w->image.sha256), 0));
         if (cases[i].used ? !name || strcmp(name, w->elsewhere) != 0 : !!name)
             fail_msg("case %zu: %s", i, name);
-        assert_int_equal(image_store_remove(&w->store, &w->image, w->instances, &err) == 0, !cases[i].used);
+        assert_int_equal(image_store_remove(&w->store, &w->image, &w->who, &err) == 0, !cases[i].used);
         teardown(state);
     }
 }
@@ -184,16 +184,17 @@ static void instance_is_named_once_and_dropped_with_its_link(void **state)
     pi_auto_buf struct pi_buf names = {0};
     snprintf(folder, sizeof folder, "%s/web", w->instances);
     put_disk(w, folder, ON_IMAGE);
-    put_record(w, folder, true);
+    put_record(w, folder);
     for (int i = 0; i < 2; i++)
         assert_int_equal(image_use_add(w->image.path, w->image.sha256, folder, &err), 0);
     json_auto_t *use = NULL, *after = NULL;
-    assert_int_equal(image_use_find(&w->store, w->instances, &use, &err), 0);
+    assert_int_equal(image_use_find(&w->store, &w->who, &use, &err), 0);
     assert_int_equal(image_use_names(use, w->image.sha256, &names), 0);
     assert_string_equal(names.data, "web");
     assert_int_equal(pi_tree_remove(AT_FDCWD, folder, NULL), 0);
     image_use_drop(w->image.path, w->image.sha256, folder);
-    assert_int_equal(image_use_find(&w->store, w->instances, &after, &err), 0);
+    json_object_clear((json_t *)w->who.images);
+    assert_int_equal(image_use_find(&w->store, &w->who, &after, &err), 0);
     assert_int_equal(json_object_size(after), 0);
 }
 

@@ -9,7 +9,6 @@
 #include "agent/cli/client/stored_images.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/table.h"
-#include "agent/image/use.h"
 
 struct ls_options {
     bool json;
@@ -91,6 +90,8 @@ static int run_ls(const struct cli_call *call, struct pi_error *err)
     const struct ls_options *options = call->values;
     pi_auto_images struct cli_images images = {.store = {.dir_fd = -1}};
     int r = cli_images_open(&images, err);
+    if (r == 0 && images.list.count) /* an empty store needs no agent */
+        r = cli_images_find_users(&images, err);
     if (r < 0 || (r = tell_unknown(&images, err)) < 0)
         return r;
     if (options->json)

@@ -11,7 +11,6 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/table.h"
 #include "agent/image/remove.h"
-#include "agent/image/use.h"
 
 #define OLDER_THAN_MIN_MS 60000 /* less is a number that lacks its unit */
 
@@ -44,18 +43,20 @@ static int tell_freed(json_t *removed, uint64_t freed_bytes, bool dry_run, struc
     return shown ? cli_json_print(shown, err) : pi_fail(err, ENOMEM, "image prune");
 }
 
-/* Those that a machine needs are left: a fetch of the same image replaces them. */
-static int prune_damaged(const struct cli_images *images, bool dry_run, json_t *removed,
-                         uint64_t *freed_bytes, struct pi_error *err)
+/* Removes damaged images. Those that an instance needs stay: a fetch of the same image replaces them. */
+static int prune_damaged(struct cli_images *images, bool dry_run, json_t *removed, uint64_t *freed_bytes,
+                         struct pi_error *err)
 {
     pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
     int r = image_store_damaged(&images->store, &damaged, &unread, err);
+    if (r == 0 && damaged.count)
+        r = cli_images_find_users(images, err);
+    const struct image_instances instances = cli_images_instances(images);
     for (size_t i = 0; i < unread.count; i++)
         fprintf(stderr, "note: %s: its image is left in the store\n", unread.items[i]);
     for (size_t i = 0; r == 0 && i < damaged.count; i++) {
         uint64_t bytes = 0;
-        r = image_store_remove_damaged(&images->store, damaged.items[i], images->paths.instances, dry_run,
-                                       &bytes, err);
+        r = image_store_remove_damaged(&images->store, damaged.items[i], &instances, dry_run, &bytes, err);
         *freed_bytes += bytes;
         if (r == 0)
             tell_removed(removed, damaged.items[i], true, bytes);
@@ -65,13 +66,14 @@ static int prune_damaged(const struct cli_images *images, bool dry_run, json_t *
     return r;
 }
 
-/* Whether an image goes: 1, or 0 where a machine uses it, also since the list was made. */
+/* 1 if the image goes, 0 if an instance uses it, perhaps only since the list was made. */
 static int prune_one(const struct cli_images *images, const struct image *image, bool dry_run,
                      struct pi_error *err)
 {
+    const struct image_instances instances = cli_images_instances(images);
     int r = image_use_check(images->use, image->sha256, image->name, err);
     if (r == 0 && !dry_run)
-        r = image_store_remove(&images->store, image, images->paths.instances, err);
+        r = image_store_remove(&images->store, image, &instances, err);
     return r == 0 ? 1 : err->kind == PI_CONFLICT ? 0 : r;
 }
 
@@ -85,6 +87,8 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
         return pi_refuse(err, PI_USAGE,
                          "--older-than is less than a minute: write it with its unit, 5d for five days");
     int r = cli_images_open(&images, err);
+    if (r == 0 && images.list.count)
+        r = cli_images_find_users(&images, err);
     for (size_t i = 0; r == 0 && i < images.list.count; i++) {
         const struct image *image = &images.list.items[i];
         bool young = options->older_than_ms && image->fetched_ms + options->older_than_ms > now_ms;

@@ -11,9 +11,12 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     int r = cli_images_open(&images, err);
     for (unsigned i = 0; r == 0 && i < call->count; i++)
         r = cli_images_find(&images, call->operands[i], &image, err);
+    if (r == 0)
+        r = cli_images_find_users(&images, err);
+    const struct image_instances instances = cli_images_instances(&images);
     for (unsigned i = 0; r == 0 && i < call->count; i++)
         if ((r = cli_images_find(&images, call->operands[i], &image, err)) == 0)
-            r = image_store_remove(&images.store, image, images.paths.instances, err);
+            r = image_store_remove(&images.store, image, &instances, err);
     return r;
 }
 
