@@ -12,8 +12,10 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/random.h"
+#include "agent/base/text.h"
 
-#define TEMP_HEX 8
+#define TEMP_HEX      8
+#define LAST_LINE_MAX 2048 /* bytes, with the empty lines behind it */
 
 int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err)
 {
@@ -60,6 +62,23 @@ int pi_write_all(int fd, const void *data, size_t size)
         size -= (size_t)n;
     }
     return 0;
+}
+
+void pi_last_line(int fd, off_t from, char *ret, size_t size)
+{
+    char tail[LAST_LINE_MAX];
+    struct stat st;
+    ret[0] = '\0';
+    if (fstat(fd, &st) < 0)
+        return;
+    off_t last = st.st_size - (off_t)sizeof tail;
+    ssize_t n = pread(fd, tail, sizeof tail, last > from ? last : from);
+    size_t end = n > 0 ? (size_t)n : 0, start;
+    while (end && tail[end - 1] == '\n')
+        end--;
+    for (start = end; start && tail[start - 1] != '\n'; start--)
+        ;
+    pi_text_clean(tail + start, end - start, ret, size);
 }
 
 int pi_dir_sync(int dir_fd, struct pi_error *err)

@@ -30,6 +30,10 @@ int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size,
 /* Writes all of it, going on after EINTR and short writes. 0 or -errno. */
 int pi_write_all(int fd, const void *data, size_t size);
 
+/* The last line that is not empty of what a log holds from that offset on, made safe to show and cut to size; "" if
+ * there is none. */
+void pi_last_line(int fd, off_t from, char *ret, size_t size);
+
 /* fsync of the folder that dir_fd is. */
 int pi_dir_sync(int dir_fd, struct pi_error *err);
 

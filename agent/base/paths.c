@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/base/paths.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -144,6 +146,17 @@ int pi_socket_connect(const char *folder, const char *name, struct pi_error *err
     pi_auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return pi_fail(err, errno, "cannot connect to %s", address.sun_path);
+    return pi_steal_fd(&fd);
+}
+
+int pi_loopback_connect(uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 ||
+        (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS))
+        return -errno;
     return pi_steal_fd(&fd);
 }
 

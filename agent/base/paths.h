@@ -3,6 +3,8 @@
 #ifndef PIAGENT_BASE_PATHS_H
 #define PIAGENT_BASE_PATHS_H
 
+#include <stdint.h>
+
 #include "agent/base/error.h"
 
 struct pi_paths {
@@ -27,6 +29,9 @@ int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *
 /* A connection to FOLDER/NAME (O_CLOEXEC, non-blocking), or negative: -ENOENT, or -ECONNREFUSED if nobody
  * listens. */
 int pi_socket_connect(const char *folder, const char *name, struct pi_error *err);
+
+/* A connection to 127.0.0.1 that may still be under way (O_CLOEXEC, non-blocking), or -errno. */
+int pi_loopback_connect(uint16_t port);
 
 /* Finds a program. A name with a slash is a path; any other name is looked for in the absolute folders of
  * PATH. *ret is its absolute path, allocated. PI_HOST if there is none. */

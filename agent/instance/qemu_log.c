@@ -8,7 +8,6 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/base/text.h"
 #include "agent/instance/instance.h"
 
 #define LOG_FILE "qemu.log"
@@ -22,13 +21,6 @@ int qemu_log_open(const struct instance *instance)
     return fd < 0 ? -errno : fd;
 }
 
-/* The log's last bytes, as many as are there. */
-static size_t read_tail(int fd, off_t size, char tail[LOG_TAIL])
-{
-    ssize_t n = pread(fd, tail, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
-    return n > 0 ? (size_t)n : 0;
-}
-
 void qemu_log_trim(const struct instance *instance)
 {
     char tail[LOG_TAIL];
@@ -37,23 +29,15 @@ void qemu_log_trim(const struct instance *instance)
         openat(instance->dir_fd, LOG_FILE, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= LOG_MAX)
         return;
-    size_t size = read_tail(fd, st.st_size, tail);
-    if (ftruncate(fd, 0) == 0) /* QEMU appends: it goes on at the new end */
-        (void)pi_write_all(fd, tail, size);
+    ssize_t size = pread(fd, tail, sizeof tail, st.st_size - (off_t)sizeof tail);
+    if (size > 0 && ftruncate(fd, 0) == 0) /* QEMU appends: it goes on at the new end */
+        (void)pi_write_all(fd, tail, (size_t)size);
 }
 
 void qemu_log_last_line(const struct instance *instance, char *text, size_t size)
 {
-    char tail[LOG_TAIL];
-    struct stat st;
-    text[0] = '\0';
     pi_auto_close int fd = openat(instance->dir_fd, LOG_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return;
-    size_t end = read_tail(fd, st.st_size, tail), start;
-    while (end && tail[end - 1] == '\n')
-        end--;
-    for (start = end; start && tail[start - 1] != '\n'; start--)
-        ;
-    pi_text_clean(tail + start, end - start, text, size);
+    text[0] = '\0';
+    if (fd >= 0)
+        pi_last_line(fd, 0, text, size);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/silence_watch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/paths.h"
 #include "agent/instance/guest.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
@@ -115,13 +114,10 @@ static void on_answer(void *user)
 /* QEMU takes the connection before the guest does: only the server's own words count. */
 static void connect_to_ssh(struct instance *instance)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)instance->record.spec.ssh_port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    instance->silence.look_fd = fd;
-    if (fd < 0 || (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) ||
-        !(instance->silence.look_watch = watch_new(instance->host->loop, fd, on_answer, instance)))
+    instance->silence.look_fd = pi_loopback_connect((uint16_t)instance->record.spec.ssh_port);
+    if (instance->silence.look_fd < 0 ||
+        !(instance->silence.look_watch =
+              watch_new(instance->host->loop, instance->silence.look_fd, on_answer, instance)))
         look_again(instance);
     else
         timer_set(instance->silence.timer, BANNER_MS);

@@ -305,10 +305,46 @@ static void free_space_is_known(void **state)
     assert_int_equal(pi_space_free(folder_path(f, "none"), &bytes, NULL), -ENOENT);
 }
 
+static void last_line_of_a_log_is_the_last_that_says_something(void **state)
+{
+    static const struct {
+        const char *text, *line;
+        off_t from;
+    } cases[] = {
+        {"", "", 0},
+        {"\n\n", "", 0},
+        {"one", "one", 0},
+        {"one\ntwo\n", "two", 0},
+        {"one\ntwo\n\n", "two", 0},
+        {"one\ntw\033o\n", "tw?o", 0},
+        {"one\ntwo\n", "", 8},
+        {"one\ntwo\n", "two", 4},
+        {"one\n", "", 9},
+    };
+    const struct folder *f = *state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        char line[64];
+        put(f, "log", cases[i].text);
+        pi_auto_close int fd = openat(f->fd, "log", O_RDONLY | O_CLOEXEC);
+        pi_last_line(fd, cases[i].from, line, sizeof line);
+        assert_string_equal(line, cases[i].line);
+    }
+    pi_auto_buf struct pi_buf text = {0};
+    char line[8];
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(pi_buf_puts(&text, "x"), 0);
+    put(f, "log", text.data);
+    pi_auto_close int fd = openat(f->fd, "log", O_RDONLY | O_CLOEXEC);
+    pi_last_line(fd, 0, line, sizeof line);
+    assert_int_equal(line[0], 'x');
+    assert_true(strlen(line) < sizeof line);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(last_line_of_a_log_is_the_last_that_says_something),
         TEST(write_replaces_the_whole_file),
         TEST(write_sets_its_mode_whatever_the_umask_or_the_old_file),
         TEST(what_need_not_be_durable_is_replaced_as_a_whole_too),

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -159,6 +163,25 @@ static void missing_program_is_said_to_be_missing(void **state)
     assert_null(found);
 }
 
+static void loopback_is_connected_to_without_waiting(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    pi_auto_close int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(listen(server, 1), 0);
+    pi_auto_close int fd = pi_loopback_connect(ntohs(address.sin_port));
+    assert_true(fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+    pi_auto_close int served = accept(server, NULL, NULL);
+    assert_int_equal(send(served, "hello", 5, 0), 5);
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    char said[8];
+    assert_int_equal(poll(&readable, 1, 10000), 1);
+    assert_int_equal(recv(fd, said, sizeof said, 0), 5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -167,6 +190,7 @@ int main(void)
         cmocka_unit_test(unset_empty_and_relative_variables_give_the_defaults),
         cmocka_unit_test(without_a_home_the_variable_to_set_is_named),
         cmocka_unit_test(socket_path_that_is_too_long_says_so),
+        cmocka_unit_test(loopback_is_connected_to_without_waiting),
         TEST(program_is_the_first_in_path_that_can_be_run),
         TEST(program_is_not_looked_for_in_relative_folders),
         TEST(program_with_a_slash_is_taken_as_given),

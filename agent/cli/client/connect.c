@@ -19,12 +19,11 @@
 #include "agent/base/text.h"
 #include "agent/image/sources.h"
 
-#define PATIENCE_MS  5000u  /* then it is said that something is waited for */
-#define CONFLICT_MS  10000u /* for an agent that somebody else has started to come up */
-#define ANEW_MS      6000u  /* for an agent to notice that its folder was taken away, and make it anew */
-#define START_MS     60000u /* adoption of many guests on a loaded host takes its time */
-#define READY_MAX    4096u  /* of the line that a starting agent says */
-#define LOG_TAIL_MAX 2048
+#define PATIENCE_MS 5000u  /* then it is said that something is waited for */
+#define CONFLICT_MS 10000u /* for an agent that somebody else has started to come up */
+#define ANEW_MS     6000u  /* for an agent to notice that its folder was taken away, and make it anew */
+#define START_MS    60000u /* adoption of many guests on a loaded host takes its time */
+#define READY_MAX   4096u  /* of the line that a starting agent says */
 
 /* Its descriptor, or negative; and which process had it last, 0 = unknown. */
 static int open_lock(const struct pi_paths *paths, pid_t *ret_pid, bool *ret_stopped)
@@ -122,24 +121,6 @@ void cli_own_program(char ret[PATH_MAX])
         snprintf(ret, PATH_MAX, "/proc/self/exe");
 }
 
-/* What the agent wrote last: why it died, mostly. */
-static void last_log_line(int log_fd, off_t from, char *ret, size_t size)
-{
-    char tail[LOG_TAIL_MAX + 1];
-    struct stat st;
-    ret[0] = '\0';
-    if (fstat(log_fd, &st) < 0)
-        return;
-    off_t at = st.st_size - from > LOG_TAIL_MAX ? st.st_size - LOG_TAIL_MAX : from;
-    ssize_t n = pread(log_fd, tail, LOG_TAIL_MAX, at);
-    while (n > 0 && tail[n - 1] == '\n')
-        n--;
-    tail[n > 0 ? n : 0] = '\0';
-    const char *line = strrchr(tail, '\n');
-    line = line ? line + 1 : tail;
-    pi_text_clean(line, strlen(line), ret, size);
-}
-
 /* Reads the agent's one line. 0 with what came of it, which is nothing where the agent died. */
 static int read_line(int fd, char ret[READY_MAX], struct pi_error *err)
 {
@@ -175,7 +156,7 @@ static int await_ready(int fd, int log_fd, off_t log_from, const char *log_path,
     if (api_read(failure, json_object_get(reply, "error"), &said, NULL) == 0) {
         r = pi_refuse(err, pi_kind_from_name(said.kind), "the agent cannot start: %s", said.message);
     } else {
-        last_log_line(log_fd, log_from, last, sizeof last);
+        pi_last_line(log_fd, log_from, last, sizeof last);
         r = pi_refuse(err, PI_AGENT, "the agent died while starting: %s (see %s)",
                       last[0] ? last : "it said nothing", log_path);
     }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/cli/client/ssh_reach.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -86,18 +84,6 @@ static int begin_server(struct reach *reach, uint64_t now, struct pi_error *err)
     return 0;
 }
 
-/* QEMU takes connections before the guest does, so that this says nothing yet. */
-static int connect_to(uint64_t port)
-{
-    const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    pi_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 ||
-        (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS))
-        return -1;
-    return pi_steal_fd(&fd);
-}
-
 static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
 {
     const char *name = reach->instance.name;
@@ -108,7 +94,8 @@ static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
         reach->told = true;
     }
     if (reach->fd < 0 && now >= reach->retry_ms) {
-        reach->fd = connect_to(reach->instance.ssh_port);
+        /* QEMU takes connections before the guest does: a connection says nothing yet. */
+        reach->fd = pi_loopback_connect((uint16_t)reach->instance.ssh_port);
         reach->retry_ms = now + RETRY_MS;
     }
     return 0;
