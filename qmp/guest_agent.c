@@ -31,7 +31,7 @@ void guest_clock_start(struct guest_clock *clock, uint64_t id, uint64_t toleranc
 
 /* The guest read its clock at some moment between the question and now. Returns how far its answer lies
  * outside of that span. */
-static int64_t clock_offset(const struct guest_clock *clock, int64_t guest_ms, uint64_t host_ms)
+static int64_t guest_clock_offset(const struct guest_clock *clock, int64_t guest_ms, uint64_t host_ms)
 {
     if (guest_ms < (int64_t)clock->asked_ms)
         return guest_ms - (int64_t)clock->asked_ms;
@@ -45,7 +45,7 @@ static void on_time(struct guest_clock *clock, const json_t *value, uint64_t hos
         clock->step = GUEST_CLOCK_FAILED;
         return;
     }
-    clock->offset_ms = clock_offset(clock, guest_ms, host_ms);
+    clock->offset_ms = guest_clock_offset(clock, guest_ms, host_ms);
     if (clock->step == GUEST_CLOCK_GET)
         clock->was_ms = clock->offset_ms;
     uint64_t off = (uint64_t)(clock->offset_ms < 0 ? -clock->offset_ms : clock->offset_ms);
