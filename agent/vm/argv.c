@@ -16,13 +16,12 @@ static const struct {
     const char *machine;
     const char *cpu[VM_ACCEL_TCG + 1];
 } arches[VM_ARCHES] = {
-    [VM_X86_64] =
-        {"qemu-system-x86_64",
-         {"qemu-system-x86", "qemu-system-x86-core"},
-         "q35,graphics=off", /* SeaBIOS, and who speaks through it, then speaks on the serial console */
-         {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
-    /* cortex-a72 is the Raspberry Pi 4's core; it has no pointer authentication, which is slow to emulate.
-     * gic-version=max: the default, version 2, ends at 8 CPUs. */
+    [VM_X86_64] = {"qemu-system-x86_64",
+                   {"qemu-system-x86", "qemu-system-x86-core"},
+                   "q35,graphics=off", /* SeaBIOS and its clients then use the serial console */
+                   {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
+    /* cortex-a72 is the Raspberry Pi 4's core. It has no pointer authentication, which is slow to emulate.
+     * gic-version=max: the default, version 2, allows only 8 CPUs. */
     [VM_AARCH64] = {"qemu-system-aarch64",
                     {"qemu-system-arm", "qemu-system-aarch64-core"},
                     "virt,gic-version=max",
@@ -44,13 +43,13 @@ bool vm_spec_uses_uefi(const struct vm_spec *spec)
     return spec->arch == VM_AARCH64 || spec->firmware == VM_FIRMWARE_UEFI;
 }
 
-/* An argv under construction: the first failure sticks, and what is added after it is dropped. */
+/* An argv under construction. After the first failure nothing more is added. */
 struct building {
     struct pi_strv argv;
     int r;
 };
 
-static void add(struct building *b, const char *option, const char *value)
+static void argv_add(struct building *b, const char *option, const char *value)
 {
     if (b->r == 0)
         b->r = pi_strv_add(&b->argv, option);
@@ -58,8 +57,8 @@ static void add(struct building *b, const char *option, const char *value)
         b->r = pi_strv_add(&b->argv, value);
 }
 
-__attribute__((format(printf, 3, 4))) static void addf(struct building *b, const char *option,
-                                                       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void argv_addf(struct building *b, const char *option,
+                                                            const char *format, ...)
 {
     pi_auto_free char *value = NULL;
     va_list args;
@@ -67,7 +66,7 @@ __attribute__((format(printf, 3, 4))) static void addf(struct building *b, const
     if (vasprintf(&value, format, args) < 0)
         b->r = -ENOMEM;
     va_end(args);
-    add(b, option, value);
+    argv_add(b, option, value);
 }
 
 char *vm_path_escape(const char *folder, const char *name)
@@ -86,19 +85,19 @@ char *vm_path_escape(const char *folder, const char *name)
     return value;
 }
 
-/* A file and the format over it, both named: QEMU never has to guess one. */
+/* Adds a file and the format over it. Both are named, so that QEMU never guesses. */
 static void add_image(struct building *b, const char *node, const char *format, const char *folder,
                       const char *name, const char *options)
 {
     pi_auto_free char *path = vm_path_escape(folder, name);
     if (!path)
         b->r = -ENOMEM;
-    addf(b, "-blockdev", "driver=file,node-name=%s-file,filename=%s%s", node, path, options);
-    addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
+    argv_addf(b, "-blockdev", "driver=file,node-name=%s-file,filename=%s%s", node, path, options);
+    argv_addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
 }
 
-/* Translated code grows up to 1 GiB by default: it has to fit into what QEMU may use beside the guest's
- * memory. */
+/* Translated code grows up to 1 GiB by default. It must fit into the memory that QEMU may use beside the
+ * guest's. */
 static uint64_t code_cache_mib(const struct vm_spec *spec)
 {
     uint64_t mib = (spec->memory_max_mib - spec->memory_mib) / 2;
@@ -108,82 +107,81 @@ static uint64_t code_cache_mib(const struct vm_spec *spec)
 static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     const struct vm_firmware_files *uefi = host->firmware;
-    addf(b, "-name", "guest=%s,debug-threads=on", spec->name);
-    add(b, "-uuid", spec->uuid);
-    addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
-    /* TCG has a thread for each CPU by itself, but where the guest's memory order is stronger than this
+    argv_addf(b, "-name", "guest=%s,debug-threads=on", spec->name);
+    argv_add(b, "-uuid", spec->uuid);
+    argv_addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
+    /* TCG uses a thread for each CPU by default, unless the guest's memory order is stronger than this
      * host's. */
     if (host->accel == VM_ACCEL_TCG && spec->memory_max_mib)
-        addf(b, "-accel", "tcg,tb-size=%" PRIu64, code_cache_mib(spec));
+        argv_addf(b, "-accel", "tcg,tb-size=%" PRIu64, code_cache_mib(spec));
     else
-        add(b, "-accel", vm_accel_names[host->accel]);
-    add(b, "-cpu", arches[spec->arch].cpu[host->accel]);
-    addf(b, "-smp", "%" PRIu64, spec->cpus);
-    addf(b, "-m", "%" PRIu64 "M", spec->memory_mib);
-    add(b, "-rtc", "base=utc");
+        argv_add(b, "-accel", vm_accel_names[host->accel]);
+    argv_add(b, "-cpu", arches[spec->arch].cpu[host->accel]);
+    argv_addf(b, "-smp", "%" PRIu64, spec->cpus);
+    argv_addf(b, "-m", "%" PRIu64 "M", spec->memory_mib);
+    argv_add(b, "-rtc", "base=utc");
     if (uefi) {
         add_image(b, "code", uefi->code_format, uefi->code, "", ",read-only=on");
         add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, "");
     }
-    /* The keys are in the serial numbers: in files they do not show in the list of processes. */
+    /* The serial numbers hold the keys. In files, they do not show in the list of processes. */
     pi_auto_free char *system = vm_path_escape(host->folder, VM_SMBIOS_FILE);
     pi_auto_free char *board = vm_path_escape(host->folder, VM_BOARD_FILE);
     if (!system || !board)
         b->r = -ENOMEM;
-    addf(b, "-smbios", "file=%s", system);
-    addf(b, "-smbios", "file=%s", board);
+    argv_addf(b, "-smbios", "file=%s", system);
+    argv_addf(b, "-smbios", "file=%s", board);
 }
 
-/* The console, the monitor and the guest agent: sockets of the agent's, or the terminal. The devices are the
- * same for both, and in the same places: a guest names its network card after its place. */
+/* Adds the console, the monitor and the guest agent: sockets of the agent, or the terminal. The devices and
+ * their places are the same for both, because a guest names its network card after its place. */
 static void add_channels(struct building *b, const struct vm_host *host)
 {
     if (host->standalone) {
-        add(b, "-serial", "mon:stdio");
-        add(b, "-chardev", "null,id=agent");
+        argv_add(b, "-serial", "mon:stdio");
+        argv_add(b, "-chardev", "null,id=agent");
     } else {
-        addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
-        add(b, "-serial", "chardev:console");
-        addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
-        add(b, "-mon", "chardev=qmp,mode=control");
-        addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
+        argv_addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
+        argv_add(b, "-serial", "chardev:console");
+        argv_addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
+        argv_add(b, "-mon", "chardev=qmp,mode=control");
+        argv_addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
     }
-    /* qemu-guest-agent, where the guest has one, finds its channel by this name. */
-    add(b, "-device", "virtio-serial-pci");
-    add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+    /* If the guest has qemu-guest-agent, it finds its channel by this name. */
+    argv_add(b, "-device", "virtio-serial-pci");
+    argv_add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
 }
 
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE, ",discard=unmap");
-    add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
-    /* An aarch64 kernel takes a KASLR seed from UEFI where that finds a source of randomness, and then
-     * isolates its page tables from processes: every system call flushes the emulated TLB, and the boot takes
-     * much longer. */
+    argv_add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
+    /* If UEFI finds a source of randomness, an aarch64 kernel takes a KASLR seed from it, and isolates its
+     * page tables from processes. Then every system call flushes the emulated TLB, and the boot takes much
+     * longer. */
     if (spec->arch != VM_AARCH64 || host->accel == VM_ACCEL_KVM) {
-        add(b, "-object", "rng-builtin,id=rng");
-        add(b, "-device", "virtio-rng-pci,rng=rng");
+        argv_add(b, "-object", "rng-builtin,id=rng");
+        argv_add(b, "-device", "virtio-rng-pci,rng=rng");
     }
-    /* A panic is reported and left to the guest's own setting: a dump, a restart, or its last words on
-     * screen. After the guest's poweroff QEMU stays until it is told to quit: an agent that was away sees
+    /* QEMU reports a panic, and the guest's own setting decides: a dump, a restart, or its last words on
+     * screen. After the guest's poweroff QEMU stays until it is told to quit. So an agent that was away sees
      * that the guest is off, and not only that QEMU is gone. */
-    add(b, "-device", "pvpanic-pci");
-    addf(b, "-action", "panic=none,shutdown=%s", host->standalone ? "poweroff" : "pause");
+    argv_add(b, "-device", "pvpanic-pci");
+    argv_addf(b, "-action", "panic=none,shutdown=%s", host->standalone ? "poweroff" : "pause");
     add_channels(b, host);
 }
 
-/* The program beside QEMU that is an isolated guest's network (agent/net); what follows is QEMU's own argv.
- */
+/* Adds the program beside QEMU that is an isolated guest's network (agent/net). QEMU's own argv follows. */
 static void add_isolator(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
-    add(b, host->isolator, "isolated");
-    addf(b, host->imds_socket, "127.0.0.1:%" PRIu64 ":22", spec->ssh_port);
+    argv_add(b, host->isolator, "isolated");
+    argv_addf(b, host->imds_socket, "127.0.0.1:%" PRIu64 ":22", spec->ssh_port);
     for (size_t i = 0; i < spec->forwards.count; i++)
-        add(b, spec->forwards.items[i], NULL);
-    add(b, "--", NULL);
+        argv_add(b, spec->forwards.items[i], NULL);
+    argv_add(b, "--", NULL);
 }
 
-/* IPv4 only: QEMU would announce an IPv6 router to the guest also where this host has no IPv6. */
+/* IPv4 only: otherwise QEMU announces an IPv6 router to the guest even if this host has no IPv6. */
 static void add_user_network(struct building *b, const struct vm_spec *spec)
 {
     pi_auto_buf struct pi_buf net = {0};
@@ -196,17 +194,17 @@ static void add_user_network(struct building *b, const struct vm_spec *spec)
     }
     if (r < 0)
         b->r = r;
-    add(b, "-netdev", net.data);
+    argv_add(b, "-netdev", net.data);
 }
 
 static void add_network(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     if (spec->isolate)
-        addf(b, "-netdev", "socket,id=net,fd=%d", host->net_fd);
+        argv_addf(b, "-netdev", "socket,id=net,fd=%d", host->net_fd);
     else
         add_user_network(b, spec);
-    /* No boot ROM: UEFI and SeaBIOS would try the network before giving up on a disk that does not boot. */
-    addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
+    /* No boot ROM: with one, UEFI and SeaBIOS try the network if the disk does not boot. */
+    argv_addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
 }
 
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
@@ -229,11 +227,11 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     struct building b = {0};
     if (spec->isolate)
         add_isolator(&b, spec, host);
-    add(&b, host->qemu, NULL);
+    argv_add(&b, host->qemu, NULL);
     for (size_t i = 0; i < PI_ARRAY_SIZE(fixed); i++)
-        add(&b, fixed[i], NULL);
+        argv_add(&b, fixed[i], NULL);
     if (!host->standalone)
-        add(&b, "-S", NULL); /* nothing runs before QMP has shaken hands */
+        argv_add(&b, "-S", NULL); /* the guest does not run before QMP is ready */
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
     add_network(&b, spec, host);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU's command line for an instance: a pure function of its spec and of what the host offers. */
+/* Makes QEMU's command line for an instance. Pure: it depends on the spec and on struct vm_host. */
 #ifndef PIAGENT_VM_ARGV_H
 #define PIAGENT_VM_ARGV_H
 
@@ -10,17 +10,18 @@ struct vm_host {
     const char *qemu;    /* absolute path of qemu-system-ARCH */
     const char *folder;  /* the instance's folder, absolute */
     enum vm_accel accel; /* VM_ACCEL_KVM or VM_ACCEL_TCG */
-    int qmp_fd;          /* listening sockets as QEMU will see them */
+    int qmp_fd;          /* listening sockets, as QEMU's descriptors */
     int console_fd;
-    int agent_fd;         /* the guest agent's channel */
-    const char *isolator; /* absolute path of piagent, and of the socket that an isolated guest reaches */
+    int agent_fd; /* the guest agent's channel */
+    const char *
+        isolator; /* for an isolated guest: absolute paths of piagent, and of the socket that the guest reaches */
     const char *imds_socket;
-    int net_fd;                               /* the isolated guest's network as QEMU will see it */
+    int net_fd;                               /* the isolated guest's network, as QEMU's descriptor */
     const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
-    bool standalone; /* for a person's shell: the console on its terminal, and no socket of the agent's */
+    bool standalone; /* for a person's shell: the console is the terminal, and there are no sockets */
 };
 
-/* Names of the files in the instance's folder that the argv speaks of. */
+/* Names of the files in the instance's folder that the argv names. */
 #define VM_DISK_FILE   "disk.qcow2"
 #define VM_VARS_FILE   "vars.qcow2"
 #define VM_SMBIOS_FILE "smbios.bin"
@@ -29,19 +30,19 @@ struct vm_host {
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err);
 
-/* FOLDER/NAME, or FOLDER where the name is "", as it stands inside an option: QEMU reads ",," as a comma that
- * does not end it. Allocated; NULL without memory. */
+/* FOLDER/NAME, or FOLDER if name is "", escaped for use inside an option: QEMU reads ",," as one comma.
+ * Allocated; NULL without memory. */
 char *vm_path_escape(const char *folder, const char *name);
 
-/* Whether this spec boots through UEFI: aarch64 always, x86_64 when asked for. */
+/* Tells if this spec boots with UEFI: aarch64 always, x86_64 if the user wants it. */
 bool vm_spec_uses_uefi(const struct vm_spec *spec);
 
-/* "qemu-system-x86_64" or "qemu-system-aarch64", and what holds it. */
+/* "qemu-system-x86_64" or "qemu-system-aarch64", and the packages that hold it. */
 const char *vm_qemu_program(enum vm_arch arch);
 struct vm_packages vm_qemu_packages(enum vm_arch arch);
 
-/* Blocking, for workers: makes the overlay (qemu-img, checked against the base's own size and the disk's free
- * space) and, for UEFI, the variable store as qcow2 in folder. */
+/* Make the overlay in folder, with qemu-img, after a check of the base's size and the free space; and, for
+ * UEFI, the store of variables. They block: for workers. */
 int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err);
 int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err);
 

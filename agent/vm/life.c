@@ -15,7 +15,7 @@ const char *const vm_state_names[] = {
 
 const char *const vm_rung_names[] = {"none", "powerdown", "quit", "term", "kill", NULL};
 
-/* What standing on a rung means: done on reaching it, and again by an agent that takes the stop over. */
+/* The actions of a rung: when the stop reaches it, and again when a new agent takes the stop over. */
 static const unsigned rung_actions[] = {
     [VM_RUNG_NONE] = 0,
     [VM_RUNG_POWERDOWN] = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG,
@@ -45,7 +45,8 @@ bool vm_state_stands_still(enum vm_state state)
     return state == VM_PAUSED || state == VM_SUSPENDED;
 }
 
-/* Killed because the accelerator runs no guest: only the exit, and requests to stop, count any more. */
+/* QEMU is being killed because the accelerator runs no guest. Only its exit and requests to stop count
+ * now. */
 static bool is_condemned(const struct vm_life *life)
 {
     return life->state == VM_STARTING && life->rung == VM_RUNG_KILL;
@@ -59,27 +60,27 @@ static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
-static bool runs(const struct vm_life *life)
+static bool life_runs(const struct vm_life *life)
 {
     return life->state == VM_RUNNING || life->state == VM_READY;
 }
 
-static unsigned launch(struct vm_life *life)
+static unsigned life_launch(struct vm_life *life)
 {
     *life = (struct vm_life){.state = VM_STARTING};
     return VM_DO_LAUNCH | VM_DO_SAVE;
 }
 
-static unsigned on_start(struct vm_life *life)
+static unsigned life_on_start(struct vm_life *life)
 {
-    if (life->state == VM_STARTING || runs(life))
+    if (life->state == VM_STARTING || life_runs(life))
         return VM_DO_NOTHING;
-    return vm_state_is_live(life->state) || life->state == VM_CREATED ? VM_DO_REFUSE : launch(life);
+    return vm_state_is_live(life->state) || life->state == VM_CREATED ? VM_DO_REFUSE : life_launch(life);
 }
 
 /* The creation. */
 
-static bool is_creating(const struct vm_life *life)
+static bool life_is_creating(const struct vm_life *life)
 {
     return life->state == VM_CREATED && life->creation < VM_CREATION_UNDOING;
 }
@@ -105,34 +106,34 @@ static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
     return actions[creation];
 }
 
-static unsigned on_create(struct vm_life *life)
+static unsigned life_on_create(struct vm_life *life)
 {
     bool fresh = life->state == VM_CREATED && life->creation == VM_CREATION_NONE;
     return fresh ? enter_creation(life, VM_CREATION_FOLDER) : 0;
 }
 
-static unsigned on_step_done(struct vm_life *life)
+static unsigned life_on_step_done(struct vm_life *life)
 {
-    if (!is_creating(life) || life->creation == VM_CREATION_NONE)
+    if (!life_is_creating(life) || life->creation == VM_CREATION_NONE)
         return 0;
-    return life->creation == VM_CREATION_DISK ? launch(life) : enter_creation(life, life->creation + 1);
+    return life->creation == VM_CREATION_DISK ? life_launch(life) : enter_creation(life, life->creation + 1);
 }
 
-static unsigned on_step_failed(struct vm_life *life)
+static unsigned life_on_step_failed(struct vm_life *life)
 {
-    return is_creating(life) ? enter_creation(life, VM_CREATION_UNDOING) : 0;
+    return life_is_creating(life) ? enter_creation(life, VM_CREATION_UNDOING) : 0;
 }
 
-static unsigned on_cancel(struct vm_life *life)
+static unsigned life_on_cancel(struct vm_life *life)
 {
-    return is_creating(life) ? enter_creation(life, VM_CREATION_CANCELLING) : 0;
+    return life_is_creating(life) ? enter_creation(life, VM_CREATION_CANCELLING) : 0;
 }
 
-static unsigned on_undone(struct vm_life *life, bool success)
+static unsigned life_on_undone(struct vm_life *life, bool success)
 {
     if (life->state != VM_CREATED)
         return 0;
-    if (life->creation == VM_CREATION_UNDOING) /* what is left of its folder, the next agent removes */
+    if (life->creation == VM_CREATION_UNDOING) /* the next agent removes the rest of its folder */
         return enter_creation(life, VM_CREATION_GONE) | VM_DO_TELL_FAILURE;
     if (life->creation != VM_CREATION_CANCELLING)
         return 0;
@@ -140,17 +141,17 @@ static unsigned on_undone(struct vm_life *life, bool success)
                    : enter_creation(life, VM_CREATION_NONE) | VM_DO_SAVE;
 }
 
-static unsigned on_launched(const struct vm_life *life)
+static unsigned life_on_launched(const struct vm_life *life)
 {
     if (life->state == VM_STARTING && !is_condemned(life))
         return VM_DO_CONT | VM_DO_WATCH_SIGN;
-    /* A stop came while QMP was not there yet to send quit on. */
+    /* A stop came before QMP could send quit. */
     if (life->state == VM_STOPPING && life->rung == VM_RUNG_QUIT)
         return VM_DO_QUIT;
     return 0;
 }
 
-static unsigned on_continued(struct vm_life *life)
+static unsigned life_on_continued(struct vm_life *life)
 {
     if (is_condemned(life) || (life->state != VM_STARTING && !vm_state_stands_still(life->state)))
         return 0;
@@ -161,28 +162,29 @@ static unsigned on_continued(struct vm_life *life)
 
 static unsigned stand_still(struct vm_life *life, enum vm_state how)
 {
-    if (life->state == how || (!runs(life) && !vm_state_stands_still(life->state)))
+    if (life->state == how || (!life_runs(life) && !vm_state_stands_still(life->state)))
         return 0;
-    if (runs(life))
+    if (life_runs(life))
         life->was_ready = life->state == VM_READY;
     life->state = how;
     return VM_DO_SAVE;
 }
 
-static unsigned on_stopped(struct vm_life *life)
+static unsigned life_on_stopped(struct vm_life *life)
 {
     return stand_still(life, VM_PAUSED);
 }
 
-static unsigned on_suspended(struct vm_life *life)
+static unsigned life_on_suspended(struct vm_life *life)
 {
-    /* A guest may suspend itself when its power button is pressed, and hears it only while it is awake. */
+    /* A guest may suspend itself when its power button is pressed. It hears the button only while it is
+     * awake. */
     if (life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN)
         return VM_DO_WAKE;
     return stand_still(life, VM_SUSPENDED);
 }
 
-static unsigned on_launch_failed(struct vm_life *life)
+static unsigned life_on_launch_failed(struct vm_life *life)
 {
     if (life->state != VM_STARTING && life->state != VM_STOPPING)
         return 0;
@@ -191,39 +193,39 @@ static unsigned on_launch_failed(struct vm_life *life)
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
-/* Signals and the rung's time do not wait for a monitor, which may never answer. */
-static unsigned on_found(const struct vm_life *life)
+/* Sends signals and starts the rung's time without waiting for the monitor, which may never answer. */
+static unsigned life_on_found(const struct vm_life *life)
 {
     if (is_condemned(life))
         return VM_DO_KILL;
     return life->state == VM_STOPPING ? rung_actions[life->rung] & ~needs_monitor : 0;
 }
 
-static unsigned on_adopted(struct vm_life *life, bool running)
+static unsigned life_on_adopted(struct vm_life *life, bool running)
 {
     switch (life->state) {
     case VM_STARTING:
-        return running ? on_continued(life) : on_launched(life);
+        return running ? life_on_continued(life) : life_on_launched(life);
     case VM_STOPPING:
         return (rung_actions[life->rung] & needs_monitor) |
                (life->rung == VM_RUNG_POWERDOWN && !running ? VM_DO_CONT : 0);
     default:
-        return running ? on_continued(life) : on_stopped(life);
+        return running ? life_on_continued(life) : life_on_stopped(life);
     }
 }
 
-static unsigned on_guest_done(struct vm_life *life, bool success)
+static unsigned life_on_guest_done(struct vm_life *life, bool success)
 {
     if (life->state == VM_RUNNING && success)
         life->state = VM_READY;
     else if (vm_state_stands_still(life->state) && success)
         life->was_ready = true;
-    else if (!runs(life) && !vm_state_stands_still(life->state))
+    else if (!life_runs(life) && !vm_state_stands_still(life->state))
         return 0;
     return VM_DO_SAVE;
 }
 
-/* The guest boots anew, or its kernel panicked: what follows then is the guest's own setting. */
+/* The guest boots again, or its kernel panicked. After a panic the guest's own setting decides. */
 static unsigned not_ready(struct vm_life *life)
 {
     if (life->state == VM_READY)
@@ -235,8 +237,8 @@ static unsigned not_ready(struct vm_life *life)
     return VM_DO_SAVE;
 }
 
-/* QEMU does not let a guest go on by itself that it reset while it was suspended. */
-static unsigned on_reset(struct vm_life *life)
+/* If QEMU resets a suspended guest, the guest does not go on by itself. */
+static unsigned life_on_reset(struct vm_life *life)
 {
     bool slept = life->state == VM_SUSPENDED;
     unsigned actions = not_ready(life);
@@ -247,7 +249,7 @@ static unsigned on_reset(struct vm_life *life)
     return actions | (slept ? VM_DO_CONT : 0);
 }
 
-static unsigned on_panicked(struct vm_life *life, bool again)
+static unsigned life_on_panicked(struct vm_life *life, bool again)
 {
     if (!again || life->begun_again || life->state != VM_RUNNING)
         return not_ready(life);
@@ -255,7 +257,7 @@ static unsigned on_panicked(struct vm_life *life, bool again)
     return VM_DO_RESET | VM_DO_SAVE;
 }
 
-static unsigned on_shutdown(struct vm_life *life, bool guest)
+static unsigned life_on_shutdown(struct vm_life *life, bool guest)
 {
     if (!vm_state_is_live(life->state) || is_condemned(life))
         return 0;
@@ -263,15 +265,15 @@ static unsigned on_shutdown(struct vm_life *life, bool guest)
     life->cut_off |= !guest && !asked && !life->guest_powered_off;
     life->shutdown_seen = true;
     life->guest_powered_off |= guest;
-    /* QEMU waits, its guest off, until it is told to quit: so that a shutdown is seen also by an agent that
-     * comes later. */
+    /* The guest is off, and QEMU waits until it is told to quit, so that an agent that starts later sees the
+     * shutdown too. */
     if (life->state == VM_STOPPING)
         return VM_DO_QUIT | VM_DO_SAVE;
     return enter_rung(life, VM_RUNG_QUIT);
 }
 
-/* Kills a QEMU whose guest never ran, to start it afresh under TCG where that is allowed. */
-static unsigned condemn(struct vm_life *life, bool relaunch)
+/* Kills a QEMU whose guest never ran. If relaunch, the next start is under TCG. */
+static unsigned life_condemn(struct vm_life *life, bool relaunch)
 {
     life->state = VM_STARTING;
     life->rung = VM_RUNG_KILL;
@@ -281,37 +283,37 @@ static unsigned condemn(struct vm_life *life, bool relaunch)
 
 bool vm_life_boots(const struct vm_life *life)
 {
-    /* The error stops the vCPUs, and the STOP event may have come first. */
+    /* The error stops the vCPUs. The STOP event may have come before. */
     return life->state == VM_STARTING || life->state == VM_RUNNING ||
            (life->state == VM_PAUSED && !life->was_ready);
 }
 
-static unsigned on_accelerator_failed(struct vm_life *life, const struct vm_event *event)
+static unsigned life_on_accelerator_failed(struct vm_life *life, const struct vm_event *event)
 {
     bool relaunch = event->fallback && !life->fell_back;
     bool error = event->type == VM_EVENT_INTERNAL_ERROR;
     if (is_condemned(life) || (!error && life->state == VM_PAUSED))
         return 0;
     if (vm_life_boots(life))
-        return error || relaunch ? condemn(life, relaunch) : 0;
-    /* A guest that has worked keeps its disk and its last screen: someone decides. */
-    return error ? on_stopped(life) : 0;
+        return error || relaunch ? life_condemn(life, relaunch) : 0;
+    /* A guest that was up is kept, with its disk and its last screen: the user decides. */
+    return error ? life_on_stopped(life) : 0;
 }
 
-static unsigned on_unusable(struct vm_life *life)
+static unsigned life_on_unusable(struct vm_life *life)
 {
-    return life->state == VM_STARTING && !is_condemned(life) ? condemn(life, false) : 0;
+    return life->state == VM_STARTING && !is_condemned(life) ? life_condemn(life, false) : 0;
 }
 
-static unsigned on_exited(struct vm_life *life, bool fallback)
+static unsigned life_on_exited(struct vm_life *life, bool fallback)
 {
-    /* Where KVM cannot set up the CPU, QEMU aborts before its guest runs. */
+    /* If KVM cannot set up the CPU, QEMU aborts before its guest runs. */
     bool aborted = life->state == VM_STARTING && !is_condemned(life) && fallback && !life->fell_back;
     if (aborted || (life->state == VM_STARTING && life->relaunch)) {
         *life = (struct vm_life){.state = VM_STARTING, .fell_back = true};
         return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;
     }
-    /* The button was pressed, and nothing else was sent: a guest that heard it is seen to be off first. */
+    /* Only the button was pressed. A guest that heard it would have powered off first. */
     bool crashed = life->cut_off ||
                    (life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN && !life->shutdown_seen);
     if (life->state == VM_STARTING)
@@ -324,24 +326,24 @@ static unsigned on_exited(struct vm_life *life, bool fallback)
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
-/* A stop of what has no QEMU. One that is being created is not stopped, but undone. */
+/* A stop without a QEMU. An instance that is being created is not stopped, but undone. */
 static unsigned stop_ended(const struct vm_life *life)
 {
     return life->state == VM_CREATED ? VM_DO_REFUSE : VM_DO_NOTHING;
 }
 
-/* A stop of what is condemned only forbids the fresh start. */
+/* A stop while QEMU is being killed only forbids the second start. */
 static unsigned stop_condemned(struct vm_life *life)
 {
     life->relaunch = false;
     return enter_rung(life, VM_RUNG_KILL);
 }
 
-static unsigned on_powerdown(struct vm_life *life)
+static unsigned life_on_powerdown(struct vm_life *life)
 {
     switch (life->state) {
     case VM_STARTING:
-        /* No guest has booted that could hear the button. */
+        /* No guest has booted yet that could hear the button. */
         return is_condemned(life) ? stop_condemned(life) : enter_rung(life, VM_RUNG_QUIT);
     case VM_RUNNING:
     case VM_READY:
@@ -357,7 +359,7 @@ static unsigned on_powerdown(struct vm_life *life)
     }
 }
 
-static unsigned on_kill(struct vm_life *life)
+static unsigned life_on_kill(struct vm_life *life)
 {
     if (!vm_state_is_live(life->state))
         return stop_ended(life);
@@ -366,87 +368,88 @@ static unsigned on_kill(struct vm_life *life)
     return life->rung < VM_RUNG_QUIT ? enter_rung(life, VM_RUNG_QUIT) : 0;
 }
 
-static unsigned on_rung_expired(struct vm_life *life)
+static unsigned life_on_rung_expired(struct vm_life *life)
 {
     if (life->state != VM_STOPPING)
         return 0;
     return enter_rung(life, life->rung < VM_RUNG_KILL ? life->rung + 1 : VM_RUNG_KILL);
 }
 
-static unsigned on_resend(const struct vm_life *life)
+static unsigned life_on_resend(const struct vm_life *life)
 {
     if (life->state != VM_STOPPING || life->rung != VM_RUNG_POWERDOWN || life->shutdown_seen)
         return 0;
     return VM_DO_POWERDOWN | VM_DO_ARM_RESEND;
 }
 
-static unsigned on_goes_on(struct vm_life *life)
+static unsigned life_on_goes_on(struct vm_life *life)
 {
-    if (!runs(life))
+    if (!life_runs(life))
         return 0;
     life->reason[0] = '\0';
     return VM_DO_SAVE;
 }
 
-static unsigned react(struct vm_life *life, const struct vm_event *event)
+static unsigned life_react(struct vm_life *life, const struct vm_event *event)
 {
     switch (event->type) {
     case VM_EVENT_START:
-        return on_start(life);
+        return life_on_start(life);
     case VM_EVENT_LAUNCHED:
-        return on_launched(life);
+        return life_on_launched(life);
     case VM_EVENT_CONTINUED:
-        return on_continued(life);
+        return life_on_continued(life);
     case VM_EVENT_LAUNCH_FAILED:
-        return on_launch_failed(life);
+        return life_on_launch_failed(life);
     case VM_EVENT_UNUSABLE:
-        return on_unusable(life);
+        return life_on_unusable(life);
     case VM_EVENT_FOUND:
-        return on_found(life);
+        return life_on_found(life);
     case VM_EVENT_ADOPTED:
-        return on_adopted(life, event->running);
+        return life_on_adopted(life, event->running);
     case VM_EVENT_GUEST_DONE:
-        return on_guest_done(life, event->success);
+        return life_on_guest_done(life, event->success);
     case VM_EVENT_STOPPED:
-        return on_stopped(life);
+        return life_on_stopped(life);
     case VM_EVENT_SUSPENDED:
-        return on_suspended(life);
+        return life_on_suspended(life);
     case VM_EVENT_RESET:
-        return on_reset(life);
+        return life_on_reset(life);
     case VM_EVENT_PANICKED:
-        return on_panicked(life, event->again);
+        return life_on_panicked(life, event->again);
     case VM_EVENT_SHUTDOWN:
-        return on_shutdown(life, event->guest);
+        return life_on_shutdown(life, event->guest);
     case VM_EVENT_INTERNAL_ERROR:
     case VM_EVENT_NO_SIGN:
-        return on_accelerator_failed(life, event);
+        return life_on_accelerator_failed(life, event);
     case VM_EVENT_EXITED:
-        return on_exited(life, event->fallback);
+        return life_on_exited(life, event->fallback);
     case VM_EVENT_POWERDOWN:
-        return on_powerdown(life);
+        return life_on_powerdown(life);
     case VM_EVENT_KILL:
-        return on_kill(life);
+        return life_on_kill(life);
     case VM_EVENT_RUNG_EXPIRED:
-        return on_rung_expired(life);
+        return life_on_rung_expired(life);
     case VM_EVENT_RESEND:
-        return on_resend(life);
+        return life_on_resend(life);
     case VM_EVENT_CREATE:
-        return on_create(life);
+        return life_on_create(life);
     case VM_EVENT_STEP_DONE:
-        return on_step_done(life);
+        return life_on_step_done(life);
     case VM_EVENT_STEP_FAILED:
-        return on_step_failed(life);
+        return life_on_step_failed(life);
     case VM_EVENT_CANCEL:
-        return on_cancel(life);
+        return life_on_cancel(life);
     case VM_EVENT_UNDONE:
-        return on_undone(life, event->success);
+        return life_on_undone(life, event->success);
     case VM_EVENT_GOES_ON:
-        return on_goes_on(life);
+        return life_on_goes_on(life);
     }
     return 0;
 }
 
-/* What went wrong at a start says more than how its QEMU ended; a start that was called off need not succeed. */
+/* The reason of a failed start says more than how its QEMU ended. A start that was cancelled needs no
+ * reason. */
 static bool is_news(const struct vm_life *life, const struct vm_event *event)
 {
     if (life->state == VM_STARTING)
@@ -459,7 +462,7 @@ unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
     enum vm_state before = life->state;
     bool fails = before == VM_STARTING && life->reason[0];
     bool explains = event->reason && is_news(life, event);
-    unsigned actions = react(life, event);
+    unsigned actions = life_react(life, event);
     if (explains) {
         pi_text_clean(event->reason, strlen(event->reason), life->reason, sizeof life->reason);
         return actions | VM_DO_SAVE;
