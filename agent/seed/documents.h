@@ -3,7 +3,7 @@
  * Renders the four documents that cloud-init's NoCloud datasource fetches. Pure, so that the agent can render
  * them at each start of an instance.
  *
- * What each document holds, and why (checked by booting guests with cloud-init 22.4.2 and 25.1.4):
+ * The content of each document, and why (checked by booting guests with cloud-init 22.4.2 and 25.1.4):
  *
  *  meta-data       instance-id, local-hostname, and the SSH keys as "public-keys". cloud-init gives the
  *                  default user these keys whatever the user-data is (a script, an #include, MIME, gzip), in

@@ -11,7 +11,7 @@
 
 #define CONFIG_MARKER "#cloud-config"
 
-/* What may follow a marker on its line. */
+/* The text that may follow a marker on its line. */
 enum line_rule {
     LINE_FREE,   /* anything: it is part of the content */
     LINE_LOOSE,  /* a comment */

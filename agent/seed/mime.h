@@ -12,7 +12,7 @@
  * convert_string). */
 bool seed_is_mime(const char *data, size_t size);
 
-/* Adds an error if cloud-init would ignore the whole text: the first line is no header, the boundary is
+/* Adds an error if cloud-init would ignore the whole text: the first line is not a header, the boundary is
  * missing or does not occur, or cloud-init knows none of the types. Adds a warning for each part that
  * cloud-init ignores. Does not check the content of the parts. */
 void seed_mime_check(const char *data, size_t size, struct seed_findings *findings);

@@ -22,7 +22,7 @@
 #define VM_REBOOT_MS    30000u
 #define VM_NO_REBOOT_MS 180000u /* a guest that prints without end, or whose SSH server does not answer */
 
-/* What the agent has seen of a boot; times on the monotonic clock. */
+/* The facts about a boot; times on the monotonic clock. */
 struct vm_silence {
     const struct vm_landmarks *console;
     bool missed;         /* this agent got no report, but some may have come before it ran */
