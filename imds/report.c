@@ -5,6 +5,9 @@
 #include <jansson.h>
 #include <string.h>
 
+const char *const imds_event_names[] = {"start", "finish", NULL};
+const char *const imds_result_names[] = {"none", "SUCCESS", "WARN", "FAIL", NULL};
+
 /* 9999-12-31. A later time is nonsense, and would overflow when it is multiplied. */
 #define SECONDS_MAX 253402300799.0
 
@@ -77,11 +80,13 @@ static int parse_times(const json_t *object, struct imds_report *report)
     return parse_seconds(object, "duration", &report->duration_ms) == -EBADMSG ? -EBADMSG : 0;
 }
 
-static int parse_word(const json_t *object, const char *key, const char *const *words, int *ret)
+/* first: the index of the first name that may come. */
+static int parse_word(const json_t *object, const char *key, const char *const *names, unsigned first,
+                      unsigned *ret)
 {
     const char *word = json_string_value(json_object_get(object, key));
-    for (int i = 0; word && words[i]; i++) {
-        if (strcmp(word, words[i]) == 0) {
+    for (unsigned i = first; word && names[i]; i++) {
+        if (strcmp(word, names[i]) == 0) {
             *ret = i;
             return 0;
         }
@@ -91,21 +96,11 @@ static int parse_word(const json_t *object, const char *key, const char *const *
 
 static int parse_outcome(const json_t *object, struct imds_report *report)
 {
-    static const char *const events[] = {[IMDS_EVENT_START] = "start", [IMDS_EVENT_FINISH] = "finish", NULL};
-    static const char *const results[] = {"SUCCESS", "WARN", "FAIL", NULL};
-
-    int event;
-    if (parse_word(object, "event_type", events, &event) < 0)
+    if (parse_word(object, "event_type", imds_event_names, 0, &report->event) < 0)
         return -EBADMSG;
-    report->event = (enum imds_event)event;
     if (report->event == IMDS_EVENT_START)
         return 0;
-
-    int result;
-    if (parse_word(object, "result", results, &result) < 0)
-        return -EBADMSG;
-    report->result = (enum imds_result)(IMDS_RESULT_SUCCESS + result);
-    return 0;
+    return parse_word(object, "result", imds_result_names, IMDS_RESULT_SUCCESS, &report->result);
 }
 
 int imds_report_parse(const char *body, size_t size, struct imds_report *ret)

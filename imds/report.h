@@ -13,14 +13,18 @@
 /* The longest body that is parsed. */
 #define IMDS_REPORT_MAX ((size_t)64 << 10)
 
-enum imds_event { IMDS_EVENT_START, IMDS_EVENT_FINISH };
+enum imds_event { IMDS_EVENT_START, IMDS_EVENT_FINISH, IMDS_EVENTS };
+extern const char *const imds_event_names[]; /* "start", "finish", NULL */
 
 enum imds_result {
     IMDS_RESULT_NONE, /* a start has no result */
     IMDS_RESULT_SUCCESS,
     IMDS_RESULT_WARN,
-    IMDS_RESULT_FAIL
+    IMDS_RESULT_FAIL,
+    IMDS_RESULTS
 };
+extern const char
+    *const imds_result_names[]; /* "none", which is no word of a report, "SUCCESS", "WARN", "FAIL", NULL */
 
 struct imds_report {
     enum imds_event event;

@@ -110,14 +110,10 @@ static int failure(const struct api_transfer *transfer, CURLcode code, struct pi
         return 0;
     json_auto_t *body =
         pi_json_parse(transfer->failure.data ? transfer->failure.data : "", transfer->failure.size, NULL);
-    struct api_failure said = {0};
-    int r = api_read(failure, json_object_get(body, "error"), &said, NULL);
-    if (r < 0)
-        r = pi_refuse(err, PI_AGENT, "the agent answered with HTTP status %ld", status);
-    else
-        r = pi_refuse(err, pi_kind_from_name(said.kind), "%s", said.message);
-    api_done(failure, &said);
-    return r;
+    struct pi_error said;
+    if (pi_failure_read(json_object_get(body, "error"), &said) < 0)
+        return pi_refuse(err, PI_AGENT, "the agent answered with HTTP status %ld", status);
+    return pi_refuse(err, said.kind, "%s", said.text);
 }
 
 static struct api_transfer *transfer_new(struct api_client *client, const char *method, const char *path,

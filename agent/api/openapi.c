@@ -33,7 +33,7 @@ static json_t *field_schema(const struct pi_field *f, bool zero_is_none)
     case PI_FIELD_BOOL:
         return json_pack("{s:s}", "type", "boolean");
     case PI_FIELD_ENUM:
-        return json_pack("{s:s,s:o}", "type", "string", "enum", words(f->names));
+        return json_pack("{s:s,s:o}", "type", "string", "enum", words(f->names + f->zero_is_none));
     case PI_FIELD_STRV:
         return json_pack("{s:s,s:I,s:{s:s}}", "type", "array", "maxItems",
                          (json_int_t)(f->max ? f->max : STRV_MAX), "items", "type", "string");
@@ -171,6 +171,8 @@ json_t *api_openapi(void)
     return json_pack("{s:s,s:{s:s,s:s,s:s},s:[{s:s}],s:o,s:o}", "openapi", "3.0.3", "info", "title",
                      "piagent's control API", "version", PIAGENT_VERSION, "description",
                      "HTTP on the unix socket $XDG_RUNTIME_DIR/piagent/agent.sock, for its owner and root: "
-                     "curl --unix-socket $XDG_RUNTIME_DIR/piagent/agent.sock http://piagent/v1/instances",
+                     "curl --unix-socket $XDG_RUNTIME_DIR/piagent/agent.sock http://piagent/v1/instances . "
+                     "Later versions of the agent may have more members, and more words in an enum: a client "
+                     "passes over what it does not know.",
                      "servers", "url", "http://piagent", "paths", paths(), "components", components());
 }

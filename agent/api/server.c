@@ -144,10 +144,7 @@ void api_reply(struct api_call *call, unsigned status, json_t *body)
 
 static json_t *failure_json(const struct pi_error *err)
 {
-    char clean[sizeof err->text];
-    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
-    struct api_error error = {{.kind = (char *)pi_kind_name(err->kind), .message = clean}};
-    return api_write(error, &error);
+    return json_pack("{s:o}", "error", pi_failure_write(err));
 }
 
 void api_reply_error(struct api_call *call, const struct pi_error *err)

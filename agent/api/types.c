@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/api/types.h"
 
-#define STRING(s, m, ...) PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
-#define NUMBER(s, m, ...) PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
-#define SOME(s, m, ...)   PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
-#define FLAG(s, m, ...)   PI_FIELD(s, m, PI_FIELD_BOOL, __VA_ARGS__)
-#define LIST(s, m, ...)   PI_FIELD(s, m, PI_FIELD_STRV, __VA_ARGS__)
+#include <string.h>
 
-const struct pi_field api_failure_fields[] = {
-    STRING(api_failure, kind, .required = true),
-    STRING(api_failure, message, .required = true),
-    {0},
-};
+#define STRING(s, m, ...)       PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
+#define NUMBER(s, m, ...)       PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
+#define SOME(s, m, ...)         PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
+#define FLAG(s, m, ...)         PI_FIELD(s, m, PI_FIELD_BOOL, __VA_ARGS__)
+#define LIST(s, m, ...)         PI_FIELD(s, m, PI_FIELD_STRV, __VA_ARGS__)
+#define ENUM(s, m, e, ...)      PI_OTHER(s, m, e, __VA_ARGS__)
+#define SOME_ENUM(s, m, e, ...) PI_OTHER(s, m, e, .zero_is_none = true, __VA_ARGS__) /* absent = none */
+#define FAILURE(s, m, ...)      SOME_ENUM(s, m, pi_kind, .other_value = PI_FAILED, __VA_ARGS__)
+/* Members of events of one kind, of which 0 is a value. */
+#define ONLY_IF(kind_)                                      \
+    .when = &(const struct pi_field_when)                   \
+    {                                                       \
+        offsetof(struct api_event, kind), API_EVENT_##kind_ \
+    }
+
+const char *const api_cloud_init_names[] = {"none",     "pending", "running", "done",
+                                            "degraded", "failed",  "silent",  NULL};
+const char *const api_stopped_by_names[] = {"none", "guest", "powerdown", "quit", "term", "kill", NULL};
 
 const struct pi_field api_error_fields[] = {
-    PI_FIELD(api_error, error, PI_FIELD_STRUCT, .required = true, .nested = api_failure_fields),
+    PI_FIELD(api_error, error, PI_FIELD_STRUCT, .required = true, .nested = pi_failure_fields),
     {0},
 };
 
@@ -62,14 +71,13 @@ const struct pi_field api_create_fields[] = {
 
 const struct pi_field api_instance_fields[] = {
     STRING(api_instance, name, .required = true),
-    STRING(api_instance, state, .required = true,
-           .help = "created, starting, running, ready, paused, suspended, stopping, stopped, failed or lost"),
+    ENUM(api_instance, state, vm_state, .required = true),
     STRING(
         api_instance, reason,
         .help =
             "why it is in this state, or what is wrong with it: its host's disk is full, its image damaged, its guest's kernel panicked, its boot goes no further, QEMU's monitor lost"),
-    STRING(api_instance, arch),
-    STRING(api_instance, accel, .help = "what it runs under: \"kvm\", \"tcg\"; absent when it never ran"),
+    ENUM(api_instance, arch, vm_arch),
+    SOME_ENUM(api_instance, accel, vm_accel, .help = "what it runs under; absent: it never ran"),
     STRING(api_instance, image, .help = "the image's file name"),
     STRING(api_instance, image_sha256),
     FLAG(api_instance, image_verified),
@@ -90,16 +98,16 @@ const struct pi_field api_instance_fields[] = {
     SOME(api_instance, ready_ms, .help = "since 1970: when that boot was ready; absent: it was not"),
     SOME(api_instance, stopped_ms, .help = "since 1970; absent: not since its start"),
     FLAG(api_instance, booted, .help = "its guest was ready once, in this boot or an earlier one"),
-    STRING(
-        api_instance, cloud_init,
+    SOME_ENUM(
+        api_instance, cloud_init, api_cloud_init,
         .help =
-            "\"pending\", \"running\", \"done\", \"degraded\" (WARN), \"failed\", \"silent\" (the guest is up, and cloud-init does not report), or absent"),
+            "degraded: it has finished, with warnings; silent: the guest is up, and cloud-init does not report; absent: it has not reported, and will not"),
     STRING(api_instance, cloud_init_stage),
     LIST(api_instance, failed_modules),
     LIST(api_instance, user_data_problems,
          .help = "what the guest's cloud-init found wrong with the user-data"),
-    STRING(api_instance, stopped_by,
-           .help = "how the last stop ended: \"guest\", \"powerdown\", \"quit\", \"term\", \"kill\""),
+    SOME_ENUM(api_instance, stopped_by, api_stopped_by,
+              .help = "how the last stop ended; absent: not known, or it has not stopped"),
     FLAG(api_instance, begun_again,
          .help = "since its start a boot died by a race in QEMU's emulation and was begun again"),
     SOME(api_instance, clock_behind_ms,
@@ -123,10 +131,10 @@ const struct pi_field api_instance_fields[] = {
 
 const struct pi_field api_summary_fields[] = {
     STRING(api_instance, name, .required = true),
-    STRING(api_instance, state, .required = true),
+    ENUM(api_instance, state, vm_state, .required = true),
     STRING(api_instance, reason),
-    STRING(api_instance, arch),
-    STRING(api_instance, accel),
+    ENUM(api_instance, arch, vm_arch),
+    SOME_ENUM(api_instance, accel, vm_accel),
     STRING(api_instance, image),
     SOME(api_instance, cpus),
     SOME(api_instance, memory_mib),
@@ -169,33 +177,37 @@ const struct pi_field api_event_fields[] = {
     NUMBER(api_event, realtime_ms, .help = "since 1970"),
     NUMBER(api_event, monotonic_ms, .help = "on the clock of the host's boot"),
     STRING(api_event, name, .help = "the machine's; absent in events of before this member was there"),
-    PI_ENUM(api_event, kind, api_event_kind, .required = true,
-            .help = "what has happened; it says which members mean something"),
+    ENUM(api_event, kind, api_event_kind, .required = true,
+         .help = "what has happened; it says which members mean something"),
     STRING(api_event, text, .help = "one clean line for people"),
-    STRING(api_event, state, .help = "state: the new one"),
+    ENUM(api_event, state, vm_state, ONLY_IF(STATE), .help = "state: the new one"),
     STRING(api_event, stage, .help = "report: the stage"),
     STRING(api_event, module, .help = "report: the module; absent for the stage's own"),
-    STRING(api_event, report, .help = "report: start or finish"),
-    STRING(api_event, result, .help = "report: SUCCESS, WARN or FAIL"),
+    ENUM(api_event, report, imds_event, ONLY_IF(REPORT), .help = "report: whether it begins or ends"),
+    SOME_ENUM(api_event, result, imds_result, .help = "report, finish: what came of it"),
     SOME(api_event, guest_ms, .help = "report: the guest's clock"),
     SOME(
         api_event, duration_ms,
         .help =
             "report, finish: what the guest says that it took; absent: it does not (cloud-init before 26.1)"),
-    STRING(api_event, landmark,
-           .help = "landmark: \"firmware\", \"bootloader\", \"kernel\", \"init\", \"login\""),
+    SOME_ENUM(api_event, landmark, vm_landmark,
+              .help = "landmark: how far the boot has come, by its console"),
     SOME(
         api_event, left_ms,
         .help =
             "boot, and what reaches a milestone of the boot: about how long until it is ready, by earlier boots of the same image; absent: not known, or no milestone"),
-    STRING(api_event, phase,
-           .help = "image: \"resolving\", \"waiting\", \"downloading\", \"copying\", \"checking\""),
+    ENUM(api_event, phase, image_phase, ONLY_IF(IMAGE), .help = "image: what its fetch is doing"),
     SOME(api_event, done_bytes, .help = "image; absent: none yet"),
     SOME(api_event, total_bytes, .help = "image; absent: not known"),
     SOME(api_event, rate_bytes_per_s, .help = "image; absent: not known"),
-    STRING(api_event, error_kind, .help = "error: as in a failure's kind"),
+    FAILURE(api_event, error_kind, .help = "error: as in a failure's kind"),
     {0},
 };
+
+bool api_event_is_reboot(const struct api_event *event)
+{
+    return event->kind == API_EVENT_BOOT && !(event->text && !strcmp(event->text, API_BOOT_STARTED));
+}
 
 bool api_event_takes_back(const struct api_event *event, enum api_event_kind told)
 {

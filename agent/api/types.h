@@ -11,20 +11,20 @@
 #include <stdint.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/failure.h"
 #include "agent/base/fields.h"
 #include "agent/base/text.h"
+#include "agent/image/progress.h"
+#include "agent/vm/landmark.h"
+#include "agent/vm/life.h"
+#include "agent/vm/spec.h"
+#include "imds/report.h"
 
 #define API_BODY_MAX ((size_t)2 << 20)
 
-struct api_failure {
-    char *kind; /* pi_kind_name() */
-    char *message;
-};
-extern const struct pi_field api_failure_fields[];
-
 /* The body of every failure; its HTTP status goes by its kind (api/server.h). */
 struct api_error {
-    struct api_failure error;
+    struct pi_failure error;
 };
 extern const struct pi_field api_error_fields[];
 
@@ -65,12 +65,37 @@ struct api_create {
 };
 extern const struct pi_field api_create_fields[];
 
+/* What is known of the guest's cloud-init, in its newest boot. */
+enum api_cloud_init {
+    API_CLOUD_INIT_NONE,     /* nothing, and nothing is to come: it never ran, or ended before it reported */
+    API_CLOUD_INIT_PENDING,  /* no report yet */
+    API_CLOUD_INIT_RUNNING,  /* it reports */
+    API_CLOUD_INIT_DONE,     /* it has finished */
+    API_CLOUD_INIT_DEGRADED, /* it has finished, with warnings */
+    API_CLOUD_INIT_FAILED,   /* it has finished, and something failed */
+    API_CLOUD_INIT_SILENT,   /* the guest is up, and cloud-init does not report */
+    API_CLOUD_INITS
+};
+extern const char *const api_cloud_init_names[]; /* "none", "pending", ...; ends with NULL */
+
+/* How the last stop ended. */
+enum api_stopped_by {
+    API_STOPPED_BY_NONE,      /* it did not, or nobody knows how */
+    API_STOPPED_BY_GUEST,     /* the guest powered itself off */
+    API_STOPPED_BY_POWERDOWN, /* the same, because it was asked to */
+    API_STOPPED_BY_QUIT,      /* QEMU's quit */
+    API_STOPPED_BY_TERM,      /* SIGTERM */
+    API_STOPPED_BY_KILL,      /* SIGKILL */
+    API_STOPPED_BYS
+};
+extern const char *const api_stopped_by_names[]; /* "none", "guest", ...; ends with NULL */
+
 struct api_instance {
     char *name;
-    char *state;
+    PI_OPEN_ENUM(vm_state, state);
     char *reason;
-    char *arch;
-    char *accel;
+    PI_OPEN_ENUM(vm_arch, arch);
+    PI_OPEN_ENUM(vm_accel, accel); /* VM_ACCEL_AUTO: it never ran */
     char *image;
     char *image_sha256;
     bool image_verified;
@@ -83,11 +108,11 @@ struct api_instance {
     bool isolate;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     bool booted;
-    char *cloud_init;
+    PI_OPEN_ENUM(api_cloud_init, cloud_init);
     char *cloud_init_stage;
     struct pi_strv failed_modules;
     struct pi_strv user_data_problems;
-    char *stopped_by;
+    PI_OPEN_ENUM(api_stopped_by, stopped_by);
     bool begun_again;
     uint64_t clock_behind_ms;
     char *folder;
@@ -143,6 +168,7 @@ enum api_event_kind {
     API_EVENT_SILENT,   /* the guest is up, and its cloud-init does not report: text says why that may be. A
                            report takes it back; what it fetches of its seed does not, which any process of
                            the guest can ask for */
+    API_EVENTS
 };
 extern const char *const api_event_kind_names[];
 
@@ -151,19 +177,30 @@ struct api_event {
     uint64_t realtime_ms;
     uint64_t monotonic_ms;
     char *name;
-    enum api_event_kind kind;
+    PI_OPEN_ENUM(api_event_kind, kind);
     char *text;
-    char *state;
-    char *stage, *module, *report, *result;
+    PI_OPEN_ENUM(vm_state, state);
+    char *stage, *module;
+    PI_OPEN_ENUM(imds_event, report);
+    PI_OPEN_ENUM(imds_result, result);
     uint64_t guest_ms;
     uint64_t duration_ms;
-    char *landmark;
+    PI_OPEN_ENUM(vm_landmark, landmark);
     uint64_t left_ms;
-    char *phase;
+    PI_OPEN_ENUM(image_phase, phase);
     uint64_t done_bytes, total_bytes, rate_bytes_per_s;
-    char *error_kind;
+    PI_OPEN_ENUM(pi_kind, error_kind); /* one that this version does not know is PI_FAILED */
 };
 extern const struct pi_field api_event_fields[];
+
+/* The state's word, of an instance or an event, also if this version does not know it. */
+#define api_state_word(owner) PI_WORD(owner, state, vm_state)
+
+/* text of API_EVENT_BOOT, if QEMU was started */
+#define API_BOOT_STARTED "started"
+
+/* True if the guest begins anew in a QEMU that runs on (API_EVENT_BOOT). */
+bool api_event_is_reboot(const struct api_event *event);
 
 /* True if the event shows that the boot goes on, or that a new one has begun, after API_EVENT_STUCK or
  * API_EVENT_SILENT. */

@@ -6,21 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    int errnum;
-} kinds[PI_KINDS] = {
-    [PI_OK] = {"ok", 0},
-    [PI_FAILED] = {"failed", EIO},
-    [PI_USAGE] = {"usage", EINVAL},
-    [PI_NOT_FOUND] = {"not-found", ENOENT},
-    [PI_CONFLICT] = {"conflict", EEXIST},
-    [PI_UNVERIFIED] = {"unverified", EBADMSG},
-    [PI_HOST] = {"host", ENOTSUP},
-    [PI_NETWORK] = {"network", ENETUNREACH},
-    [PI_GUEST] = {"guest", EPROTO},
-    [PI_TIMEOUT] = {"timeout", ETIMEDOUT},
-    [PI_AGENT] = {"agent", ECONNREFUSED},
+const char *const pi_kind_names[] = {
+    [PI_OK] = "ok",
+    [PI_FAILED] = "failed",
+    [PI_USAGE] = "usage",
+    [PI_NOT_FOUND] = "not-found",
+    [PI_CONFLICT] = "conflict",
+    [PI_UNVERIFIED] = "unverified",
+    [PI_HOST] = "host",
+    [PI_NETWORK] = "network",
+    [PI_GUEST] = "guest",
+    [PI_TIMEOUT] = "timeout",
+    [PI_AGENT] = "agent",
+    [PI_KINDS] = NULL,
+};
+
+static const int errnums[PI_KINDS] = {
+    [PI_FAILED] = EIO,         [PI_USAGE] = EINVAL,       [PI_NOT_FOUND] = ENOENT,    [PI_CONFLICT] = EEXIST,
+    [PI_UNVERIFIED] = EBADMSG, [PI_HOST] = ENOTSUP,       [PI_NETWORK] = ENETUNREACH, [PI_GUEST] = EPROTO,
+    [PI_TIMEOUT] = ETIMEDOUT,  [PI_AGENT] = ECONNREFUSED,
 };
 
 int pi_fail(struct pi_error *err, int errnum, const char *format, ...)
@@ -48,7 +52,7 @@ int pi_refuse(struct pi_error *err, enum pi_kind kind, const char *format, ...)
         va_end(args);
         err->kind = kind;
     }
-    return -kinds[kind].errnum;
+    return -errnums[kind];
 }
 
 int pi_context(struct pi_error *err, int r, const char *format, ...)
@@ -69,13 +73,5 @@ int pi_context(struct pi_error *err, int r, const char *format, ...)
 
 const char *pi_kind_name(enum pi_kind kind)
 {
-    return kind < PI_KINDS ? kinds[kind].name : "failed";
-}
-
-enum pi_kind pi_kind_from_name(const char *name)
-{
-    for (int i = PI_FAILED; name && i < PI_KINDS; i++)
-        if (!strcmp(kinds[i].name, name))
-            return (enum pi_kind)i;
-    return PI_FAILED;
+    return pi_kind_names[kind < PI_KINDS ? kind : PI_FAILED];
 }

@@ -26,6 +26,8 @@ enum pi_kind {
     PI_AGENT = 10,     /* the agent does not answer or cannot start */
     PI_KINDS
 };
+extern const char
+    *const pi_kind_names[]; /* their words on the wire: "ok", ..., "not-found", ...; ends with NULL */
 
 struct pi_error {
     enum pi_kind kind;
@@ -44,9 +46,7 @@ int pi_refuse(struct pi_error *err, enum pi_kind kind, const char *format, ...)
 /* Puts "context: " before the message of err, unless err is NULL, and returns r. */
 int pi_context(struct pi_error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The kind's word on the wire ("not-found"), and back. An unknown word is PI_FAILED. So is "ok", because a
- * failure cannot be PI_OK. */
+/* The kind's word on the wire ("not-found"); "failed" for a value that is no kind. */
 const char *pi_kind_name(enum pi_kind kind);
-enum pi_kind pi_kind_from_name(const char *name);
 
 #endif

@@ -107,7 +107,7 @@ static int read_enum(const struct pi_field *f, const json_t *value, bool lenient
         if (r < 0)
             return r;
     }
-    *(unsigned *)(owner + f->offset) = i;
+    *(unsigned *)(owner + f->offset) = !known && f->other_value ? f->other_value : i;
     return 0;
 }
 

@@ -51,6 +51,7 @@ struct pi_field {
     uint64_t min, max;
     const char *const *names;      /* PI_FIELD_ENUM: ends with NULL */
     size_t other;                  /* PI_FIELD_ENUM: offset of its char *, see PI_OPEN_ENUM; 0 = none */
+    unsigned other_value;          /* of an unknown word; 0 = the value after the last of names[] */
     const struct pi_field *nested; /* PI_FIELD_STRUCT, PI_FIELD_INLINE: its table */
     unsigned
         parts; /* which parts of its table a row belongs to; PI_FIELD_INLINE: of which parts it takes the rows,
@@ -89,7 +90,7 @@ struct pi_field {
 
 /*
  * Members for an enum of which later versions know more values. pi_fields_read(), if it is lenient, gives an
- * unknown word the value that comes after the last (of names[]), and keeps the word in member_other, which is
+ * unknown word the value after the last of names[] (or .other_value), and keeps the word in member_other, which is
  * NULL otherwise. PI_OTHER() is the row. PI_WORD() is the word, known or not.
  */
 #define PI_OPEN_ENUM(enum_, member) \

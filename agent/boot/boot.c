@@ -29,11 +29,6 @@ static void clean(const char *text, char *ret, size_t size)
 }
 #define CLEAN(text, array) clean((text), (array), sizeof(array))
 
-static bool is(const char *text, const char *word)
-{
-    return text && !strcmp(text, word);
-}
-
 void *boot_grow(void *items, size_t count, size_t size)
 {
     if (count & (count - 1))
@@ -88,6 +83,7 @@ static int begin(struct boot_list *list, const struct api_event *event, const ch
     raw->boot.number = ++list->read;
     raw->boot.began_ms = event->realtime_ms;
     CLEAN(why, raw->boot.why);
+    raw->created = event->kind == API_EVENT_STATE && event->state == VM_CREATED;
     raw->clock_ms = bounded(event->monotonic_ms);
     for (size_t i = 0; i < BOOT_MARKS; i++)
         raw->marks[i] = BOOT_NEVER;
@@ -127,11 +123,11 @@ static int add_report(struct boot_raw *raw, const struct api_event *event)
         .guest_ms = bounded(event->guest_ms),
         .duration_ms = bounded(event->duration_ms),
         .order = raw->report_count++,
-        .finish = is(event->report, "finish"),
+        .finish = event->report == IMDS_EVENT_FINISH,
         .is_step = event->module && event->module[0],
-        .result = is(event->result, "FAIL")   ? BOOT_FAIL
-                  : is(event->result, "WARN") ? BOOT_WARN
-                                              : BOOT_OK,
+        .result = event->result == IMDS_RESULT_FAIL   ? BOOT_FAIL
+                  : event->result == IMDS_RESULT_WARN ? BOOT_WARN
+                                                      : BOOT_OK,
     };
     snprintf(name, sizeof name, "%.60s%s%.95s", event->stage ? event->stage : "", report->is_step ? "/" : "",
              report->is_step ? event->module : "");
@@ -159,47 +155,64 @@ static int add_document(struct boot_raw *raw, const struct api_event *event)
     return 0;
 }
 
+static void take_end(struct boot_raw *raw, const struct api_event *event)
+{
+    char text[512];
+    if (raw->marks[BOOT_MARK_ENDED] != BOOT_NEVER)
+        return;
+    mark(raw, BOOT_MARK_ENDED);
+    snprintf(text, sizeof text, "%s%s%.400s", vm_state_names[event->state], event->text ? ": " : "",
+             event->text ? event->text : "");
+    CLEAN(text, raw->boot.stopped_text);
+}
+
 static void take_state(struct boot_raw *raw, const struct api_event *event)
 {
-    static const char *const over[] = {"stopped", "failed", "lost"};
-    if (is(event->state, "starting"))
+    switch (event->state) {
+    case VM_STARTING:
         mark(raw, BOOT_MARK_STARTING);
-    else if (is(event->state, "running") && raw->marks[BOOT_MARK_STARTING] != BOOT_NEVER)
-        mark(raw, BOOT_MARK_POWER);
-    else if (is(event->state, "ready"))
+        return;
+    case VM_RUNNING:
+        if (raw->marks[BOOT_MARK_STARTING] != BOOT_NEVER)
+            mark(raw, BOOT_MARK_POWER);
+        return;
+    case VM_READY:
         mark(raw, BOOT_MARK_READY);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(over); i++) {
-        if (!is(event->state, over[i]) || raw->marks[BOOT_MARK_ENDED] != BOOT_NEVER)
-            continue;
-        char text[512];
-        mark(raw, BOOT_MARK_ENDED);
-        snprintf(text, sizeof text, "%s%s%.400s", over[i], event->text ? ": " : "",
-                 event->text ? event->text : "");
-        CLEAN(text, raw->boot.stopped_text);
+        return;
+    case VM_STOPPED:
+    case VM_FAILED:
+    case VM_LOST:
+        take_end(raw, event);
+        return;
+    default:
+        return;
     }
 }
 
-static void take_landmark(struct boot_raw *raw, const struct api_event *event)
+static void take_landmark(struct boot_raw *raw, enum vm_landmark landmark)
 {
-    static const char *const words[] = {"firmware", "bootloader", "kernel", "init", "login"};
-    for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
-        if (is(event->landmark, words[i]))
-            mark(raw, (enum boot_mark)(BOOT_MARK_FIRMWARE + i));
+    static const enum boot_mark marks[VM_LANDMARKS] = {
+        [VM_LANDMARK_FIRMWARE] = BOOT_MARK_FIRMWARE, [VM_LANDMARK_BOOTLOADER] = BOOT_MARK_BOOTLOADER,
+        [VM_LANDMARK_KERNEL] = BOOT_MARK_KERNEL,     [VM_LANDMARK_INIT] = BOOT_MARK_INIT,
+        [VM_LANDMARK_LOGIN] = BOOT_MARK_LOGIN,
+    };
+    if (landmark && landmark < VM_LANDMARKS)
+        mark(raw, marks[landmark]);
 }
 
 /* Why this event begins a boot, or NULL: it belongs to the one that is open. */
 static const char *begins(const struct boot_raw *open, const struct api_event *event)
 {
-    bool asked = open && (open->marks[BOOT_MARK_STARTING] != BOOT_NEVER || is(open->boot.why, "created"));
+    bool asked = open && (open->marks[BOOT_MARK_STARTING] != BOOT_NEVER || open->created);
     bool waits =
         asked && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
-    if (event->kind == API_EVENT_STATE && is(event->state, "created"))
-        return "created";
+    if (event->kind == API_EVENT_STATE && event->state == VM_CREATED)
+        return vm_state_names[VM_CREATED];
     /* Once more after "starting": KVM failed, and the guest starts afresh without it. */
-    if (event->kind == API_EVENT_STATE && is(event->state, "starting"))
-        return waits ? NULL : "started";
-    if (event->kind == API_EVENT_BOOT && !waits && (!open || open->announced || !is(event->text, "started")))
-        return event->text ? event->text : "started";
+    if (event->kind == API_EVENT_STATE && event->state == VM_STARTING)
+        return waits ? NULL : API_BOOT_STARTED;
+    if (event->kind == API_EVENT_BOOT && !waits && (!open || open->announced || api_event_is_reboot(event)))
+        return event->text ? event->text : API_BOOT_STARTED;
     return open ? NULL : "";
 }
 
@@ -218,7 +231,7 @@ static int take(struct boot_raw *raw, const struct api_event *event)
         mark(raw, BOOT_MARK_POWER);
         return 0;
     case API_EVENT_LANDMARK:
-        take_landmark(raw, event);
+        take_landmark(raw, event->landmark);
         return 0;
     case API_EVENT_SEED:
         return add_document(raw, event);

@@ -36,6 +36,7 @@ struct boot_report {
 
 struct boot_raw {
     struct boot boot;
+    bool created;                /* it begins with the making of its instance */
     bool announced;              /* its "boot" event came */
     uint64_t clock_ms, t;        /* the last event: monotonic, and on the boot's clock */
     uint64_t marks[BOOT_MARKS];  /* BOOT_NEVER where it did not come by */

@@ -343,7 +343,7 @@ static int take_preparation(struct boot_raw *raw, uint64_t end, enum boot_result
 {
     uint64_t starting = raw->marks[BOOT_MARK_STARTING], power = raw->marks[BOOT_MARK_POWER];
     int r = 0;
-    if (!strcmp(raw->boot.why, "created"))
+    if (raw->created)
         r = add_named(&raw->boot, BOOT_PHASE, "preparation", 0, starting != BOOT_NEVER ? starting : end,
                       starting != BOOT_NEVER ? BOOT_OK : last_result, "");
     if (r == 0 && starting != BOOT_NEVER)

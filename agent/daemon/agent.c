@@ -378,8 +378,7 @@ static void report_ready(int fd, int result, const struct pi_error *err)
     if (result == 0) {
         dprintf(fd, "ok\n");
     } else {
-        json_auto_t *line =
-            json_pack("{s:{s:s,s:s}}", "error", "kind", pi_kind_name(err->kind), "message", err->text);
+        json_auto_t *line = json_pack("{s:o}", "error", pi_failure_write(err));
         json_dumpfd(line, fd, JSON_COMPACT);
         dprintf(fd, "\n");
     }

@@ -14,6 +14,7 @@ enum image_phase {
     IMAGE_COPYING,     /* from a local file */
     IMAGE_CHECKING,    /* hashing or flushing what is here already */
     IMAGE_DONE,
+    IMAGE_PHASES
 };
 
 /* "resolving", "waiting", "downloading", "copying", "checking", "done", NULL. */

@@ -2,36 +2,41 @@
 #include "agent/instance/api_view.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 
-static const char *cloud_init(const struct vm_record *record)
+static enum api_cloud_init cloud_init_of(const struct vm_record *record)
 {
+    static const enum api_cloud_init ended[IMDS_RESULTS] = {
+        [IMDS_RESULT_SUCCESS] = API_CLOUD_INIT_DONE,
+        [IMDS_RESULT_WARN] = API_CLOUD_INIT_DEGRADED,
+        [IMDS_RESULT_FAIL] = API_CLOUD_INIT_FAILED,
+    };
     bool live = vm_state_is_live(record->life.state);
     /* While a reboot is to come, the boot goes on; after a poweroff, none comes. */
-    const char *result = live || !record->held_result[0] ? record->cloud_init_result : record->held_result;
-    if (!strcmp(result, "FAIL"))
-        return "failed";
-    if (!strcmp(result, "WARN"))
-        return "degraded";
-    if (!strcmp(result, "SUCCESS"))
-        return "done";
+    enum imds_result result = live || !record->held_result ? record->cloud_init_result : record->held_result;
+    if (result)
+        return ended[result];
     if (record->silence[0])
-        return "silent";
+        return API_CLOUD_INIT_SILENT;
     if (record->cloud_init_stage[0])
-        return "running";
-    return live ? "pending" : NULL;
+        return API_CLOUD_INIT_RUNNING;
+    return live ? API_CLOUD_INIT_PENDING : API_CLOUD_INIT_NONE;
 }
 
-static const char *stopped_by(const struct vm_record *record)
+static enum api_stopped_by stopped_by(const struct vm_record *record)
 {
+    static const enum api_stopped_by rungs[] = {
+        [VM_RUNG_QUIT] = API_STOPPED_BY_QUIT,
+        [VM_RUNG_TERM] = API_STOPPED_BY_TERM,
+        [VM_RUNG_KILL] = API_STOPPED_BY_KILL,
+    };
     if (record->life.state != VM_STOPPED)
-        return NULL;
+        return API_STOPPED_BY_NONE;
     if (record->life.guest_powered_off)
-        return record->life.rung == VM_RUNG_POWERDOWN ? "powerdown" : "guest";
-    return record->life.rung <= VM_RUNG_POWERDOWN ? NULL : vm_rung_names[record->life.rung];
+        return record->life.rung == VM_RUNG_POWERDOWN ? API_STOPPED_BY_POWERDOWN : API_STOPPED_BY_GUEST;
+    return rungs[record->life.rung];
 }
 
 /* What is wrong with it, or NULL. */
@@ -40,7 +45,7 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     if (instance->record.life.reason[0])
         return instance->record.life.reason;
     bool live = vm_state_is_live(instance->record.life.state);
-    bool failed = live && !strcmp(instance->record.cloud_init_result, "FAIL");
+    bool failed = live && instance->record.cloud_init_result == IMDS_RESULT_FAIL;
     const char *name = instance->record.spec.name;
     if (monitor_trouble(instance)[0])
         snprintf(buf, VM_REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
@@ -60,7 +65,7 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     else if (failed)
         snprintf(buf, VM_REASON_MAX,
                  "cloud-init failed: piagent ssh %s -- cloud-init status --long tells why", name);
-    else if (live && instance->record.held_result[0])
+    else if (live && instance->record.held_result)
         snprintf(buf, VM_REASON_MAX,
                  "cloud-init has announced a reboot or poweroff, and ready comes after it");
     else if (live && instance->record.silence[0])
@@ -81,10 +86,10 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
     int64_t off_ms = guest_link_clock_off_ms(instance);
     return (struct api_instance){
         .name = (char *)spec->name,
-        .state = (char *)vm_state_names[record->life.state],
+        .state = record->life.state,
         .reason = (char *)reason_of(instance, buf),
-        .arch = (char *)vm_arch_names[spec->arch],
-        .accel = record->accel == VM_ACCEL_AUTO ? NULL : (char *)vm_accel_names[record->accel],
+        .arch = spec->arch,
+        .accel = record->accel,
         .image = spec->image.name,
         .image_sha256 = spec->image.sha256[0] ? (char *)spec->image.sha256 : NULL,
         .image_verified = spec->image.verified,
@@ -105,11 +110,11 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .ready_ms = record->ready_ms,
         .stopped_ms = record->stopped_ms,
         .booted = record->booted,
-        .cloud_init = (char *)cloud_init(record),
+        .cloud_init = cloud_init_of(record),
         .cloud_init_stage = record->cloud_init_stage[0] ? (char *)record->cloud_init_stage : NULL,
         .failed_modules = record->failed_modules,
         .user_data_problems = record->user_data_problems,
-        .stopped_by = (char *)stopped_by(record),
+        .stopped_by = stopped_by(record),
         .begun_again = record->life.begun_again,
         .clock_behind_ms = off_ms < 0 ? (uint64_t)-off_ms : 0,
         .folder = instance->folder,

@@ -21,8 +21,8 @@ void boot_done(struct instance *instance)
 void boot_forget(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
-    record->cloud_init_stage[0] = record->cloud_init_result[0] = '\0';
-    record->held_result[0] = record->silence[0] = '\0';
+    record->cloud_init_stage[0] = record->silence[0] = '\0';
+    record->cloud_init_result = record->held_result = IMDS_RESULT_NONE;
     record->ready_ms = 0;
     pi_strv_done(&record->failed_modules);
     record->power_change = record->disk_full = record->cloud_init_died = false;
@@ -42,7 +42,7 @@ void boot_tell(struct instance *instance, const char *how)
 void boot_tell_start(struct instance *instance)
 {
     if (!instance->boot.told)
-        boot_tell(instance, "started");
+        boot_tell(instance, API_BOOT_STARTED);
 }
 
 /* Keeps for the next agent what the console has hinted at (vm_record), if that has changed. */
@@ -65,9 +65,8 @@ static void on_landmark(enum vm_landmark landmark, const char *line, size_t leng
     if (trouble_is_stuck(instance))
         trouble_over(instance);
     silence_begin(instance);
-    milestones_add(instance, &(struct api_event){.kind = API_EVENT_LANDMARK,
-                                                 .landmark = (char *)vm_landmark_names[landmark],
-                                                 .text = text});
+    milestones_add(instance,
+                   &(struct api_event){.kind = API_EVENT_LANDMARK, .landmark = landmark, .text = text});
 }
 
 void boot_hear_console(struct instance *instance, const char *bytes, size_t size)
@@ -105,9 +104,8 @@ void boot_recall(struct instance *instance, const struct api_event *event)
     trouble_recall(instance, event);
     if (event->kind == API_EVENT_BOOT)
         landmarks->reached = VM_LANDMARK_NONE;
-    for (int i = 0; event->landmark && vm_landmark_names[i]; i++)
-        if (!strcmp(event->landmark, vm_landmark_names[i]))
-            landmarks->reached = (enum vm_landmark)i;
+    if (event->landmark && event->landmark < VM_LANDMARKS)
+        landmarks->reached = event->landmark;
 }
 
 void boot_recall_cut(struct instance *instance)

@@ -62,9 +62,8 @@ static void tell_failure(struct instance *instance)
 {
     struct pi_error *failure = &instance->creation.failure;
     store_refuse_waiting(instance, failure);
-    journal_add(instance, &(struct api_event){.kind = API_EVENT_ERROR,
-                                              .text = failure->text,
-                                              .error_kind = (char *)pi_kind_name(failure->kind)});
+    journal_add(instance, &(struct api_event){
+                              .kind = API_EVENT_ERROR, .text = failure->text, .error_kind = failure->kind});
     instance->creation.timer = timer_new(instance->host->loop, on_ghost_over, instance);
     if (instance->creation.timer)
         timer_set(instance->creation.timer, GHOST_MS);
@@ -214,7 +213,7 @@ static void on_image_progress(const json_t *line, void *user)
         return;
     journal_progress(user, &(struct api_event){.kind = API_EVENT_IMAGE,
                                                .text = progress.name,
-                                               .phase = (char *)image_phase_names[progress.phase],
+                                               .phase = progress.phase,
                                                .done_bytes = progress.done_bytes,
                                                .total_bytes = progress.total_bytes,
                                                .rate_bytes_per_s = progress.rate_bytes_per_s});
@@ -290,8 +289,7 @@ static void begin_fetch(struct instance *instance)
     if (start_fetch(instance, &err) < 0)
         step_failed(instance, &err);
     else
-        milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE,
-                                                     .state = (char *)vm_state_names[VM_CREATED]});
+        milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE, .state = VM_CREATED});
 }
 
 void creation_carry_out(struct instance *instance, unsigned actions)

@@ -18,11 +18,6 @@
 #define FAILED_MODULES_MAX 32
 #define PROBLEMS_MAX       8
 
-static const char *const results[] = {[IMDS_RESULT_NONE] = NULL,
-                                      [IMDS_RESULT_SUCCESS] = "SUCCESS",
-                                      [IMDS_RESULT_WARN] = "WARN",
-                                      [IMDS_RESULT_FAIL] = "FAIL"};
-
 static void on_no_sign(void *user)
 {
     struct instance *instance = user;
@@ -134,20 +129,18 @@ static void hide_key(const char *key, char *text)
         memset(at, '*', strlen(key));
 }
 
-static void end_boot(struct instance *instance, const char *result, bool success)
+static void end_boot(struct instance *instance, enum imds_result result, bool success)
 {
     struct vm_record *record = &instance->record;
-    snprintf(record->cloud_init_result, sizeof record->cloud_init_result, "%s", result);
-    record->held_result[0] = '\0';
+    record->cloud_init_result = result;
+    record->held_result = IMDS_RESULT_NONE;
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = success});
 }
 
 void guest_stays(struct instance *instance)
 {
-    char result[sizeof instance->record.held_result];
-    memcpy(result, instance->record.held_result, sizeof result);
     journal_note(instance, "the reboot or poweroff that its cloud-init has announced did not come");
-    end_boot(instance, result, true);
+    end_boot(instance, instance->record.held_result, true);
 }
 
 /* Saved with the state that it leads to. */
@@ -158,11 +151,11 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
     /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
      * not tell. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
-    const char *result = !success                           ? "FAIL"
-                         : record->user_data_problems.count ? "WARN"
-                                                            : results[report->result];
+    enum imds_result result = !success                           ? IMDS_RESULT_FAIL
+                              : record->user_data_problems.count ? IMDS_RESULT_WARN
+                                                                 : report->result;
     if (success && record->power_change) {
-        snprintf(record->held_result, sizeof record->held_result, "%s", result);
+        record->held_result = result;
         journal_note(
             instance,
             "cloud-init is done, and has announced a reboot or poweroff (power_state in the user-data): "
@@ -180,11 +173,11 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
 static bool is_boot_under_way(struct instance *instance, const struct imds_report *report)
 {
     const struct vm_record *record = &instance->record;
-    if ((record->cloud_init_result[0] || record->held_result[0] || record->power_change) &&
+    if ((record->cloud_init_result || record->held_result || record->power_change) &&
         monitor_may_have_missed_reset(instance) && report->event == IMDS_EVENT_START &&
         !strcmp(report->stage, "init-network"))
         qemu_events_missed_reset(instance);
-    return !record->cloud_init_result[0];
+    return !record->cloud_init_result;
 }
 
 /* Newer cloud-inits write it with '_' (config/cloud.cfg.tmpl of 23.x). */
@@ -228,8 +221,8 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
                                  .text = text,
                                  .stage = (char *)report->stage,
                                  .module = report->module[0] ? (char *)report->module : NULL,
-                                 .report = (char *)(report->event == IMDS_EVENT_START ? "start" : "finish"),
-                                 .result = (char *)results[report->result],
+                                 .report = report->event,
+                                 .result = report->result,
                                  .guest_ms = report->timestamp_ms,
                                  .duration_ms = report->duration_ms > 0 ? (uint64_t)report->duration_ms : 0});
     if (announces_power_change(report)) {

@@ -170,7 +170,7 @@ static void note_state(struct instance *instance, enum vm_state before)
         record->stopped_ms = now;
     milestones_add(instance,
                    &(struct api_event){.kind = API_EVENT_STATE,
-                                       .state = (char *)vm_state_names[record->life.state],
+                                       .state = record->life.state,
                                        .text = record->life.reason[0] ? record->life.reason : NULL});
     if (before == VM_STARTING && record->life.state == VM_RUNNING)
         boot_tell_start(instance);

@@ -201,12 +201,10 @@ uint64_t journal_told_seq(const struct instance *instance)
 
 void journal_progress(struct instance *instance, const struct api_event *image)
 {
-    char *text = image->text ? strdup(image->text) : NULL,
-         *phase = image->phase ? strdup(image->phase) : NULL, *name = strdup(instance->record.spec.name);
+    char *text = image->text ? strdup(image->text) : NULL, *name = strdup(instance->record.spec.name);
     api_done(event, &instance->journal.image);
     instance->journal.image = *image;
     instance->journal.image.text = text;
-    instance->journal.image.phase = phase;
     instance->journal.image.name = name;
     set_clocks(&instance->journal.image);
     instance->journal.image_version++;

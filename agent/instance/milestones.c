@@ -26,13 +26,13 @@ static const char *milestone_name(const struct api_event *event)
 {
     switch (event->kind) {
     case API_EVENT_LANDMARK:
-        return event->landmark;
+        return vm_landmark_names[event->landmark];
     case API_EVENT_SEED:
         return "seed";
     case API_EVENT_REPORT:
         return event->stage;
     case API_EVENT_STATE:
-        return event->state;
+        return vm_state_names[event->state];
     default:
         return NULL;
     }
@@ -42,20 +42,19 @@ static const char *milestone_name(const struct api_event *event)
 static bool note_event(struct milestones *milestones, const struct api_event *event)
 {
     struct vm_boot *boot = &milestones->boot;
-    const char *name = milestone_name(event);
     if (event->kind == API_EVENT_BOOT) {
         *boot = (struct vm_boot){.counts = true, .began_ms = event->monotonic_ms};
         milestones->event_seq = event->seq;
         return true;
     }
-    if (event->kind == API_EVENT_STATE && name) {
-        bool sleeps = !strcmp(name, vm_state_names[VM_SUSPENDED]);
-        boot->counts = boot->counts && !sleeps && strcmp(name, vm_state_names[VM_PAUSED]) != 0;
+    if (event->kind == API_EVENT_STATE) {
+        bool sleeps = event->state == VM_SUSPENDED;
+        boot->counts = boot->counts && !sleeps && event->state != VM_PAUSED;
         milestones->slept |= sleeps;
-        if (!strcmp(name, vm_state_names[VM_STARTING]))
+        if (event->state == VM_STARTING)
             milestones->event_seq = 0, milestones->slept = false;
     }
-    return vm_boot_reach(boot, vm_milestone_find(name), event->monotonic_ms);
+    return vm_boot_reach(boot, vm_milestone_find(milestone_name(event)), event->monotonic_ms);
 }
 
 static uint64_t expect_left_ms(const struct instance *instance, enum vm_milestone milestone)

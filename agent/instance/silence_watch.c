@@ -32,7 +32,7 @@ void silence_done(struct instance *instance)
 static bool is_open(const struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
-    return record->life.state == VM_RUNNING && !record->cloud_init_result[0] && !record->silence[0] &&
+    return record->life.state == VM_RUNNING && !record->cloud_init_result && !record->silence[0] &&
            !trouble_is_stuck(instance) && !trouble_has_panicked(instance);
 }
 
@@ -49,7 +49,7 @@ static struct vm_silence gather_signs(const struct instance *instance)
         .missed = instance->record.boot_ms < instance->host->started_ms && !instance->silence.heard_report,
         .seeded = milestones_has(instance, VM_MILESTONE_SEED),
         .reported = has_reported(instance),
-        .announced = instance->record.held_result[0] != '\0',
+        .announced = instance->record.held_result != IMDS_RESULT_NONE,
         .booted = instance->record.booted,
         .heard_ms = instance->silence.heard_ms,
         .printed_ms = instance->silence.printed_ms,
@@ -85,7 +85,7 @@ static void tell_silent(struct instance *instance)
 static void look_again(struct instance *instance)
 {
     uint64_t delay_ms = instance->silence.look_delay_ms ? instance->silence.look_delay_ms : LOOK_MIN_MS;
-    bool gives_up = instance->record.held_result[0] && is_open(instance) &&
+    bool gives_up = instance->record.held_result && is_open(instance) &&
                     pi_monotonic_ms() > instance->silence.heard_ms + VM_NO_REBOOT_MS;
     drop_look(instance);
     instance->silence.look_delay_ms = 2 * delay_ms < LOOK_MAX_MS ? 2 * delay_ms : LOOK_MAX_MS;
@@ -105,7 +105,7 @@ static void on_answer(void *user)
         return;
     }
     silence_reset(instance);
-    if (instance->record.held_result[0])
+    if (instance->record.held_result)
         guest_stays(instance);
     else
         tell_silent(instance);

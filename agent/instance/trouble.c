@@ -56,7 +56,7 @@ bool trouble_has_panicked(const struct instance *instance)
 /* Of a guest that is up the boot is over, and a log may say what it likes. */
 static bool is_booting(const struct instance *instance)
 {
-    return instance->record.life.state == VM_RUNNING && !instance->record.cloud_init_result[0] &&
+    return instance->record.life.state == VM_RUNNING && !instance->record.cloud_init_result &&
            !instance->record.silence[0];
 }
 

@@ -11,6 +11,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/environ.h"
+#include "agent/base/failure.h"
 #include "agent/base/lines.h"
 #include "agent/base/proc.h"
 
@@ -45,9 +46,8 @@ static void worker_free(struct worker *worker)
 
 static void take_error(struct worker *worker, const json_t *error)
 {
-    const char *kind = json_string_value(json_object_get(error, "kind"));
-    const char *message = json_string_value(json_object_get(error, "message"));
-    pi_refuse(&worker->failure, pi_kind_from_name(kind), "%s", message ? message : "failed without a word");
+    if (pi_failure_read(error, &worker->failure) < 0)
+        pi_refuse(&worker->failure, PI_FAILED, "the worker failed, and its error cannot be read");
     worker->failed = true;
 }
 

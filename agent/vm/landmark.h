@@ -18,6 +18,7 @@ enum vm_landmark {
     VM_LANDMARK_KERNEL,     /* Linux, from its EFI stub on */
     VM_LANDMARK_INIT,       /* systemd runs, in the initrd or after it */
     VM_LANDMARK_LOGIN,      /* the getty's prompt */
+    VM_LANDMARKS
 };
 extern const char *const vm_landmark_names[]; /* "none", "firmware", ...; ends with NULL */
 

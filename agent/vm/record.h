@@ -17,6 +17,7 @@
 #include "agent/base/proc.h"
 #include "agent/vm/life.h"
 #include "agent/vm/spec.h"
+#include "imds/report.h"
 
 #define VM_RECORD_FILE "record.json"
 /* 2 where the spec has .isolate: a version that does not know it must not start the machine without. */
@@ -43,10 +44,11 @@ struct vm_record {
     uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* CLOCK_REALTIME; 0 = never */
     uint64_t boot_ms;          /* the same: the beginning of its newest boot; ready_ms is of that boot, too */
     char cloud_init_stage[64]; /* the last that the guest reported */
-    char cloud_init_result[16]; /* of the boot: "", "SUCCESS", "WARN", "FAIL" */
-    char held_result[16]; /* the same, of a boot that is over but for the reboot that cloud-init announced */
-    char silence[160];    /* it is up, and cloud-init does not report: why that may be; "" = not (yet) so */
-    bool power_change;    /* in this boot cloud-init has announced that it reboots, or powers off */
+    enum imds_result cloud_init_result; /* of the boot */
+    enum imds_result
+        held_result;   /* the same, of a boot that is over but for the reboot that cloud-init announced */
+    char silence[160]; /* it is up, and cloud-init does not report: why that may be; "" = not (yet) so */
+    bool power_change; /* in this boot cloud-init has announced that it reboots, or powers off */
     bool disk_full, cloud_init_died;   /* of struct vm_landmarks */
     struct pi_strv failed_modules;     /* "modules-final/config-scripts-user", at most 32 */
     struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it, at most 8 */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/failure.h"
 #include "agent/worker/protocol.h"
 
 typedef int job_fn(const json_t *request, json_t **ret_result, struct pi_error *err);
@@ -53,8 +54,7 @@ int worker_main(int argc, char **argv)
     if (r == 0)
         r = job(request, &result, &err);
     if (r < 0)
-        worker_write(WORKER_ERROR,
-                     json_pack("{s:s,s:s}", "kind", pi_kind_name(err.kind), "message", err.text));
+        worker_write(WORKER_ERROR, pi_failure_write(&err));
     else
         worker_write(WORKER_RESULT, result ? result : json_object());
     return r < 0 ? (int)err.kind : PI_OK;

@@ -14,7 +14,7 @@ union any {
     struct api_create create;
     struct api_event event;
     struct api_instance instance;
-    struct api_failure failure;
+    struct pi_failure failure;
     struct api_stop stop;
     struct image image;
 };
@@ -37,8 +37,8 @@ static void round_trip(const struct pi_field *table, const json_t *object, bool 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct pi_field *const tables[] = {api_agent_fields,    api_create_fields,  api_event_fields,
-                                                    api_instance_fields, api_failure_fields, api_stop_fields,
+    static const struct pi_field *const tables[] = {api_agent_fields,    api_create_fields, api_event_fields,
+                                                    api_instance_fields, pi_failure_fields, api_stop_fields,
                                                     image_fields};
     struct pi_error err;
     json_auto_t *object = pi_json_parse((const char *)data, size, &err);

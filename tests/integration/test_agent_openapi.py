@@ -83,6 +83,23 @@ def test_the_document_is_openapi_and_the_one_that_the_agent_serves(api):
         jsonschema.Draft4Validator.check_schema(schema)
 
 
+def test_words_of_a_fixed_set_are_enumerated(api):
+    schemas = api.document["components"]["schemas"]
+    enumerated = {(name, key): set(value["enum"]) for name, schema in schemas.items()
+                  for key, value in schema.get("properties", {}).items() if "enum" in value}
+    states = {"created", "starting", "running", "ready", "paused", "suspended", "stopping", "stopped", "failed", "lost"}
+    assert enumerated["Instance", "state"] == enumerated["Summary", "state"] == enumerated["Event", "state"] == states
+    assert enumerated["Instance", "cloud_init"] == {"pending", "running", "done", "degraded", "failed", "silent"}
+    assert enumerated["Instance", "stopped_by"] == {"guest", "powerdown", "quit", "term", "kill"}
+    assert enumerated["Event", "landmark"] == {"firmware", "bootloader", "kernel", "init", "login"}
+    assert enumerated["Event", "report"] == {"start", "finish"}
+    assert enumerated["Event", "result"] == {"SUCCESS", "WARN", "FAIL"}
+    assert {"not-found", "usage"} <= enumerated["Event", "error_kind"] == set(schemas["Error"]["properties"]["error"]["properties"]["kind"]["enum"])
+    assert {("Instance", "arch"), ("Instance", "accel"), ("Event", "kind"), ("Event", "phase")} <= enumerated.keys()
+    with pytest.raises(jsonschema.ValidationError):
+        api.check({"$ref": "#/components/schemas/Event"}, {"kind": "state", "realtime_ms": 1, "monotonic_ms": 1, "state": "on fire"})
+
+
 def test_every_operation_in_an_instances_life_answers_as_the_document_says(user, api):
     def is_now(*states):
         return wait_for(f"pi is {states}", lambda: api("GET", "/v1/instances/{name}")["state"] in states, 60)

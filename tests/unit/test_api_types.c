@@ -13,7 +13,7 @@
 #include "agent/base/auto.h"
 
 union any {
-    struct api_failure failure;
+    struct pi_failure failure;
     struct api_agent agent;
     struct api_create create;
     struct api_instance instance;
@@ -28,7 +28,7 @@ static const struct {
     size_t size;
     const char *required;
 } tables[] = {
-    {"failure", api_failure_fields, sizeof(struct api_failure), "kind message"},
+    {"failure", pi_failure_fields, sizeof(struct pi_failure), "kind message"},
     {"agent", api_agent_fields, sizeof(struct api_agent), ""},
     {"create", api_create_fields, sizeof(struct api_create), "name"},
     {"instance", api_instance_fields, sizeof(struct api_instance), "name state"},
@@ -37,8 +37,8 @@ static const struct {
     {"event", api_event_fields, sizeof(struct api_event), "kind"},
 };
 
-/* A value of its own for each key, so that two members at one place are noticed. */
-static json_t *value_of(const struct pi_field *f, size_t i)
+/* A value of its own for each key, so that two members at one place are noticed. kind is an event's. */
+static json_t *value_of(const struct pi_field *f, size_t i, enum api_event_kind kind)
 {
     switch (f->type) {
     case PI_FIELD_STRING:
@@ -48,7 +48,7 @@ static json_t *value_of(const struct pi_field *f, size_t i)
     case PI_FIELD_BOOL:
         return json_true();
     case PI_FIELD_ENUM:
-        return json_string(f->names[1]);
+        return json_string(f->names == api_event_kind_names ? f->names[kind] : f->names[1]);
     case PI_FIELD_STRV:
         return json_pack("[s,s]", f->key, "second");
     default:
@@ -56,25 +56,66 @@ static json_t *value_of(const struct pi_field *f, size_t i)
     }
 }
 
-static json_t *full_object(const struct pi_field *fields)
+/* All that may be there in an object, of events in one of that kind. */
+static json_t *full_object(const struct pi_field *fields, enum api_event_kind kind)
 {
     json_t *object = json_object();
     for (size_t i = 0; fields[i].key; i++)
-        assert_int_equal(json_object_set_new(object, fields[i].key, value_of(&fields[i], i)), 0);
+        if (!fields[i].when || fields[i].when->value == kind)
+            assert_int_equal(json_object_set_new(object, fields[i].key, value_of(&fields[i], i, kind)), 0);
     return object;
 }
 
 static void every_table_writes_what_it_reads(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < PI_ARRAY_SIZE(tables); i++) {
+    for (size_t i = 0; i < PI_ARRAY_SIZE(tables) * API_EVENTS; i++) {
+        const struct pi_field *fields = tables[i / API_EVENTS].fields;
         union any value;
         memset(&value, 0, sizeof value);
-        json_auto_t *object = full_object(tables[i].fields);
-        assert_int_equal(pi_fields_read(tables[i].fields, object, false, &value, NULL), 0);
-        json_auto_t *again = pi_fields_write(tables[i].fields, &value);
+        json_auto_t *object = full_object(fields, i % API_EVENTS);
+        assert_int_equal(pi_fields_read(fields, object, false, &value, NULL), 0);
+        json_auto_t *again = pi_fields_write(fields, &value);
         assert_true(json_equal(object, again));
-        pi_fields_done(tables[i].fields, &value);
+        pi_fields_done(fields, &value);
+    }
+}
+
+/* A client that is older than its agent takes them, and passes them on. */
+static void every_reply_takes_words_of_a_newer_agent(void **state)
+{
+    static const struct pi_field *const replies[] = {pi_failure_fields, api_instance_fields,
+                                                     api_summary_fields, api_event_fields};
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(replies); i++) {
+        for (const struct pi_field *f = replies[i]; f->key; f++) {
+            union any value;
+            struct pi_error err;
+            memset(&value, 0, sizeof value);
+            json_auto_t *object = full_object(replies[i], f->when ? f->when->value : API_EVENT_NOTE);
+            if (f->type != PI_FIELD_ENUM)
+                continue;
+            json_object_set_new(object, f->key, json_string("unheard-of"));
+            assert_true(pi_fields_read(replies[i], object, false, &value, &err) < 0);
+            assert_non_null(strstr(err.text, "'unheard-of', which is not one of: "));
+            assert_int_equal(pi_fields_read(replies[i], object, true, &value, NULL), 0);
+            json_auto_t *again = pi_fields_write(replies[i], &value);
+            assert_true(json_equal(object, again));
+            pi_fields_done(replies[i], &value);
+        }
+    }
+}
+
+static void failure_of_an_unknown_kind_is_a_failure_all_the_same(void **state)
+{
+    static const char *const kinds[] = {"unheard-of", "ok"};
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(kinds); i++) {
+        struct pi_error err = {0};
+        json_auto_t *object = json_pack("{s:s,s:s}", "kind", kinds[i], "message", "why");
+        assert_int_equal(pi_failure_read(object, &err), 0);
+        assert_int_equal(err.kind, PI_FAILED);
+        assert_string_equal(err.text, "why");
     }
 }
 
@@ -112,6 +153,13 @@ static size_t size_of(const struct pi_field *f)
     return f->type == PI_FIELD_STRING ? sizeof(char *) : f->size;
 }
 
+static size_t cover(unsigned char *covered, size_t offset, size_t size)
+{
+    for (size_t at = offset; at < offset + size; at++)
+        assert_int_equal(covered[at]++, 0);
+    return size;
+}
+
 static void every_member_is_in_its_table_once(void **state)
 {
     (void)state;
@@ -119,9 +167,8 @@ static void every_member_is_in_its_table_once(void **state)
         unsigned char covered[sizeof(union any)] = {0};
         size_t bytes = 0;
         for (const struct pi_field *f = tables[i].fields; f->key; f++) {
-            bytes += size_of(f);
-            for (size_t at = f->offset; at < f->offset + size_of(f); at++)
-                assert_int_equal(covered[at]++, 0);
+            bytes += cover(covered, f->offset, size_of(f));
+            bytes += f->other ? cover(covered, f->other, sizeof(char *)) : 0;
         }
         /* The rest is padding: less than a member's alignment for each bool or enum. */
         size_t small = 0;
@@ -138,7 +185,7 @@ static void required_keys_are_missed_and_others_not(void **state)
         for (const struct pi_field *f = tables[i].fields; f->key; f++) {
             union any value;
             memset(&value, 0, sizeof value);
-            json_auto_t *object = full_object(tables[i].fields);
+            json_auto_t *object = full_object(tables[i].fields, API_EVENT_STATE);
             json_object_del(object, f->key);
             int r = pi_fields_read(tables[i].fields, object, false, &value, NULL);
             assert_int_equal(r < 0, strstr(tables[i].required, f->key) != NULL);
@@ -164,13 +211,15 @@ static void event_kinds_have_their_words(void **state)
     assert_string_equal(api_event_kind_names[API_EVENT_REPORT], "report");
     assert_string_equal(api_event_kind_names[API_EVENT_ERROR], "error");
     assert_string_equal(api_event_kind_names[API_EVENT_LANDMARK], "landmark");
-    assert_null(api_event_kind_names[API_EVENT_SILENT + 1]);
+    assert_null(api_event_kind_names[API_EVENTS]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_writes_what_it_reads),
+        cmocka_unit_test(every_reply_takes_words_of_a_newer_agent),
+        cmocka_unit_test(failure_of_an_unknown_kind_is_a_failure_all_the_same),
         cmocka_unit_test(numbers_of_which_zero_is_none_are_left_out),
         cmocka_unit_test(zero_of_an_older_agent_is_read),
         cmocka_unit_test(every_member_is_in_its_table_once),

@@ -64,7 +64,10 @@ static void refuse_as_told(struct api_call *call)
 {
     struct pi_error err;
     const char *kind = api_call_query(call, "kind");
-    pi_refuse(&err, pi_kind_from_name(kind), "because of %s", kind);
+    enum pi_kind which = PI_FAILED;
+    while (pi_kind_names[which] && strcmp(pi_kind_names[which], kind) != 0)
+        which++;
+    pi_refuse(&err, which, "because of %s", kind);
     api_reply_error(call, &err);
 }
 

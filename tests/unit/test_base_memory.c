@@ -153,11 +153,11 @@ static int event_is_read(struct pi_error *err)
 static int small_replies_are_read(struct pi_error *err)
 {
     struct api_agent agent = {0};
-    struct api_failure failure = {0};
+    struct pi_failure failure = {0};
     struct api_stop stop = {0};
     int r = round_trip(api_agent_fields, "{\"version\": \"1\", \"state_folder\": \"/data\"}", &agent, err);
     if (r == 0)
-        r = round_trip(api_failure_fields, "{\"kind\": \"host\", \"message\": \"no\"}", &failure, err);
+        r = round_trip(pi_failure_fields, "{\"kind\": \"host\", \"message\": \"no\"}", &failure, err);
     return r < 0 ? r : round_trip(api_stop_fields, "{\"timeout_ms\": 1000}", &stop, err);
 }
 
@@ -165,7 +165,7 @@ static int events_are_written(struct pi_error *err)
 {
     static char *modules[] = {(char *)"a/b", (char *)"c/d", NULL};
     const struct api_instance instance = {
-        .name = modules[0], .state = modules[1], .failed_modules = {.items = modules, .count = 2}};
+        .name = modules[0], .state = VM_RUNNING, .failed_modules = {.items = modules, .count = 2}};
     json_auto_t *written = pi_fields_write(api_instance_fields, &instance);
     memory_promise(!written || json_array_size(json_object_get(written, "failed_modules")) == 2);
     return tell(written ? 0 : -ENOMEM, err, "write");

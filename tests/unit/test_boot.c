@@ -153,12 +153,12 @@ static void a_guest_that_reports_without_end_is_bounded(void **state)
     pi_auto_boots struct boot_list list = {0};
     (void)state;
     for (int i = 0; i < 3000; i++) {
-        char module[32], stage[] = "s", finish[] = "finish";
+        char module[32], stage[] = "s";
         snprintf(module, sizeof module, "m%d", i);
         const struct api_event event = {.kind = API_EVENT_REPORT,
                                         .stage = stage,
                                         .module = module,
-                                        .report = finish,
+                                        .report = IMDS_EVENT_FINISH,
                                         .monotonic_ms = UINT64_MAX,
                                         .guest_ms = i % 2 ? UINT64_MAX : 0,
                                         .duration_ms = UINT64_MAX};

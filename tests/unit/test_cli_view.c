@@ -24,52 +24,53 @@
 static struct cli_view fresh(void)
 {
     struct cli_view view;
-    struct api_instance instance = {.name = (char[]){"pi-1"}, .state = (char[]){"created"}};
+    struct api_instance instance = {.name = (char[]){"pi-1"}, .state = VM_CREATED};
     cli_view_init(&view, &instance, 1000, 5000000);
     return view;
 }
 
 static void a_boot_is_told_in_steps(void **state)
 {
-    static char starting[] = "starting", running[] = "running", ready[] = "ready", net[] = "init-network",
-                final[] = "modules-final", users[] = "config-users", start[] = "start", finish[] = "finish",
-                success[] = "SUCCESS", fail[] = "FAIL", served[] = "meta-data fetched", why[] = "exit code 3",
-                note[] = "KVM cannot run a guest\nhere", downloading[] = "downloading", file[] = "f.qcow2",
-                kernel[] = "kernel", login[] = "login";
+    static char net[] = "init-network", final[] = "modules-final", users[] = "config-users",
+                served[] = "meta-data fetched", why[] = "exit code 3",
+                note[] = "KVM cannot run a guest\nhere", file[] = "f.qcow2";
     static const struct {
         struct api_event event;
         enum cli_tell tell;
         const char *line, *status;
     } steps[] = {
-        {EVENT(IMAGE, .phase = downloading, .text = file, .total_bytes = 1 << 30), CLI_TELL_STEP,
+        {EVENT(IMAGE, .phase = IMAGE_DOWNLOADING, .text = file, .total_bytes = 1 << 30), CLI_TELL_STEP,
          "downloading f.qcow2, 1 GiB", "f.qcow2"},
-        {EVENT(IMAGE, .phase = downloading, .done_bytes = 1 << 29, .total_bytes = 1 << 30), CLI_TELL_NOTHING,
-         NULL, " 50%"},
-        {EVENT(STATE, .seq = 2, .state = starting, .monotonic_ms = 2000), CLI_TELL_STEP, "starting",
+        {EVENT(IMAGE, .phase = IMAGE_DOWNLOADING, .done_bytes = 1 << 29, .total_bytes = 1 << 30),
+         CLI_TELL_NOTHING, NULL, " 50%"},
+        {EVENT(STATE, .seq = 2, .state = VM_STARTING, .monotonic_ms = 2000), CLI_TELL_STEP, "starting",
          "pi-1: starting QEMU (8.0s)"},
         {EVENT(NOTE, .seq = 3, .text = note), CLI_TELL_ALWAYS, "KVM cannot run a guest here",
          "starting QEMU"},
-        {EVENT(STATE, .seq = 4, .state = running, .monotonic_ms = 2500), CLI_TELL_STEP, "running",
+        {EVENT(STATE, .seq = 4, .state = VM_RUNNING, .monotonic_ms = 2500), CLI_TELL_STEP, "running",
          "pi-1: firmware 7.5s (8.0s)"},
-        {EVENT(LANDMARK, .seq = 5, .landmark = kernel, .monotonic_ms = 4000, .left_ms = 10500), CLI_TELL_STEP,
-         "kernel", "pi-1: kernel 6.0s (8.0s, about 5s left)"},
+        {EVENT(LANDMARK, .seq = 5, .landmark = VM_LANDMARK_KERNEL, .monotonic_ms = 4000, .left_ms = 10500),
+         CLI_TELL_STEP, "kernel", "pi-1: kernel 6.0s (8.0s, about 5s left)"},
         {EVENT(SEED, .seq = 5, .text = served, .monotonic_ms = 6000, .left_ms = 1500), CLI_TELL_STEP,
          "seed fetched; kernel took 2.0s", "pi-1: seed fetched 4.0s (8.0s, 3s longer than usual)"},
         {EVENT(SEED, .seq = 6, .text = served), CLI_TELL_NOTHING, NULL, "seed fetched"},
-        {EVENT(LANDMARK, .seq = 6, .landmark = login, .monotonic_ms = 6500), CLI_TELL_NOTHING, NULL,
-         "seed fetched"},
-        {EVENT(REPORT, .seq = 7, .stage = net, .module = users, .report = start, .monotonic_ms = 7000),
+        {EVENT(LANDMARK, .seq = 6, .landmark = VM_LANDMARK_LOGIN, .monotonic_ms = 6500), CLI_TELL_NOTHING,
+         NULL, "seed fetched"},
+        {EVENT(REPORT, .seq = 7, .stage = net, .module = users, .report = IMDS_EVENT_START,
+               .monotonic_ms = 7000),
          CLI_TELL_STEP, "cloud-init: init-network; seed fetched took 1.0s",
          "pi-1: cloud-init: init-network, config-users 3.0s ("},
-        {EVENT(REPORT, .seq = 8, .stage = net, .module = users, .report = finish, .result = success),
+        {EVENT(REPORT, .seq = 8, .stage = net, .module = users, .report = IMDS_EVENT_FINISH,
+               .result = IMDS_RESULT_SUCCESS),
          CLI_TELL_NOTHING, NULL, "init-network"},
-        {EVENT(REPORT, .seq = 9, .stage = final, .module = users, .report = finish, .result = fail,
-               .text = why),
+        {EVENT(REPORT, .seq = 9, .stage = final, .module = users, .report = IMDS_EVENT_FINISH,
+               .result = IMDS_RESULT_FAIL, .text = why),
          CLI_TELL_ALWAYS, "cloud-init: modules-final/config-users failed: exit code 3", "modules-final"},
-        {EVENT(REPORT, .seq = 10, .stage = final, .report = finish, .result = success, .monotonic_ms = 7500),
+        {EVENT(REPORT, .seq = 10, .stage = final, .report = IMDS_EVENT_FINISH, .result = IMDS_RESULT_SUCCESS,
+               .monotonic_ms = 7500),
          CLI_TELL_STEP, "cloud-init: modules-final; cloud-init: init-network took 0.5s", "modules-final"},
-        {EVENT(STATE, .seq = 11, .state = ready, .monotonic_ms = 43600), CLI_TELL_ALWAYS, "ready after 41.6s",
-         "pi-1: ready"},
+        {EVENT(STATE, .seq = 11, .state = VM_READY, .monotonic_ms = 43600), CLI_TELL_ALWAYS,
+         "ready after 41.6s", "pi-1: ready"},
     };
     struct cli_view view = fresh();
     (void)state;
@@ -91,20 +92,21 @@ static void a_boot_is_told_in_steps(void **state)
 static void the_ends_of_an_instance_are_told_apart(void **state)
 {
     static const struct {
-        char state[16];
+        enum vm_state state;
         bool over, up;
     } cases[] = {
-        {"stopped", true, false}, {"failed", true, false},   {"lost", true, false},
-        {"ready", false, true},   {"running", false, false}, {"stopping", false, false},
-        {"paused", false, false},
+        {VM_STOPPED, true, false}, {VM_FAILED, true, false},   {VM_LOST, true, false},
+        {VM_READY, false, true},   {VM_RUNNING, false, false}, {VM_STOPPING, false, false},
+        {VM_PAUSED, false, false}, {VM_STATES, false, false},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         pi_auto_buf struct pi_buf line = {0};
-        char word[16], text[] = "the reason\033[31m";
+        char text[] = "the reason\033[31m", other[] = "unheard of";
         struct cli_view view = fresh();
-        snprintf(word, sizeof word, "%.15s", cases[i].state);
-        struct api_event event = EVENT(STATE, .seq = 3, .state = word, .text = text, .monotonic_ms = 1000);
+        struct api_event event =
+            EVENT(STATE, .seq = 3, .state = cases[i].state, .text = text, .monotonic_ms = 1000);
+        event.state_other = cases[i].state == VM_STATES ? other : NULL;
         enum cli_tell tell = cli_view_event(&view, &event, &line);
         assert_int_equal(cli_view_is_over(&view), cases[i].over);
         assert_int_equal(cli_view_is_up(&view), cases[i].up);
@@ -117,12 +119,11 @@ static void the_ends_of_an_instance_are_told_apart(void **state)
 
 static void what_is_wrong_with_an_instance_that_lives_is_told_always(void **state)
 {
-    char paused[] = "paused", full[] = "the host's disk is full", panic[] = "the guest's kernel panicked",
-         ready[] = "ready";
+    char full[] = "the host's disk is full", panic[] = "the guest's kernel panicked";
     struct api_event events[] = {
-        EVENT(STATE, .seq = 3, .state = paused, .text = full),
+        EVENT(STATE, .seq = 3, .state = VM_PAUSED, .text = full),
         EVENT(PANIC, .seq = 4, .text = panic),
-        EVENT(STATE, .seq = 5, .state = ready),
+        EVENT(STATE, .seq = 5, .state = VM_READY),
     };
     pi_auto_buf struct pi_buf lines = {0}, status = {0};
     struct cli_view view = fresh();
@@ -139,9 +140,9 @@ static void what_is_wrong_with_an_instance_that_lives_is_told_always(void **stat
 
 static void a_boot_that_is_stuck_is_told_until_it_goes_on(void **state)
 {
-    char stuck[] = "the boot loader found no system to load: grub>", kernel[] = "kernel";
+    char stuck[] = "the boot loader found no system to load: grub>";
     struct api_event events[] = {EVENT(STUCK, .seq = 3, .text = stuck),
-                                 EVENT(LANDMARK, .seq = 4, .landmark = kernel)};
+                                 EVENT(LANDMARK, .seq = 4, .landmark = VM_LANDMARK_KERNEL)};
     pi_auto_buf struct pi_buf lines = {0};
     struct cli_view view = fresh();
     (void)state;
@@ -153,8 +154,8 @@ static void a_boot_that_is_stuck_is_told_until_it_goes_on(void **state)
 
 static void an_error_ends_the_view_with_its_kind(void **state)
 {
-    char kind[] = "unverified", text[] = "the checksum is wrong";
-    struct api_event event = EVENT(ERROR, .error_kind = kind, .text = text);
+    char text[] = "the checksum is wrong";
+    struct api_event event = EVENT(ERROR, .error_kind = PI_UNVERIFIED, .text = text);
     pi_auto_buf struct pi_buf line = {0};
     struct cli_view view = fresh();
     (void)state;
@@ -167,9 +168,9 @@ static void an_error_ends_the_view_with_its_kind(void **state)
 static void an_instance_that_runs_already_is_as_old_as_its_start(void **state)
 {
     struct cli_view view;
-    char name[] = "web", running[] = "running", stage[] = "modules-config";
+    char name[] = "web", stage[] = "modules-config";
     struct api_instance instance = {
-        .name = name, .state = running, .cloud_init_stage = stage, .started_ms = 940000, .last_event = 17};
+        .name = name, .state = VM_RUNNING, .cloud_init_stage = stage, .started_ms = 940000, .last_event = 17};
     pi_auto_buf struct pi_buf line = {0};
     (void)state;
     cli_view_init(&view, &instance, 500000, 1000000);
@@ -181,16 +182,17 @@ static void an_instance_that_runs_already_is_as_old_as_its_start(void **state)
 static void a_stop_is_timed_from_its_own_beginning(void **state)
 {
     struct cli_view view;
-    char name[] = "web", running[] = "running", stopping[] = "stopping";
-    struct api_instance instance = {.name = name, .state = running, .started_ms = 940000, .last_event = 17};
-    struct api_event stop = EVENT(STATE, .seq = 18, .state = stopping, .monotonic_ms = 501000);
+    char name[] = "web";
+    struct api_instance instance = {
+        .name = name, .state = VM_RUNNING, .started_ms = 940000, .last_event = 17};
+    struct api_event stop = EVENT(STATE, .seq = 18, .state = VM_STOPPING, .monotonic_ms = 501000);
     pi_auto_buf struct pi_buf told = {0}, line = {0}, later = {0};
     (void)state;
     cli_view_init(&view, &instance, 500000, 1000000);
     cli_view_event(&view, &stop, &told);
     assert_int_equal(cli_view_render(&view, 504000, 100, &line), 0);
     assert_string_equal(line.data, "web: stopping (3.0s)");
-    instance.state = stopping;
+    instance.state = VM_STOPPING;
     cli_view_init(&view, &instance, 500000, 1000000);
     assert_int_equal(cli_view_render(&view, 502000, 100, &later), 0);
     assert_string_equal(later.data, "web: stopping (2.0s)");
@@ -199,20 +201,19 @@ static void a_stop_is_timed_from_its_own_beginning(void **state)
 /* Also if it follows a boot from the beginning, and another command stops it. */
 static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
 {
-    char name[] = "web", running[] = "running", stopping[] = "stopping", kernel[] = "kernel",
-         again[] = "rebooted", served[] = "meta-data fetched", stage[] = "modules-final", start[] = "start";
-    struct api_event stop = EVENT(STATE, .seq = 18, .state = stopping, .monotonic_ms = 501000);
+    char name[] = "web", again[] = "rebooted", served[] = "meta-data fetched", stage[] = "modules-final";
+    struct api_event stop = EVENT(STATE, .seq = 18, .state = VM_STOPPING, .monotonic_ms = 501000);
     struct api_event boots[] = {
         EVENT(BOOT, .seq = 19, .text = again, .monotonic_ms = 502000),
-        EVENT(LANDMARK, .seq = 20, .landmark = kernel, .monotonic_ms = 503000),
+        EVENT(LANDMARK, .seq = 20, .landmark = VM_LANDMARK_KERNEL, .monotonic_ms = 503000),
         EVENT(SEED, .seq = 21, .text = served, .monotonic_ms = 504000),
-        EVENT(REPORT, .seq = 22, .stage = stage, .report = start, .monotonic_ms = 505000),
+        EVENT(REPORT, .seq = 22, .stage = stage, .report = IMDS_EVENT_START, .monotonic_ms = 505000),
     };
     (void)state;
     for (int followed_before = 0; followed_before < 2; followed_before++) {
         struct cli_view view;
         struct api_instance instance = {.name = name,
-                                        .state = followed_before ? running : stopping,
+                                        .state = followed_before ? VM_RUNNING : VM_STOPPING,
                                         .started_ms = 940000,
                                         .last_event = 17};
         pi_auto_buf struct pi_buf told = {0}, line = {0};
@@ -229,17 +230,57 @@ static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
 
 static void a_guest_that_is_silent_is_up_until_it_reports(void **state)
 {
-    char cause[] = "its disk is full", served[] = "meta-data fetched", login[] = "login",
-         stage[] = "init-network", start[] = "start";
-    struct api_event events[] = {
-        EVENT(SILENT, .seq = 3, .text = cause), EVENT(LANDMARK, .seq = 4, .landmark = login),
-        EVENT(SEED, .seq = 5, .text = served), EVENT(REPORT, .seq = 6, .stage = stage, .report = start)};
+    char cause[] = "its disk is full", served[] = "meta-data fetched", stage[] = "init-network";
+    struct api_event events[] = {EVENT(SILENT, .seq = 3, .text = cause),
+                                 EVENT(LANDMARK, .seq = 4, .landmark = VM_LANDMARK_LOGIN),
+                                 EVENT(SEED, .seq = 5, .text = served),
+                                 EVENT(REPORT, .seq = 6, .stage = stage, .report = IMDS_EVENT_START)};
     pi_auto_buf struct pi_buf line = {0};
     struct cli_view view = fresh();
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(events); i++) {
         cli_view_event(&view, &events[i], &line);
         assert_int_equal(cli_view_is_up(&view), i < 3);
+    }
+}
+
+/* A newer agent says what this version does not know: it is shown as it came, and the boot goes on. */
+static void words_of_a_newer_agent_are_shown_as_they_came(void **state)
+{
+    static const struct {
+        const char *event, *line, *status;
+        enum cli_tell tell;
+    } cases[] = {
+        {"{'kind':'state','state':'mi\\u001bgrating','text':'to another host'}",
+         "mi?grating: to another host", "pi-1: mi?grating", CLI_TELL_ALWAYS},
+        {"{'kind':'landmark','landmark':'hypervisor'}", "hypervisor", "pi-1: hypervisor", CLI_TELL_STEP},
+        {"{'kind':'telemetry','text':'it is warm'}", "it is warm", "pi-1: hypervisor", CLI_TELL_ALWAYS},
+        {"{'kind':'telemetry'}", NULL, "pi-1: hypervisor", CLI_TELL_NOTHING},
+        {"{'kind':'image','phase':'thawing','text':'f.qcow2','done_bytes':5}", NULL, "pi-1: thawing",
+         CLI_TELL_NOTHING},
+        {"{'kind':'report','stage':'modules-final','report':'pause','result':'ODD'}",
+         "cloud-init: modules-final; hypervisor took 0.0s", "modules-final", CLI_TELL_STEP},
+    };
+    struct cli_view view = fresh();
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_buf struct pi_buf line = {0}, status = {0};
+        struct api_event event = {0};
+        pi_auto_free char *text = strdup(cases[i].event);
+        for (char *c = text; *c; c++)
+            *c = *c == '\'' ? '"' : *c;
+        json_auto_t *doc = json_loads(text, 0, NULL);
+        if (!doc || api_read(event, doc, &event, NULL) < 0)
+            fail_msg("case %zu is not read", i);
+        assert_int_equal(cli_view_event(&view, &event, &line), cases[i].tell);
+        api_done(event, &event);
+        if (cases[i].line)
+            assert_string_equal(line.data, cases[i].line);
+        assert_int_equal(cli_view_render(&view, 1000, 100, &status), 0);
+        if (!strstr(status.data, cases[i].status))
+            fail_msg("case %zu: '%s' lacks '%s'", i, status.data, cases[i].status);
+        assert_false(cli_view_is_over(&view));
+        assert_false(cli_view_is_up(&view));
     }
 }
 
@@ -377,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
         cmocka_unit_test(what_a_guest_shows_while_it_stops_is_no_step_of_a_boot),
         cmocka_unit_test(a_guest_that_is_silent_is_up_until_it_reports),
+        cmocka_unit_test(words_of_a_newer_agent_are_shown_as_they_came),
         cmocka_unit_test(an_image_line_fits_every_width),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(where_the_locale_has_no_ellipsis_ascii_tells_the_cut),

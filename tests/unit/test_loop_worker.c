@@ -141,7 +141,7 @@ static void malformed_error_is_still_a_failure(void **state)
         run(seen, script);
         assert_true(seen->result < 0);
         assert_int_equal(seen->err.kind, PI_FAILED);
-        assert_string_equal(seen->err.text, "failed without a word");
+        assert_string_equal(seen->err.text, "the worker failed, and its error cannot be read");
     }
 }
 

@@ -67,7 +67,7 @@ static struct vm_record full_record(void)
         .ready_ms = 3,
         .stopped_ms = 4,
         .cloud_init_stage = "modules-final",
-        .cloud_init_result = "FAIL",
+        .cloud_init_result = IMDS_RESULT_FAIL,
         .failed_modules = {failed, 1},
     };
     record.spec.memory_max_mib = 2048;
@@ -139,7 +139,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_int_equal(got.ready_ms, 3);
     assert_int_equal(got.stopped_ms, 4);
     assert_string_equal(got.cloud_init_stage, record.cloud_init_stage);
-    assert_string_equal(got.cloud_init_result, record.cloud_init_result);
+    assert_int_equal(got.cloud_init_result, record.cloud_init_result);
     assert_string_equal(got.failed_modules.items[0], record.failed_modules.items[0]);
     vm_record_done(&got);
 }

@@ -18,7 +18,7 @@ int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struc
                      struct pi_error *err);
 
 /* All, by name, or only those whose state fits. */
-int cli_choose_all(struct cli_agent *agent, bool (*fits)(const char *state), struct cli_chosen *ret,
+int cli_choose_all(struct cli_agent *agent, bool (*fits)(enum vm_state state), struct cli_chosen *ret,
                    struct pi_error *err);
 
 /* Also after a failure. */

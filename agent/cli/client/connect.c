@@ -152,16 +152,12 @@ static int await_ready(int fd, int log_fd, off_t log_from, const char *log_path,
     if (!strcmp(line, "ok"))
         return 0;
     json_auto_t *reply = pi_json_parse(line, strlen(line), NULL);
-    struct api_failure said = {0};
-    if (api_read(failure, json_object_get(reply, "error"), &said, NULL) == 0) {
-        r = pi_refuse(err, pi_kind_from_name(said.kind), "the agent cannot start: %s", said.message);
-    } else {
-        pi_last_line(log_fd, log_from, last, sizeof last);
-        r = pi_refuse(err, PI_AGENT, "the agent died while starting: %s (see %s)",
-                      last[0] ? last : "it said nothing", log_path);
-    }
-    api_done(failure, &said);
-    return r;
+    struct pi_error said;
+    if (pi_failure_read(json_object_get(reply, "error"), &said) == 0)
+        return pi_refuse(err, said.kind, "the agent cannot start: %s", said.text);
+    pi_last_line(log_fd, log_from, last, sizeof last);
+    return pi_refuse(err, PI_AGENT, "the agent died while starting: %s (see %s)",
+                     last[0] ? last : "it said nothing", log_path);
 }
 
 static int start_agent(const struct pi_paths *paths, struct pi_error *err)

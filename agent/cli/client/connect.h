@@ -22,7 +22,7 @@ struct cli_agent {
 
 /*
  * Starting an agent: a lock in the runtime folder decides races; the new agent says "ok" (or why not, as an
- * api_failure) on the descriptor that --ready-fd names; its output goes to STATE/agent.log. Failures are
+ * api_error) on the descriptor that --ready-fd names; its output goes to STATE/agent.log. Failures are
  * PI_AGENT, or what the agent said.
  */
 int cli_connect(struct cli_agent *ret, struct pi_error *err);

@@ -175,18 +175,17 @@ static void say_up(struct console *console, struct pi_buf *ret)
     const struct cli_view *view = &console->follow->view;
     const char *name = view->name;
     pi_auto_instance struct api_instance instance = {0};
-    if (!strcmp(view->state, "ready")) {
+    if (view->state == VM_READY) {
         pi_buf_printf(ret, "%s: ready; " LOG_IN, name, name);
         return;
     }
-    if (strcmp(view->state, "running") != 0 || view->seq == console->asked_seq ||
+    if (view->state != VM_RUNNING || view->seq == console->asked_seq ||
         cli_get_instance(console->follow->agent, name, &instance, NULL) < 0)
         return;
     console->asked_seq = view->seq;
-    const char *said = instance.cloud_init ? instance.cloud_init : "";
-    if (!strcmp(said, "failed"))
+    if (instance.cloud_init == API_CLOUD_INIT_FAILED)
         pi_buf_printf(ret, "%s: cloud-init failed; why: piagent status %s\r\n", name, name);
-    console->told_silent = !strcmp(said, "silent");
+    console->told_silent = instance.cloud_init == API_CLOUD_INIT_SILENT;
     if (console->told_silent)
         pi_buf_printf(ret, "%s: up: %s\r\n%s: " LOG_IN, name,
                       instance.reason ? instance.reason : "its SSH server answers", name, name);
@@ -284,6 +283,6 @@ void cli_console_tell_over(struct cli_follow *follow)
     struct pi_error err;
     bool removed =
         cli_get_instance(follow->agent, view->name, &instance, &err) < 0 && err.kind == PI_NOT_FOUND;
-    cli_screen_line(&follow->screen, "%s: %s%s%s%s", view->name, view->state, removed ? ", and removed" : "",
-                    view->reason[0] ? ": " : "", view->reason);
+    cli_screen_line(&follow->screen, "%s: %s%s%s%s", view->name, view->state_word,
+                    removed ? ", and removed" : "", view->reason[0] ? ": " : "", view->reason);
 }

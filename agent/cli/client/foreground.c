@@ -84,14 +84,14 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
         cli_console_tell_left(fg->follow);
         *ret_detached = true;
     }
-    if (r == 0 && end == CLI_CONSOLE_OVER && !strcmp(fg->follow->view.state, "stopped"))
+    if (r == 0 && end == CLI_CONSOLE_OVER && fg->follow->view.state == VM_STOPPED)
         cli_console_tell_over(fg->follow);
     return r;
 }
 
 static bool has_console(const struct cli_view *view)
 {
-    return !strcmp(view->state, "running") || !strcmp(view->state, "ready");
+    return view->state == VM_RUNNING || view->state == VM_READY;
 }
 
 static int foreground_loop(struct foreground *fg, struct pi_error *err)

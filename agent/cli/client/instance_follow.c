@@ -205,7 +205,7 @@ static void tell_silence(struct cli_follow *follow)
     static const char kernel[] = "it may be slow or hang, or its kernel has no console= for the serial port";
     const struct cli_view *view = &follow->view;
     if (follow->silence_told || follow->settled || view->seq < follow->known || view->seeded ||
-        view->stage[0] || view->trouble[0] || cli_view_is_up(view) || strcmp(view->state, "running") != 0 ||
+        view->stage[0] || view->trouble[0] || cli_view_is_up(view) || view->state != VM_RUNNING ||
         cli_follow_quiet_ms(follow, SILENCE_MS) < SILENCE_MS)
         return;
     bool early = !view->step[0] || !strcmp(view->step, "firmware");

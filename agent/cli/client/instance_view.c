@@ -15,9 +15,27 @@ static void copy(char *to, size_t size, const char *text)
 
 #define COPY(array, text) copy((array), sizeof(array), (text))
 
-bool cli_state_is_over(const char *state)
+bool cli_state_is_over(enum vm_state state)
 {
-    return !strcmp(state, "stopped") || !strcmp(state, "failed") || !strcmp(state, "lost");
+    return state == VM_STOPPED || state == VM_FAILED || state == VM_LOST;
+}
+
+enum cli_colour cli_state_colour(enum vm_state state)
+{
+    static const enum cli_colour colours[VM_STATES + 1] = {
+        [VM_CREATED] = CLI_YELLOW,  [VM_STARTING] = CLI_YELLOW, [VM_RUNNING] = CLI_YELLOW,
+        [VM_READY] = CLI_GREEN,     [VM_PAUSED] = CLI_YELLOW,   [VM_SUSPENDED] = CLI_YELLOW,
+        [VM_STOPPING] = CLI_YELLOW, [VM_FAILED] = CLI_RED,      [VM_LOST] = CLI_RED,
+    };
+    return colours[state];
+}
+
+enum vm_state cli_json_state(const json_t *instance)
+{
+    struct api_instance read = {.state = VM_STATES};
+    api_read(summary, instance, &read, NULL);
+    api_done(summary, &read);
+    return read.state;
 }
 
 bool cli_view_is_over(const struct cli_view *view)
@@ -27,39 +45,35 @@ bool cli_view_is_over(const struct cli_view *view)
 
 bool cli_view_is_up(const struct cli_view *view)
 {
-    return view->finished || view->silent || !strcmp(view->state, "ready");
+    return view->finished || view->silent || view->state == VM_READY;
 }
 
 /* What the guest shows from then on is no step of a boot. */
 static bool is_stopping(const struct cli_view *view)
 {
-    return !strcmp(view->state, "stopping");
+    return view->state == VM_STOPPING;
 }
 
 bool cli_instance_is_up(const struct api_instance *instance)
 {
-    const char *said = instance->cloud_init;
-    return !strcmp(instance->state, "ready") || (said && !strcmp(instance->state, "running") &&
-                                                 (!strcmp(said, "done") || !strcmp(said, "degraded") ||
-                                                  !strcmp(said, "failed") || !strcmp(said, "silent")));
+    bool came_up = instance->cloud_init >= API_CLOUD_INIT_DONE && instance->cloud_init < API_CLOUD_INITS;
+    return instance->state == VM_READY || (instance->state == VM_RUNNING && came_up);
 }
 
-bool cli_state_is_before_boot(const char *state)
+bool cli_state_is_before_boot(enum vm_state state)
 {
-    return !strcmp(state, "created") || !strcmp(state, "starting");
+    return state == VM_CREATED || state == VM_STARTING;
 }
 
 /* What goes on in a state until something more particular is known. */
 static void describe(struct cli_view *view)
 {
-    static const char *const doing[][2] = {
-        {"created", "preparing"}, {"starting", "starting QEMU"}, {"running", "firmware"},  {"ready", "ready"},
-        {"paused", "paused"},     {"suspended", "suspended"},    {"stopping", "stopping"},
+    static const char *const doing[VM_STATES + 1] = {
+        [VM_CREATED] = "preparing",
+        [VM_STARTING] = "starting QEMU",
+        [VM_RUNNING] = "firmware",
     };
-    COPY(view->doing, view->state);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(doing); i++)
-        if (!strcmp(view->state, doing[i][0]))
-            COPY(view->doing, doing[i][1]);
+    COPY(view->doing, doing[view->state] ? doing[view->state] : view->state_word);
 }
 
 void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
@@ -67,56 +81,62 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
 {
     *view = (struct cli_view){.seq = instance->last_event, .since_ms = now_monotonic_ms};
     COPY(view->name, instance->name);
-    COPY(view->state, instance->state);
+    view->state = instance->state;
+    COPY(view->state_word, api_state_word(instance));
     COPY(view->reason, instance->reason);
     describe(view);
-    view->silent = instance->cloud_init && !strcmp(instance->cloud_init, "silent");
+    view->silent = instance->cloud_init == API_CLOUD_INIT_SILENT;
     view->finished = !view->silent && cli_instance_is_up(instance);
     bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
     if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;
     uint64_t age_ms = now_realtime_ms - instance->started_ms;
     view->since_ms = age_ms < now_monotonic_ms ? now_monotonic_ms - age_ms : 0;
-    if (instance->cloud_init_stage && !strcmp(view->state, "running"))
+    if (instance->cloud_init_stage && view->state == VM_RUNNING)
         snprintf(view->doing, sizeof view->doing, "cloud-init: %.64s", instance->cloud_init_stage);
 }
 
 static enum cli_tell on_state(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     char took[32];
-    COPY(view->state, event->state);
+    view->state = event->state;
+    COPY(view->state_word, api_state_word(event));
     COPY(view->reason, event->text);
     view->fetching = false;
     describe(view);
-    if (!strcmp(view->state, "starting")) {
+    if (view->state == VM_STARTING) {
         view->since_ms = event->monotonic_ms;
         view->seeded = view->finished = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
-    } else if (!strcmp(view->state, "running") && view->step[0]) {
+    } else if (view->state == VM_RUNNING && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
     } else if (is_stopping(view)) {
         view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
     }
-    if (!strcmp(view->state, "ready")) {
+    if (view->state == VM_READY) {
         view->trouble[0] = '\0';
-        pi_buf_printf(line, "ready after %s", pi_duration_format(event->monotonic_ms - view->since_ms, took));
+        pi_buf_printf(
+            line, "ready after %s",
+            pi_duration_format(
+                event->monotonic_ms > view->since_ms ? event->monotonic_ms - view->since_ms : 0, took));
         return CLI_TELL_ALWAYS;
     }
     /* "created" would be believed also if nothing comes of it. */
-    pi_buf_printf(line, "%s%s%s", !strcmp(view->state, "created") ? view->doing : view->state,
+    pi_buf_printf(line, "%s%s%s", view->state == VM_CREATED ? view->doing : view->state_word,
                   view->reason[0] ? ": " : "", view->reason);
     return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }
 
 static enum cli_tell on_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    enum image_phase phase = view->image.phase;
-    for (int i = 0; event->phase && image_phase_names[i]; i++)
-        if (!strcmp(image_phase_names[i], event->phase))
-            phase = (enum image_phase)i;
-    bool told = view->fetching && phase == view->image.phase;
-    view->fetching = phase != IMAGE_DONE;
-    view->image.phase = phase;
+    if (event->phase >= IMAGE_PHASES) { /* this version does not know it */
+        view->fetching = false;
+        COPY(view->doing, PI_WORD(event, phase, image_phase));
+        return CLI_TELL_NOTHING;
+    }
+    bool told = view->fetching && event->phase == view->image.phase;
+    view->fetching = event->phase != IMAGE_DONE;
+    view->image.phase = event->phase;
     view->image.done_bytes = event->done_bytes;
     view->image.total_bytes = event->total_bytes;
     view->image.rate_bytes_per_s = event->rate_bytes_per_s;
@@ -156,7 +176,7 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
     view->seeded = view->finished = view->silent = false;
     view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     view->left_ms = 0;
-    if (event->text && strcmp(event->text, "started") != 0)
+    if (api_event_is_reboot(event))
         view->since_ms = event->monotonic_ms;
     COPY(view->doing, "firmware");
     return begin_step(view, "firmware", event->monotonic_ms, line);
@@ -165,10 +185,10 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
 /* The login prompt may stand there while cloud-init is at work: then it is no step. */
 static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
-    const char *landmark = event->landmark ? event->landmark : "";
+    const char *landmark = PI_WORD(event, landmark, vm_landmark);
     if (view->seeded || view->stage[0] || view->finished)
         return CLI_TELL_NOTHING;
-    COPY(view->doing, !strcmp(landmark, "login") ? "login prompt" : landmark);
+    COPY(view->doing, event->landmark == VM_LANDMARK_LOGIN ? "login prompt" : landmark);
     char step[sizeof view->step];
     snprintf(step, sizeof step, "%.*s", (int)sizeof step - 1, view->doing);
     return begin_step(view, step, event->monotonic_ms, line);
@@ -179,8 +199,8 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
     char stage[64], module[96], step[96];
     COPY(stage, event->stage);
     COPY(module, event->module);
-    bool finish = event->report && !strcmp(event->report, "finish");
-    bool failed = finish && event->result && !strcmp(event->result, "FAIL");
+    bool finish = event->report == IMDS_EVENT_FINISH;
+    bool failed = finish && event->result == IMDS_RESULT_FAIL;
     bool whole_stage = module[0] == '\0';
     snprintf(view->doing, sizeof view->doing, "cloud-init: %s%s%s", stage, whole_stage ? "" : ", ", module);
     if (finish && whole_stage && !strcmp(stage, "modules-final"))
@@ -200,7 +220,7 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
 
 static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
 {
-    view->error.kind = pi_kind_from_name(event->error_kind);
+    view->error.kind = event->error_kind;
     char text[sizeof view->error.text];
     COPY(text, event->text);
     snprintf(view->error.text, sizeof view->error.text, "%s was not made: %.900s", view->name, text);
@@ -242,6 +262,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
     case API_EVENT_LANDMARK:
         return on_landmark(view, event, line);
     case API_EVENT_NOTE:
+    case API_EVENTS: /* of a kind that this version does not know */
         break;
     }
     char text[512];
@@ -278,7 +299,7 @@ static void add_estimate(const struct cli_view *view, uint64_t now_ms, char *lin
     char text[32];
     size_t used = strlen(line);
     uint64_t end_ms = view->left_at_ms + view->left_ms;
-    if (!view->left_ms || cli_view_is_up(view) || view->trouble[0] || strcmp(view->state, "running") != 0)
+    if (!view->left_ms || cli_view_is_up(view) || view->trouble[0] || view->state != VM_RUNNING)
         return;
     bool late = now_ms >= end_ms;
     uint64_t seconds = ((late ? now_ms - end_ms : end_ms - now_ms) + 999) / 1000;

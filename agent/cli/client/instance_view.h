@@ -12,18 +12,20 @@
 #include "agent/api/types.h"
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/cli/terminal/colour.h"
 #include "agent/image/progress.h"
 
 struct cli_view {
     char name[PI_NAME_MAX + 1];
-    uint64_t seq;      /* of the newest event; give it to "since" */
-    char state[16];    /* as in api_instance.state */
-    char reason[512];  /* what came with the state */
-    char doing[192];   /* what goes on now, for the status line */
-    uint64_t doing_ms; /* monotonic: since when */
-    char step[96];     /* the step of the boot that a line was told of last, "" before the first */
-    uint64_t step_ms;  /* monotonic: since when */
-    uint64_t left_ms;  /* about how long until it is ready, counted from left_at_ms; 0 = not known */
+    uint64_t seq; /* of the newest event; give it to "since" */
+    enum vm_state state;
+    char state_word[32]; /* its word, also if this version does not know it */
+    char reason[512];    /* what came with the state */
+    char doing[192];     /* what goes on now, for the status line */
+    uint64_t doing_ms;   /* monotonic: since when */
+    char step[96];       /* the step of the boot that a line was told of last, "" before the first */
+    uint64_t step_ms;    /* monotonic: since when */
+    uint64_t left_ms;    /* about how long until it is ready, counted from left_at_ms; 0 = not known */
     uint64_t left_at_ms;
     uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
@@ -61,10 +63,16 @@ bool cli_instance_is_up(const struct api_instance *instance);
 bool cli_view_is_up(const struct cli_view *view);
 
 /* True if the guest of an instance that was just made has not run: nothing is lost if it is removed. */
-bool cli_state_is_before_boot(const char *state);
+bool cli_state_is_before_boot(enum vm_state state);
 
 /* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */
-bool cli_state_is_over(const char *state);
+bool cli_state_is_over(enum vm_state state);
+
+/* CLI_PLAIN if it is neither good nor bad (stopped), or not known. */
+enum cli_colour cli_state_colour(enum vm_state state);
+
+/* The state in an instance's JSON object, as the agent gives it. */
+enum vm_state cli_json_state(const json_t *instance);
 bool cli_view_is_over(const struct cli_view *view);
 
 #endif

@@ -18,10 +18,11 @@
 #define RELEASE_FIRST 38
 #define RELEASE_LAST  99
 
-static int machine(enum cli_kind kind, const char *name, const char *state, struct cli_candidates *ret)
+/* state is its word; NULL: not known. */
+static int machine(enum cli_kind kind, const char *name, const char *state, bool over,
+                   struct cli_candidates *ret)
 {
     char place[PI_NAME_MAX + 2];
-    bool over = state && cli_state_is_over(state);
     if (state && ((kind == CLI_MACHINE_LIVE && over) || (kind == CLI_MACHINE_OVER && !over)))
         return 0;
     snprintf(place, sizeof place, "%.*s%s", PI_NAME_MAX, name, kind == CLI_PLACE ? ":" : "");
@@ -37,7 +38,7 @@ static int from_agent(enum cli_kind kind, const json_t *instances, struct cli_ca
         const char *name = json_string_value(json_object_get(instance, "name"));
         const char *state = json_string_value(json_object_get(instance, "state"));
         if (r == 0 && name && pi_name_check(name, NULL) == 0)
-            r = machine(kind, name, state, ret);
+            r = machine(kind, name, state, cli_state_is_over(cli_json_state(instance)), ret);
     }
     return r;
 }
@@ -48,7 +49,7 @@ static int from_folders(enum cli_kind kind, const char *path, struct cli_candida
     int r = 0;
     for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
         if (pi_name_check(entry->d_name, NULL) == 0)
-            r = machine(kind, entry->d_name, NULL, ret);
+            r = machine(kind, entry->d_name, NULL, false, ret);
     return r;
 }
 

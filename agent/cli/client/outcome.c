@@ -33,10 +33,10 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     int r = cli_get_instance(follow->agent, name, &instance, err);
     if (r < 0)
         return r;
-    if (instance.cloud_init && !strcmp(instance.cloud_init, "silent") && !strcmp(instance.state, "running"))
+    if (instance.cloud_init == API_CLOUD_INIT_SILENT && instance.state == VM_RUNNING)
         return tell_silent(screen, &instance, login);
-    if (!instance.cloud_init || strcmp(instance.cloud_init, "failed") != 0) {
-        if (strcmp(follow->view.state, "ready") != 0) {
+    if (instance.cloud_init != API_CLOUD_INIT_FAILED) {
+        if (follow->view.state != VM_READY) {
             follow->asked_seq = follow->view.seq;
             return -EAGAIN;
         }
@@ -76,9 +76,9 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
         *err = view->error;
         return -EIO;
     }
-    if (!strcmp(view->state, "failed"))
+    if (view->state == VM_FAILED)
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
-    if (!strcmp(view->state, "lost")) {
+    if (view->state == VM_LOST) {
         if (words)
             cli_tell_last_words(follow, NULL);
         return pi_refuse(err, PI_GUEST, "%s was lost: %s", view->name, reason);

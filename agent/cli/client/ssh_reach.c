@@ -28,18 +28,19 @@
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
     "piagent console %s shows how the guest is"
 
-static int check_state(const char *name, const char *state, struct pi_error *err)
+static int check_state(const char *name, enum vm_state state, struct pi_error *err)
 {
-    if (!strcmp(state, "paused") || !strcmp(state, "suspended"))
-        return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s", name, state, name);
-    if (!strcmp(state, "stopping"))
+    if (vm_state_stands_still(state))
+        return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s", name, vm_state_names[state], name);
+    if (state == VM_STOPPING)
         return pi_refuse(
             err, PI_CONFLICT,
             "%s is stopping: wait for its end with: piagent wait --for stopped %s, then start it "
             "with: piagent start %s",
             name, name, name);
     if (cli_state_is_over(state))
-        return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name, state, name);
+        return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name,
+                         vm_state_names[state], name);
     return 0;
 }
 
@@ -215,7 +216,7 @@ int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, in
 
 void cli_reach_doubt(const struct api_instance *instance)
 {
-    if (instance->cloud_init && !strcmp(instance->cloud_init, "silent"))
+    if (instance->cloud_init == API_CLOUD_INIT_SILENT)
         fprintf(stderr, "%s: %s\n", instance->name,
                 instance->reason ? instance->reason : "cloud-init does not report");
 }

@@ -34,7 +34,7 @@ int cli_start_all(struct cli_agent *agent, struct cli_chosen *chosen, const stru
         if (r != PI_OK)
             continue;
         if (instance->already && !how->json)
-            fprintf(stderr, "%s is %s already\n", instance->name, instance->state);
+            fprintf(stderr, "%s is %s already\n", instance->name, api_state_word(instance));
         other = chosen->items[started];
         chosen->items[started++] = *instance;
         *instance = other;

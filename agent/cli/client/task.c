@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/failure.h"
 #include "agent/cli/client/instance_follow.h"
 #include "agent/cli/client/outcome.h"
 #include "agent/cli/terminal/error_report.h"
@@ -35,7 +36,7 @@ int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json
     return r < 0 ? r : make_results(task, json, err);
 }
 
-int cli_task_begin_all(struct cli_task *task, bool (*fits)(const char *state), const char *none, bool json,
+int cli_task_begin_all(struct cli_task *task, bool (*fits)(enum vm_state state), const char *none, bool json,
                        struct pi_error *err)
 {
     int r = cli_connect(&task->agent, err);
@@ -73,7 +74,7 @@ int cli_task_each(struct cli_task *task, cli_act_fn *act)
             continue;
         int failed = task->results ? (int)err.kind : task->events ? cli_report_json(&err) : cli_report(&err);
         if (task->results)
-            json_object_set_new(cli_task_result(task, instance), "error", cli_error_json(&err));
+            json_object_set_new(cli_task_result(task, instance), "error", pi_failure_write(&err));
         code = code ? code : failed;
         api_done(instance, instance);
     }
@@ -103,29 +104,23 @@ int cli_task_request(struct cli_task *task, struct api_instance *instance, struc
     else if (!strcmp(task->request, "reseed"))
         fprintf(stderr, "%s is served the seed of its first boot already\n", instance->name);
     else
-        fprintf(stderr, "%s is %s already\n", instance->name, instance->state);
+        fprintf(stderr, "%s is %s already\n", instance->name, api_state_word(instance));
     return 0;
 }
 
 /* How a stop ended, for people, and whether the guest had its say. */
-static const char *ended_by(const char *rung, bool *ret_forced)
+static const char *ended_by(enum api_stopped_by end, bool *ret_forced)
 {
-    static const struct {
-        const char *rung, *text;
-        bool forced;
-    } ends[] = {
-        {"guest", "the guest powered itself off", false},
-        {"powerdown", "the guest powered itself off", false},
-        {"quit", "ended by QEMU's quit, without the guest's own poweroff", true},
-        {"term", "QEMU did not quit and was terminated (SIGTERM)", true},
-        {"kill", "QEMU did not quit and was killed (SIGKILL)", true},
+    static const char *const texts[API_STOPPED_BYS] = {
+        [API_STOPPED_BY_GUEST] = "the guest powered itself off",
+        [API_STOPPED_BY_POWERDOWN] = "the guest powered itself off",
+        [API_STOPPED_BY_QUIT] = "ended by QEMU's quit, without the guest's own poweroff",
+        [API_STOPPED_BY_TERM] = "QEMU did not quit and was terminated (SIGTERM)",
+        [API_STOPPED_BY_KILL] = "QEMU did not quit and was killed (SIGKILL)",
     };
-    for (size_t i = 0; rung && i < PI_ARRAY_SIZE(ends); i++)
-        if (!strcmp(rung, ends[i].rung)) {
-            *ret_forced = *ret_forced || ends[i].forced;
-            return ends[i].text;
-        }
-    return "it has ended";
+    if (end == API_STOPPED_BY_QUIT || end == API_STOPPED_BY_TERM || end == API_STOPPED_BY_KILL)
+        *ret_forced = true;
+    return end < API_STOPPED_BYS && texts[end] ? texts[end] : "it has ended";
 }
 
 int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
@@ -146,14 +141,14 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
             return CLI_EXIT_SIGNAL + follow.signal;
         }
     }
-    if (r == 0 && !strcmp(follow.view.state, "lost"))
+    if (r == 0 && follow.view.state == VM_LOST)
         return cli_tell_over(&follow, true, err);
     if (r < 0 || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
         return r;
     cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));
     json_t *result = cli_task_result(task, instance);
     if (result && now.stopped_by)
-        json_object_set_new(result, "stopped_by", json_string(now.stopped_by));
+        json_object_set_new(result, "stopped_by", json_string(PI_WORD(&now, stopped_by, api_stopped_by)));
     return 0;
 }
 

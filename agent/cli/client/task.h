@@ -18,7 +18,7 @@ struct cli_task {
 /* Connects to the agent and looks up the instances: those named, or with all those whose state fits. If there
  * are none, that is told. */
 int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err);
-int cli_task_begin_all(struct cli_task *task, bool (*fits)(const char *state), const char *none, bool json,
+int cli_task_begin_all(struct cli_task *task, bool (*fits)(enum vm_state state), const char *none, bool json,
                        struct pi_error *err);
 /* Prints the results, where JSON is wanted; code is what the command came to. */
 int cli_task_end(const struct cli_task *task, int code, struct pi_error *err);

@@ -16,14 +16,14 @@
 static bool was_done(struct cli_follow *follow)
 {
     pi_auto_instance struct api_instance instance = {0};
-    return cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 && instance.cloud_init &&
-           (!strcmp(instance.cloud_init, "done") || !strcmp(instance.cloud_init, "degraded"));
+    return cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 &&
+           (instance.cloud_init == API_CLOUD_INIT_DONE || instance.cloud_init == API_CLOUD_INIT_DEGRADED);
 }
 
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
-    if (how->stopped && !strcmp(view->state, "stopped"))
+    if (how->stopped && view->state == VM_STOPPED)
         return PI_OK;
     int r = cli_tell_over(follow, true, err);
     if (r < 0 || how->stopped || was_done(follow))

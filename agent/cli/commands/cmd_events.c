@@ -45,20 +45,20 @@ struct printing {
     uint64_t from_ms; /* since 1970: older events are left out */
 };
 
-static void print_event(const struct printing *printing, const struct api_event *event)
+/* The words as they came: a newer agent may have some that this version does not know. */
+static void print_event(const struct printing *printing, const struct api_event *event, const json_t *doc)
 {
-    const char *const words[] = {event->state,  event->stage,    event->module, event->report,
-                                 event->result, event->landmark, event->phase,  event->text};
+    static const char *const keys[] = {"kind",   "state",    "stage", "module", "report",
+                                       "result", "landmark", "phase", "text"};
     print_time(event->realtime_ms);
     if (printing->names)
         print_word(event->name ? event->name : "-");
-    printf(" %s", api_event_kind_names[event->kind]);
-    for (size_t i = 0; i < PI_ARRAY_SIZE(words); i++)
-        print_word(words[i]);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(keys); i++)
+        print_word(json_string_value(json_object_get(doc, keys[i])));
     putchar('\n');
 }
 
-/* What cannot be read is of a newer agent: shown to tools, which may know it, and not to people. */
+/* A line that cannot be read is of a newer agent: tools get it, as they may know it, and people do not. */
 static int on_line(char *line, size_t size, void *user)
 {
     const struct printing *printing = user;
@@ -69,7 +69,7 @@ static int on_line(char *line, size_t size, void *user)
     if (printing->json && !old)
         printf("%.*s\n", (int)size, line);
     else if (known && !old)
-        print_event(printing, &event);
+        print_event(printing, &event, doc);
     api_done(event, &event);
     return 0;
 }

@@ -54,7 +54,7 @@ static int add_row(const struct cli_images *images, const struct image *image, s
         users.data,
         sha256,
     };
-    return cli_table_add(table, cells, NULL);
+    return cli_table_add(table, cells, CLI_PLAIN);
 }
 
 static int list_table(const struct cli_images *images, struct pi_error *err)

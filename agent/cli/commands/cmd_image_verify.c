@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/failure.h"
 #include "agent/base/text.h"
 #include "agent/cli/client/stored_images.h"
 #include "agent/cli/commands/command_table.h"
@@ -53,7 +54,7 @@ static void tell_verified(json_t *verified, const struct image *image, int r, co
         verified ? json_pack("{s:s,s:s,s:b}", "name", image->name, "sha256", image->sha256, "good", r == 0)
                  : NULL;
     if (one && r < 0)
-        json_object_set_new(one, "error", cli_error_json(failure));
+        json_object_set_new(one, "error", pi_failure_write(failure));
     if (one)
         json_array_append_new(verified, one);
 }

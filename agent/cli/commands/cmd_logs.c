@@ -40,7 +40,7 @@ static int tell_stopped(struct cli_agent *agent, const char *name, struct pi_err
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0 && cli_state_is_over(instance.state))
         fprintf(stderr, "%s is %s: more is shown when it is started, an interrupt ends this\n", instance.name,
-                instance.state);
+                api_state_word(&instance));
     return r;
 }
 

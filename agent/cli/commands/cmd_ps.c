@@ -17,7 +17,7 @@ struct ps_options {
 
 static bool is_over(const json_t *instance)
 {
-    return cli_state_is_over(cli_json_text(instance, "state"));
+    return cli_state_is_over(cli_json_state(instance));
 }
 
 static bool is_named(const struct cli_call *call, const json_t *instance)
@@ -52,16 +52,16 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
     snprintf(ssh, sizeof ssh, "%" PRIu64, instance.ssh_port);
     const char *const cells[] = {
         instance.name,
-        instance.state,
-        instance.arch,
-        instance.accel,
+        api_state_word(&instance),
+        PI_WORD(&instance, arch, vm_arch),
+        instance.accel ? PI_WORD(&instance, accel, vm_accel) : NULL,
         cpus,
         pi_size_format(instance.memory_mib << 20, memory),
         instance.ssh_port ? ssh : NULL,
         over ? NULL : cli_age(instance.started_ms, up),
         instance.image,
     };
-    r = cli_table_add(table, cells, instance.state);
+    r = cli_table_add(table, cells, cli_state_colour(instance.state));
     return r < 0 ? pi_fail(err, -r, "ps") : 0;
 }
 

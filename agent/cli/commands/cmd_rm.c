@@ -39,7 +39,7 @@ static int remove_if_over(struct cli_task *task, struct api_instance *instance, 
     else if (over)
         fprintf(stderr, "%s: removed\n", instance->name);
     else
-        fprintf(stderr, "%s: kept, it is %s\n", instance->name, instance->state);
+        fprintf(stderr, "%s: kept, it is %s\n", instance->name, api_state_word(instance));
     return 0;
 }
 

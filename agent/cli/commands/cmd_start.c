@@ -19,7 +19,7 @@ static int start_attached(struct cli_agent *agent, struct api_instance *instance
     if (r < 0 || !instance->already)
         return r < 0 ? r : cli_foreground(agent, instance, false, err);
     fprintf(stderr, "%s is %s already: piagent console %s attaches to its console\n", instance->name,
-            instance->state, instance->name);
+            api_state_word(instance), instance->name);
     return PI_OK;
 }
 

@@ -22,7 +22,7 @@ static int row(struct libscols_table *table, const char *head, const char *forma
     va_start(args, format);
     int n = vasprintf(&text, format, args);
     va_end(args);
-    return n < 0 ? -ENOMEM : cli_table_add(table, (const char *const[]){head, text}, NULL);
+    return n < 0 ? -ENOMEM : cli_table_add(table, (const char *const[]){head, text}, CLI_PLAIN);
 }
 
 static int row_list(struct libscols_table *table, const char *head, const struct pi_strv *items)
@@ -48,13 +48,14 @@ static int row_time(struct libscols_table *table, const char *head, uint64_t at_
 static int row_state(struct libscols_table *table, const struct api_instance *instance)
 {
     const char *reason = instance->reason ? instance->reason : "";
-    int r = cli_table_add(table, (const char *const[]){"state", instance->state}, instance->state);
+    int r = cli_table_add(table, (const char *const[]){"state", api_state_word(instance)},
+                          cli_state_colour(instance->state));
     if (r == 0 && reason[0])
         r = row(table, "reason", "%s", reason);
     if (r == 0 && instance->begun_again)
         r = row(table, "boot", "begun again: a race in QEMU's emulation of several processors had killed it");
     if (r == 0 && instance->stopped_by && cli_state_is_over(instance->state))
-        r = row(table, "ended by", "%s", instance->stopped_by);
+        r = row(table, "ended by", "%s", PI_WORD(instance, stopped_by, api_stopped_by));
     return r;
 }
 
@@ -66,8 +67,8 @@ static int row_cloud_init(struct libscols_table *table, const struct api_instanc
         return 0;
     if (instance->boot_ms && instance->ready_ms > instance->boot_ms)
         pi_duration_format(instance->ready_ms - instance->boot_ms, took);
-    int r = row(table, "cloud-init", "%s%s%s%s%s", instance->cloud_init, stage[0] ? ", " : "", stage,
-                took[0] ? ", after " : "", took);
+    int r = row(table, "cloud-init", "%s%s%s%s%s", PI_WORD(instance, cloud_init, api_cloud_init),
+                stage[0] ? ", " : "", stage, took[0] ? ", after " : "", took);
     if (r == 0)
         r = row_list(table, "failed", &instance->failed_modules);
     return r < 0 ? r : row_list(table, "user-data", &instance->user_data_problems);
@@ -80,8 +81,8 @@ static int row_machine(struct libscols_table *table, const struct api_instance *
                 instance->image_verified ? "" : " (unverified)");
     return r < 0 ? r
                  : row(table, "machine", "%s%s%s, %" PRIu64 " CPUs, %s memory, %s disk",
-                       instance->arch ? instance->arch : "-", instance->accel ? " under " : "",
-                       instance->accel ? instance->accel : "", instance->cpus,
+                       PI_WORD(instance, arch, vm_arch), instance->accel ? " under " : "",
+                       instance->accel ? PI_WORD(instance, accel, vm_accel) : "", instance->cpus,
                        pi_size_format(instance->memory_mib << 20, memory),
                        pi_size_format(instance->disk_bytes, disk));
 }

@@ -17,7 +17,7 @@ static int check(const struct cli_wait *how, const struct api_instance *instance
     if (how->stopped || !cli_state_is_over(instance->state))
         return 0;
     return pi_refuse(err, PI_CONFLICT, "%s is %s, and does not become ready by itself: piagent start -d %s",
-                     instance->name, instance->state, instance->name);
+                     instance->name, api_state_word(instance), instance->name);
 }
 
 static int run_wait(const struct cli_call *call, struct pi_error *err)

@@ -14,7 +14,7 @@ static int tell_live(struct cli_agent *agent, const char *name, struct pi_error 
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0 && !cli_state_is_over(instance.state))
         fprintf(stderr, "note: %s is %s, and its disk and ports are in use: first piagent powerdown %s\n",
-                name, instance.state, name);
+                name, api_state_word(&instance), name);
     return r;
 }
 

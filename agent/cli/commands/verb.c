@@ -19,7 +19,7 @@ int cli_run_request(const struct cli_call *call, struct pi_error *err)
     return r < 0 ? r : cli_task_end(&task, cli_task_each(&task, cli_task_request), err);
 }
 
-static bool is_live(const char *state)
+static bool is_live(enum vm_state state)
 {
     return !cli_state_is_over(state);
 }

@@ -48,19 +48,3 @@ const char *cli_colour(int fd, enum cli_colour colour)
     };
     return cli_colours(fd) ? sequences[colour] : "";
 }
-
-enum cli_colour cli_state_colour(const char *state)
-{
-    static const struct {
-        const char *state;
-        enum cli_colour colour;
-    } colours[] = {
-        {"ready", CLI_GREEN},     {"created", CLI_YELLOW}, {"starting", CLI_YELLOW},
-        {"running", CLI_YELLOW},  {"paused", CLI_YELLOW},  {"suspended", CLI_YELLOW},
-        {"stopping", CLI_YELLOW}, {"failed", CLI_RED},     {"lost", CLI_RED},
-    };
-    for (size_t i = 0; i < PI_ARRAY_SIZE(colours); i++)
-        if (!strcmp(state, colours[i].state))
-            return colours[i].colour;
-    return CLI_PLAIN;
-}

@@ -39,7 +39,4 @@ bool cli_colours(int fd);
  * as a colour, too. */
 const char *cli_colour(int fd, enum cli_colour colour);
 
-/* Of a machine's state: CLI_PLAIN for one that says nothing either way (stopped). */
-enum cli_colour cli_state_colour(const char *state);
-
 #endif

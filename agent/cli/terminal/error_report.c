@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/failure.h"
 #include "agent/base/text.h"
 #include "agent/cli/terminal/colour.h"
 
@@ -17,16 +18,9 @@ int cli_report(const struct pi_error *err)
     return err->kind ? (int)err->kind : PI_FAILED;
 }
 
-json_t *cli_error_json(const struct pi_error *err)
-{
-    char clean[sizeof err->text];
-    pi_text_clean(err->text, strlen(err->text), clean, sizeof clean);
-    return json_pack("{s:s,s:s}", "kind", pi_kind_name(err->kind), "message", clean);
-}
-
 int cli_report_json(const struct pi_error *err)
 {
-    json_auto_t *error = cli_error_json(err), *line = json_pack("{s:O?}", "error", error);
+    json_auto_t *error = pi_failure_write(err), *line = json_pack("{s:O?}", "error", error);
     if (!error || !line || json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII) < 0)
         return cli_report(err);
     fputc('\n', stderr);

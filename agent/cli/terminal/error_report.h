@@ -3,8 +3,6 @@
 #ifndef PIAGENT_CLI_ERROR_REPORT_H
 #define PIAGENT_CLI_ERROR_REPORT_H
 
-#include <jansson.h>
-
 #include "agent/base/error.h"
 
 /* Prints the error as it stands, "piagent: ..." in one line on standard error, and returns its exit code. */
@@ -12,8 +10,5 @@ int cli_report(const struct pi_error *err);
 
 /* The same for tools, if --json was asked for: {"error": {...}}. */
 int cli_report_json(const struct pi_error *err);
-
-/* {"kind": KIND, "message": TEXT}, as in an answer of the agent's. A new reference, or NULL. */
-json_t *cli_error_json(const struct pi_error *err);
 
 #endif

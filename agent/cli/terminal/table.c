@@ -8,7 +8,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
-#include "agent/cli/terminal/colour.h"
 
 #define CELL_MAX 1024
 
@@ -31,7 +30,7 @@ struct libscols_table *cli_table_new(const struct cli_column *columns, bool head
     return table;
 }
 
-int cli_table_add(struct libscols_table *table, const char *const *cells, const char *state)
+int cli_table_add(struct libscols_table *table, const char *const *cells, enum cli_colour colour)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     if (!line)
@@ -43,7 +42,6 @@ int cli_table_add(struct libscols_table *table, const char *const *cells, const 
             return -ENOMEM;
     }
     /* libsmartcols knows no colour that is empty. */
-    enum cli_colour colour = state ? cli_state_colour(state) : CLI_PLAIN;
     const char *sequence = cli_colour(STDOUT_FILENO, colour);
     return colour && *sequence && scols_line_set_color(line, sequence) ? -ENOMEM : 0;
 }

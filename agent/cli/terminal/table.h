@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
+#include "agent/cli/terminal/colour.h"
 
 enum cli_fit {
     CLI_LEFT,
@@ -30,9 +31,9 @@ static inline void cli_table_unref(struct libscols_table **table)
 }
 #define pi_auto_table __attribute__((cleanup(cli_table_unref)))
 
-/* Adds a row of cells, as many as there are columns; they are cleaned, NULL is shown as "-". The row's colour
- * is that of the state, where one is given. 0 or -ENOMEM. */
-int cli_table_add(struct libscols_table *table, const char *const *cells, const char *state);
+/* Adds a row of cells, as many as there are columns; they are cleaned, NULL is shown as "-". colour is
+ * the row's. 0 or -ENOMEM. */
+int cli_table_add(struct libscols_table *table, const char *const *cells, enum cli_colour colour);
 
 /* Prints it. */
 int cli_table_print(struct libscols_table *table, struct pi_error *err);
