@@ -20,6 +20,15 @@ FIELDS = {
     "PI_OTHER({t}, m, colour)": "PI_OPEN_ENUM(colour, m)",
 }
 MEMBERS = {*FIELDS.values(), "int m", "uint16_t m", "const char **m", "enum shape m", "enum colour m; int m_other"}
+OPTIONS = {
+    "{{CLI_MEMBER(CLI_FLAG, {t}, m)}}": "bool m",
+    "{{CLI_MEMBER(CLI_STRING, {t}, m)}}": "char *m",
+    "{{CLI_MEMBER(CLI_NUMBER, {t}, m)}}": "uint64_t m",
+    "{{CLI_MEMBER(CLI_SIZE, {t}, m)}}": "uint64_t m",
+    "{{CLI_MEMBER(CLI_DURATION, {t}, m)}}": "uint64_t m",
+    "{{CLI_MEMBER(CLI_LIMIT, {t}, m)}}": "uint64_t m",
+    "{{CLI_MEMBER(CLI_LIST, {t}, m)}}": "struct pi_strv m",
+}
 # PI_ENUM() reads no m_other.
 ALSO = {"PI_ENUM({t}, m, colour)": {"PI_OPEN_ENUM(colour, m)", "enum colour m; int m_other"}}
 
@@ -43,6 +52,12 @@ def test_row_of_a_field_binds_members_of_its_own_type_only(row):
     own = {FIELDS[row], *ALSO.get(row, ())}
     rows = [(row, member) for member in [*sorted(own), *sorted(MEMBERS - own)]]
     assert refused_lines("agent/base/fields.h", "pi_field", rows) == set(range(len(own), len(rows)))
+
+
+@pytest.mark.parametrize("row", OPTIONS)
+def test_option_sets_members_of_its_own_type_only(row):
+    rows = [(row, member) for member in [OPTIONS[row], *sorted(MEMBERS - {OPTIONS[row], "PI_OPEN_ENUM(colour, m)"})]]
+    assert refused_lines("agent/cli/terminal/options.h", "cli_option", rows) == set(range(1, len(rows)))
 
 
 def test_row_of_an_enum_names_the_enum():

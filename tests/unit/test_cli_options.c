@@ -18,14 +18,14 @@
 
 struct values {
     bool detach, force, all;
-    const char *image;
+    char *image;
     uint64_t cpus, memory_bytes, memory_max_bytes, timeout_ms;
     struct pi_strv keys;
 };
 
-#define OPTION(member, name_, type_, ...)                                                        \
-    {                                                                                            \
-        .name = (name_), .type = (type_), .offset = offsetof(struct values, member), __VA_ARGS__ \
+#define OPTION(member, name_, type_, ...)                               \
+    {                                                                   \
+        .name = (name_), CLI_MEMBER(type_, values, member), __VA_ARGS__ \
     }
 
 static const struct cli_option table[] = {

@@ -166,18 +166,14 @@ static int run_agent(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option status_table[] = {
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct status_options, json),
-     .help = "as the agent's JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, status_options, json), .help = "as the agent's JSON"},
     {0},
 };
 
 static const struct cli_option stop_table[] = {
     {.name = "force",
      .letter = 'f',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct stop_options, force),
+     CLI_MEMBER(CLI_FLAG, stop_options, force),
      .help = "also while a machine is being created, which is then undone"},
     {0},
 };

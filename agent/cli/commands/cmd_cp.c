@@ -301,10 +301,9 @@ static int run_cp(const struct cli_call *call, struct pi_error *err)
     return r;
 }
 
-#define FLAG(name_, letter_, member, help_)                                                                \
-    {                                                                                                      \
-        .name = name_, .letter = letter_, .type = CLI_FLAG, .offset = offsetof(struct cp_options, member), \
-        .help = help_,                                                                                     \
+#define FLAG(name_, letter_, member, help_)                                                        \
+    {                                                                                              \
+        .name = name_, .letter = letter_, CLI_MEMBER(CLI_FLAG, cp_options, member), .help = help_, \
     }
 static const struct cli_option cp_table[] = {
     FLAG("recursive", 'r', recursive, "folders with all in them"),

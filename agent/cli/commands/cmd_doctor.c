@@ -90,12 +90,10 @@ static int run_doctor(const struct cli_call *call, struct pi_error *err)
 
 static const struct cli_option doctor_table[] = {
     {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct doctor_options, json),
+     CLI_MEMBER(CLI_FLAG, doctor_options, json),
      .help = "one object: checks, each with id, verdict, text and remedy, and a summary"},
     {.name = "offline",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct doctor_options, offline),
+     CLI_MEMBER(CLI_FLAG, doctor_options, offline),
      .help = "does not ask whether Fedora can be reached"},
     {0},
 };

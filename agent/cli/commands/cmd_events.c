@@ -17,7 +17,7 @@
 
 struct events_options {
     bool follow, json;
-    const char *since;
+    char *since;
 };
 
 static void print_time(uint64_t realtime_ms)
@@ -138,19 +138,14 @@ static int run_events(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option events_table[] = {
     {.name = "follow",
      .letter = 'f',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct events_options, follow),
+     CLI_MEMBER(CLI_FLAG, events_options, follow),
      .help = "go on as more happens"},
     {.name = "since",
-     .type = CLI_STRING,
+     CLI_MEMBER(CLI_STRING, events_options, since),
      .kind = CLI_TEXT,
      .argument = "SEQ|TIME",
-     .offset = offsetof(struct events_options, since),
      .help = "only those after the one with this seq, or not older than that: 42, 10m"},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct events_options, json),
-     .help = "as the agent's JSON lines"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, events_options, json), .help = "as the agent's JSON lines"},
     {0},
 };
 

@@ -31,11 +31,10 @@ static int run_hash(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option hash_table[] = {
     {.name = "method",
      .letter = 'm',
-     .type = CLI_STRING,
+     CLI_MEMBER(CLI_STRING, hash_options, method),
      .kind = CLI_WORD,
      .words = cli_words_hash_method,
      .argument = "METHOD",
-     .offset = offsetof(struct hash_options, method),
      .help = "yescrypt or sha512 (default: yescrypt)"},
     {0},
 };

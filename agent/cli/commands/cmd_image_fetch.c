@@ -107,9 +107,9 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     return r;
 }
 
-#define FETCH(member, name_, type_, ...)                                                                \
-    {                                                                                                   \
-        .name = (name_), .type = (type_), .offset = offsetof(struct fetch_options, member), __VA_ARGS__ \
+#define FETCH(member, name_, type_, ...)                                       \
+    {                                                                          \
+        .name = (name_), CLI_MEMBER(type_, fetch_options, member), __VA_ARGS__ \
     }
 
 static const struct cli_option fetch_table[] = {

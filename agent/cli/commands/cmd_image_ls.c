@@ -104,7 +104,7 @@ static int run_ls(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option ls_table[] = {
-    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct ls_options, json), .help = "as JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, ls_options, json), .help = "as JSON"},
     {0},
 };
 const struct cli_command cli_command_image_ls = {

@@ -108,18 +108,13 @@ static int run_prune(const struct cli_call *call, struct pi_error *err)
 
 static const struct cli_option prune_table[] = {
     {.name = "older-than",
-     .type = CLI_DURATION,
+     CLI_MEMBER(CLI_DURATION, prune_options, older_than_ms),
      .argument = "TIME",
-     .offset = offsetof(struct prune_options, older_than_ms),
      .help = "only those fetched longer ago than that: 30d, 12h"},
     {.name = "dry-run",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct prune_options, dry_run),
+     CLI_MEMBER(CLI_FLAG, prune_options, dry_run),
      .help = "only tell what would be removed"},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct prune_options, json),
-     .help = "what was removed, as JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, prune_options, json), .help = "what was removed, as JSON"},
     {0},
 };
 

@@ -115,7 +115,7 @@ static int run_verify(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option verify_table[] = {
-    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct verify_options, json), .help = "as JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, verify_options, json), .help = "as JSON"},
     {0},
 };
 const struct cli_command cli_command_image_verify = {

@@ -11,7 +11,7 @@ static int run_kill(const struct cli_call *call, struct pi_error *err)
 
 static const struct cli_option kill_table[] = {
     CLI_STEP_OPTION,
-    CLI_RESULTS_OPTION(struct cli_stop_options),
+    CLI_RESULTS_OPTION(cli_stop_options),
     {0},
 };
 

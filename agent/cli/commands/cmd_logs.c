@@ -67,16 +67,14 @@ static int run_logs(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option logs_table[] = {
     {.name = "tail",
      .letter = 'n',
-     .type = CLI_NUMBER,
+     CLI_MEMBER(CLI_NUMBER, logs_options, lines),
      .argument = "N",
      .min = 1,
      .max = INT64_MAX,
-     .offset = offsetof(struct logs_options, lines),
      .help = "only the last N lines (default: all that are kept)"},
     {.name = "follow",
      .letter = 'f',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct logs_options, follow),
+     CLI_MEMBER(CLI_FLAG, logs_options, follow),
      .help = "go on as more is said"},
     {0},
 };

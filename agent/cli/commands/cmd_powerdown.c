@@ -13,17 +13,15 @@ static int run_powerdown(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option powerdown_table[] = {
     {.name = "all",
      .letter = 'a',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct cli_stop_options, all),
+     CLI_MEMBER(CLI_FLAG, cli_stop_options, all),
      .names = true,
      .help = "all that run, instead of NAME..."},
     {.name = "timeout",
-     .type = CLI_DURATION,
+     CLI_MEMBER(CLI_DURATION, cli_stop_options, timeout_ms),
      .argument = "TIME",
-     .offset = offsetof(struct cli_stop_options, timeout_ms),
      .help = "how long the guest may take (default: 90s)"},
     CLI_STEP_OPTION,
-    CLI_RESULTS_OPTION(struct cli_stop_options),
+    CLI_RESULTS_OPTION(cli_stop_options),
     {0},
 };
 

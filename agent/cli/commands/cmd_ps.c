@@ -151,18 +151,13 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option ps_table[] = {
     {.name = "all",
      .letter = 'a',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct ps_options, all),
+     CLI_MEMBER(CLI_FLAG, ps_options, all),
      .help = "those that don't run, too"},
     {.name = "quiet",
      .letter = 'q',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct ps_options, quiet),
+     CLI_MEMBER(CLI_FLAG, ps_options, quiet),
      .help = "only the names, one a line"},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct ps_options, json),
-     .help = "as the agent's JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, ps_options, json), .help = "as the agent's JSON"},
     {0},
 };
 const struct cli_command cli_command_ps = {

@@ -35,18 +35,13 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option table[] = {
     {.name = "force",
      .letter = 'f',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct restart_options, force),
+     CLI_MEMBER(CLI_FLAG, restart_options, force),
      .help = "kill it instead of asking the guest to power itself off"},
     {.name = "timeout",
-     .type = CLI_DURATION,
+     CLI_MEMBER(CLI_DURATION, restart_options, timeout_ms),
      .argument = "TIME",
-     .offset = offsetof(struct restart_options, timeout_ms),
      .help = "how long the guest may take to power itself off (default: 90s)"},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct restart_options, json),
-     .help = "the events as JSON lines"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, restart_options, json), .help = "the events as JSON lines"},
     {0},
 };
 

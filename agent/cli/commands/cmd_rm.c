@@ -61,16 +61,14 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option rm_table[] = {
     {.name = "all",
      .letter = 'a',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct rm_options, all),
+     CLI_MEMBER(CLI_FLAG, rm_options, all),
      .names = true,
      .help = "all that do not run, instead of NAME...; each is told"},
     {.name = "force",
      .letter = 'f',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct rm_options, force),
+     CLI_MEMBER(CLI_FLAG, rm_options, force),
      .help = "kill it first where it runs"},
-    CLI_RESULTS_OPTION(struct rm_options),
+    CLI_RESULTS_OPTION(rm_options),
     {0},
 };
 

@@ -151,10 +151,9 @@ static int run_ssh(const struct cli_call *call, struct pi_error *err)
     return log_in(&agent, ssh, &instance, call, err);
 }
 
-#define OPTION(name_, letter_, type_, member, ...)                                                       \
-    {                                                                                                    \
-        .name = name_, .letter = letter_, .type = type_, .offset = offsetof(struct ssh_options, member), \
-        __VA_ARGS__                                                                                      \
+#define OPTION(name_, letter_, type_, member, ...)                                            \
+    {                                                                                         \
+        .name = name_, .letter = letter_, CLI_MEMBER(type_, ssh_options, member), __VA_ARGS__ \
     }
 static const struct cli_option ssh_table[] = {
     OPTION("local-forward", 'L', CLI_LIST, local, .argument = "PORT:HOST:PORT", .kind = CLI_TEXT,

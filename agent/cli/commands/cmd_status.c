@@ -158,10 +158,7 @@ static int run_status(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option status_table[] = {
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct status_options, json),
-     .help = "as the agent's JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, status_options, json), .help = "as the agent's JSON"},
     {0},
 };
 

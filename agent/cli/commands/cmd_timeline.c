@@ -32,7 +32,7 @@
 
 struct timeline_options {
     struct pi_strv boots;
-    const char *html, *sort;
+    char *html, *sort;
     bool all, json;
 };
 
@@ -272,33 +272,26 @@ static const char *const orders[] = {"time", "difference", NULL};
 
 static const struct cli_option timeline_table[] = {
     {.name = "boot",
-     .type = CLI_LIST,
+     CLI_MEMBER(CLI_LIST, timeline_options, boots),
      .argument = "N",
      .kind = CLI_TEXT,
-     .offset = offsetof(struct timeline_options, boots),
      .help = "that boot: 0 the newest, -1 the one before it, 1 the first"},
     {.name = "all",
      .letter = 'a',
-     .type = CLI_FLAG,
-     .offset = offsetof(struct timeline_options, all),
+     CLI_MEMBER(CLI_FLAG, timeline_options, all),
      .help = "also steps shorter than 0.1s"},
     {.name = "sort",
-     .type = CLI_STRING,
+     CLI_MEMBER(CLI_STRING, timeline_options, sort),
      .argument = "ORDER",
      .kind = CLI_WORD,
      .words = orders,
-     .offset = offsetof(struct timeline_options, sort),
      .help = "two boots by time (as is) or by difference"},
     {.name = "html",
-     .type = CLI_STRING,
+     CLI_MEMBER(CLI_STRING, timeline_options, html),
      .argument = "FILE",
      .kind = CLI_FILE,
-     .offset = offsetof(struct timeline_options, html),
      .help = "write one page with a chart; - is standard output"},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct timeline_options, json),
-     .help = "for tools: agent/boot/boot.h"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, timeline_options, json), .help = "for tools: agent/boot/boot.h"},
     {0},
 };
 

@@ -122,14 +122,8 @@ static int run_validate(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option validate_table[] = {
-    {.name = "strict",
-     .type = CLI_FLAG,
-     .help = "warnings fail as errors do",
-     .offset = offsetof(struct validate_options, strict)},
-    {.name = "json",
-     .type = CLI_FLAG,
-     .help = "print JSON",
-     .offset = offsetof(struct validate_options, json)},
+    {.name = "strict", CLI_MEMBER(CLI_FLAG, validate_options, strict), .help = "warnings fail as errors do"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, validate_options, json), .help = "print JSON"},
     {0},
 };
 

@@ -40,20 +40,17 @@ static const char *const goals[] = {"ready", "stopped", NULL};
 
 static const struct cli_option wait_table[] = {
     {.name = "for",
-     .type = CLI_STRING,
+     CLI_MEMBER(CLI_STRING, wait_options, goal),
      .argument = "STATE",
      .kind = CLI_WORD,
      .words = goals,
-     .offset = offsetof(struct wait_options, goal),
      .help = "ready (the default) or stopped"},
     {.name = "timeout",
-     .type = CLI_LIMIT,
+     CLI_MEMBER(CLI_LIMIT, wait_options, timeout_ms),
      .argument = "TIME",
-     .offset = offsetof(struct wait_options, timeout_ms),
      .help = CLI_WAIT_LIMIT_HELP},
     {.name = "json",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct wait_options, json),
+     CLI_MEMBER(CLI_FLAG, wait_options, json),
      .help = "the events as JSON lines, from the boot's beginning"},
     {0},
 };

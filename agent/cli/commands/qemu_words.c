@@ -50,9 +50,8 @@ int cli_print_words(const json_t *words, const char *(*before)(size_t i, const c
 
 const struct cli_option cli_qemu_options[] = {
     {.name = "standalone",
-     .type = CLI_FLAG,
-     .offset = offsetof(struct cli_qemu_options, standalone),
+     CLI_MEMBER(CLI_FLAG, cli_qemu_options, standalone),
      .help = "a command that runs by itself, with the serial console on the terminal"},
-    {.name = "json", .type = CLI_FLAG, .offset = offsetof(struct cli_qemu_options, json), .help = "as JSON"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, cli_qemu_options, json), .help = "as JSON"},
     {0},
 };

@@ -22,9 +22,9 @@
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/user_data.h"
 
-#define OPTION(member, name_, type_, ...)                                                            \
-    {                                                                                                \
-        .name = (name_), .type = (type_), .offset = offsetof(struct cli_create, member), __VA_ARGS__ \
+#define OPTION(member, name_, type_, ...)                                   \
+    {                                                                       \
+        .name = (name_), CLI_MEMBER(type_, cli_create, member), __VA_ARGS__ \
     }
 
 const struct cli_option cli_create_options[] = {

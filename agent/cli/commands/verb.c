@@ -7,7 +7,7 @@
 #include "agent/cli/client/task.h"
 
 const struct cli_option cli_request_options[] = {
-    CLI_RESULTS_OPTION(struct cli_request_options),
+    CLI_RESULTS_OPTION(cli_request_options),
     {0},
 };
 

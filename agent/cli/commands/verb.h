@@ -11,10 +11,9 @@
 #define CLI_NAMES_MAX 64
 
 /* The option that every one of them has. */
-#define CLI_RESULTS_OPTION(struct_)                                          \
-    {                                                                        \
-        .name = "json", .type = CLI_FLAG, .offset = offsetof(struct_, json), \
-        .help = "what came of each instance, as JSON",                       \
+#define CLI_RESULTS_OPTION(values_)                                                                         \
+    {                                                                                                       \
+        .name = "json", CLI_MEMBER(CLI_FLAG, values_, json), .help = "what came of each instance, as JSON", \
     }
 
 /* reset, pause, resume, reseed: answered at once. */
@@ -29,11 +28,10 @@ struct cli_stop_options {
     uint64_t timeout_ms, step_ms;
     bool all, json;
 };
-#define CLI_STEP_OPTION                                                          \
-    {                                                                            \
-        .name = "step-timeout", .type = CLI_DURATION, .argument = "TIME",        \
-        .offset = offsetof(struct cli_stop_options, step_ms),                    \
-        .help = "how long QEMU may take to quit, and on SIGTERM (default: 10s)", \
+#define CLI_STEP_OPTION                                                                                  \
+    {                                                                                                    \
+        .name = "step-timeout", CLI_MEMBER(CLI_DURATION, cli_stop_options, step_ms), .argument = "TIME", \
+        .help = "how long QEMU may take to quit, and on SIGTERM (default: 10s)",                         \
     }
 
 /* *ret_forced: a guest did not power itself off. The exit code, or negative with err filled. */

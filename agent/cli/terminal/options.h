@@ -16,12 +16,13 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/base/offset.h"
 
 #define CLI_NEVER UINT64_MAX
 
 enum cli_type {
     CLI_FLAG,     /* bool */
-    CLI_STRING,   /* const char *, into argv */
+    CLI_STRING,   /* char *, into argv */
     CLI_NUMBER,   /* uint64_t within min..max */
     CLI_SIZE,     /* uint64_t, bytes, not 0 (pi_size_parse) */
     CLI_DURATION, /* uint64_t, milliseconds, not 0 (pi_duration_parse) */
@@ -60,6 +61,18 @@ struct cli_option {
     uint64_t min, max;        /* CLI_NUMBER */
     bool names;               /* a flag that stands for the operands: --all */
 };
+
+/* The type of an option, and the member of struct values_ that it sets. A member of another C type does not
+ * compile. */
+#define CLI_MEMBER(type_, values_, member) \
+    .type = type_, .offset = PI_OFFSET(values_, member, CLI_POINTER_##type_)
+#define CLI_POINTER_CLI_FLAG     bool *
+#define CLI_POINTER_CLI_STRING   char **
+#define CLI_POINTER_CLI_NUMBER   uint64_t *
+#define CLI_POINTER_CLI_SIZE     uint64_t *
+#define CLI_POINTER_CLI_DURATION uint64_t *
+#define CLI_POINTER_CLI_LIMIT    uint64_t *
+#define CLI_POINTER_CLI_LIST     struct pi_strv *
 
 struct cli_command;
 
