@@ -58,7 +58,7 @@ void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(voi
     client->slow = slow;
 }
 
-static void transfer_free(struct api_transfer *transfer)
+static void end_transfer(struct api_transfer *transfer)
 {
     if (transfer->easy) {
         curl_multi_remove_handle(transfer->client->multi, transfer->easy);
@@ -72,10 +72,10 @@ static void transfer_free(struct api_transfer *transfer)
 void api_transfer_cancel(struct api_transfer *transfer)
 {
     if (transfer)
-        transfer_free(transfer);
+        end_transfer(transfer);
 }
 
-static size_t on_data(char *bytes, size_t one, size_t size, void *user)
+static size_t on_reply_bytes(char *bytes, size_t one, size_t size, void *user)
 {
     struct api_transfer *transfer = user;
     long status = 0;
@@ -91,7 +91,7 @@ static size_t on_data(char *bytes, size_t one, size_t size, void *user)
 }
 
 /* The agent's own words where it answered; else what became of the connection. */
-static int failure(const struct api_transfer *transfer, CURLcode code, struct pi_error *err)
+static int transfer_result(const struct api_transfer *transfer, CURLcode code, struct pi_error *err)
 {
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -116,8 +116,8 @@ static int failure(const struct api_transfer *transfer, CURLcode code, struct pi
     return pi_refuse(err, said.kind, "%s", said.text);
 }
 
-static struct api_transfer *transfer_new(struct api_client *client, const char *method, const char *path,
-                                         const void *body, size_t size, const struct api_sink *sink)
+static struct api_transfer *make_transfer(struct api_client *client, const char *method, const char *path,
+                                          const void *body, size_t size, const struct api_sink *sink)
 {
     struct api_transfer *transfer = calloc(1, sizeof *transfer);
     pi_auto_free char *url = NULL;
@@ -128,7 +128,7 @@ static struct api_transfer *transfer_new(struct api_client *client, const char *
     /* No "Expect: 100-continue": it would cost a round trip, or a second where it is not answered. */
     transfer->headers = curl_slist_append(NULL, "Expect:");
     if (!transfer->easy || !transfer->headers || asprintf(&url, "http://piagent%s", path) < 0) {
-        transfer_free(transfer);
+        end_transfer(transfer);
         return NULL;
     }
     CURL *easy = transfer->easy;
@@ -143,7 +143,7 @@ static struct api_transfer *transfer_new(struct api_client *client, const char *
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body);
     }
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_reply_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     return transfer;
@@ -153,7 +153,7 @@ int api_client_start(struct api_client *client, const char *method, const char *
                      size_t size, const struct api_sink *sink, struct api_transfer **ret,
                      struct pi_error *err)
 {
-    struct api_transfer *transfer = transfer_new(client, method, path, body, size, sink);
+    struct api_transfer *transfer = make_transfer(client, method, path, body, size, sink);
     if (!transfer || curl_multi_add_handle(client->multi, transfer->easy)) {
         api_transfer_cancel(transfer);
         return pi_fail(err, ENOMEM, "cannot talk to the agent");
@@ -178,8 +178,8 @@ static bool finish_transfers(struct api_client *client)
         struct api_transfer *transfer = (struct api_transfer *)private_data;
         struct api_sink sink = transfer->sink;
         struct pi_error err = {0};
-        int r = failure(transfer, code, &err);
-        transfer_free(transfer);
+        int r = transfer_result(transfer, code, &err);
+        end_transfer(transfer);
         if (sink.done)
             sink.done(r, &err, sink.user);
         any = true;
@@ -217,13 +217,13 @@ struct one_call {
     struct pi_error err;
 };
 
-static int one_data(const char *bytes, size_t size, void *user)
+static int on_call_bytes(const char *bytes, size_t size, void *user)
 {
     struct one_call *one = user;
     return pi_buf_add(&one->reply, bytes, size);
 }
 
-static void one_done(int result, const struct pi_error *err, void *user)
+static void on_call_done(int result, const struct pi_error *err, void *user)
 {
     struct one_call *one = user;
     one->over = true;
@@ -231,8 +231,8 @@ static void one_done(int result, const struct pi_error *err, void *user)
     one->err = *err;
 }
 
-static int one_wait(struct api_client *client, struct one_call *one, struct api_transfer *transfer,
-                    uint64_t timeout_ms, struct pi_error *err)
+static int await_call(struct api_client *client, struct one_call *one, struct api_transfer *transfer,
+                      uint64_t timeout_ms, struct pi_error *err)
 {
     uint64_t now = pi_monotonic_ms(), end = now + timeout_ms;
     uint64_t slow = client->slow && client->slow_ms < timeout_ms ? now + client->slow_ms : UINT64_MAX;
@@ -263,7 +263,7 @@ int api_client_call(struct api_client *client, const char *method, const char *p
                     uint64_t timeout_ms, json_t **ret, struct pi_error *err)
 {
     struct one_call one = {.reply.max = REPLY_MAX};
-    struct api_sink sink = {.data = one_data, .done = one_done, .user = &one};
+    struct api_sink sink = {.data = on_call_bytes, .done = on_call_done, .user = &one};
     struct api_transfer *transfer;
     pi_auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : strdup("");
     const void *sent = body || strcmp(method, "GET") != 0 ? text : NULL;
@@ -271,7 +271,7 @@ int api_client_call(struct api_client *client, const char *method, const char *p
         return pi_fail(err, ENOMEM, "cannot talk to the agent");
     int r = api_client_start(client, method, path, sent, strlen(text), &sink, &transfer, err);
     if (r == 0)
-        r = one_wait(client, &one, transfer, timeout_ms, err);
+        r = await_call(client, &one, transfer, timeout_ms, err);
     if (r == 0 && ret) {
         json_t *reply = pi_json_parse(one.reply.data ? one.reply.data : "", one.reply.size, err);
         r = reply ? 0 : pi_context(err, -EBADMSG, "the agent's answer");

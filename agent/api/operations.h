@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the control API can do: one table, from which the agent dispatches (daemon/routes.c) and its OpenAPI
- * document is made (api/openapi.h), so that they cannot differ. HTTP over a unix socket, see api/server.h.
- * A failure is struct api_error, its HTTP status by kind (api/server.h).
+ * document is made (api/openapi.h), so that they cannot differ. HTTP over a unix socket, see api/control_server.h.
+ * A failure is struct api_error, its HTTP status by kind (api/control_server.h).
  */
 #ifndef PIAGENT_API_OPERATIONS_H
 #define PIAGENT_API_OPERATIONS_H

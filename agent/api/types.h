@@ -22,7 +22,7 @@
 
 #define API_BODY_MAX ((size_t)2 << 20)
 
-/* The body of every failure; its HTTP status goes by its kind (api/server.h). */
+/* The body of every failure; its HTTP status goes by its kind (api/control_server.h). */
 struct api_error {
     struct pi_failure error;
 };

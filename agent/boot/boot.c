@@ -18,16 +18,16 @@ const char *const boot_result_names[] = {"ok", "warn", "fail", "running", "unfin
 const char *const boot_outcome_names[] = {"ready",  "failed", "panicked", "stuck",
                                           "silent", "ended",  "booting",  NULL};
 
-static uint64_t bounded(uint64_t ms)
+static uint64_t bounded_ms(uint64_t ms)
 {
     return ms < TIME_MAX ? ms : TIME_MAX;
 }
 
-static void clean(const char *text, char *ret, size_t size)
+static void clean_guest_text(const char *text, char *ret, size_t size)
 {
     pi_text_clean(text ? text : "", text ? strlen(text) : 0, ret, size);
 }
-#define CLEAN(text, array) clean((text), (array), sizeof(array))
+#define CLEAN(text, array) clean_guest_text((text), (array), sizeof(array))
 
 void *boot_grow(void *items, size_t count, size_t size)
 {
@@ -47,7 +47,7 @@ static void raw_free(struct boot_raw *raw)
 }
 
 /* The open boot becomes the newest of the list, which keeps BOOTS_MAX. */
-static int settle(struct boot_list *list, bool live)
+static int close_boot(struct boot_list *list, bool live)
 {
     struct boot_raw *raw = list->open;
     if (!raw)
@@ -69,14 +69,14 @@ static int settle(struct boot_list *list, bool live)
     return 0;
 }
 
-static int begin(struct boot_list *list, const struct api_event *event, const char *why)
+static int open_boot(struct boot_list *list, const struct api_event *event, const char *why)
 {
     struct boot_raw *before = list->open;
     if (before && before->marks[BOOT_MARK_ENDED] == BOOT_NEVER) {
         before->marks[BOOT_MARK_ENDED] = before->t;
         CLEAN(why, before->boot.stopped_text);
     }
-    int r = settle(list, false);
+    int r = close_boot(list, false);
     struct boot_raw *raw = r < 0 ? NULL : calloc(1, sizeof *raw);
     if (!raw)
         return -ENOMEM;
@@ -84,7 +84,7 @@ static int begin(struct boot_list *list, const struct api_event *event, const ch
     raw->boot.began_ms = event->realtime_ms;
     CLEAN(why, raw->boot.why);
     raw->created = event->kind == API_EVENT_STATE && event->state == VM_CREATED;
-    raw->clock_ms = bounded(event->monotonic_ms);
+    raw->clock_ms = bounded_ms(event->monotonic_ms);
     for (size_t i = 0; i < BOOT_MARKS; i++)
         raw->marks[i] = BOOT_NEVER;
     list->open = raw;
@@ -94,13 +94,13 @@ static int begin(struct boot_list *list, const struct api_event *event, const ch
 /* The host's monotonic clock begins anew when the host does: no time passes then. */
 static void pass_time(struct boot_raw *raw, uint64_t monotonic_ms)
 {
-    uint64_t now = bounded(monotonic_ms);
+    uint64_t now = bounded_ms(monotonic_ms);
     if (now > raw->clock_ms)
-        raw->t = bounded(raw->t + (now - raw->clock_ms));
+        raw->t = bounded_ms(raw->t + (now - raw->clock_ms));
     raw->clock_ms = now;
 }
 
-static void mark(struct boot_raw *raw, enum boot_mark which)
+static void set_mark(struct boot_raw *raw, enum boot_mark which)
 {
     if (raw->marks[which] == BOOT_NEVER)
         raw->marks[which] = raw->t;
@@ -120,8 +120,8 @@ static int add_report(struct boot_raw *raw, const struct api_event *event)
     char name[BOOT_NAME_MAX];
     *report = (struct boot_report){
         .seen_ms = raw->t,
-        .guest_ms = bounded(event->guest_ms),
-        .duration_ms = bounded(event->duration_ms),
+        .guest_ms = bounded_ms(event->guest_ms),
+        .duration_ms = bounded_ms(event->duration_ms),
         .order = raw->report_count++,
         .finish = event->report == IMDS_EVENT_FINISH,
         .is_step = event->module && event->module[0],
@@ -155,41 +155,41 @@ static int add_document(struct boot_raw *raw, const struct api_event *event)
     return 0;
 }
 
-static void take_end(struct boot_raw *raw, const struct api_event *event)
+static void note_end(struct boot_raw *raw, const struct api_event *event)
 {
     char text[512];
     if (raw->marks[BOOT_MARK_ENDED] != BOOT_NEVER)
         return;
-    mark(raw, BOOT_MARK_ENDED);
+    set_mark(raw, BOOT_MARK_ENDED);
     snprintf(text, sizeof text, "%s%s%.400s", vm_state_names[event->state], event->text ? ": " : "",
              event->text ? event->text : "");
     CLEAN(text, raw->boot.stopped_text);
 }
 
-static void take_state(struct boot_raw *raw, const struct api_event *event)
+static void note_state_event(struct boot_raw *raw, const struct api_event *event)
 {
     switch (event->state) {
     case VM_STARTING:
-        mark(raw, BOOT_MARK_STARTING);
+        set_mark(raw, BOOT_MARK_STARTING);
         return;
     case VM_RUNNING:
         if (raw->marks[BOOT_MARK_STARTING] != BOOT_NEVER)
-            mark(raw, BOOT_MARK_POWER);
+            set_mark(raw, BOOT_MARK_POWER);
         return;
     case VM_READY:
-        mark(raw, BOOT_MARK_READY);
+        set_mark(raw, BOOT_MARK_READY);
         return;
     case VM_STOPPED:
     case VM_FAILED:
     case VM_LOST:
-        take_end(raw, event);
+        note_end(raw, event);
         return;
     default:
         return;
     }
 }
 
-static void take_landmark(struct boot_raw *raw, enum vm_landmark landmark)
+static void note_landmark(struct boot_raw *raw, enum vm_landmark landmark)
 {
     static const enum boot_mark marks[VM_LANDMARKS] = {
         [VM_LANDMARK_FIRMWARE] = BOOT_MARK_FIRMWARE, [VM_LANDMARK_BOOTLOADER] = BOOT_MARK_BOOTLOADER,
@@ -197,11 +197,11 @@ static void take_landmark(struct boot_raw *raw, enum vm_landmark landmark)
         [VM_LANDMARK_LOGIN] = BOOT_MARK_LOGIN,
     };
     if (landmark && landmark < VM_LANDMARKS)
-        mark(raw, marks[landmark]);
+        set_mark(raw, marks[landmark]);
 }
 
 /* Why this event begins a boot, or NULL: it belongs to the one that is open. */
-static const char *begins(const struct boot_raw *open, const struct api_event *event)
+static const char *why_it_begins(const struct boot_raw *open, const struct api_event *event)
 {
     bool asked = open && (open->marks[BOOT_MARK_STARTING] != BOOT_NEVER || open->created);
     bool waits =
@@ -216,7 +216,7 @@ static const char *begins(const struct boot_raw *open, const struct api_event *e
     return open ? NULL : "";
 }
 
-static int take(struct boot_raw *raw, const struct api_event *event)
+static int add_event(struct boot_raw *raw, const struct api_event *event)
 {
     if (api_event_takes_back(event, API_EVENT_STUCK))
         raw->marks[BOOT_MARK_STUCK] = BOOT_NEVER;
@@ -224,14 +224,14 @@ static int take(struct boot_raw *raw, const struct api_event *event)
         raw->marks[BOOT_MARK_SILENT] = BOOT_NEVER;
     switch (event->kind) {
     case API_EVENT_STATE:
-        take_state(raw, event);
+        note_state_event(raw, event);
         return 0;
     case API_EVENT_BOOT:
         raw->announced = true;
-        mark(raw, BOOT_MARK_POWER);
+        set_mark(raw, BOOT_MARK_POWER);
         return 0;
     case API_EVENT_LANDMARK:
-        take_landmark(raw, event->landmark);
+        note_landmark(raw, event->landmark);
         return 0;
     case API_EVENT_SEED:
         return add_document(raw, event);
@@ -240,9 +240,9 @@ static int take(struct boot_raw *raw, const struct api_event *event)
     case API_EVENT_PANIC:
     case API_EVENT_STUCK:
     case API_EVENT_SILENT:
-        mark(raw, event->kind == API_EVENT_PANIC   ? BOOT_MARK_PANIC
-                  : event->kind == API_EVENT_STUCK ? BOOT_MARK_STUCK
-                                                   : BOOT_MARK_SILENT);
+        set_mark(raw, event->kind == API_EVENT_PANIC   ? BOOT_MARK_PANIC
+                      : event->kind == API_EVENT_STUCK ? BOOT_MARK_STUCK
+                                                       : BOOT_MARK_SILENT);
         CLEAN(event->text, raw->boot.outcome_text);
         return 0;
     default:
@@ -257,9 +257,9 @@ int boot_list_add(struct boot_list *list, const struct api_event *event)
         return 0;
     if (list->open)
         pass_time(list->open, event->monotonic_ms);
-    const char *why = begins(list->open, event);
-    int r = why ? begin(list, event, why) : 0;
-    return r < 0 ? r : take(list->open, event);
+    const char *why = why_it_begins(list->open, event);
+    int r = why ? open_boot(list, event, why) : 0;
+    return r < 0 ? r : add_event(list->open, event);
 }
 
 int boot_list_end(struct boot_list *list, uint64_t now_ms)
@@ -267,7 +267,7 @@ int boot_list_end(struct boot_list *list, uint64_t now_ms)
     bool live = now_ms && list->open && list->open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
     if (live)
         pass_time(list->open, now_ms);
-    return settle(list, live);
+    return close_boot(list, live);
 }
 
 void boot_list_done(struct boot_list *list)

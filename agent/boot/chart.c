@@ -26,7 +26,7 @@ void chart_print(struct boot_chart *chart, const char *format, ...)
         chart->error = n < 0 ? -ENOMEM : pi_buf_puts(chart->out, text);
 }
 
-static unsigned columns(const char *text)
+static unsigned text_columns(const char *text)
 {
     unsigned n = 0;
     for (; *text; text += pi_utf8_length(text, strlen(text)))
@@ -36,7 +36,7 @@ static unsigned columns(const char *text)
 
 void chart_cell(struct boot_chart *chart, const char *text, unsigned width)
 {
-    unsigned have = columns(text);
+    unsigned have = text_columns(text);
     if (have <= width) {
         chart_print(chart, "%s%*s", text, (int)(width - have), "");
         return;
@@ -47,7 +47,7 @@ void chart_cell(struct boot_chart *chart, const char *text, unsigned width)
     chart_print(chart, "%.*s%s", (int)(end - text), text, dots);
 }
 
-static const char *colour(const struct boot_chart *chart, const struct boot_span *span)
+static const char *span_colour(const struct boot_chart *chart, const struct boot_span *span)
 {
     static const char *const results[] = {"\033[32m", "\033[33m", "\033[31m", "\033[36m", "\033[2m"};
     if (!chart->style->colours)
@@ -57,7 +57,7 @@ static const char *colour(const struct boot_chart *chart, const struct boot_span
 
 /* One column of a bar that covers it from the eighth `from` to `to`. There are characters for whatever grows
  * from the left, and few for the rest. */
-static const char *block(const struct boot_chart *chart, unsigned from, unsigned to)
+static const char *bar_block(const struct boot_chart *chart, unsigned from, unsigned to)
 {
     static const char *const left[] = {"▏", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
     if (!chart->style->utf8)
@@ -68,7 +68,7 @@ static const char *block(const struct boot_chart *chart, unsigned from, unsigned
 }
 
 /* In eighths of a column; a scale of 0 is all at the beginning. */
-static unsigned place(uint64_t ms, uint64_t scale, unsigned width)
+static unsigned column_eighth(uint64_t ms, uint64_t scale, unsigned width)
 {
     double share = scale ? (double)(ms < scale ? ms : scale) / (double)scale : 0;
     return (unsigned)(share * width * 8 + 0.5);
@@ -77,24 +77,24 @@ static unsigned place(uint64_t ms, uint64_t scale, unsigned width)
 void chart_bar(struct boot_chart *chart, const struct boot_span *span, uint64_t start, uint64_t end,
                uint64_t scale, unsigned width, bool fill)
 {
-    unsigned from = place(start, scale, width), to = place(end, scale, width);
+    unsigned from = column_eighth(start, scale, width), to = column_eighth(end, scale, width);
     if (from >= width * 8)
         from = width * 8 - 1;
     if (to <= from)
         to = from + 1;
     unsigned first = from / 8, last = (to - 1) / 8;
-    chart_print(chart, "%*s%s", (int)first, "", colour(chart, span));
+    chart_print(chart, "%*s%s", (int)first, "", span_colour(chart, span));
     if (span->kind == BOOT_POINT) {
         chart_print(chart, "%s", chart->style->utf8 ? "◆" : "*");
         last = first;
     }
     for (unsigned i = first; i <= last && span->kind != BOOT_POINT; i++)
-        chart_print(chart, "%s", block(chart, i == first ? from % 8 : 0, i == last ? to - 8 * i : 8));
+        chart_print(chart, "%s", bar_block(chart, i == first ? from % 8 : 0, i == last ? to - 8 * i : 8));
     chart_print(chart, "%s%*s", chart->style->colours ? "\033[0m" : "", fill ? (int)(width - 1 - last) : 0,
                 "");
 }
 
-static uint64_t tick(uint64_t scale, unsigned width)
+static uint64_t ruler_step_ms(uint64_t scale, unsigned width)
 {
     static const uint64_t seconds[] = {1,   2,   5,    10,   15,   30,    60,    120,
                                        300, 600, 1800, 3600, 7200, 21600, 43200, 86400};
@@ -106,12 +106,12 @@ static uint64_t tick(uint64_t scale, unsigned width)
 
 void chart_ruler(struct boot_chart *chart, unsigned indent, uint64_t scale, unsigned width)
 {
-    uint64_t step = tick(scale ? scale : 1, width);
+    uint64_t step = ruler_step_ms(scale ? scale : 1, width);
     unsigned column = 0;
     chart_print(chart, "%*s%s", (int)indent, "", chart->style->colours ? "\033[2m" : "");
     for (uint64_t at = 0; at <= scale; at += step) {
         char label[32], text[40];
-        unsigned wanted = place(at, scale, width) / 8;
+        unsigned wanted = column_eighth(at, scale, width) / 8;
         boot_duration(at, label);
         char *tenths = strstr(label, ".0s");
         if (tenths)
@@ -170,7 +170,7 @@ unsigned chart_label_width(const struct boot_row *rows, size_t count, size_t boo
             if (!rows[i].spans[k])
                 continue;
             chart_label(rows[i].spans[k], label);
-            width = columns(label) > width ? columns(label) : width;
+            width = text_columns(label) > width ? text_columns(label) : width;
         }
     return width < LABEL_MAX ? width : LABEL_MAX;
 }

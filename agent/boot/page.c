@@ -12,7 +12,7 @@
 extern const unsigned char boot_page_template[]; /* NUL-terminated */
 
 /* Text in an element or a quoted attribute. */
-static int add_escaped(struct pi_buf *out, const char *text)
+static int html_escape(struct pi_buf *out, const char *text)
 {
     static const char *const entities[] = {
         ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
@@ -26,7 +26,7 @@ static int add_escaped(struct pi_buf *out, const char *text)
 }
 
 /* JSON as the text of a script element: only in strings can there be what would end or begin an element. */
-static int add_data(struct pi_buf *out, const struct boot_shown *shown, size_t count)
+static int html_data(struct pi_buf *out, const struct boot_shown *shown, size_t count)
 {
     json_auto_t *value = boot_json(shown, count);
     pi_auto_free char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
@@ -36,39 +36,39 @@ static int add_data(struct pi_buf *out, const struct boot_shown *shown, size_t c
     return r;
 }
 
-static int add_title(struct pi_buf *out, const struct boot_shown *shown, size_t count)
+static int html_title(struct pi_buf *out, const struct boot_shown *shown, size_t count)
 {
     int r = pi_buf_puts(out, "Boot of ");
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = i ? pi_buf_puts(out, i + 1 < count ? ", " : " and ") : 0;
         if (r == 0)
-            r = add_escaped(out, shown[i].name);
+            r = html_escape(out, shown[i].name);
     }
     return r;
 }
 
-static int add_row(struct pi_buf *out, const struct boot_span *span)
+static int html_row(struct pi_buf *out, const struct boot_span *span)
 {
     char start[32], took[32];
     int r = pi_buf_printf(out, "<tr class=\"%s\"><th scope=\"row\">", boot_kind_names[span->kind]);
     if (r == 0)
-        r = add_escaped(out, span->name);
+        r = html_escape(out, span->name);
     if (r == 0)
         r = pi_buf_printf(
             out, "</th><td>%s</td><td>%s</td><td>%s</td><td>", boot_duration(span->start_ms, start),
             boot_duration(span->end_ms - span->start_ms, took), boot_result_names[span->result]);
     if (r == 0)
-        r = add_escaped(out, span->text);
+        r = html_escape(out, span->text);
     return r < 0 ? r : pi_buf_puts(out, "</td></tr>\n");
 }
 
-static int add_table(struct pi_buf *out, const struct boot_shown *shown)
+static int html_table(struct pi_buf *out, const struct boot_shown *shown)
 {
     const struct boot *boot = shown->boot;
     char took[32];
     int r = pi_buf_puts(out, "<table><caption>");
     if (r == 0)
-        r = add_escaped(out, shown->name);
+        r = html_escape(out, shown->name);
     if (r == 0)
         r = pi_buf_printf(
             out,
@@ -76,15 +76,15 @@ static int add_table(struct pi_buf *out, const struct boot_shown *shown)
             "<th scope=\"col\">Takes</th><th scope=\"col\">Result</th><th scope=\"col\">What was said</th></tr></thead>\n<tbody>\n",
             boot->number, boot_outcome_names[boot->outcome], boot_duration(boot->total_ms, took));
     for (size_t i = 0; r == 0 && i < boot->count; i++)
-        r = add_row(out, &boot->spans[i]);
+        r = html_row(out, &boot->spans[i]);
     return r < 0 ? r : pi_buf_puts(out, "</tbody></table>\n");
 }
 
-static int add_tables(struct pi_buf *out, const struct boot_shown *shown, size_t count)
+static int html_tables(struct pi_buf *out, const struct boot_shown *shown, size_t count)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = add_table(out, &shown[i]);
+        r = html_table(out, &shown[i]);
     return r;
 }
 
@@ -100,11 +100,11 @@ int boot_page(const struct boot_shown *shown, size_t count, const char *nonce, s
         if (!strncmp(mark, "{{nonce}}", 9))
             r = pi_buf_puts(ret, nonce);
         else if (!strncmp(mark, "{{title}}", 9))
-            r = add_title(ret, shown, count);
+            r = html_title(ret, shown, count);
         else if (!strncmp(mark, "{{data}}", 8))
-            r = add_data(ret, shown, count);
+            r = html_data(ret, shown, count);
         else
-            r = add_tables(ret, shown, count);
+            r = html_tables(ret, shown, count);
     }
     return r < 0 ? r : pi_buf_puts(ret, rest);
 }

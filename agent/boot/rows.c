@@ -22,7 +22,7 @@ static size_t find_row(const struct boot_row *rows, size_t count, size_t boot, c
 }
 
 /* What the boots before it lack stands behind the step that it came after. */
-static size_t merge(struct boot_row *rows, size_t count, const struct boot *boot, size_t index)
+static size_t merge_boot(struct boot_row *rows, size_t count, const struct boot *boot, size_t index)
 {
     size_t at = 0;
     for (size_t i = 0; i < boot->count; i++) {
@@ -49,7 +49,7 @@ int boot_rows(const struct boot *const *boots, size_t count, struct boot_row **r
     if (!rows)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
-        used = merge(rows, used, boots[i], i);
+        used = merge_boot(rows, used, boots[i], i);
     *ret = rows;
     *ret_count = used;
     return 0;
@@ -89,7 +89,7 @@ size_t boot_slowest(const struct boot *boot, const struct boot_span **ret, size_
 }
 
 /* "" is no text, and left out of the JSON. */
-static const char *some(const char *text)
+static const char *text_or_null(const char *text)
 {
     return *text ? text : NULL;
 }
@@ -99,20 +99,21 @@ static json_t *span_json(const struct boot_span *span)
     return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s*}", "name", span->name, "kind",
                      boot_kind_names[span->kind], "start_ms", (json_int_t)span->start_ms, "duration_ms",
                      (json_int_t)(span->end_ms - span->start_ms), "result", boot_result_names[span->result],
-                     "text", some(span->text));
+                     "text", text_or_null(span->text));
 }
 
-static json_t *one_json(const struct boot_shown *shown)
+static json_t *shown_json(const struct boot_shown *shown)
 {
     const struct boot *boot = shown->boot;
     json_t *spans = json_array();
     for (size_t i = 0; i < boot->count; i++)
         json_array_append_new(spans, span_json(&boot->spans[i]));
-    json_t *ret = json_pack("{s:s, s:I, s:I, s:s*, s:s, s:s*, s:I, s:s*, s:I, s:o}", "instance", shown->name,
-                            "boot", (json_int_t)boot->number, "began_ms", (json_int_t)boot->began_ms, "why",
-                            some(boot->why), "outcome", boot_outcome_names[boot->outcome], "outcome_text",
-                            some(boot->outcome_text), "total_ms", (json_int_t)boot->total_ms, "stopped_text",
-                            some(boot->stopped_text), "dropped", (json_int_t)boot->dropped, "spans", spans);
+    json_t *ret =
+        json_pack("{s:s, s:I, s:I, s:s*, s:s, s:s*, s:I, s:s*, s:I, s:o}", "instance", shown->name, "boot",
+                  (json_int_t)boot->number, "began_ms", (json_int_t)boot->began_ms, "why",
+                  text_or_null(boot->why), "outcome", boot_outcome_names[boot->outcome], "outcome_text",
+                  text_or_null(boot->outcome_text), "total_ms", (json_int_t)boot->total_ms, "stopped_text",
+                  text_or_null(boot->stopped_text), "dropped", (json_int_t)boot->dropped, "spans", spans);
     if (boot->stopped_ms)
         json_object_set_new(ret, "stopped_ms", json_integer((json_int_t)boot->stopped_ms));
     return ret;
@@ -122,6 +123,6 @@ json_t *boot_json(const struct boot_shown *shown, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, one_json(&shown[i]));
+        json_array_append_new(list, shown_json(&shown[i]));
     return json_pack("{s:o}", "boots", list);
 }

@@ -8,7 +8,7 @@
 
 #include <sys/queue.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/base/paths.h"
 #include "agent/daemon/feed.h"
 #include "agent/daemon/runtime.h"

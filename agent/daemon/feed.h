@@ -6,7 +6,7 @@
 #ifndef PIAGENT_DAEMON_FEED_H
 #define PIAGENT_DAEMON_FEED_H
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 
 #define FEED_LINES 1024u
 

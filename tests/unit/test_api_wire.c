@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/api/client.h"
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/base/auto.h"
 #include "agent/base/paths.h"
 #include "base_fixture.h"

@@ -11,16 +11,16 @@
 #define TIME_WIDTH 8u
 #define SLOWEST    3
 
-static uint64_t took(const struct boot_span *span)
+static uint64_t span_ms(const struct boot_span *span)
 {
     return span ? span->end_ms - span->start_ms : 0;
 }
 
-static bool is_short(const struct boot_row *row, size_t boots)
+static bool is_short_row(const struct boot_row *row, size_t boots)
 {
     for (size_t i = 0; i < boots; i++)
         if (row->spans[i] && (row->spans[i]->kind != BOOT_STEP || row->spans[i]->result != BOOT_OK ||
-                              took(row->spans[i]) >= BOOT_SHORT_MS))
+                              span_ms(row->spans[i]) >= BOOT_SHORT_MS))
             return false;
     return true;
 }
@@ -33,7 +33,7 @@ static void print_folded(struct boot_chart *chart, size_t *folded)
     *folded = 0;
 }
 
-static uint64_t scale_of(const struct boot *boot)
+static uint64_t boot_scale_ms(const struct boot *boot)
 {
     uint64_t scale = boot->total_ms;
     for (size_t i = 0; i < boot->count; i++)
@@ -48,7 +48,7 @@ static void print_span(struct boot_chart *chart, const struct boot_span *span, u
     unsigned bar = chart->style->width - label_width - TIME_WIDTH - 4;
     chart_label(span, label);
     chart_cell(chart, label, label_width);
-    boot_duration(span->kind == BOOT_POINT ? span->start_ms : took(span), time);
+    boot_duration(span->kind == BOOT_POINT ? span->start_ms : span_ms(span), time);
     chart_print(chart, " %*s %s ", (int)TIME_WIDTH, time, chart_mark(chart, span->result));
     chart_bar(chart, span, span->start_ms, span->end_ms, scale, bar, false);
     chart_print(chart, "\n");
@@ -69,7 +69,7 @@ static void print_slowest(struct boot_chart *chart, const struct boot *boot)
     char time[32], item[BOOT_NAME_MAX + 64];
     for (size_t i = 0; i < count; i++) {
         int length = snprintf(item, sizeof item, "%s%s %s", i ? ", " : "slowest: ", slowest[i]->name,
-                              boot_duration(took(slowest[i]), time));
+                              boot_duration(span_ms(slowest[i]), time));
         if ((used += (size_t)length) > chart->style->width)
             break;
         chart_print(chart, "%s", item);
@@ -84,7 +84,7 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
     const struct boot *boot = shown->boot;
     pi_auto_free struct boot_row *rows = NULL;
     size_t count, folded = 0;
-    uint64_t scale = scale_of(boot);
+    uint64_t scale = boot_scale_ms(boot);
     int r = boot_rows(&boot, 1, &rows, &count);
     if (r < 0)
         return r;
@@ -92,7 +92,7 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
     chart_head(&chart, shown);
     chart_ruler(&chart, label_width + TIME_WIDTH + 4, scale, style->width - label_width - TIME_WIDTH - 4);
     for (size_t i = 0; i < count; i++) {
-        if (!style->all && is_short(&rows[i], 1)) {
+        if (!style->all && is_short_row(&rows[i], 1)) {
             folded++;
             continue;
         }
@@ -106,27 +106,27 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
 }
 
 /* Of two boots. Zero where one lacks the step: it has no difference then. */
-static uint64_t distance(const struct boot_row *row)
+static uint64_t row_difference_ms(const struct boot_row *row)
 {
     if (!row->spans[0] || !row->spans[1])
         return 0;
-    uint64_t a = took(row->spans[0]), b = took(row->spans[1]);
+    uint64_t a = span_ms(row->spans[0]), b = span_ms(row->spans[1]);
     return a > b ? a - b : b - a;
 }
 
-static int by_distance(const void *a, const void *b)
+static int by_row_difference(const void *a, const void *b)
 {
-    uint64_t x = distance(a), y = distance(b);
+    uint64_t x = row_difference_ms(a), y = row_difference_ms(b);
     return x > y ? -1 : x < y;
 }
 
 static void print_difference(struct boot_chart *chart, const struct boot_row *row)
 {
     char text[32], signed_text[40] = "";
-    bool less = took(row->spans[1]) < took(row->spans[0]);
+    bool less = span_ms(row->spans[1]) < span_ms(row->spans[0]);
     if (row->spans[0] && row->spans[1])
-        snprintf(signed_text, sizeof signed_text, "%s%s", distance(row) ? (less ? "-" : "+") : "",
-                 boot_duration(distance(row), text));
+        snprintf(signed_text, sizeof signed_text, "%s%s", row_difference_ms(row) ? (less ? "-" : "+") : "",
+                 boot_duration(row_difference_ms(row), text));
     chart_print(chart, " %*s  ", (int)TIME_WIDTH + 1, signed_text);
 }
 
@@ -142,14 +142,14 @@ static void print_pair(struct boot_chart *chart, const struct boot_row *row, uin
     chart_cell(chart, label, label_width);
     for (size_t k = 0; k < 2; k++) {
         const struct boot_span *span = row->spans[k];
-        chart_print(chart, " %*s %s", (int)TIME_WIDTH, span ? boot_duration(took(span), time) : "-",
+        chart_print(chart, " %*s %s", (int)TIME_WIDTH, span ? boot_duration(span_ms(span), time) : "-",
                     span ? chart_mark(chart, span->result) : " ");
     }
     print_difference(chart, row);
     for (size_t k = 0; k < 2; k++) {
         const struct boot_span *span = row->spans[k];
         if (span)
-            chart_bar(chart, span, 0, took(span), scale, bar, k == 0);
+            chart_bar(chart, span, 0, span_ms(span), scale, bar, k == 0);
         else if (k == 0)
             chart_print(chart, "%*s", (int)bar, "");
         if (k == 0)
@@ -158,7 +158,7 @@ static void print_pair(struct boot_chart *chart, const struct boot_row *row, uin
     chart_print(chart, "\n");
 }
 
-/* A moment took no time: what is compared of it is when it came. */
+/* A moment span_ms no time: what is compared of it is when it came. */
 static void use_times_of_points(struct boot_row *rows, size_t count, struct boot_span *points, size_t max)
 {
     size_t used = 0;
@@ -186,10 +186,10 @@ int boot_text_compare(const struct boot_shown shown[2], const struct boot_style 
         return r;
     use_times_of_points(rows, count, points, 6);
     for (size_t i = 0; i < 2 * count; i++)
-        scale = took(rows[i / 2].spans[i % 2]) > scale ? took(rows[i / 2].spans[i % 2]) : scale;
+        scale = span_ms(rows[i / 2].spans[i % 2]) > scale ? span_ms(rows[i / 2].spans[i % 2]) : scale;
     unsigned label_width = chart_label_width(rows, count, 2);
     if (style->by_difference)
-        qsort(rows, count, sizeof *rows, by_distance);
+        qsort(rows, count, sizeof *rows, by_row_difference);
     for (size_t k = 0; k < 2; k++) {
         chart_print(&chart, "%c  ", "AB"[k]);
         chart_head(&chart, &shown[k]);
@@ -198,7 +198,7 @@ int boot_text_compare(const struct boot_shown shown[2], const struct boot_style 
                 "B", (int)TIME_WIDTH, "B-A");
     for (size_t i = 0; i < count; i++) {
         const struct boot_span *either = rows[i].spans[0] ? rows[i].spans[0] : rows[i].spans[1];
-        if (!style->all && is_short(&rows[i], 2)) {
+        if (!style->all && is_short_row(&rows[i], 2)) {
             folded++;
             continue;
         }

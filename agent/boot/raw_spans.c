@@ -12,7 +12,7 @@
 /* Reports are late by less than this, or the guest's clock was set. */
 #define CLOCK_STEP_MS 2000
 
-static int add(struct boot *boot, const struct boot_span *span)
+static int add_span(struct boot *boot, const struct boot_span *span)
 {
     if (boot->count == BOOT_SPANS_MAX) {
         boot->dropped++;
@@ -29,16 +29,16 @@ static int add(struct boot *boot, const struct boot_span *span)
     return 0;
 }
 
-static int add_named(struct boot *boot, enum boot_kind kind, const char *name, uint64_t start, uint64_t end,
-                     enum boot_result result, const char *text)
+static int add_named_span(struct boot *boot, enum boot_kind kind, const char *name, uint64_t start,
+                          uint64_t end, enum boot_result result, const char *text)
 {
     struct boot_span span = {.kind = kind, .result = result, .start_ms = start, .end_ms = end};
     snprintf(span.name, sizeof span.name, "%s", name);
     snprintf(span.text, sizeof span.text, "%s", text);
-    return add(boot, &span);
+    return add_span(boot, &span);
 }
 
-static int64_t offset(const struct boot_report *report)
+static int64_t clock_offset(const struct boot_report *report)
 {
     return (int64_t)report->seen_ms - (int64_t)report->guest_ms;
 }
@@ -48,9 +48,9 @@ static int64_t offset(const struct boot_report *report)
 static void map_clock(struct boot_report *reports, size_t count)
 {
     for (size_t first = 0, end; first < count; first = end) {
-        int64_t least = offset(&reports[first]);
+        int64_t least = clock_offset(&reports[first]);
         for (end = first + 1; end < count; end++) {
-            int64_t this = offset(&reports[end]);
+            int64_t this = clock_offset(&reports[end]);
             if (this - least > CLOCK_STEP_MS || least - this > CLOCK_STEP_MS)
                 break;
             least = this < least ? this : least;
@@ -84,7 +84,7 @@ static struct boot_span *find_open(const struct boot *boot, const char *name)
 
 /* When it began: what the guest says that it took beats what the reports' times tell. A stage's first report
  * is often lost, as the reporting is set up in it: its steps tell then. */
-static uint64_t began(const struct boot_report *finish, const struct boot_span *open)
+static uint64_t step_began_ms(const struct boot_report *finish, const struct boot_span *open)
 {
     if (finish->duration_ms && finish->duration_ms <= finish->at_ms)
         return finish->at_ms - finish->duration_ms;
@@ -93,20 +93,20 @@ static uint64_t began(const struct boot_report *finish, const struct boot_span *
     return finish->is_step ? finish->at_ms : BOOT_NEVER;
 }
 
-static int take_report(struct boot *boot, const struct boot_report *report)
+static int add_report_span(struct boot *boot, const struct boot_report *report)
 {
     struct boot_span span = {
         .kind = report->is_step ? BOOT_STEP : BOOT_STAGE, .result = BOOT_RUNS, .start_ms = report->at_ms};
     memcpy(span.name, report->name, sizeof span.name);
     memcpy(span.text, report->text, sizeof span.text);
     if (!report->finish)
-        return add(boot, &span);
+        return add_span(boot, &span);
     struct boot_span *open = find_open(boot, report->name);
-    span.start_ms = began(report, open);
+    span.start_ms = step_began_ms(report, open);
     span.end_ms = report->at_ms;
     span.result = report->result;
     if (!open)
-        return add(boot, &span);
+        return add_span(boot, &span);
     *open = span;
     return 0;
 }
@@ -134,7 +134,7 @@ static int add_stages(struct boot *boot)
             continue;
         char name[BOOT_NAME_MAX];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(boot->spans[i].name, "/"), boot->spans[i].name);
-        int r = add_named(boot, BOOT_STAGE, name, BOOT_NEVER, 0, BOOT_RUNS, "");
+        int r = add_named_span(boot, BOOT_STAGE, name, BOOT_NEVER, 0, BOOT_RUNS, "");
         if (r < 0)
             return r;
     }
@@ -163,7 +163,7 @@ static void fit_stage(struct boot *boot, struct boot_span *stage)
         stage->end_ms = stage->start_ms;
 }
 
-static bool is_last(const struct boot *boot, const struct boot_span *stage)
+static bool is_last_stage(const struct boot *boot, const struct boot_span *stage)
 {
     for (size_t i = 0; i < boot->count; i++)
         if (boot->spans[i].kind == BOOT_STAGE && boot->spans[i].start_ms > stage->start_ms)
@@ -171,21 +171,21 @@ static bool is_last(const struct boot *boot, const struct boot_span *stage)
     return true;
 }
 
-static void close_at(struct boot_span *span, uint64_t end, enum boot_result result)
+static void close_span(struct boot_span *span, uint64_t end, enum boot_result result)
 {
     span->end_ms = end > span->start_ms ? end : span->start_ms;
     span->result = result;
 }
 
 /* What has no end goes on while its boot does and nothing came after it; else its end was not seen. */
-static void close_open(struct boot *boot, uint64_t end, bool goes_on)
+static void close_open_spans(struct boot *boot, uint64_t end, bool goes_on)
 {
     for (size_t i = 0; i < boot->count; i++) {
         struct boot_span *stage = &boot->spans[i];
         if (stage->kind != BOOT_STAGE || stage->result != BOOT_RUNS)
             continue;
-        if (is_last(boot, stage))
-            close_at(stage, end, goes_on ? BOOT_RUNS : BOOT_NO_END);
+        if (is_last_stage(boot, stage))
+            close_span(stage, end, goes_on ? BOOT_RUNS : BOOT_NO_END);
         else
             stage->result = BOOT_NO_END;
     }
@@ -195,13 +195,13 @@ static void close_open(struct boot *boot, uint64_t end, bool goes_on)
             continue;
         const struct boot_span *whole = find_whole(boot, step);
         if (whole)
-            close_at(step, whole->end_ms, whole->result == BOOT_RUNS ? BOOT_RUNS : BOOT_NO_END);
+            close_span(step, whole->end_ms, whole->result == BOOT_RUNS ? BOOT_RUNS : BOOT_NO_END);
         else
-            close_at(step, end, goes_on ? BOOT_RUNS : BOOT_NO_END);
+            close_span(step, end, goes_on ? BOOT_RUNS : BOOT_NO_END);
     }
 }
 
-static int take_reports(struct boot_raw *raw)
+static int add_report_spans(struct boot_raw *raw)
 {
     struct boot *boot = &raw->boot;
     map_clock(raw->reports, raw->report_count);
@@ -209,7 +209,7 @@ static int take_reports(struct boot_raw *raw)
         qsort(raw->reports, raw->report_count, sizeof *raw->reports, by_guest_time);
     int r = 0;
     for (size_t i = 0; r == 0 && i < raw->report_count; i++)
-        r = take_report(boot, &raw->reports[i]);
+        r = add_report_span(boot, &raw->reports[i]);
     if (r == 0)
         r = add_stages(boot);
     for (size_t i = 0; r == 0 && i < boot->count; i++)
@@ -228,7 +228,7 @@ static struct boot_span *first_stage(const struct boot *boot)
 }
 
 /* The documents that came before cloud-init's stages; what is fetched later is no phase of its own. */
-static int take_seed(struct boot_raw *raw)
+static int add_seed_spans(struct boot_raw *raw)
 {
     struct boot *boot = &raw->boot;
     struct boot_span *stage = first_stage(boot);
@@ -241,14 +241,14 @@ static int take_seed(struct boot_raw *raw)
     /* It is the first stage that fetches them, before it can report. */
     if (stage && stage->start_ms > last)
         stage->start_ms = last;
-    int r = add_named(boot, BOOT_PHASE, "seed", first, last, BOOT_OK, "");
+    int r = add_named_span(boot, BOOT_PHASE, "seed", first, last, BOOT_OK, "");
     for (size_t i = 0; r == 0 && i < raw->document_count; i++)
-        r = add(boot, &raw->documents[i]);
+        r = add_span(boot, &raw->documents[i]);
     return r;
 }
 
 /* Where the guest's userspace takes over: its first request for the seed, or its first stage. */
-static uint64_t handover(const struct boot_raw *raw)
+static uint64_t userspace_ms(const struct boot_raw *raw)
 {
     const struct boot_span *stage = first_stage(&raw->boot);
     uint64_t at = raw->document_count ? raw->documents[0].start_ms : BOOT_NEVER;
@@ -257,7 +257,7 @@ static uint64_t handover(const struct boot_raw *raw)
 
 /* The console tells when each phase began; a mark that is out of its order is none. Without marks it is one
  * phase. */
-static int take_console(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
+static int add_console_spans(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
 {
     static const char *const names[] = {"firmware", "bootloader", "kernel", "init"};
     const uint64_t *marks = &raw->marks[BOOT_MARK_FIRMWARE];
@@ -270,16 +270,16 @@ static int take_console(struct boot_raw *raw, uint64_t end, enum boot_result las
     for (size_t i = 1; i < PI_ARRAY_SIZE(names); i++) {
         if (marks[i] < start || marks[i] >= end)
             continue;
-        int r = add_named(&raw->boot, BOOT_PHASE, name, start, marks[i], BOOT_OK, "");
+        int r = add_named_span(&raw->boot, BOOT_PHASE, name, start, marks[i], BOOT_OK, "");
         if (r < 0)
             return r;
         name = names[i];
         start = marks[i];
     }
-    return add_named(&raw->boot, BOOT_PHASE, name, start, end, last_result, "");
+    return add_named_span(&raw->boot, BOOT_PHASE, name, start, end, last_result, "");
 }
 
-static int take_points(struct boot_raw *raw)
+static int add_point_spans(struct boot_raw *raw)
 {
     static const struct {
         enum boot_mark mark;
@@ -294,8 +294,8 @@ static int take_points(struct boot_raw *raw)
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(points); i++) {
         uint64_t at = raw->marks[points[i].mark];
         if (at != BOOT_NEVER)
-            r = add_named(&raw->boot, BOOT_POINT, points[i].name, at, at, points[i].result,
-                          points[i].result != BOOT_OK ? raw->boot.outcome_text : "");
+            r = add_named_span(&raw->boot, BOOT_POINT, points[i].name, at, at, points[i].result,
+                               points[i].result != BOOT_OK ? raw->boot.outcome_text : "");
     }
     return r;
 }
@@ -309,7 +309,7 @@ static const struct boot_span *final_stage(const struct boot *boot)
 }
 
 /* What came of the boot, and when. */
-static void conclude(struct boot_raw *raw, bool live)
+static void set_outcome(struct boot_raw *raw, bool live)
 {
     struct boot *boot = &raw->boot;
     const struct boot_span *final = final_stage(boot);
@@ -339,16 +339,16 @@ static void conclude(struct boot_raw *raw, bool live)
     }
 }
 
-static int take_preparation(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
+static int add_preparation_spans(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
 {
     uint64_t starting = raw->marks[BOOT_MARK_STARTING], power = raw->marks[BOOT_MARK_POWER];
     int r = 0;
     if (raw->created)
-        r = add_named(&raw->boot, BOOT_PHASE, "preparation", 0, starting != BOOT_NEVER ? starting : end,
-                      starting != BOOT_NEVER ? BOOT_OK : last_result, "");
+        r = add_named_span(&raw->boot, BOOT_PHASE, "preparation", 0, starting != BOOT_NEVER ? starting : end,
+                           starting != BOOT_NEVER ? BOOT_OK : last_result, "");
     if (r == 0 && starting != BOOT_NEVER)
-        r = add_named(&raw->boot, BOOT_PHASE, "QEMU", starting, power != BOOT_NEVER ? power : end,
-                      power != BOOT_NEVER ? BOOT_OK : last_result, "");
+        r = add_named_span(&raw->boot, BOOT_PHASE, "QEMU", starting, power != BOOT_NEVER ? power : end,
+                           power != BOOT_NEVER ? BOOT_OK : last_result, "");
     return r;
 }
 
@@ -360,7 +360,7 @@ struct place {
     struct boot_span span;
 };
 
-static int by_place(const void *a, const void *b)
+static int by_place_in_chart(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
     if (x->whole != y->whole && x->whole_ms != y->whole_ms)
@@ -374,7 +374,7 @@ static int by_place(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static int sort(struct boot *boot)
+static int sort_spans(struct boot *boot)
 {
     pi_auto_free struct place *places = calloc(boot->count + 1, sizeof *places);
     if (!places)
@@ -390,7 +390,7 @@ static int sort(struct boot *boot)
                                    .is_step = whole != span,
                                    .span = *span};
     }
-    qsort(places, boot->count, sizeof *places, by_place);
+    qsort(places, boot->count, sizeof *places, by_place_in_chart);
     for (size_t i = 0; i < boot->count; i++)
         boot->spans[i] = places[i].span;
     return 0;
@@ -399,20 +399,21 @@ static int sort(struct boot *boot)
 int boot_raw_finish(struct boot_raw *raw, bool live)
 {
     struct boot *boot = &raw->boot;
-    int r = take_reports(raw);
+    int r = add_report_spans(raw);
     if (r < 0)
         return r;
-    conclude(raw, live);
+    set_outcome(raw, live);
     bool goes_on = boot->outcome == BOOT_BOOTING;
     enum boot_result last = goes_on ? BOOT_RUNS : BOOT_NO_END;
-    close_open(boot, boot->total_ms, goes_on);
-    uint64_t over = handover(raw);
-    r = take_seed(raw);
+    close_open_spans(boot, boot->total_ms, goes_on);
+    uint64_t over = userspace_ms(raw);
+    r = add_seed_spans(raw);
     if (r == 0)
-        r = take_preparation(raw, boot->total_ms, last);
+        r = add_preparation_spans(raw, boot->total_ms, last);
     if (r == 0)
-        r = over != BOOT_NEVER ? take_console(raw, over, BOOT_OK) : take_console(raw, boot->total_ms, last);
+        r = over != BOOT_NEVER ? add_console_spans(raw, over, BOOT_OK)
+                               : add_console_spans(raw, boot->total_ms, last);
     if (r == 0)
-        r = take_points(raw);
-    return r < 0 ? r : sort(boot);
+        r = add_point_spans(raw);
+    return r < 0 ? r : sort_spans(boot);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -74,7 +74,8 @@ struct each_query {
     int result;
 };
 
-static enum MHD_Result on_query(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result on_query_value(void *user, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
 {
     struct each_query *each = user;
     (void)kind;
@@ -86,7 +87,7 @@ int api_call_each_query(struct api_call *call, int (*fn)(const char *name, const
                         void *user)
 {
     struct each_query each = {.fn = fn, .user = user};
-    MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, on_query, &each);
+    MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, on_query_value, &each);
     return each.result;
 }
 
@@ -102,7 +103,7 @@ json_t *api_call_json(const struct api_call *call, struct pi_error *err)
     return pi_json_parse(call->body.data, call->body.size, err);
 }
 
-static void resume(struct api_call *call)
+static void resume_connection(struct api_call *call)
 {
     call->suspended = false;
     call->server->resumed = true;
@@ -116,10 +117,10 @@ static void queue_reply(struct api_call *call, unsigned status, struct MHD_Respo
         MHD_destroy_response(response);
     call->replied = true;
     if (!call->in_handler)
-        resume(call);
+        resume_connection(call);
 }
 
-static void reply(struct api_call *call, unsigned status, json_t *body, const char *allow)
+static void reply_json(struct api_call *call, unsigned status, json_t *body, const char *allow)
 {
     json_auto_t *owned = body;
     char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
@@ -139,7 +140,7 @@ static void reply(struct api_call *call, unsigned status, json_t *body, const ch
 
 void api_reply(struct api_call *call, unsigned status, json_t *body)
 {
-    reply(call, status, body, NULL);
+    reply_json(call, status, body, NULL);
 }
 
 static json_t *failure_json(const struct pi_error *err)
@@ -149,12 +150,12 @@ static json_t *failure_json(const struct pi_error *err)
 
 void api_reply_error(struct api_call *call, const struct pi_error *err)
 {
-    reply(call, statuses[err->kind] ? statuses[err->kind] : 500, failure_json(err), NULL);
+    reply_json(call, statuses[err->kind] ? statuses[err->kind] : 500, failure_json(err), NULL);
 }
 
 void api_reply_not_allowed(struct api_call *call, const char *allow, const struct pi_error *err)
 {
-    reply(call, MHD_HTTP_METHOD_NOT_ALLOWED, failure_json(err), allow);
+    reply_json(call, MHD_HTTP_METHOD_NOT_ALLOWED, failure_json(err), allow);
 }
 
 static int socket_of(struct MHD_Connection *connection)
@@ -162,7 +163,7 @@ static int socket_of(struct MHD_Connection *connection)
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-static bool client_gone(struct MHD_Connection *connection)
+static bool client_is_gone(struct MHD_Connection *connection)
 {
     char byte;
     ssize_t n = recv(socket_of(connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -179,7 +180,7 @@ static ssize_t stream_read(void *user, uint64_t position, char *buf, size_t max)
         return n;
     if (n < 0 || call->ending)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    if (client_gone(call->connection))
+    if (client_is_gone(call->connection))
         return MHD_CONTENT_READER_END_WITH_ERROR;
     call->suspended = true;
     MHD_suspend_connection(call->connection);
@@ -234,7 +235,7 @@ static void resume_streams(struct api_server *server, const void *topic, bool en
             continue;
         call->ending |= ending;
         if (call->suspended)
-            resume(call);
+            resume_connection(call);
     }
 }
 
@@ -281,7 +282,7 @@ static void reply_stopped(struct api_call *call)
     api_reply_error(call, &err);
 }
 
-static void dispatch(struct api_call *call)
+static void handle_call(struct api_call *call)
 {
     struct pi_error err;
     call->in_handler = true;
@@ -303,9 +304,9 @@ static void dispatch(struct api_call *call)
     }
 }
 
-static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *data, size_t *size,
-                                  void **state)
+static enum MHD_Result on_api_request(void *user, struct MHD_Connection *connection, const char *path,
+                                      const char *method, const char *version, const char *data, size_t *size,
+                                      void **state)
 {
     struct api_call *call = *state;
     (void)version;
@@ -320,13 +321,13 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         return MHD_YES;
     }
     if (!call->replied)
-        dispatch(call);
+        handle_call(call);
     /* MHD would ask for ever for a reply that could not be made; told so, it closes the connection. */
     return call->failed ? MHD_NO : MHD_YES;
 }
 
-static void on_completed(void *user, struct MHD_Connection *connection, void **state,
-                         enum MHD_RequestTerminationCode code)
+static void on_api_completed(void *user, struct MHD_Connection *connection, void **state,
+                             enum MHD_RequestTerminationCode code)
 {
     struct api_call *call = *state;
     (void)user;
@@ -353,7 +354,7 @@ __attribute__((format(printf, 2, 0))) static void no_log(void *user, const char 
 
 /* A NUL would end the text early, and "web%00x" name another instance: what holds one stays as it was sent,
  * which nothing here is called. */
-static size_t unescape(void *user, struct MHD_Connection *connection, char *text)
+static size_t unescape_without_nul(void *user, struct MHD_Connection *connection, char *text)
 {
     (void)user;
     (void)connection;
@@ -380,11 +381,11 @@ int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api
     server->user = user;
     LIST_INIT(&server->calls);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_api_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape_without_nul, NULL,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_api_completed,
+        server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
     if (!server->daemon)
         return pi_fail(err, EIO, "the control API's server did not start");
     if (watch_mhd(server) < 0) {
@@ -445,7 +446,7 @@ void api_server_run(struct api_server *server)
     for (int i = 0; i < count; i++) {
         struct api_call *call = events[i].data.ptr;
         if (call && call->suspended)
-            resume(call);
+            resume_connection(call);
     }
     server->resumed = false;
     MHD_run(server->daemon);

@@ -4,8 +4,8 @@
  * threads). It checks who asks (SO_PEERCRED: only this uid, and root), reads the body, calls one handler, and
  * sends its reply or its stream.
  */
-#ifndef PIAGENT_API_SERVER_H
-#define PIAGENT_API_SERVER_H
+#ifndef PIAGENT_API_CONTROL_SERVER_H
+#define PIAGENT_API_CONTROL_SERVER_H
 
 #include "agent/api/types.h"
 
