@@ -90,13 +90,13 @@ static size_t on_reply_bytes(char *bytes, size_t one, size_t size, void *user)
     return size;
 }
 
-/* The agent's own words where it answered; else what became of the connection. */
+/* 0, or the failure that the agent reported, or what became of the connection. */
 static int transfer_result(const struct api_transfer *transfer, CURLcode code, struct pi_error *err)
 {
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (transfer->stopped)
-        return pi_fail(err, -transfer->stopped, "cannot take the agent's answer");
+        return pi_fail(err, -transfer->stopped, "cannot use the agent's answer");
     if (code == CURLE_OPERATION_TIMEDOUT)
         return pi_refuse(err, PI_TIMEOUT, "the agent did not answer in time");
     if (code == CURLE_COULDNT_CONNECT)
@@ -125,7 +125,7 @@ static struct api_transfer *make_transfer(struct api_client *client, const char 
         return NULL;
     *transfer = (struct api_transfer){.client = client, .sink = *sink, .failure.max = REPLY_MAX};
     transfer->easy = curl_easy_init();
-    /* No "Expect: 100-continue": it would cost a round trip, or a second where it is not answered. */
+    /* No "Expect: 100-continue": it costs a round trip, or a second if the server does not answer it. */
     transfer->headers = curl_slist_append(NULL, "Expect:");
     if (!transfer->easy || !transfer->headers || asprintf(&url, "http://piagent%s", path) < 0) {
         end_transfer(transfer);
@@ -163,7 +163,7 @@ int api_client_start(struct api_client *client, const char *method, const char *
     return 0;
 }
 
-/* Whether there was one. */
+/* True if a transfer has ended. */
 static bool finish_transfers(struct api_client *client)
 {
     CURLMsg *message;
@@ -198,7 +198,7 @@ int api_client_wait(struct api_client *client, struct pollfd *extra, unsigned ex
         fds[i] = (struct curl_waitfd){.fd = extra[i].fd, .events = CURL_WAIT_POLLIN};
     if (curl_multi_perform(client->multi, &running))
         return pi_fail(err, EIO, "cannot talk to the agent");
-    /* A transfer that has ended already, as one that found no agent, has no descriptor to be woken by. */
+    /* A transfer that has ended already, for example because no agent listens, has no descriptor that could wake us. */
     if (finish_transfers(client))
         timeout_ms = 0;
     if (curl_multi_poll(client->multi, fds, extra_count, timeout_ms < 0 ? 1000000 : timeout_ms, NULL) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line's side of the control API: libcurl over the agent's unix socket. Single-threaded; several
- * transfers can run at once, driven by api_client_wait().
+ * A client of the control API: libcurl over the agent's unix socket. It has one thread. Several transfers can run at
+ * once, and api_client_wait() drives them.
  */
 #ifndef PIAGENT_API_CLIENT_H
 #define PIAGENT_API_CLIENT_H
@@ -14,8 +14,8 @@
 
 #define API_SOCKET_NAME "agent.sock" /* in pi_paths.runtime */
 
-/* In pi_paths.runtime, locked (flock) by the agent for its whole life. It holds the agent's process, and this
- * word from the moment on at which the agent was told to stop: who follows a machine starts no other one. */
+/* In pi_paths.runtime. The agent locks it (flock) for its whole life, and writes its process number into it. When
+ * somebody stops the agent, it adds the word: a command that follows an instance then starts no other agent. */
 #define API_LOCK_NAME    "agent.lock"
 #define API_LOCK_STOPPED " stopped"
 
@@ -25,23 +25,22 @@ struct api_client;
 int api_client_new(const char *socket_path, struct api_client **ret, struct pi_error *err);
 void api_client_free(struct api_client *client);
 
-/* slow is called once in each api_client_call() that takes longer than ms: a person who waits is to be told.
- */
+/* Each api_client_call() that takes longer than ms calls slow once, to tell the person who waits. */
 void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(void));
 
 /*
- * One request to its end. body may be NULL. *ret (may be NULL) gets the reply's JSON object, a new reference.
- * A failure that the agent reports comes back with its kind and message; no agent at the socket is PI_AGENT
- * (-ECONNREFUSED), or one that hangs up (-ECONNRESET), no answer in timeout_ms PI_TIMEOUT.
+ * Sends one request and waits for its answer. body may be NULL. *ret (may be NULL) gets the reply's JSON object, a new
+ * reference. A failure that the agent reports has the agent's kind and message. Others: PI_AGENT if there is no agent
+ * at the socket (-ECONNREFUSED) or it hangs up (-ECONNRESET), PI_TIMEOUT if it does not answer in timeout_ms.
  */
 int api_client_call(struct api_client *client, const char *method, const char *path, const json_t *body,
                     uint64_t timeout_ms, json_t **ret, struct pi_error *err);
 
 struct api_sink {
-    /* Bytes of a reply of status 200 or 202. A negative return ends the transfer, with that as its result. */
+    /* Gets bytes of a reply of status 200 or 202. A negative return ends the transfer and is its result. */
     int (*data)(const char *bytes, size_t size, void *user);
-    /* Once, at the end: result 0, or negative with err filled (the agent's own failure, PI_AGENT when the
-     * connection broke). Not called after api_transfer_cancel(). */
+    /* Is called once, at the end, but not after api_transfer_cancel(). result is 0, or negative with err filled: the
+     * agent's failure, or PI_AGENT if the connection broke. */
     void (*done)(int result, const struct pi_error *err, void *user);
     void *user;
 };
@@ -53,8 +52,8 @@ int api_client_start(struct api_client *client, const char *method, const char *
                      struct pi_error *err);
 void api_transfer_cancel(struct api_transfer *transfer);
 
-/* Drives all transfers until something happened, one of the extra descriptors is ready (their revents are
- * set; extra may be NULL), or timeout_ms passed (-1: none). */
+/* Drives all transfers until something happens, one of the extra descriptors is ready (their revents are set; extra
+ * may be NULL), or timeout_ms has passed (-1: no limit). */
 int api_client_wait(struct api_client *client, struct pollfd *extra, unsigned extra_count, int timeout_ms,
                     struct pi_error *err);
 

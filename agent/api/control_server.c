@@ -13,8 +13,8 @@
 #include "agent/base/auto.h"
 
 #define CONNECTIONS_MAX 4096
-/* Two for each of a thousand machines in the foreground, and some more; the rest is for requests, so that the
- * agent can always be asked. */
+/* Two streams for each of a thousand instances in the foreground, and some more. The remaining connections are for
+ * requests, so that the agent can always be asked. */
 #define STREAMS_MAX  (CONNECTIONS_MAX - 256)
 #define HEADERS_MAX  ((size_t)32 << 10)
 #define STREAM_BLOCK ((size_t)16 << 10)
@@ -43,7 +43,7 @@ struct api_server {
     unsigned stream_count;
     api_handler_fn handler;
     void *user;
-    bool resumed; /* connections were: MHD, run by someone else's loop, does not ask to be run for them */
+    bool resumed; /* connections were resumed: MHD must run now, and does not ask for it in a loop of ours */
     bool stopping;
     LIST_HEAD(, api_call) calls;
 };
@@ -187,8 +187,8 @@ static ssize_t stream_read(void *user, uint64_t position, char *buf, size_t max)
     return 0;
 }
 
-/* MHD does not look at a suspended connection: that its client has gone is seen here, or nobody would see it
- * until there is something to send. */
+/* MHD does not look at a suspended connection. Without this watch, nobody would see that its client has gone until
+ * there is something to send. */
 static int watch_client(struct api_call *call)
 {
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = call};
@@ -207,8 +207,10 @@ void api_reply_stream(struct api_call *call, const struct api_stream *stream)
 {
     if (call->server->stream_count == STREAMS_MAX || watch_client(call) < 0) {
         struct pi_error err;
-        pi_refuse(&err, PI_AGENT, "%u consoles and logs are being followed: end some of them first",
-                  call->server->stream_count);
+        pi_refuse(
+            &err, PI_AGENT,
+            "%u consoles and logs are being followed, and there is no room for more: end some of them first",
+            call->server->stream_count);
         if (stream->close)
             stream->close(stream->source);
         api_reply_error(call, &err);
@@ -217,8 +219,7 @@ void api_reply_stream(struct api_call *call, const struct api_stream *stream)
     call->stream = *stream;
     call->streams = true;
     call->server->stream_count++;
-    /* A client that does not read for a while (Ctrl-S) costs a descriptor and no memory, and goes on where it
-     * was. */
+    /* A client that does not read for a while (Ctrl-S) costs a descriptor and no memory. It goes on where it stopped. */
     MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, call, NULL);
@@ -249,8 +250,8 @@ void api_server_end(struct api_server *server, const void *topic)
     resume_streams(server, topic, true);
 }
 
-/* Peer credentials beat whatever the request claims: the socket is 0600, and this holds where its folder is
- * not. */
+/* Peer credentials beat whatever the request claims. The socket is 0600; this check also holds if its folder is open
+ * to others. */
 static bool peer_allowed(struct MHD_Connection *connection)
 {
     struct ucred peer;
@@ -315,14 +316,14 @@ static enum MHD_Result on_api_request(void *user, struct MHD_Connection *connect
         return *state ? MHD_YES : MHD_NO;
     }
     if (*size) {
-        /* What is too much is read and dropped, so that the client gets its answer. */
+        /* The rest of a body that is too large is read and dropped, so that the client gets its answer. */
         call->too_large |= pi_buf_add(&call->body, data, *size) < 0;
         *size = 0;
         return MHD_YES;
     }
     if (!call->replied)
         handle_call(call);
-    /* MHD would ask for ever for a reply that could not be made; told so, it closes the connection. */
+    /* If the reply could not be made, MHD would ask for it for ever. MHD_NO makes it close the connection. */
     return call->failed ? MHD_NO : MHD_YES;
 }
 
@@ -344,7 +345,7 @@ static void on_api_completed(void *user, struct MHD_Connection *connection, void
     free(call);
 }
 
-/* MHD's own complaints are about clients that went away: nothing that a person could act on. */
+/* MHD complains about clients that went away. A person could do nothing about that. */
 __attribute__((format(printf, 2, 0))) static void no_log(void *user, const char *format, va_list args)
 {
     (void)user;
@@ -352,8 +353,8 @@ __attribute__((format(printf, 2, 0))) static void no_log(void *user, const char 
     (void)args;
 }
 
-/* A NUL would end the text early, and "web%00x" name another instance: what holds one stays as it was sent,
- * which nothing here is called. */
+/* A NUL would end the text early, so that "web%00x" named the instance "web". A text with a NUL stays escaped, and no
+ * instance has such a name. */
 static size_t unescape_without_nul(void *user, struct MHD_Connection *connection, char *text)
 {
     (void)user;
@@ -390,7 +391,7 @@ int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api
         return pi_fail(err, EIO, "the control API's server did not start");
     if (watch_mhd(server) < 0) {
         int r = pi_fail(err, errno, "control API");
-        MHD_quiesce_daemon(server->daemon); /* the descriptor stays the caller's */
+        MHD_quiesce_daemon(server->daemon); /* it must not close the caller's descriptor */
         api_server_free(pi_steal(server));
         return r;
     }
@@ -403,13 +404,13 @@ void api_server_free(struct api_server *server)
     if (!server)
         return;
     struct api_call *call;
-    /* From here on nothing reaches the handler or is suspended again, which MHD could not be stopped with. */
+    /* From here on no request reaches the handler or is suspended: MHD cannot stop with a suspended connection. */
     server->stopping = true;
     LIST_FOREACH(call, &server->calls, entry)
         if (call->suspended && !call->replied)
             reply_stopped(call);
     api_server_end(server, NULL);
-    /* Gives what was just queued its chance; a client that does not read is not waited for. */
+    /* Sends the replies that were just queued. A client that does not read is not waited for. */
     MHD_run(server->daemon);
     MHD_run(server->daemon);
     resume_streams(server, NULL, true);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control API's server: libmicrohttpd on the agent's unix socket, driven by the agent's own loop (no
- * threads). It checks who asks (SO_PEERCRED: only this uid, and root), reads the body, calls one handler, and
- * sends its reply or its stream.
+ * The server of the control API: libmicrohttpd on the agent's unix socket. The agent's own loop drives it, so there
+ * are no threads. It checks who asks (SO_PEERCRED: only this uid and root), reads the body, calls one handler, and
+ * sends the handler's reply or stream.
  */
 #ifndef PIAGENT_API_CONTROL_SERVER_H
 #define PIAGENT_API_CONTROL_SERVER_H
@@ -13,9 +13,9 @@ struct api_server;
 struct api_call;
 
 /*
- * A reply without an end: bytes as they come. read() is asked when there is room: it returns how many bytes
- * it put into buf, 0 where there is nothing now (it is asked again after api_server_wake() of the topic), or
- * -1 at its end. close() is called once, when the reply is over for whatever reason.
+ * A reply that goes on: bytes as they come. The server calls read() when there is room. It returns how many bytes it
+ * put into buf, 0 if there is nothing now (the server calls it again after api_server_wake() of the topic), or -1 at
+ * the end. The server calls close() once, when the reply is over for whatever reason.
  */
 struct api_stream {
     long (*read)(void *source, char *buf, size_t max);
@@ -26,8 +26,8 @@ struct api_stream {
 };
 
 /*
- * Called once a request, with its body complete (at most API_BODY_MAX). It answers at once, by one of the
- * api_reply_* functions, or later, from the loop: until then the connection waits.
+ * The server calls it once a request, when the body is complete (at most API_BODY_MAX). It answers with one of the
+ * api_reply_* functions: at once, or later from the loop. Until then the connection waits.
  */
 typedef void (*api_handler_fn)(struct api_call *call, void *user);
 
@@ -44,10 +44,9 @@ int api_server_fd(const struct api_server *server);
 int api_server_timeout_ms(struct api_server *server);
 void api_server_run(struct api_server *server);
 
-/* There is something new to read for the streams with this topic. */
+/* Tells the streams with this topic that there is something new to read. */
 void api_server_wake(struct api_server *server, const void *topic);
-/* Ends the streams with this topic after what they have: read() is asked until it returns 0. For a thing that
- * goes away. */
+/* Ends the streams with this topic, when read() has nothing more for them. Call it when the topic goes away. */
 void api_server_end(struct api_server *server, const void *topic);
 
 /* The request. The strings live as long as the call. */
@@ -62,7 +61,7 @@ const struct pi_buf *api_call_body(const struct api_call *call);
 /* The body as a JSON object, an empty one for an empty body: new reference, or NULL with err filled. */
 json_t *api_call_json(const struct api_call *call, struct pi_error *err);
 
-/* The answer: exactly one of them ends the call, which is not to be touched afterwards. body is stolen. */
+/* The answers. Exactly one of them ends the call, which must not be touched afterwards. body is stolen. */
 void api_reply(struct api_call *call, unsigned status, json_t *body);
 void api_reply_error(struct api_call *call, const struct pi_error *err);
 /* Status 405; allow lists the methods that the path has: "GET, POST". */

@@ -162,8 +162,8 @@ static json_t *components(void)
         "guest, 502 network, 503 agent, 504 timeout, 507 host",
         "content",
         json_pack("{s:{s:{s:s}}}", "application/json", "schema", "$ref", "#/components/schemas/Error"),
-        "parameters", "name", "name", "name", "in", "path", "required", 1, "description", "a machine's name",
-        "schema", "type", "string", "maxLength", PI_NAME_MAX);
+        "parameters", "name", "name", "name", "in", "path", "required", 1, "description",
+        "the name of an instance", "schema", "type", "string", "maxLength", PI_NAME_MAX);
 }
 
 json_t *api_openapi(void)

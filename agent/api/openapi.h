@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The control API's OpenAPI 3.0 document, made from api/operations.h and the tables of api/types.h. */
+/* The OpenAPI 3.0 document of the control API, made from operations.h and the tables of types.h. */
 #ifndef PIAGENT_API_OPENAPI_H
 #define PIAGENT_API_OPENAPI_H
 

@@ -30,29 +30,30 @@ const struct api_schema *const api_schemas[] = {
 };
 
 static const struct api_query list_queries[] = {
-    {"summary", 1, "1: only what a list of machines shows, which is quicker to read for a thousand of them"},
+    {"summary", 1,
+     "1: only the members that a list of instances shows, which is quicker to read for a thousand of them"},
     {0},
 };
 static const struct api_query event_queries[] = {
-    {"since", INT64_MAX, "the events after the one with this seq; all that are kept where absent"},
-    {"follow", 1, "1: goes on as more happens, until the machine is removed or the client leaves"},
+    {"since", INT64_MAX, "only the events after the one with this seq; absent: all that are kept"},
+    {"follow", 1, "1: goes on with new events, until the instance is removed or the client leaves"},
     {0},
 };
 static const struct api_query all_events_queries[] = {
     {"follow", 1,
-     "1: from now on, until the client leaves; else the newest that this agent has seen, some of them"},
+     "1: the events from now on, until the client leaves; else some of the newest that this agent has seen"},
     {0},
 };
 static const struct api_query console_queries[] = {
-    {"last_lines", INT64_MAX, "so many lines before the end; all that are kept where absent"},
-    {"tail", INT64_MAX, "so many bytes before the end; all that are kept where absent"},
+    {"last_lines", INT64_MAX, "the last lines only, so many of them; absent: all that are kept"},
+    {"tail", INT64_MAX, "the last bytes only, so many of them; absent: all that are kept"},
     {"lines", 1, "1: a tail begins with the first whole line in it"},
-    {"follow", 1, "1: goes on as more is said, until the machine is removed or the client leaves"},
+    {"follow", 1, "1: goes on with new output, until the instance is removed or the client leaves"},
     {0},
 };
 static const struct api_query command_queries[] = {
     {"standalone", 1,
-     "1: one that runs by itself in a shell, with the console on its terminal and no socket of the agent's"},
+     "1: a command that runs by itself in a shell: its console is on the terminal, and it uses no socket of the agent"},
     {0},
 };
 
@@ -66,13 +67,14 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_GET_AGENT] = {.method = "GET",
                        .path = "/v1/agent",
                        .id = "getAgent",
-                       .summary = "What this agent is",
+                       .summary = "The agent: its version, process and folders",
                        .status = 200,
                        .reply = &agent},
     [API_STOP_AGENT] = {.method = "POST",
                         .path = "/v1/agent/stop",
                         .id = "stopAgent",
-                        .summary = "Stops the agent; guests run on. Refused while a machine is being created",
+                        .summary =
+                            "Stops the agent; guests run on. Refused while an instance is being created",
                         .request = &agent_stop,
                         .status = 200,
                         .reply = &empty},
@@ -80,8 +82,9 @@ const struct api_operation api_operations[API_OPERATIONS] = {
         {.method = "GET",
          .path = "/v1/events",
          .id = "getAllEvents",
-         .summary = "The events of all machines as JSON lines, but for the progress of images: one that "
-                    "does not keep up is told by a note without a name how many it missed",
+         .summary =
+             "The events of all instances as JSON lines, without the progress of images. If a client does "
+             "not keep up, a note without a name tells it how many it missed",
          .queries = all_events_queries,
          .status = 200,
          .reply = &event,
@@ -89,27 +92,27 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_LIST_INSTANCES] = {.method = "GET",
                             .path = "/v1/instances",
                             .id = "listInstances",
-                            .summary = "All machines, by name",
+                            .summary = "All instances, ordered by name",
                             .queries = list_queries,
                             .status = 200,
                             .reply = &instances},
     [API_CREATE_INSTANCE] = {.method = "POST",
                              .path = "/v1/instances",
                              .id = "createInstance",
-                             .summary = "Makes a machine and starts it: follow its events",
+                             .summary = "Makes an instance and starts it: follow its events",
                              .request = &create,
                              .status = 202,
                              .reply = &instance},
     [API_GET_INSTANCE] = {.method = "GET",
                           .path = PATH,
                           .id = "getInstance",
-                          .summary = "A machine",
+                          .summary = "An instance",
                           .status = 200,
                           .reply = &instance},
     [API_DELETE_INSTANCE] = {.method = "DELETE",
                              .path = PATH,
                              .id = "deleteInstance",
-                             .summary = "Removes a machine that does not run, with all its files",
+                             .summary = "Removes an instance that does not run, with all its files",
                              .status = 200,
                              .reply = &empty},
     [API_START] = {.method = "POST",
@@ -124,7 +127,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
          .path = PATH "/powerdown",
          .id = "powerdown",
          .summary =
-             "Asks the guest to switch itself off, and ends it where it does not; an instance that does not run is left as it is",
+             "Asks the guest to power itself off, and ends QEMU if it does not; an instance that does not run is left as it is",
          .request = &stop,
          .status = 202,
          .reply = &instance},
@@ -133,7 +136,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
          .path = PATH "/kill",
          .id = "kill",
          .summary =
-             "Ends QEMU at once, its disk's buffers written; an instance that does not run is left as it is",
+             "Ends QEMU at once, after it has written its buffers to the disk; an instance that does not run is left as it is",
          .request = &stop,
          .status = 202,
          .reply = &instance},
@@ -173,7 +176,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_GET_EVENTS] = {.method = "GET",
                         .path = PATH "/events",
                         .id = "getEvents",
-                        .summary = "A machine's events as JSON lines, oldest first",
+                        .summary = "An instance's events as JSON lines, oldest first",
                         .queries = event_queries,
                         .status = 200,
                         .reply = &event,
@@ -181,7 +184,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_GET_CONSOLE] = {.method = "GET",
                          .path = PATH "/console",
                          .id = "getConsole",
-                         .summary = "What the guest said on its serial console, byte for byte",
+                         .summary = "The output of the guest's serial console, byte for byte",
                          .queries = console_queries,
                          .status = 200,
                          .stream_type = API_TYPE_BYTES},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the control API can do: one table, from which the agent dispatches (daemon/routes.c) and its OpenAPI
- * document is made (api/openapi.h), so that they cannot differ. HTTP over a unix socket, see api/control_server.h.
- * A failure is struct api_error, its HTTP status by kind (api/control_server.h).
+ * The operations of the control API, in one table. The agent dispatches requests by it, and its OpenAPI document
+ * (openapi.h) is made from it, so that the two cannot differ. Requests are HTTP over a unix socket
+ * (control_server.h). A failure is struct api_error, and its kind decides the HTTP status.
  */
 #ifndef PIAGENT_API_OPERATIONS_H
 #define PIAGENT_API_OPERATIONS_H
@@ -14,7 +14,7 @@ struct api_schema {
     const char *name;
     const struct pi_field *fields;     /* NULL: any object */
     const char *list;                  /* the key of a list beside the fields, or NULL ... */
-    const struct api_schema *items[2]; /* ... and what may stand in it */
+    const struct api_schema *items[2]; /* ... and the objects that it may hold */
 };
 
 /* A query parameter: a whole number. */
@@ -63,10 +63,10 @@ extern const struct api_operation api_operations[API_OPERATIONS];
 #define API_TYPE_LINES "application/jsonl"
 #define API_TYPE_BYTES "application/octet-stream"
 
-/* All that operations refer to, and the error; ends with NULL. */
+/* The schemas that operations refer to, and the error; ends with NULL. */
 extern const struct api_schema *const api_schemas[];
 
-/* Whether path is of the template; name, of the size given, gets what stands for {name}, or "". */
+/* True if path fits the template. name, of the given size, gets the part that stands for {name}, or "". */
 bool api_path_match(const char *path_template, const char *path, char *name, size_t size);
 
 #endif

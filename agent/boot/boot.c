@@ -91,7 +91,7 @@ static int open_boot(struct boot_list *list, const struct api_event *event, cons
     return 0;
 }
 
-/* The host's monotonic clock begins anew when the host does: no time passes then. */
+/* The host's monotonic clock begins anew when the host reboots. No time passes then. */
 static void pass_time(struct boot_raw *raw, uint64_t monotonic_ms)
 {
     uint64_t now = bounded_ms(monotonic_ms);
@@ -200,7 +200,7 @@ static void note_landmark(struct boot_raw *raw, enum vm_landmark landmark)
         set_mark(raw, marks[landmark]);
 }
 
-/* Why this event begins a boot, or NULL: it belongs to the one that is open. */
+/* The reason if this event begins a boot. NULL if it belongs to the open one. */
 static const char *why_it_begins(const struct boot_raw *open, const struct api_event *event)
 {
     bool asked = open && (open->marks[BOOT_MARK_STARTING] != BOOT_NEVER || open->created);
@@ -208,7 +208,7 @@ static const char *why_it_begins(const struct boot_raw *open, const struct api_e
         asked && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
     if (event->kind == API_EVENT_STATE && event->state == VM_CREATED)
         return vm_state_names[VM_CREATED];
-    /* Once more after "starting": KVM failed, and the guest starts afresh without it. */
+    /* A second "starting": KVM failed, and the guest starts afresh without it. */
     if (event->kind == API_EVENT_STATE && event->state == VM_STARTING)
         return waits ? NULL : API_BOOT_STARTED;
     if (event->kind == API_EVENT_BOOT && !waits && (!open || open->announced || api_event_is_reboot(event)))
@@ -252,7 +252,7 @@ static int add_event(struct boot_raw *raw, const struct api_event *event)
 
 int boot_list_add(struct boot_list *list, const struct api_event *event)
 {
-    /* Progress is in no journal, and an instance that could not be made has no boot. */
+    /* The journal holds no progress, and an instance that could not be made has no boot. */
     if (event->kind == API_EVENT_IMAGE || event->kind == API_EVENT_ERROR)
         return 0;
     if (list->open)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The boots of an instance, read from its events (agent/api/types.h): what ran when, for how long, and what
- * came of it. Pure: events and the time in; spans, text, JSON and a page out.
+ * The boots of an instance, read from its events (agent/api/types.h): what ran when, for how long, and how it ended.
+ * Pure: events and the time go in; spans, text, JSON and a page come out.
  *
- * Times of a boot are milliseconds since its first event ("created" where the machine was made for it, else
- * "starting", else the reset). The guest says when its modules ran by its own clock; that is put onto the
- * host's by the least delay with which its reports came, anew wherever its clock was set. Everything that a
- * guest said is cleaned (pi_text_clean) and bounded; what is past a bound is counted in "dropped".
+ * Times are milliseconds since the first event of the boot. That is "created" if the instance was made for this boot,
+ * else "starting", else the reset. The guest tells by its own clock when its modules ran. Those times are put onto the
+ * host's clock by the least delay of its reports, anew each time its clock was set. Texts of a guest are cleaned
+ * (pi_text_clean) and bounded; "dropped" counts what is past a bound.
  */
 #ifndef PIAGENT_BOOT_BOOT_H
 #define PIAGENT_BOOT_BOOT_H
@@ -36,28 +36,28 @@ enum boot_result {
     BOOT_OK,
     BOOT_WARN,
     BOOT_FAIL,
-    BOOT_RUNS,   /* goes on: it ends, so far, at the time that boot_list_end() was given */
-    BOOT_NO_END, /* no end of it was seen */
+    BOOT_RUNS,   /* it goes on; its end is the time that boot_list_end() was given */
+    BOOT_NO_END, /* nobody saw its end */
 };
 extern const char *const boot_result_names[]; /* "ok", "warn", "fail", "running", "unfinished" */
 
 struct boot_span {
     enum boot_kind kind;
     enum boot_result result;
-    /* unique in its boot as a rule; the same step has the same name in every boot */
+    /* mostly unique in its boot; the same step has the same name in every boot */
     char name[BOOT_NAME_MAX];
     uint64_t start_ms, end_ms; /* start <= end */
-    char text[256];            /* what was said of it, or "" */
+    char text[256];            /* what the guest or piagent said about it, or "" */
 };
 
 enum boot_outcome {
-    BOOT_READY,    /* cloud-init said that it is done, without failures */
-    BOOT_FAILED,   /* it said that it is done, and something failed */
-    BOOT_PANICKED, /* the guest's kernel did */
-    BOOT_STUCK,    /* its console says why it goes no further, and nothing came after that */
-    BOOT_SILENT,   /* it came up, and its cloud-init did not report */
-    BOOT_ENDED,    /* it ended before: outcome_text says how */
-    BOOT_BOOTING,  /* it is not over */
+    BOOT_READY,    /* cloud-init finished without failures */
+    BOOT_FAILED,   /* cloud-init finished, and something failed */
+    BOOT_PANICKED, /* the guest's kernel panicked */
+    BOOT_STUCK,    /* the console shows why the boot goes no further, and nothing came after that */
+    BOOT_SILENT,   /* the guest came up, and its cloud-init did not report */
+    BOOT_ENDED,    /* it ended before any of these: outcome_text says how */
+    BOOT_BOOTING,  /* it goes on */
 };
 /* "ready", "failed", "panicked", "stuck", "silent", "ended", "booting" */
 extern const char *const boot_outcome_names[];
@@ -65,12 +65,12 @@ extern const char *const boot_outcome_names[];
 struct boot {
     unsigned number;   /* from 1, in the journal as far as that goes back */
     uint64_t began_ms; /* realtime */
-    char why[16]; /* "created", "started", "reset", "rebooted", "begun again", or "" where the beginning is
-                     not in the journal */
+    char why[16]; /* "created", "started", "reset", "rebooted", "begun again", or "" if the journal does not
+                     hold the beginning */
     enum boot_outcome outcome;
     char outcome_text[256];
     uint64_t total_ms; /* to the outcome */
-    /* a boot that came to its outcome: when the machine ended, 0 = it did not; and how: */
+    /* after the outcome: when and how the instance stopped; 0 = it did not */
     uint64_t stopped_ms;
     char stopped_text[256];
     struct boot_span *spans; /* phases and stages by time, each before its steps */
@@ -89,26 +89,26 @@ struct boot_list {
 /* Takes the next event of the instance, in the order of the journal. 0 or -ENOMEM. */
 int boot_list_add(struct boot_list *list, const struct api_event *event);
 
-/* No more events come. now_ms is the monotonic time where the instance lives, and 0 where no QEMU runs. 0 or
+/* Call it after the last event. now_ms is the monotonic time if the instance lives, and 0 if no QEMU runs. 0 or
  * -ENOMEM. */
 int boot_list_end(struct boot_list *list, uint64_t now_ms);
 void boot_list_done(struct boot_list *list);
 #define pi_auto_boots __attribute__((cleanup(boot_list_done)))
 
-/* 0 = the newest, -1 = the one before it, 1 = the first that the journal holds. NULL where there is none. */
+/* 0 = the newest, -1 = the one before it, 1 = the first that the journal holds. NULL if there is none. */
 const struct boot *boot_list_find(const struct boot_list *list, int64_t number);
 
-/* One step in several boots: spans[i] is that of boot i, or NULL. */
+/* One step in several boots: spans[i] is the step in boot i, or NULL. */
 #define BOOT_COMPARE_MAX 8
 struct boot_row {
     const struct boot_span *spans[BOOT_COMPARE_MAX];
 };
 
-/* The steps of boots side by side, in their order. *ret is allocated; the spans are the boots'. 0, -ENOMEM,
- * or -E2BIG for more boots than BOOT_COMPARE_MAX. */
+/* Puts the steps of boots side by side, in their order. *ret is allocated; its spans belong to the boots. 0, -ENOMEM, or
+ * -E2BIG for more boots than BOOT_COMPARE_MAX. */
 int boot_rows(const struct boot *const *boots, size_t count, struct boot_row **ret, size_t *ret_count);
 
-/* A boot and the name that it is shown by: "web", "web@-1". */
+/* A boot, and the name under which it is shown: "web", "web@-1". */
 struct boot_shown {
     const struct boot *boot;
     const char *name;
@@ -119,7 +119,7 @@ struct boot_style {
     bool utf8;      /* else plain ASCII */
     bool colours;
     bool all;           /* also steps shorter than BOOT_SHORT_MS */
-    bool by_difference; /* boot_text_compare: the largest first, else by time */
+    bool by_difference; /* boot_text_compare(): the largest difference first; else by time */
 };
 #define BOOT_SHORT_MS 100
 
@@ -128,8 +128,8 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
 int boot_text_compare(const struct boot_shown shown[2], const struct boot_style *style, struct pi_buf *ret);
 
 /*
- * For tools; a new reference, or NULL without memory. Keys stay; others may come. A text that is empty, and
- * stopped_ms of a boot that did not end, are left out.
+ * The boots for tools; a new reference, or NULL without memory. Keys stay, and others may come. An empty text is left
+ * out, and so is stopped_ms if the instance did not stop.
  *
  *   {"boots": [{"instance": "web", "boot": 2, "began_ms": since 1970, "why": "started",
  *               "outcome": "ended", "outcome_text": "reset", "total_ms": 52400, "stopped_ms": 60000, "stopped_text": "stopped",
@@ -137,22 +137,21 @@ int boot_text_compare(const struct boot_shown shown[2], const struct boot_style 
  *               "spans": [{"name": "modules-final/config-scripts-user", "kind": "step", "start_ms": 41200,
  *                          "duration_ms": 310, "result": "fail", "text": "..."}]}]}
  *
- * The values are those of struct boot and struct boot_span. "instance" is the name as it was asked for.
+ * The values are those of struct boot and struct boot_span. "instance" is the name under which it is shown.
  */
 json_t *boot_json(const struct boot_shown *shown, size_t count);
 
 /*
- * One page of HTML that needs nothing else, no network and (for the table) no script. nonce: random
- * hexadecimal digits, new for each page; scripts and styles without it do not run (Content-Security-Policy).
- * 0 or -ENOMEM.
+ * One page of HTML that needs nothing else: no network, and no script to show its table. nonce is random hexadecimal
+ * digits, new for each page. A browser runs no script and no style without it (Content-Security-Policy). 0 or -ENOMEM.
  */
 int boot_page(const struct boot_shown *shown, size_t count, const char *nonce, struct pi_buf *ret);
 
 /* "24ms", "3.2s", "1m30s", "2h05m". Returns buf. */
 char *boot_duration(uint64_t ms, char buf[32]);
 
-/* The spans, at most max, that took longest, whole stages left out for the steps in them; longest first.
- * Returns how many. */
+/* The spans that took longest, at most max, the longest first; the steps of a stage instead of the stage. Returns how
+ * many. */
 size_t boot_slowest(const struct boot *boot, const struct boot_span **ret, size_t max);
 
 #endif

@@ -55,8 +55,8 @@ static const char *span_colour(const struct boot_chart *chart, const struct boot
     return span->kind == BOOT_PHASE && span->result == BOOT_OK ? "\033[34m" : results[span->result];
 }
 
-/* One column of a bar that covers it from the eighth `from` to `to`. There are characters for whatever grows
- * from the left, and few for the rest. */
+/* One column of a bar, covered from the eighth `from` to the eighth `to`. Unicode has all characters that grow from the
+ * left, and few that grow from the right. */
 static const char *bar_block(const struct boot_chart *chart, unsigned from, unsigned to)
 {
     static const char *const left[] = {"▏", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
@@ -67,7 +67,7 @@ static const char *bar_block(const struct boot_chart *chart, unsigned from, unsi
     return from >= 6 ? "▕" : from >= 3 ? "▐" : "█";
 }
 
-/* In eighths of a column; a scale of 0 is all at the beginning. */
+/* In eighths of a column. If scale is 0, everything is at the beginning. */
 static unsigned column_eighth(uint64_t ms, uint64_t scale, unsigned width)
 {
     double share = scale ? (double)(ms < scale ? ms : scale) / (double)scale : 0;
@@ -146,7 +146,7 @@ void chart_head(struct boot_chart *chart, const struct boot_shown *shown)
         chart_print(chart, "; %s after %s", boot->stopped_text, boot_duration(boot->stopped_ms, until));
     chart_print(chart, "\n");
     if (boot->dropped)
-        chart_print(chart, "%zu more reports of the guest than are shown\n", boot->dropped);
+        chart_print(chart, "the guest sent %zu more reports, which are not shown\n", boot->dropped);
 }
 
 const char *chart_mark(const struct boot_chart *chart, enum boot_result result)

@@ -5,7 +5,7 @@
 
 #include "agent/boot/boot.h"
 
-/* The lines of a chart are written to out; error keeps the first failure, after which nothing is. */
+/* The lines of a chart go to out. error keeps the first failure; after it nothing is written. */
 struct boot_chart {
     const struct boot_style *style;
     struct pi_buf *out;
@@ -14,27 +14,27 @@ struct boot_chart {
 
 void chart_print(struct boot_chart *chart, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Text in exactly width columns: cut, or filled with blanks. */
+/* Writes text in exactly width columns: it is cut, or filled with blanks. */
 void chart_cell(struct boot_chart *chart, const char *text, unsigned width);
 
-/* A bar from start to end of 0..scale within width columns, in eighths of a column where the style has UTF-8;
- * a moment is a mark. Blanks behind it are left out unless fill. */
+/* A bar from start to end of 0..scale in width columns, in eighths of a column if the style has UTF-8. A moment is
+ * one character. Blanks follow it if fill. */
 void chart_bar(struct boot_chart *chart, const struct boot_span *span, uint64_t start, uint64_t end,
                uint64_t scale, unsigned width, bool fill);
 
-/* The times that the columns of a bar stand for. */
+/* The line of times above the bars. */
 void chart_ruler(struct boot_chart *chart, unsigned indent, uint64_t scale, unsigned width);
 
 /* "web: boot 2 of 2026-11-24 11:58:03, ready after 52.4s" */
 void chart_head(struct boot_chart *chart, const struct boot_shown *shown);
 
-/* " ", "!", and the like: what a result is without colours. */
+/* The character that tells a result without colours: " ", "!" ... */
 const char *chart_mark(const struct boot_chart *chart, enum boot_result result);
 
-/* "  config-ssh": as it stands below its stage. */
+/* "  config-ssh": a step is indented below its stage. */
 void chart_label(const struct boot_span *span, char ret[BOOT_NAME_MAX + 4]);
 
-/* Columns that the longest label of these rows takes, within bounds. */
+/* The columns that the longest label of these rows needs, within bounds. */
 unsigned chart_label_width(const struct boot_row *rows, size_t count, size_t boots);
 
 #endif

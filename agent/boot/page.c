@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The page: page.html, which the build puts into the program, with the boots in it. */
+/* Fills the boots into page.html, which the build puts into the program. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 extern const unsigned char boot_page_template[]; /* NUL-terminated */
 
-/* Text in an element or a quoted attribute. */
+/* Adds text for an element or a quoted attribute. */
 static int html_escape(struct pi_buf *out, const char *text)
 {
     static const char *const entities[] = {
@@ -25,7 +25,7 @@ static int html_escape(struct pi_buf *out, const char *text)
     return r;
 }
 
-/* JSON as the text of a script element: only in strings can there be what would end or begin an element. */
+/* JSON as the text of a script element. Only its strings can hold the characters that would end or begin an element. */
 static int html_data(struct pi_buf *out, const struct boot_shown *shown, size_t count)
 {
     json_auto_t *value = boot_json(shown, count);
@@ -88,7 +88,7 @@ static int html_tables(struct pi_buf *out, const struct boot_shown *shown, size_
     return r;
 }
 
-/* The template's {{words}} are replaced; there are no others in it. */
+/* Replaces the template's {{nonce}}, {{title}}, {{data}} and {{tables}}; it has no others. */
 int boot_page(const struct boot_shown *shown, size_t count, const char *nonce, struct pi_buf *ret)
 {
     const char *rest = (const char *)boot_page_template;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A boot as its events tell it, before its spans are made of them. Private to this folder. */
+/* A boot as its events tell it, before its spans are made. Private to this folder. */
 #ifndef PIAGENT_BOOT_RAW_H
 #define PIAGENT_BOOT_RAW_H
 
@@ -7,7 +7,7 @@
 
 #define BOOT_NEVER UINT64_MAX
 
-/* What a boot comes past, in this order. */
+/* The marks that a boot passes, in this order. */
 enum boot_mark {
     BOOT_MARK_STARTING,
     BOOT_MARK_POWER,
@@ -39,18 +39,18 @@ struct boot_raw {
     bool created;                /* it begins with the making of its instance */
     bool announced;              /* its "boot" event came */
     uint64_t clock_ms, t;        /* the last event: monotonic, and on the boot's clock */
-    uint64_t marks[BOOT_MARKS];  /* BOOT_NEVER where it did not come by */
+    uint64_t marks[BOOT_MARKS];  /* when it passed each; BOOT_NEVER = it did not */
     struct boot_span *documents; /* of the seed; grows */
     size_t document_count;
     struct boot_report *reports;
     size_t report_count;
 };
 
-/* Makes raw->boot of the rest. live: the instance lives and this is its newest boot, at raw->t. 0 or -ENOMEM.
- */
+/* Makes raw->boot from the rest. live: this is the newest boot of an instance that lives, and the time is raw->t. 0 or
+ * -ENOMEM. */
 int boot_raw_finish(struct boot_raw *raw, bool live);
 
-/* Makes room for one more item of size bytes in an array of count, which grows in powers of two. NULL without
+/* Makes room for one more item of size bytes in an array of count items. It grows in powers of two. NULL without
  * memory. */
 void *boot_grow(void *items, size_t count, size_t size);
 

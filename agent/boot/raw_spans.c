@@ -9,7 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/boot/raw.h"
 
-/* Reports are late by less than this, or the guest's clock was set. */
+/* If a report is later than this, the guest's clock was set. */
 #define CLOCK_STEP_MS 2000
 
 static int add_span(struct boot *boot, const struct boot_span *span)
@@ -43,8 +43,8 @@ static int64_t clock_offset(const struct boot_report *report)
     return (int64_t)report->seen_ms - (int64_t)report->guest_ms;
 }
 
-/* The guest's clock runs beside the host's until it is set. Between such moments the report that came soonest
- * tells best how far apart they are. */
+/* The guest's clock runs beside the host's until it is set. Between two such moments, the report with the least delay
+ * tells best how far apart the clocks are. */
 static void map_clock(struct boot_report *reports, size_t count)
 {
     for (size_t first = 0, end; first < count; first = end) {
@@ -67,13 +67,13 @@ static int by_guest_time(const void *a, const void *b)
     const struct boot_report *x = a, *y = b;
     if (x->at_ms != y->at_ms)
         return x->at_ms < y->at_ms ? -1 : 1;
-    /* In one millisecond, what begins has not ended yet. */
+    /* In the same millisecond a beginning comes before an end. */
     if (x->finish != y->finish)
         return x->finish ? 1 : -1;
     return x->order < y->order ? -1 : 1;
 }
 
-/* The span of that name that waits for its end, or NULL. */
+/* The span of that name that has no end yet, or NULL. */
 static struct boot_span *find_open(const struct boot *boot, const char *name)
 {
     for (size_t i = boot->count; i-- > 0;)
@@ -82,8 +82,8 @@ static struct boot_span *find_open(const struct boot *boot, const char *name)
     return NULL;
 }
 
-/* When it began: what the guest says that it took beats what the reports' times tell. A stage's first report
- * is often lost, as the reporting is set up in it: its steps tell then. */
+/* When the step began. The duration that the guest reports beats the times of its reports. The first report of a stage
+ * is often lost, since that stage sets up the reporting: then its steps tell when it began. */
 static uint64_t step_began_ms(const struct boot_report *finish, const struct boot_span *open)
 {
     if (finish->duration_ms && finish->duration_ms <= finish->at_ms)
@@ -126,7 +126,7 @@ static struct boot_span *find_whole(const struct boot *boot, const struct boot_s
     return NULL;
 }
 
-/* A stage that said nothing of itself yet, only its steps did. */
+/* Adds the stages of which only steps were reported. */
 static int add_stages(struct boot *boot)
 {
     for (size_t i = 0; i < boot->count; i++) {
@@ -141,7 +141,7 @@ static int add_stages(struct boot *boot)
     return 0;
 }
 
-/* Gives each stage the beginning and, where it has none, the end that its steps tell. */
+/* Gives a stage the beginning that its steps tell, and their end if it has none. */
 static void fit_stage(struct boot *boot, struct boot_span *stage)
 {
     uint64_t first = BOOT_NEVER, last = 0;
@@ -177,7 +177,7 @@ static void close_span(struct boot_span *span, uint64_t end, enum boot_result re
     span->result = result;
 }
 
-/* What has no end goes on while its boot does and nothing came after it; else its end was not seen. */
+/* A span without an end goes on if its boot goes on and nothing came after it. Else nobody saw its end. */
 static void close_open_spans(struct boot *boot, uint64_t end, bool goes_on)
 {
     for (size_t i = 0; i < boot->count; i++) {
@@ -227,7 +227,7 @@ static struct boot_span *first_stage(const struct boot *boot)
     return first;
 }
 
-/* The documents that came before cloud-init's stages; what is fetched later is no phase of its own. */
+/* The phase in which the seed is fetched, before cloud-init's stages. Later fetches do not make it longer. */
 static int add_seed_spans(struct boot_raw *raw)
 {
     struct boot *boot = &raw->boot;
@@ -238,7 +238,7 @@ static int add_seed_spans(struct boot_raw *raw)
     for (size_t i = 0; i < raw->document_count; i++)
         if (raw->documents[i].start_ms <= until)
             last = raw->documents[i].start_ms;
-    /* It is the first stage that fetches them, before it can report. */
+    /* The first stage fetches them before it can report. */
     if (stage && stage->start_ms > last)
         stage->start_ms = last;
     int r = add_named_span(boot, BOOT_PHASE, "seed", first, last, BOOT_OK, "");
@@ -247,7 +247,7 @@ static int add_seed_spans(struct boot_raw *raw)
     return r;
 }
 
-/* Where the guest's userspace takes over: its first request for the seed, or its first stage. */
+/* When cloud-init takes over: the first request for the seed, or the first stage. */
 static uint64_t userspace_ms(const struct boot_raw *raw)
 {
     const struct boot_span *stage = first_stage(&raw->boot);
@@ -255,7 +255,7 @@ static uint64_t userspace_ms(const struct boot_raw *raw)
     return stage && stage->start_ms < at ? stage->start_ms : at;
 }
 
-/* The console tells when each phase began; a mark that is out of its order is none. Without marks it is one
+/* The console tells when each phase began. A mark that is out of order does not count. Without marks there is one
  * phase. */
 static int add_console_spans(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
 {
@@ -308,7 +308,7 @@ static const struct boot_span *final_stage(const struct boot *boot)
     return NULL;
 }
 
-/* What came of the boot, and when. */
+/* Decides what came of the boot, and when. */
 static void set_outcome(struct boot_raw *raw, bool live)
 {
     struct boot *boot = &raw->boot;
@@ -352,7 +352,7 @@ static int add_preparation_spans(struct boot_raw *raw, uint64_t end, enum boot_r
     return r;
 }
 
-/* qsort() is not stable and has no context: each span's place among its like goes with it. */
+/* qsort() is not stable and takes no context, so each span carries its place with it. */
 struct place {
     uint64_t whole_ms, start_ms;
     size_t whole, index;

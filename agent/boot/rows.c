@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of boots beside their spans: steps side by side, the slowest ones, times for people, JSON. */
+/* Boots beyond their spans: steps side by side, the slowest ones, times for people, JSON. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "agent/base/text.h"
 #include "agent/boot/boot.h"
 
-/* The row of that step which has none of boot's yet, or count. */
+/* The row of the same step that has no span of this boot yet, or count. */
 static size_t find_row(const struct boot_row *rows, size_t count, size_t boot, const struct boot_span *span)
 {
     for (size_t i = 0; i < count; i++)
@@ -21,7 +21,7 @@ static size_t find_row(const struct boot_row *rows, size_t count, size_t boot, c
     return count;
 }
 
-/* What the boots before it lack stands behind the step that it came after. */
+/* Adds a boot to the rows. A step that the other boots lack gets a row behind the step before it. */
 static size_t merge_boot(struct boot_row *rows, size_t count, const struct boot *boot, size_t index)
 {
     size_t at = 0;
@@ -88,7 +88,7 @@ size_t boot_slowest(const struct boot *boot, const struct boot_span **ret, size_
     return count;
 }
 
-/* "" is no text, and left out of the JSON. */
+/* NULL for "", which the JSON leaves out. */
 static const char *text_or_null(const char *text)
 {
     return *text ? text : NULL;

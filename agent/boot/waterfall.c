@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Boots on a terminal: one as a waterfall, two beside each other. */
+/* Boots for a terminal: one as a waterfall, or two side by side. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static bool is_short_row(const struct boot_row *row, size_t boots)
     return true;
 }
 
-/* Steps that are folded away, told once where the next whole begins. */
+/* Tells how many short steps were left out, before the next phase or stage begins. */
 static void print_folded(struct boot_chart *chart, size_t *folded)
 {
     if (*folded)
@@ -61,7 +61,7 @@ static void print_span(struct boot_chart *chart, const struct boot_span *span, u
     chart_print(chart, "\n");
 }
 
-/* As many of the slowest steps as fit on the line. */
+/* Names as many of the slowest steps as fit on the line. */
 static void print_slowest(struct boot_chart *chart, const struct boot *boot)
 {
     const struct boot_span *slowest[SLOWEST];
@@ -105,7 +105,7 @@ int boot_text(const struct boot_shown *shown, const struct boot_style *style, st
     return chart.error;
 }
 
-/* Of two boots. Zero where one lacks the step: it has no difference then. */
+/* Zero if one of the two boots lacks the step. */
 static uint64_t row_difference_ms(const struct boot_row *row)
 {
     if (!row->spans[0] || !row->spans[1])
@@ -158,7 +158,7 @@ static void print_pair(struct boot_chart *chart, const struct boot_row *row, uin
     chart_print(chart, "\n");
 }
 
-/* A moment span_ms no time: what is compared of it is when it came. */
+/* A moment takes no time, so two boots are compared by when it came. */
 static void use_times_of_points(struct boot_row *rows, size_t count, struct boot_span *points, size_t max)
 {
     size_t used = 0;
