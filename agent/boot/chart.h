@@ -3,7 +3,7 @@
 #ifndef PIAGENT_BOOT_CHART_H
 #define PIAGENT_BOOT_CHART_H
 
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 /* The lines of a chart go to out. error keeps the first failure; after it nothing is written. */
 struct boot_chart {

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "agent/base/auto.h"
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 extern const unsigned char boot_page_template[]; /* NUL-terminated */
 

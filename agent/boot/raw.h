@@ -3,7 +3,7 @@
 #ifndef PIAGENT_BOOT_RAW_H
 #define PIAGENT_BOOT_RAW_H
 
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 #define BOOT_NEVER UINT64_MAX
 

@@ -8,7 +8,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 /* The row of the same step that has no span of this boot yet, or count. */
 static size_t find_row(const struct boot_row *rows, size_t count, size_t boot, const struct boot_span *span)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"

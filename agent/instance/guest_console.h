@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/loop/logfile.h"
 
 struct channel;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/api/types.h"
 #include "agent/base/buf.h"
 #include "agent/loop/logfile.h"

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 
 struct instance;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/api/server.h"
+#include "agent/api/control_server.h"
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/image/use.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "agent/base/lines.h"
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 /* As the webhook of cloud-init 22.4.2 tells it: no start of a stage, no durations; the guest's clock is an
  * hour behind. */

@@ -15,7 +15,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/lines.h"
 #include "agent/base/random.h"
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
 #include "agent/cli/commands/command_table.h"
@@ -291,7 +291,9 @@ static const struct cli_option timeline_table[] = {
      .argument = "FILE",
      .kind = CLI_FILE,
      .help = "write one page with a chart; - is standard output"},
-    {.name = "json", CLI_MEMBER(CLI_FLAG, timeline_options, json), .help = "for tools: agent/boot/boot.h"},
+    {.name = "json",
+     CLI_MEMBER(CLI_FLAG, timeline_options, json),
+     .help = "for tools: agent/boot/boot_list.h"},
     {0},
 };
 

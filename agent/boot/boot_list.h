@@ -8,8 +8,8 @@
  * host's clock by the least delay of its reports, anew each time its clock was set. Texts of a guest are cleaned
  * (pi_text_clean) and bounded; "dropped" counts what is past a bound.
  */
-#ifndef PIAGENT_BOOT_BOOT_H
-#define PIAGENT_BOOT_BOOT_H
+#ifndef PIAGENT_BOOT_BOOT_LIST_H
+#define PIAGENT_BOOT_BOOT_LIST_H
 
 #include <jansson.h>
 #include <stdbool.h>

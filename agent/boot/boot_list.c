@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/boot/boot.h"
+#include "agent/boot/boot_list.h"
 
 #include <errno.h>
 #include <stdio.h>
