@@ -59,7 +59,7 @@ int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *er
 {
     return pi_refuse(err, PI_AGENT,
                      "an agent runs (process %d), but not at %s/" API_SOCKET_NAME
-                     ": piagent agent stop ends it, machines run on, and the next command starts another",
+                     ": piagent agent stop ends it, instances run on, and the next command starts another",
                      (int)pid, paths->runtime);
 }
 
@@ -68,20 +68,20 @@ static void say_slow(void)
     fprintf(stderr, "no answer yet: the agent, or the QEMU that it asks, is slow or hangs\n");
 }
 
-/* One that lives and does not answer is none to start another beside. */
+/* An agent that lives and does not answer: no other one is started beside it. */
 static int ask(struct cli_agent *agent, struct pi_error *err)
 {
     int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, NULL, err);
     if (r == 0 || err->kind != PI_TIMEOUT)
         return r;
     pi_refuse(err, PI_AGENT,
-              "the agent (process %d) does not answer: piagent agent stop ends it, machines run on",
+              "the agent (process %d) does not answer: piagent agent stop ends it, instances run on",
               (int)cli_agent_process(&agent->paths));
     return -ETIMEDOUT;
 }
 
-/* Who listens and hangs up is an agent that ends. Where a service manager holds its socket, the next one is
- * on its way; where not, the socket closes too. */
+/* An agent that is about to end accepts the connection and hangs up. If a service manager holds its socket,
+ * the next agent is on its way; otherwise the socket closes, too. */
 static int ping(struct cli_agent *agent, struct pi_error *err)
 {
     for (uint64_t end = pi_monotonic_ms() + START_MS;; usleep(20000)) {
@@ -91,8 +91,8 @@ static int ping(struct cli_agent *agent, struct pi_error *err)
     }
 }
 
-/* Whether an agent looks after the machines, wherever it listens. */
-static bool machines_are_taken(const struct pi_paths *paths)
+/* True if an agent looks after the instances, at whatever socket it listens. */
+static bool instances_are_taken(const struct pi_paths *paths)
 {
     pi_auto_close int fd = open(paths->instances, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -104,7 +104,7 @@ static int ping_patiently(struct cli_agent *agent, struct pi_error *err)
     int r = ping(agent, err);
     for (uint64_t end = pi_monotonic_ms() + ANEW_MS;
          r < 0 && r != -ETIMEDOUT && err->kind == PI_AGENT && pi_monotonic_ms() < end &&
-         machines_are_taken(&agent->paths);
+         instances_are_taken(&agent->paths);
          usleep(50000))
         r = ping(agent, err);
     return r;
@@ -121,7 +121,7 @@ void cli_own_program(char ret[PATH_MAX])
         snprintf(ret, PATH_MAX, "/proc/self/exe");
 }
 
-/* Reads the agent's one line. 0 with what came of it, which is nothing where the agent died. */
+/* Reads the one line that the agent writes. The line is empty if the agent died. */
 static int read_line(int fd, char ret[READY_MAX], struct pi_error *err)
 {
     uint64_t end = pi_monotonic_ms() + START_MS;
@@ -177,7 +177,7 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return pi_fail(err, errno, "cannot start the agent");
     pi_auto_close int reader = ends[0], writer = ends[1], pidfd = -1;
-    off_t log_from = lseek(log_fd, 0, SEEK_END); /* what an agent before this one said is not why */
+    off_t log_from = lseek(log_fd, 0, SEEK_END); /* earlier lines are of other agents */
     cli_own_program(program);
     pi_auto_strv struct pi_strv environment = {0};
     if (pi_environ_add(pi_environ_is_common, &environment) < 0 ||
@@ -207,7 +207,8 @@ static int await_other(struct cli_agent *agent, struct pi_error *err)
     return cli_refuse_lost(&agent->paths, cli_agent_process(&agent->paths), err);
 }
 
-/* Only one command starts an agent. One that was itself stopped meanwhile (Ctrl-Z) starts none. */
+/* Waits for the lock with which only one command starts an agent. A command that was itself stopped meanwhile
+ * (Ctrl-Z) gives up. */
 static int lock_start(const struct cli_agent *agent, int fd, struct pi_error *err)
 {
     uint64_t begin = pi_monotonic_ms(), waited;
@@ -240,7 +241,7 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
         return pi_fail(err, errno, "cannot open %s/start.lock", agent->paths.runtime);
     if ((r = lock_start(agent, lock, err)) < 0)
         return r;
-    /* Whoever had the lock before may have started one. */
+    /* The command that had the lock before may have started one. */
     r = ping(agent, err);
     if (r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT)
         return r;

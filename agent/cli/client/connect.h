@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client of the agent, which is started where none answers. */
+/* A client of the agent. If no agent answers, one is started. */
 #ifndef PIAGENT_CLI_CONNECT_H
 #define PIAGENT_CLI_CONNECT_H
 
@@ -27,34 +27,35 @@ struct cli_agent {
  */
 int cli_connect(struct cli_agent *ret, struct pi_error *err);
 
-/* The same without starting one: PI_AGENT where none answers, -ETIMEDOUT where it only does not answer. */
+/* The same without starting an agent: PI_AGENT if none listens, -ETIMEDOUT if one listens and does not
+ * answer. */
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err);
 
 /* A client that has not yet asked whether anyone answers. */
 int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err);
 
-/* The process that holds the agent's lock, whether it answers or not; 0 where none does. */
+/* The process that holds the agent's lock, even if it does not answer; 0 if none does. */
 pid_t cli_agent_process(const struct pi_paths *paths);
 
-/* Whether the last agent was told to stop (API_LOCK_STOPPED), and no other has started since. */
+/* True if the last agent was told to stop (API_LOCK_STOPPED), and no other has started since. */
 bool cli_agent_was_stopped(const struct pi_paths *paths);
 
 /* PI_AGENT for an agent that lives and whose socket was taken away. */
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err);
 
-/* Starts an agent again where the one that ret is connected to has died. */
+/* Starts an agent again if the one that agent is connected to has died. */
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err);
 
 void cli_agent_done(struct cli_agent *agent);
 #define pi_auto_agent __attribute__((cleanup(cli_agent_done)))
 
 /* One request about an instance: METHOD /v1/instances/NAME[/what]. body and ret may be NULL; body is
- * borrowed. A name that cannot be one is refused here. */
+ * borrowed. Refuses text that cannot be a name. */
 int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
              const json_t *body, json_t **ret, struct pi_error *err);
 
-/* GETs what has no end, or is long: data gets its bytes as they come. A negative return of data ends it, with
- * that as the result and "cannot write the output" as its message. */
+/* GETs an answer that is long or has no end: data gets its bytes as they come. A negative return of data ends
+ * the request; it is then the result, and the message is "cannot write the output". */
 int cli_stream(struct cli_agent *agent, const char *path,
                int (*data)(const char *bytes, size_t size, void *user), void *user, struct pi_error *err);
 
@@ -62,8 +63,8 @@ int cli_stream(struct cli_agent *agent, const char *path,
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);
 
-/* This program by its path, so that a list of processes shows its name; by the kernel's link where the file
- * was replaced since (an upgrade). */
+/* This program by its path, so that a list of processes shows its name; by the kernel's link if the file was
+ * replaced since (an upgrade). */
 void cli_own_program(char ret[PATH_MAX]);
 
 static inline void cli_instance_done(struct api_instance *instance)

@@ -17,19 +17,19 @@
 #define INPUT_MAX 65536
 #define SEND_MAX  4096 /* in one request: less than the agent holds for a guest, so that it fits sooner */
 #define AGAIN_MS  200
-#define PAUSE_MS  500  /* earlier output comes at once: what comes after such a pause is new */
-#define DRAIN_MS  2000 /* for the console's last bytes after the machine's end */
+#define PAUSE_MS  500  /* earlier output comes at once: output after such a pause is new */
+#define DRAIN_MS  2000 /* for the console's last bytes after the instance has ended */
 
 struct console {
     struct cli_follow *follow;
     struct api_transfer *output, *input;
     struct pi_buf keys;  /* typed and not yet taken: one request at a time keeps their order */
     size_t under_way;    /* of them, in the request */
-    uint64_t refused_ms; /* when the agent had no room for them, or the machine no console yet; 0 = it had */
+    uint64_t refused_ms; /* when they were last refused: no room, or no console yet; 0 = taken */
     bool typing;         /* standard input has not ended */
     bool detached;
     bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
-    int result;                    /* of input or output, where it failed for good */
+    int result;                    /* of input or output, if it failed for good */
     struct pi_error error;
     size_t old_bytes; /* to come at most: shown without control sequences, */
     uint64_t old_ms;  /* the last of them so far, or 0 */
@@ -137,8 +137,7 @@ static void take_keys(struct console *console)
     pi_buf_add(&console->keys, bytes, (size_t)n);
 }
 
-/* Keys go to the guest as they are typed, Ctrl-C too. Where either side is no terminal, nothing is changed.
- */
+/* Keys go to the guest as they are typed, Ctrl-C too. If either side is no terminal, nothing is changed. */
 static void enter_raw(struct console *console)
 {
     if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &console->saved) < 0)
@@ -169,7 +168,7 @@ static void done(struct console *console)
 
 #define LOG_IN "log in from another terminal, or after Ctrl-], with: piagent ssh %s\r\n"
 
-/* What its boot came to, to be told; nothing while that is not known, which only another event changes. */
+/* Adds how the boot ended; nothing while that is not known, which only another event changes. */
 static void say_up(struct console *console, struct pi_buf *ret)
 {
     const struct cli_view *view = &console->follow->view;
@@ -234,7 +233,7 @@ static int step(struct console *console, struct pi_error *err)
     return r;
 }
 
-/* The machine has ended: its last words may still be under way. */
+/* The instance has ended: its last output may still be under way. */
 static int drain(struct console *console, struct pi_error *err)
 {
     uint64_t end = pi_monotonic_ms() + DRAIN_MS;

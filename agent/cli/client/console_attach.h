@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's serial console on this terminal: its output as it comes, keys to the guest, raw mode while it
- * lasts. Where standard input is no terminal, its bytes are sent until their end (for scripts), and output
- * goes on.
+ * Attaches this terminal to a guest's serial console: output is shown as it comes, keys go to the guest, and
+ * the terminal is in raw mode meanwhile. If standard input is no terminal, its bytes are sent up to their end
+ * (for scripts), and output goes on.
  */
 #ifndef PIAGENT_CLI_CONSOLE_ATTACH_H
 #define PIAGENT_CLI_CONSOLE_ATTACH_H
@@ -11,16 +11,16 @@
 
 enum cli_console_end {
     CLI_CONSOLE_DETACHED, /* Ctrl-] */
-    CLI_CONSOLE_OVER,     /* the machine ended */
+    CLI_CONSOLE_OVER,     /* the instance ended */
     CLI_CONSOLE_SIGNAL,   /* follow->signal tells which */
 };
 
 /*
- * Attaches until one of these happens. tail_bytes of earlier output come first; where old is set they are of
- * another time, and are shown without control sequences: this terminal would answer the queries in them.
- * follow is of the same instance; its status line is hidden meanwhile. That its boot is done, or that its
- * cloud-init does not report, is told above the guest's last line, when that can be drawn again. The terminal
- * is as before afterwards.
+ * Attaches until one of these happens. tail_bytes of earlier output come first. If old is set, they are shown
+ * without control sequences: this terminal would answer the queries in them, long after the guest asked.
+ * follow is of the same instance; its status line is hidden meanwhile. When the boot is done, or cloud-init
+ * does not report, a line above the guest's last one says so, if that one can be drawn again. Afterwards the
+ * terminal is as it was before.
  */
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err);

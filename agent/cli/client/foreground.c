@@ -15,13 +15,13 @@
 struct foreground {
     struct cli_follow *follow;
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
-    unsigned interrupts; /* how often the machine was asked to stop */
+    unsigned interrupts; /* how often the instance was asked to stop */
     bool attached;       /* to the console, now or before */
     bool told_up;
     int exit_code;
 };
 
-/* Kept as the exit code. Who is attached has seen the console's words. */
+/* The result becomes the exit code. A user who was attached has seen the console's last lines. */
 static int tell_up(struct foreground *fg, struct pi_error *err)
 {
     int r = cli_tell_up(fg->follow, false, !fg->attached, err);
@@ -39,7 +39,7 @@ static int tell_end(struct foreground *fg, struct pi_error *err)
     return r < 0 ? r : fg->exit_code;
 }
 
-/* A foreground machine ends with its command, in order; the second signal doesn't wait for the guest. */
+/* The first signal powers the instance down; the second one kills it. */
 static int ask_to_stop(struct foreground *fg, struct pi_error *err)
 {
     struct cli_follow *follow = fg->follow;
@@ -64,7 +64,7 @@ static int leave_running(struct foreground *fg)
     return CLI_EXIT_SIGNAL + fg->follow->signal;
 }
 
-/* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops a machine. */
+/* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops an instance. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
     int r = fg->fresh && cli_state_is_before_boot(fg->follow->view.state) ? cli_undo(fg->follow, err) : 0;
@@ -78,7 +78,7 @@ static int on_signal(struct foreground *fg, struct pi_error *err)
 static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *err)
 {
     enum cli_console_end end;
-    /* What a machine that is started again said in earlier boots is not shown. */
+    /* The output of earlier boots is not shown when an instance is started again. */
     int r = cli_console_attach(fg->follow, fg->fresh ? FIRST_WORDS : 0, false, &end, err);
     if (r == 0 && end == CLI_CONSOLE_DETACHED) {
         cli_console_tell_left(fg->follow);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance that has just been started, in the foreground of this command: its console in a terminal, its progress elsewhere. */
+/* Keeps an instance that was just started in the foreground of this command: a terminal shows its console,
+ * anything else its progress. */
 #ifndef PIAGENT_CLI_FOREGROUND_H
 #define PIAGENT_CLI_FOREGROUND_H
 
 #include "agent/cli/client/instance_follow.h"
 
-/* What --help says of it. */
+/* For the --help of commands that call it. */
 #define CLI_FOREGROUND_HELP                                                                               \
-    "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the machine runs on.\n"  \
+    "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the instance runs on.\n" \
     "The prompt there takes a password, which there is only if you gave one: piagent ssh needs none.\n"   \
-    "Elsewhere the command shows progress until the machine has stopped; an interrupt (or SIGTERM)\n"     \
-    "powers it down in order, a second one kills it. The exit code is 8 where cloud-init failed or, in\n" \
+    "Elsewhere the command shows progress until the instance has stopped; an interrupt (or SIGTERM)\n"    \
+    "powers it down in order, a second one kills it. The exit code is 8 if cloud-init failed or, in\n"    \
     "a first boot, did not report, or the guest's kernel panicked."
 
-/* Until the instance has stopped, or its console is left. instance is as the agent answered the request that started it; fresh: this
- * command made it, and undoes it if it is interrupted before the guest runs. The exit code, or negative with err filled. */
+/* Returns when the instance has stopped, or the user leaves its console. instance is the agent's answer to the
+ * request that started it. fresh: this command made it, and removes it if it is interrupted before the guest
+ * runs. The exit code, or negative with err filled. */
 int cli_foreground(struct cli_agent *agent, const struct api_instance *instance, bool fresh,
                    struct pi_error *err);
 

@@ -32,7 +32,7 @@ static int on_event(char *line, size_t size, void *user)
     struct api_event event = {0};
     pi_auto_buf struct pi_buf text = {0};
     json_auto_t *doc = pi_json_parse(line, size, NULL);
-    /* What cannot be read is of a newer agent, and passed over. */
+    /* An event that cannot be read comes from a newer agent, and is passed over. */
     if (doc && api_read(event, doc, &event, NULL) == 0) {
         enum cli_tell tell = cli_view_event(&follow->view, &event, &text);
         struct cli_screen *screen = &follow->leader->screen;
@@ -196,8 +196,8 @@ uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms)
     return now - follow->heard_ms;
 }
 
-/* A boot that says nothing looks the same whatever the reason is: so the usual ones are told, once. Who asked
- * for the seed is alive, and may be busy. */
+/* A boot that prints nothing looks the same for every reason: so the usual reasons are told, once. A guest
+ * that has asked for its seed is alive, and may be busy. */
 static void tell_silence(struct cli_follow *follow)
 {
     static const char firmware[] =
@@ -219,7 +219,7 @@ static bool is_shown(const struct cli_follow *follow)
     return !follow->settled && !cli_view_is_over(&follow->view);
 }
 
-/* A line a machine in their order, as many as there is room for. */
+/* One line for each instance, in their order, as many as there is room for. */
 static void draw(struct cli_follow *leader)
 {
     pi_auto_buf struct pi_buf text = {0};

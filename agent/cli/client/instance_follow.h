@@ -33,7 +33,7 @@ struct cli_follow {
     struct cli_screen screen;
     int signal; /* SIGINT, SIGTERM or SIGHUP came: set it back to 0 */
 
-    bool json; /* events go to standard output as JSON lines, each with its machine's name */
+    bool json; /* events go to standard output as JSON lines, each with the name of its instance */
     bool silence_told;
     uint64_t asked_seq; /* the newest event when the agent last said that it is not up: cli_tell_up() */
     bool settled;       /* nothing more of it is shown: set by the caller */
@@ -52,8 +52,8 @@ struct cli_follow {
     unsigned breaks;
 };
 
-/* Starts with the events after instance->last_event; set that to 0 for all of them. What came before in the
- * boot that is under way is taken in, and not told. On failure there is nothing to close. */
+/* Starts with the events after instance->last_event; set that to 0 for all of them. Earlier events of the
+ * boot that is under way update the view, and are not told. On failure there is nothing to close. */
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err);
 
@@ -61,8 +61,8 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
  * another one has its name. */
 int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err);
 
-/* From here on, signals wait for the follow that is opened next: so none ends the command between a request
- * that makes an instance and its follow. */
+/* From here on, signals wait for the follow that is opened next: no signal then ends the command between the
+ * request that makes an instance and its follow. */
 void cli_follow_hold_signals(void);
 
 /* Another one that is followed beside leader: its lines and status come on the leader's screen, and the
@@ -70,12 +70,12 @@ void cli_follow_hold_signals(void);
 int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
                     struct pi_error *err);
 
-/* How long nothing came of it: no event, no byte on its console. The agent is asked for the latter only where
- * there was no event for limit_ms. */
+/* How long the instance has been quiet: no event, no byte on its console. The agent is asked about the
+ * console only if there was no event for limit_ms. */
 uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms);
 
-/* Waits for something to happen, at most a second. extra, at most 2, are waited for besides. Fails with the
- * instance's own error where it is gone; where others have joined, each view keeps its own. */
+/* Waits for something to happen, at most a second. It also waits for extra, at most 2 of them. Fails with the
+ * instance's own error if it is gone; if other follows have joined, each view keeps its own error. */
 int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned extra_count,
                     struct pi_error *err);
 

@@ -48,7 +48,7 @@ bool cli_view_is_up(const struct cli_view *view)
     return view->finished || view->silent || view->state == VM_READY;
 }
 
-/* What the guest shows from then on is no step of a boot. */
+/* From then on, the guest's output is no step of a boot. */
 static bool is_stopping(const struct cli_view *view)
 {
     return view->state == VM_STOPPING;
@@ -65,7 +65,7 @@ bool cli_state_is_before_boot(enum vm_state state)
     return state == VM_CREATED || state == VM_STARTING;
 }
 
-/* What goes on in a state until something more particular is known. */
+/* Fills in what goes on in a state, until more is known. */
 static void describe(struct cli_view *view)
 {
     static const char *const doing[VM_STATES + 1] = {
@@ -109,7 +109,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         view->seeded = view->finished = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (view->state == VM_RUNNING && view->step[0]) {
-        snprintf(view->doing, sizeof view->doing, "%s", view->step); /* what is known of its boot is more */
+        snprintf(view->doing, sizeof view->doing, "%s", view->step); /* the step says more than the state */
     } else if (is_stopping(view)) {
         view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
     }
@@ -207,7 +207,8 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
         view->finished = true;
     if (failed && !whole_stage) {
         char text[256] = "";
-        /* What cloud-init says of a module's beginning, it mostly says again of its end: no reason. */
+        /* cloud-init mostly describes a module's end with the same words as its beginning: they are no
+         * reason. */
         if (event->text && !strstr(event->text, " with frequency "))
             COPY(text, event->text);
         pi_buf_printf(line, "cloud-init: %s/%s failed%s%s", stage, module, text[0] ? ": " : "", text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the command line knows of an instance while it follows its events, and how it says so. Pure: events
- * and the time in, text out.
+ * The command line's knowledge of an instance while it follows its events, and the lines that tell it. Pure:
+ * events and the time in, text out.
  */
 #ifndef PIAGENT_CLI_INSTANCE_VIEW_H
 #define PIAGENT_CLI_INSTANCE_VIEW_H
@@ -20,14 +20,14 @@ struct cli_view {
     uint64_t seq; /* of the newest event; give it to "since" */
     enum vm_state state;
     char state_word[32]; /* its word, also if this version does not know it */
-    char reason[512];    /* what came with the state */
-    char doing[192];     /* what goes on now, for the status line */
+    char reason[512];    /* told with the state */
+    char doing[192];     /* the present activity, for the status line */
     uint64_t doing_ms;   /* monotonic: since when */
     char step[96];       /* the step of the boot that a line was told of last, "" before the first */
     uint64_t step_ms;    /* monotonic: since when */
     uint64_t left_ms;    /* about how long until it is ready, counted from left_at_ms; 0 = not known */
     uint64_t left_at_ms;
-    uint64_t since_ms; /* monotonic: when what is timed began: the start, before it the request; the stop */
+    uint64_t since_ms; /* monotonic: when the boot began, before it the request; or the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
     bool silent;       /* the guest is up, and its cloud-init does not report */
@@ -42,7 +42,7 @@ struct cli_view {
 
 enum cli_tell {
     CLI_TELL_NOTHING, /* the status line is enough */
-    CLI_TELL_STEP,    /* a line where no status line can be drawn */
+    CLI_TELL_STEP,    /* a line, if no status line can be drawn */
     CLI_TELL_ALWAYS,  /* a line that stays */
 };
 
@@ -50,7 +50,7 @@ enum cli_tell {
 void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
                    uint64_t now_realtime_ms);
 
-/* Takes the event in. What is to be told of it is appended to line, without the instance's name. */
+/* Updates the view with the event. Appends the text to tell, without the instance's name, to line. */
 enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line);
 
 /* The status line, at most width columns. */
@@ -65,7 +65,7 @@ bool cli_view_is_up(const struct cli_view *view);
 /* True if the guest of an instance that was just made has not run: nothing is lost if it is removed. */
 bool cli_state_is_before_boot(enum vm_state state);
 
-/* Whether no QEMU runs and none is being started: stopped, failed, lost, or gone. */
+/* True if no QEMU runs and none is being started: the instance is stopped, failed, lost or gone. */
 bool cli_state_is_over(enum vm_state state);
 
 /* CLI_PLAIN if it is neither good nor bad (stopped), or not known. */

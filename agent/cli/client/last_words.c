@@ -29,7 +29,7 @@ static void on_done(int result, const struct pi_error *err, void *user)
     ((struct tail *)user)->over = true;
 }
 
-/* The console's end as lines without control characters; what cannot be had is none. */
+/* Gets the console's last lines, without control characters. There are none if they cannot be had. */
 static void fetch(struct cli_follow *follow, struct pi_strv *ret)
 {
     char path[PI_NAME_MAX + 64], clean[512];

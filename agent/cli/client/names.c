@@ -14,13 +14,13 @@
 #include "agent/image/release.h"
 #include "agent/image/store.h"
 
-#define ASK_MS        1000 /* who types does not wait for an agent that does not answer */
+#define ASK_MS        1000 /* a user who types does not wait for an agent that does not answer */
 #define RELEASE_FIRST 38
 #define RELEASE_LAST  99
 
 /* state is its word; NULL: not known. */
-static int machine(enum cli_kind kind, const char *name, const char *state, bool over,
-                   struct cli_candidates *ret)
+static int offer_instance(enum cli_kind kind, const char *name, const char *state, bool over,
+                          struct cli_candidates *ret)
 {
     char place[PI_NAME_MAX + 2];
     if (state && ((kind == CLI_MACHINE_LIVE && over) || (kind == CLI_MACHINE_OVER && !over)))
@@ -38,7 +38,7 @@ static int from_agent(enum cli_kind kind, const json_t *instances, struct cli_ca
         const char *name = json_string_value(json_object_get(instance, "name"));
         const char *state = json_string_value(json_object_get(instance, "state"));
         if (r == 0 && name && pi_name_check(name, NULL) == 0)
-            r = machine(kind, name, state, cli_state_is_over(cli_json_state(instance)), ret);
+            r = offer_instance(kind, name, state, cli_state_is_over(cli_json_state(instance)), ret);
     }
     return r;
 }
@@ -49,11 +49,11 @@ static int from_folders(enum cli_kind kind, const char *path, struct cli_candida
     int r = 0;
     for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
         if (pi_name_check(entry->d_name, NULL) == 0)
-            r = machine(kind, entry->d_name, NULL, false, ret);
+            r = offer_instance(kind, entry->d_name, NULL, false, ret);
     return r;
 }
 
-static int machines(enum cli_kind kind, struct cli_candidates *ret)
+static int offer_instances(enum cli_kind kind, struct cli_candidates *ret)
 {
     pi_auto_agent struct cli_agent agent = {0};
     json_auto_t *reply = NULL;
@@ -66,7 +66,7 @@ static int machines(enum cli_kind kind, struct cli_candidates *ret)
 }
 
 /* The newest first, as they are asked for. */
-static int releases(struct cli_candidates *ret)
+static int offer_releases(struct cli_candidates *ret)
 {
     int r = cli_candidate(ret, "fedora", "the newest release");
     for (int number = RELEASE_LAST; r == 0 && number >= RELEASE_FIRST; number--) {
@@ -80,7 +80,7 @@ static int releases(struct cli_candidates *ret)
     return r;
 }
 
-static int stored_images(struct cli_candidates *ret)
+static int offer_stored_images(struct cli_candidates *ret)
 {
     pi_auto_paths struct pi_paths paths = {0};
     pi_auto_image_store struct image_store store = {.dir_fd = -1};
@@ -97,6 +97,6 @@ static int stored_images(struct cli_candidates *ret)
 int cli_names(enum cli_kind kind, struct cli_candidates *ret)
 {
     if (kind == CLI_IMAGE)
-        return releases(ret);
-    return kind == CLI_STORED_IMAGE ? stored_images(ret) : machines(kind, ret);
+        return offer_releases(ret);
+    return kind == CLI_STORED_IMAGE ? offer_stored_images(ret) : offer_instances(kind, ret);
 }

@@ -5,8 +5,9 @@
 
 #include "agent/cli/terminal/complete.h"
 
-/* The names there are: of machines, as the agent says within a second (where none runs, as their folders say,
- * of any state), and of stored images. Never starts an agent, says nothing. */
+/* Offers the names of instances and of stored images. It asks the agent for the former, for at most a second;
+ * if none runs, it lists the instances' folders, whatever their state. It never starts an agent and prints
+ * nothing. */
 cli_names_fn cli_names;
 
 #endif

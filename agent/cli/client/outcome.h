@@ -5,17 +5,17 @@
 
 #include "agent/cli/client/instance_follow.h"
 
-/* What cloud-init came to, once the view is up: PI_OK or PI_GUEST, and told; with how to log in, where login
- * is set, and the console's words on what failed, where words is. -EAGAIN while its last event is still to
- * come. */
+/* Tells how the boot ended, once the view is up, and returns PI_OK or PI_GUEST. login: also tells how to log
+ * in. words: also shows the console's lines about modules that failed. -EAGAIN while the last event of the
+ * boot is still to come. */
 int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err);
 
-/* Why a machine whose view is over ended: negative with err filled, or PI_OK where it was stopped, or stopped
- * itself. */
+/* Tells why an instance whose view is over ended: negative with err filled, or PI_OK if it was stopped or
+ * stopped itself. */
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err);
 
-/* That its kernel panicked or its boot got stuck (view.trouble), with the console's last words where words
- * is: negative, with err filled. */
+/* Fails because the kernel panicked or the boot got stuck (view.trouble). words: also shows the console's
+ * last lines. */
 int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err);
 
 #endif

@@ -135,8 +135,8 @@ static int keep_line(char *line, struct pi_buf *set_env, struct pi_strv *ret)
                                   : pi_strv_addf(ret, "-o%s \"%s\"", key, escaped);
 }
 
-/* Asks ssh what the user's configuration says about the instance. ssh runs the commands of "Match exec" with
- * $SHELL: that is piagent here, which fails at each of them and runs none. */
+/* Asks ssh what the user's configuration says about the instance. ssh would run the commands of "Match exec"
+ * with $SHELL: that is piagent here, which fails and runs none of them. */
 static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_buf *ret,
                    struct pi_error *err)
 {
@@ -157,8 +157,8 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
     return r < 0 ? pi_fail(err, -r, "ssh -G") : pi_run((const char *const *)argv.items, ret, NULL, err);
 }
 
-/* Adds what is kept of the user's configuration. ssh is asked with our options: it names the default
- * identities, which may not exist, only when no option names one. */
+/* Adds the settings that are kept from the user's configuration. ssh is asked with our options: it names the
+ * default identities, which may not exist, only when no option names one. */
 static int add_kept(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_strv *ret)
 {
     pi_auto_buf struct pi_buf answer = {0}, set_env = {0};

@@ -26,9 +26,9 @@ struct cli_ssh {
  * or -ENOMEM. */
 int cli_ssh_options(const struct cli_ssh *how, struct pi_strv *ret);
 
-/* The same as words for ssh and scp, with -F none, the given options and what is kept of the user's
- * configuration. A configuration that ssh cannot read is passed over, which standard error tells. 0 or
- * -ENOMEM. */
+/* The same as words for ssh and scp, with -F none, the given options and the settings that are kept from the
+ * user's configuration. If ssh cannot read the configuration, it is passed over with a line on standard
+ * error. 0 or -ENOMEM. */
 int cli_ssh_words(const struct cli_ssh *how, struct pi_strv *ret);
 
 #endif

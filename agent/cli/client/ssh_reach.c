@@ -102,7 +102,7 @@ static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
     return 0;
 }
 
-/* Whether the server has said who it is. */
+/* True if the server has sent its banner. */
 static bool has_answered(struct reach *reach)
 {
     char peeked;
@@ -114,7 +114,7 @@ static bool has_answered(struct reach *reach)
     return false;
 }
 
-/* The guest boots, or boots again: what was connected to is gone. */
+/* The guest boots, or boots again: the server that the connection led to is gone. */
 static int await_boot(struct reach *reach, struct pi_error *err)
 {
     disconnect(reach);
@@ -130,7 +130,7 @@ static int interrupted(struct cli_follow *follow)
     return CLI_EXIT_SIGNAL + follow->signal;
 }
 
-/* What there is to do now, if the instance runs. Positive: all that is waited for. */
+/* Takes the next step towards the server. Positive: the wait is over. */
 static int act(struct reach *reach, bool connects, struct pi_error *err)
 {
     const struct cli_view *view = &reach->follow.view;
@@ -255,7 +255,7 @@ int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct c
     int r = pi_spawn(&spawn, &pid, &pidfd, err);
     if (r < 0)
         return r;
-    /* The terminal sends them to both: what comes of them is the program's to say. */
+    /* The terminal sends these signals to both processes: the program decides what to do. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
     await_end(pidfd, share, pass);
@@ -263,7 +263,7 @@ int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct c
     return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
 }
 
-/* The second and third word of what ssh-keyscan prints for NAME: type and key. */
+/* Adds the line that ssh-keyscan prints: host, type and key. */
 static bool scan(const struct api_instance *instance, struct pi_buf *ret)
 {
     pi_auto_free char *program = NULL;

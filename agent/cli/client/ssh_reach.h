@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reaching a machine over SSH: how long to wait for it, and what to say where it cannot be reached. */
+/* Reaches an instance over SSH: waits for it, and explains why it cannot be reached. */
 #ifndef PIAGENT_CLI_SSH_REACH_H
 #define PIAGENT_CLI_SSH_REACH_H
 
@@ -7,7 +7,7 @@
 #include "agent/cli/client/ssh_pass.h"
 #include "agent/cli/client/ssh_share.h"
 
-/* Whether the instance runs, or is on its way: else PI_CONFLICT. Waits for nothing. Free *ret with
+/* Gets the instance if it runs or is being started, else refuses (PI_CONFLICT). Does not wait. Free *ret with
  * api_done(instance, ret). */
 int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instance *ret,
                     struct pi_error *err);
@@ -22,12 +22,12 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 /* Waits until the guest is up, so that its SSH server can be expected to answer. */
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
-/* Waits until the SSH server has said who it is: *ret_fd is the connection on which it did, of which nothing
- * was read. PI_TIMEOUT if a guest that is up has no server for a minute. */
+/* Waits until the SSH server has sent its banner: *ret_fd is that connection, with the banner unread.
+ * PI_TIMEOUT if a guest that is up has no server for a minute. */
 int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, int *ret_fd,
                       struct pi_error *err);
 
-/* Warns on standard error if the guest's cloud-init does not report, with what may be the reason. */
+/* Warns on standard error if the guest's cloud-init does not report, with the likely reason. */
 void cli_reach_doubt(const struct api_instance *instance);
 
 /* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. Hands the connections in
@@ -35,9 +35,9 @@ void cli_reach_doubt(const struct api_instance *instance);
 int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct cli_ssh_pass *pass,
                   struct pi_error *err);
 
-/* After a failure of ssh, looks for its reason at the machine's port and says it on standard error: another
- * host key than the one that was put there, or no answer. Says nothing if ssh had logged in, and nothing
- * about no answer if ssh had its own connection: then the ProxyCommand has said it. */
+/* After a failure of ssh, looks for the reason at the instance's port and says it on standard error: the
+ * server has another host key than piagent put there, or does not answer. Says nothing if ssh had logged in.
+ * Does not mention a missing answer if ssh had its own connection: the ProxyCommand has said it then. */
 void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share);
 
 /* Connects standard input and output to the SSH server at the other end of fd. */

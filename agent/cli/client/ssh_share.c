@@ -95,7 +95,7 @@ int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *
     return 0;
 }
 
-/* Whether one of the events (inotify(7)) is that the socket appeared. It may be gone again. */
+/* True if one of the events (inotify(7)) says that the socket appeared. It may be gone again. */
 static bool has_appeared(const char *events, size_t size, const char *socket)
 {
     const char *name = strrchr(socket, '/') + 1;

@@ -26,9 +26,9 @@ struct cli_ssh_share {
 #define CLI_SSH_ALONE ((struct cli_ssh_share){.watch_fd = -1, .lock_fd = -1})
 
 /* Takes a place in a connection to this boot of the instance. While another command opens the connection,
- * waits for it, up to 4 s. *ret is CLI_SSH_ALONE before the call, and stays so if no place is free, the wait
- * was in vain, the runtime folder's path leaves no room for the socket, or the host refuses the locks or the
- * watch. 0 or -ENOMEM. Free ret with cli_ssh_share_done(). */
+ * waits for it, up to 4 s. *ret is CLI_SSH_ALONE before the call. It stays so if no place is free, the other
+ * command did not open the connection in time, the runtime folder's path leaves no room for the socket, or
+ * the host refuses the locks or the watch. 0 or -ENOMEM. Free ret with cli_ssh_share_done(). */
 int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *instance,
                        struct cli_ssh_share *ret);
 

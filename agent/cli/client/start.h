@@ -9,9 +9,9 @@
 /* Starts one; *instance is then as the agent answers. */
 int cli_start_one(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
-/* Starts those that have a name, and waits for them; chosen is put into another order. One that cannot be
- * started does not keep the others from it: its error is told at once. The exit code, or negative with err
- * filled. */
+/* Starts the chosen instances that have a name, and waits for them; reorders chosen. If one cannot be
+ * started, its error is told at once, and the others are started all the same. The exit code, or negative
+ * with err filled. */
 int cli_start_all(struct cli_agent *agent, struct cli_chosen *chosen, const struct cli_wait *how,
                   struct pi_error *err);
 

@@ -27,8 +27,8 @@ struct image_instances cli_images_instances(const struct cli_images *images);
 void cli_images_done(struct cli_images *images);
 #define pi_auto_images __attribute__((cleanup(cli_images_done)))
 
-/* The image of that file name, or whose SHA-256 begins so. PI_NOT_FOUND, with the nearest name; PI_CONFLICT if there are several.
- * Borrowed. */
+/* The image of that file name, or whose SHA-256 begins so. PI_NOT_FOUND names the nearest one; PI_CONFLICT if
+ * several fit. Borrowed. */
 int cli_images_find(const struct cli_images *images, const char *text, struct image **ret,
                     struct pi_error *err);
 

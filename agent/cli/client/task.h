@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a command does to several instances, one after the other or side by side, and what came of each. */
+/* Does something to several instances, one after the other or side by side, and collects the results. */
 #ifndef PIAGENT_CLI_TASK_H
 #define PIAGENT_CLI_TASK_H
 
@@ -11,24 +11,25 @@ struct cli_task {
     const char *request;      /* POST /v1/instances/NAME/request */
     const json_t *body;       /* borrowed, or NULL */
     bool forced;              /* a guest did not power itself off */
-    json_t *results;          /* --json: {"name"} and what came of it, one an instance; or NULL */
-    bool events;              /* --json where events are the output: they, and errors, are JSON lines */
+    json_t *results;          /* --json: an object for each instance, {"name"} and its result; or NULL */
+    bool events;              /* --json of a command that prints events: events and errors are JSON lines */
 };
 
-/* Connects to the agent and looks up the instances: those named, or with all those whose state fits. If there
- * are none, that is told. */
+/* Connects to the agent and looks up the instances: the named ones, or all whose state fits. If no state
+ * fits, prints none. */
 int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err);
 int cli_task_begin_all(struct cli_task *task, bool (*fits)(enum vm_state state), const char *none, bool json,
                        struct pi_error *err);
-/* Prints the results, where JSON is wanted; code is what the command came to. */
+/* Prints the results, if JSON is wanted. code is the command's exit code so far. */
 int cli_task_end(const struct cli_task *task, int code, struct pi_error *err);
 void cli_task_done(struct cli_task *task);
 #define pi_auto_task __attribute__((cleanup(cli_task_done)))
 
 typedef int cli_act_fn(struct cli_task *task, struct api_instance *instance, struct pi_error *err);
 
-/* One that fails does not keep the others from it: its error is told at once. An act that was interrupted
- * does: its exit code, 128 and the signal's number, is returned. Else the first failure's, or 0. */
+/* Does act to each instance. If one fails, its error is told at once, and the others follow all the same. An
+ * act that was interrupted ends it, and its exit code is returned, 128 and the signal's number. Otherwise
+ * returns the exit code of the first failure, or 0. */
 int cli_task_each(struct cli_task *task, cli_act_fn *act);
 
 /* The result of an instance, to add to; NULL without --json. Borrowed. */

@@ -51,7 +51,7 @@ static uint64_t limit_of(const struct cli_wait *how)
     return how->timeout_ms ? how->timeout_ms : how->stopped ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
 }
 
-/* Whether the wait for one has come to its end; *ret is then its exit code, or negative with err filled. */
+/* True if the wait for this instance is over; *ret is then its exit code, or negative with err filled. */
 static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *ret, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;

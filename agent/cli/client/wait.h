@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for machines, one or several at once: until they are ready or stopped, and why they do not become
- * so. */
+/* Waits for instances, one or several at once, until they are ready or stopped, and tells why they do not
+ * become so. */
 #ifndef PIAGENT_CLI_WAIT_H
 #define PIAGENT_CLI_WAIT_H
 
@@ -23,8 +23,8 @@ struct cli_wait {
     uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };
 
-/* The exit code, or negative with err filled; of several, what went wrong is told at once, and the first
- * one's exit code is returned. Interrupted, the machines go on. */
+/* The exit code, or negative with err filled. With several instances, each failure is told at once, and the
+ * first one's exit code is returned. After an interrupt the instances run on. */
 int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
              unsigned count, struct pi_error *err);
 

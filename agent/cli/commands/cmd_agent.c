@@ -45,7 +45,7 @@ static int print_agent(const json_t *reply, struct pi_error *err)
     int r = api_read(agent, reply, &agent, err);
     if (r == 0)
         printf("piagent %s, process %" PRIu64 ", up %s\n"
-               "%" PRIu64 " machine%s, %" PRIu64 " running; seeds at 127.0.0.1:%" PRIu64 "; state in %s\n",
+               "%" PRIu64 " instance%s, %" PRIu64 " running; seeds at 127.0.0.1:%" PRIu64 "; state in %s\n",
                agent.version ? agent.version : "-", agent.pid, up_time((pid_t)agent.pid, up), agent.instances,
                agent.instances == 1 ? "" : "s", agent.running, agent.imds_port,
                agent.state_folder ? agent.state_folder : "-");
@@ -73,7 +73,7 @@ static int run_status(const struct cli_call *call, struct pi_error *err)
     return options->json ? cli_json_print(reply, err) : print_agent(reply, err);
 }
 
-/* Its process, -1 where it ended meanwhile. To ask the socket instead would start it anew where a service
+/* The agent's process, -1 if it ended meanwhile. Asking its socket instead would start a new one if a service
  * manager listens. */
 static int open_agent(struct cli_agent *agent, int *ret_pidfd, struct pi_error *err)
 {
@@ -106,7 +106,7 @@ static void note_stopped(const struct pi_paths *paths)
         (void)pi_write_all(fd, API_LOCK_STOPPED, strlen(API_LOCK_STOPPED));
 }
 
-/* One that does not answer, or not at its socket. */
+/* Ends an agent that does not answer, or listens at no socket. */
 static int end_process(const struct pi_paths *paths, struct pi_error *err)
 {
     static const int signals[] = {SIGTERM, SIGKILL};
@@ -124,7 +124,7 @@ static int end_process(const struct pi_paths *paths, struct pi_error *err)
         r = await_end(pidfd, err);
     }
     if (r == 0)
-        fprintf(stderr, "the agent (process %d) did not answer and was ended; machines that ran go on\n",
+        fprintf(stderr, "the agent (process %d) did not answer and was ended; instances that ran go on\n",
                 (int)pid);
     return r;
 }
@@ -147,7 +147,7 @@ static int run_stop(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = await_end(pidfd, err);
     if (r == 0)
-        fprintf(stderr, "the agent has stopped; machines that ran go on\n");
+        fprintf(stderr, "the agent has stopped; instances that ran go on\n");
     return r;
 }
 
@@ -158,7 +158,7 @@ static int run_openapi(const struct cli_call *call, struct pi_error *err)
     return document ? cli_json_print(document, err) : pi_fail(err, ENOMEM, "OpenAPI document");
 }
 
-/* main() runs the agent itself; what comes here has an operand or option too many. */
+/* main() runs the agent itself; this command line has an operand or option too many. */
 static int run_agent(const struct cli_call *call, struct pi_error *err)
 {
     (void)call;
@@ -174,21 +174,21 @@ static const struct cli_option stop_table[] = {
     {.name = "force",
      .letter = 'f',
      CLI_MEMBER(CLI_FLAG, stop_options, force),
-     .help = "also while a machine is being created, which is then undone"},
+     .help = "even if an instance is being created, which is then undone"},
     {0},
 };
 
 const struct cli_command cli_command_agent = {
     .name = "agent",
     .summary = "runs the agent in the foreground",
-    .details = "Commands start it by themselves, in the background, where none runs.",
+    .details = "Commands start it by themselves, in the background, if none runs.",
     .example = "piagent agent",
     .run = run_agent,
 };
 const struct cli_command cli_command_agent_status = {
     .name = "agent status",
     .summary = "tells whether an agent runs",
-    .details = "The exit code is 10 where none does.",
+    .details = "The exit code is 10 if none does.",
     .example = "piagent agent status",
     .options = status_table,
     .values_size = sizeof(struct status_options),
@@ -196,10 +196,10 @@ const struct cli_command cli_command_agent_status = {
 };
 const struct cli_command cli_command_agent_stop = {
     .name = "agent stop",
-    .summary = "stops the agent; machines run on",
+    .summary = "stops the agent; instances run on",
     .details =
-        "Commands that follow a machine end, with exit code 10; the next command starts the agent again. While a\n"
-        "machine is being created the agent is stopped only with --force.",
+        "Commands that follow an instance end, with exit code 10; the next command starts the agent again. While an\n"
+        "instance is being created, only --force stops the agent.",
     .example = "piagent agent stop",
     .options = stop_table,
     .values_size = sizeof(struct stop_options),

@@ -35,8 +35,8 @@ const struct cli_command cli_command_console = {
     .operands = "NAME",
     .summary = "attaches to the guest's serial console",
     .details =
-        "Ctrl-] leaves it. Where standard input is no terminal, its bytes go to the guest as they are, and\n"
-        "what the guest says goes on until an interrupt.\n\n"
+        "Ctrl-] leaves it. If standard input is no terminal, its bytes go to the guest as they are, and the\n"
+        "guest's output is shown until an interrupt.\n\n"
         "The guest does not hear when the size of this terminal changes: tell it there, with resize (of\n"
         "xterm) or stty rows 40 cols 120. piagent ssh passes sizes on.",
     .example = "piagent console pi-1",

@@ -24,9 +24,9 @@ struct cp_options {
     bool recursive, preserve, rsync;
 };
 
-/* The machine's name before the colon, as scp finds it: no slash comes before. False for a file of this host.
- */
-static bool machine_of(const char *operand, char name[PI_NAME_MAX + 2])
+/* Finds the instance's name before the colon, as scp does: no slash comes before it. False for a file of this
+ * host. */
+static bool instance_of(const char *operand, char name[PI_NAME_MAX + 2])
 {
     size_t length = strcspn(operand, ":/");
     if (operand[length] != ':' || !length)
@@ -41,7 +41,7 @@ struct copying {
     char *ssh, *program;     /* the paths of ssh, and of scp or rsync */
     struct pi_strv operands; /* as scp takes them: USER@NAME:PATH */
     struct api_instance last;
-    unsigned machines;
+    unsigned instances;
     struct cli_ssh_share share;
     struct cli_ssh_pass pass;
 };
@@ -57,7 +57,7 @@ static void copying_done(struct copying *copying)
     cli_ssh_pass_done(&copying->pass);
 }
 
-/* What can be known of this copy without a guest: told before one is waited for. */
+/* Checks that need no guest: their failures are told before the command waits for one. */
 
 static int check_source(const struct cp_options *options, const char *path, struct pi_error *err)
 {
@@ -73,7 +73,7 @@ static int check_source(const struct cp_options *options, const char *path, stru
     return 0;
 }
 
-/* Of a target that is not there, scp and rsync make the last part. */
+/* scp and rsync make the last part of a target that is not there. */
 static int check_target(const char *path, bool several, struct pi_error *err)
 {
     struct stat st;
@@ -89,16 +89,16 @@ static int check_target(const char *path, bool several, struct pi_error *err)
     return access(folder, W_OK) < 0 ? pi_fail(err, errno, "cannot write into %s", folder) : 0;
 }
 
-/* rsync has one remote side, which is one machine. */
+/* rsync has one remote side, which is one instance. */
 static int check_rsync(const struct cli_call *call, struct pi_error *err)
 {
     char name[PI_NAME_MAX + 2], first[PI_NAME_MAX + 2] = "";
     for (unsigned i = 0; i < call->count; i++) {
-        if (!machine_of(call->operands[i], name))
+        if (!instance_of(call->operands[i], name))
             continue;
         if (first[0] && (i == call->count - 1 || strcmp(first, name) != 0))
             return pi_refuse(err, PI_USAGE,
-                             "--rsync copies between this host and one machine: leave --rsync out");
+                             "--rsync copies between this host and one instance: leave --rsync out");
         memcpy(first, name, sizeof first);
     }
     return 0;
@@ -114,22 +114,22 @@ static int find_programs(struct copying *copying, struct pi_error *err)
     return 0;
 }
 
-static int count_machines(struct copying *copying, const struct cli_call *call, struct pi_error *err)
+static int count_instances(struct copying *copying, const struct cli_call *call, struct pi_error *err)
 {
     char name[PI_NAME_MAX + 2];
     for (unsigned i = 0; i < call->count; i++) {
-        if (!machine_of(call->operands[i], name))
+        if (!instance_of(call->operands[i], name))
             continue;
         int r = pi_name_check(name, err);
         if (r < 0)
-            return pi_context(err, r, "%s: what stands before the colon is a machine (a file: ./%s)",
+            return pi_context(err, r, "%s: the word before the colon is an instance (a file: ./%s)",
                               call->operands[i], call->operands[i]);
-        copying->machines++;
+        copying->instances++;
     }
-    return copying->machines
+    return copying->instances
                ? 0
                : pi_refuse(err, PI_USAGE,
-                           "none of these is in a machine: piagent cp FILE NAME:PATH, or NAME:PATH FILE");
+                           "none of these is in an instance: piagent cp FILE NAME:PATH, or NAME:PATH FILE");
 }
 
 static int check_files(const struct copying *copying, const struct cli_call *call, struct pi_error *err)
@@ -137,7 +137,7 @@ static int check_files(const struct copying *copying, const struct cli_call *cal
     char name[PI_NAME_MAX + 2];
     int r = 0;
     for (unsigned i = 0; r == 0 && i < call->count; i++)
-        if (!machine_of(call->operands[i], name))
+        if (!instance_of(call->operands[i], name))
             r = i < call->count - 1 ? check_source(copying->options, call->operands[i], err)
                                     : check_target(call->operands[i], call->count > 2, err);
     return r;
@@ -145,7 +145,7 @@ static int check_files(const struct copying *copying, const struct cli_call *cal
 
 static int check_words(struct copying *copying, const struct cli_call *call, struct pi_error *err)
 {
-    int r = count_machines(copying, call, err);
+    int r = count_instances(copying, call, err);
     if (r == 0 && copying->options->rsync)
         r = check_rsync(call, err);
     if (r == 0)
@@ -153,28 +153,27 @@ static int check_words(struct copying *copying, const struct cli_call *call, str
     return r == 0 ? find_programs(copying, err) : r;
 }
 
-/* Each step is taken for all machines before the next one: what is wrong with one is told before another one
- * is waited for, and no connection is opened before all guests are up. */
+/* Each step is taken for all instances before the next step: a fault of one is told before the command waits
+ * for another, and no connection is opened before all guests are up. */
 
-static int check_machine(struct copying *copying, const char *name, struct pi_error *err)
+static int check_instance(struct copying *copying, const char *name, struct pi_error *err)
 {
     api_done(instance, &copying->last);
     copying->last = (struct api_instance){0};
     return cli_reach_check(&copying->agent, name, &copying->last, err);
 }
 
-static int await_machine(struct copying *copying, const char *name, struct pi_error *err)
+static int await_instance(struct copying *copying, const char *name, struct pi_error *err)
 {
-    int r = check_machine(copying, name, err);
+    int r = check_instance(copying, name, err);
     return r == 0 ? cli_reach(&copying->agent, &copying->last, err) : r;
 }
 
-/* Several machines in one command are reached with the same options, so that none of their connections is
- * shared. */
-static int connect_machine(struct copying *copying, const char *name, struct pi_error *err)
+/* scp takes the same options for all instances of one command, so none of their connections is shared. */
+static int connect_instance(struct copying *copying, const char *name, struct pi_error *err)
 {
-    int fd, r = check_machine(copying, name, err);
-    if (r == 0 && copying->machines == 1 &&
+    int fd, r = check_instance(copying, name, err);
+    if (r == 0 && copying->instances == 1 &&
         (r = cli_ssh_share_take(&copying->agent.paths, &copying->last, &copying->share)) < 0)
         return pi_fail(err, -r, "cp");
     if (r != 0 || copying->share.logged_in ||
@@ -191,22 +190,22 @@ static int add_operands(struct copying *copying, const struct cli_call *call, st
     int r = 0;
     for (unsigned i = 0; r == 0 && i < call->count; i++) {
         const char *operand = call->operands[i];
-        if (!machine_of(operand, name))
+        if (!instance_of(operand, name))
             r = pi_strv_add(&copying->operands, operand);
-        else if ((r = connect_machine(copying, name, err)) == 0)
+        else if ((r = connect_instance(copying, name, err)) == 0)
             r = pi_strv_addf(&copying->operands, "%s@%s", copying->last.user, operand);
     }
     return r;
 }
 
-static int each_machine(struct copying *copying, const struct cli_call *call,
-                        int (*step)(struct copying *copying, const char *name, struct pi_error *err),
-                        struct pi_error *err)
+static int each_instance(struct copying *copying, const struct cli_call *call,
+                         int (*step)(struct copying *copying, const char *name, struct pi_error *err),
+                         struct pi_error *err)
 {
     char name[PI_NAME_MAX + 2];
     int r = 0;
     for (unsigned i = 0; r == 0 && i < call->count; i++) {
-        if (!machine_of(call->operands[i], name))
+        if (!instance_of(call->operands[i], name))
             continue;
         r = step(copying, name, err);
     }
@@ -243,7 +242,8 @@ static int add_rsync_words(const struct cp_options *options, const struct cli_ss
 
 static int add_scp_words(const struct cp_options *options, const struct cli_ssh *how, struct pi_strv *ret)
 {
-    /* -3: what goes from one guest to another passes here, as guests do not know each other's keys. */
+    /* -3: a copy from one guest to another passes through this host, as guests do not know each other's keys.
+     * */
     int r = pi_strv_add(ret, "-3");
     if (r == 0 && options->recursive)
         r = pi_strv_add(ret, "-r");
@@ -270,7 +270,7 @@ static int run_copy(struct copying *copying, struct pi_error *err)
     return cli_reach_run((const char *const *)argv.items, &copying->share, &copying->pass, err);
 }
 
-/* What the program's exit code does not say. */
+/* Explains what the program's exit code does not say. */
 static void explain(struct copying *copying, const struct cli_call *call, int code)
 {
     char name[PI_NAME_MAX + 2];
@@ -279,7 +279,7 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
                 copying->last.name);
     for (unsigned i = 0; code == SSH_FAILED && i < call->count; i++) {
         pi_auto_instance struct api_instance instance = {0};
-        if (machine_of(call->operands[i], name) &&
+        if (instance_of(call->operands[i], name) &&
             cli_get_instance(&copying->agent, name, &instance, NULL) == 0 && instance.folder)
             cli_reach_explain(&instance, &copying->share);
     }
@@ -291,8 +291,8 @@ static int run_cp(const struct cli_call *call, struct pi_error *err)
         .options = call->values, .share = CLI_SSH_ALONE, .pass = CLI_SSH_PASS_NONE};
     int r = check_words(&copying, call, err);
     if (r < 0 || (r = cli_connect(&copying.agent, err)) < 0 ||
-        (r = each_machine(&copying, call, check_machine, err)) != 0 ||
-        (r = each_machine(&copying, call, await_machine, err)) != 0 ||
+        (r = each_instance(&copying, call, check_instance, err)) != 0 ||
+        (r = each_instance(&copying, call, await_instance, err)) != 0 ||
         (r = add_operands(&copying, call, err)) != 0)
         return r;
     r = run_copy(&copying, err);
@@ -315,10 +315,10 @@ static const struct cli_option cp_table[] = {
 const struct cli_command cli_command_cp = {
     .name = "cp",
     .operands = "SOURCE... TARGET",
-    .summary = "copies files into machines, out of them and between them",
+    .summary = "copies files into instances, out of them and between them",
     .details =
-        "NAME:PATH is in a machine, a path from the login's home; a file here whose name has a colon is ./a:b.\n"
-        "Waits until the machines are ready, also while they reboot. The exit code is scp's or rsync's.",
+        "NAME:PATH is in an instance, a path from the login's home; a file here whose name has a colon is ./a:b.\n"
+        "Waits until the instances are ready, also while they reboot. The exit code is scp's or rsync's.",
     .example = "piagent cp -r ./site pi-1:/srv/",
     .options = cp_table,
     .values_size = sizeof(struct cp_options),

@@ -18,7 +18,7 @@ struct doctor_options {
     bool json, offline;
 };
 
-/* Asked only where its lock says that it runs: a socket may be systemd's, which would start one. */
+/* Asks the agent only if its lock says that it runs: systemd may hold the socket, and would start one. */
 static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret)
 {
     char path[PATH_MAX];
@@ -102,7 +102,7 @@ const struct cli_command cli_command_doctor = {
     .name = "doctor",
     .summary = "tells what this host can do, and what would mend what it cannot",
     .details = "QEMU, KVM, firmware, programs, disk, memory, folders, ports, keys. It changes nothing and\n"
-               "starts no agent. The exit code is 6 where something fails that machines cannot do without.",
+               "starts no agent. The exit code is 6 if something is missing that instances need.",
     .example = "piagent doctor",
     .options = doctor_table,
     .values_size = sizeof(struct doctor_options),

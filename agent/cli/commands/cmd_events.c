@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "events": what happened to a machine, or to all, a line each. */
+/* "events" shows what happened to an instance, or to all, a line for each event. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static void print_time(uint64_t realtime_ms)
     printf("%s.%03u", text, (unsigned)(realtime_ms % 1000));
 }
 
-/* A word of the event, cleaned and after a space; nothing where it has none. */
+/* Prints a word of the event, cleaned and after a space, if there is one. */
 static void print_word(const char *word)
 {
     char clean[1024];
@@ -41,7 +41,7 @@ static void print_word(const char *word)
 struct printing {
     struct pi_lines lines;
     bool json;
-    bool names;       /* of all machines: each line says of which */
+    bool names;       /* of all instances: each line begins with the name */
     uint64_t from_ms; /* since 1970: older events are left out */
 };
 
@@ -58,7 +58,7 @@ static void print_event(const struct printing *printing, const struct api_event 
     putchar('\n');
 }
 
-/* A line that cannot be read is of a newer agent: tools get it, as they may know it, and people do not. */
+/* An event that cannot be read comes from a newer agent: --json shows it to tools, which may know it. */
 static int on_line(char *line, size_t size, void *user)
 {
     const struct printing *printing = user;
@@ -102,9 +102,10 @@ static int make_path(const char *name, uint64_t since, bool follow, char *ret, s
                      struct pi_error *err)
 {
     if (!name && since)
-        return pi_refuse(err, PI_USAGE,
-                         "--since with a number counts the events of one machine: name it, or write how long "
-                         "ago, as 10m");
+        return pi_refuse(
+            err, PI_USAGE,
+            "--since with a number counts the events of one instance: name it, or write how long "
+            "ago, as 10m");
     if (!name) {
         snprintf(ret, size, "/v1/events?follow=%d", follow);
         return 0;
@@ -152,11 +153,11 @@ static const struct cli_option events_table[] = {
 const struct cli_command cli_command_events = {
     .name = "events",
     .operands = "[NAME]",
-    .summary = "shows what happened to a machine, or to all",
+    .summary = "shows what happened to an instance, or to all",
     .details =
-        "With -f it ends with an interrupt, or when the machine is removed. Without a NAME it shows what happens to\n"
-        "any machine from now on (-f), or the newest that the agent has seen since its own start; what an image's\n"
-        "download comes to is shown with a NAME only.",
+        "With -f it ends with an interrupt, or when the instance is removed. Without a NAME it shows what happens to\n"
+        "any instance from now on (-f), or the newest events that the agent has seen since its own start. The\n"
+        "progress of an image's download is only shown with a NAME.",
     .example = "piagent events -f --json pi-1",
     .options = events_table,
     .values_size = sizeof(struct events_options),

@@ -59,7 +59,7 @@ static int run_explain(const struct cli_call *call, struct pi_error *err)
     if (!json_is_array(explained))
         return pi_refuse(
             err, PI_AGENT,
-            "the agent is of an older piagent: piagent agent stop (machines run on), then again");
+            "the agent is of an older piagent: stop it with piagent agent stop (instances run on), then try again");
     if (!options->json)
         return print_explained(explained, err);
     json_auto_t *shown = json_pack("{s:O}", "options", explained);
@@ -69,10 +69,10 @@ static int run_explain(const struct cli_call *call, struct pi_error *err)
 const struct cli_command cli_command_explain = {
     .name = "explain",
     .operands = "NAME",
-    .summary = "prints a machine's QEMU command with what each option is for",
+    .summary = "prints an instance's QEMU command with what each option is for",
     .details =
-        "As an array that bash and zsh read, comments and all. What is named by fd=NUMBER is a socket that the "
-        "agent opens and hands to QEMU; with --standalone, \"${command[@]}\" runs it.",
+        "Prints an array that bash and zsh read, comments and all. fd=NUMBER is a socket that the agent opens and "
+        "hands to QEMU. With --standalone, \"${command[@]}\" runs the command.",
     .example = "piagent explain pi-1",
     .options = cli_qemu_options,
     .values_size = sizeof(struct cli_qemu_options),

@@ -117,7 +117,7 @@ static const struct cli_option fetch_table[] = {
           .help = "x86_64 or aarch64 (default: this host's)"),
     FETCH(sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
           .help = "its SHA-256, for a URL or file without a published one"),
-    FETCH(unverified, "unverified", CLI_FLAG, .help = "take it although nothing proves what it is"),
+    FETCH(unverified, "unverified", CLI_FLAG, .help = "take it even if nothing proves what it is"),
     FETCH(allow_unsigned, "allow-unsigned", CLI_FLAG,
           .help = "take a Fedora image whose signature is missing or bad"),
     FETCH(json, "json", CLI_FLAG, .help = "progress and result as JSON lines"),
@@ -129,8 +129,8 @@ const struct cli_command cli_command_image_fetch = {
     .operands = "IMAGE",
     .summary = "gets an image and checks it",
     .details =
-        "IMAGE is fedora, fedora:44, an https URL or a file. What is in the store already is not fetched again; the server "
-        "of a URL without a SHA-256 is asked whether it still serves the same.",
+        "IMAGE is fedora, fedora:44, an https URL or a file. An image that is in the store already is not fetched again; for "
+        "a URL without a SHA-256, piagent asks the server whether it still serves the same.",
     .example = "piagent image fetch fedora:44 --arch aarch64",
     .options = fetch_table,
     .values_size = sizeof(struct fetch_options),

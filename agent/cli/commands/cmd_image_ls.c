@@ -71,7 +71,7 @@ static int list_table(const struct cli_images *images, struct pi_error *err)
     return r < 0 ? pi_fail(err, -r, "image ls") : cli_table_print(table, err);
 }
 
-/* Machines that may use any of them. */
+/* Tells which instances may use any of them. */
 static int tell_unknown(const struct cli_images *images, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf names = {0};

@@ -19,7 +19,7 @@ struct prune_options {
     bool dry_run, json;
 };
 
-/* What goes: told at once, or kept for --json. */
+/* Tells that an image goes, or keeps it for --json. */
 static void tell_removed(json_t *removed, const char *name, bool damaged, uint64_t size_bytes)
 {
     char size[32], shown[256];
@@ -120,8 +120,9 @@ static const struct cli_option prune_table[] = {
 
 const struct cli_command cli_command_image_prune = {
     .name = "image prune",
-    .summary = "removes all images that no machine uses, and unfinished downloads",
-    .details = "A machine uses an image that its disk stands on, also a machine of another XDG_DATA_HOME.",
+    .summary = "removes all images that no instance uses, and unfinished downloads",
+    .details =
+        "An instance uses the image that its disk was made from, also an instance of another XDG_DATA_HOME.",
     .example = "piagent image prune --older-than 720h --dry-run",
     .options = prune_table,
     .values_size = sizeof(struct prune_options),

@@ -23,7 +23,7 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
 const struct cli_command cli_command_image_rm = {
     .name = "image rm",
     .operands = "IMAGE...",
-    .summary = "removes images that no machine uses",
+    .summary = "removes images that no instance uses",
     .details = "IMAGE is a file name or the first digits of a SHA-256, as image ls shows them.",
     .example = "piagent image rm 6205ae0c",
     .min_operands = 1,

@@ -44,7 +44,7 @@ static int verify_one(const struct cli_images *images, struct image *image, stru
     return r;
 }
 
-/* What came of one: told at once, or kept for --json. */
+/* Tells the result for one image, or keeps it for --json. */
 static void tell_verified(json_t *verified, const struct image *image, int r, const struct pi_error *failure)
 {
     char shown[256];
@@ -59,7 +59,8 @@ static void tell_verified(json_t *verified, const struct image *image, int r, co
         json_array_append_new(verified, one);
 }
 
-/* What is no whole image any more, or cannot be told of; a failure before it is told here, unless it was. */
+/* Fails if the store holds images that are not whole, or cannot be read. first is an earlier failure; it is
+ * told here if it was not told yet. */
 static int verify_damaged(const struct cli_images *images, int first, bool told, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv damaged = {0}, unread = {0};
@@ -79,7 +80,7 @@ static int verify_damaged(const struct cli_images *images, int first, bool told,
         damaged.items[0], damaged.count > 1 ? ", and it is not the only one" : "");
 }
 
-/* All of them are looked at; the last failure is the command's, what came before is told. */
+/* Looks at all of them. The last failure is the command's; earlier ones are told at once. */
 static int run_verify(const struct cli_call *call, struct pi_error *err)
 {
     const struct verify_options *options = call->values;

@@ -18,9 +18,9 @@ static const struct cli_option kill_table[] = {
 const struct cli_command cli_command_kill = {
     .name = "kill",
     .operands = "NAME...",
-    .summary = "ends machines at once, as pulling the plug does",
+    .summary = "ends instances at once, as pulling the plug does",
     .details =
-        "QEMU is told to quit, which writes out what the guest has written; then terminated, then killed.",
+        "piagent tells QEMU to quit, which writes to the disk what the guest has written; then it terminates QEMU, then it kills it.",
     .example = "piagent kill pi-1",
     .options = kill_table,
     .values_size = sizeof(struct cli_stop_options),

@@ -33,7 +33,7 @@ static int on_data(const char *bytes, size_t size, void *user)
     return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&logs->strip, text.data, text.size));
 }
 
-/* What is waited for is said aloud: a machine that is stopped says nothing until somebody starts it. */
+/* A stopped instance prints nothing until somebody starts it: say what the command waits for. */
 static int tell_stopped(struct cli_agent *agent, const char *name, struct pi_error *err)
 {
     pi_auto_instance struct api_instance instance = {0};
@@ -75,17 +75,17 @@ static const struct cli_option logs_table[] = {
     {.name = "follow",
      .letter = 'f',
      CLI_MEMBER(CLI_FLAG, logs_options, follow),
-     .help = "go on as more is said"},
+     .help = "go on as the guest prints more"},
     {0},
 };
 
 const struct cli_command cli_command_logs = {
     .name = "logs",
     .operands = "NAME",
-    .summary = "shows what the guest said on its console",
+    .summary = "shows what the guest printed on its console",
     .details =
-        "On a terminal without control sequences, elsewhere byte for byte. With -f also of a machine that is\n"
-        "stopped: it ends with an interrupt, or when the machine is removed.",
+        "A terminal gets it without control sequences, anything else byte for byte. With -f it goes on, even if the\n"
+        "instance is stopped: it ends with an interrupt, or when the instance is removed.",
     .example = "piagent logs -f pi-1",
     .options = logs_table,
     .values_size = sizeof(struct logs_options),

@@ -6,7 +6,7 @@
 const struct cli_command cli_command_pause = {
     .name = "pause",
     .operands = "NAME...",
-    .summary = "stops machines' processors",
+    .summary = "stops the processors of instances",
     .example = "piagent pause pi-1",
     .options = cli_request_options,
     .values_size = sizeof(struct cli_request_options),

@@ -28,10 +28,10 @@ static const struct cli_option powerdown_table[] = {
 const struct cli_command cli_command_powerdown = {
     .name = "powerdown",
     .operands = "NAME...",
-    .summary = "asks the guest to power itself off, and sees to it",
+    .summary = "asks the guest to power itself off, and makes sure of it",
     .details =
-        "A guest that does not is ended in steps: QEMU is told to quit, then terminated, then killed. Each is\n"
-        "shown; the exit code is 9 where the guest did not power itself off.",
+        "If a guest does not, piagent tells QEMU to quit, then terminates it, then kills it, and shows each step.\n"
+        "The exit code is 9 if the guest did not power itself off.",
     .example = "piagent powerdown pi-1 --timeout 2m",
     .options = powerdown_table,
     .values_size = sizeof(struct cli_stop_options),

@@ -28,7 +28,7 @@ static bool is_named(const struct cli_call *call, const json_t *instance)
     return false;
 }
 
-/* Those to be shown, in a list of their own: those named, also if they do not run. */
+/* The instances to show: the named ones, even if they do not run. */
 static json_t *chosen(const json_t *reply, const struct cli_call *call)
 {
     const struct ps_options *options = call->values;
@@ -86,7 +86,7 @@ static int print_table(const json_t *list, struct pi_error *err)
     return cli_table_print(table, err);
 }
 
-/* What is wrong with machines that run, below the table. */
+/* Below the table: the reasons of instances that run. */
 static void print_reasons(const json_t *list)
 {
     const json_t *instance;
@@ -152,7 +152,7 @@ static const struct cli_option ps_table[] = {
     {.name = "all",
      .letter = 'a',
      CLI_MEMBER(CLI_FLAG, ps_options, all),
-     .help = "those that don't run, too"},
+     .help = "also those that do not run"},
     {.name = "quiet",
      .letter = 'q',
      CLI_MEMBER(CLI_FLAG, ps_options, quiet),

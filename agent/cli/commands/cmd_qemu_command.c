@@ -31,13 +31,12 @@ static int run_qemu_command(const struct cli_call *call, struct pi_error *err)
 const struct cli_command cli_command_qemu_command = {
     .name = "qemu-command",
     .operands = "NAME",
-    .summary = "prints a machine's QEMU command, shell-quoted",
+    .summary = "prints an instance's QEMU command, shell-quoted",
     .details =
-        "It is what the agent starts, and needs the agent: what is named by fd=NUMBER is a socket that the\n"
-        "agent hands to QEMU, and -S waits for its word. With --standalone the command runs as it is, for an\n"
-        "instance that is stopped: the console is the terminal, and Ctrl-A X ends QEMU. The agent takes no\n"
-        "part in it: it serves no seed, so that cloud-init does what it does at a later boot, and --memory-max\n"
-        "and --cpu-quota do not hold.",
+        "The agent starts this command, and it needs the agent: fd=NUMBER is a socket that the agent hands to\n"
+        "QEMU, and with -S QEMU waits for the agent. With --standalone the command runs by itself, for an instance\n"
+        "that is stopped: the terminal is the console, and Ctrl-A X ends QEMU. The agent takes no part: it serves\n"
+        "no seed, so cloud-init does the same as at a later boot, and --memory-max and --cpu-quota do not hold.",
     .example = "piagent qemu-command --standalone pi-1",
     .options = cli_qemu_options,
     .values_size = sizeof(struct cli_qemu_options),

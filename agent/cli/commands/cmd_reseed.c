@@ -8,9 +8,9 @@ const struct cli_command cli_command_reseed = {
     .operands = "NAME...",
     .summary = "serves guests the seed of their first boot again",
     .details =
-        "The user-data, the password and the SSH host key are served up to the end of a guest's first successful\n"
-        "boot, because every process in the guest can fetch them. If you run \"cloud-init clean\" in the guest, it\n"
-        "needs them again: they are served from now on, up to the end of its next successful boot.",
+        "The agent serves the user-data, the password and the SSH host key up to the end of a guest's first\n"
+        "successful boot, because every process in the guest can fetch them. If you run \"cloud-init clean\" in the\n"
+        "guest, it needs them again: the agent serves them from now on, up to the end of its next successful boot.",
     .example = "piagent reseed pi-1",
     .options = cli_request_options,
     .values_size = sizeof(struct cli_request_options),

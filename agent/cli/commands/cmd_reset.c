@@ -6,7 +6,7 @@
 const struct cli_command cli_command_reset = {
     .name = "reset",
     .operands = "NAME...",
-    .summary = "resets machines, as the button does",
+    .summary = "resets instances, as the reset button does",
     .example = "piagent reset pi-1",
     .options = cli_request_options,
     .values_size = sizeof(struct cli_request_options),

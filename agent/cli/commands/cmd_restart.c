@@ -50,9 +50,9 @@ const struct cli_command cli_command_restart = {
     .operands = "NAME...",
     .summary = "powers instances down and starts them again",
     .details =
-        "The guest is asked to power itself off, as piagent powerdown does it; then QEMU starts anew, and the\n"
-        "command returns when the guest is ready. One that is stopped is started. An interrupt while the guest\n"
-        "stops leaves it stopped. piagent reset does not ask the guest.",
+        "Asks the guest to power itself off, as piagent powerdown does; then QEMU starts anew, and the command\n"
+        "returns when the guest is ready. A stopped instance is just started. An interrupt while the guest stops\n"
+        "leaves it stopped. piagent reset does not ask the guest.",
     .example = "piagent restart pi-1",
     .options = table,
     .values_size = sizeof(struct restart_options),

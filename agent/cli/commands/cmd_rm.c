@@ -27,7 +27,7 @@ static int remove_by_force(struct cli_task *task, struct api_instance *instance,
     return r != 0 ? r : remove_instance(task, instance, err);
 }
 
-/* Of all there are: one that runs is kept, and what is done to each is told. */
+/* For --all: keeps an instance that runs, and tells what happened to each. */
 static int remove_if_over(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     bool over = cli_state_is_over(instance->state);
@@ -63,11 +63,11 @@ static const struct cli_option rm_table[] = {
      .letter = 'a',
      CLI_MEMBER(CLI_FLAG, rm_options, all),
      .names = true,
-     .help = "all that do not run, instead of NAME...; each is told"},
+     .help = "all that do not run, instead of NAME...; tells each"},
     {.name = "force",
      .letter = 'f',
      CLI_MEMBER(CLI_FLAG, rm_options, force),
-     .help = "kill it first where it runs"},
+     .help = "kill it first if it runs"},
     CLI_RESULTS_OPTION(rm_options),
     {0},
 };
@@ -75,7 +75,7 @@ static const struct cli_option rm_table[] = {
 const struct cli_command cli_command_rm = {
     .name = "rm",
     .operands = "NAME...",
-    .summary = "removes stopped machines with all their files",
+    .summary = "removes stopped instances with all their files",
     .example = "piagent rm --force pi-1",
     .options = rm_table,
     .values_size = sizeof(struct rm_options),

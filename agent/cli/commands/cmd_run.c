@@ -40,7 +40,7 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
 const struct cli_command cli_command_run = {
     .name = "run",
     .operands = "NAME",
-    .summary = "makes a machine and boots it",
+    .summary = "makes an instance and boots it",
     .details = CLI_FOREGROUND_HELP,
     .example = "piagent run pi-2 --arch aarch64 --memory 1G --ssh-key ~/.ssh/id_ed25519.pub -d",
     .options = cli_create_options,

@@ -139,7 +139,8 @@ static int run_ssh(const struct cli_call *call, struct pi_error *err)
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_instance struct api_instance instance = {0};
     if (call->count > 1 && call->operands[1][0] == '-')
-        return pi_refuse(err, PI_USAGE, "ssh's options come before the machine's name: piagent ssh %s ... %s",
+        return pi_refuse(err, PI_USAGE,
+                         "ssh's options come before the instance's name: piagent ssh %s ... %s",
                          call->operands[1], name);
     if (options->stdio)
         return relay(name, err);

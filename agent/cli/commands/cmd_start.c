@@ -12,7 +12,8 @@ struct start_options {
     uint64_t timeout_ms;
 };
 
-/* The one that a terminal, or a unit, is for. What somebody else has started goes on without this command. */
+/* Starts the one instance that this terminal or unit is for. An instance that somebody else has started runs
+ * on without this command. */
 static int start_attached(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
     int r = cli_start_one(agent, instance, err);
@@ -74,7 +75,7 @@ static const struct cli_option start_table[] = {
 const struct cli_command cli_command_start = {
     .name = "start",
     .operands = "NAME...",
-    .summary = "boots a machine that is stopped",
+    .summary = "boots an instance that is stopped",
     .details = CLI_FOREGROUND_HELP,
     .example = "piagent start -d pi-1",
     .options = start_table,

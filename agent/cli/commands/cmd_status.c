@@ -74,7 +74,7 @@ static int row_cloud_init(struct libscols_table *table, const struct api_instanc
     return r < 0 ? r : row_list(table, "user-data", &instance->user_data_problems);
 }
 
-static int row_machine(struct libscols_table *table, const struct api_instance *instance)
+static int row_hardware(struct libscols_table *table, const struct api_instance *instance)
 {
     char memory[32], disk[32];
     int r = row(table, "image", "%s%s", instance->image ? instance->image : "-",
@@ -124,7 +124,7 @@ static int print_status(const struct api_instance *instance, struct pi_error *er
     if (r == 0)
         r = row_cloud_init(table, instance);
     if (r == 0)
-        r = row_machine(table, instance);
+        r = row_hardware(table, instance);
     if (r == 0)
         r = row_limits(table, instance);
     if (r == 0)
@@ -165,7 +165,7 @@ static const struct cli_option status_table[] = {
 const struct cli_command cli_command_status = {
     .name = "status",
     .operands = "NAME",
-    .summary = "tells all about one machine",
+    .summary = "tells all about one instance",
     .example = "piagent status pi-1 --json",
     .options = status_table,
     .values_size = sizeof(struct status_options),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "timeline": what ran when in a boot, from the machine's events. */
+/* "timeline" shows what ran when in a boot, from the instance's events. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,10 +24,10 @@
 #include "agent/cli/terminal/table.h"
 
 #define EVENT_LINE_MAX ((size_t)256 << 10)
-#define JOURNAL_MAX    ((size_t)16 << 20) /* many times what an agent keeps */
+#define JOURNAL_MAX    ((size_t)16 << 20) /* an agent keeps much less */
 #define WIDTH_MIN      80
 #define WIDTH_MAX      300
-#define WIDTH_FILE     100 /* where there is no terminal */
+#define WIDTH_FILE     100 /* if there is no terminal */
 #define NONCE_LENGTH   32
 
 struct timeline_options {
@@ -66,7 +66,7 @@ static int on_event(char *line, size_t size, void *user)
     struct reading *reading = user;
     struct api_event event = {0};
     json_auto_t *doc = pi_json_parse(line, size, NULL);
-    /* What cannot be read is of a newer agent, and passed over. */
+    /* An event that cannot be read comes from a newer agent, and is passed over. */
     int r = doc && api_read(event, doc, &event, NULL) == 0 ? boot_list_add(reading->list, &event) : 0;
     api_done(event, &event);
     return r;
@@ -107,7 +107,7 @@ static int read_events(struct cli_agent *agent, const char *name, struct boot_li
     return r;
 }
 
-/* All boots of that machine. */
+/* Reads all boots of that instance. */
 static int read_boots(struct timeline *timeline, const char *name, struct boot_list *list,
                       struct pi_error *err)
 {
@@ -302,7 +302,7 @@ const struct cli_command cli_command_timeline = {
     .operands = "NAME[@N]...",
     .summary = "shows what ran when in a boot, or compares boots",
     .details =
-        "NAME is the machine's newest boot, so far as it has come, NAME@-1 the one before it, NAME@1 the first that its\n"
+        "NAME is the instance's newest boot, so far as it has come, NAME@-1 the one before it, NAME@1 the first that its\n"
         "journal holds. Two boots are compared step by step. Marks: ! warning, ✗ failed, ▸ running, ? no end was seen.",
     .example = "piagent timeline pi-1@-1 pi-1",
     .options = timeline_table,

@@ -59,7 +59,7 @@ static void show(const char *path, const struct pi_buf *text, enum seed_kind kin
                kind == SEED_CLOUD_CONFIG ? ", nothing wrong" : ", whose content is not looked into");
 }
 
-/* As it is, where JSON can hold it: a name need not be UTF-8. */
+/* The name as it is, if JSON can hold it: a name need not be UTF-8. */
 static json_t *file_name(const char *path)
 {
     char clean[PATH_MAX];
@@ -84,7 +84,7 @@ static json_t *to_json(const char *path, enum seed_kind kind, const struct seed_
                      "findings", list);
 }
 
-/* 0, or PI_USAGE where the file is refused. */
+/* 0, or PI_USAGE if the file is refused. */
 static int validate(const char *path, const struct validate_options *options, json_t *files,
                     struct pi_error *err)
 {
@@ -130,11 +130,11 @@ static const struct cli_option validate_table[] = {
 const struct cli_command cli_command_validate = {
     .name = "validate",
     .operands = "FILE...",
-    .summary = "checks cloud-init user-data before a machine gets it",
+    .summary = "checks cloud-init user-data before an instance gets it",
     .details =
         "Shows each place that cloud-init would refuse, pass over or misread, and what to write there;\n"
-        "'-' is the standard input. This host's cloud-init is asked too, where there is one. The exit\n"
-        "code is 2 where there are errors, which piagent run --user-data refuses as well.\n"
+        "'-' is the standard input. It asks this host's cloud-init, too, if there is one. The exit code is 2\n"
+        "if there are errors: piagent run --user-data refuses such a file, too.\n"
         "The keys 'user' (see --user), 'ssh_keys' (the host key) and a 'vendor_data' that is not enabled\n"
         "are errors: cloud-init would take them in place of what piagent needs in the guest.",
     .example = "piagent validate user-data.yaml",

@@ -58,15 +58,14 @@ static const struct cli_option wait_table[] = {
 const struct cli_command cli_command_wait = {
     .name = "wait",
     .operands = "NAME...",
-    .summary = "waits until machines are ready, or stopped",
+    .summary = "waits until instances are ready, or stopped",
     .details =
-        "Shows how their boots go on, a line each. Progress is anything that a guest prints, asks for or\n"
-        "reports; while there is some it is waited for. Without any for so long as --timeout says, the wait ends\n"
-        "with exit code 9, and the machine runs on; a wait for the stop of a machine has no such limit unless you\n"
-        "give one. The exit code is 8 where cloud-init failed, the kernel panicked, the boot got stuck or the\n"
-        "machine stopped before it was ready; also where the guest of a first boot is up, and its cloud-init does\n"
-        "not report. Where cloud-init announces a reboot (power_state), the machine is ready after the boot that\n"
-        "follows.",
+        "Shows the progress of each boot on a line. piagent keeps waiting while the guest still prints, fetches its\n"
+        "seed or reports. If it does none of it for as long as --timeout says, the wait ends with exit code 9, and\n"
+        "the instance runs on. A wait for the stop of an instance has no such limit unless you give one. The exit\n"
+        "code is 8 if cloud-init failed, the kernel panicked, the boot got stuck or the instance stopped before it\n"
+        "was ready; also if the guest of a first boot is up, and its cloud-init does not report. If cloud-init\n"
+        "announces a reboot (power_state), the instance is ready after the boot that follows.",
     .example = "piagent wait pi-1 pi-2 --timeout 2m",
     .options = wait_table,
     .values_size = sizeof(struct wait_options),

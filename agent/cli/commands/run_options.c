@@ -33,10 +33,10 @@ const struct cli_option cli_create_options[] = {
     OPTION(image_sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
            .help = "the image's SHA-256, for a URL or file without a published one"),
     OPTION(image_unverified, "unverified", CLI_FLAG,
-           .help = "boot the image although nothing proves what it is"),
+           .help = "boot the image even if nothing proves what it is"),
     OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,
            .help = "boot a Fedora image whose signature is missing or bad"),
-    OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .group = "Machine",
+    OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .group = "Hardware",
            .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's); the other one is emulated"),
     OPTION(memory_bytes, "memory", CLI_SIZE, .letter = 'm', .argument = "SIZE",
            .help = "memory (default: 1G)"),
@@ -45,9 +45,10 @@ const struct cli_option cli_create_options[] = {
     OPTION(disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
            .help = "disk, grown from the image (default: 10G)"),
     OPTION(accel, "accel", CLI_STRING, .kind = CLI_WORD, .words = cli_words_accel, .argument = "HOW",
-           .help = "auto, kvm or tcg (default: auto: KVM where guests run on it)"),
+           .help = "auto, kvm or tcg (default: auto, which is KVM if guests run on it)"),
     OPTION(firmware, "firmware", CLI_STRING, .kind = CLI_WORD, .words = cli_words_firmware,
-           .argument = "WHICH", .help = "auto, bios or uefi (default: auto: uefi for aarch64, else bios)"),
+           .argument = "WHICH",
+           .help = "auto, bios or uefi (default: auto, which is uefi for aarch64, else bios)"),
     OPTION(
         forwards, "forward", CLI_LIST, .letter = 'p', .kind = CLI_TEXT, .group = "Network",
         .argument = "[ADDR:]PORT:GUEST",
@@ -59,7 +60,7 @@ const struct cli_option cli_create_options[] = {
     OPTION(memory_max_bytes, "memory-max", CLI_SIZE, .group = "Limits", .argument = "SIZE",
            .help = "memory that QEMU as a whole may use (default: no limit)"),
     OPTION(cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = 10, .max = 6400,
-           .help = "processor time that it may use: 100 is one processor's (default: no limit)"),
+           .help = "processor time that QEMU may use: 100 is one processor (default: no limit)"),
     OPTION(user, "user", CLI_STRING, .kind = CLI_TEXT, .group = "Login", .argument = "NAME",
            .help = "the login to make (default: fedora)"),
     OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"),
@@ -70,7 +71,7 @@ const struct cli_option cli_create_options[] = {
     OPTION(user_data, "user-data", CLI_STRING, .kind = CLI_FILE, .argument = "FILE",
            .help = "your own cloud-init user-data"),
     OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,
-           .help = "boot it although it has errors, to see what the guest makes of it"),
+           .help = "boot it even if it has errors, to see what the guest makes of it"),
     OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
            .help = "return when the guest is ready"),
     OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = "with -d: " CLI_WAIT_LIMIT_HELP),
@@ -107,8 +108,8 @@ static int add_password(const struct cli_create *options, struct api_create *ret
         int r = seed_hash_check(options->password_hash, err);
         if (r < 0 || (r = copy(&ret->password_hash, options->password_hash)) < 0)
             return pi_context(err, r, "--password-hash");
-        /* It is a word of this process's argv, which everyone on the host can read as long as the command
-         * follows the machine. */
+        /* The hash is a word of this process's argv: everyone on the host could read it as long as the
+         * command runs. */
         memset(options->password_hash, '*', strlen(options->password_hash));
         return 0;
     }
@@ -156,7 +157,7 @@ static int add_files(const struct cli_create *options, struct api_create *ret, s
     return 0;
 }
 
-/* What JSON cannot hold, the agent cannot be told. */
+/* JSON can only hold UTF-8. */
 static int check_utf8(const struct api_create *request, struct pi_error *err)
 {
     const struct {
@@ -194,8 +195,8 @@ int cli_create_request(const struct cli_create *options, const char *name, struc
     int r = pi_name_check(name, err);
     if (r < 0)
         return r;
-    /* The agent has the environment of the command that started it; where images come from is this one's to
-     * say. */
+    /* The agent has the environment of the command that started it; but this command says where its image
+     * comes from. */
     if (pi_environ_add(image_sources_is_setting, &ret->environment) < 0)
         return pi_fail(err, ENOMEM, "environment");
     char digest[IMAGE_SHA256_LENGTH + 1];

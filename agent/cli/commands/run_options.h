@@ -16,8 +16,8 @@ struct cli_create {
 extern const struct cli_option cli_create_options[];
 
 /*
- * Reads the files that the options name, checks what can be checked here, and asks for the password. What is
- * wrong is told before an agent is asked. Free *ret with api_done(create, ret), also after a failure.
+ * Reads the files that the options name, checks everything that can be checked without an agent, and asks for
+ * the password. Free *ret with api_done(create, ret), also after a failure.
  */
 int cli_create_request(const struct cli_create *options, const char *name, struct api_create *ret,
                        struct pi_error *err);

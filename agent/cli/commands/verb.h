@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that are one request of the agent's, by the command's own name, about each instance that is named. A
- * file a command: cmd_pause.c, cmd_kill.c ...
+ * Commands that send the agent one request of the same name for each instance: cmd_pause.c, cmd_kill.c and so
+ * on.
  */
 #ifndef PIAGENT_CLI_VERB_H
 #define PIAGENT_CLI_VERB_H

@@ -6,12 +6,11 @@
 #include "agent/base/buf.h"
 #include "agent/image/progress.h"
 
-/* The columns that text takes up to its end, or its first line's. NULL takes none. */
+/* The columns that text takes, up to its end or the end of its first line. NULL takes none. */
 unsigned cli_columns(const char *text);
 
-/* Appends text, cut to width columns with an ellipsis ('>' in a locale without UTF-8) where it is longer. A
- * character counts as one column.
- */
+/* Appends text. If it is longer than width columns, cuts it, with an ellipsis ('>' in a locale without
+ * UTF-8). A character counts as one column. */
 int cli_fit(const char *text, unsigned width, struct pi_buf *ret);
 
 /*
@@ -21,7 +20,7 @@ int cli_fit(const char *text, unsigned width, struct pi_buf *ret);
  */
 int cli_render_image(const struct image_progress *progress, unsigned width, struct pi_buf *ret);
 
-/* The same as a step, for where no line can be redrawn: "downloading NAME, 480 MiB". */
+/* The same as a step, if no line can be redrawn: "downloading NAME, 480 MiB". */
 int cli_image_step(const struct image_progress *progress, struct pi_buf *ret);
 
 #endif

@@ -21,22 +21,21 @@ enum cli_colour {
     CLI_BOLD_RED,
 };
 
-/* Whether fd is a terminal that can do more than print lines: TERM is set, and not "dumb". */
+/* True if fd is a terminal that can do more than print lines: TERM is set, and not "dumb". */
 bool cli_is_terminal(int fd);
 
-/* Whether the locale of the environment (locale(7)) writes UTF-8. */
+/* True if the locale of the environment (locale(7)) writes UTF-8. */
 bool cli_is_utf8(void);
 
-/* The columns that text for people may take there: the terminal's, up to 110; 80 where it is none. */
+/* The columns that text for people may take on fd: the terminal's, up to 110; 80 if fd is no terminal. */
 unsigned cli_text_width(int fd);
 
-/* Whether colours are wanted on fd: such a terminal, and no NO_COLOR that is not empty
- * (https://no-color.org).
- */
+/* True if colours are wanted on fd: it is such a terminal, and NO_COLOR is unset or empty
+ * (https://no-color.org). */
 bool cli_colours(int fd);
 
-/* The sequence (ECMA-48, SGR) that begins the colour, or "" where fd is to have none. libsmartcols takes it
- * as a colour, too. */
+/* The sequence (ECMA-48, SGR) that begins the colour, or "" if fd gets no colours. libsmartcols takes it as a
+ * colour, too. */
 const char *cli_colour(int fd, enum cli_colour colour);
 
 #endif

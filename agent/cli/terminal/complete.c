@@ -11,8 +11,8 @@
 #include "agent/cli/terminal/topics.h"
 
 struct cli_candidates {
-    const char *before;         /* "--arch=": what stands before each value in the word */
-    const char *word;           /* what they have to begin with, all of it */
+    const char *before;         /* "--arch=": the part of the word before the value */
+    const char *word;           /* the word that they have to begin with */
     const char *const *already; /* operands that are there: not offered again; ends with NULL */
     struct pi_buf *lines;
 };
@@ -74,7 +74,7 @@ static int offer_other_names(struct cli_candidates *ret, const char *first)
     return r;
 }
 
-/* The first word of a command, or the second after "image"; with the summary where it ends the name. */
+/* The first word of a command, or the second after "image"; with the summary if the word ends the name. */
 static int offer_commands(struct cli_candidates *ret, const struct cli_command *const *commands,
                           const char *first)
 {
@@ -119,15 +119,15 @@ static int offer_options(struct cli_candidates *ret, const struct cli_command *c
     return r < 0 ? r : cli_candidate(ret, "--help", cli_option_help.help);
 }
 
-/* Where the words of a command have come to at the one that is written. */
+/* The place of the word that is being written, among the words of a command. */
 struct place {
     const struct cli_option *pending; /* whose value it is */
     const char *operands[64];
     unsigned count;
-    bool over; /* after "--", or in what is passed on: no options */
+    bool over; /* after "--", or among words that are passed on: no options */
 };
 
-/* The option that waits for the next word, of one that begins with '-'; NULL where none does. */
+/* The option in word, which begins with '-', that takes the next word as its value; NULL if none does. */
 static const struct cli_option *waits(const struct cli_command *command, const char *word)
 {
     const struct cli_option *o = NULL;
@@ -168,7 +168,7 @@ static int offer_option_value(const struct cli_candidates *ret, const struct cli
     return offer_values(&values, option->kind, option->words, names);
 }
 
-/* What may stand behind a command's name. */
+/* Offers what may follow a command's name. */
 static int offer_next(struct cli_candidates *ret, const struct cli_command *const *commands,
                       const struct cli_command *command, const char *const *words, cli_names_fn *names)
 {

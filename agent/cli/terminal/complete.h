@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What may come next on a command line, from the tables: the one engine behind the completions of bash, zsh
- * and fish, whose scripts ("piagent completion SHELL") only call "piagent __complete -- WORD..." and show
- * what it prints.
+ * Completes command lines from the tables. This is the one engine behind the completions of bash, zsh and
+ * fish: their scripts ("piagent completion SHELL") only call "piagent __complete -- WORD..." and show what it
+ * prints.
  */
 #ifndef PIAGENT_CLI_COMPLETE_H
 #define PIAGENT_CLI_COMPLETE_H
@@ -18,9 +18,9 @@ typedef int cli_names_fn(enum cli_kind kind, struct cli_candidates *ret);
 int cli_candidate(struct cli_candidates *ret, const char *value, const char *description);
 
 /*
- * words are those after "piagent", the last being the one that is written (perhaps empty); they end with NULL
- * and there is at least one. Adds a line to ret for each candidate that begins with the last word: "VALUE",
- * or "VALUE\tDESCRIPTION". Then ":files" or ":folders" where a path may stand, too. 0 or -ENOMEM.
+ * words are those after "piagent". There is at least one; the last one is being written, and may be empty;
+ * they end with NULL. Adds a line to ret for each candidate that begins with the last word: "VALUE", or
+ * "VALUE\tDESCRIPTION". Then ":files" or ":folders" if a path is possible, too. 0 or -ENOMEM.
  */
 int cli_complete(const struct cli_command *const *commands, const char *const *words, cli_names_fn *names,
                  struct pi_buf *ret);

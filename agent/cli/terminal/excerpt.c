@@ -45,7 +45,7 @@ static void blanks_cut(char *text)
     text[length] = '\0';
 }
 
-/* Where the column is in the line, in bytes. */
+/* The place of the column in the line, in bytes. */
 static size_t column_offset(const char *line, size_t length, size_t column)
 {
     size_t at = 0;
@@ -56,7 +56,7 @@ static size_t column_offset(const char *line, size_t length, size_t column)
     return at;
 }
 
-/* Whether the place is between brackets, beside other values. */
+/* True if the place is between brackets, beside other values. */
 static bool among_others(const char *line, size_t offset)
 {
     for (size_t i = 0; i < offset; i++)

@@ -8,10 +8,10 @@
 #define CLI_EXCERPT_MAX 160 /* bytes */
 
 /*
- * Writes the line (from 1; 0 = none: an empty excerpt) into ret, safe for a terminal. "..." stands for what
- * is not to be seen: what may be a secret (seed/secret.h), and between brackets every value but the one at
- * the column. Returns where a caret belongs, from 1; 0 = nowhere. Columns count characters, from 1; 0 = the
- * whole line is meant.
+ * Writes the line (from 1; 0 = none: an empty excerpt) into ret, safe for a terminal. "..." hides everything
+ * that may be a secret (seed/secret.h), and between brackets every value but the one at the column. Returns
+ * the column of the caret, from 1; 0 = there is none. Columns count characters, from 1; 0 = the whole line is
+ * meant.
  */
 size_t cli_excerpt(const char *data, size_t size, size_t line, size_t column,
                    char ret[static CLI_EXCERPT_MAX + 1]);

@@ -102,7 +102,7 @@ const struct cli_foreign cli_foreign_options[] = {
     {0},
 };
 
-/* How many words the name has, if these are what the line begins with. */
+/* How many words the name has, if the line begins with them; else 0. */
 static size_t match(const char *name, const char *const *words, size_t count)
 {
     const char *space = strchr(name, ' ');

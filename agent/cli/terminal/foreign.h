@@ -25,7 +25,7 @@ extern const struct cli_foreign cli_foreign_commands[], cli_foreign_options[];
 /* How many of the words (1 or 2) name the command, by its own name or by another one; 0: they do not. */
 size_t cli_names_command(const struct cli_command *command, const char *const *words, size_t count);
 
-/* The row of what a command line begins with, or NULL. */
+/* The row of the words that a command line begins with, or NULL. */
 const struct cli_foreign *cli_foreign_command(const char *const *words, size_t count);
 
 /* The row of an option, with its dashes, or NULL. */

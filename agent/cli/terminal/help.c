@@ -12,7 +12,7 @@
 
 #define SUMMARY_COLUMN 18
 #define TEXT_COLUMN    36
-#define TEXT_MIN       24 /* columns that text is given even where the terminal is narrower */
+#define TEXT_MIN       24 /* columns that text gets even if the terminal is narrower */
 
 /* Columns that UTF-8 takes: one a character. */
 static unsigned columns(const char *text, size_t length)

@@ -9,7 +9,7 @@
 
 /* Zeroed memory is an empty line. */
 struct cli_last_line {
-    char text[512]; /* what stands there, not ended by a NUL */
+    char text[512]; /* the line's bytes, not ended by a NUL */
     size_t size;
     bool odd; /* more than text is needed to draw it: control sequences, or it is too long */
 };

@@ -39,7 +39,7 @@ bool cli_is_group(const struct cli_command *const *commands, const char *word)
     return false;
 }
 
-/* "fetch, ls, verify": what may follow the first word of commands of two. */
+/* "fetch, ls, verify": the second words of the commands that begin with first. */
 static int second_words(const struct cli_command *const *commands, const char *first, struct pi_buf *ret)
 {
     int r = 0;
@@ -57,8 +57,8 @@ static bool is_destructive(const struct cli_command *const *commands, const char
     return false;
 }
 
-/* "image fech" is compared as a whole, "pss web" by its first word. If a destructive command is the nearest,
- * none is: the second best is not what was meant. */
+/* "image fech" is compared as a whole, "pss web" by its first word. A destructive command is never suggested,
+ * nor the second best in its place. */
 static const char *nearest_command(const struct cli_command *const *commands, const char *two,
                                    const char *first, bool topics)
 {

@@ -74,8 +74,8 @@ int cli_check_word(const char *text, const char *const *words, struct pi_error *
                      nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
-/* The one name that begins so, or with which the others that do begin, too: --memory, also where there is a
- * --memory-max. */
+/* The one name that begins with prefix. If several do, the one that all the others begin with: --memory
+ * beside --memory-max. */
 static const char *beginning(const char *prefix, const char *const *names)
 {
     const char *found = NULL;
@@ -162,7 +162,7 @@ static int store(const struct cli_option *option, char *text, void *values, stru
 struct scan {
     const struct cli_command *command;
     void *values;
-    char **argv; /* what is left of it, ends with NULL */
+    char **argv; /* the words that are left, ends with NULL */
 };
 
 /* "--timeout 5 minutes" would be 5 seconds, and an operand. */
@@ -226,7 +226,7 @@ bool cli_is_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
-/* The flag that stands for the operands (--all); NULL where the command has none. */
+/* The flag that stands for the operands (--all); NULL if the command has none. */
 static const struct cli_option *names_flag(const struct cli_command *command)
 {
     const struct cli_option *o = cli_options(command);
@@ -260,7 +260,7 @@ static int check_count(const struct cli_command *command, const void *values,
     return r < 0 ? pi_context(err, r, "%s", command->name) : 0;
 }
 
-/* One word that is not an operand, and what belongs to it. */
+/* Takes one word that is an option, and its value. */
 static int take_option(struct scan *scan, char *word, struct pi_error *err)
 {
     return word[1] == '-' ? long_option(scan, word, err) : short_options(scan, word, err);

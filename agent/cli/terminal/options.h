@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands and their options as tables: one table drives parsing, --help, the man pages (man.h) and the
- * shells' completions (complete.h). Adding a command is adding one struct. Pure functions but for cli_help's
- * output buffer.
+ * Commands and their options as tables: one table drives parsing, --help (help.h), the man pages (man.h) and
+ * the shells' completions (complete.h). A new command is one new struct. Pure functions.
  *
- * Options are written --name VALUE, --name=VALUE, -n VALUE, -nVALUE, and flags may be joined (-df). They may
- * stand anywhere up to "--", or up to the first operand where the command passes the rest on (ssh).
+ * Options are written --name VALUE, --name=VALUE, -n VALUE, -nVALUE, and flags may be joined (-df). They are
+ * read anywhere up to "--", or up to the first operand if the command passes the rest on (ssh).
  */
 #ifndef PIAGENT_CLI_OPTIONS_H
 #define PIAGENT_CLI_OPTIONS_H
@@ -30,8 +29,8 @@ enum cli_type {
     CLI_LIST,     /* struct pi_strv: may be given several times */
 };
 
-/* What an operand, or the value of a CLI_STRING or CLI_LIST, is: what a shell offers for it. Every one has a
- * kind (a test holds the tables to it). */
+/* The kind of an operand, or of the value of a CLI_STRING or CLI_LIST: it decides what a shell offers. Every
+ * one has a kind (a test checks the tables). */
 enum cli_kind {
     CLI_NOT_SAID,
     CLI_TEXT,         /* only its writer knows it: nothing is offered */
@@ -40,10 +39,10 @@ enum cli_kind {
     CLI_FOLDER,       /* a path of a folder */
     CLI_IMAGE,        /* fedora, fedora:44, a URL or a file */
     CLI_STORED_IMAGE, /* one that is in the store, by its file name */
-    CLI_MACHINE,      /* a machine's name */
+    CLI_MACHINE,      /* the name of an instance */
     CLI_MACHINE_LIVE, /* of one that runs */
     CLI_MACHINE_OVER, /* of one that does not */
-    CLI_PLACE,        /* a file of this host's, or MACHINE:PATH */
+    CLI_PLACE,        /* a file of this host's, or NAME:PATH in an instance */
     CLI_COMMAND,      /* a command of piagent's */
 };
 
@@ -51,7 +50,7 @@ struct cli_option {
     const char *name; /* "ssh-key", without dashes */
     char letter;      /* 'd', or 0 */
     enum cli_type type;
-    const char *argument; /* what --help calls its value: "FILE"; NULL for flags */
+    const char *argument; /* its value's name in --help: "FILE"; NULL for flags */
     const char *help;
     /* the heading above it in --help and the man page, told with its first option; or NULL */
     const char *group;
@@ -76,10 +75,10 @@ struct cli_option {
 
 struct cli_command;
 
-/* What a command is called with. */
+/* A call of a command: its options' values and its operands. */
 struct cli_call {
     const struct cli_command *command;
-    const void *values; /* the command's own struct, zeroed where an option was not given */
+    const void *values; /* the command's own struct; zero for each option that was not given */
     char **operands;    /* ends with NULL */
     unsigned count;
 };
@@ -93,10 +92,10 @@ struct cli_command {
     const struct cli_option *options; /* ends with {0}; NULL = none but --help */
     size_t values_size;
     unsigned min_operands, max_operands;
-    enum cli_kind operand;    /* what each operand is; where the rest is passed on, what the first is */
+    enum cli_kind operand;    /* of each operand; of the first, if the rest is passed on */
     const char *const *words; /* CLI_WORD: ends with NULL */
-    bool passes_rest;         /* what follows the first operand is not for us to read */
-    bool destructive; /* it loses what nobody can bring back, or serves secrets again: never guessed at */
+    bool passes_rest;         /* the words after the first operand are not options */
+    bool destructive; /* it loses data for good, or serves secrets again: never suggested by a guess */
 
     /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */
     int (*run)(const struct cli_call *call, struct pi_error *err);
@@ -110,9 +109,9 @@ struct cli_operands {
 };
 
 /*
- * Parses argv, what follows the command's name up to a NULL; argv is changed. values is zeroed memory of
- * command->values_size; what it owns then (lists) is freed by cli_values_done(), also after a failure.
- * PI_USAGE names the option and the nearest known one.
+ * Parses argv, the words after the command's name up to a NULL; changes argv. values is zeroed memory of
+ * command->values_size; free its lists with cli_values_done(), also after a failure. PI_USAGE names the
+ * option and the nearest known one.
  */
 int cli_parse(const struct cli_command *command, char **argv, void *values, struct cli_operands *ret,
               struct pi_error *err);
@@ -125,12 +124,12 @@ bool cli_is_hidden(const struct cli_command *command);
 const struct cli_option *cli_options(const struct cli_command *command);
 extern const struct cli_option cli_option_help;
 
-/* By its name of that length, without dashes, and by its letter, also by those of other tools (foreign.h);
- * NULL where there is none. */
+/* The option of that name (without dashes, of that length) or letter, also by the words of other tools
+ * (foreign.h); NULL if there is none. */
 const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
 
-/* Refuses (PI_USAGE) what is none of words, with all of them or the nearest. */
+/* Refuses (PI_USAGE) text that is not one of words, and names all of them and the nearest. */
 int cli_check_word(const char *text, const char *const *words, struct pi_error *err);
 
 /* "--help" or "-h". */

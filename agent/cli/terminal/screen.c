@@ -31,7 +31,7 @@ unsigned cli_screen_width(const struct cli_screen *screen)
     struct winsize size;
     if (!screen->redraws)
         return 200;
-    /* One less than there is: a character in the last column would wrap on some terminals. */
+    /* One column less than there are: a character in the last one would wrap on some terminals. */
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
 }
 

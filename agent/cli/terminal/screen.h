@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where progress goes: standard error. On a terminal one line is redrawn; elsewhere steps are lines, and a
- * long silence is broken now and then.
+ * Shows progress on standard error. On a terminal the status is redrawn; elsewhere each step is a line, and
+ * after a long silence the status is printed.
  */
 #ifndef PIAGENT_CLI_SCREEN_H
 #define PIAGENT_CLI_SCREEN_H
@@ -14,15 +14,15 @@
 struct cli_screen {
     bool redraws;                           /* standard error is a terminal that can */
     unsigned drawn;                         /* status lines that stand there */
-    uint16_t columns[CLI_SCREEN_LINES_MAX]; /* what each of them took */
+    uint16_t columns[CLI_SCREEN_LINES_MAX]; /* the width of each */
     bool hidden;                            /* nothing is drawn: the guest's console has the terminal */
     bool silent;                            /* nothing is said at all: the events go to standard output */
     uint64_t spoken_ms;                     /* when the last line was written */
-    uint64_t pause_ms;                      /* after which the status is a line, where none can be redrawn */
+    uint64_t pause_ms; /* after such a silence the status becomes a line, if it cannot be redrawn */
 };
 
-/* Where SIGCONT is blocked, the status is drawn anew below what a shell wrote while this process was stopped.
- */
+/* If SIGCONT is blocked, the status is drawn anew below the lines that a shell wrote while this process was
+ * stopped. */
 void cli_screen_init(struct cli_screen *screen);
 
 /* A line that stays. */

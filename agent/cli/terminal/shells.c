@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-/* bash breaks words at '=' and ':' too: they are put together again here, and what it has already is taken
- * off the answers. A path is left to readline, which knows how to quote it. */
+/* bash breaks words at '=' and ':', too: the script puts them together again, and removes from the answers
+ * the part that bash has already. readline completes paths: it knows how to quote them. */
 static const char bash_script[] =
     "# bash completion for piagent: piagent completion bash\n"
     "_piagent()\n"

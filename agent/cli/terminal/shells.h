@@ -5,7 +5,7 @@
 
 struct cli_shell {
     const char *name, *script;
-    const char *folder, *file; /* below the prefix of an installation, where the shell finds it by itself */
+    const char *folder, *file; /* below the prefix of an installation, so that the shell finds it by itself */
 };
 
 /* Ends with {0}. */

@@ -19,8 +19,9 @@ static bool lead(struct cli_strip *strip, unsigned char c)
     return false;
 }
 
-/* A byte from 0x80 on. Those before the last one of a sequence are shown when they come; alone, they are
- * nothing: a continuation byte is shown only where it ends a sequence that is harmless, or may yet. */
+/* True if a byte from 0x80 on is shown. The bytes of a sequence before the last are shown as they come: a
+ * terminal shows nothing for them alone. A continuation byte is shown only if the sequence is harmless, or
+ * may still become so. */
 static bool beyond_ascii(struct cli_strip *strip, unsigned char c)
 {
     if (!strip->left || c >= 0xc0)
@@ -44,7 +45,7 @@ static bool text(struct cli_strip *strip, unsigned char c)
     return pi_char_shows(c) || c == '\n' || c == '\t' || (c == '\r' && strip->returns);
 }
 
-/* Whether the byte is shown. */
+/* True if the byte is shown. */
 static bool next(struct cli_strip *strip, unsigned char c)
 {
     if (c == ESC) {

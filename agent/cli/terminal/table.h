@@ -14,7 +14,7 @@
 enum cli_fit {
     CLI_LEFT,
     CLI_RIGHT,    /* numbers */
-    CLI_SHORTENS, /* cut where the terminal is narrow */
+    CLI_SHORTENS, /* cut if the terminal is narrow */
 };
 
 struct cli_column {

@@ -9,8 +9,8 @@
 #include "agent/base/error.h"
 #include "agent/seed/user_data.h"
 
-/* All that piagent and this host's cloud-init find. ret is empty before. On a terminal it says what it waits
- * for. */
+/* Collects what piagent and this host's cloud-init find. ret is empty before. On a terminal it says what it
+ * waits for. */
 int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, struct seed_findings *ret,
                            struct pi_error *err);
 

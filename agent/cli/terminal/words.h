@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Enumerated values: what the command line takes, offers and documents. Each ends with NULL. A test holds
- * them to what the layers below take, which this one may not know. */
+/* The values of options that take one of several words, to parse, offer and document them. Each list ends
+ * with NULL. A test checks that the layers below, which this one may not know, take the same. */
 #ifndef PIAGENT_CLI_WORDS_H
 #define PIAGENT_CLI_WORDS_H
 
