@@ -405,7 +405,7 @@ def test_an_agent_that_hangs_is_told_and_can_be_ended(user):
     done = user.call("ps")
     assert done.returncode == AGENT and done.stderr.splitlines() == [
         "no answer yet: the agent, or the QEMU that it asks, is slow or hangs",
-        f"piagent: the agent (process {agent}) does not answer: piagent agent stop ends it, machines run on"]
+        f"piagent: the agent (process {agent}) does not answer: piagent agent stop ends it, instances run on"]
     assert f"process {agent}" in user.call("agent", "stop", timeout=90).stderr
     assert not is_running(agent)
     assert shown(user) == before

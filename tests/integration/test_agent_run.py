@@ -84,7 +84,7 @@ def test_a_terminal_that_is_closed_stops_no_instance(user):
     command.send_signal(signal.SIGHUP)
     code, out = finish(command)
     assert code == 128 + signal.SIGHUP
-    assert "job goes on" in out
+    assert "job goes on; wait for it with: piagent wait job, stop it with: piagent powerdown job" in out
     assert user.state("job") == "running"
 
 

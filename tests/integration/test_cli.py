@@ -113,8 +113,12 @@ def test_version_is_one_line(run):
     (["version"], USAGE, "use piagent --version"),
     (["help", "version"], USAGE, "use piagent --version"),
     (["run", "pi-1", "--mem", "1G"], USAGE, "did you mean --memory?"),
-    (["run", "pi-1", "--arch", "arm64"], USAGE, "did you mean aarch64?"),
-    (["run", "pi-1", "--arch", "amd64"], USAGE, "did you mean x86_64?"),
+    (["run", "pi-1", "--arch", "arm46"], USAGE, "--arch: 'arm46' is not one of: x86_64, aarch64"),
+    (["run", "pi-1", "fedora:44"], USAGE, "run does not take 'fedora:44': name the image with --image IMAGE"),
+    (["restart", "-d", "pi-1"], USAGE, "restart has no option -d: it returns when the guest is ready anyway"),
+    (["ssh", "-p", "2222", "pi-1"], USAGE, "ssh has no option -p: the port is found by itself"),
+    (["ssh", "-v", "pi-1"], USAGE, "ssh has no option -v: use -o LogLevel=DEBUG"),
+    (["ssh", "-l", "root", "pi-1"], USAGE, "ssh has no option -l: it logs in as the user that piagent run --user made"),
     (["agent", "status"], AGENT, "no agent runs"),
 ])
 def test_a_mistake_is_told_in_one_line(run, words, code, said):

@@ -327,12 +327,12 @@ def test_files_go_in_out_and_between_instances(user):
 
 def test_what_cannot_be_copied_is_told_before_anything_is(user):
     user.boot("a", boot_sectors.deaf(user.home))
-    assert "in a machine" in user.refused(USAGE, "cp", "./a:b", "c")
+    assert "in an instance" in user.refused(USAGE, "cp", "./a:b", "c")
     assert "./A_b:c" in user.refused(USAGE, "cp", "A_b:c", ".")
     user.refused(NOT_FOUND, "cp", "none:x", ".")
     user.do("kill", "a")
     assert "piagent start a" in user.refused(CONFLICT, "cp", "a:x", ".")
-    assert "before the machine's name" in user.refused(USAGE, "ssh", "a", "-L", "1:x:2")
+    assert "before the instance's name" in user.refused(USAGE, "ssh", "a", "-L", "1:x:2")
 
 
 def test_without_rsync_it_is_told(user):
@@ -343,7 +343,7 @@ def test_without_rsync_it_is_told(user):
     user.do("ps")  # the agent keeps the PATH that it was started with
     with sshd(user, "a", environment="PATH=/none"):
         done = user.call("cp", "--rsync", "/etc/os-release", "a:x")
-        assert done.returncode in (12, 127) and "where a has no rsync" in done.stderr, done
+        assert done.returncode in (12, 127) and "if a has no rsync" in done.stderr, done
     user.env["PATH"] = str(tools)
     assert "leave --rsync out" in user.refused(HOST, "cp", "--rsync", "a:x", ".")
 
@@ -519,7 +519,7 @@ def test_what_can_be_known_at_once_is_told_before_a_guest_is_waited_for(user):
     assert "cp -r" in user.refused(USAGE, "cp", folder, "a:/y", timeout=20)
     assert "no folder /none" in user.refused(NOT_FOUND, "cp", "a:/y", "/none/here", timeout=20)
     assert "not a folder" in user.refused(USAGE, "cp", "a:/y", "a:/z", file, timeout=20)
-    assert "one machine" in user.refused(USAGE, "cp", "--rsync", "a:/y", "a:/z", timeout=20)
+    assert "one instance" in user.refused(USAGE, "cp", "--rsync", "a:/y", "a:/z", timeout=20)
     assert "nonsense" in user.refused(USAGE, "ssh", "-o", "nonsense=1", "a", timeout=20)
     assert "x:y" in user.refused(USAGE, "ssh", "-L", "x:y", "a", timeout=20)
     tools = user.home / "tools"

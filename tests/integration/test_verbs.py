@@ -8,8 +8,9 @@ import signal
 import time
 
 import boot_sectors
+import pexpect
 import pytest
-from piagent import CONFLICT, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
+from piagent import CONFLICT, NOT_FOUND, PIAGENT, USAGE, User, fake_qemu, is_running, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -174,6 +175,9 @@ def test_ps_shows_those_that_are_named_and_names_alone(user):
     assert user.do("list", "-q") == "a\nb\n" and user.do("ps", "-aq") == "a\nb\nc\n"
     assert [line.split()[0] for line in user.do("ps", "c", "a").splitlines()] == ["NAME", "a", "c"]
     assert [one["name"] for one in json.loads(user.do("ps", "c", "--json"))["instances"]] == ["c"]
+    assert user.call("ps").stderr == "1 more do not run: piagent ps -a\n"
+    for words in (["-a"], ["-q"], ["--json"], ["a"]):
+        assert user.call("ps", *words).stderr == "", words
 
 
 def test_logs_show_the_last_lines(user):
@@ -185,3 +189,6 @@ def test_logs_show_the_last_lines(user):
     (user.instances / "pi/console.log").write_bytes(text[30001:].encode())
     for option, count in (("-n", 1), ("-n", 2), ("--tail", 50), ("--lines", 2500), ("-n", 9000)):
         assert user.call("logs", "pi", option, str(count)).stdout.splitlines() == text.splitlines()[-count:], count
+    assert user.call("logs", "pi", "-n", "1").stdout == "login: "
+    shown = pexpect.run(f"{PIAGENT} logs pi -n 1", env=user.env, timeout=60)
+    assert shown == b"login: \r\n"  # the shell's prompt begins a line of its own

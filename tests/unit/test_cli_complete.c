@@ -107,7 +107,7 @@ static void each_place_offers_what_may_stand_there(void **state)
     static const struct {
         const char *line, *lines;
     } cases[] = {
-        {"expl", "explain\tprints a machine's QEMU command with what each option is for\n"},
+        {"expl", "explain\tprints an instance's QEMU command with what each option is for\n"},
         {"imag", "image\n"},
         {"shel", "shell\tthe same as ssh\n"},
         {"image li", "list\tthe same as image ls\n"},
@@ -115,7 +115,7 @@ static void each_place_offers_what_may_stand_there(void **state)
         {"image list --j", "--json\tas JSON\n"},
         {"run x --image-sha256 ", ""},
         {"run x --image-sh", ""},
-        {"image r", "rm\tremoves images that no machine uses\n"},
+        {"image r", "rm\tremoves images that no instance uses\n"},
         {"__", ""},
         {"-", "--help\tshow this\n--version\tshow the version\n"},
         {"nonsense ", ""},
@@ -155,10 +155,17 @@ static void each_place_offers_what_may_stand_there(void **state)
 static void a_word_that_is_none_is_refused_with_the_nearest(void **state)
 {
     struct pi_error err;
+    const char *word = NULL;
     (void)state;
-    assert_int_equal(cli_check_word("kvm", cli_words_accel, &err), 0);
-    assert_true(cli_check_word("aarch46", cli_words_arch, &err) < 0);
-    assert_string_equal(err.text, "'aarch46' is none of x86_64, aarch64: did you mean aarch64?");
+    assert_int_equal(cli_find_word("kvm", cli_words_accel, &word, &err), 0);
+    assert_string_equal(word, "kvm");
+    assert_int_equal(cli_find_word("arm64", cli_words_arch, &word, &err), 0);
+    assert_string_equal(word, "aarch64");
+    assert_int_equal(cli_find_word("amd64", cli_words_arch, &word, &err), 0);
+    assert_string_equal(word, "x86_64");
+    assert_true(cli_find_word("arm64", cli_words_accel, &word, &err) < 0);
+    assert_true(cli_find_word("aarch46", cli_words_arch, &word, &err) < 0);
+    assert_string_equal(err.text, "'aarch46' is not one of: x86_64, aarch64; did you mean aarch64?");
     assert_int_equal(err.kind, PI_USAGE);
 }
 

@@ -221,7 +221,7 @@ static int lock_start(const struct cli_agent *agent, int fd, struct pi_error *er
         told = waited >= PATIENCE_MS;
         if (waited >= START_MS)
             return pi_refuse(err, PI_AGENT,
-                             "another command has been starting the agent for %u s: end it, where it is "
+                             "another command has been starting the agent for %u s: end it if it is "
                              "stopped (fuser %s/start.lock names it)",
                              START_MS / 1000, agent->paths.runtime);
     }

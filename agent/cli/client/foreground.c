@@ -55,24 +55,16 @@ static int ask_to_stop(struct foreground *fg, struct pi_error *err)
     return r < 0 && err->kind == PI_CONFLICT ? 0 : r;
 }
 
-static int leave_running(struct foreground *fg)
-{
-    const char *name = fg->follow->view.name;
-    cli_screen_line(&fg->follow->screen,
-                    "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s", name,
-                    name, name);
-    return CLI_EXIT_SIGNAL + fg->follow->signal;
-}
-
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops an instance. */
 static int on_signal(struct foreground *fg, struct pi_error *err)
 {
     int r = fg->fresh && cli_state_is_before_boot(fg->follow->view.state) ? cli_undo(fg->follow, err) : 0;
     if (r != 0)
         return r;
-    if (fg->follow->signal == SIGHUP)
-        return leave_running(fg);
-    return ask_to_stop(fg, err);
+    if (fg->follow->signal != SIGHUP)
+        return ask_to_stop(fg, err);
+    cli_tell_goes_on(fg->follow);
+    return CLI_EXIT_SIGNAL + SIGHUP;
 }
 
 static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *err)

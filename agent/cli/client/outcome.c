@@ -59,6 +59,14 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     return PI_GUEST;
 }
 
+void cli_tell_goes_on(struct cli_follow *follow)
+{
+    const char *name = follow->view.name;
+    cli_screen_line(&follow->leader->screen,
+                    "%s goes on; wait for it with: piagent wait %s, stop it with: piagent powerdown %s", name,
+                    name, name);
+}
+
 int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const char *name = follow->view.name;

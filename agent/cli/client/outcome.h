@@ -10,6 +10,9 @@
  * boot is still to come. */
 int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err);
 
+/* Tells that the instance goes on after an interrupt of this command, and how to wait for it and to stop it. */
+void cli_tell_goes_on(struct cli_follow *follow);
+
 /* Tells why an instance whose view is over ended: negative with err filled, or PI_OK if it was stopped or
  * stopped itself. */
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err);

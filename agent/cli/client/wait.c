@@ -80,9 +80,7 @@ static int on_signal(const struct cli_wait *how, struct cli_follow *leader, stru
         return r;
     for (struct cli_follow *one = leader; one; one = one->next)
         if (!one->settled)
-            cli_screen_line(&leader->screen,
-                            "%s goes on; look with: piagent status %s, stop it with: piagent powerdown %s",
-                            one->view.name, one->view.name, one->view.name);
+            cli_tell_goes_on(one);
     return CLI_EXIT_SIGNAL + leader->signal;
 }
 

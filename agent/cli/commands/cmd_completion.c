@@ -21,7 +21,7 @@ const struct cli_command cli_command_completion = {
     .operands = "SHELL",
     .summary = "prints a script with which a shell completes piagent's command lines",
     .details =
-        "SHELL is bash, zsh or fish. An installed piagent has it where the shell looks by itself; else:\n\n"
+        "SHELL is bash, zsh or fish. If piagent is installed, the shell finds its script by itself; else:\n\n"
         "bash: source <(piagent completion bash), in ~/.bashrc.\n\n"
         "zsh: source <(piagent completion zsh), in ~/.zshrc, after compinit.\n\n"
         "fish: piagent completion fish > ~/.config/fish/completions/piagent.fish.",

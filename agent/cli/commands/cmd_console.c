@@ -17,7 +17,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_get_instance(&agent, name, &instance, err);
     if (r == 0 && cli_state_is_over(instance.state))
-        r = pi_refuse(err, PI_CONFLICT, "%s is %s: see what it said with piagent logs %s", name,
+        r = pi_refuse(err, PI_CONFLICT, "%s is %s: piagent logs %s shows its output", name,
                       api_state_word(&instance), name);
     if (r == 0)
         r = cli_follow_open(&follow, &agent, &instance, err);

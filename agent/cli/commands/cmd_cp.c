@@ -275,7 +275,7 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
 {
     char name[PI_NAME_MAX + 2];
     if (copying->options->rsync && (code == RSYNC_BROKE_OFF || code == RSYNC_NOT_THERE))
-        fprintf(stderr, "piagent: where %s has no rsync, install it there, or leave --rsync out\n",
+        fprintf(stderr, "piagent: if %s has no rsync, install it there, or leave --rsync out\n",
                 copying->last.name);
     for (unsigned i = 0; code == SSH_FAILED && i < call->count; i++) {
         pi_auto_instance struct api_instance instance = {0};
@@ -308,7 +308,7 @@ static int run_cp(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option cp_table[] = {
     FLAG("recursive", 'r', recursive, "folders with all in them"),
     FLAG("preserve", 'p', preserve, "times and modes, too"),
-    FLAG("rsync", 0, rsync, "with rsync, which sends only what differs; both sides need it"),
+    FLAG("rsync", 0, rsync, "with rsync, which sends only the differences; both sides need it"),
     {0},
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "doctor": what this host can do, and what would mend what it cannot. */
+/* "doctor" tells what this host can do, and how to mend the rest. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +100,7 @@ static const struct cli_option doctor_table[] = {
 
 const struct cli_command cli_command_doctor = {
     .name = "doctor",
-    .summary = "tells what this host can do, and what would mend what it cannot",
+    .summary = "tells what this host can do, and how to mend the rest",
     .details = "QEMU, KVM, firmware, programs, disk, memory, folders, ports, keys. It changes nothing and\n"
                "starts no agent. The exit code is 6 if something is missing that instances need.",
     .example = "piagent doctor",

@@ -99,7 +99,7 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     if (r == -ECANCELED)
         return pi_refuse(
             err, PI_FAILED,
-            "interrupted: the same command goes on where this one stood, where the server lets it");
+            "interrupted: the same command goes on at the same place, if the server allows that");
     if (r == 0 && options->json)
         print_json(json_pack("{s:o}", "image", pi_fields_write(image_fields, &image)));
     else if (r == 0)

@@ -113,7 +113,7 @@ static const struct cli_option prune_table[] = {
      .help = "only those fetched longer ago than that: 30d, 12h"},
     {.name = "dry-run",
      CLI_MEMBER(CLI_FLAG, prune_options, dry_run),
-     .help = "only tell what would be removed"},
+     .help = "only tell which images would go"},
     {.name = "json", CLI_MEMBER(CLI_FLAG, prune_options, json), .help = "what was removed, as JSON"},
     {0},
 };

@@ -19,7 +19,8 @@ struct logs_options {
 
 struct logs {
     struct cli_strip strip;
-    bool clean;
+    bool clean;      /* for a terminal */
+    bool unfinished; /* the last line has no end yet */
 };
 
 static int on_data(const char *bytes, size_t size, void *user)
@@ -30,7 +31,10 @@ static int on_data(const char *bytes, size_t size, void *user)
     pi_auto_buf struct pi_buf text = {0};
     if (pi_buf_add(&text, bytes, size) < 0)
         return -ENOMEM;
-    return pi_write_all(STDOUT_FILENO, text.data, cli_strip(&logs->strip, text.data, text.size));
+    size_t left = cli_strip(&logs->strip, text.data, text.size);
+    if (left)
+        logs->unfinished = text.data[left - 1] != '\n';
+    return pi_write_all(STDOUT_FILENO, text.data, left);
 }
 
 /* A stopped instance prints nothing until somebody starts it: say what the command waits for. */
@@ -61,6 +65,8 @@ static int run_logs(const struct cli_call *call, struct pi_error *err)
              options->follow, lines);
     if (r == 0)
         r = cli_stream(&agent, path, on_data, &logs, err);
+    if (logs.unfinished) /* the shell's prompt begins a line of its own */
+        (void)pi_write_all(STDOUT_FILENO, "\n", 1);
     return r;
 }
 

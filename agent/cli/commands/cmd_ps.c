@@ -122,6 +122,17 @@ static int print_list(const json_t *list, const struct ps_options *options, stru
     return r;
 }
 
+/* Tells on standard error which instances the list does not show. */
+static void tell_hidden(const struct cli_call *call, size_t shown, size_t hidden, const char *folder)
+{
+    if (!shown && hidden)
+        fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
+    else if (!shown)
+        fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n", folder);
+    else if (hidden && !call->count)
+        fprintf(stderr, "%zu more do not run: piagent ps -a\n", hidden);
+}
+
 static int run_ps(const struct cli_call *call, struct pi_error *err)
 {
     const struct ps_options *options = call->values;
@@ -137,15 +148,14 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
     if (r < 0)
         return r;
     json_auto_t *list = chosen(reply, call);
-    size_t hidden = json_array_size(json_object_get(reply, "instances")) - json_array_size(list);
-    if (options->json || options->quiet || json_array_size(list))
+    size_t shown = json_array_size(list);
+    size_t hidden = json_array_size(json_object_get(reply, "instances")) - shown;
+    if (options->json || options->quiet)
         return print_list(list, options, err);
-    if (hidden)
-        fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
-    else
-        fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n",
-                agent.paths.instances);
-    return 0;
+    if (shown && (r = print_list(list, options, err)) < 0)
+        return r;
+    tell_hidden(call, shown, hidden, agent.paths.instances);
+    return PI_OK;
 }
 
 static const struct cli_option ps_table[] = {

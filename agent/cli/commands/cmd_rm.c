@@ -50,7 +50,7 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
     if (options->all && options->force)
         return pi_refuse(
             err, PI_USAGE,
-            "rm --all removes what does not run, and --force would end what runs: powerdown --all "
+            "rm --all removes the instances that do not run, and --force would end the others: powerdown --all "
             "first");
     int r = options->all ? cli_task_begin_all(&task, NULL, "there is no instance", options->json, err)
                          : cli_task_begin(&task, call, options->json, err);

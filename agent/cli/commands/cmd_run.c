@@ -48,5 +48,6 @@ const struct cli_command cli_command_run = {
     .min_operands = 1,
     .max_operands = 1,
     .operand = CLI_TEXT,
+    .surplus = "name the image with --image IMAGE",
     .run = run_run,
 };

@@ -56,7 +56,7 @@ static void show(const char *path, const struct pi_buf *text, enum seed_kind kin
                findings->warnings, findings->warnings == 1 ? "" : "s");
     else
         printf("%s: %s%s\n", path, seed_kind_name(kind),
-               kind == SEED_CLOUD_CONFIG ? ", nothing wrong" : ", whose content is not looked into");
+               kind == SEED_CLOUD_CONFIG ? ", nothing wrong" : ", which is not checked inside");
 }
 
 /* The name as it is, if JSON can hold it: a name need not be UTF-8. */

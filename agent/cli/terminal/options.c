@@ -58,20 +58,23 @@ const struct cli_option *cli_option_lettered(const struct cli_command *command, 
     return foreign_option(command, (char[]){'-', letter, '\0'});
 }
 
-int cli_check_word(const char *text, const char *const *words, struct pi_error *err)
+int cli_find_word(const char *text, const char *const *words, const char **ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf all = {0};
-    for (size_t i = 0; words[i]; i++) {
+    const char *found = cli_foreign_value(text, words);
+    for (size_t i = 0; !found && words[i]; i++) {
         if (!strcmp(words[i], text))
-            return 0;
-        if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
+            found = words[i];
+        else if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
             return pi_fail(err, ENOMEM, "words");
     }
-    const char *nearest = cli_foreign_value(text, words);
-    if (!nearest)
-        nearest = pi_nearest(text, words);
-    return pi_refuse(err, PI_USAGE, "'%.40s' is none of %s%s%s%s", text, all.data,
-                     nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    if (found) {
+        *ret = found;
+        return 0;
+    }
+    const char *nearest = pi_nearest(text, words);
+    return pi_refuse(err, PI_USAGE, "'%.40s' is not one of: %s%s%s%s", text, all.data,
+                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 /* The one name that begins with prefix. If several do, the one that all the others begin with: --memory
@@ -140,8 +143,10 @@ static int store(const struct cli_option *option, char *text, void *values, stru
         *(bool *)member = true;
         return 0;
     case CLI_STRING:
-        if (option->kind == CLI_WORD && (r = cli_check_word(text, option->words, err)) < 0)
+        if (option->kind == CLI_WORD) {
+            r = cli_find_word(text, option->words, member, err);
             break;
+        }
         *(char **)member = text;
         return 0;
     case CLI_NUMBER:
@@ -252,11 +257,14 @@ static int check_count(const struct cli_command *command, const void *values,
         return pi_refuse(err, PI_USAGE, "%s takes at most %u at once, not %u: see piagent %s --help",
                          command->name, command->max_operands, operands->count, command->name);
     if (operands->count > command->max_operands)
-        return pi_refuse(err, PI_USAGE, "%s does not take '%s': see piagent %s --help", command->name,
-                         operands->items[command->max_operands], command->name);
+        return pi_refuse(err, PI_USAGE, "%s does not take '%s': %s%s%s", command->name,
+                         operands->items[command->max_operands],
+                         command->surplus ? command->surplus : "see piagent ",
+                         command->surplus ? "" : command->name, command->surplus ? "" : " --help");
+    const char *word;
     int r = 0;
     for (unsigned i = 0; r == 0 && command->operand == CLI_WORD && i < operands->count; i++)
-        r = cli_check_word(operands->items[i], command->words, err);
+        r = cli_find_word(operands->items[i], command->words, &word, err);
     return r < 0 ? pi_context(err, r, "%s", command->name) : 0;
 }
 

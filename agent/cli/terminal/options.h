@@ -94,6 +94,7 @@ struct cli_command {
     unsigned min_operands, max_operands;
     enum cli_kind operand;    /* of each operand; of the first, if the rest is passed on */
     const char *const *words; /* CLI_WORD: ends with NULL */
+    const char *surplus;      /* the answer to an operand too many: what to write instead; or NULL */
     bool passes_rest;         /* the words after the first operand are not options */
     bool destructive; /* it loses data for good, or serves secrets again: never suggested by a guess */
 
@@ -129,8 +130,9 @@ extern const struct cli_option cli_option_help;
 const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
 
-/* Refuses (PI_USAGE) text that is not one of words, and names all of them and the nearest. */
-int cli_check_word(const char *text, const char *const *words, struct pi_error *err);
+/* *ret is the one of words that text is, or that other tools call so (foreign.h). Refuses (PI_USAGE) any other
+ * text, and names all of words and the nearest. */
+int cli_find_word(const char *text, const char *const *words, const char **ret, struct pi_error *err);
 
 /* "--help" or "-h". */
 bool cli_is_help(const char *word);
