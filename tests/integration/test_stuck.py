@@ -107,6 +107,15 @@ def test_a_guest_that_was_up_before_is_not_begun_again_and_one_that_was_not_is_a
     assert len(boots(user, "fresh")) == 2
 
 
+def test_ssh_to_a_guest_whose_kernel_panics_after_it_was_ready_says_so_at_once(user):
+    user.boot("up", boot_sectors.panics(user.home, PANIC))
+    boot_to_the_end(Guest(user, "up"))
+    user.wait_state("up", "ready")
+    user.type("up", "x")
+    wait_for("its panic is told", lambda: user.status("up").get("reason"), 30)
+    assert "up does not go on: the guest's kernel panicked" in user.refused(GUEST, "ssh", "up", timeout=50)
+
+
 @pytest.mark.skipif(not pathlib.Path("/usr/share/qemu/firmware").is_dir(), reason="cannot here: there is no UEFI")
 def test_a_uefi_that_finds_nothing_to_boot_is_told(user):
     command = user.start("run", "uefi", "--image", blank(user), "--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--firmware",

@@ -406,9 +406,33 @@ static void carriage_returns_stay_where_the_terminal_is_raw(void **state)
     assert_memory_equal(bytes, "a\r\n", 3);
 }
 
+static void a_guest_is_up_when_its_boot_came_to_an_end_that_holds(void **state)
+{
+    static const struct {
+        enum vm_state state;
+        enum api_cloud_init said;
+        enum cli_up up;
+    } cases[] = {
+        {VM_READY, API_CLOUD_INIT_DONE, CLI_UP_READY},
+        {VM_READY, API_CLOUD_INIT_DEGRADED, CLI_UP_READY},
+        {VM_RUNNING, API_CLOUD_INIT_FAILED, CLI_UP_FAILED},
+        {VM_RUNNING, API_CLOUD_INIT_SILENT, CLI_UP_SILENT},
+        {VM_RUNNING, API_CLOUD_INIT_RUNNING, CLI_NOT_UP},
+        {VM_RUNNING, API_CLOUD_INIT_DONE, CLI_NOT_UP}, /* its kernel panicked since */
+        {VM_PAUSED, API_CLOUD_INIT_FAILED, CLI_NOT_UP},
+        {VM_STOPPED, API_CLOUD_INIT_DONE, CLI_NOT_UP},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        const struct api_instance instance = {.state = cases[i].state, .cloud_init = cases[i].said};
+        assert_int_equal(cli_instance_up(&instance), cases[i].up);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_guest_is_up_when_its_boot_came_to_an_end_that_holds),
         cmocka_unit_test(a_boot_is_told_in_steps),
         cmocka_unit_test(the_ends_of_an_instance_are_told_apart),
         cmocka_unit_test(what_is_wrong_with_an_instance_that_lives_is_told_always),

@@ -37,7 +37,6 @@ struct console {
     struct cli_last_line line; /* of what this terminal shows */
     bool told_up;              /* in this boot, or it was up before */
     bool told_silent;          /* that its cloud-init does not report: it may after all */
-    uint64_t asked_seq;        /* the event up to which the agent was asked, and did not know yet */
     bool raw;
     struct termios saved;
 };
@@ -168,24 +167,20 @@ static void done(struct console *console)
 
 #define LOG_IN "log in from another terminal, or after Ctrl-], with: piagent ssh %s\r\n"
 
-/* Adds how the boot ended; nothing while that is not known, which only another event changes. */
+/* Adds how the boot ended; nothing while that is not known. */
 static void say_up(struct console *console, struct pi_buf *ret)
 {
-    const struct cli_view *view = &console->follow->view;
-    const char *name = view->name;
+    const char *name = console->follow->view.name;
     pi_auto_instance struct api_instance instance = {0};
-    if (view->state == VM_READY) {
+    enum cli_up up;
+    if (cli_follow_up(console->follow, &up, &instance, NULL) < 0)
+        return;
+    console->told_silent = up == CLI_UP_SILENT;
+    if (up == CLI_UP_READY)
         pi_buf_printf(ret, "%s: ready; " LOG_IN, name, name);
-        return;
-    }
-    if (view->state != VM_RUNNING || view->seq == console->asked_seq ||
-        cli_get_instance(console->follow->agent, name, &instance, NULL) < 0)
-        return;
-    console->asked_seq = view->seq;
-    if (instance.cloud_init == API_CLOUD_INIT_FAILED)
+    else if (up == CLI_UP_FAILED)
         pi_buf_printf(ret, "%s: cloud-init failed; why: piagent status %s\r\n", name, name);
-    console->told_silent = instance.cloud_init == API_CLOUD_INIT_SILENT;
-    if (console->told_silent)
+    else if (up == CLI_UP_SILENT)
         pi_buf_printf(ret, "%s: up: %s\r\n%s: " LOG_IN, name,
                       instance.reason ? instance.reason : "its SSH server answers", name, name);
 }

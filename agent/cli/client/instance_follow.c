@@ -114,6 +114,29 @@ int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, s
     return r;
 }
 
+int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_instance *ret,
+                  struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    const struct cli_view *view = &follow->view;
+    *ret_up = CLI_NOT_UP;
+    if (!cli_view_is_up(view) || (follow->asked_seq && follow->asked_seq == view->seq))
+        return 0;
+    int r = cli_get_instance(follow->agent, view->name, &instance, err);
+    if (r < 0)
+        return r;
+    enum cli_up up = cli_instance_up(&instance);
+    if (up == CLI_NOT_UP ||
+        (up == CLI_UP_READY && view->state != VM_READY)) { /* its event is still to come */
+        follow->asked_seq = view->seq;
+        return 0;
+    }
+    *ret_up = up;
+    *ret = instance;
+    instance = (struct api_instance){0};
+    return 0;
+}
+
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err)
 {

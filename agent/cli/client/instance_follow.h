@@ -35,7 +35,7 @@ struct cli_follow {
 
     bool json; /* events go to standard output as JSON lines, each with the name of its instance */
     bool silence_told;
-    uint64_t asked_seq; /* the newest event when the agent last said that it is not up: cli_tell_up() */
+    uint64_t asked_seq; /* the newest event when the agent last said that it is not up: cli_follow_up() */
     bool settled;       /* nothing more of it is shown: set by the caller */
 
     struct cli_follow *leader,
@@ -60,6 +60,11 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
 /* The instance as it is now: the view of a command that stood still is old. PI_NOT_FOUND if it is gone, also if
  * another one has its name. */
 int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err);
+
+/* Asks the agent if the guest is up, once the view is, and again after each event. *ret_up is CLI_NOT_UP until
+ * the agent and the events agree that it is; *ret is the instance then, which is the caller's. */
+int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_instance *ret,
+                  struct pi_error *err);
 
 /* From here on, signals wait for the follow that is opened next: no signal then ends the command between the
  * request that makes an instance and its follow. */

@@ -54,10 +54,15 @@ static bool is_stopping(const struct cli_view *view)
     return view->state == VM_STOPPING;
 }
 
-bool cli_instance_is_up(const struct api_instance *instance)
+enum cli_up cli_instance_up(const struct api_instance *instance)
 {
-    bool came_up = instance->cloud_init >= API_CLOUD_INIT_DONE && instance->cloud_init < API_CLOUD_INITS;
-    return instance->state == VM_READY || (instance->state == VM_RUNNING && came_up);
+    if (instance->state == VM_READY)
+        return CLI_UP_READY;
+    if (instance->state != VM_RUNNING)
+        return CLI_NOT_UP;
+    return instance->cloud_init == API_CLOUD_INIT_FAILED   ? CLI_UP_FAILED
+           : instance->cloud_init == API_CLOUD_INIT_SILENT ? CLI_UP_SILENT
+                                                           : CLI_NOT_UP;
 }
 
 bool cli_state_is_before_boot(enum vm_state state)
@@ -86,7 +91,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->reason, instance->reason);
     describe(view);
     view->silent = instance->cloud_init == API_CLOUD_INIT_SILENT;
-    view->finished = !view->silent && cli_instance_is_up(instance);
+    view->finished = !view->silent && cli_instance_up(instance) != CLI_NOT_UP;
     bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
     if (!boots || instance->started_ms > now_realtime_ms || !instance->started_ms)
         return;

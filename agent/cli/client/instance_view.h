@@ -57,9 +57,16 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
 int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
                     struct pi_buf *ret);
 
-/* Whether the boot came to its end: ready, or cloud-init finished otherwise, or does not report. The instance
- * knows better than the view: after cloud-init has announced a reboot, another boot follows. */
-bool cli_instance_is_up(const struct api_instance *instance);
+/* If and how a boot came to its end, as the agent says. */
+enum cli_up {
+    CLI_NOT_UP, /* it goes on, or another boot follows: cloud-init has announced a reboot */
+    CLI_UP_READY,
+    CLI_UP_FAILED, /* a module of cloud-init failed */
+    CLI_UP_SILENT, /* cloud-init does not report */
+};
+enum cli_up cli_instance_up(const struct api_instance *instance);
+
+/* True if the events say that the boot came to its end. The agent knows better: cli_follow_up(). */
 bool cli_view_is_up(const struct cli_view *view);
 
 /* True if the guest of an instance that was just made has not run: nothing is lost if it is removed. */

@@ -22,41 +22,50 @@ static int tell_silent(struct cli_screen *screen, const struct api_instance *ins
     return instance->booted ? PI_OK : PI_GUEST;
 }
 
-int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err)
+static int tell_ready(struct cli_follow *follow, const struct api_instance *instance, bool login)
 {
     struct cli_screen *screen = &follow->leader->screen;
-    pi_auto_instance struct api_instance instance = {0};
+    if (follow->view.seq == follow->known) /* no event has said so: it was before */
+        cli_screen_line(screen, "%s: ready", instance->name);
+    if (instance->user_data_problems.count)
+        cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", instance->name);
+    if (login)
+        tell_login(screen, instance->name);
+    return PI_OK;
+}
+
+static int tell_failed(struct cli_follow *follow, const struct api_instance *instance, bool words)
+{
     pi_auto_buf struct pi_buf modules = {0};
-    const char *name = follow->view.name;
-    if (follow->asked_seq && follow->asked_seq == follow->view.seq) /* nothing has changed since */
-        return -EAGAIN;
-    int r = cli_get_instance(follow->agent, name, &instance, err);
+    if (words)
+        cli_tell_last_words(follow, &instance->failed_modules);
+    for (size_t i = 0; i < instance->failed_modules.count; i++)
+        pi_buf_printf(&modules, "%s%s", i ? ", " : ": ", instance->failed_modules.items[i]);
+    cli_screen_line(
+        &follow->leader->screen,
+        "%s: cloud-init failed%s; why: piagent ssh %s -- cloud-init status --long, or piagent logs %s",
+        instance->name, modules.data ? modules.data : "", instance->name, instance->name);
+    return PI_GUEST;
+}
+
+int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    enum cli_up up;
+    int r = cli_follow_up(follow, &up, &instance, err);
     if (r < 0)
         return r;
-    if (instance.cloud_init == API_CLOUD_INIT_SILENT && instance.state == VM_RUNNING)
-        return tell_silent(screen, &instance, login);
-    if (instance.cloud_init != API_CLOUD_INIT_FAILED) {
-        if (follow->view.state != VM_READY) {
-            follow->asked_seq = follow->view.seq;
-            return -EAGAIN;
-        }
-        if (follow->view.seq == follow->known) /* no event has said so: it was before */
-            cli_screen_line(screen, "%s: ready", name);
-        if (instance.user_data_problems.count)
-            cli_screen_line(screen, "%s: degraded: its user-data was not taken as it stands", name);
-        if (login)
-            tell_login(screen, name);
-        return PI_OK;
+    switch (up) {
+    case CLI_UP_READY:
+        return tell_ready(follow, &instance, login);
+    case CLI_UP_FAILED:
+        return tell_failed(follow, &instance, words);
+    case CLI_UP_SILENT:
+        return tell_silent(&follow->leader->screen, &instance, login);
+    case CLI_NOT_UP:
+        break;
     }
-    if (words)
-        cli_tell_last_words(follow, &instance.failed_modules);
-    for (size_t i = 0; i < instance.failed_modules.count; i++)
-        pi_buf_printf(&modules, "%s%s", i ? ", " : ": ", instance.failed_modules.items[i]);
-    cli_screen_line(
-        screen,
-        "%s: cloud-init failed%s; why: piagent ssh %s -- cloud-init status --long, or piagent logs %s", name,
-        modules.data ? modules.data : "", name, name);
-    return PI_GUEST;
+    return -EAGAIN;
 }
 
 void cli_tell_goes_on(struct cli_follow *follow)

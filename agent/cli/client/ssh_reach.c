@@ -46,7 +46,6 @@ static int check_state(const char *name, enum vm_state state, struct pi_error *e
 
 /* A wait for a guest and its SSH server. */
 struct reach {
-    struct cli_agent *agent;
     struct cli_follow follow;
     struct api_instance instance; /* as it was when the guest was last found to be up */
     uint64_t up_ms;               /* monotonic: since when it is; 0 = it is not */
@@ -68,15 +67,18 @@ static void reach_done(struct reach *reach)
     cli_instance_done(&reach->instance);
 }
 
-/* The guest is up, which may be long after the wait began, and at another port. The view may be up before the
- * instance is: another boot follows when cloud-init has announced a reboot. */
+/* The view is up. So is the guest, perhaps long after the wait began, and at another port. Or another boot
+ * follows, because cloud-init has announced a reboot; or the kernel panicked after the guest was ready. */
 static int begin_server(struct reach *reach, uint64_t now, struct pi_error *err)
 {
     struct cli_follow *follow = &reach->follow;
+    enum cli_up up;
     cli_instance_done(&reach->instance);
     reach->instance = (struct api_instance){0};
-    int r = cli_get_instance(reach->agent, follow->view.name, &reach->instance, err);
-    if (r < 0 || !cli_instance_is_up(&reach->instance))
+    int r = cli_follow_up(follow, &up, &reach->instance, err);
+    if (r == 0 && up == CLI_NOT_UP && follow->view.trouble[0])
+        r = cli_tell_trouble(follow, false, err);
+    if (r < 0 || up == CLI_NOT_UP)
         return r;
     reach->up_ms = now;
     reach->told = false;
@@ -173,9 +175,9 @@ static int check_whole(const struct api_instance *instance, struct pi_error *err
 
 static int reach(struct cli_agent *agent, struct api_instance *instance, int *ret_fd, struct pi_error *err)
 {
-    pi_auto(reach_done) struct reach reach = {.agent = agent, .fd = -1};
+    pi_auto(reach_done) struct reach reach = {.fd = -1};
     int r = cli_follow_open(&reach.follow, agent, instance, err);
-    reach.follow.screen.hidden = cli_instance_is_up(instance); /* there is no boot to show */
+    reach.follow.screen.hidden = cli_instance_up(instance) != CLI_NOT_UP; /* there is no boot to show */
     if (r == 0)
         r = reach_loop(&reach, ret_fd != NULL, err);
     if (r == 0)
@@ -205,7 +207,8 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
-    return cli_instance_is_up(instance) ? check_whole(instance, err) : reach(agent, instance, NULL, err);
+    return cli_instance_up(instance) != CLI_NOT_UP ? check_whole(instance, err)
+                                                   : reach(agent, instance, NULL, err);
 }
 
 int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, int *ret_fd,
