@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The instances that a command is about. All are looked up before anything is done to the first: a name that
- * is wrong leaves the others as they are. */
+/* The instances that a command acts on. The command looks up all of them before it acts on the first: a wrong
+ * name leaves the others as they are. */
 #ifndef PIAGENT_CLI_CHOSEN_H
 #define PIAGENT_CLI_CHOSEN_H
 
@@ -12,12 +12,12 @@ struct cli_chosen {
     size_t count;
 };
 
-/* The instances that the command's operands name, each once. The first name that no instance has is the
- * error. */
+/* Gets the instances that the command's operands name, each once. Fails with the first name that no instance
+ * has. */
 int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *ret,
                      struct pi_error *err);
 
-/* All, by name, or only those whose state fits. */
+/* Gets all instances in the order of their names, or only those whose state fits. */
 int cli_choose_all(struct cli_agent *agent, bool (*fits)(enum vm_state state), struct cli_chosen *ret,
                    struct pi_error *err);
 

@@ -19,13 +19,14 @@
 #include "agent/base/text.h"
 #include "agent/image/sources.h"
 
-#define PATIENCE_MS 5000u  /* then it is said that something is waited for */
+#define PATIENCE_MS 5000u  /* after so long the command says what it waits for */
 #define CONFLICT_MS 10000u /* for an agent that somebody else has started to come up */
 #define ANEW_MS     6000u  /* for an agent to notice that its folder was taken away, and make it anew */
 #define START_MS    60000u /* adoption of many guests on a loaded host takes its time */
-#define READY_MAX   4096u  /* of the line that a starting agent says */
+#define READY_MAX   4096u  /* of the line that a starting agent writes */
 
-/* Its descriptor, or negative; and which process had it last, 0 = unknown. */
+/* Opens the agent's lock file. The descriptor, or negative; *ret_pid is the process that had it last, 0 =
+ * unknown. */
 static int open_lock(const struct pi_paths *paths, pid_t *ret_pid, bool *ret_stopped)
 {
     char path[PATH_MAX], text[32] = "";
@@ -112,7 +113,7 @@ static int ping_patiently(struct cli_agent *agent, struct pi_error *err)
 
 void cli_own_program(char ret[PATH_MAX])
 {
-    static const char replaced[] = " (deleted)"; /* by an upgrade: the new one is meant (proc(5)) */
+    static const char replaced[] = " (deleted)"; /* after an upgrade (proc(5)): use the new file */
     ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
     ret[n > 0 ? n : 0] = '\0';
     if (pi_ends_with(ret, replaced))
@@ -255,8 +256,8 @@ int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err)
 {
     pi_auto_free char *socket = NULL;
     int r = pi_paths_find(&ret->paths, err);
-    /* Before anything is said: in a folder of somebody else's (under /tmp) whoever answers is not the agent.
-     */
+    /* Checked before anything is sent: a program that listens in another user's folder (under /tmp) is not
+     * the agent. */
     if (r == 0)
         r = pi_dir_make(ret->paths.runtime, err);
     if (r < 0)

@@ -31,7 +31,7 @@ int cli_connect(struct cli_agent *ret, struct pi_error *err);
  * answer. */
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err);
 
-/* A client that has not yet asked whether anyone answers. */
+/* A client that has not asked for an answer yet. */
 int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err);
 
 /* The process that holds the agent's lock, even if it does not answer; 0 if none does. */
@@ -40,7 +40,7 @@ pid_t cli_agent_process(const struct pi_paths *paths);
 /* True if the last agent was told to stop (API_LOCK_STOPPED), and no other has started since. */
 bool cli_agent_was_stopped(const struct pi_paths *paths);
 
-/* PI_AGENT for an agent that lives and whose socket was taken away. */
+/* Refuses (PI_AGENT) to go on without the socket of an agent that lives, which somebody took away. */
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err);
 
 /* Starts an agent again if the one that agent is connected to has died. */

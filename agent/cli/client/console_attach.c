@@ -28,7 +28,7 @@ struct console {
     uint64_t refused_ms; /* when they were last refused: no room, or no console yet; 0 = taken */
     bool typing;         /* standard input has not ended */
     bool detached;
-    bool output_over, output_lost; /* it has ended; so it did because the agent is gone */
+    bool output_over, output_lost; /* it has ended; it ended because the agent is gone */
     int result;                    /* of input or output, if it failed for good */
     struct pi_error error;
     size_t old_bytes; /* to come at most: shown without control sequences, */
@@ -72,7 +72,7 @@ static void on_output_done(int result, const struct pi_error *err, void *user)
     struct console *console = user;
     console->output = NULL;
     console->output_over = true;
-    /* An agent that is gone is the follow's matter. */
+    /* The follow handles an agent that is gone. */
     console->output_lost = result < 0 && err->kind == PI_AGENT;
     if (result < 0 && err->kind != PI_AGENT) {
         console->result = result;
@@ -185,13 +185,13 @@ static void say_up(struct console *console, struct pi_buf *ret)
                       instance.reason ? instance.reason : "its SSH server answers", name, name);
 }
 
-/* Once a boot, above the line on which the guest stands, when that can be drawn again. */
+/* Tells it once a boot, above the guest's current line, if that line can be drawn again. */
 static void tell_up(struct console *console)
 {
     const struct cli_view *view = &console->follow->view;
     const struct cli_last_line *line = &console->line;
     pi_auto_buf struct pi_buf text = {0};
-    if (view->seq < console->follow->known) /* what was before is still being read */
+    if (view->seq < console->follow->known) /* earlier events are still being read */
         return;
     if (!cli_view_is_up(view) || (console->told_silent && !view->silent))
         console->told_up = console->told_silent = false;
@@ -212,7 +212,7 @@ static int step(struct console *console, struct pi_error *err)
     /* A terminal is always read, because of Ctrl-]. */
     bool room = console->typing && (console->raw || console->keys.size < INPUT_MAX);
     int r = cli_follow_step(console->follow, &keys, room, err);
-    /* Asked again, because libcurl does not tell of a pipe that its writer has closed. */
+    /* Polls again, because libcurl does not notice that the writer of a pipe has closed it. */
     if (r == 0 && room && poll(&keys, 1, 0) > 0)
         take_keys(console);
     if (r == 0 && console->output_lost && !cli_view_is_over(&console->follow->view))

@@ -25,10 +25,10 @@ enum cli_console_end {
 int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old, enum cli_console_end *ret,
                        struct pi_error *err);
 
-/* After CLI_CONSOLE_DETACHED: the line that tells how to come back, and how to log in. */
+/* After CLI_CONSOLE_DETACHED: prints the line that tells how to come back, and how to log in. */
 void cli_console_tell_left(struct cli_follow *follow);
 
-/* After CLI_CONSOLE_OVER: the line that tells how it ended, and whether it was removed. */
+/* After CLI_CONSOLE_OVER: prints the line that tells how the instance ended, and if it was removed. */
 void cli_console_tell_over(struct cli_follow *follow);
 
 #endif

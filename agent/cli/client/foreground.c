@@ -51,7 +51,7 @@ static int ask_to_stop(struct foreground *fg, struct pi_error *err)
         r = cli_call(follow->agent, "POST", follow->view.name, request, NULL, NULL, err);
     if (r == 0 && fg->interrupts == 1)
         cli_screen_line(&follow->screen, "%s: powering down; interrupt again to kill it", follow->view.name);
-    /* It may have ended meanwhile: its events tell. */
+    /* The instance may have ended meanwhile: its events will tell. */
     return r < 0 && err->kind == PI_CONFLICT ? 0 : r;
 }
 

@@ -20,7 +20,7 @@
 int cli_foreground(struct cli_agent *agent, const struct api_instance *instance, bool fresh,
                    struct pi_error *err);
 
-/* Options that only make sense with -d are refused (PI_USAGE) without it. */
+/* Refuses (PI_USAGE) options that only make sense with -d, if it is missing. */
 int cli_refuse_attached(bool detach, bool json, uint64_t timeout_ms, struct pi_error *err);
 
 #endif

@@ -147,7 +147,7 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
     int fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return pi_fail(err, errno, "cannot catch signals");
-    sigaddset(&caught, SIGCONT); /* the screen's: it still ends a stop */
+    sigaddset(&caught, SIGCONT); /* for the screen; SIGCONT still ends a stop */
     sigprocmask(SIG_BLOCK, &caught, &follow->old_mask);
     follow->signal_fd = fd;
     int r = begin(follow, agent, instance, err);

@@ -39,7 +39,7 @@ struct cli_follow {
     bool settled;       /* nothing more of it is shown: set by the caller */
 
     struct cli_follow *leader,
-        *next;         /* the rest is the follow's own; the leader has signals and screen of all */
+        *next;         /* the rest is private; the leader has the signals and the screen of all */
     uint64_t known;    /* seq: events up to it are no news */
     uint64_t heard_ms; /* monotonic: its last event or other sign of life */
     int signal_fd;
@@ -57,8 +57,8 @@ struct cli_follow {
 int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const struct api_instance *instance,
                     struct pi_error *err);
 
-/* The instance as it is now: the view of a command that stood still is old. PI_NOT_FOUND if it is gone, also if
- * another one has its name. */
+/* Gets the instance as it is now: the view is old if this command was stopped. PI_NOT_FOUND if the instance
+ * is gone, even if another one has its name. */
 int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err);
 
 /* Asks the agent if the guest is up, once the view is, and again after each event. *ret_up is CLI_NOT_UP until
@@ -70,8 +70,8 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
  * request that makes an instance and its follow. */
 void cli_follow_hold_signals(void);
 
-/* Another one that is followed beside leader: its lines and status come on the leader's screen, and the
- * leader's step is its step too. Close it before its leader. */
+/* Follows another instance beside leader: its lines and status appear on the leader's screen, and the
+ * leader's step is its step, too. Close it before its leader. */
 int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
                     struct pi_error *err);
 
@@ -84,7 +84,8 @@ uint64_t cli_follow_quiet_ms(struct cli_follow *follow, uint64_t limit_ms);
 int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned extra_count,
                     struct pi_error *err);
 
-/* Ends it: the status line goes, signals are as before. Does nothing on zeroed memory. */
+/* Ends the follow: removes the status line, and gives signals their old effect. Does nothing on zeroed
+ * memory. */
 void cli_follow_close(struct cli_follow *follow);
 #define pi_auto_follow __attribute__((cleanup(cli_follow_close)))
 

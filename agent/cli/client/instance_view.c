@@ -116,7 +116,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     } else if (view->state == VM_RUNNING && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* the step says more than the state */
     } else if (is_stopping(view)) {
-        view->since_ms = event->monotonic_ms; /* how long it ran matters no more */
+        view->since_ms = event->monotonic_ms; /* from now on the line counts the stop, not the run */
     }
     if (view->state == VM_READY) {
         view->trouble[0] = '\0';
@@ -126,7 +126,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
                 event->monotonic_ms > view->since_ms ? event->monotonic_ms - view->since_ms : 0, took));
         return CLI_TELL_ALWAYS;
     }
-    /* "created" would be believed also if nothing comes of it. */
+    /* "created" would sound like success, and the creation may still fail. */
     pi_buf_printf(line, "%s%s%s", view->state == VM_CREATED ? view->doing : view->state_word,
                   view->reason[0] ? ": " : "", view->reason);
     return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
@@ -152,7 +152,7 @@ static enum cli_tell on_image(struct cli_view *view, const struct api_event *eve
     return CLI_TELL_STEP;
 }
 
-/* A step of the boot begins: told with the time that the one before it took. */
+/* A step of the boot begins: tells it with the time that the step before took. */
 static enum cli_tell begin_step(struct cli_view *view, const char *step, uint64_t now_ms, struct pi_buf *line)
 {
     char took[32];
@@ -175,7 +175,7 @@ static enum cli_tell on_seed(struct cli_view *view, const struct api_event *even
     return begin_step(view, "seed fetched", event->monotonic_ms, line);
 }
 
-/* A new boot: of the last one nothing is so any more. */
+/* A new boot: forgets everything about the last one. */
 static enum cli_tell on_boot(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     view->seeded = view->finished = view->silent = false;
@@ -187,7 +187,7 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
     return begin_step(view, "firmware", event->monotonic_ms, line);
 }
 
-/* The login prompt may stand there while cloud-init is at work: then it is no step. */
+/* The login prompt may appear while cloud-init still works: then it is no step. */
 static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     const char *landmark = PI_WORD(event, landmark, vm_landmark);
@@ -299,7 +299,7 @@ enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *even
     return tell;
 }
 
-/* In whole seconds: more would be a lie. */
+/* In whole seconds: the estimate is no more precise. */
 static void add_estimate(const struct cli_view *view, uint64_t now_ms, char *line, size_t size)
 {
     char text[32];

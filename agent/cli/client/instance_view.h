@@ -23,7 +23,7 @@ struct cli_view {
     char reason[512];    /* told with the state */
     char doing[192];     /* the present activity, for the status line */
     uint64_t doing_ms;   /* monotonic: since when */
-    char step[96];       /* the step of the boot that a line was told of last, "" before the first */
+    char step[96];       /* the step of the boot that the last line told, "" before the first */
     uint64_t step_ms;    /* monotonic: since when */
     uint64_t left_ms;    /* about how long until it is ready, counted from left_at_ms; 0 = not known */
     uint64_t left_at_ms;
@@ -31,11 +31,11 @@ struct cli_view {
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
     bool silent;       /* the guest is up, and its cloud-init does not report */
-    bool stuck;        /* trouble is of the console, and not for sure */
-    char trouble[320]; /* the kernel panicked, or the boot is stuck, and nothing has shown since that it goes
-                          on */
-    char stage[64];    /* the last stage of cloud-init that was told */
-    bool fetching;     /* image is being fetched: */
+    bool stuck;        /* the console alone shows the trouble: it is not certain */
+    char trouble
+        [320]; /* the kernel panicked, or the boot is stuck, and the guest has shown no sign of life since */
+    char stage[64]; /* the last stage of cloud-init that was told */
+    bool fetching;  /* image is being fetched: */
     struct image_progress image;
     struct pi_error error; /* kind other than PI_OK: it failed, and the instance is gone */
 };
@@ -46,7 +46,7 @@ enum cli_tell {
     CLI_TELL_ALWAYS,  /* a line that stays */
 };
 
-/* From the instance as the agent gave it; now_* are the two clocks. */
+/* Begins a view with the agent's answer; now_* are the two clocks. */
 void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
                    uint64_t now_realtime_ms);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a boot, or an instance, came out: told on the follow's screen, with the exit code. */
+/* Tells on the follow's screen how a boot, or an instance, ended, and knows the exit code. */
 #ifndef PIAGENT_CLI_OUTCOME_H
 #define PIAGENT_CLI_OUTCOME_H
 

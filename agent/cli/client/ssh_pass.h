@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that are handed to ssh. A command connects to a guest's SSH server itself, and starts ssh only
- * when the server has answered: so ssh never waits, and has nothing to complain of. ssh takes a connection
- * only from its ProxyCommand ("piagent ssh --stdio NAME"), which asks for it at a socket: one message with
- * the name, answered with the connection (SCM_RIGHTS, unix(7)). The socket is made in the runtime folder and
- * loses its name there at once; the variable PIAGENT_SSH_PASS tells the ProxyCommand its path in /proc. A
+ * Hands connections to ssh. A command connects to a guest's SSH server itself, and starts ssh only when the
+ * server has answered: so ssh never waits, and prints no errors about it. ssh takes a connection only from
+ * its ProxyCommand ("piagent ssh --stdio NAME"). That one asks for it at a socket: it sends one message with
+ * the name, and the answer is the connection (SCM_RIGHTS, unix(7)). The socket is made in the runtime folder
+ * and loses its name there at once; the variable PIAGENT_SSH_PASS tells the ProxyCommand its path in /proc. A
  * ProxyCommand that gets no connection there makes its own.
  */
 #ifndef PIAGENT_CLI_SSH_PASS_H

@@ -23,7 +23,7 @@
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
-#define TELL_MS  4000u /* after so long a wait for the SSH server is told */
+#define TELL_MS  4000u /* after so long the command says that it waits for the SSH server */
 #define SILENT                                                       \
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
     "piagent console %s shows how the guest is"
@@ -48,9 +48,9 @@ static int check_state(const char *name, enum vm_state state, struct pi_error *e
 struct reach {
     struct cli_follow follow;
     struct api_instance instance; /* as it was when the guest was last found to be up */
-    uint64_t up_ms;               /* monotonic: since when it is; 0 = it is not */
+    uint64_t up_ms;               /* monotonic: when the guest was found to be up; 0 = it is not up */
     uint64_t retry_ms;            /* when to connect again */
-    bool told;                    /* that the SSH server is waited for */
+    bool told;                    /* the command has said that it waits for the SSH server */
     int fd;                       /* the connection, on which nothing has come yet; or negative */
 };
 
@@ -137,7 +137,7 @@ static int act(struct reach *reach, bool connects, struct pi_error *err)
 {
     const struct cli_view *view = &reach->follow.view;
     uint64_t now = pi_monotonic_ms();
-    if (view->seq < reach->follow.known) /* what was before is still being read */
+    if (view->seq < reach->follow.known) /* earlier events are still being read */
         return 0;
     int r = check_state(view->name, view->state, err);
     if (r < 0)
@@ -232,7 +232,7 @@ int cli_reach_program(const char *name, char **ret, struct pi_error *err)
                      "there is no %s: install openssh-client (Debian) or openssh-clients (Fedora)", name);
 }
 
-/* Meanwhile notes the login, and gives the ProxyCommand its connection. */
+/* Waits for the program's end. Meanwhile notes the login, and gives the ProxyCommand its connection. */
 static void await_end(int pidfd, struct cli_ssh_share *share, struct cli_ssh_pass *pass)
 {
     for (bool ended = false; !ended;) {
@@ -314,8 +314,9 @@ static void copy(int from, int to)
     }
 }
 
-/* Two processes, one a direction: neither can keep the other waiting. In a session of their own: Ctrl-C in
- * the terminal whose command opened the connection must not end it for the others that share it. */
+/* Two processes, one for each direction, so that neither waits for the other. They have a session of their
+ * own: Ctrl-C in the terminal of the command that opened the connection must not end it for the others that
+ * share it. */
 int cli_reach_relay(int fd, struct pi_error *err)
 {
     setsid();

@@ -13,13 +13,13 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
                     struct pi_error *err);
 
 /*
- * Both follow the instance, so that a boot is waited for as long as it takes, also one that begins meanwhile
- * (a reboot). They return 0, negative with err filled (PI_CONFLICT if it stopped, PI_GUEST if its boot got
- * stuck), or after a signal, which they tell, 128 and its number. *instance, of cli_reach_check(), is then
- * the instance as it is.
+ * Both follow the instance, and wait for a boot as long as it takes, even if it begins meanwhile (a reboot).
+ * They return 0, negative with err filled (PI_CONFLICT if the instance stopped, PI_GUEST if its boot got
+ * stuck), or, after a signal, which they tell, 128 and its number. *instance comes from cli_reach_check(),
+ * and is up to date afterwards.
  */
 
-/* Waits until the guest is up, so that its SSH server can be expected to answer. */
+/* Waits until the guest is up: then its SSH server should answer. */
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
 /* Waits until the SSH server has sent its banner: *ret_fd is that connection, with the banner unread.

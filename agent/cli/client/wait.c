@@ -57,7 +57,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     const struct cli_view *view = &follow->view;
     uint64_t quiet_ms, limit_ms = limit_of(how);
     int up;
-    if (view->seq < follow->known) /* what was before is still being read */
+    if (view->seq < follow->known) /* earlier events are still being read */
         return false;
     if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "powerdown" asks guests to power themselves off, and sees to it. */
+/* "powerdown" asks guests to power themselves off, and makes sure of it. */
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/verb.h"
 

@@ -16,7 +16,7 @@ static int remove_instance(struct cli_task *task, struct api_instance *instance,
     return cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
 }
 
-/* Also one that runs: it is killed first. */
+/* Removes an instance even if it runs: kills it first. */
 static int remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     int r = remove_instance(task, instance, err);

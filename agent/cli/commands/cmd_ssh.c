@@ -60,7 +60,7 @@ static int ssh_argv(const struct cli_ssh *how, const struct ssh_options *options
     return r;
 }
 
-/* The words of ssh's own options are ssh's to judge, which it does before the guest is waited for. */
+/* Lets ssh check the words of its own options, before the command waits for the guest. */
 static int check_words(const char *ssh, const struct ssh_options *options, const char *name,
                        struct pi_error *err)
 {
@@ -76,7 +76,7 @@ static int check_words(const char *ssh, const struct ssh_options *options, const
     return r < 0 ? pi_refuse(err, PI_USAGE, "ssh does not take its options: %.400s", why.text) : 0;
 }
 
-/* A connection that another command left open is used, else the server is connected to. */
+/* Uses a connection that another command left open, or else connects to the server. */
 static int connect_or_share(struct cli_agent *agent, struct api_instance *instance, bool can_share,
                             struct cli_ssh_share *share, struct cli_ssh_pass *pass, struct pi_error *err)
 {
@@ -115,7 +115,7 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
     return r;
 }
 
-/* The connection, in a ProxyCommand; the command that started ssh may have made it. */
+/* The ProxyCommand: relays its connection, which the command that started ssh may have made. */
 static int relay(const char *name, struct pi_error *err)
 {
     pi_auto_agent struct cli_agent agent = {0};

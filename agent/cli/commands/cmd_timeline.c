@@ -36,7 +36,7 @@ struct timeline_options {
     bool all, json;
 };
 
-/* The boots that were asked for, each with the list that it is of. */
+/* The boots to show, each with the list that it comes from. */
 struct timeline {
     struct cli_agent agent;
     struct boot_list lists[BOOT_COMPARE_MAX];

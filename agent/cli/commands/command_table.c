@@ -99,7 +99,7 @@ static int print_version(bool json, struct pi_error *err)
     return PI_OK;
 }
 
-/* "piagent" alone is wrong, and answered with the help that was perhaps meant. */
+/* "piagent" alone is an error, and shows the help. */
 static int refuse_nothing(struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};

@@ -8,7 +8,7 @@
 /* All of them, hidden ones too; ends with NULL. */
 extern const struct cli_command *const cli_commands[];
 
-/* The whole command line: the exit code, one of enum pi_kind (ssh's own for "piagent ssh"). */
+/* Runs a whole command line. The exit code: one of enum pi_kind (ssh's own for "piagent ssh"). */
 int cli_main(int argc, char **argv);
 
 extern const struct cli_command cli_command_run, cli_command_start, cli_command_wait;

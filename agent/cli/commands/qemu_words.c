@@ -7,7 +7,7 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
 
-/* QEMU would say it in words about locks. */
+/* Warns that the command will fail: QEMU's own message is about locks. */
 static int tell_live(struct cli_agent *agent, const char *name, struct pi_error *err)
 {
     pi_auto_instance struct api_instance instance = {0};

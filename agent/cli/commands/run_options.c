@@ -86,7 +86,7 @@ static int copy(char **to, const char *from)
     return 0;
 }
 
-/* A local file goes by its absolute path: the agent stands in another folder. */
+/* Makes the path of a local file absolute: the agent's working folder is another one. */
 static int copy_image(char **to, const char *image, struct pi_error *err)
 {
     struct image_ref ref;
@@ -122,7 +122,8 @@ static int add_password(const struct cli_create *options, struct api_create *ret
     return r < 0 ? r : copy(&ret->password_hash, hash);
 }
 
-/* A key that the guest's sshd does not take is told, and given all the same: another image's may. */
+/* Warns about a key that a guest's sshd refuses, and adds it all the same: the sshd of another image may take
+ * it. */
 static int add_ssh_keys(const char *path, struct api_create *ret, struct pi_error *err)
 {
     char why[192], file[PATH_MAX];

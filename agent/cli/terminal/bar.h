@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines that fit a terminal. Pure functions, but for the locale that is asked how to write an ellipsis. */
+/* Lines that fit a terminal. Pure functions, except that the locale decides how to write an ellipsis. */
 #ifndef PIAGENT_CLI_BAR_H
 #define PIAGENT_CLI_BAR_H
 

@@ -10,8 +10,8 @@
 #include "agent/cli/terminal/options.h"
 
 /*
- * Where names come from: adds VALUE and a description to ret, which may be NULL, by calling add. kind is
- * CLI_MACHINE, _LIVE, _OVER, CLI_IMAGE, CLI_STORED_IMAGE or CLI_PLACE.
+ * Offers the names of that kind (CLI_MACHINE, _LIVE, _OVER, CLI_IMAGE, CLI_STORED_IMAGE or CLI_PLACE) with
+ * cli_candidate(), whose description may be NULL.
  */
 struct cli_candidates;
 typedef int cli_names_fn(enum cli_kind kind, struct cli_candidates *ret);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a command's failure is told: one line on standard error, and the exit code. */
+/* Tells a command's failure: one line on standard error, and the exit code. */
 #ifndef PIAGENT_CLI_ERROR_REPORT_H
 #define PIAGENT_CLI_ERROR_REPORT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The line of a user-data file that a finding is about, as it may be shown. */
+/* Shows the line of a user-data file that a finding is about, without secrets. */
 #ifndef PIAGENT_CLI_EXCERPT_H
 #define PIAGENT_CLI_EXCERPT_H
 

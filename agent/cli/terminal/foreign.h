@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The words of other tools (docker, podman, limactl, multipass, virsh, vagrant): a word that means the same
- * as one of piagent's is another name for it, and any other word is answered with what to write instead. Pure
+ * The words of other tools (docker, podman, limactl, multipass, virsh, vagrant). A word with the meaning of
+ * one of piagent's is another name for it; for any other word the answer tells what to write instead. Pure
  * functions.
  */
 #ifndef PIAGENT_CLI_FOREIGN_H
@@ -11,7 +11,7 @@
 
 #include "agent/cli/terminal/options.h"
 
-/* One of ours and answer is NULL. */
+/* Either ours or answer is NULL. */
 struct cli_foreign {
     const char *command; /* options: the command that it is written with; else NULL */
     const char *words;   /* "stop", "image list"; options: several with spaces between them: "-t --time" */
@@ -31,7 +31,7 @@ const struct cli_foreign *cli_foreign_command(const char *const *words, size_t c
 /* The row of an option, with its dashes, or NULL. */
 const struct cli_foreign *cli_foreign_option(const struct cli_command *command, const char *word);
 
-/* The one of words that other tools call text, or NULL. */
+/* The word that other tools call text, if it is one of words, or NULL. */
 const char *cli_foreign_value(const char *text, const char *const *words);
 
 /* "stop, shutdown": the other names of a command; ret stays empty if there are none. 0 or -ENOMEM. */

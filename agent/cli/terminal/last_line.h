@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The line on which a guest's console stands, so that it can be drawn again below a line of piagent's. Pure.
- */
+/* The current line of a guest's console, so that it can be drawn again below a line of piagent's. Pure. */
 #ifndef PIAGENT_CLI_LAST_LINE_H
 #define PIAGENT_CLI_LAST_LINE_H
 

@@ -35,7 +35,7 @@ static const struct cli_option *own_option(const struct cli_command *command, co
     return NULL;
 }
 
-/* The one that other tools call so, with its dashes. */
+/* The option that other tools call word, with its dashes. */
 static const struct cli_option *foreign_option(const struct cli_command *command, const char *word)
 {
     const struct cli_foreign *foreign = cli_foreign_option(command, word);
@@ -113,7 +113,8 @@ static int unknown(const struct cli_command *command, const char *shown, const c
                      command->name);
 }
 
-/* A CLI_SIZE, CLI_DURATION or CLI_LIMIT. A command could not tell 0 from an option that was not given. */
+/* Reads a CLI_SIZE, CLI_DURATION or CLI_LIMIT. It refuses 0, which a command could not tell from an option
+ * that was not given. */
 static int store_amount(const struct cli_option *option, const char *text, uint64_t *ret,
                         struct pi_error *err)
 {
@@ -186,7 +187,7 @@ static int refuse_split(const struct cli_option *option, const char *value, cons
                              option->name, value, next);
 }
 
-/* The value behind an option: attached to it, else the next word. */
+/* Stores an option's value: attached to it, or else the next word. */
 static int option_value(struct scan *scan, const struct cli_option *option, char *attached,
                         struct pi_error *err)
 {

@@ -33,7 +33,7 @@ enum cli_type {
  * one has a kind (a test checks the tables). */
 enum cli_kind {
     CLI_NOT_SAID,
-    CLI_TEXT,         /* only its writer knows it: nothing is offered */
+    CLI_TEXT,         /* only the user knows it: nothing is offered */
     CLI_WORD,         /* one of words: others are refused, with the nearest */
     CLI_FILE,         /* a path */
     CLI_FOLDER,       /* a path of a folder */
@@ -118,7 +118,7 @@ int cli_parse(const struct cli_command *command, char **argv, void *values, stru
               struct pi_error *err);
 void cli_values_done(const struct cli_command *command, void *values);
 
-/* A command for piagent's own use: "__complete". Nobody is told of it. */
+/* True for a command for piagent's own use: "__complete". No help mentions it. */
 bool cli_is_hidden(const struct cli_command *command);
 
 /* The table, also of a command without options (empty), and the option that all of them have. */
@@ -130,8 +130,8 @@ extern const struct cli_option cli_option_help;
 const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
 
-/* *ret is the one of words that text is, or that other tools call so (foreign.h). Refuses (PI_USAGE) any other
- * text, and names all of words and the nearest. */
+/* Finds text among words, also by the name that other tools use (foreign.h). Refuses (PI_USAGE) any other
+ * text, and names all the words and the nearest. */
 int cli_find_word(const char *text, const char *const *words, const char **ret, struct pi_error *err);
 
 /* "--help" or "-h". */

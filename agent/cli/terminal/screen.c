@@ -44,7 +44,8 @@ unsigned cli_screen_height(const struct cli_screen *screen)
     return rows < CLI_SCREEN_LINES_MAX ? rows : CLI_SCREEN_LINES_MAX;
 }
 
-/* A shell that had the terminal meanwhile has written below the status: that is not to be drawn over. */
+/* Forgets the status if this process was stopped meanwhile: a shell has written below it, and must not be
+ * overwritten. */
 static void forget_after_stop(struct cli_screen *screen)
 {
     sigset_t resumed;
@@ -63,7 +64,7 @@ static unsigned rows_drawn(const struct cli_screen *screen)
     return rows;
 }
 
-/* To the first column of the first line, and the old ones go. */
+/* Moves to the first column of the first status line, and clears the old lines. */
 static int add_home(struct cli_screen *screen, struct pi_buf *ret)
 {
     int r = pi_buf_puts(ret, "\r");

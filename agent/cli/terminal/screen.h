@@ -29,8 +29,8 @@ void cli_screen_init(struct cli_screen *screen);
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The status, one line or several: redrawn on a terminal; elsewhere written as it is after 5 s in which
- * nothing was said, then after longer ones, up to 30 s. */
+/* Shows the status, one line or several. A terminal's is redrawn; elsewhere it is written as it is after a
+ * silence of 5 s, then after longer ones, up to 30 s. */
 void cli_screen_status(struct cli_screen *screen, const char *text);
 
 /* Takes the status line away. */

@@ -28,7 +28,8 @@ static bool beyond_ascii(struct cli_strip *strip, unsigned char c)
         return c >= 0xc0 ? lead(strip, c) : false;
     strip->code_point = strip->code_point << 6 | (c & 0x3f);
     strip->left--;
-    /* Even the greatest that can become of it is too small for its length, or the least is too large. */
+    /* Not good if even its greatest possible value is too small for its length, or its least one too large.
+     * */
     uint32_t least = strip->code_point << 6 * strip->left, greatest = least | ((1u << 6 * strip->left) - 1);
     bool good = greatest >= strip->lowest && least <= 0x10ffff && (least < 0xd800 || least > 0xdfff) &&
                 (strip->left || pi_char_shows(strip->code_point));

@@ -41,7 +41,7 @@ int cli_table_add(struct libscols_table *table, const char *const *cells, enum c
         if (scols_line_set_data(line, i, clean) != 0)
             return -ENOMEM;
     }
-    /* libsmartcols knows no colour that is empty. */
+    /* libsmartcols does not take an empty text as a colour. */
     const char *sequence = cli_colour(STDOUT_FILENO, colour);
     return colour && *sequence && scols_line_set_color(line, sequence) ? -ENOMEM : 0;
 }
@@ -54,7 +54,8 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err)
 
 int cli_json_print(const json_t *value, struct pi_error *err)
 {
-    /* ASCII on a terminal: JSON itself lets C1 controls and turned text through. */
+    /* ASCII on a terminal: JSON itself allows C1 controls and characters that change the direction of text.
+     * */
     size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) | JSON_ENSURE_ASCII : JSON_COMPACT;
     if (json_dumpf(value, stdout, flags) < 0 || putchar('\n') == EOF)
         return pi_fail(err, errno, "cannot write the output");

@@ -26,7 +26,7 @@ extern const struct cli_topic cli_topics[];
 /* NULL if there is no such topic. */
 const struct cli_topic *cli_topic_named(const char *name);
 
-/* How long the summary is, with which the text begins. */
+/* The length of the summary with which the text begins. */
 size_t cli_topic_summary_length(const struct cli_topic *topic);
 
 enum cli_topic_part {
@@ -37,7 +37,7 @@ enum cli_topic_part {
     CLI_TOPIC_TEXT,
 };
 
-/* What comes after the summary. */
+/* The text after the summary. */
 const char *cli_topic_begin(const struct cli_topic *topic);
 
 /* Reads the next part and moves *at behind it. text is made to hold its lines, without what they begin with.

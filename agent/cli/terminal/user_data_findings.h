@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A user-data file's findings, as "validate" and "run --user-data" show them. */
+/* Shows a user-data file's findings, for "validate" and "run --user-data". */
 #ifndef PIAGENT_CLI_USER_DATA_FINDINGS_H
 #define PIAGENT_CLI_USER_DATA_FINDINGS_H
 
@@ -14,8 +14,8 @@
 int cli_user_data_findings(const struct pi_buf *text, enum seed_kind *ret_kind, struct seed_findings *ret,
                            struct pi_error *err);
 
-/* For "run": warnings go to standard error, errors refuse (PI_USAGE) unless they are accepted, when they are
- * told as well. */
+/* For "run": prints warnings on standard error, and refuses errors (PI_USAGE). If accept is set, it prints
+ * errors, too, and refuses none. */
 int cli_user_data_check(const char *path, const struct pi_buf *text, bool accept, struct pi_error *err);
 
 #endif
