@@ -28,9 +28,9 @@
 #include "agent/loop/log.h"
 #include "agent/loop/sockets.h"
 
-#define MACHINES_MS 2000
-#define WHERE_FILE  "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the machines */
-#define WORKERS_MS  2000          /* for workers that were cancelled to end, before the agent does */
+#define TAKE_MS    2000
+#define WHERE_FILE "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the instances */
+#define WORKERS_MS 2000          /* for workers that were cancelled to end, before the agent does */
 
 uint64_t agent_running(const struct agent *agent)
 {
@@ -44,11 +44,11 @@ uint64_t agent_running(const struct agent *agent)
 static void tell_status(const struct agent *agent)
 {
     if (agent->service.notify_fd >= 0)
-        service_tell(&agent->service, "STATUS=%" PRIu64 " machines run; seeds on 127.0.0.1:%u",
+        service_tell(&agent->service, "STATUS=%" PRIu64 " instances run; seeds on 127.0.0.1:%u",
                      agent_running(agent), agent->seed_port.port);
 }
 
-/* From the loop: where it hangs, the service manager starts the agent anew. */
+/* From the loop: if the loop hangs, the service manager starts the agent anew. */
 static void on_ping(void *user)
 {
     struct agent *agent = user;
@@ -83,8 +83,8 @@ static void pump_rearm(struct pump *pump)
         timer_clear(pump->timer);
 }
 
-/* Before each wait: anything that was done meanwhile (a stream woken, a reply given) may have made a server's
- * run due. */
+/* Before each wait: since the last one, a stream that was woken or a reply may have made a server's run
+ * due. */
 static void on_prepare(uv_prepare_t *handle)
 {
     struct agent *agent = handle->data;
@@ -162,7 +162,7 @@ void agent_stop(struct agent *agent)
     uv_stop(&agent->loop);
 }
 
-/* A hundred machines need some hundred descriptors: the soft limit is a default, not a wish. */
+/* A hundred instances need some hundred descriptors. The soft limit is only a default. */
 static void raise_limits(void)
 {
     struct rlimit files;
@@ -172,7 +172,7 @@ static void raise_limits(void)
     }
 }
 
-/* Names the agent that has the machines, by the file that it left (WHERE_FILE), and what reaches it. */
+/* Names the agent that has the instances, by the file that it left (WHERE_FILE), and says how to reach it. */
 static int refuse_second(const struct agent *agent, int state_fd, struct pi_error *err)
 {
     static const char folder[] = "/piagent";
@@ -197,9 +197,9 @@ static int refuse_second(const struct agent *agent, int state_fd, struct pi_erro
 
 /* The lock above is of the sockets' folder, and another agent of this user may have been started with another
  * one. Who has just died may leave a child that holds the lock until it notices. */
-static int take_machines(const struct agent *agent, int state_fd, struct pi_error *err)
+static int take_instances(const struct agent *agent, int state_fd, struct pi_error *err)
 {
-    for (uint64_t end = pi_monotonic_ms() + MACHINES_MS; flock(agent->host.folder_fd, LOCK_EX | LOCK_NB) < 0;
+    for (uint64_t end = pi_monotonic_ms() + TAKE_MS; flock(agent->host.folder_fd, LOCK_EX | LOCK_NB) < 0;
          usleep(20000)) {
         if (errno != EWOULDBLOCK)
             return pi_fail(err, errno, "cannot lock %s", agent->paths.instances);
@@ -208,7 +208,7 @@ static int take_machines(const struct agent *agent, int state_fd, struct pi_erro
     }
     char where[PATH_MAX + 32];
     int size = snprintf(where, sizeof where, "%d %s", (int)getpid(), agent->paths.runtime);
-    /* Only a message has less to say where there is no room for it. */
+    /* If the disk is full, only a message of refuse_second() will say less. */
     (void)pi_file_replace(state_fd, WHERE_FILE, where, (size_t)size, 0600, NULL);
     return 0;
 }
@@ -280,7 +280,7 @@ static void undo_creations(struct agent *agent, const char *why)
             creation_give_up(instance, why);
 }
 
-static int start(struct agent *agent, struct pi_error *err)
+static int start_agent(struct agent *agent, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
     if (r < 0 || (r = pi_boot_id(agent->host.boot_id, err)) < 0)
@@ -296,12 +296,12 @@ static int start(struct agent *agent, struct pi_error *err)
         return state_fd;
     if ((agent->host.folder_fd = pi_dir_open(agent->paths.instances, err)) < 0)
         return agent->host.folder_fd;
-    if ((r = take_machines(agent, state_fd, err)) < 0)
+    if ((r = take_instances(agent, state_fd, err)) < 0)
         return r;
     pi_temp_sweep(state_fd);
     fill_host(agent);
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
-     * machines. */
+     * instances. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
         (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
         return r;
@@ -314,7 +314,7 @@ static void stop_waiting(void *user)
     *late = true;
 }
 
-/* One that takes longer gets SIGTERM again when this process has ended. */
+/* A worker that takes longer gets SIGTERM again when this process has ended. */
 static void await_workers(struct agent *agent)
 {
     bool late = false;
@@ -326,7 +326,7 @@ static void await_workers(struct agent *agent)
     timer_free(timer);
 }
 
-static void finish(struct agent *agent)
+static void finish_agent(struct agent *agent)
 {
     struct instance *instance;
     pump_stop(&agent->api_pump);
@@ -334,7 +334,7 @@ static void finish(struct agent *agent)
     runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
     timer_free(pi_steal(agent->sleep_timer));
-    while (is_creating(agent)) /* those that were given up */
+    while (is_creating(agent)) /* until the creations that were given up are undone */
         uv_run(&agent->loop, UV_RUN_ONCE);
     while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);
@@ -359,11 +359,11 @@ static void on_signal(uv_signal_t *handle, int number)
     log_line("SIG%s: the agent stops, guests run on", sigabbrev_np(number));
     if (agent->service.notify_fd < 0)
         agent_stop(agent);
-    else /* a service manager starts the next one, which followers wait for */
+    else /* a service manager starts the next agent, and followers wait for it */
         uv_stop(handle->loop);
 }
 
-/* What still has a handle now would leak: timers and watches were freed by their owners. */
+/* The owners have freed their timers and watches. A handle that is left would leak. */
 static void close_handle(uv_handle_t *handle, void *user)
 {
     (void)user;
@@ -395,12 +395,12 @@ static void tell_started(const struct agent *agent, int result, const struct pi_
         tell_status(agent);
 }
 
-static int run(struct agent *agent, int ready_fd, struct pi_error *err)
+static int run_agent(struct agent *agent, int ready_fd, struct pi_error *err)
 {
     uv_prepare_t prepare;
     uv_signal_t signals[2];
     static const int numbers[2] = {SIGTERM, SIGINT};
-    int r = start(agent, err);
+    int r = start_agent(agent, err);
     report_ready(ready_fd, r, err);
     tell_started(agent, r, err);
     if (r == 0) {
@@ -415,10 +415,10 @@ static int run(struct agent *agent, int ready_fd, struct pi_error *err)
         log_line("agent %s (process %d) is up, seeds on 127.0.0.1:%u", PIAGENT_VERSION, (int)getpid(),
                  agent->seed_port.port);
         uv_run(&agent->loop, UV_RUN_DEFAULT);
-        service_tell(&agent->service, "STOPPING=1\nSTATUS=machines run on");
+        service_tell(&agent->service, "STOPPING=1\nSTATUS=instances run on");
         undo_creations(agent, "the agent was stopped while it was being created");
     }
-    finish(agent);
+    finish_agent(agent);
     uv_walk(&agent->loop, close_handle, NULL);
     uv_run(&agent->loop, UV_RUN_DEFAULT);
     return r;
@@ -454,7 +454,7 @@ int agent_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         umask(077);
         raise_limits();
-        r = run(&agent, ready_fd, &err);
+        r = run_agent(&agent, ready_fd, &err);
         uv_loop_close(&agent.loop);
         pi_close_p(&agent.sockets.lock_fd);
     }

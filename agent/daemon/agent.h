@@ -19,7 +19,7 @@
 #include "agent/loop/loop.h"
 #include "imds/server.h"
 
-/* A server that brings its own descriptor and timeout (libmicrohttpd's, ours) and is run by the loop. */
+/* A server that has its own descriptor and timeout (libmicrohttpd's, ours). The loop runs it. */
 struct pump {
     struct watch *watch;
     struct timer *timer;

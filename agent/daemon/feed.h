@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The newest events of all machines, in memory, for whoever follows all of them: lines, each reader at its
- * own pace. One that falls behind what is kept is told how many it missed, and goes on from there.
+ * The newest events of all instances, in memory, for whoever follows all of them: lines, each reader at its
+ * own pace. A reader that falls behind is told how many events it missed, and goes on with the oldest that is
+ * kept.
  */
 #ifndef PIAGENT_DAEMON_FEED_H
 #define PIAGENT_DAEMON_FEED_H

@@ -36,7 +36,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
     api_reply(call, 200, api_write(agent, &view));
 }
 
-/* Stopping would undo it. */
+/* A stop of the agent would undo a creation. */
 static int refuse_creation(const struct agent *agent, struct pi_error *err)
 {
     const struct instance *instance;
@@ -67,7 +67,7 @@ static void stop_agent(struct agent *agent, struct api_call *call)
     agent_stop(agent);
 }
 
-/* Checked already: check_query(). */
+/* check_query() has checked it. */
 static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
 {
     uint64_t value = otherwise;
@@ -137,7 +137,7 @@ static void delete_instance(struct instance *instance, struct api_call *call)
     api_reply_error(call, &err);
 }
 
-/* What is broken can only be removed, and what is being created has nothing yet. */
+/* A broken instance can only be removed. An instance that is being created has no QEMU yet. */
 static int check_whole(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
@@ -151,7 +151,7 @@ static int check_whole(const struct instance *instance, struct pi_error *err)
     return 0;
 }
 
-static void request(struct instance *instance, struct api_call *call, enum vm_event_type type)
+static void request_event(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
     struct pi_error err;
     int r = check_whole(instance, &err);
@@ -163,7 +163,7 @@ static void request(struct instance *instance, struct api_call *call, enum vm_ev
         store_answer(instance, call, 202, r > 0);
 }
 
-static void reseed(struct instance *instance, struct api_call *call)
+static void reseed_instance(struct instance *instance, struct api_call *call)
 {
     struct pi_error err;
     bool already = !instance->record.booted;
@@ -177,13 +177,13 @@ static void reseed(struct instance *instance, struct api_call *call)
     store_answer(instance, call, 200, already);
 }
 
-static void start(struct instance *instance, struct api_call *call)
+static void start_instance(struct instance *instance, struct api_call *call)
 {
-    request(instance, call, VM_EVENT_START);
+    request_event(instance, call, VM_EVENT_START);
 }
 
 /* The times of a stop are those that it began with. */
-static void stop(struct instance *instance, struct api_call *call, enum vm_event_type type)
+static void stop_instance(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
     struct api_stop stop = {0};
     struct pi_error err;
@@ -193,20 +193,20 @@ static void stop(struct instance *instance, struct api_call *call, enum vm_event
         return;
     }
     stop_set_times(instance, stop.timeout_ms, stop.step_ms);
-    request(instance, call, type);
+    request_event(instance, call, type);
 }
 
-static void kill_(struct instance *instance, struct api_call *call)
+static void kill_instance(struct instance *instance, struct api_call *call)
 {
-    stop(instance, call, VM_EVENT_KILL);
+    stop_instance(instance, call, VM_EVENT_KILL);
 }
 
-static void powerdown(struct instance *instance, struct api_call *call)
+static void power_down_instance(struct instance *instance, struct api_call *call)
 {
-    stop(instance, call, VM_EVENT_POWERDOWN);
+    stop_instance(instance, call, VM_EVENT_POWERDOWN);
 }
 
-/* A request that is answered when QEMU has answered. */
+/* A request that is answered after QEMU has answered. */
 struct asking {
     enum qmp_command command;
     enum vm_event_type done; /* what the answer says; QEMU's own event may come later */
@@ -231,7 +231,7 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
     struct pending *pending = user;
     struct pi_error err;
     (void)data;
-    /* Of two that ask at once, QEMU may refuse the second: the first has done it. */
+    /* If two ask at once, QEMU may refuse the second because the first one's is done. */
     if (result < 0 && is_so_already(pending->instance, &pending->asking)) {
         store_answer(pending->instance, pending->call, 200, true);
     } else if (result < 0) {
@@ -247,7 +247,7 @@ static void on_answered(int result, const json_t *data, const char *why, void *u
 }
 
 /* Asks QEMU; on_answered() answers the call. False if QEMU could not be asked. */
-static bool execute(struct instance *instance, struct api_call *call, const struct asking *asking)
+static bool execute_for_call(struct instance *instance, struct api_call *call, const struct asking *asking)
 {
     struct pending *pending = malloc(sizeof *pending);
     if (!pending)
@@ -276,7 +276,7 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
     } else if (already) {
         store_answer(instance, call, 200, true);
         return;
-    } else if (execute(instance, call, asking)) {
+    } else if (execute_for_call(instance, call, asking)) {
         return;
     } else {
         pi_refuse(&err, PI_FAILED, "%s: QEMU takes no more requests now: try again", name);
@@ -299,18 +299,18 @@ static bool has_guest(const struct instance *instance)
     return instance_runs(instance) || stands_still(instance);
 }
 
-static void reset(struct instance *instance, struct api_call *call)
+static void reset_instance(struct instance *instance, struct api_call *call)
 {
     ask_qemu(instance, call, &(struct asking){QMP_SYSTEM_RESET, VM_EVENT_RESET, "reset", has_guest, NULL});
 }
 
-static void pause_(struct instance *instance, struct api_call *call)
+static void pause_instance(struct instance *instance, struct api_call *call)
 {
     ask_qemu(instance, call,
              &(struct asking){QMP_STOP, VM_EVENT_STOPPED, "paused", instance_runs, is_paused});
 }
 
-static void resume(struct instance *instance, struct api_call *call)
+static void resume_instance(struct instance *instance, struct api_call *call)
 {
     bool sleeps = instance->record.life.state == VM_SUSPENDED;
     ask_qemu(instance, call,
@@ -318,7 +318,8 @@ static void resume(struct instance *instance, struct api_call *call)
                               stands_still, instance_runs});
 }
 
-static void stream(struct api_call *call, int r, const struct api_stream *source, const struct pi_error *err)
+static void reply_with_stream(struct api_call *call, int r, const struct api_stream *source,
+                              const struct pi_error *err)
 {
     if (r < 0)
         api_reply_error(call, err);
@@ -330,17 +331,18 @@ static void get_all_events(struct agent *agent, struct api_call *call)
 {
     struct api_stream source;
     struct pi_error err;
-    stream(call, feed_stream(&agent->feed, query_number(call, "follow", 0), &source, &err), &source, &err);
+    reply_with_stream(call, feed_stream(&agent->feed, query_number(call, "follow", 0), &source, &err),
+                      &source, &err);
 }
 
 static void get_events(struct instance *instance, struct api_call *call)
 {
     struct api_stream source;
     struct pi_error err;
-    stream(call,
-           journal_stream(instance, query_number(call, "since", 0), query_number(call, "follow", 0), &source,
-                          &err),
-           &source, &err);
+    reply_with_stream(call,
+                      journal_stream(instance, query_number(call, "since", 0),
+                                     query_number(call, "follow", 0), &source, &err),
+                      &source, &err);
 }
 
 static void get_console(struct instance *instance, struct api_call *call)
@@ -351,7 +353,7 @@ static void get_console(struct instance *instance, struct api_call *call)
                                       .last_lines = query_number(call, "last_lines", UINT64_MAX),
                                       .lines = query_number(call, "lines", 0),
                                       .follow = query_number(call, "follow", 0)};
-    stream(call, console_stream(instance, &part, &source, &err), &source, &err);
+    reply_with_stream(call, console_stream(instance, &part, &source, &err), &source, &err);
 }
 
 static void post_console(struct instance *instance, struct api_call *call)
@@ -394,20 +396,20 @@ static const struct {
     [API_CREATE_INSTANCE] = {.agent = create_instance},
     [API_GET_INSTANCE] = {.instance = get_instance},
     [API_DELETE_INSTANCE] = {.instance = delete_instance},
-    [API_START] = {.instance = start},
-    [API_POWERDOWN] = {.instance = powerdown},
-    [API_KILL] = {.instance = kill_},
-    [API_RESET] = {.instance = reset, .asks_qemu = true},
-    [API_PAUSE] = {.instance = pause_, .asks_qemu = true},
-    [API_RESUME] = {.instance = resume, .asks_qemu = true},
-    [API_RESEED] = {.instance = reseed},
+    [API_START] = {.instance = start_instance},
+    [API_POWERDOWN] = {.instance = power_down_instance},
+    [API_KILL] = {.instance = kill_instance},
+    [API_RESET] = {.instance = reset_instance, .asks_qemu = true},
+    [API_PAUSE] = {.instance = pause_instance, .asks_qemu = true},
+    [API_RESUME] = {.instance = resume_instance, .asks_qemu = true},
+    [API_RESEED] = {.instance = reseed_instance},
     [API_GET_EVENTS] = {.instance = get_events},
     [API_GET_CONSOLE] = {.instance = get_console},
     [API_TYPE] = {.instance = post_console},
     [API_GET_QEMU_COMMAND] = {.instance = get_qemu_command},
 };
 
-/* The nearest path, with its {name}; NULL where there is none. */
+/* The nearest path, with its {name}; NULL if there is none. */
 static const char *nearest_path(const char *path)
 {
     static const char parent[] = "/v1/instances/";
@@ -475,13 +477,13 @@ static void refuse_name(struct agent *agent, struct api_call *call, const char *
     const char *nearest = names.items ? pi_nearest(name, (const char *const *)names.items) : NULL;
     pi_text_clean(name, strlen(name), clean, sizeof clean);
     if (nearest)
-        pi_refuse(&err, PI_NOT_FOUND, "there is no machine named %s: did you mean %s?", clean, nearest);
+        pi_refuse(&err, PI_NOT_FOUND, "there is no instance named %s: did you mean %s?", clean, nearest);
     else
-        pi_refuse(&err, PI_NOT_FOUND, "there is no machine named %s: piagent ps lists them", clean);
+        pi_refuse(&err, PI_NOT_FOUND, "there is no instance named %s: piagent ps lists them", clean);
     api_reply_error(call, &err);
 }
 
-/* What takes no members refuses any; the others read theirs. */
+/* Refuses members in the body of an operation that takes none. The other operations read theirs. */
 static int check_body(const struct api_operation *operation, const struct api_call *call,
                       struct pi_error *err)
 {
@@ -511,7 +513,7 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
         handlers[id].instance(instance, call);
 }
 
-/* HEAD is GET without its body, which the server leaves out. */
+/* HEAD is answered like GET; the server leaves the body out. */
 static bool method_fits(const char *method, const char *asked)
 {
     return !strcmp(method, asked) || (!strcmp(asked, "HEAD") && !strcmp(method, "GET"));

@@ -22,7 +22,7 @@
 #define LOOK_MS     2000
 #define IMDS_SOCKET "imds.sock"
 
-/* Zeroed where there is none. */
+/* Zeroed if there is no such file. */
 static struct runtime_file file_at(const struct agent *agent, const char *name)
 {
     char path[PATH_MAX];
@@ -62,7 +62,7 @@ static int take_lock(struct agent *agent, struct pi_error *err)
     return 0;
 }
 
-/* Called with the lock held: who listens there all the same is no agent but a socket unit, which would be cut
+/* Called with the lock held: if someone listens there, it is a socket unit and no agent. Binding would cut it
  * off. */
 static int bind_control(struct agent *agent, struct pi_error *err)
 {
@@ -106,7 +106,7 @@ static void on_isolated_guest(void *user)
         imds_server_add(agent->imds, fd, pi_monotonic_ms());
 }
 
-/* In place of what listened before; fd is taken over. */
+/* Replaces the socket that listened before; takes fd over. */
 static int listen_with(struct agent *agent, int fd, void (*fn)(void *user), int *at, struct watch **watch,
                        struct pi_error *err)
 {
@@ -143,7 +143,7 @@ static int listen_for_clients(struct agent *agent, struct pi_error *err)
     return r;
 }
 
-/* The lock first: without it, another agent may be about to bind the sockets. */
+/* The lock comes first: without it another agent may be about to bind the sockets. */
 static int make_anew(struct agent *agent, struct pi_error *err)
 {
     struct runtime *sockets = &agent->sockets;
@@ -173,7 +173,7 @@ void runtime_keep(struct agent *agent)
     sockets->told = r < 0;
 }
 
-static void on_timer(void *user)
+static void on_runtime_timer(void *user)
 {
     struct agent *agent = user;
     runtime_keep(agent);
@@ -183,7 +183,7 @@ static void on_timer(void *user)
 int runtime_serve(struct agent *agent, struct pi_error *err)
 {
     if (asprintf(&agent->imds_socket, "%s/" IMDS_SOCKET, agent->paths.runtime) < 0 ||
-        !(agent->sockets.timer = timer_new(&agent->loop, on_timer, agent)))
+        !(agent->sockets.timer = timer_new(&agent->loop, on_runtime_timer, agent)))
         return pi_fail(err, ENOMEM, "cannot serve seeds");
     agent->host.imds_socket = agent->imds_socket;
     timer_set(agent->sockets.timer, LOOK_MS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The folder of the agent's sockets, and its lock: one agent a user. systemd-tmpfiles, a logout or a person
- * may take the folder or a file in it away while the agent runs. The agent notices, makes it anew, and serves
+ * may remove the folder or a file in it while the agent runs. The agent notices, makes it anew, and serves
  * there as before.
  */
 #ifndef PIAGENT_DAEMON_RUNTIME_H
@@ -23,7 +23,7 @@ struct runtime_file {
 
 struct runtime {
     int lock_fd;    /* API_LOCK_NAME, held until this process ends, however it ends */
-    int control_fd; /* listens where the control API's first socket was taken away; else negative */
+    int control_fd; /* listens if the control API's first socket was taken away; else negative */
     int imds_fd;    /* the IMDS for isolated guests, who come over a unix socket */
     struct runtime_file lock, control, imds;
     struct watch *control_watch, *imds_watch;
@@ -36,14 +36,15 @@ struct runtime {
         .lock_fd = -1, .control_fd = -1, .imds_fd = -1, \
     }
 
-/* Takes the lock (PI_CONFLICT where another agent has it) and binds the control API's socket, or takes that
- * of the service manager: *ret_control_fd is the caller's. */
+/* Takes the lock (PI_CONFLICT if another agent has it), and binds the control API's socket or takes it from
+ * the service manager. *ret_control_fd is the caller's. */
 int runtime_open(struct agent *agent, int *ret_control_fd, struct pi_error *err);
 
 /* Serves isolated guests, and looks after the folder from now on. */
 int runtime_serve(struct agent *agent, struct pi_error *err);
 
-/* Makes anew what is gone. Done every few seconds; to be called before something is put there. */
+/* Makes the folder, the lock and the sockets anew if they are gone. A timer calls this every few seconds;
+ * call it also before you put something into the folder. */
 void runtime_keep(struct agent *agent);
 
 void runtime_close(struct agent *agent);

@@ -16,7 +16,7 @@
 #define PORT_TRIES 5u           /* another program may take one between the look and the bind */
 #define STATE_FILE "agent.json" /* in pi_paths.state */
 
-static uint16_t recall(int state_fd)
+static uint16_t recall_port(int state_fd)
 {
     pi_auto_buf struct pi_buf text = {0};
     if (pi_file_read(state_fd, STATE_FILE, 4096, &text, NULL) < 0 || !text.data)
@@ -26,14 +26,14 @@ static uint16_t recall(int state_fd)
     return port > 0 && port < 65536 ? (uint16_t)port : 0;
 }
 
-static int remember(int state_fd, uint16_t port, struct pi_error *err)
+static int remember_port(int state_fd, uint16_t port, struct pi_error *err)
 {
     char text[64];
     snprintf(text, sizeof text, "{\"imds_port\": %u}\n", port);
     return pi_file_write(state_fd, STATE_FILE, text, strlen(text), 0600, err);
 }
 
-/* Not an ephemeral port: any connection of this host's could have it while no agent runs. */
+/* Not an ephemeral port: any connection of this host could take it while no agent runs. */
 static int listen_anew(uint16_t *ret_port, struct pi_error *err)
 {
     int fd = -EADDRINUSE;
@@ -45,7 +45,7 @@ static int listen_anew(uint16_t *ret_port, struct pi_error *err)
 
 int seed_port_open(int state_fd, struct seed_port *ret, struct pi_error *err)
 {
-    uint16_t remembered = recall(state_fd), port = remembered;
+    uint16_t remembered = recall_port(state_fd), port = remembered;
     pi_auto_close int listen_fd = port ? socket_listen_loopback(port, err) : -EADDRINUSE;
     if (listen_fd == -EADDRINUSE)
         listen_fd = listen_anew(&port, err);
@@ -59,7 +59,7 @@ int seed_port_open(int state_fd, struct seed_port *ret, struct pi_error *err)
             "another program has port %u, where guests that run look for their seeds: the seeds are on port %u "
             "now, and those guests' keys are void",
             remembered, port);
-    int r = port != remembered ? remember(state_fd, port, err) : 0;
+    int r = port != remembered ? remember_port(state_fd, port, err) : 0;
     if (r == 0)
         *ret = (struct seed_port){.port = port,
                                   .remembered = remembered,

@@ -24,8 +24,8 @@ struct seed_port {
         .listen_fd = -1, .hold_fd = -1, \
     }
 
-/* Opens the remembered port or, where another program has that, a new one, which it remembers in the folder
- * pi_paths.state. The loss of a port is logged. */
+/* Opens the remembered port. If another program has that, opens a new one, and remembers it in the folder
+ * pi_paths.state; the loss is logged. */
 int seed_port_open(int state_fd, struct seed_port *ret, struct pi_error *err);
 void seed_port_close(struct seed_port *port);
 

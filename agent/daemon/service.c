@@ -18,7 +18,7 @@
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 
-static uint64_t number(const char *variable)
+static uint64_t read_variable(const char *variable)
 {
     uint64_t value = 0;
     const char *text = getenv(variable);
@@ -27,7 +27,7 @@ static uint64_t number(const char *variable)
 
 static bool is_for_us(const char *variable)
 {
-    return number(variable) == (uint64_t)getpid();
+    return read_variable(variable) == (uint64_t)getpid();
 }
 
 static bool listens_at(int fd, const struct sockaddr_un *wanted, struct sockaddr_un *address)
@@ -42,7 +42,7 @@ static bool listens_at(int fd, const struct sockaddr_un *wanted, struct sockaddr
 static int take_socket(const char *folder, const char *name, int *ret, struct pi_error *err)
 {
     struct sockaddr_un wanted, address = {0};
-    uint64_t count = is_for_us("LISTEN_PID") ? number("LISTEN_FDS") : 0;
+    uint64_t count = is_for_us("LISTEN_PID") ? read_variable("LISTEN_FDS") : 0;
     int r = pi_socket_address(folder, name, &wanted, err);
     if (r < 0 || !count)
         return r;
@@ -86,7 +86,7 @@ int service_take(const char *folder, const char *name, struct service *ret, stru
     if (r == 0)
         r = take_socket(folder, name, &service.listen_fd, err);
     if (!getenv("WATCHDOG_PID") || is_for_us("WATCHDOG_PID"))
-        service.ping_ms = number("WATCHDOG_USEC") / 2000;
+        service.ping_ms = read_variable("WATCHDOG_USEC") / 2000;
     for (size_t i = 0; i < PI_ARRAY_SIZE(variables); i++)
         unsetenv(variables[i]);
     if (r < 0)

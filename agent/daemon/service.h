@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agent under a service manager, where there is one: it hands over the control socket (sd_listen_fds(3))
- * and hears how the agent does (sd_notify(3)). Not by libsystemd: its sd_notify() waits where the manager
- * does not read, and the agent's loop waits for nobody.
+ * The agent under a service manager, if there is one. The manager hands over the control socket
+ * (sd_listen_fds(3)) and hears how the agent does (sd_notify(3)). This does without libsystemd, whose
+ * sd_notify() waits if the manager does not read: the agent's loop waits for nobody.
  */
 #ifndef PIAGENT_DAEMON_SERVICE_H
 #define PIAGENT_DAEMON_SERVICE_H
@@ -26,11 +26,12 @@ struct service {
         .listen_fd = -1, .notify_fd = -1 \
     }
 
-/* Takes what the environment speaks of, and out of it: it is not for QEMU nor for workers. PI_HOST where what
- * was handed over is not the socket at FOLDER/NAME, where commands look for the agent. */
+/* Reads the manager's variables, and removes them from the environment: they are not for QEMU or workers.
+ * PI_HOST if the manager handed over something else than the socket at FOLDER/NAME, where commands look for
+ * the agent. */
 int service_take(const char *folder, const char *name, struct service *ret, struct pi_error *err);
 
-/* Tells the manager; lost where it does not read. */
+/* Tells the manager. The message is lost if the manager does not read. */
 void service_tell(const struct service *service, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

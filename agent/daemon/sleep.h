@@ -10,7 +10,7 @@
 
 struct agent;
 
-/* How long the host had slept since its boot, when that was last looked at. Zeroed memory: never. */
+/* How long the host had slept since its boot, at the last look. Zeroed memory: there was no look yet. */
 struct host_sleep {
     bool known;
     uint64_t asleep_ms;
@@ -19,8 +19,8 @@ struct host_sleep {
 /* How long the host slept since this was last asked; pure. 0 at the first time. */
 uint64_t host_slept_ms(struct host_sleep *sleep, uint64_t boottime_ms, uint64_t monotonic_ms);
 
-/* From now on, every ten seconds: if the host has slept, the guests' clocks are set right; and QEMUs' logs are
- * kept below their size. */
+/* From now on, every ten seconds: if the host has slept, the guests' clocks are set right; and QEMUs' logs
+ * are kept below their size. */
 int agent_watch_sleep(struct agent *agent, struct pi_error *err);
 
 #endif

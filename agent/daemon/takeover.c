@@ -16,8 +16,8 @@
 #include "agent/instance/adoption.h"
 #include "agent/loop/log.h"
 
-/* Sockets of no machine: of one whose folder was taken away while no agent ran. A guest that runs on is not
- * ended for that: its disk is there for as long as it runs. */
+/* Removes a socket whose instance is gone: its folder was taken away while no agent ran. A QEMU that still
+ * runs is not ended for that, because its disk is there as long as it runs. */
 static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket)
 {
     char name[PI_NAME_MAX + 1], folder[PATH_MAX];

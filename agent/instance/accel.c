@@ -14,8 +14,8 @@ void accel_distrust(const struct instance_host *host)
         log_line("cannot remember that KVM runs no guest here: each start will try it again");
 }
 
-/* 0, or why KVM cannot be used for the spec. */
-static int usable(const struct vm_spec *spec, struct pi_error *err)
+/* 0, or an error that says why KVM cannot be used for the spec. */
+static int check_kvm(const struct vm_spec *spec, struct pi_error *err)
 {
     if (spec->arch != vm_arch_host())
         return pi_refuse(
@@ -38,7 +38,7 @@ static int usable(const struct vm_spec *spec, struct pi_error *err)
 int accel_choose(const struct instance_host *host, const struct vm_spec *spec, enum vm_accel *ret,
                  struct pi_error *err)
 {
-    int r = spec->accel == VM_ACCEL_TCG ? -ENOTSUP : usable(spec, err);
+    int r = spec->accel == VM_ACCEL_TCG ? -ENOTSUP : check_kvm(spec, err);
     if (spec->accel == VM_ACCEL_KVM && r < 0)
         return r;
     *ret = r == 0 && (spec->accel == VM_ACCEL_KVM || !vm_kvm_distrusted(host->runtime, host->boot_id))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether to believe in KVM. /dev/kvm opening proves nothing: nested and unusual hosts create VMs and then
- * cannot run a guest. What was found out holds for this boot of the host.
+ * Whether to trust KVM. That /dev/kvm opens proves nothing: nested and unusual hosts create VMs and then
+ * cannot run a guest. A finding holds for this boot of the host.
  */
 #ifndef PIAGENT_INSTANCE_ACCEL_H
 #define PIAGENT_INSTANCE_ACCEL_H
@@ -10,9 +10,9 @@
 #include "agent/vm/record.h"
 
 /*
- * What a start uses: KVM where the guest's architecture is the host's, /dev/kvm opens, and it was not found
- * out to run no guests. Asked for by name, KVM that cannot be is PI_HOST with the command that mends it;
- * "auto" never fails.
+ * Chooses the accelerator of a start: KVM if the guest's architecture is the host's, /dev/kvm opens, and no
+ * guest was seen to fail on it. If the user asked for KVM by name and it cannot be used, that is PI_HOST with
+ * the command that mends it; "auto" never fails.
  */
 int accel_choose(const struct instance_host *host, const struct vm_spec *spec, enum vm_accel *ret,
                  struct pi_error *err);
@@ -20,7 +20,7 @@ int accel_choose(const struct instance_host *host, const struct vm_spec *spec, e
 /* Whether a start under TCG may replace the run under KVM. */
 bool accel_may_fall_back(const struct vm_record *record);
 
-/* No guest runs on it: remembered in the runtime folder until the host boots anew. */
+/* Remembers in the runtime folder that no guest runs on KVM, until the host boots anew. */
 void accel_distrust(const struct instance_host *host);
 
 #endif

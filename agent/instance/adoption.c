@@ -28,8 +28,9 @@ static bool is_of_this_user(const struct pi_buf *status)
     return uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == getuid();
 }
 
-/* Whether the process is this user's and has QEMU's option for that file; negative where there is nothing to
- * look with. One that has ended or may not be looked at is not this user's QEMU. */
+/* Whether the process is this user's and has QEMU's option for that file; negative if there is no memory
+ * or descriptor left to look with. A process that has ended, or that may not be read, is not this user's
+ * QEMU. */
 static int is_qemu_of(const char *pid, const char *smbios)
 {
     pi_auto_buf struct pi_buf argv = {0}, status = {0};
@@ -72,7 +73,7 @@ static void feed_end_unseen(struct instance *instance, const char *why)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .reason = wanted ? NULL : why});
 }
 
-/* The start that an agent did not finish. */
+/* Repeats a start that an earlier agent did not finish. */
 static void start_anew(struct instance *instance)
 {
     struct pi_error err;
@@ -109,7 +110,7 @@ static void take_over(struct instance *instance)
     int r = process_adopt(instance);
     if (r == 0)
         adopt_qemu(instance);
-    else if (r != -ESRCH) /* not to be taken for gone: the next agent may see more */
+    else if (r != -ESRCH) /* it may still run: the next agent may be able to tell */
         journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)record->pid,
                      strerror(-r));
     else if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
@@ -128,8 +129,8 @@ static void resume_life(struct instance *instance)
     }
 }
 
-/* A machine that has neither a record nor a disk was never whole. With a disk it is someone's, whatever
- * became of its record. */
+/* An instance that has neither a record nor a disk was never whole. If it has a disk, the disk belongs to
+ * someone, whatever became of the record. */
 static bool is_half_made(int dir_fd, int loaded, const struct vm_record *record)
 {
     return loaded == 0 ? record->life.state == VM_CREATED
@@ -154,7 +155,7 @@ static int load_record(struct instance_host *host, const char *name, struct vm_r
     }
     if (r == 0 && strcmp(ret->spec.name, name) != 0)
         r = pi_refuse(&err, PI_CONFLICT,
-                      "its folder is a copy, or has another name than its record: %s is the machine, and "
+                      "its folder is a copy, or has another name than its record: %s is the instance, and "
                       "piagent rm %s removes this folder",
                       ret->spec.name, name);
     *broken = r < 0;

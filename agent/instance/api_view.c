@@ -14,7 +14,7 @@ static enum api_cloud_init cloud_init_of(const struct vm_record *record)
         [IMDS_RESULT_FAIL] = API_CLOUD_INIT_FAILED,
     };
     bool live = vm_state_is_live(record->life.state);
-    /* While a reboot is to come, the boot goes on; after a poweroff, none comes. */
+    /* The boot goes on until the announced reboot has come. After a poweroff, no reboot comes. */
     enum imds_result result = live || !record->held_result ? record->cloud_init_result : record->held_result;
     if (result)
         return ended[result];

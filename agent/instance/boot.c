@@ -73,7 +73,7 @@ void boot_hear_console(struct instance *instance, const char *bytes, size_t size
 {
     struct vm_landmarks *landmarks = &instance->boot.landmarks;
     enum vm_state state = instance->record.life.state;
-    if (state == VM_STARTING) /* it may speak before QEMU has answered that it runs */
+    if (state == VM_STARTING) /* the guest may print before QEMU has answered cont */
         boot_tell_start(instance);
     if (state != VM_READY || landmarks->reached < VM_LANDMARK_LOGIN)
         vm_landmarks_feed(landmarks, bytes, size, on_landmark, instance);

@@ -33,7 +33,7 @@ static int write_text(const struct boots_file *file, struct pi_error *err)
     return fd < 0 ? fd : pi_file_write(fd, BOOTS_FILE, file->text, strlen(file->text), 0600, err);
 }
 
-static void write_in_thread(uv_work_t *request)
+static void write_boots_in_thread(uv_work_t *request)
 {
     struct boots_file *file = request->data;
     file->result = write_text(file, &file->failure);
@@ -63,7 +63,7 @@ static void save_boots(struct boots_file *file)
     file->text = document ? json_dumps(document, JSON_COMPACT) : NULL;
     file->busy = true;
     file->request.data = file;
-    uv_queue_work(file->loop, &file->request, write_in_thread, on_boots_saved);
+    uv_queue_work(file->loop, &file->request, write_boots_in_thread, on_boots_saved);
 }
 
 void boots_file_add(struct boots_file *file, const char *key, const struct vm_boot *boot)

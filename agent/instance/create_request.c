@@ -22,8 +22,8 @@
 #define DEFAULT_CPUS       2
 #define DEFAULT_MEMORY_MIB 1024
 
-static int word(const char *option, const char *given, const char *const *names, unsigned otherwise,
-                unsigned *ret, struct pi_error *err)
+static int parse_word(const char *option, const char *given, const char *const *names, unsigned otherwise,
+                      unsigned *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf known = {0};
     if (!given) {
@@ -54,7 +54,7 @@ static int make_mac(char **ret)
     return r < 0 ? r : asprintf(ret, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]) < 0 ? -ENOMEM : 0;
 }
 
-/* What the fetch of the image is told: the request's settings, then the agent's own. */
+/* The environment of the fetch: the settings in the request first, then the agent's own. */
 static int complete_environment(struct pi_strv *environment, struct pi_error *err)
 {
     for (size_t i = 0; i < environment->count; i++)
@@ -72,10 +72,10 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
 {
     int r;
     if ((r = pi_name_check(request->name, err)) < 0 ||
-        (r = word("arch", request->arch, vm_arch_names, vm_arch_host(), &spec->arch, err)) < 0 ||
-        (r = word("accel", request->accel, vm_accel_names, VM_ACCEL_AUTO, &spec->accel, err)) < 0 ||
-        (r = word("firmware", request->firmware, vm_firmware_names, VM_FIRMWARE_AUTO, &spec->firmware, err)) <
-            0)
+        (r = parse_word("arch", request->arch, vm_arch_names, vm_arch_host(), &spec->arch, err)) < 0 ||
+        (r = parse_word("accel", request->accel, vm_accel_names, VM_ACCEL_AUTO, &spec->accel, err)) < 0 ||
+        (r = parse_word("firmware", request->firmware, vm_firmware_names, VM_FIRMWARE_AUTO, &spec->firmware,
+                        err)) < 0)
         return r;
     if (spec->arch == VM_ARCHES)
         return pi_refuse(err, PI_USAGE,
@@ -99,7 +99,7 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
     return vm_spec_check(spec, err);
 }
 
-/* The user's own file, byte for byte. Nothing where there is none. */
+/* Reads the user's own file, byte for byte; nothing if there is none. */
 int create_request_user_data(const struct api_create *request, struct pi_buf *ret, struct pi_error *err)
 {
     const char *text = request->user_data, *encoded = request->user_data_base64;
@@ -114,7 +114,7 @@ int create_request_user_data(const struct api_create *request, struct pi_buf *re
     return pi_buf_add(ret, bytes, size) < 0 ? pi_fail(err, ENOMEM, "cannot read the user-data") : 0;
 }
 
-/* The command line has checked these too; whoever speaks to the socket may not have. */
+/* The command line checks these too, but other programs may speak to the socket. */
 static int check_seed(const struct api_create *request, const struct vm_spec *spec, struct pi_error *err)
 {
     enum seed_kind kind;

@@ -29,7 +29,7 @@
 #include "agent/loop/worker_process.h"
 #include "imds/registry.h"
 
-/* How long the followers of a creation that failed can still read why. */
+/* After a failed creation its followers have this long to read why. */
 #define GHOST_MS 10000
 
 void creation_reset(struct instance *instance)
@@ -57,7 +57,7 @@ static void answer_remover(struct instance *instance, int result, const struct p
         api_reply(call, 200, json_object());
 }
 
-/* Its followers can still read why, and its name is free again. */
+/* Tells the followers why the creation failed. The name is free again. */
 static void tell_failure(struct instance *instance)
 {
     struct pi_error *failure = &instance->creation.failure;
@@ -145,7 +145,7 @@ static void on_prepared(int r, const json_t *result, const struct pi_error *err,
         step_done(instance);
 }
 
-/* Takes the reference to the request. */
+/* Takes over the reference to request. */
 static int start_worker(struct instance *instance, enum worker_kind kind, json_t *request,
                         const struct pi_strv *environment, const struct worker_handler *handler,
                         struct pi_error *err)
@@ -234,7 +234,7 @@ static int start_fetch(struct instance *instance, struct pi_error *err)
                         &request->environment, &handler, err);
 }
 
-/* Everything that can be wrong with this host for this spec, before anything is downloaded. */
+/* Checks, before anything is downloaded, everything on this host that the start will need. */
 static int check_host(struct instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
@@ -248,7 +248,7 @@ static int check_host(struct instance *instance, struct pi_error *err)
     return r < 0 ? r : scope_enter(&instance->record.spec, &argv, err);
 }
 
-/* A machine whose folder was taken away keeps its name for as long as its QEMU runs. */
+/* If an instance's folder was taken away, its name stays in use as long as its QEMU runs. */
 static int check_name(struct instance_host *host, const char *name, struct pi_error *err)
 {
     char path[PATH_MAX];
@@ -262,14 +262,14 @@ static int check_name(struct instance_host *host, const char *name, struct pi_er
         return pi_context(err, pid, "the name %s may be in use", name);
     if (pid)
         return pi_refuse(err, PI_CONFLICT,
-                         "a machine named %s runs on without its folder: end it first with: kill %d", name,
+                         "an instance named %s runs on without its folder: end it first with: kill %d", name,
                          (int)pid);
     if (!other)
         return 0;
     bool live = vm_state_is_live(other->record.life.state);
     return pi_refuse(
         err, PI_CONFLICT,
-        "the name %s is in use, %s: choose another one, go on with that machine (piagent %s %s), or "
+        "the name %s is in use, %s: choose another one, go on with that instance (piagent %s %s), or "
         "remove it first (piagent rm %s%s)",
         name, vm_state_names[other->record.life.state], live ? "console" : "start", name,
         live ? "--force " : "", name);

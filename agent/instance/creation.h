@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How an instance comes and goes. A request is checked first, then the image is fetched and the folder filled by
- * workers: all of it, or nothing. The state function (vm/life.h) says which step comes next.
+ * How an instance comes and goes. A request is checked first, then the image is fetched and the folder filled
+ * by workers: all of it, or nothing. The state function (vm/life.h) says which step comes next.
  */
 #ifndef PIAGENT_INSTANCE_CREATION_H
 #define PIAGENT_INSTANCE_CREATION_H
@@ -36,14 +36,14 @@ bool creation_is_under_way(const struct instance *instance);
 /* Gives it up; those who follow it are told why when it is gone. */
 void creation_give_up(struct instance *instance, const char *why);
 
-/* What the state function says of a creation (enum vm_action): what waits until the record is written; the end of
- * that writing; and the end of the creation, by a failure or, if reason is NULL, by request. */
+/* What the state function says of a creation (enum vm_action): what waits until the record is written; the
+ * end of that writing; and the end of the creation, by a failure or, if reason is NULL, by request. */
 void creation_carry_out(struct instance *instance, unsigned actions);
 void creation_saved(struct instance *instance, int result, const struct pi_error *why);
 void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
 
-/* Removes all of the instance from the disk, or nothing, and answers the call. It must not be running. If it is
- * being created, that is stopped. */
+/* Removes all of the instance from the disk, or nothing, and answers the call. It must not be running. If it
+ * is being created, that is stopped. */
 void instance_remove(struct instance *instance, struct api_call *call);
 
 #endif

@@ -11,6 +11,7 @@
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/loop.h"
+#include "imds/server.h"
 
 #define SIGN_MS            30000
 #define REPORTS_BURST      400u
@@ -77,8 +78,8 @@ void guest_is_up(struct instance *instance)
     instance->guest.sign_seen = true;
 }
 
-/* A real boot reports some hundred times; a guest that floods writes neither the journal full nor the disk
- * busy. */
+/* A real boot reports some hundred times. A guest that sends more can neither fill the journal nor keep the
+ * disk busy. */
 static bool within_budget(struct instance *instance)
 {
     return budget_spend(&instance->guest.reports, 1, REPORTS_BURST, REPORTS_PER_SECOND, pi_monotonic_ms());
@@ -109,8 +110,8 @@ static bool add_once(struct pi_strv *list, size_t max, const char *text)
     return list->count < max && pi_strv_add(list, text) == 0;
 }
 
-/* Of the script in the vendor-data (seed/documents.h). It runs once in an instance's life, so that what it
- * found stays true in later boots. */
+/* The script in the vendor-data (seed/documents.h) reports these. It runs once in an instance's life, so its
+ * findings stay true in later boots. */
 static void on_user_data_problem(struct instance *instance, const char *problem)
 {
     char text[320];
@@ -121,8 +122,8 @@ static void on_user_data_problem(struct instance *instance, const char *problem)
     store_save(instance);
 }
 
-/* cloud-init reports where its seed came from, and the address holds the key. The journal is what people pass
- * on when they ask for help. */
+/* cloud-init reports the address of its seed, which holds the key. People pass the journal on when they ask
+ * for help, so the key is hidden in it. */
 static void hide_key(const char *key, char *text)
 {
     for (char *at = text; key[0] && (at = strstr(at, key));)
@@ -143,13 +144,13 @@ void guest_stays(struct instance *instance)
     end_boot(instance, instance->record.held_result, true);
 }
 
-/* Saved with the state that it leads to. */
+/* The change of state that follows saves the record. */
 static void on_boot_done(struct instance *instance, const struct imds_report *report)
 {
     struct vm_record *record = &instance->record;
     struct pi_error err;
-    /* A failed module makes the whole boot failed, also one of an earlier stage: modules-final alone would
-     * not tell. */
+    /* If any module of any stage failed, the boot has failed. The result of modules-final alone would not
+     * show that. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
     enum imds_result result = !success                           ? IMDS_RESULT_FAIL
                               : record->user_data_problems.count ? IMDS_RESULT_WARN
@@ -168,8 +169,8 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
         journal_note(instance, "its seed cannot be served any more: %s", err.text);
 }
 
-/* cloud-init begins with this stage once in a boot: after its last one, the guest has booted anew while no
- * agent heard QEMU say so. */
+/* cloud-init begins with the stage init-network once in a boot. If it begins again after the last stage, the
+ * guest has booted anew while no agent heard QEMU's event. */
 static bool is_boot_under_way(struct instance *instance, const struct imds_report *report)
 {
     const struct vm_record *record = &instance->record;
@@ -180,14 +181,14 @@ static bool is_boot_under_way(struct instance *instance, const struct imds_repor
     return !record->cloud_init_result;
 }
 
-/* Newer cloud-inits write it with '_' (config/cloud.cfg.tmpl of 23.x). */
+/* Newer versions of cloud-init write the name with '_' (config/cloud.cfg.tmpl of 23.x). */
 static bool is_power_module(const char *module)
 {
     return !strcmp(module, "config-power-state-change") || !strcmp(module, "config-power_state_change");
 }
 
-/* The module runs only where the user-data has power_state, and only acts where it has not before
- * (cloudinit/config/modules.py: activate_by_schema_keys, "%s ran successfully"). */
+/* The module runs only if the user-data has power_state, and acts only once (cloudinit/config/modules.py:
+ * activate_by_schema_keys, "%s ran successfully"). */
 static bool announces_power_change(const struct imds_report *report)
 {
     return report->event == IMDS_EVENT_FINISH && is_power_module(report->module) &&

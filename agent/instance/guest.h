@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is heard of the guest: its signs of life, and what it says through the IMDS, that it fetched its seed and
- * what cloud-init reports. All of it is hostile until cleaned and bounded.
+ * What is heard of the guest: its signs of life, and what it says through the IMDS, that it fetched its seed
+ * and what cloud-init reports. All of it is hostile until cleaned and bounded.
  */
 #ifndef PIAGENT_INSTANCE_GUEST_H
 #define PIAGENT_INSTANCE_GUEST_H
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "agent/loop/budget.h"
-#include "imds/server.h"
 
+struct imds_handler;
 struct instance;
 struct timer;
 

@@ -15,7 +15,7 @@
 #define CONSOLE_MAX      ((size_t)1 << 20)
 #define CONSOLE_RETRY_MS 10000
 
-static void on_retry(void *user)
+static void on_console_retry(void *user)
 {
     console_keep_connected(user);
 }
@@ -23,7 +23,7 @@ static void on_retry(void *user)
 int console_init(struct instance *instance)
 {
     instance->console.log = LOGFILE_NONE;
-    instance->console.timer = timer_new(instance->host->loop, on_retry, instance);
+    instance->console.timer = timer_new(instance->host->loop, on_console_retry, instance);
     return instance->console.timer ? 0 : -ENOMEM;
 }
 
@@ -45,7 +45,7 @@ void console_done(struct instance *instance)
     logfile_close(&instance->console.log);
 }
 
-static void on_output(const char *bytes, size_t size, void *user)
+static void on_console_output(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;
     guest_showed_sign(instance);
@@ -58,7 +58,7 @@ static void on_output(const char *bytes, size_t size, void *user)
 
 int console_connect(struct instance *instance, struct pi_error *err)
 {
-    static const struct channel_handler handler = {.output = on_output};
+    static const struct channel_handler handler = {.output = on_console_output};
     struct qemu_socket_place place;
     if (instance->console.channel)
         return 0;
@@ -105,7 +105,7 @@ static size_t read_console(struct instance *instance, uint64_t *offset, char *bu
     return logfile_read(&instance->console.log, offset, buf, max);
 }
 
-/* Where the first whole line begins, from offset on; offset itself if none does nearby. */
+/* The offset at which the first whole line after offset begins; offset itself if no line begins nearby. */
 static uint64_t line_start(const struct logfile *log, uint64_t offset)
 {
     char chunk[4096];
@@ -116,15 +116,14 @@ static uint64_t line_start(const struct logfile *log, uint64_t offset)
     return start < log->end ? start : offset;
 }
 
-/* Where the last lines begin, in what is kept from offset on. The end of the last one may be still to come.
- */
+/* The offset at which the last lines begin, not before offset. The last line may be incomplete. */
 static uint64_t last_lines_start(const struct logfile *log, uint64_t offset, uint64_t lines)
 {
     char chunk[4096];
     uint64_t end = log->end, found = 0;
     while (end > offset) {
         uint64_t begin = end - offset > sizeof chunk ? end - sizeof chunk : offset, at = begin;
-        size_t n = 0, more; /* less at once where one file ends and the next begins */
+        size_t n = 0, more; /* one call reads no further than the end of one file */
         while ((more = logfile_read(log, &at, chunk + n, (size_t)(end - begin) - n)))
             n += more;
         for (size_t i = n; i > 0; i--)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's serial console: read at all times, kept in a bounded log, shown to any number of viewers. Its words
- * are the first sign of life, and show how far a boot has come.
+ * The guest's serial console: read at all times, kept in a bounded log, shown to any number of viewers. Its
+ * words are the first sign of life, and show how far a boot has come.
  */
 #ifndef PIAGENT_INSTANCE_GUEST_CONSOLE_H
 #define PIAGENT_INSTANCE_GUEST_CONSOLE_H
@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/api/control_server.h"
+#include "agent/base/error.h"
 #include "agent/loop/logfile.h"
 
+struct api_stream;
 struct channel;
 struct instance;
 struct timer;

@@ -113,7 +113,7 @@ void guest_link_connect(struct instance *instance)
     static const struct channel_handler handler = {.output = on_agent_output};
     struct qemu_socket_place place;
     qemu_sockets_find(instance, QEMU_SOCKET_GUEST_AGENT, &place);
-    if (!instance->guest_link.channel) /* a machine that an older piagent started has none */
+    if (!instance->guest_link.channel) /* a QEMU that an older piagent started has none */
         channel_new(instance->host->loop, place.folder, place.name, &handler, instance,
                     &instance->guest_link.channel, NULL);
 }
@@ -132,7 +132,7 @@ void guest_link_check_clock(struct instance *instance, uint64_t stood_ms)
     timer_set(instance->guest_link.timer, instance->guest_link.channel ? ANSWER_MS : 0);
 }
 
-/* A second is what a guest's own timekeeping mends, and less than what a person would notice. */
+/* The guest's own timekeeping mends a second, and nobody would notice it. */
 void guest_link_note_pause(struct instance *instance, bool stood_still)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;

@@ -14,8 +14,9 @@
 #include "agent/seed/smbios.h"
 #include "agent/seed/user_data.h"
 #include "agent/vm/argv.h"
+#include "imds/registry.h"
 
-/* What the guest sees as the host on QEMU's user network. */
+/* The host's address on QEMU's user network, as the guest sees it. */
 #define HOST_ADDRESS "10.0.2.2"
 
 static int read_part(struct instance *instance, const char *name, struct pi_buf *ret, struct pi_error *err)
@@ -93,8 +94,8 @@ static int write_structure(const struct instance *instance, const char *file, co
     return pi_file_replace(instance->dir_fd, file, structure->data, structure->size, 0600, err);
 }
 
-/* Where the guest finds both: in files, because an argv can be read by everyone on the host. Each start
- * writes them anew. */
+/* Writes the addresses of seed and reports for QEMU. They go into files because everyone on the host can read
+ * an argv. Each start writes them anew. */
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
     const struct vm_record *record = &instance->record;
@@ -177,7 +178,7 @@ int guest_seed_set_booted(struct instance *instance, bool booted, struct pi_erro
     instance->record.booted = booted;
     int r = vm_state_is_live(instance->record.life.state) ? serve_seed(instance, err) : 0;
     if (r < 0 && !booted) {
-        instance->record.booted = before; /* and what is served is as it was */
+        instance->record.booted = before; /* the old seed is still served */
         return r;
     }
     if (r < 0)

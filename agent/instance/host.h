@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an instance is handed by the program that has it. An instance knows its host and its neighbours, and
- * nothing about the agent: a unit test makes a host of its own.
+ * Everything that an instance gets from the program that has it. An instance knows its host and the other
+ * instances, and nothing about the agent: a unit test makes a host of its own.
  */
 #ifndef PIAGENT_INSTANCE_HOST_H
 #define PIAGENT_INSTANCE_HOST_H
@@ -18,17 +18,18 @@ struct instance;
 
 LIST_HEAD(instance_list, instance);
 
-/* What the host wants to hear. All are called from the loop; any may be NULL. */
+/* Callbacks into the program that has the instances. All come from the loop; any may be NULL. */
 struct instance_listener {
-    /* Something new can be read of that topic: a journal or a console's log (api_stream.topic). */
+    /* A journal or a console's log has something new: streams of this topic (api_stream.topic) can go on. */
     void (*wake)(const void *topic, void *user);
-    /* The topic ends: its streams are to be closed. */
+    /* The topic ends: its streams should be closed. */
     void (*end)(const void *topic, void *user);
-    /* An event of an instance, a line of JSON without its newline, that may be shown to those who follow. */
+    /* An event that may be shown to followers now: a line of JSON, without its newline. */
     void (*event)(const char *line, size_t size, void *user);
     /* The state of an instance has changed. */
     void (*state)(void *user);
-    /* An instance is about to put sockets into the runtime folder: if that is gone, it is to be made anew. */
+    /* An instance is about to put sockets into the runtime folder: if the folder is gone, it should be made
+     * anew. */
     void (*need_runtime)(void *user);
 };
 
@@ -40,7 +41,7 @@ struct instance_host {
     const char *runtime; /* the folder of sockets */
     const char *program; /* this executable: workers, and the network of isolated guests */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
-    uint64_t started_ms; /* CLOCK_REALTIME: since then guests are listened to */
+    uint64_t started_ms; /* CLOCK_REALTIME: this agent has heard guests since then */
 
     struct imds_registry *registry; /* of the seeds that are served */
     const char *imds_socket;        /* the path where isolated guests' networks reach the seeds */
@@ -49,9 +50,9 @@ struct instance_host {
     int seed_port_fd;               /* keeps the port for this user: each QEMU inherits it */
 
     struct boots_file boots;        /* how long boots took, of all instances */
-    struct instance_list instances; /* all neighbours; an instance adds and removes itself */
+    struct instance_list instances; /* all of them; an instance adds and removes itself */
     unsigned writes;                /* threads that write an instance's folder now */
-    unsigned ending_workers;        /* that were cancelled and have not ended */
+    unsigned ending_workers;        /* workers that were cancelled and have not ended yet */
 
     const struct instance_listener *listener;
     void *user;
@@ -63,8 +64,8 @@ void host_event(const struct instance_host *host, const char *line, size_t size)
 void host_state(const struct instance_host *host);
 void host_need_runtime(const struct instance_host *host);
 
-/* The instance of that name, or NULL. Ghosts (what is left of a failed creation, for those who follow it) only
- * if asked for. */
+/* The instance of that name, or NULL. Ghosts (what is left of a failed creation, for those who follow it)
+ * only if asked for. */
 struct instance *host_find(const struct instance_host *host, const char *name, bool ghosts);
 
 #endif

@@ -16,7 +16,7 @@
 #include "agent/instance/start_files.h"
 #include "agent/loop/log.h"
 
-/* Each part's beginning. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 static int init_parts(struct instance *instance)
 {
     static int (*const inits[])(struct instance * instance) = {launch_init, monitor_init, stop_init,
@@ -31,8 +31,8 @@ static int init_parts(struct instance *instance)
     return r;
 }
 
-/* The one place where the state of a run, and what belongs to it, ends. Monitor first: its requests are answered
- * while the rest is still there. */
+/* The one place that ends the state of a run. The monitor closes before the process, the console and the
+ * network, because closing it answers requests that wait for QEMU. */
 void instance_reset(struct instance *instance)
 {
     launch_reset(instance);
@@ -146,7 +146,7 @@ bool instance_runs(const struct instance *instance)
     return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
 }
 
-/* QEMU has ended: what it left is read, and all that belonged to it is given back. */
+/* QEMU has ended: reads the rest of its output, and gives back everything that belonged to it. */
 static void clean_up(struct instance *instance)
 {
     store_forget_plans(instance);
@@ -196,11 +196,11 @@ void instance_carry_out(struct instance *instance, unsigned actions)
     creation_carry_out(instance, actions);
 }
 
-/* The order matters: what ended is cleaned up before anything new starts, and the record is on disk before
- * QEMU, or anything that is sent to it. */
+/* The order matters: an ended QEMU is cleaned up before a new one starts, and the record is on disk before
+ * QEMU starts or is sent anything. */
 static void act_on_life(struct instance *instance, const struct vm_event *event, unsigned actions)
 {
-    /* Told to stop, and there is nothing yet that would have to be ended. */
+    /* A stop was asked for before the start came as far as a process: there is nothing to end. */
     if (instance->record.life.state == VM_STOPPING && launch_is_ahead(instance)) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
         return;
@@ -235,7 +235,7 @@ static unsigned step_life(struct instance *instance, const struct vm_event *even
 
 void instance_feed(struct instance *instance, const struct vm_event *event)
 {
-    /* Its followers may be the last to hold it, and what comes of the event may end them. */
+    /* A follower may hold the last reference, and the event may end that follower. */
     instance_ref(instance);
     act_on_life(instance, event, step_life(instance, event));
     instance_unref(instance);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One instance: its record, and a part for everything that goes on around it. Events of all kinds come in through
- * instance_feed(), pass the state function (vm/life.h), and leave as actions. A part's members are touched by its
- * own file; other files call its functions. README.md has the parts in one picture.
+ * One instance: its record, and a part for everything that goes on around it. Events of all kinds come in
+ * through instance_feed(), pass the state function (vm/life.h), and leave as actions. A part's members are
+ * touched by its own file; other files call its functions. README.md has the parts in one picture.
  */
 #ifndef PIAGENT_INSTANCE_INSTANCE_H
 #define PIAGENT_INSTANCE_INSTANCE_H
@@ -50,8 +50,8 @@ struct instance {
     struct guest_link guest_link;
 };
 
-/* An instance in the host's list, its folder open. If it was there before, it is listed even if its folder or its
- * logs cannot be opened, which is logged. Takes over *record on success. */
+/* An instance in the host's list, its folder open. If it was there before, it is listed even if its folder or
+ * its logs cannot be opened, which is logged. Takes over *record on success. */
 int instance_new(struct instance_host *host, struct vm_record *record, struct instance **ret,
                  struct pi_error *err);
 void instance_ref(struct instance *instance);
@@ -63,14 +63,14 @@ void instance_feed(struct instance *instance, const struct vm_event *event);
 /* The same, with the reason for the event. */
 void instance_feed_because(struct instance *instance, const struct vm_event *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same for a request: 0, or 1 if what it asks for is so already. PI_CONFLICT if the state does not allow it,
- * with what to do instead; of a start also what files_check() finds. */
+/* The same for a request: 0, or 1 if what it asks for is so already. PI_CONFLICT if the state does not allow
+ * it, with what to do instead; of a start also what files_check() finds. */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
 /* Carries out actions of the state function, in their order. */
 void instance_carry_out(struct instance *instance, unsigned actions);
 
-/* Ends the state of one run, in each part: closes what belongs to it, and forgets what is known of it. QEMU itself
- * goes on. */
+/* Ends the state of one run, in each part: closes what belongs to it, and forgets what is known of it. QEMU
+ * itself goes on. */
 void instance_reset(struct instance *instance);
 /* Whether its guest runs now. */
 bool instance_runs(const struct instance *instance);

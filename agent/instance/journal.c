@@ -80,7 +80,7 @@ void journal_recall(struct instance *instance,
     char chunk[4096];
     for (size_t n; (n = logfile_read(&journal->log, &offset, chunk, sizeof chunk));)
         pi_lines_feed(&lines, chunk, n, recall_line, &recall);
-    /* A line that a crash cut short must not swallow the next one. */
+    /* If a crash cut the last line short, the next event must still begin on a line of its own. */
     if (lines.partial.size)
         logfile_append(&journal->log, "\n", 1);
     pi_lines_done(&lines);
@@ -103,7 +103,8 @@ bool journal_flush(struct instance *instance)
     return true;
 }
 
-/* Followers read the tail behind the log, and do not notice when it is written: its offsets stay. */
+/* Followers read the tail as the log's continuation. When it is written its offsets stay the same, so they do
+ * not notice. */
 static void append_line(struct instance *instance, const char *line, size_t size)
 {
     bool was_behind = instance->journal.tail.size > 0;
@@ -115,7 +116,7 @@ static void append_line(struct instance *instance, const char *line, size_t size
                  instance->record.spec.name, TAIL_MAX >> 10);
 }
 
-/* The log as far as it may be told, and behind it what could not be written to it yet. */
+/* Reads the log as far as it may be told, and then the tail that could not be written yet. */
 static size_t read_journal(struct instance *instance, uint64_t *offset, char *buf, size_t max)
 {
     const struct journal *journal = &instance->journal;
@@ -169,7 +170,7 @@ void journal_append(struct instance *instance, struct api_event *event)
     pi_auto_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
     size_t size = line ? strlen(line) : 0;
     if (line) {
-        line[size] = '\n'; /* in place of the NUL: the size says where it ends */
+        line[size] = '\n'; /* in place of the NUL: the size is given */
         append_line(instance, line, size + 1);
     }
     if (!store_is_saving(instance))

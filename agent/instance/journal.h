@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An instance's events: JSON lines in its folder, read by any number of followers. What cannot be written to a
- * full disk is kept in memory up to a limit. An event is told to followers when the record that it speaks of is
- * on disk.
+ * An instance's events: JSON lines in its folder, read by any number of followers. What cannot be written to
+ * a full disk is kept in memory up to a limit. An event is told to followers when the record that it speaks
+ * of is on disk.
  */
 #ifndef PIAGENT_INSTANCE_JOURNAL_H
 #define PIAGENT_INSTANCE_JOURNAL_H
@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/api/control_server.h"
 #include "agent/api/types.h"
 #include "agent/base/buf.h"
+#include "agent/base/error.h"
 #include "agent/loop/logfile.h"
 
+struct api_stream;
 struct instance;
 
 struct journal {
@@ -38,8 +39,8 @@ bool journal_is_cut(const struct instance *instance);
 
 /* Gives the event its number and both clocks. */
 void journal_stamp(struct instance *instance, struct api_event *event);
-/* Appends an event that was stamped, and tells it at once unless the record is to be written first. Strings are
- * borrowed. */
+/* Appends an event that was stamped, and tells it at once unless the record is to be written first. Strings
+ * are borrowed. */
 void journal_append(struct instance *instance, struct api_event *event);
 /* Both at once, for all events but those that may be a milestone of the boot: milestones_add(). */
 void journal_add(struct instance *instance, struct api_event *event);

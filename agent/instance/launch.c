@@ -12,14 +12,14 @@
 
 #define RETRY_MS 50
 
-static void on_retry(void *user)
+static void on_launch_retry(void *user)
 {
     launch_begin(user);
 }
 
 int launch_init(struct instance *instance)
 {
-    instance->process.launch.timer = timer_new(instance->host->loop, on_retry, instance);
+    instance->process.launch.timer = timer_new(instance->host->loop, on_launch_retry, instance);
     return instance->process.launch.timer ? 0 : -ENOMEM;
 }
 
@@ -35,12 +35,12 @@ void launch_done(struct instance *instance)
 
 static void launch_failed(struct instance *instance, const struct pi_error *why)
 {
-    /* A process may hang in the kernel and outlive SIGKILL: its end is waited for as any QEMU's is. */
+    /* A process may hang in the kernel and outlive SIGKILL: like any other QEMU, it is waited for. */
     if (process_is_watched(instance)) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE, .reason = why->text});
         return;
     }
-    if (process_is_there(instance)) /* there was no memory to wait for its end */
+    if (process_is_there(instance)) /* there was no memory for the watch of its end */
         process_signal(instance, SIGKILL);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED, .reason = why->text});
 }
@@ -54,13 +54,13 @@ int launch_connect(struct instance *instance, struct pi_error *err)
     r = monitor_connect(instance, err);
     if (r < 0 || !monitor_is_adopting(instance))
         return r < 0 ? r : console_connect(instance, err);
-    /* A guest that runs is worth more than what it prints, and can be ended only with its monitor. */
+    /* A guest that runs is worth more than its console's output, so it is kept without a console. */
     console_keep_connected(instance);
     return 0;
 }
 
-/* No QEMU without a record of it: an agent that ends before leaves nothing that the next one does not know. A
- * stop may have come meanwhile. */
+/* QEMU starts only after the record tells of its process: if the agent ends before, the next agent knows of
+ * every QEMU. A stop may have come meanwhile. */
 static void on_recorded(struct instance *instance, int result, const struct pi_error *why)
 {
     struct pi_error err = {0};
@@ -91,7 +91,7 @@ void launch_begin(struct instance *instance)
         timer_set(instance->process.launch.timer, RETRY_MS);
         return;
     }
-    instance_reset(instance); /* what the journal of the run before has told */
+    instance_reset(instance); /* forget what the journal told of an earlier run */
     boot_forget(instance);
     if (prepare_start(instance, &err) < 0)
         launch_failed(instance, &err);

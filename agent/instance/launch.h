@@ -19,9 +19,9 @@ int launch_init(struct instance *instance);
 void launch_reset(struct instance *instance);
 void launch_done(struct instance *instance);
 
-/* Chooses the accelerator, checks the ports, makes the seed and the process, saves the record, and starts QEMU with
- * stopped vCPUs. Then VM_EVENT_LAUNCHED comes (monitor.h), or VM_EVENT_LAUNCH_FAILED, or VM_EVENT_UNUSABLE if
- * there is a process whose end will come. */
+/* Chooses the accelerator, checks the ports, makes the seed and the process, saves the record, and starts
+ * QEMU with stopped vCPUs. Then VM_EVENT_LAUNCHED comes (monitor.h), or VM_EVENT_LAUNCH_FAILED, or
+ * VM_EVENT_UNUSABLE if there is a process whose end will come. */
 void launch_begin(struct instance *instance);
 /* Whether that has not come as far as a process. */
 bool launch_is_ahead(const struct instance *instance);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "agent/api/control_server.h"
 #include "agent/instance/instance.h"
 
 struct log_reader {
@@ -18,7 +19,7 @@ static long read_next(void *user, char *buf, size_t max)
     struct log_reader *reader = user;
     const struct log_source *source = reader->source;
     size_t n = source->read(reader->instance, &reader->offset, buf, max);
-    /* The log is at its end, so at the end of a line: only there may another line stand. */
+    /* The reader is at the end of the log, so at the end of a line: another line may come here. */
     if (n == 0 && reader->follow && source->read_beside)
         n = source->read_beside(reader->instance, &reader->version, buf, max);
     return n == 0 && !reader->follow ? -1 : (long)n;

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/api/control_server.h"
+#include "agent/base/error.h"
 
+struct api_stream;
 struct instance;
 
 struct log_source {

@@ -8,8 +8,8 @@
 #include "agent/base/text.h"
 #include "agent/instance/instance.h"
 
-/* All that changes how long a boot takes: what is booted and on what, whether cloud-init does its work of the
- * first boot, and what it is told to do. "" if the image is not known by its content. */
+/* Everything that changes how long a boot takes: the image, the virtual hardware, whether cloud-init does its
+ * first-boot work, and the user-data. "" if the image is not known by its content. */
 static void make_key(const struct instance *instance, char ret[VM_BOOTS_KEY])
 {
     const struct vm_record *record = &instance->record;
@@ -38,7 +38,7 @@ static const char *milestone_name(const struct api_event *event)
     }
 }
 
-/* Whether that is news: the boot begins, or reaches a milestone. */
+/* True if the boot begins, or reaches a milestone. */
 static bool note_event(struct milestones *milestones, const struct api_event *event)
 {
     struct vm_boot *boot = &milestones->boot;

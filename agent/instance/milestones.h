@@ -21,8 +21,8 @@ struct milestones {
     uint64_t user_data_mark; /* tells one user-data from another */
 };
 
-/* Adds an event that may be a milestone to the journal: of the kinds BOOT, LANDMARK, SEED, REPORT and STATE. If it
- * is one, it says how long is left (api_event.left_ms); ready is kept for later boots. */
+/* Adds an event that may be a milestone to the journal: of the kinds BOOT, LANDMARK, SEED, REPORT and STATE.
+ * If it is one, it says how long is left (api_event.left_ms); ready is kept for later boots. */
 void milestones_add(struct instance *instance, struct api_event *event);
 /* Takes in an event of an earlier agent. */
 void milestones_recall(struct instance *instance, const struct api_event *event);

@@ -19,7 +19,7 @@
 #define LINK_DELAY_MIN_MS 1000
 #define LINK_DELAY_MAX_MS 60000
 
-/* Requests that come in the middle of a handshake. */
+/* Requests that came in the middle of a handshake. */
 
 struct waiting_call {
     struct api_call *call;
@@ -117,9 +117,9 @@ int monitor_execute(struct instance *instance, enum qmp_command command, qmp_rep
     return link ? qmp_link_execute(link, command, MONITOR_ANSWER_MS, reply, user) : -ENOTCONN;
 }
 
-/* QMP's answers to what the state function sent: the ladder's next rung deals with silence, which is told
- * once. */
-static void on_answer(int result, const json_t *data, const char *why, void *user)
+/* The answer to a command of the state function. If QEMU stays silent, that is told once, and the next rung
+ * of a stop deals with it. */
+static void on_command_answer(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
     (void)data;
@@ -135,7 +135,8 @@ static void on_answer(int result, const json_t *data, const char *why, void *use
 
 bool monitor_command(struct instance *instance, enum qmp_command command)
 {
-    return monitor_is_usable(instance) && monitor_execute(instance, command, on_answer, instance) == 0;
+    return monitor_is_usable(instance) &&
+           monitor_execute(instance, command, on_command_answer, instance) == 0;
 }
 
 static void on_cont(int result, const json_t *data, const char *why, void *user)
@@ -161,7 +162,7 @@ static void on_reconnect(void *user)
     struct instance *instance = user;
     struct monitor *monitor = &instance->monitor;
     struct pi_error err;
-    if (is_starting(instance)) /* it closed its monitor, and has not ended since */
+    if (is_starting(instance)) /* QEMU closed its monitor, and has not ended since */
         give_up_start(instance, monitor->why);
     if (instance->record.life.state == VM_STARTING)
         return;
@@ -198,7 +199,7 @@ void monitor_done(struct instance *instance)
     disk_room_done(instance);
 }
 
-/* The last step of the handshake with a QEMU that ran before: what became of it meanwhile. */
+/* The last step of the handshake with a QEMU that ran before: its state now. */
 static void on_adopted_status(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
@@ -221,8 +222,8 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
     bool stands = !status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED;
     bool starts = instance->record.life.state == VM_STARTING,
          stops = instance->record.life.state == VM_STOPPING;
-    /* The power button of a guest that is off needs no press any more. A guest that stands still has run, even if
-     * no agent saw it start. */
+    /* The power button of a guest that is off needs no press any more. A guest that stands still has run,
+     * even if no agent saw it start. */
     if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops))
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED,
                                                    .running = status.running || (stands && starts)});
@@ -237,13 +238,13 @@ static void on_uuid(int result, const json_t *data, const char *why, void *user)
     struct qmp_uuid uuid;
     if (result == -ECONNRESET)
         return;
-    network_watch(instance); /* QEMU answers, so that its child is there */
-    /* The process is the one that was started here, and says that it is another machine: it is not believed,
-     * and can only be ended. */
+    network_watch(instance); /* QEMU answers, so its child is there by now */
+    /* The process is the one that was started here. If it says that it is another instance, it is not
+     * trusted, and can only be ended. */
     if (result < 0)
         monitor_lose(instance, result, why);
     else if (qmp_uuid_decode(data, &uuid) < 0 || strcmp(uuid.text, instance->record.spec.uuid) != 0)
-        monitor_lose(instance, -EPROTO, "it answers for another machine");
+        monitor_lose(instance, -EPROTO, "it answers for another instance");
     else if (instance->monitor.adopting)
         monitor_execute(instance, QMP_QUERY_STATUS, on_adopted_status, instance);
     else
@@ -264,7 +265,7 @@ static void on_link_closed(int reason, const char *why, void *user)
     serve_waiting(instance);
 }
 
-static void on_event(const struct qmp_event *event, void *user)
+static void on_link_event(const struct qmp_event *event, void *user)
 {
     qemu_events_receive(user, event);
 }
@@ -272,7 +273,7 @@ static void on_event(const struct qmp_event *event, void *user)
 int monitor_connect(struct instance *instance, struct pi_error *err)
 {
     static const struct qmp_handler handler = {
-        .ready = on_link_ready, .event = on_event, .closed = on_link_closed};
+        .ready = on_link_ready, .event = on_link_event, .closed = on_link_closed};
     struct qemu_socket_place place;
     if (instance->monitor.link)
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The link to QEMU's monitor (QMP): the handshake that proves whose QEMU it is, its loss, and the way back. The
- * events that come over it: qemu_events.h.
+ * The link to QEMU's monitor (QMP): the handshake that proves whose QEMU it is, its loss, and the way back.
+ * The events that come over it: qemu_events.h.
  */
 #ifndef PIAGENT_INSTANCE_MONITOR_H
 #define PIAGENT_INSTANCE_MONITOR_H
@@ -48,9 +48,9 @@ int monitor_connect(struct instance *instance, struct pi_error *err);
 void monitor_adopt(struct instance *instance);
 bool monitor_is_adopting(const struct instance *instance);
 
-/* The monitor is gone, or not to be believed: it is closed. A QEMU that starts is ended for that. Any other keeps
- * its guest, and is connected to again, later each time. why is told; a reason of -ECONNRESET may be the end of
- * QEMU itself. */
+/* The monitor is gone, or not to be believed: it is closed. A QEMU that starts is ended for that. Any other
+ * keeps its guest, and is connected to again, later each time. why is told; a reason of -ECONNRESET may be
+ * the end of QEMU itself. */
 void monitor_lose(struct instance *instance, int reason, const char *why);
 /* What is wrong with it, or "". */
 const char *monitor_trouble(const struct instance *instance);
@@ -58,12 +58,13 @@ const char *monitor_trouble(const struct instance *instance);
 bool monitor_is_connected(const struct instance *instance);
 /* Whether QEMU can be asked now, and has proven to be this instance's. */
 bool monitor_is_usable(const struct instance *instance);
-/* If QEMU is being asked whether it is this instance's, the call is kept, and handed to fn when that is decided,
- * one way or the other. */
+/* If QEMU is being asked whether it is this instance's, the call is kept, and handed to fn when that is
+ * decided, one way or the other. */
 bool monitor_await(struct instance *instance, struct api_call *call,
                    void (*fn)(struct instance *instance, struct api_call *call));
 
-/* Sends a command of the state function. A refusal is told, and silence once. False if QEMU cannot be asked. */
+/* Sends a command of the state function. A refusal is told, and silence once. False if QEMU cannot be
+ * asked. */
 bool monitor_command(struct instance *instance, enum qmp_command command);
 /* Sends a command whose answer goes to reply; 0 or negative: QEMU cannot be asked. reply may be NULL. */
 int monitor_execute(struct instance *instance, enum qmp_command command, qmp_reply_fn reply, void *user);

@@ -10,10 +10,10 @@
 #include "agent/instance/instance.h"
 #include "agent/loop/loop.h"
 
-/* QEMU's own end, which ends its network as well, may be seen a little later. */
+/* The end of QEMU ends its network as well, but may be seen a little later. */
 #define ALONE_MS 2000
 
-/* -ESRCH where QEMU has no such child, another negative errno where that cannot be told (a kernel without
+/* -ESRCH if QEMU has no such child; another negative errno if that cannot be told (a kernel without
  * CONFIG_PROC_CHILDREN). */
 static int open_network(pid_t qemu)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The network of an isolated instance: a process of its own (agent/net), QEMU's only child. It ends together with
- * its QEMU. If it ends alone, the guest is cut off, and nobody but the agent notices.
+ * The network of an isolated instance: a process of its own (agent/net), QEMU's only child. It ends together
+ * with its QEMU. If it ends alone, the guest is cut off, and nobody but the agent notices.
  */
 #ifndef PIAGENT_INSTANCE_NETWORK_H
 #define PIAGENT_INSTANCE_NETWORK_H

@@ -7,7 +7,7 @@
 
 #define LINGER_MS 10000 /* a network ends sooner after its QEMU */
 
-/* An instance keeps its forwards' ports also while it does not run. */
+/* An instance keeps the ports of its forwards even while it does not run. */
 static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
 {
     struct vm_forward forward;
@@ -17,7 +17,7 @@ static bool is_forwarded(const struct vm_spec *spec, uint16_t port)
     return false;
 }
 
-/* Another instance whose port it is, if it runs or not; or NULL. */
+/* The other instance that has the port, or NULL. live: only among those that run. */
 static const struct instance *find_owner(const struct instance *self, uint16_t port, bool live)
 {
     const struct instance *other;

@@ -11,8 +11,8 @@ struct instance;
 
 /* The user's own ports must be free; the automatic one for SSH moves if another program has taken it. */
 int ports_check(struct instance *instance, struct pi_error *err);
-/* Whether the ports of an isolated instance may still be held by the network of its last QEMU, which ends right
- * after that. */
+/* Whether the ports of an isolated instance may still be held by the network of its last QEMU, which ends
+ * right after that. */
 bool ports_may_linger(const struct instance *instance);
 
 #endif

@@ -100,7 +100,7 @@ int process_adopt(struct instance *instance)
     return instance->process.pidfd < 0 ? instance->process.pidfd : 0;
 }
 
-/* How a QEMU ended, in words, and what that means for its instance. */
+/* The end of a QEMU: a reason in words, and the event for the instance. */
 
 static void explain_words(const struct instance *instance, int code, char *words, size_t size)
 {
@@ -111,8 +111,8 @@ static void explain_words(const struct instance *instance, int code, char *words
                  max_mib);
 }
 
-/* If KVM cannot set up the vCPUs, QEMU aborts: TCG may work. An exit by itself has another reason, which TCG would
- * share. */
+/* If KVM cannot set up the vCPUs, QEMU aborts: TCG may work. An exit by itself has another reason, which TCG
+ * would share. */
 static bool has_aborted_under_kvm(const struct vm_record *record, int code)
 {
     return record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE &&

@@ -27,8 +27,8 @@ void process_reset(struct instance *instance);
 int process_prepare(struct instance *instance, struct pi_error *err);
 /* Lets the process become QEMU. On failure there may be a process to be ended. */
 int process_go(struct instance *instance, struct pi_error *err);
-/* Opens the process that the record names. 0, -ESRCH if it has ended, or another negative errno: that cannot be
- * told now. */
+/* Opens the process that the record names. 0, -ESRCH if it has ended, or another negative errno: that cannot
+ * be told now. */
 int process_adopt(struct instance *instance);
 /* VM_EVENT_EXITED comes when it ends. */
 int process_watch(struct instance *instance, struct pi_error *err);

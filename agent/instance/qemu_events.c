@@ -11,8 +11,8 @@
 #include "agent/instance/instance.h"
 
 #define DISK_NOTE_MS 10000
-/* What an event costs: those that are written down, and those that are passed over. A guest that reboots in a
- * loop, or whose disk fails, stays below. */
+/* An event that is written down costs EVENT_PRICE, one that is passed over costs 1. A guest that reboots in a
+ * loop, or whose disk fails, stays within the budget. */
 #define EVENTS_BURST      2000u
 #define EVENTS_PER_SECOND 50u
 #define EVENT_PRICE       10u
@@ -55,7 +55,7 @@ static void stopped_by_accelerator(struct instance *instance)
                                                .reason = reason[0] ? reason : NULL});
 }
 
-/* The event is news once; stands: its vCPUs were stopped for it. */
+/* Tells the panic once. stands: QEMU stopped the vCPUs for it. */
 static void tell_panic(struct instance *instance, bool stands)
 {
     const char *what = vm_trouble_texts[VM_TROUBLE_PANIC], *name = instance->record.spec.name;
@@ -74,11 +74,11 @@ void qemu_events_stopped(struct instance *instance, const struct qmp_status *sta
     case QMP_RUN_INTERNAL_ERROR:
         stopped_by_accelerator(instance);
         break;
-    case QMP_RUN_SHUTDOWN: /* a QEMU that was told to end does not wait in this state to be asked */
+    case QMP_RUN_SHUTDOWN: /* a QEMU that was told to end by someone else does not stay in this state */
         instance_feed(instance,
                       &(struct vm_event){.type = VM_EVENT_SHUTDOWN, .guest = !instance->record.life.cut_off});
         break;
-    case QMP_RUN_IO_ERROR: /* QEMU's default: it stops for a full disk only, and reports other errors */
+    case QMP_RUN_IO_ERROR: /* by default QEMU stops only for a full disk, and reports other errors to the guest */
         stopped_by_full_disk(instance);
         break;
     case QMP_RUN_GUEST_PANICKED:
@@ -90,11 +90,11 @@ void qemu_events_stopped(struct instance *instance, const struct qmp_status *sta
     case QMP_RUN_PAUSED:
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
         break;
-    case QMP_RUN_RUNNING: /* it goes on already: its RESUME says so */
+    case QMP_RUN_RUNNING: /* it goes on already, and RESUME says so */
         break;
     case QMP_RUN_PRELAUNCH: /* after a reset of a guest that stood still */
     case QMP_RUN_WATCHDOG:  /* the guest's watchdog expired: QEMU resets it, unless it is told to pause */
-    case QMP_RUN_COLO:      /* the rest: of debuggers and migrations, which piagent has not asked for */
+    case QMP_RUN_COLO:      /* from here on: debuggers and migrations, which piagent does not ask for */
     case QMP_RUN_DEBUG:
     case QMP_RUN_FINISH_MIGRATE:
     case QMP_RUN_INMIGRATE:
@@ -117,7 +117,7 @@ static void on_stop_status(int result, const json_t *data, const char *why, void
         qemu_events_stopped(user, &status);
 }
 
-/* QEMU reads and writes it no more, and the guest would go on with a disk that fails. */
+/* QEMU does not use the disk any more, so the guest is stopped: it would go on with a disk that fails. */
 static void on_corrupted(struct instance *instance, const struct qmp_event_info *info)
 {
     const char *name = instance->record.spec.name;
@@ -149,14 +149,14 @@ static void on_disk_error(struct instance *instance, const struct qmp_event_info
 
 static void on_panicked(struct instance *instance)
 {
-    /* What its kernel said before is perhaps still to be read. */
+    /* The kernel's last words may not have been read yet. */
     console_drain(instance);
     if (trouble_begin_again(instance))
         return;
     tell_panic(instance, false);
 }
 
-/* One reset can come as several events: SeaBIOS and OVMF reset the machine once more before they begin. */
+/* One reset may come as several events, because SeaBIOS and OVMF reset once more before they begin. */
 static void on_reset(struct instance *instance, bool guest)
 {
     uint64_t now = pi_monotonic_ms(), last = instance->monitor.events.reset_ms;
@@ -165,7 +165,7 @@ static void on_reset(struct instance *instance, bool guest)
     if (last && now - last < ONE_RESET_MS)
         return;
     if (!trouble_begins_again(instance))
-        journal_note(instance, guest ? "the guest reboots" : "the machine was reset");
+        journal_note(instance, guest ? "the guest reboots" : "the instance was reset");
     boot_forget(instance);
     instance->record.boot_ms = pi_realtime_ms();
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
@@ -237,7 +237,7 @@ static void act_on_event(struct instance *instance, const struct qmp_event_info 
     case QMP_EVENT_BLOCK_IMAGE_CORRUPTED:
         on_corrupted(instance, info);
         break;
-    case QMP_EVENT_POWERDOWN: /* that the button was pressed, which piagent did */
+    case QMP_EVENT_POWERDOWN: /* piagent pressed the power button itself */
     case QMP_EVENT_OTHER:
         break;
     }

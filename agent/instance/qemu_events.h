@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 #include "agent/loop/budget.h"
-#include "qmp/commands.h"
-#include "qmp/qmp.h"
 
 struct instance;
+struct qmp_event;
+struct qmp_status;
 
 struct qemu_events {
     struct budget budget;   /* a hostile QEMU may send them without end */

@@ -28,7 +28,7 @@ void qemu_sockets_find(const struct instance *instance, enum qemu_socket which, 
     pi_auto_close int dir = pi_dir_find(ret->folder, NULL);
     if (dir >= 0 && faccessat(dir, ret->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return;
-    /* A name can be taken away, a file that is open cannot: connect(2) goes through the link in /proc. */
+    /* The name is gone, but QEMU has the file open: connect(2) goes through the link in /proc. */
     snprintf(ret->folder, sizeof ret->folder, "/proc/%u/fd", (unsigned)instance->record.pid);
     snprintf(ret->name, sizeof ret->name, "%d", QEMU_FILE_FD + which);
 }
@@ -56,7 +56,7 @@ void qemu_sockets_clean(const struct instance *instance)
     }
 }
 
-/* Binds one, and opens its file, by which it can be connected to also when its name is gone. */
+/* Binds one, and opens its file: by that QEMU can be connected to even when the name is gone. */
 static int bind_socket(const struct instance *instance, enum qemu_socket which, int fds[QEMU_FD_COUNT],
                        struct pi_error *err)
 {

@@ -12,8 +12,8 @@ struct instance;
 enum qemu_socket { QEMU_SOCKET_QMP, QEMU_SOCKET_CONSOLE, QEMU_SOCKET_GUEST_AGENT, QEMU_SOCKETS };
 
 /* The descriptors in QEMU: its listening sockets, the one that keeps the seeds' port, and the files of the
- * listening sockets. Isolated instances do without the seeds' port, because their guests do not come by it: its
- * descriptor is their network's (NET_FD). */
+ * listening sockets. Isolated instances do without the seeds' port, because their guests do not come by it:
+ * its descriptor is their network's (NET_FD). */
 #define QEMU_SOCKET_FD    3
 #define QEMU_SEED_PORT_FD 6
 #define QEMU_FILE_FD      7
@@ -21,14 +21,14 @@ enum qemu_socket { QEMU_SOCKET_QMP, QEMU_SOCKET_CONSOLE, QEMU_SOCKET_GUEST_AGENT
 
 /* PI_HOST if the name is too long for the sockets' paths. */
 int qemu_sockets_check(const struct instance *instance, struct pi_error *err);
-/* Binds all, and opens their files, by which QEMU can be connected to even when their names are gone. On failure
- * what was opened is in fds all the same. */
+/* Binds all, and opens their files, by which QEMU can be connected to even when their names are gone. On
+ * failure what was opened is in fds all the same. */
 int qemu_sockets_bind(const struct instance *instance, int fds[QEMU_FD_COUNT], struct pi_error *err);
 void qemu_sockets_close(int fds[QEMU_FD_COUNT]);
 void qemu_sockets_clean(const struct instance *instance);
 
-/* Where to connect to a socket: at its name in the runtime folder, or, if that was taken away, at the descriptor
- * by which QEMU has the socket's file open. */
+/* Where to connect to a socket: at its name in the runtime folder, or, if that was taken away, at the
+ * descriptor by which QEMU has the socket's file open. */
 struct qemu_socket_place {
     char folder[PATH_MAX];
     char name[96];

@@ -22,7 +22,7 @@ struct answer {
     STAILQ_ENTRY(answer) entry;
 };
 
-/* In the thread, which shares with the loop only what does not change meanwhile. */
+/* These run in the thread. They read only what the loop does not change meanwhile. */
 
 static int write_user_data(const struct instance *instance, struct pi_error *err)
 {
@@ -43,13 +43,13 @@ static int write_files(const struct instance *instance, struct pi_error *err)
     return r == 0 && store->fresh ? pi_dir_sync(instance->host->folder_fd, err) : r;
 }
 
-static void write_in_thread(uv_work_t *request)
+static void write_record_in_thread(uv_work_t *request)
 {
     struct instance *instance = request->data;
     instance->store.result = write_files(instance, &instance->store.failure);
 }
 
-static void discard_in_thread(uv_work_t *request)
+static void discard_folder_in_thread(uv_work_t *request)
 {
     struct instance *instance = request->data;
     const struct vm_spec *spec = &instance->record.spec;
@@ -83,7 +83,7 @@ static void answer_all(struct instance *instance, const struct pi_error *err)
     }
 }
 
-/* All that was to be written is, or could not be. */
+/* Everything is written, or could not be written: goes on with what waited for that. */
 static void settle_store(struct instance *instance)
 {
     struct record_store *store = &instance->store;
@@ -100,7 +100,7 @@ static void settle_store(struct instance *instance)
 
 static void on_thread_done(uv_work_t *request, int status);
 
-static void start_thread(struct instance *instance)
+static void start_store_thread(struct instance *instance)
 {
     struct record_store *store = &instance->store;
     bool discards = store->removal == STORE_TO_GO;
@@ -113,8 +113,8 @@ static void start_thread(struct instance *instance)
     store->request.data = instance;
     instance_ref(instance);
     instance->host->writes++;
-    uv_queue_work(instance->host->loop, &store->request, discards ? discard_in_thread : write_in_thread,
-                  on_thread_done);
+    uv_queue_work(instance->host->loop, &store->request,
+                  discards ? discard_folder_in_thread : write_record_in_thread, on_thread_done);
 }
 
 static void store_go_on(struct instance *instance)
@@ -122,12 +122,12 @@ static void store_go_on(struct instance *instance)
     if (instance->store.busy)
         return;
     if (instance->store.wanted)
-        start_thread(instance);
+        start_store_thread(instance);
     else if (!instance->detached)
         settle_store(instance);
 }
 
-/* Where there is a next step, it tells. */
+/* If there is a next step, that step deals with a failure. */
 static void note_outcome(struct instance *instance)
 {
     const struct record_store *store = &instance->store;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An instance's folder on disk. A thread of libuv's pool writes it: one write at a time, the newest state only.
- * Whatever may only happen when the state that it comes from is on disk waits here: actions, events, answers to
- * requests, and the next step of a creation or a start.
+ * An instance's folder on disk. A thread of libuv's pool writes it: one write at a time, the newest state
+ * only. Whatever may only happen when the state that it comes from is on disk waits here: actions, events,
+ * answers to requests, and the next step of a creation or a start.
  */
 #ifndef PIAGENT_INSTANCE_RECORD_STORE_H
 #define PIAGENT_INSTANCE_RECORD_STORE_H

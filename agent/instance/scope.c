@@ -39,7 +39,7 @@ static int check_limits(const struct vm_spec *spec, pid_t manager, struct pi_err
     return r == 0 && spec->cpu_quota_percent ? check_controller("cpu-quota", "cpu", manager, err) : r;
 }
 
-/* A name that no scope has, also while the one of the last start is being cleared away. */
+/* A name that no scope has, even while systemd still clears the last start's scope away. */
 static int add_unit(const char *name, struct pi_strv *run)
 {
     char suffix[9];

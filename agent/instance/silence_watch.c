@@ -16,7 +16,7 @@
 #include "agent/vm/silence.h"
 
 #define BANNER_MS   20000u /* an emulated server is slow to say who it is */
-#define LOOK_MIN_MS 1000u  /* between looks; twice as long each time, up to: */
+#define LOOK_MIN_MS 1000u  /* between two looks; doubles each time, up to: */
 #define LOOK_MAX_MS 60000u
 
 void silence_init(struct instance *instance)
@@ -95,7 +95,7 @@ static void look_again(struct instance *instance)
         timer_set(instance->silence.timer, delay_ms);
 }
 
-static void on_answer(void *user)
+static void on_ssh_answer(void *user)
 {
     struct instance *instance = user;
     char said[4] = "";
@@ -111,19 +111,19 @@ static void on_answer(void *user)
         tell_silent(instance);
 }
 
-/* QEMU takes the connection before the guest does: only the server's own words count. */
+/* QEMU accepts the connection before the guest does, so only the server's own greeting counts. */
 static void connect_to_ssh(struct instance *instance)
 {
     instance->silence.look_fd = pi_loopback_connect((uint16_t)instance->record.spec.ssh_port);
     if (instance->silence.look_fd < 0 ||
         !(instance->silence.look_watch =
-              watch_new(instance->host->loop, instance->silence.look_fd, on_answer, instance)))
+              watch_new(instance->host->loop, instance->silence.look_fd, on_ssh_answer, instance)))
         look_again(instance);
     else
         timer_set(instance->silence.timer, BANNER_MS);
 }
 
-static void on_timer(void *user)
+static void on_silence_timer(void *user)
 {
     struct instance *instance = user;
     const struct vm_silence silence = gather_signs(instance);
@@ -144,7 +144,7 @@ void silence_begin(struct instance *instance)
     instance->silence.look_delay_ms = 0;
     drop_look(instance);
     if (!instance->silence.timer)
-        instance->silence.timer = timer_new(instance->host->loop, on_timer, instance);
+        instance->silence.timer = timer_new(instance->host->loop, on_silence_timer, instance);
     if (instance->silence.timer)
         timer_set(instance->silence.timer, VM_SILENCE_MS);
 }

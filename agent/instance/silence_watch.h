@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest of which nothing is heard any more although its boot is not over (vm/silence.h). piagent connects to its
- * SSH port. If a server answers, the guest is up and its cloud-init does not report; or the reboot that its
- * cloud-init had announced does not come.
+ * A guest of which nothing is heard any more although its boot is not over (vm/silence.h). piagent connects
+ * to its SSH port. If a server answers, the guest is up and its cloud-init does not report; or the reboot
+ * that its cloud-init had announced does not come.
  */
 #ifndef PIAGENT_INSTANCE_SILENCE_WATCH_H
 #define PIAGENT_INSTANCE_SILENCE_WATCH_H

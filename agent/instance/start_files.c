@@ -12,7 +12,7 @@
 #include "agent/instance/instance.h"
 #include "agent/vm/argv.h"
 
-/* The overlay is worth nothing without the image below it, and nobody's word vouches for one that changed. */
+/* The overlay is useless without the image below it. The image must still be the file that was verified. */
 static int check_image(const struct instance *instance, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
@@ -22,14 +22,14 @@ static int check_image(const struct instance *instance, struct pi_error *err)
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND,
                          "its image %s (SHA-256 %.12s) is not in the store any more: fetch it again with "
-                         "piagent image fetch, then start the machine",
+                         "piagent image fetch, then start the instance",
                          spec->image.name, spec->image.sha256);
     if (r == 0)
         image_use_renew(spec->image.path, spec->image.sha256, instance->folder);
     return r;
 }
 
-/* QEMU would tell it in its own words, after the start. */
+/* Without this check QEMU would fail with words of its own, after the start. */
 static int check_file(const struct instance *instance, const char *what, const char *file,
                       struct pi_error *err)
 {
@@ -40,11 +40,11 @@ static int check_file(const struct instance *instance, const char *what, const c
     if (errno == ENOENT)
         return pi_refuse(
             err, PI_NOT_FOUND,
-            "its %s %s/%s is gone: put a copy of it back, or remove the machine with: piagent rm %s", what,
+            "its %s %s/%s is gone: put a copy of it back, or remove the instance with: piagent rm %s", what,
             instance->folder, file, name);
     return pi_refuse(err, PI_FAILED,
                      "its %s %s/%s cannot be opened (%s): let yourself read and write it, put a copy in its "
-                     "place, or remove the machine with: piagent rm %s",
+                     "place, or remove the instance with: piagent rm %s",
                      what, instance->folder, file, strerror(errno), name);
 }
 

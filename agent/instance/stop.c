@@ -37,8 +37,8 @@ static void rung_expired(struct instance *instance)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
 }
 
-/* A guest is slow, not dead, while it prints and reports: unless a time was asked for, the powerdown's counts
- * from its last sign of life. */
+/* A guest that still prints or reports is slow, not dead. Unless the user set a time, the time of a powerdown
+ * counts from the guest's last sign of life. */
 static void on_rung(void *user)
 {
     struct instance *instance = user;
@@ -93,13 +93,13 @@ static void press_power_button(struct instance *instance)
 {
     if (!monitor_command(instance, QMP_SYSTEM_POWERDOWN))
         return;
-    /* A guest that slept may have lost its ACPI registers (seen with QEMU 7.2, q35 and SeaBIOS 1.16): then it
-     * hears no button, and cannot switch itself off. Its guest agent, if it has one, brings it down in order;
-     * quit ends QEMU after that. */
+    /* A guest that was suspended may have lost its ACPI registers (seen with QEMU 7.2, q35 and SeaBIOS 1.16).
+     * Then it does not hear the button, and cannot switch itself off. Its guest agent, if there is one, shuts
+     * it down in order; quit ends QEMU after that. */
     if (milestones_has_slept(instance))
         guest_link_power_down(instance);
     instance->stop.presses++;
-    /* Each press would be a line of its own; the first is news, then one every half a minute. */
+    /* The first press is told, then one every half a minute. */
     if (instance->stop.presses == 1)
         journal_note(instance, "the guest was asked to power off");
     else if (instance->stop.presses % 10 == 1)
@@ -111,7 +111,7 @@ static void signal_qemu(struct instance *instance, int signal)
     int r = process_signal(instance, signal);
     if (r == 0) {
         journal_note(instance, "%s sent to QEMU", signal == SIGTERM ? "SIGTERM" : "SIGKILL");
-    } else if (!instance->stop.signal_told) { /* the last rung is stood on for as long as it runs */
+    } else if (!instance->stop.signal_told) { /* the last rung repeats as long as QEMU runs */
         journal_note(
             instance,
             "QEMU (process %u) cannot be signalled: %s; an agent that starts anew tries again: piagent "
@@ -121,8 +121,8 @@ static void signal_qemu(struct instance *instance, int signal)
     }
 }
 
-/* A monitor that comes back in the middle of a rung gives it no more time: one that breaks off again and
- * again would be waited for without end. */
+/* If the monitor comes back in the middle of a rung, the rung gets no more time: else a monitor that breaks
+ * off again and again would make the stop endless. */
 static void arm_rung(struct instance *instance)
 {
     enum vm_rung rung = instance->record.life.rung;

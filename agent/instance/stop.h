@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A stop under way: the rungs of its ladder (enum vm_rung), each with its time, its command and its signal. */
+/* A stop under way: the rungs of its ladder (enum vm_rung), each with its time, its command and its
+ * signal. */
 #ifndef PIAGENT_INSTANCE_STOP_H
 #define PIAGENT_INSTANCE_STOP_H
 

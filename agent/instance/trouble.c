@@ -10,7 +10,7 @@
 #include "agent/loop/loop.h"
 
 #define SILENCE_MS 5000
-/* Where the kernel may go on, and where cloud-init runs scripts: they print anything, and take their time. */
+/* For a kernel that may go on, and for cloud-init's scripts, which print anything and take their time. */
 #define LONG_SILENCE_MS 60000
 #define WORDS_MAX       160
 void trouble_reset(struct instance *instance)
@@ -53,7 +53,7 @@ bool trouble_has_panicked(const struct instance *instance)
     return pi_starts_with(instance->record.life.reason, vm_trouble_texts[VM_TROUBLE_PANIC]);
 }
 
-/* Of a guest that is up the boot is over, and a log may say what it likes. */
+/* When the guest is up its boot is over, and its console may print anything. */
 static bool is_booting(const struct instance *instance)
 {
     return instance->record.life.state == VM_RUNNING && !instance->record.cloud_init_result &&

@@ -22,13 +22,13 @@ void trouble_forget(struct instance *instance);
 /* Takes in an event of an earlier agent. */
 void trouble_recall(struct instance *instance, const struct api_event *event);
 
-/* To be called after each output of the console. If nothing follows the trouble that it shows, the boot is told to
- * be stuck. */
+/* To be called after each output of the console. If nothing follows the trouble that it shows, the boot is
+ * told to be stuck. */
 void trouble_heard(struct instance *instance);
 /* The guest showed by something else than its console that its boot goes on. */
 void trouble_over(struct instance *instance);
-/* The boot has died. If a race in QEMU is to blame, its guest was never up before, and that was not tried yet in
- * this run, begins the boot again and tells that; else returns false. */
+/* The boot has died. If a race in QEMU is to blame, its guest was never up before, and that was not tried yet
+ * in this run, begins the boot again and tells that; else returns false. */
 bool trouble_begin_again(struct instance *instance);
 /* Whether a reset that comes now is that of trouble_begin_again(). */
 bool trouble_begins_again(const struct instance *instance);

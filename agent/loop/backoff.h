@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* Twice the last delay (0 = there was none), at most max_ms; min_ms if what was tried last worked for a while. The
- * times are CLOCK_MONOTONIC. */
+/* Twice the last delay (0 = there was none), at most max_ms; min_ms if what was tried last worked for a
+ * while. The times are CLOCK_MONOTONIC. */
 static inline uint64_t backoff_next_ms(uint64_t last_ms, uint64_t tried_ms, uint64_t now_ms, uint64_t min_ms,
                                        uint64_t max_ms)
 {

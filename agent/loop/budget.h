@@ -11,7 +11,7 @@ struct budget {
     uint64_t left, refilled_ms;
 };
 
-/* Takes the price out of it; false where less than that is left, and then nothing is taken. now_ms is
+/* Takes the price out of the budget. If less is left, takes nothing and returns false. now_ms is
  * CLOCK_MONOTONIC. */
 static inline bool budget_spend(struct budget *budget, unsigned price, unsigned burst, unsigned per_second,
                                 uint64_t now_ms)

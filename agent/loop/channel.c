@@ -31,7 +31,7 @@ static void send_input(struct channel *channel)
 }
 
 /* Whether there may be more. */
-static bool read_some(struct channel *channel)
+static bool read_channel(struct channel *channel)
 {
     char chunk[16384];
     ssize_t n = recv(channel->fd, chunk, sizeof chunk, MSG_DONTWAIT);
@@ -42,10 +42,10 @@ static bool read_some(struct channel *channel)
     return n > 0;
 }
 
-static void on_io(void *user)
+static void on_channel_io(void *user)
 {
     struct channel *channel = user;
-    read_some(channel);
+    read_channel(channel);
     send_input(channel);
 }
 
@@ -60,7 +60,7 @@ int channel_new(uv_loop_t *loop, const char *folder, const char *name, const str
         return pi_fail(err, ENOMEM, "channel");
     *channel = (struct channel){
         .fd = pi_steal_fd(&fd), .handler = *handler, .user = user, .input.max = CHANNEL_INPUT_MAX};
-    channel->watch = watch_new(loop, channel->fd, on_io, channel);
+    channel->watch = watch_new(loop, channel->fd, on_channel_io, channel);
     if (!channel->watch) {
         channel_free(channel);
         return pi_fail(err, ENOMEM, "channel");
@@ -90,6 +90,6 @@ int channel_type(struct channel *channel, const char *bytes, size_t size)
 void channel_drain(struct channel *channel)
 {
     /* As much as a socket can hold, not for as long as someone writes. */
-    for (int i = 0; i < 64 && read_some(channel); i++)
+    for (int i = 0; i < 64 && read_channel(channel); i++)
         ;
 }

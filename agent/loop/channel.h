@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection to one of QEMU's character devices: the guest's serial console, or the guest agent's port. It is
- * read at all times, because a QEMU whose console is connected but not read hangs together with its monitor.
- * Input is queued up to a limit.
+ * A connection to one of QEMU's character devices: the guest's serial console, or the guest agent's port. It
+ * is read at all times, because a QEMU whose console is connected but not read hangs together with its
+ * monitor. Input is queued up to a limit.
  */
 #ifndef PIAGENT_LOOP_CHANNEL_H
 #define PIAGENT_LOOP_CHANNEL_H

@@ -18,9 +18,9 @@
 #define LOG_NAME "/agent.log"
 #define LOG_MAX  (4 << 20)
 
-/* Guests that reboot in a loop fill no disk: a full log becomes agent.log.1, in place of the one before.
- * Where standard error is something else (a journal, a terminal) it is not ours to turn over. */
-static void turn_over(void)
+/* Guests that reboot in a loop must not fill the disk: a full log becomes agent.log.1, and replaces the one
+ * before. If standard error is something else (a journal, a terminal), it is left alone. */
+static void turn_log_over(void)
 {
     struct stat st;
     char path[PATH_MAX - 4], old[PATH_MAX];
@@ -38,9 +38,9 @@ static void turn_over(void)
     }
 }
 
-/* Where nobody reads it, a full pipe would hold up the agent, and so every machine: what finds no room is
- * lost. Where poll(2) says that there is room, PIPE_BUF bytes find it (pipe(7)). */
-static void put(const char *line, size_t size)
+/* If nobody reads standard error, a full pipe would hold up the agent, and with it every instance: a line
+ * that finds no room is lost. If poll(2) says that there is room, PIPE_BUF bytes fit (pipe(7)). */
+static void put_line(const char *line, size_t size)
 {
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&out, 1, 0) > 0 && (out.revents & POLLOUT))
@@ -56,9 +56,9 @@ void log_line(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    turn_over();
+    turn_log_over();
     strftime(when, sizeof when, "%F %T", localtime_r(&now, &tm));
     int size =
         snprintf(line, sizeof line, "%s %s\n", when, pi_text_clean(text, strlen(text), clean, sizeof clean));
-    put(line, (size_t)size);
+    put_line(line, (size_t)size);
 }

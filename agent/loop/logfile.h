@@ -17,7 +17,7 @@
 struct logfile {
     int dir_fd; /* borrowed */
     char name[32];
-    int fd, old_fd; /* NAME and NAME.1; old_fd -1 where there is none */
+    int fd, old_fd; /* NAME and NAME.1; old_fd is -1 if there is none */
     uint64_t old_size;
     uint64_t start; /* offset of NAME's first byte, counted from the oldest byte kept when it was opened */
     uint64_t end;   /* offset behind its last byte */

@@ -16,12 +16,12 @@ struct timer {
     void *user;
 };
 
-static void on_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     free(handle->data);
 }
 
-static void on_poll(uv_poll_t *handle, int status, int events)
+static void on_descriptor_ready(uv_poll_t *handle, int status, int events)
 {
     struct watch *watch = handle->data;
     (void)status;
@@ -48,9 +48,9 @@ struct watch *watch_new(uv_loop_t *loop, int fd, void (*fn)(void *user), void *u
 void watch_set_writable(struct watch *watch, bool wanted)
 {
     int events = UV_READABLE | UV_DISCONNECT | (wanted ? UV_WRITABLE : 0);
-    /* libuv takes the descriptor out of its set and adds it anew, even where nothing changes. */
+    /* libuv takes the descriptor out of its set and adds it anew even if nothing changes. */
     if (events != watch->events)
-        uv_poll_start(&watch->handle, events, on_poll);
+        uv_poll_start(&watch->handle, events, on_descriptor_ready);
     watch->events = events;
 }
 
@@ -59,10 +59,10 @@ void watch_free(struct watch *watch)
     if (!watch)
         return;
     uv_poll_stop(&watch->handle);
-    uv_close((uv_handle_t *)&watch->handle, on_closed);
+    uv_close((uv_handle_t *)&watch->handle, on_handle_closed);
 }
 
-static void on_timer(uv_timer_t *handle)
+static void on_timer_due(uv_timer_t *handle)
 {
     struct timer *timer = handle->data;
     timer->fn(timer->user);
@@ -83,7 +83,7 @@ struct timer *timer_new(uv_loop_t *loop, void (*fn)(void *user), void *user)
 void timer_set(struct timer *timer, uint64_t ms)
 {
     uv_update_time(timer->handle.loop);
-    uv_timer_start(&timer->handle, on_timer, ms, 0);
+    uv_timer_start(&timer->handle, on_timer_due, ms, 0);
 }
 
 void timer_clear(struct timer *timer)
@@ -101,5 +101,5 @@ void timer_free(struct timer *timer)
     if (!timer)
         return;
     uv_timer_stop(&timer->handle);
-    uv_close((uv_handle_t *)&timer->handle, on_closed);
+    uv_close((uv_handle_t *)&timer->handle, on_handle_closed);
 }

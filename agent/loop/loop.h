@@ -13,11 +13,11 @@
 struct watch;
 struct timer;
 
-/* Calls fn when fd is readable (also at its end or on an error), and writable where asked. The descriptor
- * stays the caller's, and open until watch_free(). NULL without memory or for a descriptor that cannot be
- * polled. */
+/* Calls fn when fd is readable (also at its end or on an error), and when it is writable if that was asked
+ * for. The descriptor stays the caller's, and must be open until watch_free(). NULL without memory, or if the
+ * descriptor cannot be polled. */
 struct watch *watch_new(uv_loop_t *loop, int fd, void (*fn)(void *user), void *user);
-/* Whether to be called for writability too. */
+/* Whether fn is also called when fd is writable. */
 void watch_set_writable(struct watch *watch, bool wanted);
 void watch_free(struct watch *watch);
 

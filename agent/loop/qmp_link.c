@@ -11,7 +11,7 @@
 #include "agent/base/paths.h"
 #include "agent/loop/budget.h"
 
-/* A busy machine says some KiB a second. */
+/* QEMU sends some KiB a second when its guest is busy. */
 #define BYTES_BURST      (4u << 20)
 #define BYTES_PER_SECOND (128u << 10)
 
@@ -25,7 +25,7 @@ struct qmp_link {
 };
 
 /* After anything that may have queued bytes or moved a deadline. */
-static void settle(struct qmp_link *link)
+static void settle_link(struct qmp_link *link)
 {
     const char *bytes;
     size_t size;
@@ -46,7 +46,7 @@ static void settle(struct qmp_link *link)
         timer_set(link->timer, deadline > now ? deadline - now : 0);
 }
 
-static void release(struct qmp_link *link)
+static void release_link(struct qmp_link *link)
 {
     qmp_client_free(link->client);
     watch_free(link->watch);
@@ -55,22 +55,22 @@ static void release(struct qmp_link *link)
     free(link);
 }
 
-static void leave(struct qmp_link *link)
+static void leave_client(struct qmp_link *link)
 {
     link->busy = false;
     if (link->client)
-        settle(link);
+        settle_link(link);
     else
-        release(link);
+        release_link(link);
 }
 
-static void on_io(void *user)
+static void on_link_io(void *user)
 {
     struct qmp_link *link = user;
     char chunk[16384];
     ssize_t n = recv(link->fd, chunk, sizeof chunk, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        settle(link);
+        settle_link(link);
         return;
     }
     link->busy = true;
@@ -84,15 +84,15 @@ static void on_io(void *user)
         watch_free(pi_steal(link->watch));
         qmp_client_close(link->client, -ECONNRESET, "QEMU closed its monitor");
     }
-    leave(link);
+    leave_client(link);
 }
 
-static void on_deadline(void *user)
+static void on_link_deadline(void *user)
 {
     struct qmp_link *link = user;
     link->busy = true;
     qmp_client_expire(link->client, pi_monotonic_ms());
-    leave(link);
+    leave_client(link);
 }
 
 int qmp_link_new(uv_loop_t *loop, const char *folder, const char *name, uint64_t greeting_ms,
@@ -106,13 +106,13 @@ int qmp_link_new(uv_loop_t *loop, const char *folder, const char *name, uint64_t
         return pi_fail(err, ENOMEM, "QMP");
     link->fd = pi_steal_fd(&fd);
     link->client = qmp_client_new(handler, user, pi_monotonic_ms() + greeting_ms);
-    link->timer = timer_new(loop, on_deadline, link);
-    link->watch = watch_new(loop, link->fd, on_io, link);
+    link->timer = timer_new(loop, on_link_deadline, link);
+    link->watch = watch_new(loop, link->fd, on_link_io, link);
     if (!link->client || !link->timer || !link->watch) {
-        release(link);
+        release_link(link);
         return pi_fail(err, ENOMEM, "QMP");
     }
-    settle(link);
+    settle_link(link);
     *ret = link;
     return 0;
 }
@@ -127,7 +127,7 @@ void qmp_link_close(struct qmp_link *link)
     qmp_client_close(client, -ECONNRESET, "given up");
     qmp_client_free(client);
     if (outermost)
-        release(link);
+        release_link(link);
 }
 
 int qmp_link_execute(struct qmp_link *link, enum qmp_command command, uint64_t timeout_ms, qmp_reply_fn reply,
@@ -136,6 +136,6 @@ int qmp_link_execute(struct qmp_link *link, enum qmp_command command, uint64_t t
     if (!link->client)
         return -ECONNRESET;
     int r = qmp_command_execute(link->client, command, pi_monotonic_ms() + timeout_ms, reply, user);
-    settle(link);
+    settle_link(link);
     return r;
 }

@@ -51,7 +51,7 @@ static void take_error(struct worker *worker, const json_t *error)
     worker->failed = true;
 }
 
-static int on_line(char *line, size_t size, void *user)
+static int on_worker_line(char *line, size_t size, void *user)
 {
     struct worker *worker = user;
     json_auto_t *object = pi_json_parse(line, size, NULL);
@@ -68,23 +68,23 @@ static int on_line(char *line, size_t size, void *user)
 }
 
 /* True if there may be more. */
-static bool read_some(struct worker *worker)
+static bool read_worker(struct worker *worker)
 {
     char chunk[4096];
     ssize_t n = read(worker->out_fd, chunk, sizeof chunk);
     if (n > 0)
-        pi_lines_feed(&worker->lines, chunk, (size_t)n, on_line, worker);
+        pi_lines_feed(&worker->lines, chunk, (size_t)n, on_worker_line, worker);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         watch_free(pi_steal(worker->out_watch));
     return n > 0;
 }
 
-static void on_output(void *user)
+static void on_worker_output(void *user)
 {
-    read_some(user);
+    read_worker(user);
 }
 
-static void on_ended(void *user)
+static void on_worker_ended(void *user)
 {
     struct worker *worker = user;
     char text[64] = "ended";
@@ -94,7 +94,7 @@ static void on_ended(void *user)
         return;
     watch_free(pi_steal(worker->exit_watch));
     /* What is there, not up to the end of file: a child of the worker may hold the pipe open for ever. */
-    while (read_some(worker))
+    while (read_worker(worker))
         ;
     if (worker->failed)
         err = worker->failure;
@@ -125,7 +125,8 @@ static int make_environment(const struct worker_job *job, struct pi_strv *ret, s
     return r < 0 ? pi_fail(err, -r, "cannot start a worker") : 0;
 }
 
-static int spawn(struct worker *worker, const struct worker_job *job, int output_fd, struct pi_error *err)
+static int spawn_worker(struct worker *worker, const struct worker_job *job, int output_fd,
+                        struct pi_error *err)
 {
     pi_auto_strv struct pi_strv environment = {0};
     pi_auto_close int request_fd = -1;
@@ -158,9 +159,9 @@ int worker_start(uv_loop_t *loop, const struct worker_job *job, const struct wor
     }
     *worker = (struct worker){.handler = *handler, .user = user, .pidfd = -1, .out_fd = ends[0]};
     worker->lines.partial.max = WORKER_LINE_MAX;
-    int r = spawn(worker, job, writer, err);
-    if (r == 0 && (!(worker->exit_watch = watch_new(loop, worker->pidfd, on_ended, worker)) ||
-                   !(worker->out_watch = watch_new(loop, worker->out_fd, on_output, worker))))
+    int r = spawn_worker(worker, job, writer, err);
+    if (r == 0 && (!(worker->exit_watch = watch_new(loop, worker->pidfd, on_worker_ended, worker)) ||
+                   !(worker->out_watch = watch_new(loop, worker->out_fd, on_worker_output, worker))))
         r = pi_fail(err, ENOMEM, "cannot start a worker");
     if (r < 0) {
         worker_free(worker);

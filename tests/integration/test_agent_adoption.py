@@ -390,7 +390,7 @@ def test_a_copy_of_an_instances_folder_is_no_second_instance_on_its_qemu(user):
     user.kill_agent()
     subprocess.run(["cp", "-r", user.instances / "web", user.instances / "copy"], check=True)
     assert {name: state for name, (state, _, _) in shown(user).items()} == {"copy": "lost", "web": "running"}
-    assert "web is the machine" in user.status("copy")["reason"]
+    assert "web is the instance" in user.status("copy")["reason"]
     wait_for("the instance is taken over", lambda: "web: taken over" in user.log(), 20)
     user.do("rm", "copy")
     assert not (user.instances / "copy").exists() and shown(user)["web"][1] == pid

@@ -94,7 +94,7 @@ def test_an_instance_without_a_readable_record_is_not_removed_under_its_running_
     # An agent that cannot look for its QEMU takes it for running: here, one that can open no more than the request and /proc.
     agent = user.agent_pid()
     before = leave_two_descriptors(agent)
-    assert user.refused(FAILED, "rm", "bad") == "bad cannot be removed: whether its QEMU runs cannot be told: Too many open files"
+    assert user.refused(FAILED, "rm", "bad") == "bad cannot be removed: piagent cannot tell whether its QEMU runs: Too many open files"
     resource.prlimit(agent, resource.RLIMIT_NOFILE, before)
     assert (user.instances / "bad/disk.qcow2").exists()
     assert is_running(pid)
@@ -269,7 +269,7 @@ def test_another_instance_on_its_socket_is_not_taken_for_it(user):
         (user.runtime / f"a.{end}").unlink()
         (user.runtime / f"b.{end}").rename(user.runtime / f"a.{end}")
         leave_a_dead_socket(user.runtime / f"b.{end}")
-    wait_for("it is not believed", lambda: "another machine" in user.status("a").get("reason", ""), 30)
+    wait_for("it is not believed", lambda: "another instance" in user.status("a").get("reason", ""), 30)
     assert user.status("b")["pid"] != first["pid"] and is_running(first["pid"])
     user.do("kill", "a")
     wait_for("it is ended by a signal", lambda: not is_running(first["pid"]), 60)

@@ -62,7 +62,7 @@ def test_pause_resume_and_reset_are_answered_and_shown(user):
     user.do("reset", "one")
     wait_for("it says hello again", lambda: user.console("one").count(b"hello") == 2, 30)
     assert states(user, "one")[2:] == ["running", "paused", "running"]
-    assert "the machine was reset" in user.texts("one")
+    assert "the instance was reset" in user.texts("one")
     end(user, "one")
 
 

@@ -27,7 +27,7 @@ STARTS = {
     "close=cont": "QEMU closed its monitor",
     "refuse=cont": "GenericError: the fake does not do cont",
     "garbage=greeting": "not JSON",
-    "uuid=00000000-0000-0000-0000-000000000000": "another machine",
+    "uuid=00000000-0000-0000-0000-000000000000": "another instance",
 }
 
 

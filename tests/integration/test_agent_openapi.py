@@ -138,7 +138,7 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert [json.loads(line) for line in user.do("events", "pi", "--json").splitlines()] == events
     lines = user.do("events", "pi", "--since", "3").splitlines()
     assert [line.split()[2] for line in lines] == [event["kind"] for event in events[3:]]
-    assert "no machine named pj" in user.refused(NOT_FOUND, "events", "pj")
+    assert "no instance named pj" in user.refused(NOT_FOUND, "events", "pj")
     assert {"state", "boot", "note"} <= {event["kind"] for event in events}
     assert api("GET", f"{path}/events", query="?since=3&follow=0") == events[3:]
     assert {event["name"] for event in events} == {"pi"}

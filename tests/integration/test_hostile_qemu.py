@@ -32,7 +32,7 @@ HOSTILE = {
     "garbage=SIGUSR1 garbage=greeting": "not JSON",
     "line=SIGUSR1 line=greeting": "a line that is too long",
     "deep=SIGUSR1 deep=greeting": "nested too deeply",
-    "close=SIGUSR1 uuid=00000000-0000-0000-0000-000000000000": "another machine",
+    "close=SIGUSR1 uuid=00000000-0000-0000-0000-000000000000": "another instance",
 }
 
 

@@ -87,9 +87,9 @@ def test_who_is_told_ready_sees_the_instances_that_ran_before(user):
         manager.await_word("READY=1")
         status, reply = user.api("GET", "/v1/instances")
         assert (status, [instance["pid"] for instance in reply["instances"]]) == (200, [pid])
-        manager.await_word("STATUS=1 machines run; seeds on 127.0.0.1:")
+        manager.await_word("STATUS=1 instances run; seeds on 127.0.0.1:")
         user.do("kill", "stays")
-        manager.await_word("STATUS=0 machines run;")
+        manager.await_word("STATUS=0 instances run;")
 
 
 def test_an_agent_that_cannot_start_says_why_and_not_that_it_is_ready(user):

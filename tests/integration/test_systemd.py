@@ -36,7 +36,7 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
     pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
     agent = user.agent_pid()
     assert (systemd.show("piagent.service", "MainPID"), systemd.unit_of(agent)) == (str(agent), "piagent.service")
-    assert systemd.show("piagent.service", "StatusText").startswith("1 machines run;")
+    assert systemd.show("piagent.service", "StatusText").startswith("1 instances run;")
     assert systemd.show("piagent.service", "WatchdogUSec") == "1min"
     assert is_scope_of("pi", systemd.unit_of(pid))
     environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()

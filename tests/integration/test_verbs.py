@@ -108,7 +108,7 @@ def test_two_that_ask_for_the_same_at_once_both_succeed(user):
 def test_all_names_are_looked_up_before_anything_is_done(user, words):
     (on,), (off,) = boot_all(user, "on"), stopped(user, "off")
     before = user.ps()
-    assert user.refused(NOT_FOUND, *words, "off", "on", "offf") == "there is no machine named offf: did you mean off?"
+    assert user.refused(NOT_FOUND, *words, "off", "on", "offf") == "there is no instance named offf: did you mean off?"
     assert user.refused(USAGE, *words, "on", off, "On").startswith("'On' is not a usable name")
     assert user.ps() == before and is_running(on["pid"])
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One instance without an agent: a loop, a folder, and a host of the test's own. Events go in; the record, the
- * journal and what the host hears come out. */
+/* One instance without an agent: a loop, a folder, and a host of the test's own. Events go in; the record,
+ * the journal and what the host hears come out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "agent/api/control_server.h"
 #include "agent/instance/api_view.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
