@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,15 +21,14 @@
 #include "agent/base/fs.h"
 #include "agent/base/text.h"
 #include "agent/daemon/daemon.h"
+#include "agent/daemon/instances_lock.h"
 #include "agent/daemon/routes.h"
 #include "agent/daemon/takeover.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/loop/sockets.h"
 
-#define TAKE_MS    2000
-#define WHERE_FILE "agent.where" /* "PID SOCKETS-FOLDER" of the agent that has the instances */
-#define WORKERS_MS 2000          /* for workers that were cancelled to end, before the agent does */
+#define WORKERS_MS 2000 /* for workers that were cancelled to end, before the agent does */
 
 uint64_t agent_running(const struct agent *agent)
 {
@@ -68,23 +66,6 @@ static int start_pings(struct agent *agent, struct pi_error *err)
 
 /* The servers on the loop. */
 
-static void pump_run(void *user)
-{
-    struct pump *pump = user;
-    pump->run(pump->agent);
-}
-
-static void pump_rearm(struct pump *pump)
-{
-    int ms = pump->timer ? pump->timeout_ms(pump->agent) : -1;
-    if (ms >= 0)
-        timer_set(pump->timer, (uint64_t)ms);
-    else if (pump->timer)
-        timer_clear(pump->timer);
-}
-
-/* Before each wait: since the last one, a stream that was woken or a reply may have made a server's run
- * due. */
 static void on_prepare(uv_prepare_t *handle)
 {
     struct agent *agent = handle->data;
@@ -92,40 +73,27 @@ static void on_prepare(uv_prepare_t *handle)
     pump_rearm(&agent->api_pump);
 }
 
-static int pump_start(struct pump *pump, struct agent *agent, int fd, void (*run)(struct agent *),
-                      int (*timeout_ms)(struct agent *), struct pi_error *err)
+static void run_imds(void *user)
 {
-    pump->agent = agent;
-    pump->run = run;
-    pump->timeout_ms = timeout_ms;
-    pump->timer = timer_new(&agent->loop, pump_run, pump);
-    pump->watch = pump->timer ? watch_new(&agent->loop, fd, pump_run, pump) : NULL;
-    return pump->watch ? 0 : pi_fail(err, ENOMEM, "agent");
-}
-
-static void pump_stop(struct pump *pump)
-{
-    watch_free(pi_steal(pump->watch));
-    timer_free(pi_steal(pump->timer));
-}
-
-static void run_imds(struct agent *agent)
-{
+    const struct agent *agent = user;
     imds_server_run(agent->imds, pi_monotonic_ms());
 }
 
-static int imds_timeout(struct agent *agent)
+static int imds_timeout(void *user)
 {
+    const struct agent *agent = user;
     return imds_server_timeout_ms(agent->imds, pi_monotonic_ms());
 }
 
-static void run_api(struct agent *agent)
+static void run_api(void *user)
 {
+    const struct agent *agent = user;
     api_server_run(agent->api);
 }
 
-static int api_timeout(struct agent *agent)
+static int api_timeout(void *user)
 {
+    const struct agent *agent = user;
     return api_server_timeout_ms(agent->api);
 }
 
@@ -144,7 +112,8 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
     agent->host.seed_port = port->port;
     agent->host.remembered_seed_port = port->remembered;
     agent->host.seed_port_fd = port->hold_fd;
-    return pump_start(&agent->imds_pump, agent, imds_server_fd(agent->imds), run_imds, imds_timeout, err);
+    return pump_start(&agent->imds_pump, &agent->loop, imds_server_fd(agent->imds), run_imds, imds_timeout,
+                      agent, err);
 }
 
 static int start_api(struct agent *agent, int *fd, struct pi_error *err)
@@ -153,7 +122,8 @@ static int start_api(struct agent *agent, int *fd, struct pi_error *err)
     if (r < 0)
         return r;
     pi_steal_fd(fd);
-    return pump_start(&agent->api_pump, agent, api_server_fd(agent->api), run_api, api_timeout, err);
+    return pump_start(&agent->api_pump, &agent->loop, api_server_fd(agent->api), run_api, api_timeout, agent,
+                      err);
 }
 
 void agent_stop(struct agent *agent)
@@ -170,47 +140,6 @@ static void raise_limits(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-}
-
-/* Names the agent that has the instances, by the file that it left (WHERE_FILE), and says how to reach it. */
-static int refuse_second(const struct agent *agent, int state_fd, struct pi_error *err)
-{
-    static const char folder[] = "/piagent";
-    pi_auto_buf struct pi_buf where = {0};
-    char *runtime = NULL;
-    if (pi_file_read(state_fd, WHERE_FILE, PATH_MAX + 32, &where, NULL) == 0 && where.size &&
-        (runtime = strchr(where.data, ' ')))
-        *runtime++ = '\0';
-    if (!runtime)
-        return pi_refuse(err, PI_AGENT,
-                         "another agent of yours, started with another XDG_RUNTIME_DIR, looks after the "
-                         "instances in %s: set XDG_RUNTIME_DIR as it was there, or end that agent",
-                         agent->paths.instances);
-    bool set = pi_ends_with(runtime, folder);
-    return pi_refuse(
-        err, PI_AGENT,
-        "another agent of yours (process %s, its sockets in %s) looks after the instances in %s: to "
-        "use it, or to stop it (piagent agent stop), begin commands with: %s%.*s",
-        where.data, runtime, agent->paths.instances, set ? "XDG_RUNTIME_DIR=" : "env -u XDG_RUNTIME_DIR",
-        set ? (int)(strlen(runtime) - strlen(folder)) : 0, runtime);
-}
-
-/* The lock above is of the sockets' folder, and another agent of this user may have been started with another
- * one. Who has just died may leave a child that holds the lock until it notices. */
-static int take_instances(const struct agent *agent, int state_fd, struct pi_error *err)
-{
-    for (uint64_t end = pi_monotonic_ms() + TAKE_MS; flock(agent->host.folder_fd, LOCK_EX | LOCK_NB) < 0;
-         usleep(20000)) {
-        if (errno != EWOULDBLOCK)
-            return pi_fail(err, errno, "cannot lock %s", agent->paths.instances);
-        if (pi_monotonic_ms() >= end)
-            return refuse_second(agent, state_fd, err);
-    }
-    char where[PATH_MAX + 32];
-    int size = snprintf(where, sizeof where, "%d %s", (int)getpid(), agent->paths.runtime);
-    /* If the disk is full, only a message of refuse_second() will say less. */
-    (void)pi_file_replace(state_fd, WHERE_FILE, where, (size_t)size, 0600, NULL);
-    return 0;
 }
 
 /* What instances want their host to hear. */
@@ -296,7 +225,7 @@ static int start_agent(struct agent *agent, struct pi_error *err)
         return state_fd;
     if ((agent->host.folder_fd = pi_dir_open(agent->paths.instances, err)) < 0)
         return agent->host.folder_fd;
-    if ((r = take_instances(agent, state_fd, err)) < 0)
+    if ((r = instances_lock_take(&agent->paths, agent->host.folder_fd, state_fd, err)) < 0)
         return r;
     pi_temp_sweep(state_fd);
     fill_host(agent);

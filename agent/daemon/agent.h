@@ -17,16 +17,8 @@
 #include "agent/daemon/sleep.h"
 #include "agent/instance/host.h"
 #include "agent/loop/loop.h"
+#include "agent/loop/pump.h"
 #include "imds/server.h"
-
-/* A server that has its own descriptor and timeout (libmicrohttpd's, ours). The loop runs it. */
-struct pump {
-    struct watch *watch;
-    struct timer *timer;
-    struct agent *agent;
-    void (*run)(struct agent *agent);
-    int (*timeout_ms)(struct agent *agent);
-};
 
 struct agent {
     uv_loop_t loop;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The control API's operations (api/operations.h), and what the agent does for each. */
+/* From a request of the control API to its handler: path, method, query, name and body are checked on the way. */
 #ifndef PIAGENT_DAEMON_ROUTES_H
 #define PIAGENT_DAEMON_ROUTES_H
 

@@ -195,6 +195,8 @@ static void end_of_qemu_resets_every_part_in_one_place(void **state)
     assert_true(timer_is_set(instance->boot.trouble.timer));
     guest_showed_sign(instance);
     feed(instance, VM_EVENT_POWERDOWN);
+    run_until_saved(f);
+    assert_true(timer_is_set(instance->stop.rung_timer));
     feed(instance, VM_EVENT_EXITED);
     run_until_saved(f);
     assert_int_equal(instance->record.life.state, VM_LOST);
