@@ -45,6 +45,11 @@ void console_done(struct instance *instance)
     logfile_close(&instance->console.log);
 }
 
+void console_end(struct instance *instance)
+{
+    host_end(instance->host, &instance->console.log);
+}
+
 static void on_console_output(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;

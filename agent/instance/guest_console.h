@@ -29,6 +29,8 @@ int console_init(struct instance *instance);
 int console_open_log(struct instance *instance, struct pi_error *err);
 void console_reset(struct instance *instance);
 void console_done(struct instance *instance);
+/* Ends its viewers' streams. */
+void console_end(struct instance *instance);
 
 /* Connects to QEMU's console, unless it is connected. */
 int console_connect(struct instance *instance, struct pi_error *err);

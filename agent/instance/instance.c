@@ -136,8 +136,8 @@ void instance_detach(struct instance *instance)
     store_refuse_waiting(instance, NULL);
     instance_reset(instance);
     store_stop(instance);
-    host_end(instance->host, &instance->journal.log);
-    host_end(instance->host, &instance->console.log);
+    journal_end(instance);
+    console_end(instance);
     instance_unref(instance);
 }
 

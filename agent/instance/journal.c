@@ -60,6 +60,11 @@ void journal_done(struct instance *instance)
     api_done(event, &instance->journal.image);
 }
 
+void journal_end(struct instance *instance)
+{
+    host_end(instance->host, &instance->journal.log);
+}
+
 int journal_open(struct instance *instance, struct pi_error *err)
 {
     return logfile_open(instance->dir_fd, "journal.jsonl", JOURNAL_MAX, &instance->journal.log, err);

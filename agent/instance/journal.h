@@ -29,6 +29,8 @@ struct journal {
 
 void journal_init(struct instance *instance);
 void journal_done(struct instance *instance);
+/* Ends its streams. */
+void journal_end(struct instance *instance);
 
 int journal_open(struct instance *instance, struct pi_error *err);
 /* Hands fn the newest events of the agents before this one, in their order, and goes on after them. */
