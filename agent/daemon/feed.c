@@ -40,7 +40,7 @@ static uint64_t oldest(const struct feed *feed)
 static int tell_missed(struct pi_buf *ret, uint64_t count)
 {
     char text[96];
-    snprintf(text, sizeof text, "%" PRIu64 " events are left out here: each instance's own events have them",
+    snprintf(text, sizeof text, "%" PRIu64 " events are missing here: each instance's own events have them",
              count);
     json_auto_t *object = api_write(event, &((struct api_event){.kind = API_EVENT_NOTE, .text = text}));
     pi_auto_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;

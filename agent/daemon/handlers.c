@@ -173,7 +173,7 @@ static void reseed_instance(struct instance *instance, struct api_call *call)
     }
     if (!already)
         journal_note(instance,
-                     "the seed of the first boot is served again, up to the end of the next successful one");
+                     "the seed of the first boot is served again, until the end of the next successful boot");
     store_answer(instance, call, 200, already);
 }
 

@@ -49,7 +49,7 @@ static int is_qemu_of(const char *pid, const char *smbios)
 
 pid_t adoption_find_qemu(const char *folder, struct pi_error *err)
 {
-    static const char failed[] = "whether its QEMU runs cannot be told";
+    static const char failed[] = "piagent cannot tell whether its QEMU runs";
     pi_auto_free char *smbios = vm_path_escape(folder, VM_SMBIOS_FILE);
     if (!smbios)
         return pi_fail(err, ENOMEM, failed);
@@ -111,8 +111,8 @@ static void take_over(struct instance *instance)
     if (r == 0)
         adopt_qemu(instance);
     else if (r != -ESRCH) /* it may still run: the next agent may be able to tell */
-        journal_note(instance, "whether its QEMU (process %d) runs cannot be told now: %s", (int)record->pid,
-                     strerror(-r));
+        journal_note(instance, "piagent cannot tell now whether its QEMU (process %d) runs: %s",
+                     (int)record->pid, strerror(-r));
     else if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
         start_anew(instance);
     else

@@ -80,7 +80,7 @@ void console_keep_connected(struct instance *instance)
     if (r < 0)
         timer_set(console->timer, CONSOLE_RETRY_MS);
     if (r < 0 && !console->told)
-        journal_note(instance, "its console cannot be read: %s; that is tried again", err.text);
+        journal_note(instance, "its console cannot be read: %s; piagent tries again", err.text);
     else if (r == 0 && console->told)
         journal_note(instance, "its console is read again");
     console->told = r < 0;

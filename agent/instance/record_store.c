@@ -138,7 +138,7 @@ static void note_outcome(struct instance *instance)
     if (instance->store.unsaved)
         store_save_later(instance);
     if (instance->store.unsaved && !was_unsaved)
-        journal_note(instance, "its state cannot be saved: %s; it goes on, and that is tried again",
+        journal_note(instance, "its state cannot be saved: %s; it goes on, and piagent tries again",
                      store->failure.text);
     else if (was_unsaved && !instance->store.unsaved)
         journal_note(instance, "its state is saved again");

@@ -32,7 +32,7 @@ static void rung_expired(struct instance *instance)
     enum vm_rung rung = instance->record.life.rung;
     char took[32];
     if (rung < VM_RUNG_KILL)
-        journal_note(instance, "%s did not end it within %s: next is %s", vm_rung_names[rung],
+        journal_note(instance, "%s did not end QEMU within %s: next is %s", vm_rung_names[rung],
                      pi_duration_format(rung_ms(&instance->record), took), vm_rung_names[rung + 1]);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RUNG_EXPIRED});
 }
@@ -131,7 +131,7 @@ static void arm_rung(struct instance *instance)
     if (rung == VM_RUNG_POWERDOWN)
         instance->stop.since_ms = pi_monotonic_ms();
     if (rung <= VM_RUNG_QUIT && !monitor_is_connected(instance))
-        journal_note(instance, "QEMU's monitor is not there now: %s waits for it", vm_rung_names[rung]);
+        journal_note(instance, "QEMU's monitor is not connected now: %s waits for it", vm_rung_names[rung]);
     instance->stop.armed_rung = rung;
     timer_set(instance->stop.rung_timer, rung_ms(&instance->record));
 }

@@ -106,7 +106,7 @@ def test_a_guest_that_ignores_powerdown_is_ended_by_quit_and_it_is_said(user):
     assert "ended by QEMU's quit, without the guest's own poweroff" in done.stdout + done.stderr
     instance = user.status("deaf")
     assert (instance["state"], instance["stopped_by"], instance.get("pid")) == ("stopped", "quit", None)
-    assert "powerdown did not end it within 2.0s: next is quit" in user.texts("deaf")
+    assert "powerdown did not end QEMU within 2.0s: next is quit" in user.texts("deaf")
 
 
 def test_a_qemu_that_hangs_is_ended_by_signals(user):
@@ -114,8 +114,8 @@ def test_a_qemu_that_hangs_is_ended_by_signals(user):
     os.kill(pid, signal.SIGSTOP)
     done = user.call("powerdown", "hung", "--timeout", "1s", "--step-timeout", "2s")
     assert done.returncode == TIMEOUT, done
-    for step in ("powerdown did not end it within 1.0s: next is quit", "quit did not end it within 2.0s: next is term",
-                 "term did not end it within 2.0s: next is kill", "QEMU did not quit and was killed (SIGKILL)"):
+    for step in ("powerdown did not end QEMU within 1.0s: next is quit", "quit did not end QEMU within 2.0s: next is term",
+                 "term did not end QEMU within 2.0s: next is kill", "QEMU did not quit and was killed (SIGKILL)"):
         assert f"hung: {step}" in done.stderr
     instance = user.status("hung")
     assert (instance["state"], instance["stopped_by"]) == ("stopped", "kill"), instance

@@ -66,7 +66,7 @@ def test_every_stop_comes_to_its_end_step_by_step(user):
     for name, (rung, said) in zip(names, RUNGS.values()):
         assert user.status(name)["stopped_by"] == rung, user.texts(name)
         assert [line for line in done.stderr.splitlines() if line.startswith(f"{name}: ") and said in line], done.stderr
-        steps = [text.partition(" did not end it within ")[::2] for text in user.texts(name) if "did not end it" in text]
+        steps = [text.partition(" did not end QEMU within ")[::2] for text in user.texts(name) if "did not end QEMU" in text]
         expected = [("powerdown", "1.0s: next is quit"), ("quit", "0.5s: next is term"), ("term", "0.5s: next is kill")]
         assert steps == expected[:len(steps)] and steps[-1][1].endswith(rung), steps
     assert not any(is_running(pid) for pid in pids)
@@ -79,7 +79,7 @@ def test_a_monitor_that_breaks_off_again_and_again_gives_a_stop_no_more_time(use
     assert done.returncode == TIMEOUT and user.status("pi")["stopped_by"] == "term", done
     at_ms = {event["text"]: event["monotonic_ms"] for event in user.events("pi") if "text" in event}
     assert "QEMU's monitor is back: QEMU is running" in at_ms
-    took_ms = at_ms["powerdown did not end it within 8.0s: next is quit"] - at_ms["the guest was asked to power off"]
+    took_ms = at_ms["powerdown did not end QEMU within 8.0s: next is quit"] - at_ms["the guest was asked to power off"]
     assert took_ms < 12000, at_ms  # it was back after 1 s, 3 s and 7 s
 
 
@@ -147,7 +147,7 @@ def test_a_monitor_that_is_lost_for_good_is_shown_and_the_instance_can_be_stoppe
     wait_for("it is lost to the next agent too", lambda: "monitor does not work" in user.status("pi").get("reason", ""), 30)
     user.do("kill", "pi", "--step-timeout", "1s")
     assert user.status("pi")["stopped_by"] == "term"
-    assert "QEMU's monitor is not there now: quit waits for it" in user.texts("pi")
+    assert "QEMU's monitor is not connected now: quit waits for it" in user.texts("pi")
 
 
 def suspend(user, name):

@@ -89,7 +89,7 @@ static void follower_that_falls_behind_is_told_how_many_it_missed_and_gets_whole
     assert_memory_equal(got.data, "00\n{", 4);
     char *end = strchr(got.data, '}');
     assert_non_null(strstr(got.data, "\"kind\":\"note\""));
-    assert_non_null(strstr(got.data, "3 events are left out here"));
+    assert_non_null(strstr(got.data, "3 events are missing here"));
     assert_memory_equal(end, "}\n3\n4\n", 6);
     assert_string_equal(got.data + got.size - 5, "1026\n");
     stream.close(stream.source);
