@@ -19,8 +19,7 @@
 void guest_link_reset(struct instance *instance)
 {
     struct guest_link *link = &instance->guest_link;
-    if (link->timer) /* there may have been no memory for it */
-        timer_clear(link->timer);
+    timer_clear(link->timer);
     channel_free(pi_steal(link->channel));
     link->clock.step = GUEST_CLOCK_NONE;
     link->off_ms = 0;

@@ -66,8 +66,7 @@ static void drop_look(struct instance *instance)
 void silence_reset(struct instance *instance)
 {
     drop_look(instance);
-    if (instance->silence.timer)
-        timer_clear(instance->silence.timer);
+    timer_clear(instance->silence.timer);
 }
 
 static void tell_silent(struct instance *instance)

@@ -16,8 +16,7 @@
 void trouble_reset(struct instance *instance)
 {
     struct trouble *trouble = &instance->boot.trouble;
-    if (trouble->timer) /* there may have been no memory for it */
-        timer_clear(trouble->timer);
+    timer_clear(trouble->timer);
     trouble_forget(instance);
 }
 
@@ -127,8 +126,7 @@ void trouble_heard(struct instance *instance)
 void trouble_over(struct instance *instance)
 {
     boot_forget_trouble(instance);
-    if (instance->boot.trouble.timer)
-        timer_clear(instance->boot.trouble.timer);
+    timer_clear(instance->boot.trouble.timer);
     if (!instance->boot.trouble.stuck)
         return;
     instance->boot.trouble.stuck = false;

@@ -88,12 +88,13 @@ void timer_set(struct timer *timer, uint64_t ms)
 
 void timer_clear(struct timer *timer)
 {
-    uv_timer_stop(&timer->handle);
+    if (timer)
+        uv_timer_stop(&timer->handle);
 }
 
 bool timer_is_set(const struct timer *timer)
 {
-    return uv_is_active((const uv_handle_t *)&timer->handle);
+    return timer && uv_is_active((const uv_handle_t *)&timer->handle);
 }
 
 void timer_free(struct timer *timer)

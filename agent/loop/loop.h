@@ -25,6 +25,7 @@ void watch_free(struct watch *watch);
 struct timer *timer_new(uv_loop_t *loop, void (*fn)(void *user), void *user);
 /* Once, after ms; replaces what was set. */
 void timer_set(struct timer *timer, uint64_t ms);
+/* These three take NULL: it is a timer that is not set. */
 void timer_clear(struct timer *timer);
 bool timer_is_set(const struct timer *timer);
 void timer_free(struct timer *timer);

@@ -25,7 +25,7 @@ void pump_rearm(struct pump *pump)
     int ms = pump->timer ? pump->timeout_ms(pump->user) : -1;
     if (ms >= 0)
         timer_set(pump->timer, (uint64_t)ms);
-    else if (pump->timer)
+    else
         timer_clear(pump->timer);
 }
 
