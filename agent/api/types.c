@@ -156,7 +156,8 @@ const struct pi_field api_qemu_option_fields[] = {
 };
 
 const struct pi_field api_agent_stop_fields[] = {
-    FLAG(api_agent_stop, force, .help = "also while a machine is being created, which is then undone"),
+    FLAG(api_agent_stop, force,
+         .help = "also while an instance is being created; its creation is then undone"),
     {0},
 };
 
@@ -176,7 +177,7 @@ const struct pi_field api_event_fields[] = {
          .help = "from 1, without gaps, for the life of the instance; absent: it is not kept (image)"),
     NUMBER(api_event, realtime_ms, .help = "since 1970"),
     NUMBER(api_event, monotonic_ms, .help = "on the clock of the host's boot"),
-    STRING(api_event, name, .help = "the machine's; absent in events of before this member was there"),
+    STRING(api_event, name, .help = "of the instance; absent in events of older agents"),
     ENUM(api_event, kind, api_event_kind, .required = true,
          .help = "what has happened; it says which members mean something"),
     STRING(api_event, text, .help = "one clean line for people"),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wire of the control API: requests, replies and events as structs, each bound to its JSON object by a
- * table (agent/base/fields.h), where each member is explained (.help in api/types.c). Which path takes and
- * gives which is in api/operations.h, and as an OpenAPI document in GET /v1/openapi.json.
+ * Requests, replies and events of the control API as structs. A table (agent/base/fields.h) binds each to its JSON
+ * object and explains its members (.help in types.c). operations.h says which path takes and gives which struct, and so
+ * does the OpenAPI document, GET /v1/openapi.json.
  */
 #ifndef PIAGENT_API_TYPES_H
 #define PIAGENT_API_TYPES_H
@@ -122,7 +122,7 @@ struct api_instance {
     bool already;
 };
 extern const struct pi_field api_instance_fields[];
-/* some of them: reading all of a thousand machines takes long */
+/* Some of them: reading all of a thousand instances takes long. */
 extern const struct pi_field api_summary_fields[];
 
 /* In the reply, "options" is besides: an array of api_qemu_option, of vm_argv_explain() (agent/vm/argv_explain.h).

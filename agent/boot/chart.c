@@ -49,7 +49,10 @@ void chart_cell(struct boot_chart *chart, const char *text, unsigned width)
 
 static const char *span_colour(const struct boot_chart *chart, const struct boot_span *span)
 {
-    static const char *const results[] = {"\033[32m", "\033[33m", "\033[31m", "\033[36m", "\033[2m"};
+    static const char *const results[] = {
+        [BOOT_OK] = "\033[32m",   [BOOT_WARN] = "\033[33m",  [BOOT_FAIL] = "\033[31m",
+        [BOOT_RUNS] = "\033[36m", [BOOT_NO_END] = "\033[2m",
+    };
     if (!chart->style->colours)
         return "";
     return span->kind == BOOT_PHASE && span->result == BOOT_OK ? "\033[34m" : results[span->result];
@@ -128,9 +131,15 @@ void chart_ruler(struct boot_chart *chart, unsigned indent, uint64_t scale, unsi
 
 void chart_head(struct boot_chart *chart, const struct boot_shown *shown)
 {
-    static const char *const outcomes[] = {"ready after", "failed after", "kernel panicked after",
-                                           "stuck after", "silent after", "ended after",
-                                           "booting for"};
+    static const char *const outcomes[] = {
+        [BOOT_READY] = "ready after",
+        [BOOT_FAILED] = "failed after",
+        [BOOT_PANICKED] = "kernel panicked after",
+        [BOOT_STUCK] = "stuck after",
+        [BOOT_SILENT] = "silent after",
+        [BOOT_ENDED] = "ended after",
+        [BOOT_BOOTING] = "booting for",
+    };
     const struct boot *boot = shown->boot;
     char when[64] = "", took[32], until[32];
     time_t at = (time_t)(boot->began_ms / 1000);
