@@ -61,8 +61,8 @@ static const struct pi_field record_fields[] = {
     {0},
 };
 
-/* r is why it could not be read: a lack of memory says nothing about the record. */
-static int corrupt(int r, struct pi_error *err)
+/* r is the error of reading it. A lack of memory says nothing about the record. */
+static int record_is_damaged(int r, struct pi_error *err)
 {
     if (r == -ENOMEM)
         return pi_context(err, r, VM_RECORD_FILE);
@@ -71,7 +71,7 @@ static int corrupt(int r, struct pi_error *err)
     return pi_context(err, -EBADMSG, VM_RECORD_FILE " is damaged");
 }
 
-static int newer(const json_t *doc, json_int_t schema, struct pi_error *err)
+static int record_is_newer(const json_t *doc, json_int_t schema, struct pi_error *err)
 {
     const char *writer = json_string_value(json_object_get(doc, "piagent"));
     pi_refuse(err, PI_FAILED,
@@ -85,16 +85,16 @@ int vm_record_parse(const char *json, size_t size, struct vm_record *ret, struct
 {
     json_auto_t *doc = pi_json_parse(json, size, err);
     if (!doc)
-        return corrupt(-EBADMSG, err);
+        return record_is_damaged(-EBADMSG, err);
     json_int_t schema = json_integer_value(json_object_get(doc, "schema"));
     if (schema > VM_RECORD_SCHEMA)
-        return newer(doc, schema, err);
+        return record_is_newer(doc, schema, err);
 
     struct vm_record record = {0};
     int r = pi_fields_read(record_fields, doc, true, &record, err);
     if (r < 0) {
         vm_record_done(&record);
-        return corrupt(r, err);
+        return record_is_damaged(r, err);
     }
     *ret = record;
     return 0;
@@ -105,7 +105,7 @@ int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
     pi_auto_buf struct pi_buf text = {0};
     int r = pi_file_read(dir_fd, VM_RECORD_FILE, VM_RECORD_MAX, &text, err);
     if (r == -EFBIG)
-        return corrupt(r, err);
+        return record_is_damaged(r, err);
     if (r < 0)
         return r;
     return vm_record_parse(text.data ? text.data : "", text.size, ret, err);

@@ -55,7 +55,7 @@ enum vm_arch vm_arch_host(void)
     return (enum vm_arch)arch;
 }
 
-/* UDP and IPv6 are not there: who writes them, as other programs have them, is told so. */
+/* Other programs forward UDP and IPv6. A user who writes them is told that piagent does not. */
 static int refuse_forward(const char *text, struct pi_error *err)
 {
     if (strcasestr(text, "udp"))
@@ -66,7 +66,7 @@ static int refuse_forward(const char *text, struct pi_error *err)
         return pi_refuse(
             err, PI_USAGE,
             "--forward %.64s: IPv6 cannot be forwarded: name an IPv4 address, 127.0.0.1 for this "
-            "host alone or 0.0.0.0 for all that reach it",
+            "host alone or 0.0.0.0 for every host that can reach this one",
             text);
     return pi_refuse(
         err, PI_USAGE,
@@ -76,7 +76,7 @@ static int refuse_forward(const char *text, struct pi_error *err)
 
 int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err)
 {
-    /* Roomier than the longest that is right, so that a cut does not make a wrong one right. */
+    /* Larger than the longest valid text, so that cutting cannot make an invalid text valid. */
     char whole[64], address[16] = "", host[8], guest[8], extra;
     uint64_t host_port, guest_port;
     struct in_addr numeric;
@@ -92,7 +92,7 @@ int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *
     return 0;
 }
 
-/* Two listeners on one port can live together only on two addresses, and 0.0.0.0 is all of them. */
+/* Two listeners can share a port only on different addresses. 0.0.0.0 is every address. */
 static bool forwards_clash(const struct vm_forward *a, const struct vm_forward *b)
 {
     static const char any[] = "0.0.0.0";
@@ -100,13 +100,13 @@ static bool forwards_clash(const struct vm_forward *a, const struct vm_forward *
            (!strcmp(a->address, b->address) || !strcmp(a->address, any) || !strcmp(b->address, any));
 }
 
-static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
+static int spec_check_forwards(const struct vm_spec *spec, struct pi_error *err)
 {
     struct vm_forward all[VM_FORWARDS_MAX + 1] = {
         {.address = "127.0.0.1", .host_port = (uint16_t)spec->ssh_port, .guest_port = 22}};
     if (spec->forwards.count > VM_FORWARDS_MAX)
-        return pi_refuse(err, PI_USAGE, "%zu times --forward: at most %d are possible", spec->forwards.count,
-                         VM_FORWARDS_MAX);
+        return pi_refuse(err, PI_USAGE, "--forward was given %zu times: at most %d are possible",
+                         spec->forwards.count, VM_FORWARDS_MAX);
     for (size_t i = 1; i <= spec->forwards.count; i++) {
         int r = vm_forward_parse(spec->forwards.items[i - 1], &all[i], err);
         if (r < 0)
@@ -121,7 +121,7 @@ static int check_forwards(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
-static int check_sizes(const struct vm_spec *spec, struct pi_error *err)
+static int spec_check_sizes(const struct vm_spec *spec, struct pi_error *err)
 {
     char disk[32], image[32];
     if (spec->cpus < 1 || spec->cpus > VM_CPUS_MAX)
@@ -139,7 +139,7 @@ static int check_sizes(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
-static int check_limits(const struct vm_spec *spec, struct pi_error *err)
+static int spec_check_limits(const struct vm_spec *spec, struct pi_error *err)
 {
     uint64_t needed = spec->memory_mib + VM_OVERHEAD_MIB;
     if (spec->memory_max_mib &&
@@ -187,14 +187,14 @@ static bool is_hex_groups(const char *s, const uint8_t *groups, char separator)
     return true;
 }
 
-static int check_identity(const struct vm_spec *spec, struct pi_error *err)
+static int spec_check_identity(const struct vm_spec *spec, struct pi_error *err)
 {
     static const uint8_t uuid[] = {8, 4, 4, 4, 12, 0}, mac[] = {2, 2, 2, 2, 2, 2, 0};
     if (spec->uuid[0] && !is_hex_groups(spec->uuid, uuid, '-'))
         return pi_refuse(err, PI_USAGE, "%s is not a UUID", spec->uuid);
     /* IEEE 802: the lowest bit of the first byte marks a group's address. */
     if (spec->mac && (!is_hex_groups(spec->mac, mac, ':') || strchr("13579bdfBDF", spec->mac[1])))
-        return pi_refuse(err, PI_USAGE, "%.32s is not the MAC address of one machine", spec->mac);
+        return pi_refuse(err, PI_USAGE, "%.32s is not the MAC address of one network card", spec->mac);
     if (spec->ssh_port > UINT16_MAX)
         return pi_refuse(err, PI_USAGE, "SSH port %" PRIu64 " is not from 1 to 65535", spec->ssh_port);
     if (spec->user && !is_user_name(spec->user))
@@ -212,15 +212,15 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
 {
     int r = pi_name_check(spec->name, err);
     if (r == 0)
-        r = check_sizes(spec, err);
+        r = spec_check_sizes(spec, err);
     if (r == 0)
-        r = check_limits(spec, err);
+        r = spec_check_limits(spec, err);
     if (r == 0)
-        r = check_identity(spec, err);
+        r = spec_check_identity(spec, err);
     if (r == 0)
-        r = check_forwards(spec, err);
+        r = spec_check_forwards(spec, err);
     if (r == 0 && spec->arch == VM_AARCH64 && spec->firmware == VM_FIRMWARE_BIOS)
-        r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 machine has UEFI only");
+        r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 instance boots with UEFI only");
     return r;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an instance is made of: chosen once, when it is created, and kept in its record. Nothing in it changes
- * from one start to the next, but for the automatic SSH port where that was taken by another program
- * meanwhile.
+ * The spec of an instance: everything that is chosen once, when it is created, and kept in its record. It is
+ * the same at each start, except the automatic SSH port if another program has taken that meanwhile.
  */
 #ifndef PIAGENT_VM_SPEC_H
 #define PIAGENT_VM_SPEC_H
@@ -24,21 +23,22 @@ extern const char *const vm_arch_names[];     /* "x86_64", "aarch64" */
 extern const char *const vm_accel_names[];    /* "auto", "kvm", "tcg" */
 extern const char *const vm_firmware_names[]; /* "auto", "bios", "uefi" */
 
-/* What holds a program or file that piagent needs, for messages. */
+/* The packages that hold a program or file that piagent needs, for messages. */
 struct vm_packages {
     const char *debian, *fedora;
 };
 
-/* This host's own architecture, or VM_ARCHES where it is neither. */
+/* This host's own architecture, or VM_ARCHES if it is neither. */
 enum vm_arch vm_arch_host(void);
 
 #define VM_CPUS_MAX       64
 #define VM_MEMORY_MIB_MIN 256
 #define VM_MEMORY_MIB_MAX (1024 * 1024)
 #define VM_DISK_BYTES_MAX (16ull << 40)
-/* What QEMU needs beside the guest's memory: its own, the devices', and some translated code (vm/argv.c). */
+/* The memory that QEMU needs beside the guest's: its own, the devices', and some translated code
+ * (vm/argv.c). */
 #define VM_OVERHEAD_MIB 256
-/* With less QEMU would not even answer in its time. */
+/* With less, QEMU would not answer in time. */
 #define VM_CPU_QUOTA_MIN 10
 #define VM_CPU_QUOTA_MAX (100 * VM_CPUS_MAX)
 #define VM_FORWARDS_MAX  32
@@ -50,7 +50,7 @@ struct vm_forward {
     uint16_t guest_port;
 };
 
-/* Also takes "HOSTPORT:GUESTPORT", which stands for 127.0.0.1. PI_USAGE names the text. */
+/* Also accepts "HOSTPORT:GUESTPORT", which means 127.0.0.1. PI_USAGE, with the text. */
 int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err);
 
 struct vm_image {
@@ -72,24 +72,24 @@ struct vm_spec {
     uint64_t memory_max_mib;    /* of QEMU as a whole; 0 = no limit */
     uint64_t cpu_quota_percent; /* of one processor's time; 0 = no limit */
     uint64_t disk_bytes;        /* of the overlay; 0 = as large as the image */
-    enum vm_accel accel;        /* what was asked for, not what runs */
+    enum vm_accel accel;        /* the user's choice, not what runs */
     enum vm_firmware firmware;
     uint64_t ssh_port;       /* on 127.0.0.1, forwarded to the guest's 22 */
     char *mac;               /* 52:54:00:xx:xx:xx, locally unique */
-    struct pi_strv forwards; /* texts that vm_forward_parse() takes */
+    struct pi_strv forwards; /* texts for vm_forward_parse() */
     bool isolate;            /* the guest reaches its IMDS and answers to the forwards, nothing else */
     struct vm_image image;
 
     char *user;                     /* the login that piagent made */
     char *password_hash;            /* crypt(3), or NULL: no password login */
     struct pi_strv authorized_keys; /* the user's own; piagent's key is in the folder */
-    bool has_user_data;             /* the user's file lies in the folder as "user-data" */
+    bool has_user_data;             /* the instance's folder has the user's file, as "user-data" */
 };
 
 extern const struct pi_field vm_spec_fields[];
 
-/* Checks every value by its limits and the values against each other. PI_USAGE with the option to change.
- * What is chosen after the user's values (uuid, mac, ssh_port, the image's size) may be unset. */
+/* Checks each value against its limits, and the values against each other. PI_USAGE, with the option to
+ * change. Values that are chosen after the user's (uuid, mac, ssh_port, the image's size) may be unset. */
 int vm_spec_check(const struct vm_spec *spec, struct pi_error *err);
 
 void vm_spec_done(struct vm_spec *spec);
