@@ -56,7 +56,7 @@ static json_t *object_schema(const struct pi_field *fields)
         if (f->help)
             json_object_set_new(schema, "description", json_string(f->help));
         json_object_set_new(properties, f->key, schema);
-        if (f->required)
+        if (walk.required)
             json_array_append_new(required, json_string(f->key));
     }
     json_t *object =

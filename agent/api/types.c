@@ -3,11 +3,13 @@
 
 #include <string.h>
 
-#define STRING(s, m, ...)       PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
-#define NUMBER(s, m, ...)       PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
-#define SOME(s, m, ...)         PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
-#define FLAG(s, m, ...)         PI_FIELD(s, m, PI_FIELD_BOOL, __VA_ARGS__)
-#define LIST(s, m, ...)         PI_FIELD(s, m, PI_FIELD_STRV, __VA_ARGS__)
+#define STRING(s, m, ...) PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
+#define NUMBER(s, m, ...) PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
+#define SOME(s, m, ...)   PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
+#define FLAG(s, m, ...)   PI_FIELD(s, m, PI_FIELD_BOOL, __VA_ARGS__)
+#define LIST(s, m, ...)   PI_FIELD(s, m, PI_FIELD_STRV, __VA_ARGS__)
+#define SPEC(s, part, ...) \
+    PI_FIELD(s, spec, PI_FIELD_INLINE, .nested = vm_spec_fields, .parts = VM_SPEC_##part, __VA_ARGS__)
 #define ENUM(s, m, e, ...)      PI_OTHER(s, m, e, __VA_ARGS__)
 #define SOME_ENUM(s, m, e, ...) PI_OTHER(s, m, e, .zero_is_none = true, __VA_ARGS__) /* absent = none */
 #define FAILURE(s, m, ...)      SOME_ENUM(s, m, pi_kind, .other_value = PI_FAILED, __VA_ARGS__)
@@ -45,19 +47,7 @@ const struct pi_field api_create_fields[] = {
     STRING(api_create, image_sha256, .help = "published by other means: 64 hexadecimal digits"),
     FLAG(api_create, image_unverified),
     FLAG(api_create, image_allow_unsigned, .help = "a Fedora image whose signature is missing or bad"),
-    STRING(api_create, arch, .help = "\"x86_64\", \"aarch64\"; default: the host's"),
-    NUMBER(api_create, cpus, .help = "0 = default (2)"),
-    NUMBER(api_create, memory_mib, .help = "0 = default (1024)"),
-    NUMBER(api_create, memory_max_mib, .help = "of QEMU as a whole; 0 = no limit"),
-    NUMBER(api_create, cpu_quota_percent, .help = "of one processor's time; 0 = no limit"),
-    NUMBER(api_create, disk_bytes,
-           .help = "0 = default: 10 GiB or the image's own size, whichever is larger"),
-    STRING(api_create, accel, .help = "\"auto\", \"kvm\", \"tcg\""),
-    STRING(api_create, firmware, .help = "\"auto\", \"bios\", \"uefi\""),
-    LIST(api_create, forwards, .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
-    FLAG(api_create, isolate, .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
-    STRING(api_create, user, .help = "default \"fedora\""),
-    STRING(api_create, password_hash, .help = "crypt(3); absent: no password"),
+    SPEC(api_create, CHOSEN),
     LIST(api_create, ssh_keys, .help = "public key lines"),
     STRING(api_create, user_data, .help = "the file's text (UTF-8, no NUL)"),
     STRING(api_create, user_data_base64, .help = "the file's bytes in base64, in place of user_data"),
@@ -81,17 +71,8 @@ const struct pi_field api_instance_fields[] = {
     STRING(api_instance, image, .help = "the image's file name"),
     STRING(api_instance, image_sha256),
     FLAG(api_instance, image_verified),
-    SOME(api_instance, cpus),
-    SOME(api_instance, memory_mib),
-    SOME(api_instance, memory_max_mib),
-    SOME(api_instance, cpu_quota_percent),
-    SOME(api_instance, disk_bytes),
-    STRING(api_instance, uuid),
+    SPEC(api_instance, SHOWN, .zero_is_none = true),
     SOME(api_instance, pid, .help = "QEMU's; absent: none runs"),
-    STRING(api_instance, user),
-    SOME(api_instance, ssh_port, .help = "on 127.0.0.1"),
-    LIST(api_instance, forwards),
-    FLAG(api_instance, isolate),
     SOME(api_instance, created_ms, .help = "since 1970"),
     SOME(api_instance, started_ms, .help = "since 1970; absent: never"),
     SOME(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; absent: never"),
@@ -136,9 +117,7 @@ const struct pi_field api_summary_fields[] = {
     ENUM(api_instance, arch, vm_arch),
     SOME_ENUM(api_instance, accel, vm_accel),
     STRING(api_instance, image),
-    SOME(api_instance, cpus),
-    SOME(api_instance, memory_mib),
-    SOME(api_instance, ssh_port),
+    SPEC(api_instance, LISTED, .zero_is_none = true),
     SOME(api_instance, started_ms),
     {0},
 };

@@ -39,25 +39,14 @@ struct api_agent {
 };
 extern const struct pi_field api_agent_fields[];
 
-/* A new instance. Enumerated values go as their words ("x86_64", "auto"); the agent checks all of it. */
+/* A new instance; the agent checks all of it. */
 struct api_create {
     char *name;
+    struct vm_spec spec; /* VM_SPEC_CHOSEN of it. Before it is read: .arch is the default */
     char *image;
     char *image_sha256;
     bool image_unverified;
     bool image_allow_unsigned;
-    char *arch;
-    uint64_t cpus;
-    uint64_t memory_mib;
-    uint64_t memory_max_mib;
-    uint64_t cpu_quota_percent;
-    uint64_t disk_bytes;
-    char *accel;
-    char *firmware;
-    struct pi_strv forwards;
-    bool isolate;
-    char *user;
-    char *password_hash;
     struct pi_strv ssh_keys;
     char *user_data, *user_data_base64; /* one of them, or none */
     bool user_data_unchecked;
@@ -99,13 +88,8 @@ struct api_instance {
     char *image;
     char *image_sha256;
     bool image_verified;
-    uint64_t cpus, memory_mib, memory_max_mib, cpu_quota_percent, disk_bytes;
-    char *uuid;
+    struct vm_spec spec; /* VM_SPEC_SHOWN of it, in a list VM_SPEC_LISTED */
     uint64_t pid;
-    char *user;
-    uint64_t ssh_port;
-    struct pi_strv forwards;
-    bool isolate;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     bool booted;
     PI_OPEN_ENUM(api_cloud_init, cloud_init);

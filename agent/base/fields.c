@@ -37,6 +37,7 @@ bool pi_fields_next(struct pi_field_walk *walk)
         }
     }
     walk->field = f;
+    walk->required = f->required && (!walk->outer || walk->outer->required);
     walk->zero_is_none = f->zero_is_none || (walk->outer && walk->outer->zero_is_none);
     walk->next = f + 1;
     return true;
@@ -187,7 +188,7 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
         const struct pi_field *f = walk.field;
         json_t *value = json_object_get(object, f->key);
         known += value != NULL;
-        if ((!value || json_is_null(value)) && f->required)
+        if ((!value || json_is_null(value)) && walk.required)
             return pi_refuse(err, PI_USAGE, "'%s' is missing", f->key);
         if (!value || json_is_null(value))
             continue;
@@ -218,8 +219,9 @@ static json_t *enum_json(const struct pi_field *f, const char *owner, bool zero_
 {
     unsigned value = *(const unsigned *)(owner + f->offset);
     const char *other = f->other ? *(char *const *)(owner + f->other) : NULL;
-    *absent = zero_is_none && value == 0;
-    return *absent ? NULL : json_string(other ? other : f->names[value]);
+    const char *word = other ? other : f->names[value];
+    *absent = !word || (zero_is_none && value == 0);
+    return *absent ? NULL : json_string(word);
 }
 
 /* NULL with *absent set: nothing to write. */

@@ -44,8 +44,10 @@ struct pi_field {
     const char *key;
     enum pi_field_type type;
     size_t offset;
-    size_t size;   /* PI_FIELD_TEXT: of the array */
-    bool required; /* else an absent key leaves what was there before: set defaults first */
+    size_t size; /* PI_FIELD_TEXT: of the array */
+    bool
+        required; /* else an absent key leaves what was there before: set defaults first. PI_FIELD_INLINE: whether
+                      required keys of its table are */
     bool
         zero_is_none; /* PI_FIELD_U64, PI_FIELD_ENUM: 0 is no value, has no word, and is left out when written */
     uint64_t min, max;
@@ -105,14 +107,15 @@ struct pi_field {
  * The rows of a table, those of inline tables among them:
  *
  *     for (struct pi_field_walk walk = {.next = table}; pi_fields_next(&walk);)
- *         use(walk.field, walk.base, walk.zero_is_none);
+ *         use(walk.field, walk.base, walk.required, walk.zero_is_none);
  */
 struct pi_field_walk {
     const struct pi_field *next;
     const struct pi_field *field; /* the row */
     size_t base;                  /* the struct that its offset counts from begins here in the owner */
-    bool zero_is_none;            /* of the row, or of the row that its table is inline by */
-    const struct pi_field *outer; /* that row, or NULL */
+    const struct pi_field *outer; /* the row by which its table is inline, or NULL */
+    bool required;                /* by the row and the outer one */
+    bool zero_is_none;            /* by the row or the outer one */
 };
 bool pi_fields_next(struct pi_field_walk *walk);
 

@@ -105,7 +105,7 @@ static void list_instances(struct agent *agent, struct api_call *call)
 
 static void create_instance(struct agent *agent, struct api_call *call)
 {
-    struct api_create request = {0};
+    struct api_create request = {.spec.arch = vm_arch_host()};
     struct instance *instance;
     struct pi_error err;
     json_auto_t *body = api_call_json(call, &err);

@@ -18,34 +18,6 @@
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/user_data.h"
 
-#define DEFAULT_USER       "fedora"
-#define DEFAULT_CPUS       2
-#define DEFAULT_MEMORY_MIB 1024
-
-static int parse_word(const char *option, const char *given, const char *const *names, unsigned otherwise,
-                      unsigned *ret, struct pi_error *err)
-{
-    pi_auto_buf struct pi_buf known = {0};
-    if (!given) {
-        *ret = otherwise;
-        return 0;
-    }
-    for (unsigned i = 0; names[i]; i++) {
-        if (!strcmp(given, names[i])) {
-            *ret = i;
-            return 0;
-        }
-        pi_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
-    }
-    return pi_refuse(err, PI_USAGE, "--%s '%.32s' is not known: it is one of %s", option, given,
-                     known.data ? known.data : "");
-}
-
-static char *copy_or_default(const char *text, const char *otherwise)
-{
-    return text || otherwise ? strdup(text ? text : otherwise) : NULL;
-}
-
 static int make_mac(char **ret)
 {
     uint8_t b[3];
@@ -70,31 +42,19 @@ static int complete_environment(struct pi_strv *environment, struct pi_error *er
 
 static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi_error *err)
 {
-    int r;
-    if ((r = pi_name_check(request->name, err)) < 0 ||
-        (r = parse_word("arch", request->arch, vm_arch_names, vm_arch_host(), &spec->arch, err)) < 0 ||
-        (r = parse_word("accel", request->accel, vm_accel_names, VM_ACCEL_AUTO, &spec->accel, err)) < 0 ||
-        (r = parse_word("firmware", request->firmware, vm_firmware_names, VM_FIRMWARE_AUTO, &spec->firmware,
-                        err)) < 0)
+    int r = pi_name_check(request->name, err);
+    if (r < 0)
         return r;
-    if (spec->arch == VM_ARCHES)
+    if (request->spec.arch == VM_ARCHES)
         return pi_refuse(err, PI_USAGE,
                          "this host is neither x86_64 nor aarch64: say which one to emulate with --arch");
+    *spec = request->spec;
+    request->spec = (struct vm_spec){0};
     snprintf(spec->name, sizeof spec->name, "%s", request->name);
-    spec->cpus = request->cpus ? request->cpus : DEFAULT_CPUS;
-    spec->memory_mib = request->memory_mib ? request->memory_mib : DEFAULT_MEMORY_MIB;
-    spec->memory_max_mib = request->memory_max_mib;
-    spec->cpu_quota_percent = request->cpu_quota_percent;
-    spec->disk_bytes = request->disk_bytes;
-    spec->user = copy_or_default(request->user, DEFAULT_USER);
-    spec->password_hash = copy_or_default(request->password_hash, NULL);
-    spec->forwards = request->forwards;
-    request->forwards = (struct pi_strv){0};
-    spec->isolate = request->isolate;
     spec->authorized_keys = request->ssh_keys;
     request->ssh_keys = (struct pi_strv){0};
     spec->has_user_data = request->user_data || request->user_data_base64;
-    if (!spec->user || pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
+    if (vm_spec_complete(spec) < 0 || pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
         return pi_fail(err, ENOMEM, "cannot create %s", spec->name);
     return vm_spec_check(spec, err);
 }

@@ -11,8 +11,8 @@
 #define CREATE_DEFAULT_IMAGE      "fedora"
 #define CREATE_DEFAULT_DISK_BYTES ((uint64_t)10 << 30)
 
-/* Fills the spec, and takes lists out of the request. Adds the agent's own settings to the environment for
- * the fetch of the image. PI_USAGE or PI_HOST. */
+/* Takes the spec out of the request, and completes it. Adds the agent's own settings to the environment for the
+ * fetch of the image. PI_USAGE or PI_HOST. */
 int create_request_check(struct api_create *request, struct vm_spec *spec, struct pi_error *err);
 /* The user's own user-data, byte for byte; nothing if there is none. */
 int create_request_user_data(const struct api_create *request, struct pi_buf *ret, struct pi_error *err);

@@ -32,7 +32,7 @@ static const struct pi_field run_fields[] = {
 static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, schema, PI_FIELD_U64, .required = true),
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
-    PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = life_fields),
+    PI_FIELD(vm_record, life, PI_FIELD_INLINE, .required = true, .nested = life_fields),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = run_fields),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),

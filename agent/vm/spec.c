@@ -2,10 +2,15 @@
 #include "agent/vm/spec.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+#define DEFAULT_USER       "fedora"
+#define DEFAULT_CPUS       2
+#define DEFAULT_MEMORY_MIB 1024
 
 const char *const vm_arch_names[] = {"x86_64", "aarch64", NULL};
 const char *const vm_accel_names[] = {"auto", "kvm", "tcg", NULL};
@@ -21,28 +26,46 @@ static const struct pi_field image_fields[] = {
     {0},
 };
 
+#define CHOSEN .parts = VM_SPEC_CHOSEN
+#define SHOWN  .parts = VM_SPEC_SHOWN
+#define BOTH   .parts = VM_SPEC_CHOSEN | VM_SPEC_SHOWN
+#define LISTED .parts = VM_SPEC_CHOSEN | VM_SPEC_SHOWN | VM_SPEC_LISTED
+
 const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, name, PI_FIELD_TEXT, .required = true),
-    PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT),
-    PI_ENUM(vm_spec, arch, vm_arch, .required = true),
-    PI_FIELD(vm_spec, cpus, PI_FIELD_U64),
-    PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64),
-    PI_FIELD(vm_spec, memory_max_mib, PI_FIELD_U64),
-    PI_FIELD(vm_spec, cpu_quota_percent, PI_FIELD_U64),
-    PI_FIELD(vm_spec, disk_bytes, PI_FIELD_U64),
-    PI_ENUM(vm_spec, accel, vm_accel),
-    PI_ENUM(vm_spec, firmware, vm_firmware),
-    PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64),
+    PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT, SHOWN),
+    PI_ENUM(vm_spec, arch, vm_arch, CHOSEN, .required = true, .help = "default: the host's"),
+    PI_FIELD(vm_spec, cpus, PI_FIELD_U64, LISTED, .help = "default: 2"),
+    PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64, LISTED, .help = "default: 1024"),
+    PI_FIELD(vm_spec, memory_max_mib, PI_FIELD_U64, BOTH, .help = "of QEMU as a whole; default: no limit"),
+    PI_FIELD(vm_spec, cpu_quota_percent, PI_FIELD_U64, BOTH,
+             .help = "of one processor's time; default: no limit"),
+    PI_FIELD(vm_spec, disk_bytes, PI_FIELD_U64, BOTH,
+             .help = "default: 10 GiB or the image's own size, whichever is larger"),
+    PI_ENUM(vm_spec, accel, vm_accel, CHOSEN, .help = "default: auto"),
+    PI_ENUM(vm_spec, firmware, vm_firmware, CHOSEN, .help = "default: auto"),
+    PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+             .help = "on 127.0.0.1"),
     PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
-    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, .max = VM_FORWARDS_MAX),
-    PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL),
+    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH,
+             .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
+    PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL, BOTH,
+             .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
-    PI_FIELD(vm_spec, user, PI_FIELD_STRING),
-    PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING),
+    PI_FIELD(vm_spec, user, PI_FIELD_STRING, BOTH, .help = "default: fedora"),
+    PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING, CHOSEN, .help = "crypt(3); absent: no password"),
     PI_FIELD(vm_spec, authorized_keys, PI_FIELD_STRV),
     PI_FIELD(vm_spec, has_user_data, PI_FIELD_BOOL),
     {0},
 };
+
+int vm_spec_complete(struct vm_spec *spec)
+{
+    spec->cpus = spec->cpus ? spec->cpus : DEFAULT_CPUS;
+    spec->memory_mib = spec->memory_mib ? spec->memory_mib : DEFAULT_MEMORY_MIB;
+    spec->user = spec->user ? spec->user : strdup(DEFAULT_USER);
+    return spec->user ? 0 : -ENOMEM;
+}
 
 enum vm_arch vm_arch_host(void)
 {

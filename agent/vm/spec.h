@@ -62,6 +62,13 @@ struct vm_image {
     bool verified;
 };
 
+/* The part of it that a request to create an instance may choose, and the parts that the API shows of an instance. */
+enum vm_spec_part {
+    VM_SPEC_CHOSEN = 1 << 0,
+    VM_SPEC_SHOWN = 1 << 1,
+    VM_SPEC_LISTED = 1 << 2, /* in a list of many instances */
+};
+
 struct vm_spec {
     char name[PI_NAME_MAX + 1];
     char uuid[PI_UUID_LENGTH +
@@ -86,7 +93,10 @@ struct vm_spec {
     bool has_user_data;             /* the instance's folder has the user's file, as "user-data" */
 };
 
-extern const struct pi_field vm_spec_fields[];
+extern const struct pi_field vm_spec_fields[]; /* .parts: enum vm_spec_part; .help is for the API's users */
+
+/* Gives its default to what was not chosen, but for the disk, which depends on the image. 0 or -ENOMEM. */
+int vm_spec_complete(struct vm_spec *spec);
 
 /* Checks each value against its limits, and the values against each other. PI_USAGE, with the option to
  * change. Values that are chosen after the user's (uuid, mac, ssh_port, the image's size) may be unset. */

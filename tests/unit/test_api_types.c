@@ -42,6 +42,7 @@ static json_t *value_of(const struct pi_field *f, size_t i, enum api_event_kind 
 {
     switch (f->type) {
     case PI_FIELD_STRING:
+    case PI_FIELD_TEXT:
         return json_string(f->key);
     case PI_FIELD_U64:
         return json_integer((json_int_t)i + 1);
@@ -60,9 +61,10 @@ static json_t *value_of(const struct pi_field *f, size_t i, enum api_event_kind 
 static json_t *full_object(const struct pi_field *fields, enum api_event_kind kind)
 {
     json_t *object = json_object();
-    for (size_t i = 0; fields[i].key; i++)
-        if (!fields[i].when || fields[i].when->value == kind)
-            assert_int_equal(json_object_set_new(object, fields[i].key, value_of(&fields[i], i, kind)), 0);
+    size_t i = 0;
+    for (struct pi_field_walk walk = {.next = fields}; pi_fields_next(&walk); i++)
+        if (!walk.field->when || walk.field->when->value == kind)
+            assert_int_equal(json_object_set_new(object, walk.field->key, value_of(walk.field, i, kind)), 0);
     return object;
 }
 
@@ -130,7 +132,8 @@ static void numbers_of_which_zero_is_none_are_left_out(void **state)
         union any value;
         memset(&value, 0, sizeof value);
         json_auto_t *object = pi_fields_write(replies[i], &value);
-        for (const struct pi_field *f = replies[i]; f->key; f++) {
+        for (struct pi_field_walk walk = {.next = replies[i]}; pi_fields_next(&walk);) {
+            const struct pi_field *f = walk.field;
             if (f->type == PI_FIELD_U64)
                 assert_int_equal(json_object_get(object, f->key) != NULL, strstr(counted, f->key) != NULL);
             assert_true(!f->help || !strstr(f->help, "0 = "));
@@ -182,7 +185,8 @@ static void required_keys_are_missed_and_others_not(void **state)
 {
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(tables); i++) {
-        for (const struct pi_field *f = tables[i].fields; f->key; f++) {
+        for (struct pi_field_walk walk = {.next = tables[i].fields}; pi_fields_next(&walk);) {
+            const struct pi_field *f = walk.field;
             union any value;
             memset(&value, 0, sizeof value);
             json_auto_t *object = full_object(tables[i].fields, API_EVENT_STATE);

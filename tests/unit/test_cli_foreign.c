@@ -116,11 +116,11 @@ static void run_takes_the_letters_of_docker_and_multipass(void **state)
         argv[n++] = word;
     if (cli_parse(&cli_command_run, argv, &values, &operands, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(values.memory_bytes, 2ull << 30);
-    assert_int_equal(values.cpus, 4);
-    assert_int_equal(values.forwards.count, 2);
-    assert_string_equal(values.forwards.items[0], "8080:80");
-    assert_string_equal(values.forwards.items[1], "2222:22");
+    assert_int_equal(values.spec.memory_mib, 2048);
+    assert_int_equal(values.spec.cpus, 4);
+    assert_int_equal(values.spec.forwards.count, 2);
+    assert_string_equal(values.spec.forwards.items[0], "8080:80");
+    assert_string_equal(values.spec.forwards.items[1], "2222:22");
     assert_string_equal(values.user_data, "a.yaml");
     assert_true(values.image_unverified);
     cli_values_done(&cli_command_run, &values);

@@ -278,6 +278,36 @@ static void this_host_has_an_architecture_that_is_known(void **state)
 #endif
 }
 
+static void what_was_not_chosen_gets_its_default(void **state)
+{
+    (void)state;
+    struct vm_spec spec = {.name = "pi-1", .cpus = 7};
+    assert_int_equal(vm_spec_complete(&spec), 0);
+    assert_int_equal(spec.cpus, 7);
+    assert_int_equal(spec.memory_mib, 1024);
+    assert_string_equal(spec.user, "fedora");
+    assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    vm_spec_done(&spec);
+}
+
+static bool is_listed(const char *key, const char *const *keys)
+{
+    while (*keys && strcmp(*keys, key) != 0)
+        keys++;
+    return *keys != NULL;
+}
+
+static void request_chooses_nothing_that_piagent_makes_and_a_secret_is_not_shown(void **state)
+{
+    static const char *const made[] = {"name", "uuid", "ssh_port", "mac", "image", "has_user_data", NULL};
+    static const char *const hidden[] = {"password_hash", "authorized_keys", NULL};
+    (void)state;
+    for (const struct pi_field *f = vm_spec_fields; f->key; f++) {
+        assert_false((f->parts & VM_SPEC_CHOSEN) && is_listed(f->key, made));
+        assert_false((f->parts & (VM_SPEC_SHOWN | VM_SPEC_LISTED)) && is_listed(f->key, hidden));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +323,8 @@ int main(void)
         cmocka_unit_test(forwards_that_clash_are_refused),
         cmocka_unit_test(aarch64_has_no_bios),
         cmocka_unit_test(this_host_has_an_architecture_that_is_known),
+        cmocka_unit_test(what_was_not_chosen_gets_its_default),
+        cmocka_unit_test(request_chooses_nothing_that_piagent_makes_and_a_secret_is_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,8 +81,7 @@ static int begin(struct cli_follow *follow, struct cli_agent *agent, const struc
     follow->agent = agent;
     follow->heard_ms = pi_monotonic_ms();
     follow->known = instance->last_event;
-    if (instance->uuid)
-        snprintf(follow->uuid, sizeof follow->uuid, "%s", instance->uuid);
+    snprintf(follow->uuid, sizeof follow->uuid, "%s", instance->spec.uuid);
     cli_view_init(&follow->view, instance, pi_monotonic_ms(), pi_realtime_ms());
     if (instance->boot_event && instance->boot_event <= instance->last_event &&
         !cli_state_is_over(instance->state))
@@ -108,7 +107,7 @@ void cli_follow_hold_signals(void)
 int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err)
 {
     int r = cli_get_instance(follow->agent, follow->view.name, ret, err);
-    if (r == 0 && follow->uuid[0] && (!ret->uuid || strcmp(ret->uuid, follow->uuid) != 0))
+    if (r == 0 && follow->uuid[0] && strcmp(ret->spec.uuid, follow->uuid) != 0)
         r = pi_refuse(err, PI_NOT_FOUND, "%s was removed, and another instance has its name now",
                       follow->view.name);
     return r;

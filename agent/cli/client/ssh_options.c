@@ -153,7 +153,7 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
     for (size_t i = 0; r == 0 && i < ours->count; i++)
         r = pi_strv_addf(&argv, "-o%s", ours->items[i]);
     if (r == 0)
-        r = pi_strv_addf(&argv, "%s@%s", how->instance->user, how->instance->name);
+        r = pi_strv_addf(&argv, "%s@%s", how->instance->spec.user, how->instance->name);
     return r < 0 ? pi_fail(err, -r, "ssh -G") : pi_run((const char *const *)argv.items, ret, NULL, err);
 }
 

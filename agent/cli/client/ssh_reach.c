@@ -91,14 +91,14 @@ static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
 {
     const char *name = reach->instance.name;
     if (now - reach->up_ms >= SSHD_MS)
-        return pi_refuse(err, PI_TIMEOUT, SILENT, name, reach->instance.ssh_port, name);
+        return pi_refuse(err, PI_TIMEOUT, SILENT, name, reach->instance.spec.ssh_port, name);
     if (now - reach->up_ms >= TELL_MS && !reach->told) {
         fprintf(stderr, "%s: waiting for its SSH server\n", name);
         reach->told = true;
     }
     if (reach->fd < 0 && now >= reach->retry_ms) {
         /* QEMU takes connections before the guest does: a connection says nothing yet. */
-        reach->fd = pi_loopback_connect((uint16_t)reach->instance.ssh_port);
+        reach->fd = pi_loopback_connect((uint16_t)reach->instance.spec.ssh_port);
         reach->retry_ms = now + RETRY_MS;
     }
     return 0;
@@ -168,7 +168,7 @@ static int reach_loop(struct reach *reach, bool connects, struct pi_error *err)
 
 static int check_whole(const struct api_instance *instance, struct pi_error *err)
 {
-    return instance->folder && instance->user && instance->ssh_port
+    return instance->folder && instance->spec.user && instance->spec.ssh_port
                ? 0
                : pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", instance->name);
 }
@@ -272,7 +272,7 @@ static bool scan(const struct api_instance *instance, struct pi_buf *ret)
     pi_auto_free char *program = NULL;
     char port[16];
     int code = 0;
-    snprintf(port, sizeof port, "%" PRIu64, instance->ssh_port);
+    snprintf(port, sizeof port, "%" PRIu64, instance->spec.ssh_port);
     if (pi_program_find("ssh-keyscan", &program, NULL) < 0)
         return false;
     const char *const argv[] = {program, "-T5", "-t", "ed25519", "-p", port, "127.0.0.1", NULL};
@@ -288,7 +288,7 @@ void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh
     snprintf(path, sizeof path, "%s/known_hosts", instance->folder);
     char *key = scan(instance, &scanned) ? strstr(scanned.data, "ssh-ed25519 ") : NULL;
     if (!key && share->path)
-        fprintf(stderr, "piagent: " SILENT "\n", instance->name, instance->ssh_port, instance->name);
+        fprintf(stderr, "piagent: " SILENT "\n", instance->name, instance->spec.ssh_port, instance->name);
     if (!key)
         return;
     key[strcspn(key, "\r\n#")] = '\0';

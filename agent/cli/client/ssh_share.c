@@ -80,7 +80,7 @@ int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *
     share.lock_fd = open(key, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (share.lock_fd < 0 || (connection = take_place(share.lock_fd)) < 0)
         return 0;
-    if (asprintf(&share.path, "%s/%s-%" PRIu64 "-%d.ssh", paths->runtime, instance->uuid,
+    if (asprintf(&share.path, "%s/%s-%" PRIu64 "-%d.ssh", paths->runtime, instance->spec.uuid,
                  instance->boot_event, connection) < 0) {
         share.path = NULL;
         return -ENOMEM;

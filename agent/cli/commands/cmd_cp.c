@@ -193,7 +193,7 @@ static int add_operands(struct copying *copying, const struct cli_call *call, st
         if (!instance_of(operand, name))
             r = pi_strv_add(&copying->operands, operand);
         else if ((r = connect_instance(copying, name, err)) == 0)
-            r = pi_strv_addf(&copying->operands, "%s@%s", copying->last.user, operand);
+            r = pi_strv_addf(&copying->operands, "%s@%s", copying->last.spec.user, operand);
     }
     return r;
 }

@@ -11,8 +11,8 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/bar.h"
 #include "agent/cli/terminal/screen.h"
-#include "agent/cli/terminal/words.h"
 #include "agent/image/fetch.h"
+#include "agent/vm/spec.h"
 
 struct fetch_options {
     char *arch, *sha256;
@@ -113,7 +113,7 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     }
 
 static const struct cli_option fetch_table[] = {
-    FETCH(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = cli_words_arch, .argument = "ARCH",
+    FETCH(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = vm_arch_names, .argument = "ARCH",
           .help = "x86_64 or aarch64 (default: this host's)"),
     FETCH(sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
           .help = "its SHA-256, for a URL or file without a published one"),

@@ -48,16 +48,16 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
         return pi_context(err, r, "the agent's answer");
     char cpus[24], memory[32], up[32], ssh[24];
     bool over = cli_state_is_over(instance.state);
-    snprintf(cpus, sizeof cpus, "%" PRIu64, instance.cpus);
-    snprintf(ssh, sizeof ssh, "%" PRIu64, instance.ssh_port);
+    snprintf(cpus, sizeof cpus, "%" PRIu64, instance.spec.cpus);
+    snprintf(ssh, sizeof ssh, "%" PRIu64, instance.spec.ssh_port);
     const char *const cells[] = {
         instance.name,
         api_state_word(&instance),
         PI_WORD(&instance, arch, vm_arch),
         instance.accel ? PI_WORD(&instance, accel, vm_accel) : NULL,
         cpus,
-        pi_size_format(instance.memory_mib << 20, memory),
-        instance.ssh_port ? ssh : NULL,
+        pi_size_format(instance.spec.memory_mib << 20, memory),
+        instance.spec.ssh_port ? ssh : NULL,
         over ? NULL : cli_age(instance.started_ms, up),
         instance.image,
     };

@@ -52,7 +52,7 @@ static int ssh_argv(const struct cli_ssh *how, const struct ssh_options *options
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(flags); i++)
         r = flags[i] ? pi_strv_add(ret, flags[i]) : 0;
     if (r == 0)
-        r = pi_strv_addf(ret, "%s@%s", how->instance->user, how->instance->name);
+        r = pi_strv_addf(ret, "%s@%s", how->instance->spec.user, how->instance->name);
     if (r == 0 && *command)
         r = pi_strv_add(ret, "--");
     for (; r == 0 && *command; command++)

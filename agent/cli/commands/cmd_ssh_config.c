@@ -15,12 +15,12 @@ static int print_host(const struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv options = {0};
     const struct cli_ssh how = {.instance = instance, .host = instance->name};
-    if (!instance->folder || !instance->user) /* its record cannot be read */
+    if (!instance->folder || !instance->spec.user) /* its record cannot be read */
         return 0;
     int r = cli_ssh_options(&how, &options);
     if (r < 0)
         return pi_fail(err, -r, "ssh-config");
-    printf("Host %s\n    User %s\n", instance->name, instance->user);
+    printf("Host %s\n    User %s\n", instance->name, instance->spec.user);
     for (size_t i = 0; i < options.count; i++)
         printf("    %s\n", options.items[i]);
     for (size_t i = 0; i < PI_ARRAY_SIZE(unasked); i++)

@@ -82,30 +82,30 @@ static int row_hardware(struct libscols_table *table, const struct api_instance 
     return r < 0 ? r
                  : row(table, "machine", "%s%s%s, %" PRIu64 " CPUs, %s memory, %s disk",
                        PI_WORD(instance, arch, vm_arch), instance->accel ? " under " : "",
-                       instance->accel ? PI_WORD(instance, accel, vm_accel) : "", instance->cpus,
-                       pi_size_format(instance->memory_mib << 20, memory),
-                       pi_size_format(instance->disk_bytes, disk));
+                       instance->accel ? PI_WORD(instance, accel, vm_accel) : "", instance->spec.cpus,
+                       pi_size_format(instance->spec.memory_mib << 20, memory),
+                       pi_size_format(instance->spec.disk_bytes, disk));
 }
 
 static int row_limits(struct libscols_table *table, const struct api_instance *instance)
 {
     char memory[32];
     int r = 0;
-    if (instance->memory_max_mib)
-        r = row(table, "memory-max", "%s", pi_size_format(instance->memory_max_mib << 20, memory));
-    if (r == 0 && instance->cpu_quota_percent)
-        r = row(table, "cpu-quota", "%" PRIu64 "%%", instance->cpu_quota_percent);
+    if (instance->spec.memory_max_mib)
+        r = row(table, "memory-max", "%s", pi_size_format(instance->spec.memory_max_mib << 20, memory));
+    if (r == 0 && instance->spec.cpu_quota_percent)
+        r = row(table, "cpu-quota", "%" PRIu64 "%%", instance->spec.cpu_quota_percent);
     return r;
 }
 
 static int row_reach(struct libscols_table *table, const struct api_instance *instance)
 {
     int r = 0;
-    if (instance->user && instance->ssh_port)
-        r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->user, instance->ssh_port);
+    if (instance->spec.user && instance->spec.ssh_port)
+        r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->spec.user, instance->spec.ssh_port);
     if (r == 0)
-        r = row_list(table, "forwards", &instance->forwards);
-    if (r == 0 && instance->isolate)
+        r = row_list(table, "forwards", &instance->spec.forwards);
+    if (r == 0 && instance->spec.isolate)
         r = row(table, "network", "isolated");
     if (r == 0 && instance->pid)
         r = row(table, "QEMU", "process %" PRIu64, instance->pid);

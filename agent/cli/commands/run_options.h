@@ -7,19 +7,18 @@
 #include "agent/cli/terminal/options.h"
 
 struct cli_create {
-    char *image, *image_sha256, *arch, *accel, *firmware, *user, *password_hash, *user_data;
-    bool image_unverified, image_allow_unsigned, password_prompt, isolate, detach, json, user_data_unchecked;
-    uint64_t memory_bytes, memory_max_bytes, cpu_quota_percent, disk_bytes, cpus;
+    struct vm_spec spec; /* VM_SPEC_CHOSEN of it, but for .arch; its strings are words of argv */
+    char *image, *image_sha256, *arch, *user_data;
+    bool image_unverified, image_allow_unsigned, password_prompt, detach, json, user_data_unchecked;
     uint64_t timeout_ms; /* of the wait for it, with -d */
-    struct pi_strv forwards, ssh_keys;
+    struct pi_strv ssh_keys;
 };
 extern const struct cli_option cli_create_options[];
 
 /*
- * Reads the files that the options name, checks everything that can be checked without an agent, and asks for
- * the password. Free *ret with api_done(create, ret), also after a failure.
+ * The body of the request (api_create). Reads the files that the options name, checks what can be checked here, and
+ * asks for the password. What is wrong is told before an agent is asked. New reference, or NULL with err filled.
  */
-int cli_create_request(const struct cli_create *options, const char *name, struct api_create *ret,
-                       struct pi_error *err);
+json_t *cli_create_request(const struct cli_create *options, const char *name, struct pi_error *err);
 
 #endif

@@ -58,19 +58,17 @@ const struct cli_option *cli_option_lettered(const struct cli_command *command, 
     return foreign_option(command, (char[]){'-', letter, '\0'});
 }
 
-int cli_find_word(const char *text, const char *const *words, const char **ret, struct pi_error *err)
+int cli_find_word(const char *text, const char *const *words, unsigned *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf all = {0};
-    const char *found = cli_foreign_value(text, words);
-    for (size_t i = 0; !found && words[i]; i++) {
-        if (!strcmp(words[i], text))
-            found = words[i];
-        else if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
+    const char *ours = cli_foreign_value(text, words);
+    for (unsigned i = 0; words[i]; i++) {
+        if (!strcmp(words[i], ours ? ours : text)) {
+            *ret = i;
+            return 0;
+        }
+        if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
             return pi_fail(err, ENOMEM, "words");
-    }
-    if (found) {
-        *ret = found;
-        return 0;
     }
     const char *nearest = pi_nearest(text, words);
     return pi_refuse(err, PI_USAGE, "'%.40s' is not one of: %s%s%s%s", text, all.data,
@@ -113,7 +111,12 @@ static int unknown(const struct cli_command *command, const char *shown, const c
                      command->name);
 }
 
-/* Reads a CLI_SIZE, CLI_DURATION or CLI_LIMIT. It refuses 0, which a command could not tell from an option
+static bool is_size(const struct cli_option *option)
+{
+    return option->type == CLI_SIZE || option->type == CLI_MIB;
+}
+
+/* Reads a CLI_SIZE, CLI_MIB, CLI_DURATION or CLI_LIMIT. It refuses 0, which a command could not tell from an option
  * that was not given. */
 static int store_amount(const struct cli_option *option, const char *text, uint64_t *ret,
                         struct pi_error *err)
@@ -123,14 +126,15 @@ static int store_amount(const struct cli_option *option, const char *text, uint6
         *ret = CLI_NEVER;
         return 0;
     }
-    int r =
-        option->type == CLI_SIZE ? pi_size_parse(text, &amount, err) : pi_duration_parse(text, &amount, err);
+    int r = is_size(option) ? pi_size_parse(text, &amount, err) : pi_duration_parse(text, &amount, err);
     if (r < 0)
         return r;
     if (!amount && option->type == CLI_LIMIT)
         amount = CLI_NEVER;
     if (!amount)
         return pi_refuse(err, PI_USAGE, "it cannot be 0: leave the option out for its default");
+    if (option->type == CLI_MIB && !(amount >>= 20))
+        return pi_refuse(err, PI_USAGE, "less than a mebibyte; write it as 512M or 1G");
     *ret = amount;
     return 0;
 }
@@ -138,22 +142,25 @@ static int store_amount(const struct cli_option *option, const char *text, uint6
 static int store(const struct cli_option *option, char *text, void *values, struct pi_error *err)
 {
     void *member = (char *)values + option->offset;
+    unsigned index;
     int r = 0;
     switch (option->type) {
     case CLI_FLAG:
         *(bool *)member = true;
         return 0;
     case CLI_STRING:
-        if (option->kind == CLI_WORD) {
-            r = cli_find_word(text, option->words, member, err);
+        if (option->kind == CLI_WORD && (r = cli_find_word(text, option->words, &index, err)) < 0)
             break;
-        }
-        *(char **)member = text;
+        *(const char **)member = option->kind == CLI_WORD ? option->words[index] : text;
         return 0;
+    case CLI_CHOICE:
+        r = cli_find_word(text, option->words, member, err);
+        break;
     case CLI_NUMBER:
         r = pi_number_parse(text, option->min, option->max, member, err);
         break;
     case CLI_SIZE:
+    case CLI_MIB:
     case CLI_DURATION:
     case CLI_LIMIT:
         r = store_amount(option, text, member, err);
@@ -177,11 +184,10 @@ static int refuse_split(const struct cli_option *option, const char *value, cons
 {
     char both[64];
     uint64_t amount;
-    if (!next || (option->type != CLI_SIZE && option->type != CLI_DURATION && option->type != CLI_LIMIT))
+    if (!next || (!is_size(option) && option->type != CLI_DURATION && option->type != CLI_LIMIT))
         return 0;
     snprintf(both, sizeof both, "%s %s", value, next);
-    int r = option->type == CLI_SIZE ? pi_size_parse(both, &amount, NULL)
-                                     : pi_duration_parse(both, &amount, NULL);
+    int r = is_size(option) ? pi_size_parse(both, &amount, NULL) : pi_duration_parse(both, &amount, NULL);
     return r < 0 ? 0
                  : pi_refuse(err, PI_USAGE, "--%s %s is two words: write --%s %s%s", option->name, both,
                              option->name, value, next);
@@ -262,10 +268,10 @@ static int check_count(const struct cli_command *command, const void *values,
                          operands->items[command->max_operands],
                          command->surplus ? command->surplus : "see piagent ",
                          command->surplus ? "" : command->name, command->surplus ? "" : " --help");
-    const char *word;
     int r = 0;
+    unsigned index;
     for (unsigned i = 0; r == 0 && command->operand == CLI_WORD && i < operands->count; i++)
-        r = cli_find_word(operands->items[i], command->words, &word, err);
+        r = cli_find_word(operands->items[i], command->words, &index, err);
     return r < 0 ? pi_context(err, r, "%s", command->name) : 0;
 }
 

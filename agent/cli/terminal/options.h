@@ -22,14 +22,16 @@
 enum cli_type {
     CLI_FLAG,     /* bool */
     CLI_STRING,   /* char *, into argv */
+    CLI_CHOICE,   /* an enum that counts from 0: the index of the value in words */
     CLI_NUMBER,   /* uint64_t within min..max */
     CLI_SIZE,     /* uint64_t, bytes, not 0 (pi_size_parse) */
+    CLI_MIB,      /* the same in mebibytes, rounded down */
     CLI_DURATION, /* uint64_t, milliseconds, not 0 (pi_duration_parse) */
     CLI_LIMIT,    /* the same, or "none" or 0, which are CLI_NEVER */
     CLI_LIST,     /* struct pi_strv: may be given several times */
 };
 
-/* The kind of an operand, or of the value of a CLI_STRING or CLI_LIST: it decides what a shell offers. Every
+/* The kind of an operand, or of the value of a CLI_STRING, CLI_CHOICE or CLI_LIST: it decides what a shell offers. Every
  * one has a kind (a test checks the tables). */
 enum cli_kind {
     CLI_NOT_SAID,
@@ -69,9 +71,15 @@ struct cli_option {
 #define CLI_POINTER_CLI_STRING   char **
 #define CLI_POINTER_CLI_NUMBER   uint64_t *
 #define CLI_POINTER_CLI_SIZE     uint64_t *
+#define CLI_POINTER_CLI_MIB      uint64_t *
 #define CLI_POINTER_CLI_DURATION uint64_t *
 #define CLI_POINTER_CLI_LIMIT    uint64_t *
 #define CLI_POINTER_CLI_LIST     struct pi_strv *
+
+/* The same for a CLI_CHOICE among the words of enum enum_. */
+#define CLI_ENUM(values_, member, enum_)                          \
+    .type = CLI_CHOICE, .kind = CLI_WORD, .words = enum_##_names, \
+    .offset = PI_OFFSET(values_, member, enum enum_ *)
 
 struct cli_command;
 
@@ -130,9 +138,9 @@ extern const struct cli_option cli_option_help;
 const struct cli_option *cli_option_named(const struct cli_command *command, const char *name, size_t length);
 const struct cli_option *cli_option_lettered(const struct cli_command *command, char letter);
 
-/* Finds text among words, also by the name that other tools use (foreign.h). Refuses (PI_USAGE) any other
- * text, and names all the words and the nearest. */
-int cli_find_word(const char *text, const char *const *words, const char **ret, struct pi_error *err);
+/* Finds the index of text among words, also by the name that other tools use (foreign.h). Refuses (PI_USAGE) any
+ * other text, and names all the words and the nearest. */
+int cli_find_word(const char *text, const char *const *words, unsigned *ret, struct pi_error *err);
 
 /* "--help" or "-h". */
 bool cli_is_help(const char *word);

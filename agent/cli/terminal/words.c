@@ -3,8 +3,5 @@
 
 #include <stddef.h>
 
-const char *const cli_words_arch[] = {"x86_64", "aarch64", NULL};
-const char *const cli_words_accel[] = {"auto", "kvm", "tcg", NULL};
-const char *const cli_words_firmware[] = {"auto", "bios", "uefi", NULL};
 const char *const cli_words_hash_method[] = {"yescrypt", "sha512", NULL};
 const char *const cli_words_shell[] = {"bash", "zsh", "fish", NULL};

@@ -4,7 +4,6 @@
 #ifndef PIAGENT_CLI_WORDS_H
 #define PIAGENT_CLI_WORDS_H
 
-extern const char *const cli_words_arch[], *const cli_words_accel[], *const cli_words_firmware[];
 extern const char *const cli_words_hash_method[], *const cli_words_shell[];
 
 #endif
