@@ -7,8 +7,6 @@
 
 #include "agent/api/operations.h"
 
-#define STRV_MAX 64 /* base/fields.h */
-
 static json_t *object_schema(const struct pi_field *fields);
 
 static json_t *words(const char *const *names)
@@ -36,7 +34,7 @@ static json_t *field_schema(const struct pi_field *f, bool zero_is_none)
         return json_pack("{s:s,s:o}", "type", "string", "enum", words(f->names + f->zero_is_none));
     case PI_FIELD_STRV:
         return json_pack("{s:s,s:I,s:{s:s}}", "type", "array", "maxItems",
-                         (json_int_t)(f->max ? f->max : STRV_MAX), "items", "type", "string");
+                         (json_int_t)(f->max ? f->max : PI_FIELD_STRV_MAX), "items", "type", "string");
     case PI_FIELD_STRUCT:
         return object_schema(f->nested);
     case PI_FIELD_INLINE:

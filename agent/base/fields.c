@@ -114,7 +114,7 @@ static int read_enum(const struct pi_field *f, const json_t *value, bool lenient
 
 static int read_strv(const struct pi_field *f, const json_t *value, struct pi_strv *ret, struct pi_error *err)
 {
-    if (!json_is_array(value) || json_array_size(value) > (f->max ? f->max : 64))
+    if (!json_is_array(value) || json_array_size(value) > (f->max ? f->max : PI_FIELD_STRV_MAX))
         return refuse_value(f, err, "a list of strings");
     pi_auto_strv struct pi_strv list = {0};
     size_t i;

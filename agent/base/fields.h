@@ -34,11 +34,13 @@ enum pi_field_type {
     PI_FIELD_U64,    /* uint64_t within min..max (max 0 = INT64_MAX, JSON integers' own limit here) */
     PI_FIELD_BOOL,   /* bool */
     PI_FIELD_ENUM,   /* an enum that counts from 0; names[value] on the wire */
-    PI_FIELD_STRV,   /* struct pi_strv: an array of strings, at most max (0 = 64) of them */
+    PI_FIELD_STRV,   /* struct pi_strv: an array of strings, at most max (0 = PI_FIELD_STRV_MAX) of them */
     PI_FIELD_STRUCT, /* an embedded struct with a table of its own, as a nested object */
     PI_FIELD_INLINE, /* the same, but its keys are keys of the object itself; not in a table that is inline */
     PI_FIELD_JSON,   /* json_t *: any value, as it is */
 };
+
+#define PI_FIELD_STRV_MAX 64
 
 struct pi_field {
     const char *key;

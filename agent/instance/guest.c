@@ -16,8 +16,6 @@
 #define SIGN_MS            30000
 #define REPORTS_BURST      400u
 #define REPORTS_PER_SECOND 40u
-#define FAILED_MODULES_MAX 32
-#define PROBLEMS_MAX       8
 
 static void on_no_sign(void *user)
 {
@@ -115,7 +113,7 @@ static bool add_once(struct pi_strv *list, size_t max, const char *text)
 static void on_user_data_problem(struct instance *instance, const char *problem)
 {
     char text[320];
-    if (!add_once(&instance->record.user_data_problems, PROBLEMS_MAX, problem))
+    if (!add_once(&instance->record.user_data_problems, VM_USER_DATA_PROBLEMS_MAX, problem))
         return;
     snprintf(text, sizeof text, "the guest's cloud-init says of its user-data: %s", problem);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_NOTE, .text = text});
@@ -216,7 +214,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     }
     snprintf(record->cloud_init_stage, sizeof record->cloud_init_stage, "%s", report->stage);
     if (report->result == IMDS_RESULT_FAIL && report->module[0])
-        add_once(&record->failed_modules, FAILED_MODULES_MAX, report->name);
+        add_once(&record->failed_modules, VM_FAILED_MODULES_MAX, report->name);
     milestones_add(instance, &(struct api_event){
                                  .kind = API_EVENT_REPORT,
                                  .text = text,

@@ -55,10 +55,10 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     pi_auto_documents struct seed_documents documents = {0};
     char id[64];
     int r;
-    if ((r = read_part(instance, "ssh_key.pub", &login, err)) < 0 ||
-        (r = read_part(instance, "ssh_host_ed25519_key", &host_private, err)) < 0 ||
-        (r = read_part(instance, "ssh_host_ed25519_key.pub", &host_public, err)) < 0 ||
-        (spec->has_user_data && (r = read_part(instance, "user-data", &user_data, err)) < 0))
+    if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &login, err)) < 0 ||
+        (r = read_part(instance, VM_HOST_KEY_FILE, &host_private, err)) < 0 ||
+        (r = read_part(instance, VM_HOST_KEY_FILE ".pub", &host_public, err)) < 0 ||
+        (spec->has_user_data && (r = read_part(instance, VM_USER_DATA_FILE, &user_data, err)) < 0))
         return r;
     milestones_set_user_data(instance, user_data.data, user_data.size);
     first_line(&login);

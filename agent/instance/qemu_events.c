@@ -9,6 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/instance/accel.h"
 #include "agent/instance/instance.h"
+#include "agent/vm/argv.h"
 
 #define DISK_NOTE_MS 10000
 /* An event that is written down costs EVENT_PRICE, one that is passed over costs 1. A guest that reboots in a
@@ -132,7 +133,7 @@ static void on_corrupted(struct instance *instance, const struct qmp_event_info 
     instance_feed_because(
         instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
         "its disk image is damaged, QEMU does not use it any more: piagent kill %s, then repair or replace it: "
-        "qemu-img check -r all %s/disk.qcow2",
+        "qemu-img check -r all %s/" VM_DISK_FILE,
         name, instance->folder);
 }
 

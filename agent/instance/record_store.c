@@ -28,7 +28,7 @@ static int write_user_data(const struct instance *instance, struct pi_error *err
 {
     const struct pi_buf *bytes = &instance->store.user_data;
     return instance->record.spec.has_user_data
-               ? pi_file_write(instance->dir_fd, "user-data", bytes->data, bytes->size, 0600, err)
+               ? pi_file_write(instance->dir_fd, VM_USER_DATA_FILE, bytes->data, bytes->size, 0600, err)
                : 0;
 }
 

@@ -8,9 +8,6 @@
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
 
-#define FAILED_MODULES_MAX     32
-#define USER_DATA_PROBLEMS_MAX 8
-
 /* Two tables of one struct: the file has booted between their keys. */
 static const struct pi_field life_fields[] = {
     PI_ENUM(vm_life, state, vm_state, .required = true),
@@ -56,8 +53,8 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, power_change, PI_FIELD_BOOL),
     PI_FIELD(vm_record, disk_full, PI_FIELD_BOOL),
     PI_FIELD(vm_record, cloud_init_died, PI_FIELD_BOOL),
-    PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = FAILED_MODULES_MAX),
-    PI_FIELD(vm_record, user_data_problems, PI_FIELD_STRV, .max = USER_DATA_PROBLEMS_MAX),
+    PI_FIELD(vm_record, failed_modules, PI_FIELD_STRV, .max = VM_FAILED_MODULES_MAX),
+    PI_FIELD(vm_record, user_data_problems, PI_FIELD_STRV, .max = VM_USER_DATA_PROBLEMS_MAX),
     {0},
 };
 

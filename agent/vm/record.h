@@ -20,10 +20,17 @@
 #include "agent/vm/spec.h"
 #include "imds/report.h"
 
-#define VM_RECORD_FILE "record.json"
+#define VM_RECORD_FILE      "record.json"
+#define VM_USER_DATA_FILE   "user-data"
+#define VM_SSH_KEY_FILE     "ssh_key"
+#define VM_HOST_KEY_FILE    "ssh_host_ed25519_key"
+#define VM_KNOWN_HOSTS_FILE "known_hosts"
 /* 2 if the spec has .isolate: a piagent that does not know .isolate must not start the instance. */
 #define VM_RECORD_SCHEMA 2
 #define VM_RECORD_MAX    ((size_t)1 << 20)
+
+#define VM_FAILED_MODULES_MAX     32
+#define VM_USER_DATA_PROBLEMS_MAX 8
 
 struct vm_record {
     uint64_t schema;
@@ -50,8 +57,8 @@ struct vm_record {
     char silence[160]; /* why its guest, which is up, may not report; "" = it reports, or is not up */
     bool power_change; /* cloud-init has announced in this boot that it will reboot or power off */
     bool disk_full, cloud_init_died;   /* of struct vm_landmarks */
-    struct pi_strv failed_modules;     /* "modules-final/config-scripts-user", at most 32 */
-    struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it, at most 8 */
+    struct pi_strv failed_modules;     /* "modules-final/config-scripts-user" */
+    struct pi_strv user_data_problems; /* what the guest's cloud-init found wrong with it */
 };
 
 /* Reads the text of a record. Ignores unknown keys, which a newer piagent with the same schema may have

@@ -21,16 +21,16 @@ static int make_keys(int dir_fd, const char *folder, const char *name, struct pi
     pi_auto_buf struct pi_buf public_key = {0}, line = {0};
     char comment[96];
     snprintf(comment, sizeof comment, "piagent@%s", name);
-    int r = seed_ssh_keygen(folder, "ssh_key", comment, err);
+    int r = seed_ssh_keygen(folder, VM_SSH_KEY_FILE, comment, err);
     if (r == 0)
-        r = seed_ssh_keygen(folder, "ssh_host_ed25519_key", name, err);
+        r = seed_ssh_keygen(folder, VM_HOST_KEY_FILE, name, err);
     if (r == 0)
-        r = pi_file_read(dir_fd, "ssh_host_ed25519_key.pub", SEED_SSH_KEY_MAX, &public_key, err);
+        r = pi_file_read(dir_fd, VM_HOST_KEY_FILE ".pub", SEED_SSH_KEY_MAX, &public_key, err);
     if (r == 0 && public_key.data)
         public_key.data[strcspn(public_key.data, "\n")] = '\0';
     if (r == 0)
         r = seed_known_hosts_line(name, public_key.data, &line, err);
-    return r < 0 ? r : pi_file_write(dir_fd, "known_hosts", line.data, line.size, 0600, err);
+    return r < 0 ? r : pi_file_write(dir_fd, VM_KNOWN_HOSTS_FILE, line.data, line.size, 0600, err);
 }
 
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
