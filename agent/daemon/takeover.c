@@ -14,6 +14,7 @@
 #include "agent/base/text.h"
 #include "agent/daemon/agent.h"
 #include "agent/instance/adoption.h"
+#include "agent/instance/qemu_sockets.h"
 #include "agent/loop/log.h"
 
 /* Removes a socket whose instance is gone: its folder was taken away while no agent ran. A QEMU that still
@@ -21,18 +22,16 @@
 static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket)
 {
     char name[PI_NAME_MAX + 1], folder[PATH_MAX];
-    const char *suffix = strrchr(socket, '.');
-    if (!suffix ||
-        (strcmp(suffix, ".qmp") != 0 && strcmp(suffix, ".console") != 0 && strcmp(suffix, ".agent") != 0))
+    enum qemu_socket which;
+    if (!qemu_socket_parse(socket, name, &which))
         return;
-    snprintf(name, sizeof name, "%.*s", (int)(suffix - socket), socket);
     snprintf(folder, sizeof folder, "%s/%s", agent->paths.instances, name);
     if (host_find(&agent->host, name, false))
         return;
     pid_t pid = adoption_find_qemu(folder, NULL);
     if (pid == 0)
         unlinkat(runtime_fd, socket, 0);
-    else if (pid > 0 && !strcmp(suffix, ".qmp") &&
+    else if (pid > 0 && which == QEMU_SOCKET_QMP &&
              faccessat(AT_FDCWD, folder, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         log_line("%s: %s is gone, but its QEMU runs on: save what is in it, then end it with: kill %d", name,
                  folder, (int)pid);

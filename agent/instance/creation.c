@@ -251,9 +251,10 @@ static int check_host(struct instance *instance, struct pi_error *err)
 /* If an instance's folder was taken away, its name stays in use as long as its QEMU runs. */
 static int check_name(struct instance_host *host, const char *name, struct pi_error *err)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], socket[QEMU_SOCKET_NAME_MAX + 1];
     const struct instance *other = host_find(host, name, false);
-    snprintf(path, sizeof path, "%s/%s.qmp", host->runtime, name);
+    qemu_socket_file(name, QEMU_SOCKET_QMP, socket);
+    snprintf(path, sizeof path, "%s/%s", host->runtime, socket);
     if (!other && access(path, F_OK) < 0)
         return 0;
     snprintf(path, sizeof path, "%s/%s", host->folder, name);

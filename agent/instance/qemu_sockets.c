@@ -13,17 +13,31 @@
 #include "agent/instance/instance.h"
 #include "agent/loop/sockets.h"
 
-static void socket_name(const struct instance *instance, enum qemu_socket which, char ret[96])
+static const char *const suffixes[] = {
+    [QEMU_SOCKET_QMP] = ".qmp", [QEMU_SOCKET_CONSOLE] = ".console", [QEMU_SOCKET_GUEST_AGENT] = ".agent"};
+
+void qemu_socket_file(const char *name, enum qemu_socket which, char ret[QEMU_SOCKET_NAME_MAX + 1])
 {
-    static const char *const suffixes[] = {
-        [QEMU_SOCKET_QMP] = "qmp", [QEMU_SOCKET_CONSOLE] = "console", [QEMU_SOCKET_GUEST_AGENT] = "agent"};
-    snprintf(ret, 96, "%s.%s", instance->record.spec.name, suffixes[which]);
+    snprintf(ret, QEMU_SOCKET_NAME_MAX + 1, "%s%s", name, suffixes[which]);
+}
+
+bool qemu_socket_parse(const char *file, char name[PI_NAME_MAX + 1], enum qemu_socket *which)
+{
+    for (size_t i = 0; i < QEMU_SOCKETS; i++) {
+        size_t length = strlen(file) - strlen(suffixes[i]);
+        if (!pi_ends_with(file, suffixes[i]) || length > PI_NAME_MAX)
+            continue;
+        snprintf(name, PI_NAME_MAX + 1, "%.*s", (int)length, file);
+        *which = (enum qemu_socket)i;
+        return true;
+    }
+    return false;
 }
 
 void qemu_sockets_find(const struct instance *instance, enum qemu_socket which, struct qemu_socket_place *ret)
 {
     snprintf(ret->folder, sizeof ret->folder, "%s", instance->host->runtime);
-    socket_name(instance, which, ret->name);
+    qemu_socket_file(instance->record.spec.name, which, ret->name);
     /* Another user may have made a folder at this path after ours was taken away. */
     pi_auto_close int dir = pi_dir_find(ret->folder, NULL);
     if (dir >= 0 && faccessat(dir, ret->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
@@ -36,7 +50,8 @@ void qemu_sockets_find(const struct instance *instance, enum qemu_socket which, 
 int qemu_sockets_check(const struct instance *instance, struct pi_error *err)
 {
     const char *runtime = instance->host->runtime, *name = instance->record.spec.name;
-    size_t taken = strlen(runtime) + strlen("/.console"), max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    size_t taken = strlen(runtime) + strlen("/") + strlen(suffixes[QEMU_SOCKET_CONSOLE]),
+           max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (taken + strlen(name) <= max)
         return 0;
     return pi_refuse(
@@ -50,9 +65,9 @@ void qemu_sockets_clean(const struct instance *instance)
 {
     pi_auto_close int dir = open(instance->host->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; dir >= 0 && i < QEMU_SOCKETS; i++) {
-        char name[96];
-        socket_name(instance, (enum qemu_socket)i, name);
-        unlinkat(dir, name, 0);
+        char file[QEMU_SOCKET_NAME_MAX + 1];
+        qemu_socket_file(instance->record.spec.name, (enum qemu_socket)i, file);
+        unlinkat(dir, file, 0);
     }
 }
 
@@ -60,11 +75,11 @@ void qemu_sockets_clean(const struct instance *instance)
 static int bind_socket(const struct instance *instance, enum qemu_socket which, int fds[QEMU_FD_COUNT],
                        struct pi_error *err)
 {
-    char name[96], path[PATH_MAX];
+    char file[QEMU_SOCKET_NAME_MAX + 1], path[PATH_MAX];
     const char *runtime = instance->host->runtime;
-    socket_name(instance, which, name);
-    snprintf(path, sizeof path, "%s/%s", runtime, name);
-    if ((fds[QEMU_SOCKET_FD + which] = socket_listen_unix(runtime, name, err)) < 0)
+    qemu_socket_file(instance->record.spec.name, which, file);
+    snprintf(path, sizeof path, "%s/%s", runtime, file);
+    if ((fds[QEMU_SOCKET_FD + which] = socket_listen_unix(runtime, file, err)) < 0)
         return fds[QEMU_SOCKET_FD + which];
     fds[QEMU_FILE_FD + which] = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     return fds[QEMU_FILE_FD + which] < 0 ? pi_fail(err, errno, "cannot open %s", path) : 0;

@@ -4,8 +4,10 @@
 #define PIAGENT_INSTANCE_QEMU_SOCKETS_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 
 struct instance;
 
@@ -19,6 +21,13 @@ enum qemu_socket { QEMU_SOCKET_QMP, QEMU_SOCKET_CONSOLE, QEMU_SOCKET_GUEST_AGENT
 #define QEMU_FILE_FD      7
 #define QEMU_FD_COUNT     (QEMU_FILE_FD + QEMU_SOCKETS)
 
+#define QEMU_SOCKET_NAME_MAX 95
+
+/* The socket's file in the runtime folder, of the instance of that name. */
+void qemu_socket_file(const char *name, enum qemu_socket which, char ret[QEMU_SOCKET_NAME_MAX + 1]);
+/* Whose socket a file is; false if it is none of these. */
+bool qemu_socket_parse(const char *file, char name[PI_NAME_MAX + 1], enum qemu_socket *which);
+
 /* PI_HOST if the name is too long for the sockets' paths. */
 int qemu_sockets_check(const struct instance *instance, struct pi_error *err);
 /* Binds all, and opens their files, by which QEMU can be connected to even when their names are gone. On
@@ -31,7 +40,7 @@ void qemu_sockets_clean(const struct instance *instance);
  * descriptor by which QEMU has the socket's file open. */
 struct qemu_socket_place {
     char folder[PATH_MAX];
-    char name[96];
+    char name[QEMU_SOCKET_NAME_MAX + 1];
 };
 void qemu_sockets_find(const struct instance *instance, enum qemu_socket which,
                        struct qemu_socket_place *ret);
