@@ -21,6 +21,8 @@
 #include "imds/report.h"
 
 #define API_BODY_MAX ((size_t)2 << 20)
+/* Of a line of events that a client reads; those of this version are far shorter. */
+#define API_EVENT_LINE_MAX ((size_t)256 << 10)
 
 /* The body of every failure; its HTTP status goes by its kind (api/control_server.h). */
 struct api_error {

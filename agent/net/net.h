@@ -15,6 +15,9 @@
  * libslirp keeps 10.0.2.2 for the host itself. */
 #define NET_IMDS_ADDRESS "10.0.2.4"
 
+/* Each connection of the guest or of a forward takes one. */
+#define NET_DESCRIPTORS_MAX 1024
+
 /* The descriptor over which COMMAND sends frames: -netdev socket,fd=6. COMMAND also keeps the descriptors
  * that `piagent isolated` was started with. */
 #define NET_FD 6

@@ -13,9 +13,6 @@
 #include "agent/base/auto.h"
 #include "agent/net/net.h"
 
-/* Each connection of the guest or of a forward takes one. */
-#define DESCRIPTORS_MAX 1024
-
 /* libslirp reads what a hostile guest wrote, outside QEMU's sandbox. So it gets a sandbox of its own: it may
  * pass bytes on, but open no file, start no program and touch no other process. */
 static int enter_sandbox(struct pi_error *err)
@@ -43,7 +40,7 @@ static int enter_sandbox(struct pi_error *err)
 /* Closes QEMU's descriptors in the network's process, which keeps those that it opened: from first_fd up. */
 static int drop_descriptors(int first_fd, int qemu_fd, struct pi_error *err)
 {
-    const struct rlimit files = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+    const struct rlimit files = {NET_DESCRIPTORS_MAX, NET_DESCRIPTORS_MAX};
     pi_auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int r = null < 0 ? -1 : 0;
     for (int i = STDIN_FILENO; r == 0 && i <= STDERR_FILENO; i++)

@@ -11,12 +11,10 @@
 #include "agent/net/net.h"
 #include "agent/vm/spec.h"
 
-#define DESCRIPTORS_MAX 1024
-
 struct net_stack {
     Slirp *slirp;
     struct net_link link;
-    struct pollfd polled[DESCRIPTORS_MAX];
+    struct pollfd polled[NET_DESCRIPTORS_MAX];
     int count;
 };
 
@@ -68,7 +66,7 @@ static int add_poll(int fd, int events, void *user)
 {
     struct net_stack *stack = user;
     short wanted = 0;
-    if (stack->count == DESCRIPTORS_MAX)
+    if (stack->count == NET_DESCRIPTORS_MAX)
         return -1;
     for (size_t i = 0; i < sizeof event_bits / sizeof event_bits[0]; i++)
         if (events & event_bits[i].slirp)

@@ -12,11 +12,10 @@
 #include "agent/base/clock.h"
 #include "agent/cli/terminal/bar.h"
 
-#define EVENT_LINE_MAX ((size_t)256 << 10)
-#define BREAKS_MAX     5 /* an agent that dies that often is not started again */
-#define REDRAW_MS      200
-#define IDLE_MS        1000
-#define SILENCE_MS     60000 /* an emulated guest on a loaded host is silent for some 15 s at most */
+#define BREAKS_MAX 5 /* an agent that dies that often is not started again */
+#define REDRAW_MS  200
+#define IDLE_MS    1000
+#define SILENCE_MS 60000 /* an emulated guest on a loaded host is silent for some 15 s at most */
 
 static void stream(const struct cli_follow *follow, json_t *event)
 {
@@ -70,7 +69,7 @@ static int start(struct cli_follow *follow, struct pi_error *err)
     snprintf(path, sizeof path, "/v1/instances/%s/events?since=%" PRIu64 "&follow=1", follow->view.name,
              follow->view.seq);
     pi_lines_done(&follow->lines);
-    follow->lines = (struct pi_lines){.partial.max = EVENT_LINE_MAX};
+    follow->lines = (struct pi_lines){.partial.max = API_EVENT_LINE_MAX};
     follow->ended = false;
     return api_client_start(follow->agent->client, "GET", path, NULL, 0, &sink, &follow->transfer, err);
 }

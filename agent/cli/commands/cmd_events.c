@@ -13,8 +13,6 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/commands/command_table.h"
 
-#define EVENT_LINE_MAX ((size_t)256 << 10)
-
 struct events_options {
     bool follow, json;
     char *since;
@@ -121,7 +119,8 @@ static int run_events(const struct cli_call *call, struct pi_error *err)
     const char *name = call->count ? call->operands[0] : NULL;
     char path[PI_NAME_MAX + 96];
     pi_auto_agent struct cli_agent agent = {0};
-    struct printing printing = {.lines.partial.max = EVENT_LINE_MAX, .json = options->json, .names = !name};
+    struct printing printing = {
+        .lines.partial.max = API_EVENT_LINE_MAX, .json = options->json, .names = !name};
     uint64_t since = 0;
     int r = read_since(options->since, &since, &printing.from_ms, err);
     if (r == 0)

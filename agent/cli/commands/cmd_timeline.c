@@ -23,12 +23,11 @@
 #include "agent/cli/terminal/screen.h"
 #include "agent/cli/terminal/table.h"
 
-#define EVENT_LINE_MAX ((size_t)256 << 10)
-#define JOURNAL_MAX    ((size_t)16 << 20) /* an agent keeps much less */
-#define WIDTH_MIN      80
-#define WIDTH_MAX      300
-#define WIDTH_FILE     100 /* if there is no terminal */
-#define NONCE_LENGTH   32
+#define JOURNAL_MAX  ((size_t)16 << 20) /* an agent keeps much less */
+#define WIDTH_MIN    80
+#define WIDTH_MAX    300
+#define WIDTH_FILE   100 /* if there is no terminal */
+#define NONCE_LENGTH 32
 
 struct timeline_options {
     struct pi_strv boots;
@@ -92,7 +91,7 @@ static int read_events(struct cli_agent *agent, const char *name, struct boot_li
                        struct pi_error *err)
 {
     char path[PI_NAME_MAX + 64];
-    struct reading reading = {.list = list, .lines = {.partial.max = EVENT_LINE_MAX}};
+    struct reading reading = {.list = list, .lines = {.partial.max = API_EVENT_LINE_MAX}};
     const struct api_sink sink = {.data = on_data, .done = on_done, .user = &reading};
     snprintf(path, sizeof path, "/v1/instances/%.*s/events", PI_NAME_MAX, name);
     int r = api_client_start(agent->client, "GET", path, NULL, 0, &sink, NULL, err);
