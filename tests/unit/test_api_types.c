@@ -90,7 +90,8 @@ static void every_reply_takes_words_of_a_newer_agent(void **state)
                                                      api_summary_fields, api_event_fields};
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(replies); i++) {
-        for (const struct pi_field *f = replies[i]; f->key; f++) {
+        for (struct pi_field_walk walk = {.next = replies[i]}; pi_fields_next(&walk);) {
+            const struct pi_field *f = walk.field;
             union any value;
             struct pi_error err;
             memset(&value, 0, sizeof value);
