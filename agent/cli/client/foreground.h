@@ -9,7 +9,7 @@
 /* For the --help of commands that call it. */
 #define CLI_FOREGROUND_HELP                                                                               \
     "In a terminal the guest's serial console is attached; Ctrl-] leaves it, and the instance runs on.\n" \
-    "The prompt there takes a password, which there is only if you gave one: piagent ssh needs none.\n"   \
+    "Logging in there needs a password, and there is none unless you gave one. piagent ssh needs none.\n" \
     "Elsewhere the command shows progress until the instance has stopped; an interrupt (or SIGTERM)\n"    \
     "powers it down in order, a second one kills it. The exit code is 8 if cloud-init failed or, in\n"    \
     "a first boot, did not report, or the guest's kernel panicked."

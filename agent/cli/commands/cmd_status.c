@@ -166,6 +166,10 @@ const struct cli_command cli_command_status = {
     .name = "status",
     .operands = "NAME",
     .summary = "tells all about one instance",
+    .details =
+        "The lines are: the state and its reason; how far cloud-init is, the modules that failed, and what is wrong with\n"
+        "the user-data; the image, the hardware and the limits; when the instance was created, started and stopped; how\n"
+        "to reach it; QEMU's process; and its folder. A line is left out if there is nothing to say.",
     .example = "piagent status pi-1 --json",
     .options = status_table,
     .values_size = sizeof(struct status_options),

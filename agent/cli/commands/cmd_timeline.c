@@ -290,9 +290,7 @@ static const struct cli_option timeline_table[] = {
      .argument = "FILE",
      .kind = CLI_FILE,
      .help = "write one page with a chart; - is standard output"},
-    {.name = "json",
-     CLI_MEMBER(CLI_FLAG, timeline_options, json),
-     .help = "for tools: agent/boot/boot_list.h"},
+    {.name = "json", CLI_MEMBER(CLI_FLAG, timeline_options, json), .help = "the same as JSON, for tools"},
     {0},
 };
 
