@@ -192,11 +192,11 @@ static void fill_host(struct agent *agent)
     boots_file_open(&host->boots, &agent->loop, agent->paths.state);
 }
 
-static bool is_creating(const struct agent *agent)
+static bool is_undoing_creations(const struct agent *agent)
 {
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (creation_is_under_way(instance))
+        if (creation_is_being_undone(instance))
             return true;
     return false;
 }
@@ -263,7 +263,7 @@ static void finish_agent(struct agent *agent)
     runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
     timer_free(pi_steal(agent->sleep_timer));
-    while (is_creating(agent)) /* until the creations that were given up are undone */
+    while (is_undoing_creations(agent))
         uv_run(&agent->loop, UV_RUN_ONCE);
     while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);

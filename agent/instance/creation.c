@@ -124,6 +124,12 @@ bool creation_is_under_way(const struct instance *instance)
     return instance->record.life.state == VM_CREATED && !vm_life_is_gone(&instance->record.life);
 }
 
+bool creation_is_being_undone(const struct instance *instance)
+{
+    const struct vm_life *life = &instance->record.life;
+    return life->creation == VM_CREATION_UNDOING || life->creation == VM_CREATION_CANCELLING;
+}
+
 void creation_give_up(struct instance *instance, const char *why)
 {
     struct pi_error err;

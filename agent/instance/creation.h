@@ -33,6 +33,8 @@ void creation_done(struct instance *instance);
 int instance_create(struct instance_host *host, struct api_create *request, struct instance **ret,
                     struct pi_error *err);
 bool creation_is_under_way(const struct instance *instance);
+/* Whether its folder is being removed; that ends, even if the folder stays. */
+bool creation_is_being_undone(const struct instance *instance);
 /* Gives it up; those who follow it are told why when it is gone. */
 void creation_give_up(struct instance *instance, const char *why);
 

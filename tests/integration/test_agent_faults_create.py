@@ -4,10 +4,14 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 
 import agent_steps
-from piagent import FAILED, PIAGENT
+import boot_sectors
+from faults import FragileUser
+from fedora_server import FedoraServer, Image
+from piagent import FAILED, PIAGENT, is_running, wait_for
 
 
 def test_whatever_step_of_a_creation_or_a_removal_fails_the_agent_goes_on():
@@ -32,3 +36,21 @@ def test_what_the_worker_makes_is_on_disk_before_the_instance_is_said_to_be_made
         for step in (last - 1, last):  # of a file, and of the folder
             failed = prepare(f"fail {step} 1 {errno.EIO}")
             assert failed.returncode == FAILED and os.strerror(errno.EIO) in failed.stdout, failed
+
+
+def test_an_agent_ends_even_if_a_creation_that_is_cancelled_cannot_be_removed():
+    with FragileUser() as user, FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
+        environment = [f"{name}={value}" for name, value in fedora.env.items()]
+        assert user.create("half", arch="x86_64", environment=environment)[0] == 202
+        wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
+        agent = user.agent_pid()
+        user.arm("slow 600000")
+        user.start("rm", "half")
+        wait_for("the folder is being removed", lambda: "rename" in [step.split()[0] for step in user.steps()], 30, 0.02)
+        os.kill(agent, signal.SIGTERM)
+        wait_for("the agent is ending", lambda: "SIGTERM: the agent stops" in user.log(), 30)
+        user.arm(f"fail 1 1 {errno.EIO}")
+        wait_for("the agent has ended", lambda: not is_running(agent), 30)
+        user.disarm()
+        user.do("ps")  # the next agent finds what was left
+        wait_for("it is removed", lambda: not list(user.instances.iterdir()), 30)
