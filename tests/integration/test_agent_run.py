@@ -14,6 +14,7 @@ import pytest
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
 from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, fake_qemu, wait_for
+from test_hostile_guest import Guest
 
 
 @pytest.fixture
@@ -269,6 +270,20 @@ def test_in_a_terminal_the_command_ends_with_the_instance(user):
     assert termios.tcgetattr(shell.child_fd) == before
     shell.close()
     assert shell.exitstatus == 0
+
+
+def test_in_a_terminal_a_guest_whose_cloud_init_failed_fails_the_command_even_if_it_powers_off(user):
+    shell = terminal(user, *words("pi", boot_sectors.poweroff_when_told(user.home)))
+    shell.expect("hello")
+    guest = Guest(user, "pi")
+    guest.report("modules-final")
+    guest.report("modules-final", "FAIL")
+    wait_for("it is told", lambda: user.status("pi")["cloud_init"] == "failed", 30)
+    shell.send("x")
+    shell.expect("pi: stopped")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == GUEST
 
 
 def test_in_a_terminal_a_download_has_a_bar(user):

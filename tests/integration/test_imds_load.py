@@ -47,7 +47,7 @@ def descriptors(user):
 def test_every_honest_guest_is_served_and_the_control_api_answers(user):
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
     keys = fleet.keys_of(user, INSTANCES)
-    paths = [f"/{keys[index % MACHINES][0]}/meta-data" for index in range(GUESTS)]
+    paths = [f"/{keys[index % INSTANCES][0]}/meta-data" for index in range(GUESTS)]
     watcher = Watcher(user)
     assert len(watcher.api.instances()) == INSTANCES
     before = descriptors(user)

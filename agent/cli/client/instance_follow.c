@@ -123,7 +123,9 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
     int r = cli_get_instance(follow->agent, view->name, &instance, err);
     if (r < 0)
         return r;
-    enum cli_up up = cli_instance_up(&instance);
+    /* A boot that failed stays failed, also when its guest is paused or has powered off since. */
+    enum cli_up up =
+        instance.cloud_init == API_CLOUD_INIT_FAILED ? CLI_UP_FAILED : cli_instance_up(&instance);
     if (up == CLI_NOT_UP ||
         (up == CLI_UP_READY && view->state != VM_READY)) { /* its event is still to come */
         follow->asked_seq = view->seq;
