@@ -226,7 +226,7 @@ static enum cli_tell on_report(struct cli_view *view, const struct api_event *ev
 
 static enum cli_tell on_error(struct cli_view *view, const struct api_event *event)
 {
-    view->error.kind = event->error_kind;
+    view->error.kind = event->error_kind ? event->error_kind : PI_FAILED;
     char text[sizeof view->error.text];
     COPY(text, event->text);
     snprintf(view->error.text, sizeof view->error.text, "%s was not made: %.900s", view->name, text);
