@@ -13,10 +13,12 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
     const struct cli_create *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_instance struct api_instance instance = {0};
-    json_auto_t *reply = NULL;
+    json_auto_t *body = NULL, *reply = NULL;
     int r = cli_refuse_attached(options->detach, options->json, options->timeout_ms, err);
-    json_auto_t *body = r == 0 ? cli_create_request(options, call->operands[0], err) : NULL;
-    r = body ? cli_connect(&agent, err) : -1;
+    if (r == 0)
+        r = cli_create_request(options, call->operands[0], &body, err);
+    if (r == 0)
+        r = cli_connect(&agent, err);
     cli_follow_hold_signals();
     if (r == 0)
         r = api_client_call(agent.client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);

@@ -83,10 +83,10 @@ const struct cli_option cli_create_options[] = {
     {0},
 };
 
-/* What the request borrows, if not from the options. */
+/* The request borrows these, and its other strings from the options. */
 struct parts {
     char *image;
-    char digest[IMAGE_SHA256_LENGTH + 1], hash[SEED_HASH_MAX + 1];
+    char hash[SEED_HASH_MAX + 1];
     struct pi_strv ssh_keys, environment;
     struct pi_buf user_data;
 };
@@ -218,9 +218,10 @@ static int add_arch(const char *arch, struct api_create *ret, struct pi_error *e
     return r;
 }
 
-static int add_digest(const char *sha256, struct parts *parts, struct api_create *ret, struct pi_error *err)
+static int add_digest(const char *sha256, struct api_create *ret, struct pi_error *err)
 {
-    int r = sha256 ? image_sha256_parse(sha256, parts->digest, err) : 0;
+    char digest[IMAGE_SHA256_LENGTH + 1];
+    int r = sha256 ? image_sha256_parse(sha256, digest, err) : 0;
     ret->image_sha256 = (char *)sha256;
     return r < 0 ? pi_context(err, r, "--sha256") : 0;
 }
@@ -230,14 +231,14 @@ static int fill_request(const struct cli_create *options, struct parts *parts, s
 {
     int r;
     if ((r = pi_name_check(ret->name, err)) < 0 || (r = add_environment(parts, ret, err)) < 0 ||
-        (r = add_digest(options->image_sha256, parts, ret, err)) < 0 ||
+        (r = add_digest(options->image_sha256, ret, err)) < 0 ||
         (r = add_arch(options->arch, ret, err)) < 0 || (r = add_image(options->image, parts, ret, err)) < 0 ||
         (r = add_files(options, parts, ret, err)) < 0 || (r = check_utf8(ret, err)) < 0)
         return r;
     return add_password(options, parts, ret, err);
 }
 
-json_t *cli_create_request(const struct cli_create *options, const char *name, struct pi_error *err)
+int cli_create_request(const struct cli_create *options, const char *name, json_t **ret, struct pi_error *err)
 {
     __attribute__((cleanup(parts_done))) struct parts parts = {0};
     struct api_create request = {.name = (char *)name,
@@ -245,10 +246,12 @@ json_t *cli_create_request(const struct cli_create *options, const char *name, s
                                  .image_unverified = options->image_unverified,
                                  .image_allow_unsigned = options->image_allow_unsigned,
                                  .user_data_unchecked = options->user_data_unchecked};
-    if (fill_request(options, &parts, &request, err) < 0)
-        return NULL;
+    int r = fill_request(options, &parts, &request, err);
+    if (r < 0)
+        return r;
     json_t *body = api_write(create, &request);
     if (!body)
-        pi_fail(err, ENOMEM, "run");
-    return body;
+        return pi_fail(err, ENOMEM, "run");
+    *ret = body;
+    return 0;
 }

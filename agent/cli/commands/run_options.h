@@ -16,9 +16,11 @@ struct cli_create {
 extern const struct cli_option cli_create_options[];
 
 /*
- * The body of the request (api_create). Reads the files that the options name, checks what can be checked here, and
- * asks for the password. What is wrong is told before an agent is asked. New reference, or NULL with err filled.
+ * Makes the body of the request (api_create): reads the files that the options name, checks all that needs no
+ * agent, and asks for the password. Call it before connecting, so that a mistake is reported first. 0 with a
+ * new reference in *ret, or -errno.
  */
-json_t *cli_create_request(const struct cli_create *options, const char *name, struct pi_error *err);
+int cli_create_request(const struct cli_create *options, const char *name, json_t **ret,
+                       struct pi_error *err);
 
 #endif
