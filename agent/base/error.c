@@ -70,8 +70,3 @@ int pi_context(struct pi_error *err, int r, const char *format, ...)
     }
     return r;
 }
-
-const char *pi_kind_name(enum pi_kind kind)
-{
-    return pi_kind_names[kind < PI_KINDS ? kind : PI_FAILED];
-}

@@ -46,7 +46,4 @@ int pi_refuse(struct pi_error *err, enum pi_kind kind, const char *format, ...)
 /* Puts "context: " before the message of err, unless err is NULL, and returns r. */
 int pi_context(struct pi_error *err, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The kind's word on the wire ("not-found"); "failed" for a value that is no kind. */
-const char *pi_kind_name(enum pi_kind kind);
-
 #endif

@@ -192,7 +192,7 @@ static void assert_refused(const struct world *w, const char *ref, const char *s
     struct pi_error err = {0};
     assert_true(fetch(w, ref, sha256, false, &image, &err) < 0);
     if (err.kind != kind || !strstr(err.text, said))
-        fail_msg("wanted %s with '%s', got %s: %s", pi_kind_name(kind), said, pi_kind_name(err.kind),
+        fail_msg("wanted %s with '%s', got %s: %s", pi_kind_names[kind], said, pi_kind_names[err.kind],
                  err.text);
     assert_null(image.path);
     assert_int_equal(files(w), 0);

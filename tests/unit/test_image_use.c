@@ -139,7 +139,7 @@ static void any_witness_keeps_an_image(void **state)
             assert_int_equal(image_use_add(w->image.path, w->image.sha256, folder, &err), 0);
         (void)image_store_remove(&w->store, &w->image, &w->who, &err);
         if (err.kind != cases[i].kind || (err.kind != PI_OK && !strstr(err.text, "web")))
-            fail_msg("case %zu: %s: %s", i, pi_kind_name(err.kind), err.text);
+            fail_msg("case %zu: %s: %s", i, pi_kind_names[err.kind], err.text);
         assert_int_equal(access(w->image.path, F_OK) == 0, cases[i].kind != PI_OK);
         if (cases[i].kind == PI_OK)
             assert_int_equal(rmdir(w->store.dir), 0); /* nor is a link left */
