@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/guest_link.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/qemu_command.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "agent/base/auto.h"
 #include "agent/base/paths.h"
 #include "agent/instance/accel.h"

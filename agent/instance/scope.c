@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/scope.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/silence_watch.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -13,6 +13,7 @@
 /* For a kernel that may go on, and for cloud-init's scripts, which print anything and take their time. */
 #define LONG_SILENCE_MS 60000
 #define WORDS_MAX       160
+
 void trouble_reset(struct instance *instance)
 {
     struct trouble *trouble = &instance->boot.trouble;
