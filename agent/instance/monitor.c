@@ -187,8 +187,8 @@ void monitor_reset(struct instance *instance)
     struct monitor *monitor = &instance->monitor;
     timer_clear(monitor->timer);
     disk_room_forget(instance);
+    monitor->why[0] = '\0'; /* before the requests that wait are answered */
     qmp_link_close(pi_steal(monitor->link));
-    monitor->why[0] = '\0';
     monitor->told = monitor->adopting = monitor->unwatched = false;
     monitor->since_ms = monitor->delay_ms = 0;
 }
