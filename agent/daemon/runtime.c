@@ -166,11 +166,11 @@ void runtime_keep(struct agent *agent)
     if (r == 0)
         log_line("%s, or a file of the agent's in it, was taken away: it was made anew",
                  agent->paths.runtime);
-    else if (!sockets->told)
+    else if (!sockets->failure_told)
         log_line("%s, or a file of the agent's in it, was taken away, and cannot be made anew now: %s; "
                  "that is tried again",
                  agent->paths.runtime, err.text);
-    sockets->told = r < 0;
+    sockets->failure_told = r < 0;
 }
 
 static void on_runtime_timer(void *user)

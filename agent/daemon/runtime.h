@@ -28,7 +28,7 @@ struct runtime {
     struct runtime_file lock, control, imds;
     struct watch *control_watch, *imds_watch;
     struct timer *timer;
-    bool told; /* that it cannot be made anew now */
+    bool failure_told; /* the log says that a socket cannot be made anew */
 };
 #define RUNTIME_NONE                                    \
     (struct runtime)                                    \

@@ -9,7 +9,7 @@
 void boot_reset(struct instance *instance)
 {
     instance->boot.landmarks = (struct vm_landmarks){0};
-    instance->boot.told = false;
+    instance->boot.begin_told = false;
     trouble_reset(instance);
 }
 
@@ -34,14 +34,14 @@ void boot_forget(struct instance *instance)
 void boot_tell(struct instance *instance, const char *how)
 {
     instance->boot.landmarks = (struct vm_landmarks){0};
-    instance->boot.told = true;
+    instance->boot.begin_told = true;
     silence_begin(instance);
     milestones_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)how});
 }
 
 void boot_tell_start(struct instance *instance)
 {
-    if (!instance->boot.told)
+    if (!instance->boot.begin_told)
         boot_tell(instance, API_BOOT_STARTED);
 }
 

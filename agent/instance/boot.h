@@ -14,7 +14,7 @@ struct instance;
 
 struct boot {
     struct vm_landmarks landmarks; /* what the console has shown of it */
-    bool told;                     /* that it began, since QEMU's start */
+    bool begin_told;               /* the journal has the boot's begin, since QEMU's start */
     struct milestones milestones;
     struct trouble trouble;
 };
@@ -22,7 +22,7 @@ struct boot {
 void boot_reset(struct instance *instance);
 void boot_done(struct instance *instance);
 
-/* What the guest said in its last boot is no longer so. */
+/* A new boot begins: forgets the results and reports of the last one. */
 void boot_forget(struct instance *instance);
 /* The guest begins at its firmware: how is "started", "reset" or "rebooted". */
 void boot_tell(struct instance *instance, const char *how);
@@ -35,7 +35,7 @@ void boot_hear_console(struct instance *instance, const char *bytes, size_t size
 void boot_hear_report(struct instance *instance);
 /* The trouble that the console has shown is over. */
 void boot_forget_trouble(struct instance *instance);
-/* What the console has shown. */
+/* The landmarks that the console has shown. */
 const struct vm_landmarks *boot_landmarks(const struct instance *instance);
 
 /* The journal's older events are not known: if the boot began before, its landmarks are told already. */

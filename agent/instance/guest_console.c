@@ -36,7 +36,7 @@ void console_reset(struct instance *instance)
 {
     timer_clear(instance->console.timer);
     channel_free(pi_steal(instance->console.channel));
-    instance->console.told = false;
+    instance->console.failure_told = false;
 }
 
 void console_done(struct instance *instance)
@@ -79,11 +79,11 @@ void console_keep_connected(struct instance *instance)
     int r = console_connect(instance, &err);
     if (r < 0)
         timer_set(console->timer, CONSOLE_RETRY_MS);
-    if (r < 0 && !console->told)
+    if (r < 0 && !console->failure_told)
         journal_note(instance, "its console cannot be read: %s; piagent tries again", err.text);
-    else if (r == 0 && console->told)
+    else if (r == 0 && console->failure_told)
         journal_note(instance, "its console is read again");
-    console->told = r < 0;
+    console->failure_told = r < 0;
 }
 
 void console_drain(struct instance *instance)

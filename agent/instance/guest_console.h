@@ -21,7 +21,7 @@ struct guest_console {
     struct logfile log;
     struct channel *channel; /* NULL: not connected */
     struct timer *timer;     /* connects again */
-    bool told;               /* that it cannot be read */
+    bool failure_told;       /* the journal says that the console cannot be read */
 };
 
 /* 0 or -ENOMEM. */

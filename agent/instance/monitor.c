@@ -166,9 +166,9 @@ static void on_reconnect(void *user)
         give_up_start(instance, monitor->why);
     if (instance->record.life.state == VM_STARTING)
         return;
-    if (!monitor->told)
+    if (!monitor->loss_told)
         journal_note(instance, "QEMU's monitor is lost: %s; connecting anew", monitor->why);
-    monitor->told = true;
+    monitor->loss_told = true;
     monitor_adopt(instance);
     if (launch_connect(instance, &err) < 0)
         monitor_lose(instance, -ECONNREFUSED, err.text);
@@ -189,7 +189,7 @@ void monitor_reset(struct instance *instance)
     disk_room_forget(instance);
     monitor->why[0] = '\0'; /* before the requests that wait are answered */
     qmp_link_close(pi_steal(monitor->link));
-    monitor->told = monitor->adopting = monitor->unwatched = false;
+    monitor->loss_told = monitor->adopting = monitor->unwatched = false;
     monitor->since_ms = monitor->delay_ms = 0;
 }
 
@@ -204,14 +204,14 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
 {
     struct instance *instance = user;
     struct qmp_status status;
-    bool returns = instance->monitor.told;
+    bool returns = instance->monitor.loss_told;
     if (result == -ECONNRESET)
         return;
     if (result < 0 || qmp_status_decode(data, &status) < 0) {
         monitor_lose(instance, -EPROTO, result < 0 ? why : "it does not tell QEMU's state");
         return;
     }
-    instance->monitor.adopting = instance->monitor.told = false;
+    instance->monitor.adopting = instance->monitor.loss_told = false;
     instance->monitor.why[0] = '\0';
     if (returns)
         journal_note(instance, "QEMU's monitor is back: QEMU is %s", status.name);

@@ -30,7 +30,7 @@ struct monitor {
     bool unwatched;                      /* since the boot: a reset may have been missed */
     STAILQ_HEAD(, waiting_call) waiting; /* requests that wait until that is decided */
     char why[128];                       /* what is wrong with the monitor; "" = it answers */
-    bool told;                           /* its loss was */
+    bool loss_told;                      /* the journal says that the monitor is lost */
     uint64_t since_ms, delay_ms; /* CLOCK_MONOTONIC of the last connection; the wait before the next one */
     struct qemu_events events;
     struct disk_room room;
@@ -52,7 +52,7 @@ bool monitor_is_adopting(const struct instance *instance);
  * keeps its guest, and is connected to again, later each time. why is told; a reason of -ECONNRESET may be
  * the end of QEMU itself. */
 void monitor_lose(struct instance *instance, int reason, const char *why);
-/* What is wrong with it, or "". */
+/* Why the monitor does not work, or "". */
 const char *monitor_trouble(const struct instance *instance);
 
 bool monitor_is_connected(const struct instance *instance);

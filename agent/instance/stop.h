@@ -17,7 +17,7 @@ struct stop {
     enum vm_rung armed_rung; /* the one whose time runs */
     uint64_t since_ms;       /* CLOCK_MONOTONIC of the powerdown */
     unsigned presses;        /* of the power button, in this run */
-    bool signal_told;        /* that QEMU cannot be signalled */
+    bool signal_told;        /* the journal says that piagent cannot send a signal to QEMU */
 };
 
 /* 0 or -ENOMEM. */

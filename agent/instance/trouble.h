@@ -11,7 +11,7 @@ struct timer;
 
 struct trouble {
     struct timer *timer; /* set while nothing follows vm_landmarks.trouble */
-    bool stuck;          /* that was told, and is the life's reason */
+    bool stuck;          /* the journal says that the boot is stuck, and the life's reason says why */
     bool begins_again;   /* the reset that follows comes of trouble_begin_again() */
 };
 
