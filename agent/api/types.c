@@ -175,7 +175,7 @@ const struct pi_field api_event_fields[] = {
     SOME(
         api_event, left_ms,
         .help =
-            "boot, and what reaches a milestone of the boot: about how long until it is ready, by earlier boots of the same image; absent: not known, or no milestone"),
+            "in the events of a boot that are milestones: the time left until ready, estimated from earlier boots of the image; absent: not known"),
     ENUM(api_event, phase, image_phase, ONLY_IF(IMAGE), .help = "image: what its fetch is doing"),
     SOME(api_event, done_bytes, .help = "image; absent: none yet"),
     SOME(api_event, total_bytes, .help = "image; absent: not known"),

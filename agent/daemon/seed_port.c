@@ -57,7 +57,7 @@ int seed_port_open(int state_fd, struct seed_port *ret, struct pi_error *err)
     if (remembered && port != remembered)
         log_line(
             "another program has port %u, where guests that run look for their seeds: the seeds are on port %u "
-            "now, and those guests' keys are void",
+            "now, and those guests cannot report until their next start",
             remembered, port);
     int r = port != remembered ? remember_port(state_fd, port, err) : 0;
     if (r == 0)

@@ -39,7 +39,7 @@ static enum api_stopped_by stopped_by(const struct vm_record *record)
     return rungs[record->life.rung];
 }
 
-/* What is wrong with it, or NULL. */
+/* The reason to show: of the state, or a fault that is known now; or NULL. */
 static const char *reason_of(const struct instance *instance, char buf[VM_REASON_MAX])
 {
     if (instance->record.life.reason[0])
@@ -52,7 +52,7 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
                  monitor_trouble(instance), name);
     else if (network_is_gone(instance))
         snprintf(buf, VM_REASON_MAX,
-                 "its network ended by itself: piagent powerdown %s, then piagent start %s", name, name);
+                 "the guest's network has died: piagent powerdown %s, then piagent start %s", name, name);
     else if (guest_seed_lost_port(instance))
         snprintf(
             buf, VM_REASON_MAX,

@@ -93,10 +93,11 @@ static void on_served(void *owner, enum imds_document document, const char *user
     trouble_over(instance);
     if (!milestones_has(instance, VM_MILESTONE_SEED)) /* later any process of the guest may ask for it */
         silence_begin(instance);
-    char text[160];
+    char text[192];
     bool less = instance->record.booted && document == IMDS_USER_DATA;
     snprintf(text, sizeof text, "%s fetched%s%s%s", imds_document_name(document), user_agent[0] ? " by " : "",
-             user_agent, less ? ": without what only the first boot is served (see piagent reseed)" : "");
+             user_agent,
+             less ? ": the parts for the first boot were left out (piagent reseed serves them again)" : "");
     milestones_add(instance, &(struct api_event){.kind = API_EVENT_SEED, .text = text});
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/guest_seed.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -153,7 +152,8 @@ int guest_seed_take_over(struct instance *instance, struct pi_error *err)
             return r;
         journal_note(
             instance,
-            "another program took port %u, where its guest looks for its seed and reports: its keys are void",
+            "another program took port %u, where the guest looks for its seed. piagent made new keys, so the guest "
+            "cannot report until its next start",
             (unsigned)record->imds_port);
         store_save(instance);
     }

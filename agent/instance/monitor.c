@@ -57,7 +57,7 @@ static bool is_starting(const struct instance *instance)
 static void give_up_start(struct instance *instance, const char *why)
 {
     if (scope_is_pending((pid_t)instance->record.pid))
-        why = "systemd has not put it into a scope in time; systemctl --user status tells how that is";
+        why = "systemd did not make a scope for QEMU in time: look at systemctl --user status";
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_UNUSABLE}, "QEMU did not start: %s",
                           why);
 }

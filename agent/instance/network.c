@@ -36,8 +36,8 @@ static void on_alone(void *user)
     instance->network.gone = true;
     journal_note(
         instance,
-        "its network ended by itself: nothing reaches it, and it reaches nothing: piagent powerdown %s, "
-        "then piagent start %s, gives it another one",
+        "the guest's network has died, so it has no connections. For a new one: piagent powerdown %s, then "
+        "piagent start %s",
         name, name);
 }
 

@@ -107,7 +107,7 @@ static void explain_words(const struct instance *instance, int code, char *words
     uint64_t max_mib = instance->record.spec.memory_max_mib;
     qemu_log_last_line(instance, words, size);
     if (!words[0] && code == 128 + SIGKILL && max_mib)
-        snprintf(words, size, "the kernel does that at more than --memory-max, here %" PRIu64 " MiB",
+        snprintf(words, size, "the kernel kills QEMU when it uses more than --memory-max (%" PRIu64 " MiB)",
                  max_mib);
 }
 

@@ -25,9 +25,10 @@ static void stopped_by_full_disk(struct instance *instance)
         journal_note(instance, "the guest cannot go on and power off: the host's disk is full");
         return;
     }
-    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
-                          "the host's disk is full: it goes on by itself when there is room again in %s",
-                          instance->folder);
+    instance_feed_because(
+        instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
+        "the host's disk is full: the guest is paused, and goes on when there is room in %s",
+        instance->folder);
     if (instance->record.life.state == VM_PAUSED)
         disk_room_await(instance);
 }
@@ -104,7 +105,7 @@ void qemu_events_stopped(struct instance *instance, const struct qmp_status *sta
     case QMP_RUN_SAVE_VM:
     case QMP_RUN_OTHER:
         instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
-                              "it stands still: QEMU says %s", status->name);
+                              "QEMU has stopped the guest; its state is %s", status->name);
         break;
     }
 }

@@ -114,8 +114,8 @@ static void signal_qemu(struct instance *instance, int signal)
     } else if (!instance->stop.signal_told) { /* the last rung repeats as long as QEMU runs */
         journal_note(
             instance,
-            "QEMU (process %u) cannot be signalled: %s; an agent that starts anew tries again: piagent "
-            "agent stop",
+            "piagent cannot send a signal to QEMU (process %u): %s. To try again with a new agent: piagent agent "
+            "stop",
             (unsigned)instance->record.pid, strerror(-r));
         instance->stop.signal_told = true;
     }

@@ -175,7 +175,7 @@ MEANWHILE = {
     "no-kvm": ("internal-error", "running", "kvm", "starting", ""),
     "slept": ("suspended", "ready", "tcg", "suspended", ""),
     "woke": ("running", "suspended", "tcg", "running", ""),
-    "watched": ("watchdog", "running", "tcg", "paused", "it stands still: QEMU says watchdog"),
+    "watched": ("watchdog", "running", "tcg", "paused", "QEMU has stopped the guest; its state is watchdog"),
 }
 
 
@@ -267,10 +267,10 @@ def test_a_qemu_that_cannot_be_identified_is_told_once_and_not_said_to_be_signal
     altered_record(user, "odd", pid=thread)
     user.do("ps")
     assert user.api("POST", "/v1/instances/odd/kill", {"step_ms": 300})[0] == 202
-    wait_for("it is told", lambda: any(f"QEMU (process {thread}) cannot be signalled: " in text for text in user.texts("odd")), 20)
+    wait_for("it is told", lambda: any(f"cannot send a signal to QEMU (process {thread}): " in text for text in user.texts("odd")), 20)
     time.sleep(1.5)
     texts = user.texts("odd")
-    assert len([text for text in texts if "cannot be signalled" in text]) == 1, texts
+    assert len([text for text in texts if "cannot send a signal" in text]) == 1, texts
     assert not [text for text in texts if "sent to QEMU" in text], texts
     assert user.state("odd") == "stopping" and is_running(pid)
 

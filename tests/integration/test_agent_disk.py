@@ -31,7 +31,7 @@ def boot_on_full_disk(user):
 
 def test_a_guest_whose_host_has_a_full_disk_is_paused_and_goes_on_by_itself_when_there_is_room(user):
     boot_on_full_disk(user)
-    assert "pi: the host's disk is full" in user.do("ps") and "goes on by itself" in user.do("status", "pi")
+    assert "pi: the host's disk is full" in user.do("ps") and "goes on when there is room" in user.do("status", "pi")
     stands = written(user)
     user.do("resume", "pi")  # QEMU tries it again, in vain
     wait_for("it is paused again", lambda: user.status("pi").get("reason"), 30)

@@ -162,12 +162,12 @@ def test_an_isolated_instance_has_its_network_beside_it_and_says_so(user):
 
 def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):
     instance = user.boot("box", boot_sectors.deaf(user.home), isolate=True)
-    told = "its network ended by itself: piagent powerdown box, then piagent start box"
+    told = "the guest's network has died: piagent powerdown box, then piagent start box"
     [network] = networks(user)
     os.kill(network, signal.SIGKILL)
     wait_for("it is told", lambda: user.status("box").get("reason") == told, 20)
     assert f"box: {told}" in user.do("ps") and user.state("box") == "running"
-    assert len([text for text in user.texts("box") if "nothing reaches it" in text]) == 1
+    assert len([text for text in user.texts("box") if "it has no connections" in text]) == 1
     user.kill_agent()  # the next one sees it as well
     wait_for("it is told", lambda: user.status("box").get("reason") == told, 20)
     user.do("kill", "box")

@@ -204,7 +204,7 @@ def test_a_guest_is_served_its_secrets_up_to_the_end_of_its_first_successful_boo
         later = guest.seed()
         assert later["meta-data"] == first["meta-data"] and later["user-data"] == ""
         assert "boothook" in later["vendor-data"] and '\\"name\\":\\"fedora\\"' in later["vendor-data"]
-        assert user.texts("box")[-3].startswith("user-data fetched by Cloud-Init/25.1: without what only the first boot is served")
+        assert user.texts("box")[-3].startswith("user-data fetched by Cloud-Init/25.1: the parts for the first boot were left out")
         user.kill_agent()
         assert guest.secrets() == []
         guest.resets()

@@ -122,7 +122,7 @@ def test_a_port_that_was_lost_is_told_and_the_key_is_void(user):
         user.kill_agent()
         assert port_of(user) == moved
     assert f"another program has port {lost}" in user.log()
-    assert any(f"took port {lost}, where its guest looks" in text for text in user.texts("pi"))
+    assert any(f"took port {lost}, where the guest looks" in text for text in user.texts("pi"))
     user.do("kill", "pi")
     start(user, "pi")
     assert asked(moved, key_of(user, "pi")) == 200 and "reason" not in user.status("pi")

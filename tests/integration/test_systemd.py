@@ -123,7 +123,7 @@ def test_limits_are_the_scopes_at_each_start(user):
             assert is_scope_of("pi", unit)
             assert (systemd.show(unit, "MemoryMax"), systemd.show(unit, "CPUQuotaPerSecUSec")) == (str(600 << 20), "2s")
             os.kill(pid, signal.SIGKILL)
-            assert "--memory-max, here 600 MiB" in user.wait_state("pi", "lost", 20)["reason"]
+            assert "--memory-max (600 MiB)" in user.wait_state("pi", "lost", 20)["reason"]
             wait_for("its scope is gone", lambda unit=unit: systemd.show(unit, "ActiveState") == "inactive", 20)
             if again:
                 assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
