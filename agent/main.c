@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One executable, four programs: the command line, the agent, its worker, and the network of isolated
- * machines. */
+ * instances. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -18,8 +18,8 @@ static bool is_agent(int argc, char **argv)
     return argc >= 2 && !strcmp(argv[1], "agent") && (argc == 2 || pi_starts_with(argv[2], "--ready-fd"));
 }
 
-/* What is opened next would take the place of a standard descriptor that is closed, and get what is written
- * there. These can only be used the wrong way, so that it fails as before (EBADF). */
+/* If a standard descriptor is closed, the next file that is opened takes its place, and output would go there. The
+ * descriptors that hold the place can only be used the wrong way, so that output fails as before (EBADF). */
 static void hold_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++)

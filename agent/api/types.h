@@ -56,7 +56,7 @@ struct api_create {
 };
 extern const struct pi_field api_create_fields[];
 
-/* What is known of the guest's cloud-init, in its newest boot. */
+/* The state of the guest's cloud-init, in its newest boot, as far as piagent knows. */
 enum api_cloud_init {
     API_CLOUD_INIT_NONE,     /* nothing, and nothing is to come: it never ran, or ended before it reported */
     API_CLOUD_INIT_PENDING,  /* no report yet */

@@ -5,13 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +24,6 @@
 #include "agent/daemon/takeover.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
-#include "agent/loop/sockets.h"
 
 #define WORKERS_MS 2000 /* for workers that were cancelled to end, before the agent does */
 
@@ -142,7 +139,7 @@ static void raise_limits(void)
     }
 }
 
-/* What instances want their host to hear. */
+/* The callbacks of struct instance_host. */
 
 static void on_instance_news(const void *topic, void *user)
 {

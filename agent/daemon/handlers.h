@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent does for each operation of the control API. */
+/* The agent's handler of each operation of the control API. */
 #ifndef PIAGENT_DAEMON_HANDLERS_H
 #define PIAGENT_DAEMON_HANDLERS_H
 

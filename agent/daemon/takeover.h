@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent finds when it starts: the instances of the agent before it, and sockets that nobody uses. */
+/* Takes over the instances of the agent before, and removes sockets that nobody uses. */
 #ifndef PIAGENT_DAEMON_TAKEOVER_H
 #define PIAGENT_DAEMON_TAKEOVER_H
 

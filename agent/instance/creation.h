@@ -38,10 +38,11 @@ bool creation_is_being_undone(const struct instance *instance);
 /* Gives it up; those who follow it are told why when it is gone. */
 void creation_give_up(struct instance *instance, const char *why);
 
-/* What the state function says of a creation (enum vm_action): what waits until the record is written; the
- * end of that writing; and the end of the creation, by a failure or, if reason is NULL, by request. */
+/* Carries out the actions of a creation (enum vm_action), after the save. */
 void creation_carry_out(struct instance *instance, unsigned actions);
+/* The save has ended. */
 void creation_saved(struct instance *instance, int result, const struct pi_error *why);
+/* Undoes the creation: it failed, or, if reason is NULL, was cancelled. */
 void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
 
 /* Removes all of the instance from the disk, or nothing, and answers the call. It must not be running. If it

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is heard of the guest: its signs of life, and what it says through the IMDS, that it fetched its seed
- * and what cloud-init reports. All of it is hostile until cleaned and bounded.
+ * Notes the guest's signs of life, and handles its requests to the IMDS: it fetches its seed, and its
+ * cloud-init reports. All that a guest sends is hostile until cleaned and bounded.
  */
 #ifndef PIAGENT_INSTANCE_GUEST_H
 #define PIAGENT_INSTANCE_GUEST_H

@@ -2,7 +2,7 @@
 /*
  * One instance: its record, and a part for everything that goes on around it. Events of all kinds come in
  * through instance_feed(), pass the state function (vm/life.h), and leave as actions. A part's members are
- * touched by its own file; other files call its functions. README.md has the parts in one picture.
+ * touched by the part's own files only; other files call its functions. README.md has the parts in one picture.
  */
 #ifndef PIAGENT_INSTANCE_INSTANCE_H
 #define PIAGENT_INSTANCE_INSTANCE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an instance's boot may be expected to take: its milestones are noted as its events come, compared with
- * earlier boots, and kept when it is ready (boots_file.h).
+ * Estimates how long a boot takes. Notes its milestones, compares them with earlier boots, and keeps them when
+ * it is ready (boots_file.h).
  */
 #ifndef PIAGENT_INSTANCE_MILESTONES_H
 #define PIAGENT_INSTANCE_MILESTONES_H

@@ -15,7 +15,7 @@ struct watch;
 struct process {
     struct launch launch;
     struct pi_child child; /* waits to become QEMU until the record tells of it */
-    int pidfd;             /* negative: none, or the errno for which it could not be had */
+    int pidfd;             /* -1: none; another negative value: the -errno of the failed open */
     struct watch *watch;   /* of its end */
     uint64_t ended_ms;     /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen */
 };

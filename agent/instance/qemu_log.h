@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What QEMU prints: qemu.log in the instance's folder. */
+/* The output of QEMU: qemu.log in the instance's folder. */
 #ifndef PIAGENT_INSTANCE_QEMU_LOG_H
 #define PIAGENT_INSTANCE_QEMU_LOG_H
 

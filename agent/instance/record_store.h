@@ -18,7 +18,8 @@ struct api_call;
 struct instance;
 struct timer;
 
-/* What goes on when the folder is written. If that failed, result is negative and why says why. */
+/* The next step, when the folder is written or removed. If that failed, result is negative, and why has the
+ * reason. */
 typedef void (*store_then_fn)(struct instance *instance, int result, const struct pi_error *why);
 
 struct record_store {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the agent needs of libuv: watching descriptors and timers, each an object of its own that can be freed
- * at any time, also from its own callback (libuv closes handles later; this hides it).
+ * Timers and watches of descriptors, on libuv. Each is an object of its own that can be freed at any time,
+ * also from its own callback (libuv closes handles later; this hides it).
  */
 #ifndef PIAGENT_LOOP_LOOP_H
 #define PIAGENT_LOOP_LOOP_H

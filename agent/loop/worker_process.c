@@ -93,7 +93,8 @@ static void on_worker_ended(void *user)
     if (pi_reap(worker->pidfd, &code, text, sizeof text) == -EAGAIN)
         return;
     watch_free(pi_steal(worker->exit_watch));
-    /* What is there, not up to the end of file: a child of the worker may hold the pipe open for ever. */
+    /* Reads all that is there now, but does not wait for the end of file: a child of the worker may hold the
+     * pipe open for ever. */
     while (read_worker(worker))
         ;
     if (worker->failed)

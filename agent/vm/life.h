@@ -146,8 +146,10 @@ enum vm_action {
 
 /*
  * Returns the actions (a set of enum vm_action) and updates *life. The event's reason becomes the life's
- * reason; a change of state without a reason clears it. Exceptions: the reason of a failed start stays until
- * its QEMU has ended, and a start that was cancelled fails without a reason.
+ * reason; a change of state without a reason clears it. So do RESET, unless the guest stands still, and
+ * GOES_ON, while the guest runs. Exceptions: the reason of a failed start stays until its QEMU has ended, and a
+ * start that was cancelled fails without a reason. A reason adds VM_DO_SAVE, even to an event that the state
+ * ignores.
  */
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event);
 

@@ -95,7 +95,8 @@ struct vm_spec {
 
 extern const struct pi_field vm_spec_fields[]; /* .parts: enum vm_spec_part; .help is for the API's users */
 
-/* Gives its default to what was not chosen, but for the disk, which depends on the image. 0 or -ENOMEM. */
+/* Sets cpus, memory_mib and user to their defaults if they are unset. The default of disk_bytes depends on the image.
+ * 0 or -ENOMEM. */
 int vm_spec_complete(struct vm_spec *spec);
 
 /* Checks each value against its limits, and the values against each other. PI_USAGE, with the option to

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What belongs to no single command: a text a topic, topics/NAME.txt, for "piagent help NAME" and the manual
- * page piagent-NAME(7). The first line is the summary. After that a line begins with
+ * The topics: help that belongs to no single command. A topic is a text, topics/NAME.txt, for "piagent help NAME"
+ * and the manual page piagent-NAME(7). The first line is the summary. After that a line begins with
  *
  *   "# "      a heading
  *   "* "      a term, which the lines below it explain
