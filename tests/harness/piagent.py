@@ -16,6 +16,7 @@ PIAGENT = os.environ["PIAGENT_BINARY"]
 SOURCE = os.environ["PIAGENT_SOURCE"]
 
 FAILED, USAGE, NOT_FOUND, CONFLICT, UNVERIFIED, HOST, NETWORK, GUEST, TIMEOUT, AGENT = range(1, 11)
+FAILED_TEST = []  # when the test that runs has failed: show_logs.py
 LIVE = ("starting", "running", "ready", "paused", "suspended", "stopping")
 
 
@@ -78,7 +79,7 @@ class User:
         return self
 
     def __exit__(self, failure, *_):
-        if failure:
+        if failure or FAILED_TEST:
             self.print_logs()
         try:
             # First those that would start the agent again to go on following an instance.
