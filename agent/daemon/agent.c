@@ -206,7 +206,7 @@ static void undo_creations(struct agent *agent, const char *why)
             creation_give_up(instance, why);
 }
 
-static int start_agent(struct agent *agent, struct pi_error *err)
+static int set_up_agent(struct agent *agent, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
     if (r < 0 || (r = pi_boot_id(agent->host.boot_id, err)) < 0)
@@ -321,12 +321,12 @@ static void tell_started(const struct agent *agent, int result, const struct pi_
         tell_status(agent);
 }
 
-static int run_agent(struct agent *agent, int ready_fd, struct pi_error *err)
+static int serve_until_told(struct agent *agent, int ready_fd, struct pi_error *err)
 {
     uv_prepare_t prepare;
     uv_signal_t signals[2];
     static const int numbers[2] = {SIGTERM, SIGINT};
-    int r = start_agent(agent, err);
+    int r = set_up_agent(agent, err);
     report_ready(ready_fd, r, err);
     tell_started(agent, r, err);
     if (r == 0) {
@@ -380,7 +380,7 @@ int agent_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         umask(077);
         raise_limits();
-        r = run_agent(&agent, ready_fd, &err);
+        r = serve_until_told(&agent, ready_fd, &err);
         uv_loop_close(&agent.loop);
         pi_close_p(&agent.sockets.lock_fd);
     }

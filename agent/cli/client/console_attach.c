@@ -41,7 +41,7 @@ struct console {
     struct termios saved;
 };
 
-static int show(struct console *console, const char *bytes, size_t size)
+static int show_output(struct console *console, const char *bytes, size_t size)
 {
     cli_last_line_feed(&console->line, bytes, size);
     return pi_write_all(STDOUT_FILENO, bytes, size);
@@ -54,7 +54,7 @@ static int show_old(struct console *console, const char *bytes, size_t size)
     console->old_ms = pi_monotonic_ms();
     if (pi_buf_add(&text, bytes, size) < 0)
         return -ENOMEM;
-    return show(console, text.data, cli_strip(&console->strip, text.data, text.size));
+    return show_output(console, text.data, cli_strip(&console->strip, text.data, text.size));
 }
 
 static int on_output(const char *bytes, size_t size, void *user)
@@ -64,7 +64,7 @@ static int on_output(const char *bytes, size_t size, void *user)
         console->old_bytes = 0;
     size_t old = size < console->old_bytes ? size : console->old_bytes;
     int r = old ? show_old(console, bytes, old) : 0;
-    return r < 0 ? r : show(console, bytes + old, size - old);
+    return r < 0 ? r : show_output(console, bytes + old, size - old);
 }
 
 static void on_output_done(int result, const struct pi_error *err, void *user)
@@ -186,7 +186,7 @@ static void say_up(struct console *console, struct pi_buf *ret)
 }
 
 /* Tells it once a boot, above the guest's current line, if that line can be drawn again. */
-static void tell_up(struct console *console)
+static void tell_guest_up(struct console *console)
 {
     const struct cli_view *view = &console->follow->view;
     const struct cli_last_line *line = &console->line;
@@ -206,7 +206,7 @@ static void tell_up(struct console *console)
     pi_write_all(STDOUT_FILENO, line->text, line->size);
 }
 
-static int step(struct console *console, struct pi_error *err)
+static int step_console(struct console *console, struct pi_error *err)
 {
     struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
     /* A terminal is always read, because of Ctrl-]. */
@@ -220,7 +220,7 @@ static int step(struct console *console, struct pi_error *err)
     if (r == 0)
         r = send_keys(console, err);
     if (r == 0)
-        tell_up(console);
+        tell_guest_up(console);
     if (r == 0 && console->result < 0) {
         *err = console->error;
         r = console->result;
@@ -252,7 +252,7 @@ int cli_console_attach(struct cli_follow *follow, unsigned tail_bytes, bool old,
     follow->screen.hidden = true;
     int r = start_output(&console, tail_bytes, err);
     while (r == 0 && !follow->signal && !console.detached && !cli_view_is_over(&follow->view))
-        r = step(&console, err);
+        r = step_console(&console, err);
     if (r == 0 && cli_view_is_over(&follow->view))
         r = drain(&console, err);
     if (r == 0)

@@ -56,7 +56,7 @@ static int ask_to_stop(struct foreground *fg, struct pi_error *err)
 }
 
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops an instance. */
-static int on_signal(struct foreground *fg, struct pi_error *err)
+static int on_foreground_signal(struct foreground *fg, struct pi_error *err)
 {
     int r = fg->fresh && cli_state_is_before_boot(fg->follow->view.state) ? cli_undo(fg->follow, err) : 0;
     if (r != 0)
@@ -94,7 +94,7 @@ static int foreground_loop(struct foreground *fg, struct pi_error *err)
     while (!cli_view_is_over(&follow->view) && !detached) {
         if ((r = cli_follow_step(follow, NULL, 0, err)) < 0)
             return r;
-        if (follow->signal && (r = on_signal(fg, err)) != 0)
+        if (follow->signal && (r = on_foreground_signal(fg, err)) != 0)
             return r;
         if (wants_console && has_console(&follow->view)) {
             wants_console = false;

@@ -47,13 +47,13 @@ static int on_event(char *line, size_t size, void *user)
     return 0;
 }
 
-static int on_data(const char *bytes, size_t size, void *user)
+static int on_events_data(const char *bytes, size_t size, void *user)
 {
     struct cli_follow *follow = user;
     return pi_lines_feed(&follow->lines, bytes, size, on_event, follow);
 }
 
-static void on_done(int result, const struct pi_error *err, void *user)
+static void on_events_done(int result, const struct pi_error *err, void *user)
 {
     struct cli_follow *follow = user;
     follow->transfer = NULL;
@@ -65,7 +65,7 @@ static void on_done(int result, const struct pi_error *err, void *user)
 static int start(struct cli_follow *follow, struct pi_error *err)
 {
     char path[PI_NAME_MAX + 80];
-    const struct api_sink sink = {.data = on_data, .done = on_done, .user = follow};
+    const struct api_sink sink = {.data = on_events_data, .done = on_events_done, .user = follow};
     snprintf(path, sizeof path, "/v1/instances/%s/events?since=%" PRIu64 "&follow=1", follow->view.name,
              follow->view.seq);
     pi_lines_done(&follow->lines);
@@ -243,7 +243,7 @@ static bool is_shown(const struct cli_follow *follow)
 }
 
 /* One line for each instance, in their order, as many as there is room for. */
-static void draw(struct cli_follow *leader)
+static void draw_views(struct cli_follow *leader)
 {
     pi_auto_buf struct pi_buf text = {0};
     unsigned width = cli_screen_width(&leader->screen), room = cli_screen_height(&leader->screen);
@@ -291,6 +291,6 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
     for (struct cli_follow *one = follow; one; one = one->next)
         if (one->ended && !one->settled && !cli_view_is_over(&one->view) && (r = go_on(one, err)) < 0)
             return r;
-    draw(follow);
+    draw_views(follow);
     return 0;
 }

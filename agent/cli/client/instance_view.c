@@ -8,12 +8,12 @@
 #include "agent/base/text.h"
 #include "agent/cli/terminal/bar.h"
 
-static void copy(char *to, size_t size, const char *text)
+static void fill_text(char *to, size_t size, const char *text)
 {
     pi_text_clean(text ? text : "", text ? strlen(text) : 0, to, size);
 }
 
-#define COPY(array, text) copy((array), sizeof(array), (text))
+#define COPY(array, text) fill_text((array), sizeof(array), (text))
 
 bool cli_state_is_over(enum vm_state state)
 {
@@ -132,7 +132,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }
 
-static enum cli_tell on_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+static enum cli_tell show_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     if (event->phase >= IMAGE_PHASES) { /* this version does not know it */
         view->fetching = false;
@@ -188,7 +188,7 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
 }
 
 /* The login prompt may appear while cloud-init still works: then it is no step. */
-static enum cli_tell on_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
+static enum cli_tell show_landmark(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     const char *landmark = PI_WORD(event, landmark, vm_landmark);
     if (view->seeded || view->stage[0] || view->finished)
@@ -247,7 +247,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
     case API_EVENT_STATE:
         return on_state(view, event, line);
     case API_EVENT_IMAGE:
-        return on_image(view, event, line);
+        return show_image(view, event, line);
     case API_EVENT_SEED:
         return on_seed(view, event, line);
     case API_EVENT_REPORT:
@@ -266,7 +266,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
     case API_EVENT_BOOT:
         return on_boot(view, event, line);
     case API_EVENT_LANDMARK:
-        return on_landmark(view, event, line);
+        return show_landmark(view, event, line);
     case API_EVENT_NOTE:
     case API_EVENTS: /* of a kind that this version does not know */
         break;

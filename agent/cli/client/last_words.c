@@ -17,12 +17,12 @@ struct tail {
     bool over;
 };
 
-static int on_data(const char *bytes, size_t size, void *user)
+static int on_last_words(const char *bytes, size_t size, void *user)
 {
     return pi_buf_add(&((struct tail *)user)->bytes, bytes, size);
 }
 
-static void on_done(int result, const struct pi_error *err, void *user)
+static void on_last_words_done(int result, const struct pi_error *err, void *user)
 {
     (void)result;
     (void)err;
@@ -36,7 +36,7 @@ static void fetch(struct cli_follow *follow, struct pi_strv *ret)
     struct tail tail = {.bytes.max = 2 * TAIL_BYTES};
     struct cli_strip strip = {0};
     struct api_transfer *transfer = NULL;
-    const struct api_sink sink = {.data = on_data, .done = on_done, .user = &tail};
+    const struct api_sink sink = {.data = on_last_words, .done = on_last_words_done, .user = &tail};
     snprintf(path, sizeof path, "/v1/instances/%s/console?tail=%d", follow->view.name, TAIL_BYTES);
     int r = api_client_start(follow->agent->client, "GET", path, NULL, 0, &sink, &transfer, NULL);
     uint64_t end = pi_monotonic_ms() + 5000;

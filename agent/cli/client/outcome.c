@@ -13,7 +13,7 @@ static void tell_login(struct cli_screen *screen, const char *name)
 }
 
 /* A guest that was ready before is set up, whatever became of its cloud-init since. */
-static int tell_silent(struct cli_screen *screen, const struct api_instance *instance, bool login)
+static int tell_up_silent(struct cli_screen *screen, const struct api_instance *instance, bool login)
 {
     cli_screen_line(screen, "%s: up: %s", instance->name,
                     instance->reason ? instance->reason : "its SSH server answers");
@@ -61,7 +61,7 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
     case CLI_UP_FAILED:
         return tell_failed(follow, &instance, words);
     case CLI_UP_SILENT:
-        return tell_silent(&follow->leader->screen, &instance, login);
+        return tell_up_silent(&follow->leader->screen, &instance, login);
     case CLI_NOT_UP:
         break;
     }

@@ -166,7 +166,7 @@ static int reach_loop(struct reach *reach, bool connects, struct pi_error *err)
     }
 }
 
-static int check_whole(const struct api_instance *instance, struct pi_error *err)
+static int check_is_whole(const struct api_instance *instance, struct pi_error *err)
 {
     return instance->folder && instance->spec.user && instance->spec.ssh_port
                ? 0
@@ -181,7 +181,7 @@ static int reach(struct cli_agent *agent, struct api_instance *instance, int *re
     if (r == 0)
         r = reach_loop(&reach, ret_fd != NULL, err);
     if (r == 0)
-        r = check_whole(&reach.instance, err);
+        r = check_is_whole(&reach.instance, err);
     if (r != 0)
         return r;
     struct api_instance before = *instance;
@@ -207,7 +207,7 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
-    return cli_instance_up(instance) != CLI_NOT_UP ? check_whole(instance, err)
+    return cli_instance_up(instance) != CLI_NOT_UP ? check_is_whole(instance, err)
                                                    : reach(agent, instance, NULL, err);
 }
 
@@ -302,7 +302,7 @@ void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh
         instance->name, path, instance->name, instance->name);
 }
 
-static void copy(int from, int to)
+static void pass_on_bytes(int from, int to)
 {
     char chunk[65536];
     for (;;) {
@@ -326,11 +326,11 @@ int cli_reach_relay(int fd, struct pi_error *err)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() == parent)
-            copy(STDIN_FILENO, fd);
+            pass_on_bytes(STDIN_FILENO, fd);
         shutdown(fd, SHUT_WR);
         _exit(0);
     }
-    copy(fd, STDOUT_FILENO);
+    pass_on_bytes(fd, STDOUT_FILENO);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return 0;

@@ -36,7 +36,7 @@ int cli_images_open(struct cli_images *ret, struct pi_error *err)
 }
 
 /* {FOLDER: SHA256} of all instances that have an image. */
-static int ask_agent(json_t *ret, struct pi_error *err)
+static int ask_for_users(json_t *ret, struct pi_error *err)
 {
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_chosen struct cli_chosen all = {0};
@@ -64,7 +64,7 @@ int cli_images_find_users(struct cli_images *images, struct pi_error *err)
         images->recorded = json_object();
     if (!images->recorded)
         return pi_fail(err, ENOMEM, "cannot tell who uses images");
-    int r = ask_agent(images->recorded, err);
+    int r = ask_for_users(images->recorded, err);
     const struct image_instances instances = cli_images_instances(images);
     return r < 0 ? r : image_use_find(&images->store, &instances, &images->use, err);
 }

@@ -73,7 +73,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     return true;
 }
 
-static int on_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
 {
     int r = how->fresh && cli_state_is_before_boot(leader->view.state) ? cli_undo(leader, err) : 0;
     if (r != 0)
@@ -104,7 +104,7 @@ static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi
         if (waits && (r = cli_follow_step(leader, NULL, 0, err)) < 0)
             return r;
         if (waits && leader->signal)
-            return on_signal(how, leader, err);
+            return on_wait_signal(how, leader, err);
     }
     return code;
 }

@@ -60,7 +60,7 @@ static int refuse_none(const struct pi_paths *paths, struct pi_error *err)
                : pi_refuse(err, PI_AGENT, "no agent runs; a command that needs one starts it");
 }
 
-static int run_status(const struct cli_call *call, struct pi_error *err)
+static int run_agent_status(const struct cli_call *call, struct pi_error *err)
 {
     const struct status_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
@@ -88,7 +88,7 @@ static int open_agent(struct cli_agent *agent, int *ret_pidfd, struct pi_error *
     return r;
 }
 
-static int await_end(int pidfd, struct pi_error *err)
+static int await_agent_end(int pidfd, struct pi_error *err)
 {
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     if (pidfd < 0 || poll(&ended, 1, STOP_MS) != 0)
@@ -121,7 +121,7 @@ static int end_process(const struct pi_paths *paths, struct pi_error *err)
     int r = -ETIMEDOUT;
     for (size_t i = 0; r < 0 && i < PI_ARRAY_SIZE(signals); i++) {
         pi_signal(pidfd, signals[i]);
-        r = await_end(pidfd, err);
+        r = await_agent_end(pidfd, err);
     }
     if (r == 0)
         fprintf(stderr, "the agent (process %d) did not answer and was ended; instances that ran go on\n",
@@ -145,7 +145,7 @@ static int run_stop(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = api_client_call(agent.client, "POST", "/v1/agent/stop", body, CLI_CALL_MS, NULL, err);
     if (r == 0)
-        r = await_end(pidfd, err);
+        r = await_agent_end(pidfd, err);
     if (r == 0)
         fprintf(stderr, "the agent has stopped; instances that ran go on\n");
     return r;
@@ -192,7 +192,7 @@ const struct cli_command cli_command_agent_status = {
     .example = "piagent agent status",
     .options = status_table,
     .values_size = sizeof(struct status_options),
-    .run = run_status,
+    .run = run_agent_status,
 };
 const struct cli_command cli_command_agent_stop = {
     .name = "agent stop",

@@ -143,7 +143,7 @@ static int check_files(const struct copying *copying, const struct cli_call *cal
     return r;
 }
 
-static int check_words(struct copying *copying, const struct cli_call *call, struct pi_error *err)
+static int check_cp_words(struct copying *copying, const struct cli_call *call, struct pi_error *err)
 {
     int r = count_instances(copying, call, err);
     if (r == 0 && copying->options->rsync)
@@ -289,7 +289,7 @@ static int run_cp(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto(copying_done) struct copying copying = {
         .options = call->values, .share = CLI_SSH_ALONE, .pass = CLI_SSH_PASS_NONE};
-    int r = check_words(&copying, call, err);
+    int r = check_cp_words(&copying, call, err);
     if (r < 0 || (r = cli_connect(&copying.agent, err)) < 0 ||
         (r = each_instance(&copying, call, check_instance, err)) != 0 ||
         (r = each_instance(&copying, call, await_instance, err)) != 0 ||

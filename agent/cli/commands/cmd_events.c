@@ -72,7 +72,7 @@ static int on_line(char *line, size_t size, void *user)
     return 0;
 }
 
-static int on_data(const char *bytes, size_t size, void *user)
+static int on_event_data(const char *bytes, size_t size, void *user)
 {
     struct printing *printing = user;
     int r = pi_lines_feed(&printing->lines, bytes, size, on_line, printing);
@@ -128,7 +128,7 @@ static int run_events(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_connect(&agent, err);
     if (r == 0)
-        r = cli_stream(&agent, path, on_data, &printing, err);
+        r = cli_stream(&agent, path, on_event_data, &printing, err);
     pi_lines_done(&printing.lines);
     if (r == 0 && !name && options->follow)
         return pi_refuse(err, PI_AGENT, "the agent was stopped: the next command starts it again");

@@ -22,7 +22,7 @@ struct fetch_options {
 /* A signal handler has nothing else to write to. */
 static volatile sig_atomic_t cancelled;
 
-static void on_signal(int signal)
+static void on_fetch_signal(int signal)
 {
     cancelled = signal;
 }
@@ -33,7 +33,7 @@ struct reporter {
     int told_phase; /* enum image_phase of the last line, -1 = none */
 };
 
-static void print_json(json_t *line)
+static void print_fetch_json(json_t *line)
 {
     if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0)
         putchar('\n');
@@ -41,14 +41,14 @@ static void print_json(json_t *line)
     json_decref(line);
 }
 
-static void report(const struct image_progress *progress, void *user)
+static void report_fetch_progress(const struct image_progress *progress, void *user)
 {
     struct reporter *reporter = user;
     pi_auto_buf struct pi_buf line = {0};
     bool changed = reporter->told_phase != (int)progress->phase;
     reporter->told_phase = (int)progress->phase;
     if (reporter->json) {
-        print_json(pi_fields_write(image_progress_fields, progress));
+        print_fetch_json(pi_fields_write(image_progress_fields, progress));
         return;
     }
     if (progress->phase == IMAGE_DONE)
@@ -60,7 +60,7 @@ static void report(const struct image_progress *progress, void *user)
         cli_screen_status(&reporter->screen, line.data);
 }
 
-static void print_text(const struct image *image)
+static void print_fetch_text(const struct image *image)
 {
     char size[32], shown[256];
     if (image->note)
@@ -77,7 +77,7 @@ static void print_text(const struct image *image)
 static int run_fetch(const struct cli_call *call, struct pi_error *err)
 {
     const struct fetch_options *options = call->values;
-    const struct sigaction action = {.sa_handler = on_signal};
+    const struct sigaction action = {.sa_handler = on_fetch_signal};
     struct reporter reporter = {.json = options->json, .told_phase = -1};
     pi_auto_image struct image image = {0};
     struct utsname host;
@@ -94,16 +94,16 @@ static int run_fetch(const struct cli_call *call, struct pi_error *err)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     cli_screen_init(&reporter.screen);
-    int r = image_fetch_for_user(&request, report, &reporter, &image, err);
+    int r = image_fetch_for_user(&request, report_fetch_progress, &reporter, &image, err);
     cli_screen_clear(&reporter.screen);
     if (r == -ECANCELED)
         return pi_refuse(
             err, PI_FAILED,
             "interrupted: the same command goes on at the same place, if the server allows that");
     if (r == 0 && options->json)
-        print_json(json_pack("{s:o}", "image", pi_fields_write(image_fields, &image)));
+        print_fetch_json(json_pack("{s:o}", "image", pi_fields_write(image_fields, &image)));
     else if (r == 0)
-        print_text(&image);
+        print_fetch_text(&image);
     return r;
 }
 

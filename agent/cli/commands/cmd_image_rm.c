@@ -4,7 +4,7 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/image/remove.h"
 
-static int run_rm(const struct cli_call *call, struct pi_error *err)
+static int run_image_rm(const struct cli_call *call, struct pi_error *err)
 {
     pi_auto_images struct cli_images images = {.store = {.dir_fd = -1}};
     struct image *image;
@@ -30,5 +30,5 @@ const struct cli_command cli_command_image_rm = {
     .max_operands = 64,
     .operand = CLI_STORED_IMAGE,
     .destructive = true,
-    .run = run_rm,
+    .run = run_image_rm,
 };

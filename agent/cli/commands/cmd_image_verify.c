@@ -23,12 +23,12 @@ struct verify_options {
 /* A signal handler has nothing else to write to. */
 static volatile sig_atomic_t cancelled;
 
-static void on_signal(int signal)
+static void on_verify_signal(int signal)
 {
     cancelled = signal;
 }
 
-static void report(const struct image_progress *progress, void *user)
+static void report_verify_progress(const struct image_progress *progress, void *user)
 {
     pi_auto_buf struct pi_buf line = {0};
     if (cli_render_image(progress, cli_screen_width(user), &line) == 0)
@@ -38,7 +38,7 @@ static void report(const struct image_progress *progress, void *user)
 static int verify_one(const struct cli_images *images, struct image *image, struct cli_screen *screen,
                       struct pi_error *err)
 {
-    struct image_meter meter = {.report = report, .user = screen, .cancel = &cancelled};
+    struct image_meter meter = {.report = report_verify_progress, .user = screen, .cancel = &cancelled};
     int r = image_store_verify(&images->store, image, &meter, err);
     cli_screen_clear(screen);
     return r;
@@ -85,7 +85,7 @@ static int run_verify(const struct cli_call *call, struct pi_error *err)
 {
     const struct verify_options *options = call->values;
     json_auto_t *verified = options->json ? json_array() : NULL;
-    const struct sigaction action = {.sa_handler = on_signal};
+    const struct sigaction action = {.sa_handler = on_verify_signal};
     pi_auto_images struct cli_images images = {.store = {.dir_fd = -1}};
     struct cli_screen screen;
     struct image *chosen = NULL;

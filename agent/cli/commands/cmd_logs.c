@@ -23,7 +23,7 @@ struct logs {
     bool unfinished; /* the last line has no end yet */
 };
 
-static int on_data(const char *bytes, size_t size, void *user)
+static int on_log_data(const char *bytes, size_t size, void *user)
 {
     struct logs *logs = user;
     if (!logs->clean)
@@ -64,7 +64,7 @@ static int run_logs(const struct cli_call *call, struct pi_error *err)
     snprintf(path, sizeof path, "/v1/instances/%.*s/console?follow=%d%s", PI_NAME_MAX, call->operands[0],
              options->follow, lines);
     if (r == 0)
-        r = cli_stream(&agent, path, on_data, &logs, err);
+        r = cli_stream(&agent, path, on_log_data, &logs, err);
     if (logs.unfinished) /* the shell's prompt begins a line of its own */
         (void)pi_write_all(STDOUT_FILENO, "\n", 1);
     return r;

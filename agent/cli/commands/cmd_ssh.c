@@ -61,8 +61,8 @@ static int ssh_argv(const struct cli_ssh *how, const struct ssh_options *options
 }
 
 /* Lets ssh check the words of its own options, before the command waits for the guest. */
-static int check_words(const char *ssh, const struct ssh_options *options, const char *name,
-                       struct pi_error *err)
+static int check_ssh_words(const char *ssh, const struct ssh_options *options, const char *name,
+                           struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     if (can_share(options))
@@ -145,7 +145,7 @@ static int run_ssh(const struct cli_call *call, struct pi_error *err)
     if (options->stdio)
         return relay(name, err);
     int r = cli_reach_program("ssh", &ssh, err);
-    if (r < 0 || (r = check_words(ssh, options, name, err)) < 0 || (r = cli_connect(&agent, err)) < 0 ||
+    if (r < 0 || (r = check_ssh_words(ssh, options, name, err)) < 0 || (r = cli_connect(&agent, err)) < 0 ||
         (r = cli_reach_check(&agent, name, &instance, err)) < 0 ||
         (r = cli_reach(&agent, &instance, err)) != 0)
         return r;

@@ -60,7 +60,7 @@ struct reading {
     struct pi_error error;
 };
 
-static int on_event(char *line, size_t size, void *user)
+static int on_timeline_event(char *line, size_t size, void *user)
 {
     struct reading *reading = user;
     struct api_event event = {0};
@@ -71,15 +71,16 @@ static int on_event(char *line, size_t size, void *user)
     return r;
 }
 
-static int on_data(const char *bytes, size_t size, void *user)
+static int on_timeline_data(const char *bytes, size_t size, void *user)
 {
     struct reading *reading = user;
     reading->size += size;
-    return reading->size > JOURNAL_MAX ? -EFBIG
-                                       : pi_lines_feed(&reading->lines, bytes, size, on_event, reading);
+    return reading->size > JOURNAL_MAX
+               ? -EFBIG
+               : pi_lines_feed(&reading->lines, bytes, size, on_timeline_event, reading);
 }
 
-static void on_done(int result, const struct pi_error *err, void *user)
+static void on_timeline_done(int result, const struct pi_error *err, void *user)
 {
     struct reading *reading = user;
     reading->over = true;
@@ -92,7 +93,7 @@ static int read_events(struct cli_agent *agent, const char *name, struct boot_li
 {
     char path[PI_NAME_MAX + 64];
     struct reading reading = {.list = list, .lines = {.partial.max = API_EVENT_LINE_MAX}};
-    const struct api_sink sink = {.data = on_data, .done = on_done, .user = &reading};
+    const struct api_sink sink = {.data = on_timeline_data, .done = on_timeline_done, .user = &reading};
     snprintf(path, sizeof path, "/v1/instances/%.*s/events", PI_NAME_MAX, name);
     int r = api_client_start(agent->client, "GET", path, NULL, 0, &sink, NULL, err);
     while (r == 0 && !reading.over)
@@ -186,8 +187,8 @@ static unsigned width(void)
     return (unsigned)(wanted < WIDTH_MIN ? WIDTH_MIN : wanted > WIDTH_MAX ? WIDTH_MAX : wanted);
 }
 
-static int print_text(const struct timeline *timeline, const struct timeline_options *options,
-                      struct pi_error *err)
+static int print_timeline_text(const struct timeline *timeline, const struct timeline_options *options,
+                               struct pi_error *err)
 {
     const struct boot_style style = {.width = width(),
                                      .utf8 = cli_is_utf8(),
@@ -235,13 +236,13 @@ static int write_page(const struct timeline *timeline, const char *path, struct 
     return 0;
 }
 
-static int print_json(const struct timeline *timeline, struct pi_error *err)
+static int print_timeline_json(const struct timeline *timeline, struct pi_error *err)
 {
     json_auto_t *value = boot_json(timeline->shown, timeline->count);
     return value ? cli_json_print(value, err) : pi_fail(err, ENOMEM, "timeline");
 }
 
-static int check(const struct timeline_options *options, struct pi_error *err)
+static int check_timeline_options(const struct timeline_options *options, struct pi_error *err)
 {
     if (options->html && options->json)
         return pi_refuse(err, PI_USAGE, "--html and --json exclude each other");
@@ -252,7 +253,7 @@ static int run_timeline(const struct cli_call *call, struct pi_error *err)
 {
     const struct timeline_options *options = call->values;
     pi_auto(timeline_done) struct timeline timeline = {0};
-    int r = check(options, err);
+    int r = check_timeline_options(options, err);
     if (r == 0)
         r = cli_connect(&timeline.agent, err);
     for (unsigned i = 0; r == 0 && i < call->count; i++)
@@ -264,7 +265,7 @@ static int run_timeline(const struct cli_call *call, struct pi_error *err)
         return r;
     if (options->html)
         return write_page(&timeline, options->html, err);
-    return options->json ? print_json(&timeline, err) : print_text(&timeline, options, err);
+    return options->json ? print_timeline_json(&timeline, err) : print_timeline_text(&timeline, options, err);
 }
 
 static const char *const orders[] = {"time", "difference", NULL};

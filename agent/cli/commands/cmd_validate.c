@@ -43,8 +43,8 @@ static void show_finding(const char *path, const struct pi_buf *text, const stru
         printf("       = %s\n", finding->remedy);
 }
 
-static void show(const char *path, const struct pi_buf *text, enum seed_kind kind,
-                 const struct seed_findings *findings)
+static void show_findings(const char *path, const struct pi_buf *text, enum seed_kind kind,
+                          const struct seed_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++)
         show_finding(path, text, &findings->items[i]);
@@ -100,7 +100,7 @@ static int validate(const char *path, const struct validate_options *options, js
     if (r < 0)
         return r;
     if (!options->json)
-        show(pi_text_clean(path, strlen(path), name, sizeof name), &text, kind, findings);
+        show_findings(pi_text_clean(path, strlen(path), name, sizeof name), &text, kind, findings);
     else if (json_array_append_new(files, to_json(path, kind, findings)) < 0)
         return pi_fail(err, ENOMEM, "validate");
     return findings->errors || (options->strict && findings->warnings) ? PI_USAGE : PI_OK;

@@ -12,7 +12,8 @@ struct wait_options {
     bool json;
 };
 
-static int check(const struct cli_wait *how, const struct api_instance *instance, struct pi_error *err)
+static int check_wait_options(const struct cli_wait *how, const struct api_instance *instance,
+                              struct pi_error *err)
 {
     if (how->stopped || !cli_state_is_over(instance->state))
         return 0;
@@ -32,7 +33,7 @@ static int run_wait(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_choose_named(&agent, call, &chosen, err);
     for (size_t i = 0; r == 0 && i < chosen.count; i++)
-        r = check(&how, &chosen.items[i], err);
+        r = check_wait_options(&how, &chosen.items[i], err);
     return r < 0 ? r : cli_wait(&how, &agent, chosen.items, (unsigned)chosen.count, err);
 }
 

@@ -100,7 +100,8 @@ static void parts_done(struct parts *parts)
 }
 
 /* Makes the path of a local file absolute: the agent's working folder is another one. */
-static int add_image(const char *image, struct parts *parts, struct api_create *ret, struct pi_error *err)
+static int add_image_choice(const char *image, struct parts *parts, struct api_create *ret,
+                            struct pi_error *err)
 {
     struct image_ref ref;
     if (!image)
@@ -114,7 +115,7 @@ static int add_image(const char *image, struct parts *parts, struct api_create *
                       : pi_refuse(err, PI_NOT_FOUND, "--image: cannot open %s: %s", image, strerror(errno));
 }
 
-static int ask_password(char hash[SEED_HASH_MAX + 1], struct pi_error *err)
+static int ask_login_password(char hash[SEED_HASH_MAX + 1], struct pi_error *err)
 {
     char password[SEED_PASSWORD_MAX + 1];
     int r = seed_password_prompt(STDIN_FILENO, "Password for the guest", password, err);
@@ -131,7 +132,7 @@ static int add_password(const struct cli_create *options, struct parts *parts, s
     if (options->password_prompt && given)
         return pi_refuse(err, PI_USAGE, "--password-prompt and --password-hash exclude each other");
     int r = given                      ? seed_hash_check(given, err)
-            : options->password_prompt ? ask_password(parts->hash, err)
+            : options->password_prompt ? ask_login_password(parts->hash, err)
                                        : 0;
     if (r < 0)
         return given ? pi_context(err, r, "--password-hash") : r;
@@ -232,7 +233,8 @@ static int fill_request(const struct cli_create *options, struct parts *parts, s
     int r;
     if ((r = pi_name_check(ret->name, err)) < 0 || (r = add_environment(parts, ret, err)) < 0 ||
         (r = add_digest(options->image_sha256, ret, err)) < 0 ||
-        (r = add_arch(options->arch, ret, err)) < 0 || (r = add_image(options->image, parts, ret, err)) < 0 ||
+        (r = add_arch(options->arch, ret, err)) < 0 ||
+        (r = add_image_choice(options->image, parts, ret, err)) < 0 ||
         (r = add_files(options, parts, ret, err)) < 0 || (r = check_utf8(ret, err)) < 0)
         return r;
     return add_password(options, parts, ret, err);

@@ -14,7 +14,7 @@
 #define BAR_MAX  40
 #define NAME_MIN 8
 
-static size_t step(const char *s)
+static size_t step_bar(const char *s)
 {
     size_t n = pi_utf8_length(s, strlen(s));
     return n ? n : 1;
@@ -23,7 +23,7 @@ static size_t step(const char *s)
 unsigned cli_columns(const char *text)
 {
     unsigned n = 0;
-    for (; text && *text && *text != '\n'; text += step(text))
+    for (; text && *text && *text != '\n'; text += step_bar(text))
         n++;
     return n;
 }
@@ -34,7 +34,7 @@ int cli_fit(const char *text, unsigned width, struct pi_buf *ret)
         return pi_buf_puts(ret, text);
     const char *end = text;
     for (unsigned n = 1; n < width; n++)
-        end += step(end);
+        end += step_bar(end);
     int r = pi_buf_add(ret, text, (size_t)(end - text));
     return r < 0 || width == 0 ? r : pi_buf_puts(ret, cli_is_utf8() ? "…" : ">");
 }
@@ -58,7 +58,7 @@ static int numbers(const struct image_progress *p, struct pi_buf *ret)
     return r;
 }
 
-static int draw(const struct image_progress *p, unsigned size, struct pi_buf *ret)
+static int draw_bar(const struct image_progress *p, unsigned size, struct pi_buf *ret)
 {
     uint64_t done = p->done_bytes < p->total_bytes ? p->done_bytes : p->total_bytes;
     unsigned filled = (unsigned)((double)done / (double)p->total_bytes * size);
@@ -86,7 +86,7 @@ int cli_render_image(const struct image_progress *p, unsigned width, struct pi_b
         return r;
     unsigned used = cli_columns(line.data) + (counted ? cli_columns(tail.data) : 0) + 4;
     if (p->total_bytes && width >= used + BAR_MIN)
-        r = draw(p, width - used < BAR_MAX ? width - used : BAR_MAX, &line);
+        r = draw_bar(p, width - used < BAR_MAX ? width - used : BAR_MAX, &line);
     if (r == 0 && counted)
         r = pi_buf_puts(&line, tail.data);
     return r < 0 ? r : cli_fit(line.data, width, ret);

@@ -91,7 +91,7 @@ static int option_entries(const struct cli_command *command, unsigned width, str
     return r < 0 ? r : option_entry(&cli_option_help, width, ret);
 }
 
-static int other_names(const struct cli_command *command, struct pi_buf *ret)
+static int print_other_names(const struct cli_command *command, struct pi_buf *ret)
 {
     pi_auto_buf struct pi_buf names = {0};
     int r = cli_other_names(command, &names);
@@ -107,7 +107,7 @@ int cli_help(const struct cli_command *command, unsigned width, struct pi_buf *r
     if (r == 0 && command->details && (r = pi_buf_puts(ret, "\n")) == 0)
         r = cli_wrap(command->details, 0, 0, width, ret);
     if (r == 0)
-        r = other_names(command, ret);
+        r = print_other_names(command, ret);
     if (r == 0)
         r = pi_buf_puts(ret, "\n");
     if (r == 0)

@@ -23,7 +23,7 @@ static void raw(struct page *page, const char *text)
 
 /* Text in which nothing means anything to roff: backslashes, a line's first dot or quote, a macro's quotes.
  */
-static void text(struct page *page, const char *s, size_t length)
+static void put_text(struct page *page, const char *s, size_t length)
 {
     for (size_t i = 0; i < length && page->r == 0; i++) {
         bool begins = page->out->size == 0 || page->out->data[page->out->size - 1] == '\n';
@@ -43,20 +43,20 @@ static void macro(struct page *page, const char *name, const char *argument)
     raw(page, ".");
     raw(page, name);
     raw(page, " \"");
-    text(page, argument, strcspn(argument, "\n"));
+    put_text(page, argument, strcspn(argument, "\n"));
     raw(page, "\"\n");
 }
 
 static void sentence(struct page *page, const char *s)
 {
     raw(page, (const char[]){(char)toupper((unsigned char)*s), '\0'});
-    text(page, s + 1, strlen(s) - 1);
+    put_text(page, s + 1, strlen(s) - 1);
     raw(page, pi_ends_with(s, ".") ? "\n" : ".\n");
 }
 
 static void line(struct page *page, const char *s)
 {
-    text(page, s, strlen(s));
+    put_text(page, s, strlen(s));
     raw(page, "\n");
 }
 
@@ -75,7 +75,7 @@ static void paragraphs(struct page *page, const char *s)
             size_t length = strcspn(part, "\n");
             if (part + length > end)
                 length = (size_t)(end - part);
-            text(page, part, length);
+            put_text(page, part, length);
             part += length;
             if (part < end) {
                 raw(page, " ");
@@ -118,10 +118,10 @@ static void option(struct page *page, const struct cli_option *o)
         raw(page, " , ");
     }
     raw(page, "Fl \\-");
-    text(page, o->name, strlen(o->name));
+    put_text(page, o->name, strlen(o->name));
     if (o->argument) {
         raw(page, " Ar \"");
-        text(page, o->argument, strlen(o->argument));
+        put_text(page, o->argument, strlen(o->argument));
         raw(page, "\"");
     }
     raw(page, "\n");
@@ -150,7 +150,7 @@ static void options(struct page *page, const struct cli_command *command)
 static void example(struct page *page, const char *line)
 {
     raw(page, ".Sh EXAMPLES\n.Bd -literal -offset indent\n");
-    text(page, line, strlen(line));
+    put_text(page, line, strlen(line));
     raw(page, "\n.Ed\n");
 }
 
@@ -161,7 +161,7 @@ void cli_man_name(const struct cli_command *command, char ret[64])
         *space = '-';
 }
 
-static void other_names(struct page *page, const struct cli_command *command)
+static void add_other_names(struct page *page, const struct cli_command *command)
 {
     pi_auto_buf struct pi_buf names = {0};
     if (page->r == 0)
@@ -169,7 +169,7 @@ static void other_names(struct page *page, const struct cli_command *command)
     if (page->r < 0 || !names.size)
         return;
     raw(page, ".Pp\nOther names: ");
-    text(page, names.data, names.size);
+    put_text(page, names.data, names.size);
     raw(page, ".\n");
 }
 
@@ -180,7 +180,7 @@ int cli_man_command(const struct cli_command *command, const char *date, struct 
     cli_man_name(command, name);
     head(&page, name, "1", command->summary, date);
     raw(&page, ".Sh SYNOPSIS\n.Nm \"piagent ");
-    text(&page, command->name, strlen(command->name));
+    put_text(&page, command->name, strlen(command->name));
     raw(&page, "\"\n.Op Ar OPTIONS\n");
     if (command->operands)
         macro(&page, "Ar", command->operands);
@@ -189,7 +189,7 @@ int cli_man_command(const struct cli_command *command, const char *date, struct 
     if (command->details)
         raw(&page, ".Pp\n");
     paragraphs(&page, command->details);
-    other_names(&page, command);
+    add_other_names(&page, command);
     options(&page, command);
     raw(&page, ".Sh EXIT STATUS\n0 if it is done, else as\n.Xr piagent-exit-codes 7\ntells.\n");
     example(&page, command->example);
@@ -257,7 +257,7 @@ static void topics(struct page *page)
         raw(page, ".It Xr piagent-");
         raw(page, topic->name);
         raw(page, " 7\n");
-        text(page, topic->text, cli_topic_summary_length(topic));
+        put_text(page, topic->text, cli_topic_summary_length(topic));
         raw(page, "\n");
     }
     raw(page, ".El\n");

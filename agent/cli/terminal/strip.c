@@ -38,7 +38,7 @@ static bool beyond_ascii(struct cli_strip *strip, unsigned char c)
     return good;
 }
 
-static bool text(struct cli_strip *strip, unsigned char c)
+static bool strip_text(struct cli_strip *strip, unsigned char c)
 {
     if (c >= 0x80)
         return beyond_ascii(strip, c);
@@ -58,7 +58,7 @@ static bool next(struct cli_strip *strip, unsigned char c)
         strip->state = CLI_STRIP_TEXT;
     switch (strip->state) {
     case CLI_STRIP_TEXT:
-        return text(strip, c);
+        return strip_text(strip, c);
     case CLI_STRIP_ESCAPE:
         /* Intermediate bytes (0x20-0x2f) belong to a sequence whose final byte is still to come. */
         if (c == '[')
