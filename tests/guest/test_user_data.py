@@ -55,7 +55,7 @@ def boots_with_a_full_disk(user, name):
     user.ssh(name, "sudo fallocate -l $(df --output=avail -B1 / | tail -1) /full; sudo dd if=/dev/zero of=/fuller bs=4K count=20K || true; sync")
     user.do("reset", name)
     waited = user.call("wait", name, timeout=600)
-    told = f"{name}: up: cloud-init was not heard to report: its disk is full, its console says (No space left on device)"
+    told = f"{name}: up: cloud-init was not heard to report: its console says that its disk is full (No space left on device)"
     assert waited.returncode == GUEST and told in waited.stderr, waited
     user.kill_agent()
     done = user.call("ssh", name, "--", "df --output=avail / | tail -1", timeout=120)
