@@ -58,7 +58,8 @@ int cli_wrap(const char *text, unsigned indent, unsigned column, unsigned width,
     return r < 0 ? r : pi_buf_puts(ret, "\n");
 }
 
-int cli_help_entry(const char *term, const char *text, unsigned width, struct pi_buf *ret)
+/* A term and its text, as a line of --help: the text begins at column 36 and is wrapped there. */
+static int term_entry(const char *term, const char *text, unsigned width, struct pi_buf *ret)
 {
     int r = pi_buf_printf(ret, "  %-*s ", TEXT_COLUMN - 3, term);
     if (r == 0 && strlen(term) > TEXT_COLUMN - 3)
@@ -76,7 +77,7 @@ static int option_entry(const struct cli_option *option, unsigned width, struct 
              option->argument ? option->argument : "");
     int r = pi_buf_printf(&text, "%s%s", option->help,
                           option->type == CLI_LIST ? " (may be given several times)" : "");
-    return r < 0 ? r : cli_help_entry(term, text.data, width, ret);
+    return r < 0 ? r : term_entry(term, text.data, width, ret);
 }
 
 static int option_entries(const struct cli_command *command, unsigned width, struct pi_buf *ret)

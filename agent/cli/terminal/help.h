@@ -8,9 +8,6 @@
 /* The text of "piagent COMMAND --help", in lines of at most width columns. 0 or -ENOMEM. */
 int cli_help(const struct cli_command *command, unsigned width, struct pi_buf *ret);
 
-/* A term and its text, as a line of --help: the text begins at column 36 and is wrapped there. */
-int cli_help_entry(const char *term, const char *text, unsigned width, struct pi_buf *ret);
-
 /* Adds text in lines of at most width columns. The first line begins at column, the others are indented.
  * Lines break at white space; "\n\n" stays an empty line. */
 int cli_wrap(const char *text, unsigned indent, unsigned column, unsigned width, struct pi_buf *ret);
