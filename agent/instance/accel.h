@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether to trust KVM. That /dev/kvm opens proves nothing: nested and unusual hosts create VMs and then
+ * Tells if KVM can be trusted. An open /dev/kvm proves nothing: nested and unusual hosts create VMs and then
  * cannot run a guest. A finding holds for this boot of the host.
  */
 #ifndef PIAGENT_INSTANCE_ACCEL_H
