@@ -56,6 +56,7 @@ const struct pi_field api_create_fields[] = {
         api_create, environment,
         .help =
             "NAME=VALUE for the image's fetch: PIAGENT_FEDORA_..., proxies and certificates; no other variable"),
+    FLAG(api_create, stopped, .help = "make it, with its image, disk and keys, and do not start it"),
     {0},
 };
 

@@ -53,6 +53,7 @@ struct api_create {
     char *user_data, *user_data_base64; /* one of them, or none */
     bool user_data_unchecked;
     struct pi_strv environment;
+    bool stopped;
 };
 extern const struct pi_field api_create_fields[];
 

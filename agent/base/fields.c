@@ -224,6 +224,11 @@ static json_t *enum_json(const struct pi_field *f, const char *owner, bool zero_
     return *absent ? NULL : json_string(word);
 }
 
+static bool is_zero(const char *bytes, size_t size)
+{
+    return !bytes[0] && !memcmp(bytes, bytes + 1, size - 1);
+}
+
 /* NULL with *absent set: nothing to write. */
 static json_t *field_json(const struct pi_field *f, const char *owner, bool zero_is_none, bool *absent)
 {
@@ -248,7 +253,8 @@ static json_t *field_json(const struct pi_field *f, const char *owner, bool zero
     case PI_FIELD_STRV:
         return strv_json((const struct pi_strv *)at);
     case PI_FIELD_STRUCT:
-        return pi_fields_write(f->nested, at);
+        *absent = zero_is_none && is_zero(at, f->size);
+        return *absent ? NULL : pi_fields_write(f->nested, at);
     case PI_FIELD_INLINE:
         break;
     case PI_FIELD_JSON:

@@ -51,7 +51,8 @@ struct pi_field {
         required; /* else an absent key leaves what was there before: set defaults first. PI_FIELD_INLINE: whether
                       required keys of its table are */
     bool
-        zero_is_none; /* PI_FIELD_U64, PI_FIELD_ENUM: 0 is no value, has no word, and is left out when written */
+        zero_is_none; /* PI_FIELD_U64, PI_FIELD_ENUM: 0 is no value, has no word, and is left out when written;
+                         PI_FIELD_STRUCT: the same if all of its bytes are 0 */
     uint64_t min, max;
     const char *const *names;      /* PI_FIELD_ENUM: ends with NULL */
     size_t other;                  /* PI_FIELD_ENUM: offset of its char *, see PI_OPEN_ENUM; 0 = none */

@@ -27,14 +27,19 @@ void image_digest_hex(EVP_MD_CTX *digest, char ret[IMAGE_SHA256_LENGTH + 1])
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
-int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1])
+int image_digest_bytes(const void *data, size_t size, char ret[IMAGE_SHA256_LENGTH + 1])
 {
     pi_auto_digest EVP_MD_CTX *digest = image_digest_new();
     if (!digest)
         return -ENOMEM;
-    EVP_DigestUpdate(digest, text, strlen(text));
+    EVP_DigestUpdate(digest, data, size);
     image_digest_hex(digest, ret);
     return 0;
+}
+
+int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1])
+{
+    return image_digest_bytes(text, strlen(text), ret);
 }
 
 bool image_is_zero(const void *data, size_t size)

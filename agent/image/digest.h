@@ -22,6 +22,9 @@ static inline void image_digest_free(EVP_MD_CTX **digest)
 }
 #define pi_auto_digest __attribute__((cleanup(image_digest_free)))
 
+/* 0 or -ENOMEM. */
+int image_digest_bytes(const void *data, size_t size, char ret[IMAGE_SHA256_LENGTH + 1]);
+
 /* The digest of a string: a name for something whose own digest is not known yet. */
 int image_digest_text(const char *text, char ret[IMAGE_SHA256_LENGTH + 1]);
 

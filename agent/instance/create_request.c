@@ -12,6 +12,7 @@
 #include "agent/base/environ.h"
 #include "agent/base/random.h"
 #include "agent/base/text.h"
+#include "agent/image/digest.h"
 #include "agent/image/sources.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
@@ -75,7 +76,7 @@ int create_request_user_data(const struct api_create *request, struct pi_buf *re
 }
 
 /* The command line checks these too, but other programs may speak to the socket. */
-static int check_seed(const struct api_create *request, const struct vm_spec *spec, struct pi_error *err)
+static int check_seed(const struct api_create *request, struct vm_spec *spec, struct pi_error *err)
 {
     enum seed_kind kind;
     int r = seed_user_check(spec->user, err);
@@ -86,6 +87,9 @@ static int check_seed(const struct api_create *request, const struct vm_spec *sp
     pi_auto_buf struct pi_buf user_data = {0};
     if (r == 0)
         r = create_request_user_data(request, &user_data, err);
+    if (r == 0 && spec->has_user_data &&
+        image_digest_bytes(user_data.data, user_data.size, spec->user_data_sha256) < 0)
+        r = pi_fail(err, ENOMEM, "user-data");
     if (r == 0 && spec->has_user_data && !request->user_data_unchecked)
         r = seed_user_data_check(user_data.data ? user_data.data : "", user_data.size, &kind, err);
     return r;

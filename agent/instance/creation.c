@@ -338,7 +338,8 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
     instance->creation.request = *request;
     *request = (struct api_create){0};
     store_begin(instance, &user_data);
-    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CREATE});
+    instance_feed(instance,
+                  &(struct vm_event){.type = VM_EVENT_CREATE, .stopped = instance->creation.request.stopped});
     *ret = instance;
     return 0;
 }

@@ -106,17 +106,27 @@ static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
     return actions[creation];
 }
 
-static unsigned life_on_create(struct vm_life *life)
+static unsigned life_on_create(struct vm_life *life, bool stopped)
 {
-    bool fresh = life->state == VM_CREATED && life->creation == VM_CREATION_NONE;
-    return fresh ? enter_creation(life, VM_CREATION_FOLDER) : 0;
+    if (life->state != VM_CREATED || life->creation != VM_CREATION_NONE)
+        return 0;
+    life->left_stopped = stopped;
+    return enter_creation(life, VM_CREATION_FOLDER);
+}
+
+static unsigned end_creation(struct vm_life *life)
+{
+    if (!life->left_stopped)
+        return life_launch(life);
+    *life = (struct vm_life){.state = VM_STOPPED};
+    return VM_DO_SAVE;
 }
 
 static unsigned life_on_step_done(struct vm_life *life)
 {
     if (!life_is_creating(life) || life->creation == VM_CREATION_NONE)
         return 0;
-    return life->creation == VM_CREATION_DISK ? life_launch(life) : enter_creation(life, life->creation + 1);
+    return life->creation == VM_CREATION_DISK ? end_creation(life) : enter_creation(life, life->creation + 1);
 }
 
 static unsigned life_on_step_failed(struct vm_life *life)
@@ -433,7 +443,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_RESEND:
         return life_on_resend(life);
     case VM_EVENT_CREATE:
-        return life_on_create(life);
+        return life_on_create(life, event->stopped);
     case VM_EVENT_STEP_DONE:
         return life_on_step_done(life);
     case VM_EVENT_STEP_FAILED:

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "agent/vm/label.h"
+
 #define DEFAULT_USER       "fedora"
 #define DEFAULT_CPUS       2
 #define DEFAULT_MEMORY_MIB 1024
@@ -23,6 +25,16 @@ static const struct pi_field image_fields[] = {
     PI_FIELD(vm_image, format, PI_FIELD_STRING),
     PI_FIELD(vm_image, virtual_size_bytes, PI_FIELD_U64),
     PI_FIELD(vm_image, verified, PI_FIELD_BOOL),
+    {0},
+};
+
+#define FLEET_NUMBER .required = true, .min = 1, .max = VM_FLEET_COUNT_MAX
+static const struct pi_field fleet_fields[] = {
+    PI_FIELD(vm_fleet, name, PI_FIELD_TEXT, .required = true),
+    PI_FIELD(vm_fleet, role, PI_FIELD_TEXT, .required = true,
+             .help = "the entry of the fleet's file that it was made of"),
+    PI_FIELD(vm_fleet, index, PI_FIELD_U64, FLEET_NUMBER, .help = "within the entry"),
+    PI_FIELD(vm_fleet, count, PI_FIELD_U64, FLEET_NUMBER, .help = "of the entry"),
     {0},
 };
 
@@ -52,10 +64,14 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL, BOTH,
              .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
+    PI_FIELD(vm_spec, labels, PI_FIELD_STRV, LISTED, .help = "each like \"rack=b2\""),
+    PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = fleet_fields, .zero_is_none = true,
+             .help = "its place in a fleet; absent: it is in none"),
     PI_FIELD(vm_spec, user, PI_FIELD_STRING, BOTH, .help = "default: fedora"),
     PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING, CHOSEN, .help = "crypt(3); absent: no password"),
     PI_FIELD(vm_spec, authorized_keys, PI_FIELD_STRV),
     PI_FIELD(vm_spec, has_user_data, PI_FIELD_BOOL),
+    PI_FIELD(vm_spec, user_data_sha256, PI_FIELD_TEXT, SHOWN, .help = "of the user's own file; absent: none"),
     {0},
 };
 
@@ -231,6 +247,24 @@ static int spec_check_identity(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
+static int spec_check_fleet(const struct vm_fleet *fleet, struct pi_error *err)
+{
+    if (!fleet->name[0] && !fleet->role[0] && !fleet->count)
+        return 0;
+    int r = pi_name_check(fleet->name, err);
+    if (r < 0)
+        return pi_context(err, r, "the fleet's name");
+    if ((r = pi_name_check(fleet->role, err)) < 0)
+        return pi_context(err, r, "the role in fleet %s", fleet->name);
+    if (fleet->count < 1 || fleet->count > VM_FLEET_COUNT_MAX)
+        return pi_refuse(err, PI_USAGE, "fleet %s: a count of %" PRIu64 " is not from 1 to %d", fleet->name,
+                         fleet->count, VM_FLEET_COUNT_MAX);
+    if (fleet->index < 1 || fleet->index > fleet->count)
+        return pi_refuse(err, PI_USAGE, "fleet %s: index %" PRIu64 " is not from 1 to the count, %" PRIu64,
+                         fleet->name, fleet->index, fleet->count);
+    return 0;
+}
+
 int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
 {
     int r = pi_name_check(spec->name, err);
@@ -242,6 +276,10 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
         r = spec_check_identity(spec, err);
     if (r == 0)
         r = spec_check_forwards(spec, err);
+    if (r == 0)
+        r = vm_labels_check(&spec->labels, err);
+    if (r == 0)
+        r = spec_check_fleet(&spec->fleet, err);
     if (r == 0 && spec->arch == VM_AARCH64 && spec->firmware == VM_FIRMWARE_BIOS)
         r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 instance boots with UEFI only");
     return r;

@@ -39,9 +39,10 @@ enum vm_arch vm_arch_host(void);
  * (vm/argv.c). */
 #define VM_OVERHEAD_MIB 256
 /* With less, QEMU would not answer in time. */
-#define VM_CPU_QUOTA_MIN 10
-#define VM_CPU_QUOTA_MAX (100 * VM_CPUS_MAX)
-#define VM_FORWARDS_MAX  32
+#define VM_CPU_QUOTA_MIN   10
+#define VM_CPU_QUOTA_MAX   (100 * VM_CPUS_MAX)
+#define VM_FORWARDS_MAX    32
+#define VM_FLEET_COUNT_MAX 500
 
 /* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
 struct vm_forward {
@@ -60,6 +61,14 @@ struct vm_image {
     char *format;    /* "qcow2" or "raw" */
     uint64_t virtual_size_bytes;
     bool verified;
+};
+
+/* The place of an instance in a fleet. */
+struct vm_fleet {
+    char name[PI_NAME_MAX + 1]; /* "" = it is in none, and the rest is unset */
+    char role[PI_NAME_MAX + 1]; /* the entry of the fleet's file that it was made of: "node" */
+    uint64_t index,
+        count; /* its number among the instances of the entry, from 1 on, and how many these are */
 };
 
 /* The part of it that a request to create an instance may choose, and the parts that the API shows of an instance. */
@@ -86,11 +95,14 @@ struct vm_spec {
     struct pi_strv forwards; /* texts for vm_forward_parse() */
     bool isolate;            /* the guest reaches its IMDS and answers to the forwards, nothing else */
     struct vm_image image;
+    struct pi_strv labels; /* as vm_labels_check() */
+    struct vm_fleet fleet;
 
     char *user;                     /* the login that piagent made */
     char *password_hash;            /* crypt(3), or NULL: no password login */
     struct pi_strv authorized_keys; /* the user's own; piagent's key is in the folder */
     bool has_user_data;             /* the instance's folder has the user's file, as "user-data" */
+    char user_data_sha256[65];      /* of that file; "" = none, or an older piagent made the instance */
 };
 
 extern const struct pi_field vm_spec_fields[]; /* .parts: enum vm_spec_part; .help is for the API's users */

@@ -37,6 +37,8 @@ static const struct {
     {"event", api_event_fields, sizeof(struct api_event), "kind"},
 };
 
+static json_t *full_object(const struct pi_field *fields, enum api_event_kind kind);
+
 /* A value of its own for each key, so that two members at one place are noticed. kind is an event's. */
 static json_t *value_of(const struct pi_field *f, size_t i, enum api_event_kind kind)
 {
@@ -52,6 +54,8 @@ static json_t *value_of(const struct pi_field *f, size_t i, enum api_event_kind 
         return json_string(f->names == api_event_kind_names ? f->names[kind] : f->names[1]);
     case PI_FIELD_STRV:
         return json_pack("[s,s]", f->key, "second");
+    case PI_FIELD_STRUCT:
+        return full_object(f->nested, kind);
     default:
         return NULL;
     }

@@ -103,6 +103,19 @@ static void empty_struct_is_written_without_what_is_absent(void **state)
                               "\"inner\":{\"n\":0}}");
 }
 
+static void struct_of_zeros_is_left_out_if_they_are_none(void **state)
+{
+    static const struct pi_field table[] = {
+        PI_FIELD(sample, inner, PI_FIELD_STRUCT, .nested = inner_fields, .zero_is_none = true), {0}};
+    struct sample s = {0};
+    (void)state;
+    json_auto_t *without = pi_fields_write(table, &s);
+    assert_int_equal(json_object_size(without), 0);
+    s.inner.n = 1;
+    json_auto_t *with = pi_fields_write(table, &s);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(with, "inner"), "n")), 1);
+}
+
 static void absent_and_null_leave_the_defaults(void **state)
 {
     static const char *const texts[] = {"{}", "{\"string\":null,\"text\":null,\"number\":null,\"flag\":null,"
@@ -433,6 +446,7 @@ int main(void)
         cmocka_unit_test(every_type_is_read),
         cmocka_unit_test(what_was_read_is_written_the_same),
         cmocka_unit_test(empty_struct_is_written_without_what_is_absent),
+        cmocka_unit_test(struct_of_zeros_is_left_out_if_they_are_none),
         cmocka_unit_test(absent_and_null_leave_the_defaults),
         cmocka_unit_test(reading_again_replaces_and_leaks_nothing),
         cmocka_unit_test(wrong_value_is_refused_by_its_key),

@@ -16,6 +16,7 @@ enum moment {
     IMAGE,
     RECORD,
     DISK,
+    DISK_ONLY, /* the last step, and it is not to be started */
     UNDOING,
     CANCELLING,
     FORGOTTEN,
@@ -47,6 +48,7 @@ static const struct vm_life moments[MOMENTS] = {
     [IMAGE] = {.state = VM_CREATED, .creation = VM_CREATION_IMAGE},
     [RECORD] = {.state = VM_CREATED, .creation = VM_CREATION_RECORD},
     [DISK] = {.state = VM_CREATED, .creation = VM_CREATION_DISK},
+    [DISK_ONLY] = {.state = VM_CREATED, .creation = VM_CREATION_DISK, .left_stopped = true},
     [UNDOING] = {.state = VM_CREATED, .creation = VM_CREATION_UNDOING},
     [CANCELLING] = {.state = VM_CREATED, .creation = VM_CREATION_CANCELLING},
     [FORGOTTEN] = {.state = VM_CREATED, .creation = VM_CREATION_GONE},
@@ -79,6 +81,7 @@ static const struct vm_life moments[MOMENTS] = {
 
 enum happening {
     CREATE,
+    CREATE_ONLY,
     STEP_DONE,
     STEP_FAILED,
     CANCEL,
@@ -117,6 +120,7 @@ enum happening {
 
 static const struct vm_event happenings[HAPPENINGS] = {
     [CREATE] = {.type = VM_EVENT_CREATE},
+    [CREATE_ONLY] = {.type = VM_EVENT_CREATE, .stopped = true},
     [STEP_DONE] = {.type = VM_EVENT_STEP_DONE},
     [STEP_FAILED] = {.type = VM_EVENT_STEP_FAILED},
     [CANCEL] = {.type = VM_EVENT_CANCEL},
@@ -156,7 +160,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
 #define IN(moment) (1u << (moment))
 #define ENDS       (IN(STOPPED) | IN(FAILED) | IN(LOST))
 #define STEPS      (IN(FOLDER) | IN(IMAGE) | IN(RECORD) | IN(DISK))
-#define CREATING   (IN(CREATED) | STEPS | IN(UNDOING) | IN(CANCELLING) | IN(FORGOTTEN))
+#define CREATING   (IN(CREATED) | STEPS | IN(DISK_ONLY) | IN(UNDOING) | IN(CANCELLING) | IN(FORGOTTEN))
 #define DEAD       (CREATING | ENDS)
 #define UP \
     (IN(STARTING) | IN(STARTING_TCG) | IN(CONDEMNED) | IN(DOOMED) | IN(RUNNING) | IN(RUNNING_TCG) | IN(READY))
@@ -176,10 +180,14 @@ static const struct {
     unsigned actions;
 } rules[] = {
     {CREATE, IN(CREATED), {.creation = VM_CREATION_FOLDER}, VM_DO_SAVE_STEP},
+    {CREATE_ONLY, IN(CREATED), {.creation = VM_CREATION_FOLDER, .left_stopped = true}, VM_DO_SAVE_STEP},
     {STEP_DONE, IN(FOLDER), {.creation = VM_CREATION_IMAGE}, VM_DO_FETCH},
     {STEP_DONE, IN(IMAGE), {.creation = VM_CREATION_RECORD}, VM_DO_SAVE_STEP},
     {STEP_DONE, IN(RECORD), {.creation = VM_CREATION_DISK}, VM_DO_PREPARE},
     {STEP_DONE, IN(DISK), {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
+    {STEP_DONE, IN(DISK_ONLY), {.state = VM_STOPPED}, VM_DO_SAVE},
+    {STEP_FAILED, IN(DISK_ONLY), {.creation = VM_CREATION_UNDOING, .left_stopped = true}, VM_DO_UNDO},
+    {CANCEL, IN(DISK_ONLY), {.creation = VM_CREATION_CANCELLING, .left_stopped = true}, VM_DO_UNDO},
     {STEP_FAILED, IN(CREATED) | STEPS, {.creation = VM_CREATION_UNDOING}, VM_DO_UNDO},
     {CANCEL, IN(CREATED) | STEPS, {.creation = VM_CREATION_CANCELLING}, VM_DO_UNDO},
     {UNDONE, IN(UNDOING), {.creation = VM_CREATION_GONE}, VM_DO_TELL_FAILURE},
@@ -408,7 +416,8 @@ static void assert_life(const struct vm_life *got, const struct vm_life *wanted,
         got->was_ready == wanted->was_ready && got->shutdown_seen == wanted->shutdown_seen &&
         got->guest_powered_off == wanted->guest_powered_off && got->cut_off == wanted->cut_off &&
         got->fell_back == wanted->fell_back && got->begun_again == wanted->begun_again &&
-        got->relaunch == wanted->relaunch && !strcmp(got->reason, wanted->reason))
+        got->relaunch == wanted->relaunch && got->left_stopped == wanted->left_stopped &&
+        !strcmp(got->reason, wanted->reason))
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -462,6 +471,15 @@ static void guest_that_reports_done_is_ready(void **state)
     LIVE_THROUGH(BOOT, DONE_WELL);
     assert_int_equal(life.state, VM_READY);
     assert_int_equal(last, VM_DO_SAVE);
+}
+
+static void instance_that_is_only_made_ends_stopped_and_can_be_started(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(CREATE_ONLY, STEP_DONE, STEP_DONE, STEP_DONE, STEP_DONE);
+    assert_int_equal(life.state, VM_STOPPED);
+    assert_int_equal(last, VM_DO_SAVE);
+    assert_true(vm_life_next(&life, &happenings[START]) & VM_DO_LAUNCH);
 }
 
 static void guest_whose_cloud_init_failed_stays_running(void **state)
@@ -846,6 +864,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_moment_answers_every_event_as_the_rules_say),
         cmocka_unit_test(guest_that_reports_done_is_ready),
+        cmocka_unit_test(instance_that_is_only_made_ends_stopped_and_can_be_started),
         cmocka_unit_test(guest_whose_cloud_init_failed_stays_running),
         cmocka_unit_test(reset_takes_ready_away_until_the_guest_reports_again),
         cmocka_unit_test(pause_remembers_ready),

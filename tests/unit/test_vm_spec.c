@@ -266,6 +266,43 @@ static void aarch64_has_no_bios(void **state)
     assert_int_equal(vm_spec_check(&spec, NULL), 0);
 }
 
+static void place_in_a_fleet_is_whole_and_within_its_count(void **state)
+{
+    static const struct {
+        struct vm_fleet fleet;
+        const char *says; /* NULL = nothing */
+    } cases[] = {
+        {{"lab", "node", 1, 1}, NULL},
+        {{"lab", "node", VM_FLEET_COUNT_MAX, VM_FLEET_COUNT_MAX}, NULL},
+        {{"Lab", "node", 1, 1}, "the fleet's name"},
+        {{"", "node", 1, 1}, "the fleet's name"},
+        {{"lab", "", 1, 1}, "the role in fleet lab"},
+        {{"lab", "no de", 1, 1}, "the role in fleet lab"},
+        {{"lab", "node", 0, 3}, "index 0 is not from 1 to the count, 3"},
+        {{"lab", "node", 4, 3}, "index 4 is not from 1 to the count, 3"},
+        {{"lab", "node", 1, 0}, "count of 0"},
+        {{"lab", "node", 1, VM_FLEET_COUNT_MAX + 1}, "count of 501"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.fleet = cases[i].fleet;
+        if (cases[i].says)
+            refuses(&spec, cases[i].says);
+        else
+            assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    }
+}
+
+static void labels_are_checked_with_the_rest(void **state)
+{
+    char *list[] = {TEXT("rack"), NULL};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    (void)state;
+    spec.labels = (struct pi_strv){list, 1};
+    refuses(&spec, "--label rack: a label is KEY=VALUE");
+}
+
 static void this_host_has_an_architecture_that_is_known(void **state)
 {
     (void)state;
@@ -299,7 +336,8 @@ static bool is_listed(const char *key, const char *const *keys)
 
 static void request_chooses_nothing_that_piagent_makes_and_a_secret_is_not_shown(void **state)
 {
-    static const char *const made[] = {"name", "uuid", "ssh_port", "mac", "image", "has_user_data", NULL};
+    static const char *const made[] = {"name",  "uuid",          "ssh_port",         "mac",
+                                       "image", "has_user_data", "user_data_sha256", NULL};
     static const char *const hidden[] = {"password_hash", "authorized_keys", NULL};
     (void)state;
     for (const struct pi_field *f = vm_spec_fields; f->key; f++) {
@@ -322,6 +360,8 @@ int main(void)
         cmocka_unit_test(identity_with_a_wrong_syntax_is_refused),
         cmocka_unit_test(forwards_that_clash_are_refused),
         cmocka_unit_test(aarch64_has_no_bios),
+        cmocka_unit_test(place_in_a_fleet_is_whole_and_within_its_count),
+        cmocka_unit_test(labels_are_checked_with_the_rest),
         cmocka_unit_test(this_host_has_an_architecture_that_is_known),
         cmocka_unit_test(what_was_not_chosen_gets_its_default),
         cmocka_unit_test(request_chooses_nothing_that_piagent_makes_and_a_secret_is_not_shown),

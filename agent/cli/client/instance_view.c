@@ -104,6 +104,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
 static enum cli_tell on_state(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     char took[32];
+    bool made = view->state == VM_CREATED && event->state == VM_STOPPED;
     view->state = event->state;
     COPY(view->state_word, api_state_word(event));
     COPY(view->reason, event->text);
@@ -127,7 +128,10 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
         return CLI_TELL_ALWAYS;
     }
     /* "created" would sound like success, and the creation may still fail. */
-    pi_buf_printf(line, "%s%s%s", view->state == VM_CREATED ? view->doing : view->state_word,
+    pi_buf_printf(line, "%s%s%s",
+                  view->state == VM_CREATED ? view->doing
+                  : made                    ? "made, and not started"
+                                            : view->state_word,
                   view->reason[0] ? ": " : "", view->reason);
     return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }

@@ -14,7 +14,8 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_instance struct api_instance instance = {0};
     json_auto_t *body = NULL, *reply = NULL;
-    int r = cli_refuse_attached(options->detach, options->json, options->timeout_ms, err);
+    bool detach = options->detach || options->no_start;
+    int r = cli_refuse_attached(detach, options->json, options->timeout_ms, err);
     if (r == 0)
         r = cli_create_request(options, call->operands[0], &body, err);
     if (r == 0)
@@ -25,10 +26,13 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
     if (r == 0 && (r = api_read(instance, reply, &instance, err)) < 0)
         pi_context(err, r, "the agent's answer");
     instance.last_event = 0;
-    if (r < 0 || !options->detach)
+    if (r < 0 || !detach)
         return r < 0 ? r : cli_foreground(&agent, &instance, true, err);
-    const struct cli_wait how = {
-        .fresh = true, .login = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    const struct cli_wait how = {.stopped = options->no_start,
+                                 .fresh = true,
+                                 .login = true,
+                                 .json = options->json,
+                                 .timeout_ms = options->timeout_ms};
     return cli_wait(&how, &agent, &instance, 1, err);
 }
 

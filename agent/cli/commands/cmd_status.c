@@ -87,6 +87,16 @@ static int row_hardware(struct libscols_table *table, const struct api_instance 
                        pi_size_format(instance->spec.disk_bytes, disk));
 }
 
+static int row_place(struct libscols_table *table, const struct api_instance *instance)
+{
+    const struct vm_fleet *fleet = &instance->spec.fleet;
+    int r = 0;
+    if (fleet->name[0])
+        r = row(table, "fleet", "%s, %s %" PRIu64 " of %" PRIu64, fleet->name, fleet->role, fleet->index,
+                fleet->count);
+    return r < 0 ? r : row_list(table, "labels", &instance->spec.labels);
+}
+
 static int row_limits(struct libscols_table *table, const struct api_instance *instance)
 {
     char memory[32];
@@ -128,6 +138,8 @@ static int print_status(const struct api_instance *instance, struct pi_error *er
     if (r == 0)
         r = row_limits(table, instance);
     if (r == 0)
+        r = row_place(table, instance);
+    if (r == 0)
         r = row_time(table, "created", instance->created_ms);
     if (r == 0)
         r = row_time(table, "started", instance->started_ms);
@@ -168,8 +180,9 @@ const struct cli_command cli_command_status = {
     .summary = "tells all about one instance",
     .details =
         "The lines are: the state and its reason; how far cloud-init is, the modules that failed, and what is wrong with\n"
-        "the user-data; the image, the hardware and the limits; when the instance was created, started and stopped; how\n"
-        "to reach it; QEMU's process; and its folder. A line is left out if there is nothing to say.",
+        "the user-data; the image, the hardware and the limits; the fleet and the labels; when the instance was created,\n"
+        "started and stopped; how to reach it; QEMU's process; and its folder. A line is left out if there is nothing to\n"
+        "say.",
     .example = "piagent status pi-1 --json",
     .options = status_table,
     .values_size = sizeof(struct status_options),

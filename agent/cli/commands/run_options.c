@@ -76,8 +76,11 @@ const struct cli_option cli_create_options[] = {
            .help = "your own cloud-init user-data"),
     OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,
            .help = "boot it even if it has errors, to see what the guest makes of it"),
-    OPTION(detach, "detach", CLI_FLAG, .group = "This command", .letter = 'd',
-           .help = "return when the guest is ready"),
+    OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_TEXT, .group = "Labels", .argument = "KEY=VALUE",
+           .help = "a label, to choose instances by: ps --label KEY=VALUE"),
+    OPTION(no_start, "no-start", CLI_FLAG, .group = "This command",
+           .help = "make it and leave it stopped; returns when it is made"),
+    OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
     OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = "with -d: " CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
     {0},
@@ -192,6 +195,7 @@ static int check_utf8(const struct api_create *request, struct pi_error *err)
         {"--image", &request->image, 1},
         {"--user", &request->spec.user, 1},
         {"--ssh-key", request->ssh_keys.items, request->ssh_keys.count},
+        {"--label", request->spec.labels.items, request->spec.labels.count},
         {"--forward", request->spec.forwards.items, request->spec.forwards.count},
         {"the environment", request->environment.items, request->environment.count},
     };
@@ -247,7 +251,8 @@ int cli_create_request(const struct cli_create *options, const char *name, json_
                                  .spec = options->spec,
                                  .image_unverified = options->image_unverified,
                                  .image_allow_unsigned = options->image_allow_unsigned,
-                                 .user_data_unchecked = options->user_data_unchecked};
+                                 .user_data_unchecked = options->user_data_unchecked,
+                                 .stopped = options->no_start};
     int r = fill_request(options, &parts, &request, err);
     if (r < 0)
         return r;

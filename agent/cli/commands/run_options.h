@@ -9,7 +9,7 @@
 struct cli_create {
     struct vm_spec spec; /* VM_SPEC_CHOSEN of it, but for .arch; its strings are words of argv */
     char *image, *image_sha256, *arch, *user_data;
-    bool image_unverified, image_allow_unsigned, password_prompt, detach, json, user_data_unchecked;
+    bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json;
     uint64_t timeout_ms; /* of the wait for it, with -d */
     struct pi_strv ssh_keys;
 };
