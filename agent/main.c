@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One executable, four programs: the command line, the agent, its worker, and the network of isolated
- * instances. */
+/* One executable, five programs: the command line, the agent, its worker, the network of isolated instances, and the
+ * switch of a network that instances share. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/daemon/daemon.h"
 #include "agent/net/net.h"
+#include "agent/switch/switch_main.h"
 #include "agent/worker/worker_main.h"
 
 /* "agent" alone, or with the descriptor that a command gives to the agent that it starts. */
@@ -39,5 +40,7 @@ int main(int argc, char **argv)
         return worker_main(argc - 1, argv + 1);
     if (argc >= 2 && !strcmp(argv[1], "isolated"))
         return net_main(argc - 1, argv + 1);
+    if (argc >= 2 && !strcmp(argv[1], "switch"))
+        return switch_main(argc - 1, argv + 1);
     return cli_main(argc, argv);
 }

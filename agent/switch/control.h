@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the agent tells a switch what its network is to be: JSON over a stream, a request a line, an answer a line, in order.
+ * A request has one or more of these keys; a key that is not known is an error.
+ *
+ *   {"plan": {"address": "10.77.0.1", "mac": "52:54:0a:4d:00:01", "domain": "lab.internal",
+ *             "members": [{"name": "server", "mac": "52:54:0a:4d:00:02", "address": "10.77.0.2", "plugged": true}]}}
+ *
+ * Sets the whole network, each time. address and mac are the network's own, at which it answers ARP, ping and DNS; "server" and
+ * "server.lab.internal" are the names of its members there. Every member has a name (an instance's), and a MAC and an
+ * address that no other has; at most RESOLVER_NAMES_MAX. plugged says that its instance runs or is about to: only then it
+ * has a port and its sockets in the switch's folder, NAME.in, which the switch makes, and NAME.qemu, which QEMU makes; at most
+ * PORTS_MAX. Without plugged (default: false) it is known by its name only. A port whose member stays the same stays: it loses
+ * no frame and keeps its counters. So to add, to remove or to start a member is to send the plan again. A plan that is refused
+ * changes nothing; if a port cannot be made, the answer names it, and the rest is as planned.
+ *
+ *   {"counters": true}
+ *
+ * Answered with {"members": [{"name": "server", ...}]}: of each plugged member the numbers of struct port_counters, since its
+ * port was made.
+ *
+ * The answer is {} otherwise, and {"error": TEXT} if the request is refused. A request of more than CONTROL_LINE_MAX bytes
+ * closes the connection. The switch serves one connection at a time: the newest.
+ */
+#ifndef PIAGENT_SWITCH_CONTROL_H
+#define PIAGENT_SWITCH_CONTROL_H
+
+#include <jansson.h>
+
+#include "agent/switch/fabric.h"
+
+#define CONTROL_LINE_MAX ((size_t)1 << 20)
+
+/* The answer to a line, a new reference; NULL without memory. */
+json_t *control_answer(struct fabric *fabric, const char *line, size_t size);
+
+/* "52:54:00:12:34:56", in lower or upper case; PI_USAGE. */
+int control_parse_mac(const char *text, uint8_t mac[FRAME_MAC_SIZE], struct pi_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The ports of one network, and what goes from one to another. The members' MACs are known, so nothing is learned: a frame
+ * goes to the member that has its MAC, to all if it is a broadcast or multicast, and to the resolver; else nowhere. */
+#ifndef PIAGENT_SWITCH_FABRIC_H
+#define PIAGENT_SWITCH_FABRIC_H
+
+#include <stdbool.h>
+
+#include "agent/switch/port.h"
+#include "agent/switch/resolver.h"
+
+struct fabric_member {
+    char name[64];
+    struct frame_owner owner;
+    bool plugged; /* it has a port: its instance runs, or is about to */
+};
+
+/* How a network is to be. */
+struct fabric_plan {
+    struct frame_owner self; /* the resolver's */
+    char domain[64];
+    struct fabric_member members[RESOLVER_NAMES_MAX];
+    size_t count;
+};
+
+struct fabric;
+
+/* A network without members; its epoll is for others' descriptors, too. NULL with err set. */
+struct fabric *fabric_new(struct pi_error *err);
+void fabric_free(struct fabric *fabric);
+
+/* A descriptor that is readable when fabric_run() has work. */
+int fabric_fd(const struct fabric *fabric);
+
+/* Makes the network as planned: ports that stay as they were lose no frame. A port's sockets are NAME.in and NAME.qemu in the
+ * current folder. On failure (the port is named) the others are as planned. */
+int fabric_apply(struct fabric *fabric, const struct fabric_plan *plan, struct pi_error *err);
+
+/* Moves what can be moved now, a bounded number of frames. */
+void fabric_run(struct fabric *fabric, uint64_t now_ms);
+
+/* Whether the QEMU of a member is there. */
+bool fabric_is_used(const struct fabric *fabric);
+
+/* The port with this index, and its member's name; NULL past the last. */
+const struct switch_port *fabric_port(const struct fabric *fabric, size_t index, const char **name);
+
+#endif

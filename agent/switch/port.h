@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A port: where one member of a network is plugged in. Its QEMU has "-netdev dgram" with two unix sockets: it sends
+ * frames to the port's, and takes them at its own. One datagram is one frame (net/dgram.c of QEMU), and none is empty:
+ * QEMU takes an empty one for the end.
+ *
+ * What a member does not take at once waits in its port's queue. A queue is shared by all who send to that member: a
+ * sender's frames may take as much of it as is free, so that one who floods it leaves room for the others (dynamic
+ * thresholds, Choudhury and Hahne 1998).
+ */
+#ifndef PIAGENT_SWITCH_PORT_H
+#define PIAGENT_SWITCH_PORT_H
+
+#include <sys/queue.h>
+#include <sys/un.h>
+
+#include "agent/base/error.h"
+#include "agent/switch/frame.h"
+
+#define PORT_QUEUE_MAX 512 /* frames */
+#define PORTS_MAX      256
+
+/* Broadcasts reach everybody: a member may send so many at once, and so many a second. */
+#define PORT_BROADCASTS_BURST 2000
+#define PORT_BROADCASTS_RATE  1000
+
+struct port_counters {
+    uint64_t received_frames, received_bytes; /* from the member */
+    uint64_t sent_frames, sent_bytes;         /* to the member */
+    uint64_t refused;                         /* not the member's own, or broadcasts beyond the rate */
+    uint64_t lost;                            /* the member did not take them in time */
+};
+
+struct queued_frame {
+    STAILQ_ENTRY(queued_frame) entry;
+    uint16_t from; /* the sender's index */
+    uint16_t size;
+    uint8_t bytes[];
+};
+
+struct switch_port {
+    struct frame_owner owner;
+    struct sockaddr_un member; /* the socket that its QEMU takes frames at */
+    int in_fd;                 /* bound: the member's QEMU sends here */
+    int out_fd;                /* connected to the member's; negative while there is none */
+    uint64_t connection;       /* counts its connections */
+    uint64_t retry_ms;         /* before that no other connection is tried */
+    STAILQ_HEAD(, queued_frame) queue;
+    size_t queued;
+    uint16_t queued_from[PORTS_MAX]; /* by the sender's index */
+    uint64_t broadcasts, counted_ms; /* what it may still send, as of then */
+    struct port_counters counters;
+};
+
+struct iovec;
+
+/* Binds in_name for the member and will send to member_name; both are names in the current folder. *port is set only on
+ * success. */
+int switch_port_open(const struct frame_owner *owner, const char *in_name, const char *member_name,
+                     struct switch_port *port, struct pi_error *err);
+void switch_port_close(struct switch_port *port);
+
+/* Sends frames that the member with index from has sent; now_ms is CLOCK_MONOTONIC. Those that the member does not take
+ * are queued or lost. */
+void switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
+                      uint64_t now_ms);
+
+/* Whether frames wait for out_fd to be writable: then call switch_port_flush(). */
+bool switch_port_waits(const struct switch_port *port);
+void switch_port_flush(struct switch_port *port);
+
+/* The member with this index has left: nothing of it waits any more. */
+void switch_port_forget(struct switch_port *port, unsigned from);
+
+/* Whether a QEMU has the member's socket open. */
+bool switch_port_is_taken(const struct switch_port *port);
+
+/* Whether the member may send one more broadcast; counts it. */
+bool switch_port_may_broadcast(struct switch_port *port, uint64_t now_ms);
+
+#endif
