@@ -13,10 +13,12 @@
 #include "agent/switch/switch_main.h"
 #include "agent/worker/worker_main.h"
 
-/* "agent" alone, or with the descriptor that a command gives to the agent that it starts. */
+/* "agent" alone, with the address of its metrics, or with the descriptor that a command gives to the agent that it
+ * starts. */
 static bool is_agent(int argc, char **argv)
 {
-    return argc >= 2 && !strcmp(argv[1], "agent") && (argc == 2 || pi_starts_with(argv[2], "--ready-fd"));
+    return argc >= 2 && !strcmp(argv[1], "agent") &&
+           (argc == 2 || pi_starts_with(argv[2], "--ready-fd") || pi_starts_with(argv[2], "--metrics"));
 }
 
 /* If a standard descriptor is closed, the next file that is opened takes its place, and output would go there. The

@@ -19,6 +19,9 @@
 #define API_LOCK_NAME    "agent.lock"
 #define API_LOCK_STOPPED " stopped"
 
+/* In the agent's environment, and in that of a command that starts it: the address of its metrics. */
+#define API_METRICS_VARIABLE "PIAGENT_METRICS"
+
 struct api_client;
 
 /* Connects to nothing yet. */

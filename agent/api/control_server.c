@@ -13,13 +13,15 @@
 #include "agent/base/auto.h"
 
 #define CONNECTIONS_MAX 4096
+#define ANYONES_MAX     16 /* connections of API_CLIENTS_ANYONE */
 /* Two streams for each of a thousand instances in the foreground, and some more. The remaining connections are for
  * requests, so that the agent can always be asked. */
 #define STREAMS_MAX  (CONNECTIONS_MAX - 256)
 #define HEADERS_MAX  ((size_t)32 << 10)
 #define STREAM_BLOCK ((size_t)16 << 10)
 /* An idle connection between requests; a suspended one (a stream that waits) has no time limit. */
-#define IDLE_SECONDS 60u
+#define IDLE_SECONDS         60u
+#define ANYONES_IDLE_SECONDS 10u
 
 struct api_call {
     struct api_server *server;
@@ -40,6 +42,7 @@ struct api_call {
 struct api_server {
     struct MHD_Daemon *daemon;
     int epoll_fd; /* MHD's own, and the sockets of the streams: for the end of their clients only */
+    enum api_clients clients;
     unsigned stream_count;
     api_handler_fn handler;
     void *user;
@@ -120,6 +123,21 @@ static void queue_reply(struct api_call *call, unsigned status, struct MHD_Respo
         resume_connection(call);
 }
 
+/* text (NULL: there was no memory for it) is taken over. */
+static void reply_with(struct api_call *call, unsigned status, const char *type, char *text, size_t size,
+                       const char *allow)
+{
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    else
+        free(text);
+    if (response && allow)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
+    queue_reply(call, status, response);
+}
+
 static void reply_json(struct api_call *call, unsigned status, json_t *body, const char *allow)
 {
     json_auto_t *owned = body;
@@ -127,15 +145,14 @@ static void reply_json(struct api_call *call, unsigned status, json_t *body, con
     size_t length = text ? strlen(text) : 0;
     if (text)
         text[length] = '\n'; /* in place of its NUL, which nobody reads */
-    struct MHD_Response *response =
-        text ? MHD_create_response_from_buffer(length + 1, text, MHD_RESPMEM_MUST_FREE) : NULL;
-    if (response)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    else
-        free(text);
-    if (response && allow)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
-    queue_reply(call, status, response);
+    reply_with(call, status, "application/json", text, length + 1, allow);
+}
+
+void api_reply_text(struct api_call *call, const char *type, struct pi_buf *text)
+{
+    size_t size = text->size;
+    reply_with(call, MHD_HTTP_OK, type, pi_steal(text->data), size, NULL);
+    *text = (struct pi_buf){0};
 }
 
 void api_reply(struct api_call *call, unsigned status, json_t *body)
@@ -287,7 +304,7 @@ static void handle_call(struct api_call *call)
 {
     struct pi_error err;
     call->in_handler = true;
-    if (!peer_allowed(call->connection)) {
+    if (call->server->clients == API_CLIENTS_OWNER && !peer_allowed(call->connection)) {
         pi_refuse(&err, PI_AGENT, "this agent belongs to another user");
         api_reply_error(call, &err);
     } else if (call->too_large) {
@@ -372,12 +389,14 @@ static int watch_mhd(struct api_server *server)
                            MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, &event);
 }
 
-int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api_server **ret,
-                   struct pi_error *err)
+int api_server_new(int listen_fd, enum api_clients clients, api_handler_fn handler, void *user,
+                   struct api_server **ret, struct pi_error *err)
 {
+    bool owner = clients == API_CLIENTS_OWNER;
     pi_auto_free struct api_server *server = calloc(1, sizeof *server);
     if (!server)
         return pi_fail(err, ENOMEM, "control API");
+    server->clients = clients;
     server->handler = handler;
     server->user = user;
     LIST_INIT(&server->calls);
@@ -385,8 +404,9 @@ int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_api_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape_without_nul, NULL,
         MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_api_completed,
-        server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
+        server, MHD_OPTION_CONNECTION_LIMIT, owner ? (unsigned)CONNECTIONS_MAX : (unsigned)ANYONES_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, owner ? IDLE_SECONDS : ANYONES_IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, MHD_OPTION_END);
     if (!server->daemon)
         return pi_fail(err, EIO, "the control API's server did not start");
     if (watch_mhd(server) < 0) {

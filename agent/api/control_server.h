@@ -2,7 +2,7 @@
 /*
  * The server of the control API: libmicrohttpd on the agent's unix socket. The agent's own loop drives it, so there
  * are no threads. It checks who asks (SO_PEERCRED: only this uid and root), reads the body, calls one handler, and
- * sends the handler's reply or stream.
+ * sends the handler's reply or stream. A second one serves the metrics on a TCP port, to anyone on this host.
  */
 #ifndef PIAGENT_API_CONTROL_SERVER_H
 #define PIAGENT_API_CONTROL_SERVER_H
@@ -31,9 +31,14 @@ struct api_stream {
  */
 typedef void (*api_handler_fn)(struct api_call *call, void *user);
 
+enum api_clients {
+    API_CLIENTS_OWNER,  /* of a unix socket */
+    API_CLIENTS_ANYONE, /* of a TCP port: few at once, and none for long */
+};
+
 /* listen_fd is taken over on success. */
-int api_server_new(int listen_fd, api_handler_fn handler, void *user, struct api_server **ret,
-                   struct pi_error *err);
+int api_server_new(int listen_fd, enum api_clients clients, api_handler_fn handler, void *user,
+                   struct api_server **ret, struct pi_error *err);
 void api_server_free(struct api_server *server);
 
 /* Serves a connection that was accepted elsewhere; fd is taken over, also on failure. */
@@ -63,6 +68,8 @@ json_t *api_call_json(const struct api_call *call, struct pi_error *err);
 
 /* The answers. Exactly one of them ends the call, which must not be touched afterwards. body is stolen. */
 void api_reply(struct api_call *call, unsigned status, json_t *body);
+/* Text of another type. text is emptied. */
+void api_reply_text(struct api_call *call, const char *type, struct pi_buf *text);
 void api_reply_error(struct api_call *call, const struct pi_error *err);
 /* Status 405; allow lists the methods that the path has: "GET, POST". */
 void api_reply_not_allowed(struct api_call *call, const char *allow, const struct pi_error *err);

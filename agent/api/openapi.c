@@ -110,10 +110,10 @@ static json_t *parameters(const struct api_operation *operation)
 static json_t *responses(const struct api_operation *operation)
 {
     char status[4] = {(char)('0' + operation->status / 100), '0', (char)('0' + operation->status % 10), 0};
-    const char *type = operation->stream_type ? operation->stream_type : "application/json";
-    const char *what = !operation->stream_type ? operation->status == 202 ? "Begun" : "Done"
-                       : operation->reply      ? "One JSON object a line"
-                                               : "Bytes";
+    const char *type = operation->reply_type ? operation->reply_type : "application/json";
+    const char *what = operation->reply_type      ? operation->reply ? "One JSON object a line" : "Not JSON"
+                       : operation->status == 202 ? "Begun"
+                                                  : "Done";
     return json_pack("{s:{s:s,s:o},s:{s:s}}", status, "description", what, "content",
                      content(type, operation->reply), "default", "$ref", "#/components/responses/Error");
 }

@@ -27,6 +27,7 @@ struct api_query {
 enum api_operation_id {
     API_GET_OPENAPI,
     API_GET_AGENT,
+    API_GET_METRICS,
     API_STOP_AGENT,
     API_GET_ALL_EVENTS,
     API_LIST_INSTANCES,
@@ -55,13 +56,15 @@ struct api_operation {
     const char *request_type;         /* of a body that is not JSON, or NULL */
     unsigned status;                  /* of its success */
     const struct api_schema *reply;   /* for a stream of JSON lines, of each line; NULL for bytes */
-    const char *stream_type;          /* NULL: one JSON object */
+    const char *reply_type;           /* of a reply that is not one JSON object, or NULL */
 };
 
 extern const struct api_operation api_operations[API_OPERATIONS];
 
 #define API_TYPE_LINES "application/jsonl"
 #define API_TYPE_BYTES "application/octet-stream"
+/* https://prometheus.io/docs/instrumenting/exposition_formats/ */
+#define API_TYPE_METRICS "text/plain; version=0.0.4"
 
 /* The schemas that operations refer to, and the error; ends with NULL. */
 extern const struct api_schema *const api_schemas[];

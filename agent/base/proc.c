@@ -194,9 +194,10 @@ int pi_proc_read(const char *pid, const char *file, struct pi_buf *ret)
     return r < 0 || ret->size ? r : -ENODATA;
 }
 
-static int start_ticks(pid_t pid, uint64_t *ret)
+int pi_usage_read(pid_t pid, struct pi_usage *ret)
 {
     char path[64];
+    uint64_t fields[25] = {0}; /* by their numbers in proc_pid_stat(5) */
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     pi_auto_buf struct pi_buf stat = {0};
     int r = pi_file_read(AT_FDCWD, path, 4096, &stat, NULL);
@@ -204,11 +205,15 @@ static int start_ticks(pid_t pid, uint64_t *ret)
         return r;
     /* The second field is the program's name in parentheses, which may hold anything, also ')'. */
     const char *s = stat.data ? strrchr(stat.data, ')') : NULL;
-    for (int field = 2; s && field < 22; field++)
-        s = strchr(s + 1, ' ');
+    for (size_t field = 3; s && field < PI_ARRAY_SIZE(fields); field++)
+        if ((s = strchr(s + 1, ' ')))
+            fields[field] = strtoull(s, NULL, 10);
     if (!s)
         return -EBADMSG;
-    *ret = strtoull(s, NULL, 10);
+    *ret = (struct pi_usage){.start_ticks = fields[22],
+                             .cpu_s = (double)(fields[14] + fields[15]) / (double)sysconf(_SC_CLK_TCK),
+                             .virtual_bytes = fields[23],
+                             .resident_bytes = fields[24] * (uint64_t)sysconf(_SC_PAGESIZE)};
     return 0;
 }
 
@@ -218,9 +223,11 @@ int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err)
     int r = pi_boot_id(id.boot_id, err);
     if (r < 0)
         return r;
-    r = start_ticks(pid, &id.start_ticks);
+    struct pi_usage usage;
+    r = pi_usage_read(pid, &usage);
     if (r < 0)
         return pi_fail(err, -r, "cannot identify process %d", (int)pid);
+    id.start_ticks = usage.start_ticks;
     *ret = id;
     return 0;
 }

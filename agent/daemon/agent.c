@@ -68,6 +68,7 @@ static void on_prepare(uv_prepare_t *handle)
     struct agent *agent = handle->data;
     pump_rearm(&agent->imds_pump);
     pump_rearm(&agent->api_pump);
+    pump_rearm(&agent->metrics.pump);
 }
 
 static void run_imds(void *user)
@@ -115,7 +116,7 @@ static int start_imds(struct agent *agent, int state_fd, struct pi_error *err)
 
 static int start_api(struct agent *agent, int *fd, struct pi_error *err)
 {
-    int r = api_server_new(*fd, agent_route, agent, &agent->api, err);
+    int r = api_server_new(*fd, API_CLIENTS_OWNER, agent_route, agent, &agent->api, err);
     if (r < 0)
         return r;
     pi_steal_fd(fd);
@@ -206,7 +207,13 @@ static void undo_creations(struct agent *agent, const char *why)
             creation_give_up(instance, why);
 }
 
-static int set_up_agent(struct agent *agent, struct pi_error *err)
+/* What "piagent agent" is told on its command line. */
+struct agent_words {
+    int ready_fd;        /* -1 = none */
+    const char *metrics; /* borrowed; NULL = what the environment says */
+};
+
+static int set_up_agent(struct agent *agent, const struct agent_words *words, struct pi_error *err)
 {
     int r = pi_paths_find(&agent->paths, err);
     if (r < 0 || (r = pi_boot_id(agent->host.boot_id, err)) < 0)
@@ -229,6 +236,8 @@ static int set_up_agent(struct agent *agent, struct pi_error *err)
     /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
      * instances. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
+        (r = metrics_port_open(agent, words->metrics ? words->metrics : getenv(API_METRICS_VARIABLE), err)) <
+            0 ||
         (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
         return r;
     return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
@@ -256,6 +265,7 @@ static void finish_agent(struct agent *agent)
 {
     struct instance *instance;
     pump_stop(&agent->api_pump);
+    metrics_port_close(agent);
     pump_stop(&agent->imds_pump);
     runtime_close(agent);
     timer_free(pi_steal(agent->ping_timer));
@@ -321,13 +331,13 @@ static void tell_started(const struct agent *agent, int result, const struct pi_
         tell_status(agent);
 }
 
-static int serve_until_told(struct agent *agent, int ready_fd, struct pi_error *err)
+static int serve_until_told(struct agent *agent, const struct agent_words *words, struct pi_error *err)
 {
     uv_prepare_t prepare;
     uv_signal_t signals[2];
     static const int numbers[2] = {SIGTERM, SIGINT};
-    int r = set_up_agent(agent, err);
-    report_ready(ready_fd, r, err);
+    int r = set_up_agent(agent, words, err);
+    report_ready(words->ready_fd, r, err);
     tell_started(agent, r, err);
     if (r == 0) {
         uv_prepare_init(&agent->loop, &prepare);
@@ -350,18 +360,34 @@ static int serve_until_told(struct agent *agent, int ready_fd, struct pi_error *
     return r;
 }
 
-static int parse_ready_fd(int argc, char **argv, int *ret, struct pi_error *err)
+static int parse_ready_fd(const char *text, int *ret, struct pi_error *err)
 {
     uint64_t fd;
-    *ret = -1;
-    if (argc == 1)
-        return 0;
-    if (argc == 3 && !strcmp(argv[1], "--ready-fd") && pi_number_parse(argv[2], 3, 1023, &fd, NULL) == 0) {
-        *ret = (int)fd;
-        return fcntl(*ret, F_SETFD, FD_CLOEXEC) < 0 ? pi_fail(err, errno, "--ready-fd %s", argv[2]) : 0;
+    int r = pi_number_parse(text, 3, 1023, &fd, err);
+    if (r < 0)
+        return pi_context(err, r, "--ready-fd");
+    *ret = (int)fd;
+    return fcntl(*ret, F_SETFD, FD_CLOEXEC) < 0 ? pi_fail(err, errno, "--ready-fd %s", text) : 0;
+}
+
+static int parse_words(int argc, char **argv, struct agent_words *ret, struct pi_error *err)
+{
+    static const char metrics[] = "--metrics=";
+    int r = 0;
+    for (int i = 1; r == 0 && i < argc; i++) {
+        if (!strcmp(argv[i], "--ready-fd") && i + 1 < argc)
+            r = parse_ready_fd(argv[++i], &ret->ready_fd, err);
+        else if (!strcmp(argv[i], "--metrics") && i + 1 < argc)
+            ret->metrics = argv[++i];
+        else if (pi_starts_with(argv[i], metrics))
+            ret->metrics = argv[i] + strlen(metrics);
+        else
+            r = pi_refuse(
+                err, PI_USAGE,
+                "piagent agent takes 'status', 'stop', --metrics ADDRESS or nothing: see piagent agent "
+                "--help");
     }
-    return pi_refuse(err, PI_USAGE,
-                     "piagent agent takes 'status', 'stop' or nothing: see piagent agent --help");
+    return r;
 }
 
 int agent_main(int argc, char **argv)
@@ -371,8 +397,8 @@ int agent_main(int argc, char **argv)
                           .service = SERVICE_NONE,
                           .seed_port = SEED_PORT_NONE};
     struct pi_error err = {0};
-    int ready_fd;
-    int r = parse_ready_fd(argc, argv, &ready_fd, &err);
+    struct agent_words words = {.ready_fd = -1};
+    int r = parse_words(argc, argv, &words, &err);
     if (r == 0 && (r = uv_loop_init(&agent.loop)) < 0)
         pi_fail(&err, -r, "event loop");
     if (r == 0) {
@@ -380,7 +406,7 @@ int agent_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         umask(077);
         raise_limits();
-        r = serve_until_told(&agent, ready_fd, &err);
+        r = serve_until_told(&agent, &words, &err);
         uv_loop_close(&agent.loop);
         pi_close_p(&agent.sockets.lock_fd);
     }

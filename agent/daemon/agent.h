@@ -11,6 +11,7 @@
 #include "agent/api/control_server.h"
 #include "agent/base/paths.h"
 #include "agent/daemon/feed.h"
+#include "agent/daemon/metrics_port.h"
 #include "agent/daemon/runtime.h"
 #include "agent/daemon/seed_port.h"
 #include "agent/daemon/service.h"
@@ -32,6 +33,7 @@ struct agent {
     struct pump imds_pump;
     struct api_server *api;
     struct pump api_pump;
+    struct metrics_port metrics;
     struct service service;
     struct runtime sockets;
     struct timer *ping_timer, *sleep_timer;

@@ -9,6 +9,7 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
+#include "agent/daemon/metrics.h"
 #include "agent/instance/api_view.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
@@ -386,6 +387,7 @@ static void get_qemu_command(struct instance *instance, struct api_call *call)
 const struct handler agent_handlers[API_OPERATIONS] = {
     [API_GET_OPENAPI] = {.agent = get_openapi},
     [API_GET_AGENT] = {.agent = get_agent},
+    [API_GET_METRICS] = {.agent = metrics_reply},
     [API_STOP_AGENT] = {.agent = stop_agent},
     [API_GET_ALL_EVENTS] = {.agent = get_all_events},
     [API_LIST_INSTANCES] = {.agent = list_instances},

@@ -35,6 +35,7 @@ void boot_tell(struct instance *instance, const char *how)
 {
     instance->boot.landmarks = (struct vm_landmarks){0};
     instance->boot.begin_told = true;
+    instance->counts.boots++;
     silence_begin(instance);
     milestones_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)how});
 }

@@ -211,11 +211,28 @@ static void on_image(int r, const json_t *result, const struct pi_error *err, vo
         step_done(instance);
 }
 
+/* A worker tells of its download five times a second, and then of the next phase: so the rest has come, too. */
+static void count_download(struct instance *instance, const struct image_progress *progress)
+{
+    struct creation *creation = &instance->creation;
+    bool ended = progress->phase == IMAGE_CHECKING || progress->phase == IMAGE_DONE;
+    uint64_t done_bytes = ended ? creation->expected_bytes : progress->done_bytes;
+    if (progress->phase == IMAGE_DOWNLOADING)
+        creation->expected_bytes = progress->total_bytes;
+    else if (!ended)
+        return;
+    if (done_bytes > creation->fetched_bytes) {
+        instance->host->downloaded_bytes += done_bytes - creation->fetched_bytes;
+        creation->fetched_bytes = done_bytes;
+    }
+}
+
 static void on_image_progress(const json_t *line, void *user)
 {
     struct image_progress progress = {0};
     if (pi_fields_read(image_progress_fields, line, true, &progress, NULL) < 0)
         return;
+    count_download(user, &progress);
     journal_progress(user, &(struct api_event){.kind = API_EVENT_IMAGE,
                                                .text = progress.name,
                                                .phase = progress.phase,

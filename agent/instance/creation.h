@@ -20,9 +20,10 @@ struct worker;
 struct creation {
     struct api_create request;
     struct worker *worker;
-    struct pi_error failure;  /* why it failed */
-    struct timer *timer;      /* how long its followers can still read that */
-    struct api_call *remover; /* is answered when the instance is removed; NULL = none */
+    uint64_t fetched_bytes, expected_bytes; /* of its image's download, as the worker told last */
+    struct pi_error failure;                /* why it failed */
+    struct timer *timer;                    /* how long its followers can still read that */
+    struct api_call *remover;               /* is answered when the instance is removed; NULL = none */
 };
 
 /* Stops its worker. */

@@ -87,6 +87,7 @@ static void on_served(void *owner, enum imds_document document, const char *user
 {
     struct instance *instance = owner;
     (void)user;
+    instance->counts.seed_requests++;
     if (!within_budget(instance))
         return;
     guest_showed_sign(instance);
@@ -200,6 +201,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     struct vm_record *record = &instance->record;
     char text[256];
     (void)user;
+    instance->counts.reports++;
     if (!within_budget(instance) || !is_boot_under_way(instance, report))
         return;
     guest_showed_sign(instance);

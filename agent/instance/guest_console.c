@@ -53,6 +53,7 @@ void console_end(struct instance *instance)
 static void on_console_output(const char *bytes, size_t size, void *user)
 {
     struct instance *instance = user;
+    instance->counts.console_bytes += size;
     guest_showed_sign(instance);
     silence_note_print(instance);
     boot_hear_console(instance, bytes, size);

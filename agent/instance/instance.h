@@ -22,6 +22,11 @@
 #include "agent/instance/stop.h"
 #include "agent/vm/record.h"
 
+/* What has happened since this agent knows the instance: for metrics. */
+struct instance_counts {
+    uint64_t boots, console_bytes, seed_requests, reports;
+};
+
 struct instance {
     struct instance_host *host;
     LIST_ENTRY(instance) entry; /* in host->instances */
@@ -31,6 +36,7 @@ struct instance {
     int dir_fd;                 /* of its folder; -1 = it cannot be opened */
     char *folder;               /* absolute */
     struct vm_record record;
+    struct instance_counts counts;
 
     struct record_store store;
     struct journal journal;

@@ -184,6 +184,17 @@ int process_signal(const struct instance *instance, int signal)
     return pidfd < 0 ? pidfd : pi_signal(pidfd, signal);
 }
 
+bool process_usage(const struct instance *instance, struct pi_usage *ret)
+{
+    struct pi_usage usage;
+    const struct vm_record *record = &instance->record;
+    if (!process_is_there(instance) || pi_usage_read((pid_t)record->pid, &usage) < 0 ||
+        usage.start_ticks != record->start_ticks)
+        return false;
+    *ret = usage;
+    return true;
+}
+
 uint64_t process_ended_ms(const struct instance *instance)
 {
     return instance->process.ended_ms;

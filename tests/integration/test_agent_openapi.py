@@ -52,7 +52,7 @@ class Checked:
         schema = (known or self.resolve(operation["responses"]["default"]))["content"][kind]["schema"]
         if known:
             self.succeeded.add((method.lower(), template))
-        if kind == "application/octet-stream":
+        if kind not in ("application/json", "application/jsonl"):
             return content
         values = [json.loads(line) for line in content.splitlines()]
         for value in values:
@@ -113,6 +113,7 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert b"hello" in api("GET", f"{path}/console")
     assert api("GET", f"{path}/qemu-command")["argv"][0].endswith("qemu-system-x86_64")
     assert [view["name"] for view in api("GET", "/v1/instances")["instances"]] == ["pi"]
+    assert b'piagent_instance_up{name="pi"} 1\n' in api("GET", "/v1/metrics")
     assert "uuid" not in api("GET", "/v1/instances", query="?summary=1")["instances"][0]
     assert api("POST", f"{path}/pause", {})["name"] == "pi"
     is_now("paused")

@@ -156,7 +156,7 @@ static int setup(void **state)
     f.folder = folder;
     snprintf(f.socket, sizeof f.socket, "%s/%s", f.folder->path, API_SOCKET_NAME);
     if (pipe2(f.orders, O_CLOEXEC) < 0 ||
-        api_server_new(listen_at(f.folder->path), on_call, &f, &f.server, NULL) < 0 ||
+        api_server_new(listen_at(f.folder->path), API_CLIENTS_OWNER, on_call, &f, &f.server, NULL) < 0 ||
         api_client_new(f.socket, &f.client, NULL) < 0)
         return -1;
     *state = &f;

@@ -161,6 +161,12 @@ static int await_ready(int fd, int log_fd, off_t log_from, const char *log_path,
                      last[0] ? last : "it said nothing", log_path);
 }
 
+static bool is_agents_setting(const char *setting)
+{
+    return pi_environ_is_common(setting) || image_sources_is_setting(setting) ||
+           pi_environ_is_named(setting, (const char *const[]){API_METRICS_VARIABLE, NULL});
+}
+
 static int start_agent(const struct pi_paths *paths, struct pi_error *err)
 {
     char program[PATH_MAX];
@@ -181,8 +187,7 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
     off_t log_from = lseek(log_fd, 0, SEEK_END); /* earlier lines are of other agents */
     cli_own_program(program);
     pi_auto_strv struct pi_strv environment = {0};
-    if (pi_environ_add(pi_environ_is_common, &environment) < 0 ||
-        pi_environ_add(image_sources_is_setting, &environment) < 0)
+    if (pi_environ_add(is_agents_setting, &environment) < 0)
         return pi_fail(err, ENOMEM, "cannot start the agent");
     pid_t pid;
     const struct pi_spawn how = {

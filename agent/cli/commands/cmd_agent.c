@@ -20,6 +20,11 @@
 
 #define STOP_MS 5000
 
+/* agent_main() reads it; here for --help, the man page and completions. */
+struct agent_options {
+    char *metrics;
+};
+
 struct status_options {
     bool json;
 };
@@ -165,6 +170,15 @@ static int run_agent(const struct cli_call *call, struct pi_error *err)
     return pi_refuse(err, PI_USAGE, "see piagent agent --help");
 }
 
+static const struct cli_option agent_table[] = {
+    {.name = "metrics",
+     CLI_MEMBER(CLI_STRING, agent_options, metrics),
+     .kind = CLI_TEXT,
+     .argument = "ADDRESS",
+     .help = "serve metrics to Prometheus at a port of 127.0.0.1: 127.0.0.1:9464 (default: none)"},
+    {0},
+};
+
 static const struct cli_option status_table[] = {
     {.name = "json", CLI_MEMBER(CLI_FLAG, status_options, json), .help = "as the agent's JSON"},
     {0},
@@ -181,8 +195,12 @@ static const struct cli_option stop_table[] = {
 const struct cli_command cli_command_agent = {
     .name = "agent",
     .summary = "runs the agent in the foreground",
-    .details = "Commands start it by themselves, in the background, if none runs.",
+    .details =
+        "Commands start it by themselves, in the background, if none runs.\n"
+        "piagent help service tells about the metrics; PIAGENT_METRICS has the same effect as --metrics.",
     .example = "piagent agent",
+    .options = agent_table,
+    .values_size = sizeof(struct agent_options),
     .run = run_agent,
 };
 const struct cli_command cli_command_agent_status = {

@@ -27,6 +27,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_logs,
     &cli_command_events,
     &cli_command_timeline,
+    &cli_command_metrics,
     &cli_command_powerdown,
     &cli_command_restart,
     &cli_command_reset,

@@ -24,6 +24,7 @@ extern const struct cli_command cli_command_validate;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command, cli_command_explain;
 extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;
 extern const struct cli_command cli_command_timeline;
+extern const struct cli_command cli_command_metrics;
 extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_agent_openapi;
