@@ -12,7 +12,6 @@
 #include "agent/seed/schema.h"
 #include "agent/seed/yaml_syntax.h"
 #include "agent/seed/yaml_tabs.h"
-#include "agent/seed/yaml_tree.h"
 
 static int key_compare(const void *a, const void *b)
 {
@@ -41,16 +40,15 @@ static int keys_check(const struct seed_node *map, struct seed_findings *finding
     return 0;
 }
 
-static int all_keys_check(const struct seed_node *node, struct seed_findings *findings)
+int seed_yaml_keys_check(const struct seed_node *node, struct seed_findings *findings)
 {
     int r = node->type == SEED_MAP && !node->target ? keys_check(node, findings) : 0;
     for (const struct seed_node *item = node->first; r == 0 && item; item = item->next)
-        r = all_keys_check(item, findings);
+        r = seed_yaml_keys_check(item, findings);
     return r;
 }
 
-/* Reads the text up to its end, the first place that is not YAML, or a bound. */
-static int tree_read(const char *data, size_t size, struct seed_tree *tree)
+int seed_yaml_read(const char *data, size_t size, bool pyyaml, struct seed_tree *tree)
 {
     pi_auto(yaml_parser_delete) yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
@@ -62,7 +60,8 @@ static int tree_read(const char *data, size_t size, struct seed_tree *tree)
         pi_auto(yaml_event_delete) yaml_event_t event = {0};
         if (!yaml_parser_parse(&parser, &event))
             return seed_yaml_syntax(&parser, data, size, tree->findings);
-        seed_tabs_event(&tabs, &event);
+        if (pyyaml)
+            seed_tabs_event(&tabs, &event);
         int r = seed_tree_add(tree, &event);
         if (r < 0)
             return r;
@@ -89,13 +88,13 @@ static bool top_level_check(const struct seed_tree *tree)
 int seed_yaml_check(const char *data, size_t size, struct seed_findings *findings)
 {
     pi_auto(seed_tree_done) struct seed_tree tree = {.findings = findings};
-    int r = tree_read(data, size, &tree);
+    int r = seed_yaml_read(data, size, true, &tree);
     if (r < 0)
         return r;
     if (!top_level_check(&tree))
         return 0;
     seed_pyyaml_check(tree.root, findings);
     seed_reserved_check(tree.root, findings);
-    r = all_keys_check(tree.root, findings);
+    r = seed_yaml_keys_check(tree.root, findings);
     return r < 0 ? r : seed_schema_check(tree.root, findings);
 }

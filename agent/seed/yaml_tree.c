@@ -134,7 +134,7 @@ int seed_tree_add(struct seed_tree *tree, const yaml_event_t *event)
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++tree->documents > 1) {
-            tree_error_at(tree, &event->start_mark, "cloud-init takes one: remove the '---'",
+            tree_error_at(tree, &event->start_mark, "one is allowed: remove the '---'",
                           "a second document starts");
             tree->over = true;
         }
