@@ -10,9 +10,8 @@
 
 #include "agent/vm/label.h"
 
-#define DEFAULT_USER       "fedora"
-#define DEFAULT_CPUS       2
-#define DEFAULT_MEMORY_MIB 1024
+#define DEFAULT_USER "fedora"
+#define DEFAULT_CPUS 2
 
 const char *const vm_arch_names[] = {"x86_64", "aarch64", NULL};
 const char *const vm_accel_names[] = {"auto", "kvm", "tcg", NULL};
@@ -78,7 +77,7 @@ const struct pi_field vm_spec_fields[] = {
 int vm_spec_complete(struct vm_spec *spec)
 {
     spec->cpus = spec->cpus ? spec->cpus : DEFAULT_CPUS;
-    spec->memory_mib = spec->memory_mib ? spec->memory_mib : DEFAULT_MEMORY_MIB;
+    spec->memory_mib = spec->memory_mib ? spec->memory_mib : VM_MEMORY_MIB_DEFAULT;
     spec->user = spec->user ? spec->user : strdup(DEFAULT_USER);
     return spec->user ? 0 : -ENOMEM;
 }
@@ -131,8 +130,7 @@ int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *
     return 0;
 }
 
-/* Two listeners can share a port only on different addresses. 0.0.0.0 is every address. */
-static bool forwards_clash(const struct vm_forward *a, const struct vm_forward *b)
+bool vm_forwards_clash(const struct vm_forward *a, const struct vm_forward *b)
 {
     static const char any[] = "0.0.0.0";
     return a->host_port == b->host_port &&
@@ -151,7 +149,7 @@ static int spec_check_forwards(const struct vm_spec *spec, struct pi_error *err)
         if (r < 0)
             return r;
         for (size_t j = 0; j < i; j++)
-            if (forwards_clash(&all[i], &all[j]))
+            if (vm_forwards_clash(&all[i], &all[j]))
                 return pi_refuse(err, PI_USAGE,
                                  "--forward %s: port %u is forwarded already (%s): choose another",
                                  spec->forwards.items[i - 1], all[i].host_port,

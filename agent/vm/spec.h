@@ -31,10 +31,11 @@ struct vm_packages {
 /* This host's own architecture, or VM_ARCHES if it is neither. */
 enum vm_arch vm_arch_host(void);
 
-#define VM_CPUS_MAX       64
-#define VM_MEMORY_MIB_MIN 256
-#define VM_MEMORY_MIB_MAX (1024 * 1024)
-#define VM_DISK_BYTES_MAX (16ull << 40)
+#define VM_CPUS_MAX           64
+#define VM_MEMORY_MIB_DEFAULT 1024
+#define VM_MEMORY_MIB_MIN     256
+#define VM_MEMORY_MIB_MAX     (1024 * 1024)
+#define VM_DISK_BYTES_MAX     (16ull << 40)
 /* The memory that QEMU needs beside the guest's: its own, the devices', and some translated code
  * (vm/argv.c). */
 #define VM_OVERHEAD_MIB 256
@@ -53,6 +54,9 @@ struct vm_forward {
 
 /* Also accepts "HOSTPORT:GUESTPORT", which means 127.0.0.1. PI_USAGE, with the text. */
 int vm_forward_parse(const char *text, struct vm_forward *ret, struct pi_error *err);
+
+/* Two listeners can share a port only on different addresses. 0.0.0.0 is every address. */
+bool vm_forwards_clash(const struct vm_forward *a, const struct vm_forward *b);
 
 struct vm_image {
     char sha256[65]; /* of the base image in the store */
