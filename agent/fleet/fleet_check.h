@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks what the instances of a fleet are to each other: names, the order of the start, networks, addresses, ports and memory.
+ * The values of one instance alone are checked as those of piagent run are. Pure. */
+#ifndef PIAGENT_FLEET_CHECK_H
+#define PIAGENT_FLEET_CHECK_H
+
+#include "agent/fleet/fleet_file.h"
+
+/* Adds an error for each fault; sets each entry's rank and each network's subnet. Values that are not valid by themselves are
+ * passed over. 0, or -ENOMEM. */
+int fleet_check(struct fleet *fleet, struct seed_findings *findings);
+
+/* The memory that the entry's instances take at most, each with what QEMU needs for itself. */
+uint64_t fleet_entry_memory_mib(const struct fleet_entry *entry);
+
+#endif
