@@ -67,7 +67,7 @@ static int run_ssh_config(const struct cli_call *call, struct pi_error *err)
 const struct cli_command cli_command_ssh_config = {
     .name = "ssh-config",
     .operands = "[NAME...]",
-    .summary = "prints an ssh_config for ssh, editors and Ansible",
+    .summary = "prints an ssh_config for ssh and editors",
     .details =
         "Without a name, for all instances. It stays true when a port changes, and waits for an instance that boots:\n"
         "put it into a file and name that at the top of ~/.ssh/config (Include ~/.ssh/piagent).\n"

@@ -24,6 +24,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_ssh,
     &cli_command_cp,
     &cli_command_ssh_config,
+    &cli_command_inventory,
     &cli_command_logs,
     &cli_command_events,
     &cli_command_timeline,

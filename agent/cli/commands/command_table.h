@@ -14,7 +14,7 @@ int cli_main(int argc, char **argv);
 extern const struct cli_command cli_command_run, cli_command_start, cli_command_wait;
 extern const struct cli_command cli_command_ps, cli_command_status;
 extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;
-extern const struct cli_command cli_command_cp, cli_command_ssh_config;
+extern const struct cli_command cli_command_cp, cli_command_ssh_config, cli_command_inventory;
 extern const struct cli_command cli_command_powerdown, cli_command_restart;
 extern const struct cli_command cli_command_kill, cli_command_reset;
 extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_reseed, cli_command_rm;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* "inventory" prints the instances for Ansible. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/chosen.h"
+#include "agent/cli/client/inventory.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/table.h"
+
+struct inventory_options {
+    bool list;
+    char *host;
+};
+
+static int print_yaml(const struct cli_inventory *inventory, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    int r = cli_inventory_yaml(inventory, &text);
+    if (r < 0)
+        return pi_fail(err, -r, "inventory");
+    fputs(text.data, stdout);
+    return PI_OK;
+}
+
+static int print_inventory(const struct cli_chosen *chosen, const struct inventory_options *options,
+                           struct pi_error *err)
+{
+    pi_auto_inventory struct cli_inventory inventory = {0};
+    for (size_t i = 0; i < chosen->count; i++) {
+        int r = cli_inventory_add(&inventory, &chosen->items[i]);
+        if (r < 0)
+            return pi_fail(err, -r, "inventory");
+    }
+    if (!options->list && !options->host)
+        return print_yaml(&inventory, err);
+    json_auto_t *list = cli_inventory_list(&inventory);
+    if (!list)
+        return pi_fail(err, ENOMEM, "inventory");
+    json_t *vars = options->host ? json_object_get(inventory.hosts, options->host) : list;
+    return vars ? cli_json_print(vars, err)
+                : pi_refuse(err, PI_CONFLICT, "%s: its record cannot be read", options->host);
+}
+
+static int run_inventory(const struct cli_call *call, struct pi_error *err)
+{
+    const struct inventory_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen chosen = {0};
+    struct cli_call named = *call;
+    char *host[] = {options->host, NULL};
+    if (options->host && (options->list || call->count))
+        return pi_refuse(err, PI_USAGE, "--host goes without --list and without other names");
+    if (options->host)
+        named.operands = host, named.count = 1;
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = named.count ? cli_choose_named(&agent, &named, &chosen, err)
+                        : cli_choose_all(&agent, NULL, &chosen, err);
+    return r < 0 ? r : print_inventory(&chosen, options, err);
+}
+
+static const struct cli_option inventory_table[] = {
+    {.name = "list",
+     CLI_MEMBER(CLI_FLAG, inventory_options, list),
+     .help = "as Ansible reads it from a script: JSON"},
+    {.name = "host",
+     CLI_MEMBER(CLI_STRING, inventory_options, host),
+     .kind = CLI_MACHINE,
+     .argument = "NAME",
+     .help = "the variables of one, as Ansible reads them from a script"},
+    {0},
+};
+
+const struct cli_command cli_command_inventory = {
+    .name = "inventory",
+    .operands = "[NAME...]",
+    .summary = "prints the instances as an inventory of Ansible",
+    .details =
+        "Without a name, all of them, in groups: arch_ARCH, state_STATE, fleet_NAME, role_NAME and label_KEY_VALUE.\n"
+        "A file of it stays true when a port changes, and waits for an instance that boots. If Ansible is to ask each\n"
+        "time, it can run piagent inventory from a script: see piagent help connecting.",
+    .example = "piagent inventory > hosts.yaml",
+    .options = inventory_table,
+    .values_size = sizeof(struct inventory_options),
+    .max_operands = 4096,
+    .operand = CLI_MACHINE,
+    .run = run_inventory,
+};
