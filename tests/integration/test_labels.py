@@ -8,7 +8,7 @@ import signal
 
 import boot_sectors
 import pytest
-from piagent import USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, NOT_FOUND, USAGE, User, fake_qemu, wait_for
 
 FLEET = {"name": "lab", "role": "node", "index": 2, "count": 3}
 
@@ -101,3 +101,129 @@ def test_a_label_that_is_none_is_refused(user, label, said):
 def test_a_place_in_a_fleet_that_is_none_is_refused(user, fleet, said):
     status, answer = user.create("pi", fleet=fleet)
     assert status == 400 and said in answer["error"]["message"], answer
+
+
+def make(user, name, labels=(), fleet=None, running=False):
+    request = {"fleet": {"name": fleet, "role": "node", "index": 1, "count": 1}} if fleet else {}
+    status, answer = user.create(name, image=boot_sectors.deaf(user.home), image_unverified=True, arch="x86_64", accel="tcg",
+                                 memory_mib=256, disk_bytes=1 << 20, labels=list(labels), stopped=not running, **request)
+    assert status == 202, answer
+    user.wait_state(name, "running" if running else "stopped", 30)
+
+
+def make_five(user):
+    """Two fleets and one instance of none; a, c and e run."""
+    make(user, "a", ["rack=b1", "gpu="], "lab", running=True)
+    make(user, "b", ["rack=b2", "gpu="], "lab")
+    make(user, "c", ["rack=b1"], "shed", running=True)
+    make(user, "d", ["rack=b1", "gpu="], "shed")
+    make(user, "e", running=True)
+    return user
+
+
+@pytest.fixture
+def five(user):
+    return make_five(user)
+
+
+@pytest.fixture(scope="module")
+def kept_five():
+    """For tests that change nothing."""
+    with User(**fake_qemu()) as user:
+        yield make_five(user)
+
+
+def states(user):
+    return {instance["name"]: instance["state"] for instance in user.ps()}
+
+
+@pytest.mark.parametrize("words, chosen", [([], "ace"), (["-a"], "abcde"), (["--fleet", "lab"], "ab"), (["--label", "rack=b1"], "acd"),
+                                           (["--label", "gpu"], "abd"), (["--label", "gpu", "--label", "rack=b1"], "ad"),
+                                           (["--label", "gpu", "--fleet", "shed"], "d"), (["--label", "rack="], ""),
+                                           (["--fleet", "lab", "--label", "rack=b3"], "")])
+def test_a_selection_is_what_fulfils_all_of_it(kept_five, words, chosen):
+    assert kept_five.do("ps", "-q", *words).split() == list(chosen)
+    assert [one["name"] for one in json.loads(kept_five.do("ps", "--json", *words))["instances"]] == list(chosen)
+
+
+def test_ps_shows_fleet_and_labels_if_asked(kept_five):
+    assert "LABELS" not in kept_five.do("ps", "-a")
+    head, *rows = kept_five.do("ps", "-a", "--labels").splitlines()
+    assert head.split()[-2:] == ["FLEET", "LABELS"]
+    assert rows[0].split()[-2:] == ["lab", "rack=b1,gpu="] and rows[-1].split()[-2:] == ["-", "-"]
+    done = kept_five.call("ps", "--fleet", "none")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no instance is of that fleet and has those labels\n")
+
+
+def chosen_of(text):
+    return "".join(one["name"] for one in json.loads(text)["machines"])
+
+
+def test_each_verb_takes_a_selection_and_acts_on_those_that_it_can(five):
+    assert chosen_of(five.do("pause", "--label", "rack=b1", "--json")) == "ac"
+    assert states(five) == {"a": "paused", "b": "stopped", "c": "paused", "d": "stopped", "e": "running"}
+    assert chosen_of(five.do("resume", "--fleet", "shed", "--json")) == "c"
+    assert chosen_of(five.do("resume", "--all", "--json")) == "ace"
+    assert chosen_of(five.do("reset", "--label", "gpu", "--json")) == "a"
+    assert chosen_of(five.do("reseed", "--fleet", "lab", "--json")) == "ab"
+    assert chosen_of(five.do("powerdown", "--fleet", "shed", "--json")) == "c"
+    done = five.call("powerdown", "--fleet", "shed")
+    assert (done.returncode, done.stderr) == (0, "nothing runs\n")
+    start = five.start("start", "-d", "--fleet", "shed")
+    wait_for("the fleet runs", lambda: "".join(name for name, state in states(five).items() if state == "running") == "acde", 30)
+    start.kill()
+    restart = five.start("restart", "--force", "--fleet", "shed")
+    wait_for("it runs anew", lambda: [one.get("state") for one in five.events("d")].count("running") == 2, 30)
+    restart.kill()
+    assert chosen_of(five.do("kill", "--label", "rack", "--json")) == "acd"
+    five.do("wait", "--for", "stopped", "--fleet", "lab")
+    assert five.refused(CONFLICT, "wait", "--fleet", "lab").startswith("a is stopped, and does not become ready by itself")
+    assert states(five)["e"] == "running"
+
+
+def test_rm_keeps_what_runs_unless_it_is_forced(five):
+    done = five.call("rm", "--fleet", "lab")
+    assert (done.returncode, done.stderr) == (0, "a: kept, it is running\nb: removed\n")
+    five.do("rm", "--force", "--label", "rack=b1")
+    assert states(five) == {"e": "running"}
+    assert "powerdown --all" in five.refused(USAGE, "rm", "--all", "--force")
+
+
+def test_ssh_config_of_a_selection(kept_five):
+    def hosts(*words):
+        return [line.split()[1] for line in kept_five.do("ssh-config", *words).splitlines() if line.startswith("Host ")]
+    assert (hosts(), hosts("--all"), hosts("--fleet", "lab"), hosts("c", "a", "c")) == (list("abcde"), list("abcde"), ["a", "b"], ["c", "a"])
+
+
+def test_inventory_of_a_selection(kept_five):
+    def hosts(*words):
+        return sorted(json.loads(kept_five.do("inventory", "--list", *words))["_meta"]["hostvars"])
+    assert (hosts(), hosts("--label", "rack=b1"), hosts("b", "a")) == (list("abcde"), list("acd"), ["a", "b"])
+
+
+@pytest.mark.parametrize("verb", ["powerdown", "kill", "pause", "resume", "reset", "reseed", "rm", "start -d", "restart", "wait", "ssh-config",
+                                  "inventory"])
+def test_a_fleet_or_label_that_nothing_has_and_names_beside_a_selection_are_refused(kept_five, verb):
+    before, words = states(kept_five), verb.split()
+    assert kept_five.refused(NOT_FOUND, *words, "--fleet", "lap") == "no instance is of a fleet named lap: did you mean lab?"
+    assert kept_five.refused(NOT_FOUND, *words, "--label", "rack=b3") == "no instance has the label rack=b3"
+    assert kept_five.refused(NOT_FOUND, *words, "--fleet", "lab", "--label", "gpu", "--label", "x") == "no instance of fleet lab has the labels gpu, x"
+    assert kept_five.refused(USAGE, *words, "--fleet", "lab", "a") == f"{words[0]} takes names or --fleet, not both"
+    assert "--label a b" in kept_five.refused(USAGE, *words, "--label", "a b")
+    assert "--fleet: " in kept_five.refused(USAGE, *words, "--fleet", "La b")
+    assert states(kept_five) == before
+
+
+def test_a_selection_of_nothing_is_told(user):
+    for verb, said in (("powerdown", "nothing runs"), ("kill", "nothing runs"), ("start -d", "nothing is stopped"), ("wait", "there is no instance")):
+        done = user.call(*verb.split(), "--all")
+        assert (done.returncode, done.stderr) == (0, f"{said}\n")
+    assert user.refused(USAGE, "kill") == "kill needs NAME..., or --all, --fleet, --label: piagent kill NAME... (piagent ps -a lists the names)"
+
+
+def test_fleets_and_labels_are_completed_once(kept_five):
+    def offered(*words):
+        return kept_five.do("__complete", "--", *words).splitlines()
+    assert offered("powerdown", "--fleet", "") == ["lab", "shed"]
+    assert offered("ps", "--label", "ra") == ["rack=b1", "rack=b2"]
+    assert offered("run", "x", "--label=g") == ["--label=gpu="]

@@ -6,6 +6,46 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/vm/label.h"
+
+bool cli_selection_is_part(const struct cli_selection *selection)
+{
+    return selection->fleet || selection->labels.count;
+}
+
+int cli_selection_check(const struct cli_selection *selection, struct pi_error *err)
+{
+    int r = selection->fleet ? pi_name_check(selection->fleet, err) : 0;
+    if (r < 0)
+        return pi_context(err, r, "--fleet");
+    for (size_t i = 0; r == 0 && i < selection->labels.count; i++)
+        r = vm_label_term_check(selection->labels.items[i], err);
+    return r;
+}
+
+bool cli_selection_takes(const struct cli_selection *selection, const struct api_instance *instance)
+{
+    if (selection->fleet && strcmp(selection->fleet, instance->spec.fleet.name) != 0)
+        return false;
+    for (size_t i = 0; i < selection->labels.count; i++)
+        if (!vm_labels_fulfil(&instance->spec.labels, selection->labels.items[i]))
+            return false;
+    return true;
+}
+
+bool cli_kind_fits(enum cli_kind kind, enum vm_state state)
+{
+    bool over = cli_state_is_over(state);
+    return kind == CLI_MACHINE_LIVE ? !over : kind != CLI_MACHINE_OVER || over;
+}
+
+const char *cli_none_of(enum cli_kind kind)
+{
+    return kind == CLI_MACHINE_LIVE   ? "nothing runs"
+           : kind == CLI_MACHINE_OVER ? "nothing is stopped"
+                                      : "there is no instance";
+}
 
 static int make_room(struct cli_chosen *ret, size_t count, struct pi_error *err)
 {
@@ -21,8 +61,8 @@ static bool is_there_before(char *const *operands, unsigned at)
     return false;
 }
 
-int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *ret,
-                     struct pi_error *err)
+static int choose_named(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *ret,
+                        struct pi_error *err)
 {
     int r = make_room(ret, call->count, err);
     for (unsigned i = 0; r == 0 && i < call->count; i++) {
@@ -34,8 +74,7 @@ int cli_choose_named(struct cli_agent *agent, const struct cli_call *call, struc
     return r;
 }
 
-int cli_choose_all(struct cli_agent *agent, bool (*fits)(enum vm_state state), struct cli_chosen *ret,
-                   struct pi_error *err)
+static int choose_each(struct cli_agent *agent, struct cli_chosen *ret, struct pi_error *err)
 {
     json_auto_t *reply = NULL;
     const json_t *object;
@@ -46,18 +85,75 @@ int cli_choose_all(struct cli_agent *agent, bool (*fits)(enum vm_state state), s
         r = make_room(ret, json_array_size(list), err);
     if (r < 0)
         return r;
-    json_array_foreach(list, i, object) {
-        struct api_instance *instance = &ret->items[ret->count];
-        if ((r = api_read(instance, object, instance, err)) < 0) {
-            api_done(instance, instance);
+    json_array_foreach(list, i, object)
+        if ((r = api_read(instance, object, &ret->items[ret->count++], err)) < 0)
             return pi_context(err, r, "the agent's answer");
-        }
-        if (!fits || fits(instance->state))
-            ret->count++;
+    return 0;
+}
+
+/* Leaves those that the selection takes, and, unless kind is CLI_MACHINE, are in such a state. */
+static void narrow(struct cli_chosen *chosen, const struct cli_selection *selection, enum cli_kind kind)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < chosen->count; i++) {
+        struct api_instance *instance = &chosen->items[i];
+        if (cli_selection_takes(selection, instance) && cli_kind_fits(kind, instance->state))
+            chosen->items[left++] = *instance;
         else
             api_done(instance, instance);
     }
-    return 0;
+    chosen->count = left;
+}
+
+static int refuse_fleet(const struct cli_chosen *all, const char *fleet, struct pi_error *err)
+{
+    pi_auto_free const char **names = calloc(all->count + 1, sizeof *names);
+    for (size_t i = 0; names && i < all->count; i++)
+        names[i] = all->items[i].spec.fleet.name;
+    const char *nearest = names ? pi_nearest(fleet, names) : NULL;
+    return pi_refuse(err, PI_NOT_FOUND, "no instance is of a fleet named %s%s%s%s", fleet,
+                     nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
+static int refuse_labels(const struct cli_selection *selection, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf labels = {0};
+    for (size_t i = 0; i < selection->labels.count; i++)
+        pi_buf_printf(&labels, "%s%s", i ? ", " : "", selection->labels.items[i]);
+    return pi_refuse(err, PI_NOT_FOUND, "no instance%s%s has the label%s %.400s",
+                     selection->fleet ? " of fleet " : "", selection->fleet ? selection->fleet : "",
+                     selection->labels.count > 1 ? "s" : "", labels.data ? labels.data : "");
+}
+
+/* A fleet or label that no instance has is a mistake. */
+static int check_taken(const struct cli_chosen *all, const struct cli_selection *selection,
+                       struct pi_error *err)
+{
+    const struct cli_selection fleet = {.fleet = selection->fleet};
+    bool any_of_fleet = false, any = false;
+    for (size_t i = 0; i < all->count; i++) {
+        any_of_fleet = any_of_fleet || cli_selection_takes(&fleet, &all->items[i]);
+        any = any || cli_selection_takes(selection, &all->items[i]);
+    }
+    if (any || !cli_selection_is_part(selection))
+        return 0;
+    return selection->fleet && !any_of_fleet ? refuse_fleet(all, selection->fleet, err)
+                                             : refuse_labels(selection, err);
+}
+
+int cli_choose(struct cli_agent *agent, const struct cli_call *call, const struct cli_selection *selection,
+               enum cli_kind kind, struct cli_chosen *ret, struct pi_error *err)
+{
+    if (!selection->all && !cli_selection_is_part(selection))
+        return choose_named(agent, call, ret, err);
+    int r = cli_selection_check(selection, err);
+    if (r == 0)
+        r = choose_each(agent, ret, err);
+    if (r == 0)
+        r = check_taken(ret, selection, err);
+    if (r == 0)
+        narrow(ret, selection, kind);
+    return r;
 }
 
 void cli_chosen_done(struct cli_chosen *chosen)

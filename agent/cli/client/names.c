@@ -9,8 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/paths.h"
-#include "agent/cli/client/connect.h"
-#include "agent/cli/client/instance_view.h"
+#include "agent/cli/client/chosen.h"
 #include "agent/image/release.h"
 #include "agent/image/store.h"
 
@@ -19,26 +18,46 @@
 #define RELEASE_LAST  99
 
 /* state is its word; NULL: not known. */
-static int offer_instance(enum cli_kind kind, const char *name, const char *state, bool over,
-                          struct cli_candidates *ret)
+static int offer_instance(enum cli_kind kind, const char *name, const char *state, struct cli_candidates *ret)
 {
     char place[PI_NAME_MAX + 2];
-    if (state && ((kind == CLI_MACHINE_LIVE && over) || (kind == CLI_MACHINE_OVER && !over)))
-        return 0;
     snprintf(place, sizeof place, "%.*s%s", PI_NAME_MAX, name, kind == CLI_PLACE ? ":" : "");
     return cli_candidate(ret, place, state);
 }
 
+/* Once, however many instances have it. */
+static int offer_once(const char *value, json_t *offered, struct cli_candidates *ret)
+{
+    if (!*value || json_object_get(offered, value))
+        return 0;
+    json_object_set_new(offered, value, json_true());
+    return cli_candidate(ret, value, NULL);
+}
+
+static int offer_of(enum cli_kind kind, const struct api_instance *instance, json_t *offered,
+                    struct cli_candidates *ret)
+{
+    const struct pi_strv *labels = &instance->spec.labels;
+    int r = 0;
+    if (kind == CLI_FLEET)
+        return offer_once(instance->spec.fleet.name, offered, ret);
+    for (size_t i = 0; r == 0 && kind == CLI_LABEL && i < labels->count; i++)
+        r = offer_once(labels->items[i], offered, ret);
+    if (kind == CLI_LABEL || !cli_kind_fits(kind, instance->state) || pi_name_check(instance->name, NULL) < 0)
+        return r;
+    return offer_instance(kind, instance->name, api_state_word(instance), ret);
+}
+
 static int from_agent(enum cli_kind kind, const json_t *instances, struct cli_candidates *ret)
 {
-    const json_t *instance;
+    json_auto_t *offered = json_object();
+    const json_t *object;
     size_t i;
     int r = 0;
-    json_array_foreach(instances, i, instance) {
-        const char *name = json_string_value(json_object_get(instance, "name"));
-        const char *state = json_string_value(json_object_get(instance, "state"));
-        if (r == 0 && name && pi_name_check(name, NULL) == 0)
-            r = offer_instance(kind, name, state, cli_state_is_over(cli_json_state(instance)), ret);
+    json_array_foreach(instances, i, object) {
+        pi_auto_instance struct api_instance instance = {0};
+        if (r == 0 && api_read(summary, object, &instance, NULL) == 0)
+            r = offer_of(kind, &instance, offered, ret);
     }
     return r;
 }
@@ -49,7 +68,7 @@ static int from_folders(enum cli_kind kind, const char *path, struct cli_candida
     int r = 0;
     for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));)
         if (pi_name_check(entry->d_name, NULL) == 0)
-            r = offer_instance(kind, entry->d_name, NULL, false, ret);
+            r = offer_instance(kind, entry->d_name, NULL, ret);
     return r;
 }
 
@@ -62,7 +81,8 @@ static int offer_instances(enum cli_kind kind, struct cli_candidates *ret)
         r = api_client_call(agent.client, "GET", "/v1/instances?summary=1", NULL, ASK_MS, &reply, NULL);
     if (r == 0)
         return from_agent(kind, json_object_get(reply, "instances"), ret);
-    return agent.paths.instances ? from_folders(kind, agent.paths.instances, ret) : 0;
+    bool names = kind != CLI_FLEET && kind != CLI_LABEL;
+    return names && agent.paths.instances ? from_folders(kind, agent.paths.instances, ret) : 0;
 }
 
 /* The newest first, as they are asked for. */

@@ -42,7 +42,7 @@ static int ask_for_users(json_t *ret, struct pi_error *err)
     pi_auto_chosen struct cli_chosen all = {0};
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = cli_choose_all(&agent, NULL, &all, err);
+        r = cli_choose(&agent, NULL, &(struct cli_selection){.all = true}, CLI_MACHINE, &all, err);
     for (size_t i = 0; i < all.count; i++) {
         const struct api_instance *instance = &all.items[i];
         if (instance->folder && instance->image_sha256)

@@ -28,22 +28,14 @@ static int make_results(struct cli_task *task, bool json, struct pi_error *err)
     return 0;
 }
 
-int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err)
+int cli_task_begin(struct cli_task *task, const struct cli_call *call, const struct cli_selection *selection,
+                   enum cli_kind kind, bool json, struct pi_error *err)
 {
     int r = cli_connect(&task->agent, err);
     if (r == 0)
-        r = cli_choose_named(&task->agent, call, &task->chosen, err);
-    return r < 0 ? r : make_results(task, json, err);
-}
-
-int cli_task_begin_all(struct cli_task *task, bool (*fits)(enum vm_state state), const char *none, bool json,
-                       struct pi_error *err)
-{
-    int r = cli_connect(&task->agent, err);
-    if (r == 0)
-        r = cli_choose_all(&task->agent, fits, &task->chosen, err);
-    if (r == 0 && !json && !task->chosen.count)
-        fprintf(stderr, "%s\n", none);
+        r = cli_choose(&task->agent, call, selection, kind, &task->chosen, err);
+    if (r == 0 && !task->chosen.count && !json && !task->events)
+        fprintf(stderr, "%s\n", cli_none_of(kind));
     return r < 0 ? r : make_results(task, json, err);
 }
 

@@ -15,11 +15,10 @@ struct cli_task {
     bool events;              /* --json of a command that prints events: events and errors are JSON lines */
 };
 
-/* Connects to the agent and looks up the instances: the named ones, or all whose state fits. If no state
- * fits, prints none. */
-int cli_task_begin(struct cli_task *task, const struct cli_call *call, bool json, struct pi_error *err);
-int cli_task_begin_all(struct cli_task *task, bool (*fits)(enum vm_state state), const char *none, bool json,
-                       struct pi_error *err);
+/* Connects to the agent and looks up the instances (cli_choose()). Tells if a selection leaves none, unless JSON is
+ * wanted. */
+int cli_task_begin(struct cli_task *task, const struct cli_call *call, const struct cli_selection *selection,
+                   enum cli_kind kind, bool json, struct pi_error *err);
 /* Prints the results, if JSON is wanted. code is the command's exit code so far. */
 int cli_task_end(const struct cli_task *task, int code, struct pi_error *err);
 void cli_task_done(struct cli_task *task);

@@ -112,7 +112,9 @@ static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi
 int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
              unsigned count, struct pi_error *err)
 {
-    pi_auto_free struct cli_follow *all = count ? calloc(count, sizeof *all) : NULL;
+    if (!count)
+        return PI_OK;
+    pi_auto_free struct cli_follow *all = calloc(count, sizeof *all);
     int r = all ? cli_follow_open(&all[0], agent, &instances[0], err) : pi_fail(err, ENOMEM, "wait");
     if (r < 0)
         return r;

@@ -7,7 +7,7 @@
 #include "agent/cli/client/instance_follow.h"
 #include "agent/cli/terminal/options.h"
 
-#define CLI_WAIT_MAX 64 /* instances */
+#define CLI_WAIT_MAX 512 /* instances: a connection each */
 
 /* How long a boot may show no progress. Emulated guests on two processors with a load of 17 were silent for
  * 15 s at most; users' own modules and scripts can be silent for minutes. The agent gives up on reports

@@ -10,6 +10,7 @@
 #include "agent/cli/terminal/table.h"
 
 struct inventory_options {
+    struct cli_selection which;
     bool list;
     char *host;
 };
@@ -49,19 +50,21 @@ static int run_inventory(const struct cli_call *call, struct pi_error *err)
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_chosen struct cli_chosen chosen = {0};
     struct cli_call named = *call;
+    struct cli_selection which = options->which;
     char *host[] = {options->host, NULL};
-    if (options->host && (options->list || call->count))
-        return pi_refuse(err, PI_USAGE, "--host goes without --list and without other names");
+    if (options->host && (options->list || call->count || which.all || cli_selection_is_part(&which)))
+        return pi_refuse(err, PI_USAGE, "--host goes without --list and without other instances");
     if (options->host)
         named.operands = host, named.count = 1;
+    which.all = which.all || !named.count;
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = named.count ? cli_choose_named(&agent, &named, &chosen, err)
-                        : cli_choose_all(&agent, NULL, &chosen, err);
+        r = cli_choose(&agent, &named, &which, CLI_MACHINE, &chosen, err);
     return r < 0 ? r : print_inventory(&chosen, options, err);
 }
 
 static const struct cli_option inventory_table[] = {
+    CLI_SELECTION_OPTIONS(inventory_options, 0, "all of them (the default)"),
     {.name = "list",
      CLI_MEMBER(CLI_FLAG, inventory_options, list),
      .help = "as Ansible reads it from a script: JSON"},
@@ -78,7 +81,7 @@ const struct cli_command cli_command_inventory = {
     .operands = "[NAME...]",
     .summary = "prints the instances as an inventory of Ansible",
     .details =
-        "Without a name, all of them, in groups: arch_ARCH, state_STATE, fleet_NAME, role_NAME and label_KEY_VALUE.\n"
+        "Without a name or a selection, all of them, in groups: arch_ARCH, state_STATE, fleet_NAME, role_NAME and label_KEY_VALUE.\n"
         "A file of it stays true when a port changes, and waits for an instance that boots. If Ansible is to ask each\n"
         "time, it can run piagent inventory from a script: see piagent help connecting.",
     .example = "piagent inventory > hosts.yaml",

@@ -10,6 +10,7 @@ static int run_kill(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option kill_table[] = {
+    CLI_SELECTION_OPTIONS(cli_stop_options, 0, "all that run, instead of NAME..."),
     CLI_STEP_OPTION,
     CLI_RESULTS_OPTION(cli_stop_options),
     {0},

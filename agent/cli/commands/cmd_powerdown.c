@@ -11,11 +11,7 @@ static int run_powerdown(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option powerdown_table[] = {
-    {.name = "all",
-     .letter = 'a',
-     CLI_MEMBER(CLI_FLAG, cli_stop_options, all),
-     .names = true,
-     .help = "all that run, instead of NAME..."},
+    CLI_SELECTION_OPTIONS(cli_stop_options, 'a', "all that run, instead of NAME..."),
     {.name = "timeout",
      CLI_MEMBER(CLI_DURATION, cli_stop_options, timeout_ms),
      .argument = "TIME",

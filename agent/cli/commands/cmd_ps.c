@@ -12,7 +12,8 @@
 #include "agent/cli/terminal/table.h"
 
 struct ps_options {
-    bool all, json, quiet;
+    struct cli_selection which; /* .all: also those that do not run */
+    bool labels, json, quiet;
 };
 
 static bool is_over(const json_t *instance)
@@ -28,20 +29,38 @@ static bool is_named(const struct cli_call *call, const json_t *instance)
     return false;
 }
 
-/* The instances to show: the named ones, even if they do not run. */
+static bool is_taken(const struct cli_selection *selection, const json_t *object)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    return api_read(summary, object, &instance, NULL) == 0 && cli_selection_takes(selection, &instance);
+}
+
+/* The instances to show: the named ones and those of a fleet or label, even if they do not run. */
 static json_t *chosen(const json_t *reply, const struct cli_call *call)
 {
     const struct ps_options *options = call->values;
+    bool part = cli_selection_is_part(&options->which);
     json_t *list = json_array(), *instance;
     size_t i;
     json_array_foreach(json_object_get(reply, "instances"), i, instance)
-        if (call->count ? is_named(call, instance) : options->all || !is_over(instance))
+        if (call->count ? is_named(call, instance)
+            : part      ? is_taken(&options->which, instance)
+                        : options->which.all || !is_over(instance))
             json_array_append(list, instance);
     return list;
 }
 
+static int join_labels(const struct pi_strv *labels, struct pi_buf *ret)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < labels->count; i++)
+        r = pi_buf_printf(ret, "%s%s", i ? "," : "", labels->items[i]);
+    return r;
+}
+
 static int add_instance(struct libscols_table *table, const json_t *object, struct pi_error *err)
 {
+    pi_auto_buf struct pi_buf labels = {0};
     pi_auto_instance struct api_instance instance = {0};
     int r = api_read(summary, object, &instance, err);
     if (r < 0)
@@ -50,6 +69,8 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
     bool over = cli_state_is_over(instance.state);
     snprintf(cpus, sizeof cpus, "%" PRIu64, instance.spec.cpus);
     snprintf(ssh, sizeof ssh, "%" PRIu64, instance.spec.ssh_port);
+    if (join_labels(&instance.spec.labels, &labels) < 0)
+        return pi_fail(err, ENOMEM, "ps");
     const char *const cells[] = {
         instance.name,
         api_state_word(&instance),
@@ -60,19 +81,23 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
         instance.spec.ssh_port ? ssh : NULL,
         over ? NULL : cli_age(instance.started_ms, up),
         instance.image,
+        instance.spec.fleet.name[0] ? instance.spec.fleet.name : NULL,
+        labels.data,
     };
     r = cli_table_add(table, cells, cli_state_colour(instance.state));
     return r < 0 ? pi_fail(err, -r, "ps") : 0;
 }
 
-static int print_table(const json_t *list, struct pi_error *err)
+/* FLEET and LABELS are shown if they are asked for. */
+static int print_table(const json_t *list, bool with_labels, struct pi_error *err)
 {
-    static const struct cli_column columns[] = {
+    const struct cli_column columns[] = {
         {"NAME", CLI_LEFT},      {"STATE", CLI_LEFT},
         {"ARCH", CLI_LEFT},      {"ACCEL", CLI_LEFT},
         {"CPUS", CLI_RIGHT},     {"MEMORY", CLI_RIGHT},
         {"SSH", CLI_RIGHT},      {"UP", CLI_RIGHT},
-        {"IMAGE", CLI_SHORTENS}, {0},
+        {"IMAGE", CLI_SHORTENS}, {with_labels ? "FLEET" : NULL, CLI_LEFT},
+        {"LABELS", CLI_LEFT},    {0},
     };
     pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
     json_t *instance;
@@ -117,7 +142,7 @@ static int print_list(const json_t *list, const struct ps_options *options, stru
     }
     if (options->quiet)
         return print_names(list);
-    int r = print_table(list, err);
+    int r = print_table(list, options->labels, err);
     print_reasons(list);
     return r;
 }
@@ -125,23 +150,30 @@ static int print_list(const json_t *list, const struct ps_options *options, stru
 /* Tells on standard error which instances the list does not show. */
 static void tell_hidden(const struct cli_call *call, size_t shown, size_t hidden, const char *folder)
 {
-    if (!shown && hidden)
+    const struct ps_options *options = call->values;
+    bool part = cli_selection_is_part(&options->which);
+    if (part && !shown)
+        fprintf(stderr, "no instance is of that fleet and has those labels\n");
+    else if (!shown && hidden)
         fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
     else if (!shown)
         fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n", folder);
-    else if (hidden && !call->count)
+    else if (hidden && !call->count && !part)
         fprintf(stderr, "%zu more do not run: piagent ps -a\n", hidden);
 }
 
 static int run_ps(const struct cli_call *call, struct pi_error *err)
 {
+    static const struct cli_selection none = {0};
     const struct ps_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_chosen struct cli_chosen named = {0};
     json_auto_t *reply = NULL;
     int r = cli_connect(&agent, err);
-    if (r == 0) /* a name that is wrong is refused */
-        r = cli_choose_named(&agent, call, &named, err);
+    if (r == 0) /* a name that is wrong is refused; that nothing has a label is an answer */
+        r = cli_selection_check(&options->which, err);
+    if (r == 0 && call->count)
+        r = cli_choose(&agent, call, &none, CLI_MACHINE, &named, err);
     if (r == 0)
         r = api_client_call(agent.client, "GET", options->json ? "/v1/instances" : "/v1/instances?summary=1",
                             NULL, CLI_CALL_MS, &reply, err);
@@ -161,8 +193,12 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
 static const struct cli_option ps_table[] = {
     {.name = "all",
      .letter = 'a',
-     CLI_MEMBER(CLI_FLAG, ps_options, all),
+     CLI_MEMBER(CLI_FLAG, ps_options, which.all),
      .help = "also those that do not run"},
+    CLI_PART_OPTIONS(ps_options),
+    {.name = "labels",
+     CLI_MEMBER(CLI_FLAG, ps_options, labels),
+     .help = "also the fleet and the labels of each"},
     {.name = "quiet",
      .letter = 'q',
      CLI_MEMBER(CLI_FLAG, ps_options, quiet),
@@ -173,7 +209,7 @@ static const struct cli_option ps_table[] = {
 const struct cli_command cli_command_ps = {
     .name = "ps",
     .operands = "[NAME...]",
-    .summary = "lists the instances that run, or those named",
+    .summary = "lists the instances that run, or those chosen",
     .example = "piagent ps -a",
     .options = ps_table,
     .values_size = sizeof(struct ps_options),

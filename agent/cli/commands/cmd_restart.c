@@ -8,6 +8,7 @@
 #include "agent/cli/commands/command_table.h"
 
 struct restart_options {
+    struct cli_selection which;
     uint64_t timeout_ms;
     bool force, json;
 };
@@ -22,7 +23,7 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
         .request = options->force ? "kill" : "powerdown", .body = body, .events = options->json};
     if (!body)
         return pi_fail(err, ENOMEM, "restart");
-    int r = cli_task_begin(&task, call, false, err);
+    int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE_LIVE, false, err);
     if (r < 0)
         return r;
     int code = cli_task_stop(&task);
@@ -33,6 +34,7 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
 }
 
 static const struct cli_option table[] = {
+    CLI_SELECTION_OPTIONS(restart_options, 0, "all that run, instead of NAME..."),
     {.name = "force",
      .letter = 'f',
      CLI_MEMBER(CLI_FLAG, restart_options, force),

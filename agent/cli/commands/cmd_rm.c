@@ -8,7 +8,8 @@
 #include "agent/cli/commands/verb.h"
 
 struct rm_options {
-    bool all, json, force;
+    struct cli_selection which;
+    bool json, force;
 };
 
 static int remove_instance(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
@@ -27,7 +28,7 @@ static int remove_by_force(struct cli_task *task, struct api_instance *instance,
     return r != 0 ? r : remove_instance(task, instance, err);
 }
 
-/* For --all: keeps an instance that runs, and tells what happened to each. */
+/* For a selection: keeps an instance that runs, and tells what happened to each. */
 static int remove_if_over(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     bool over = cli_state_is_over(instance->state);
@@ -47,23 +48,19 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
 {
     const struct rm_options *options = call->values;
     pi_auto_task struct cli_task task = {.request = "kill"};
-    if (options->all && options->force)
+    bool part = cli_selection_is_part(&options->which);
+    if (options->which.all && !part && options->force)
         return pi_refuse(
             err, PI_USAGE,
             "rm --all removes the instances that do not run, and --force would end the others: powerdown --all "
             "first");
-    int r = options->all ? cli_task_begin_all(&task, NULL, "there is no instance", options->json, err)
-                         : cli_task_begin(&task, call, options->json, err);
-    cli_act_fn *act = options->all ? remove_if_over : options->force ? remove_by_force : remove_instance;
+    int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE, options->json, err);
+    cli_act_fn *act = options->force ? remove_by_force : call->count ? remove_instance : remove_if_over;
     return r < 0 ? r : cli_task_end(&task, cli_task_each(&task, act), err);
 }
 
 static const struct cli_option rm_table[] = {
-    {.name = "all",
-     .letter = 'a',
-     CLI_MEMBER(CLI_FLAG, rm_options, all),
-     .names = true,
-     .help = "all that do not run, instead of NAME...; tells each"},
+    CLI_SELECTION_OPTIONS(rm_options, 'a', "all that do not run, instead of NAME...; tells each"),
     {.name = "force",
      .letter = 'f',
      CLI_MEMBER(CLI_FLAG, rm_options, force),

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/client/connect.h"
+#include "agent/cli/client/chosen.h"
 #include "agent/cli/client/ssh_options.h"
 #include "agent/cli/commands/command_table.h"
 
@@ -28,52 +28,42 @@ static int print_host(const struct api_instance *instance, struct pi_error *err)
     return 0;
 }
 
-static int print_one(struct cli_agent *agent, const char *name, struct pi_error *err)
-{
-    pi_auto_instance struct api_instance instance = {0};
-    int r = cli_get_instance(agent, name, &instance, err);
-    return r < 0 ? r : print_host(&instance, err);
-}
-
-static int print_all(struct cli_agent *agent, struct pi_error *err)
-{
-    json_auto_t *reply = NULL;
-    json_t *item;
-    size_t i;
-    int r = api_client_call(agent->client, "GET", "/v1/instances", NULL, CLI_CALL_MS, &reply, err);
-    if (r < 0)
-        return r;
-    json_array_foreach(json_object_get(reply, "instances"), i, item) {
-        pi_auto_instance struct api_instance instance = {0};
-        if ((r = api_read(instance, item, &instance, err)) < 0)
-            return pi_context(err, r, "the agent's answer");
-        if ((r = print_host(&instance, err)) < 0)
-            return r;
-    }
-    return 0;
-}
+struct ssh_config_options {
+    struct cli_selection which;
+};
 
 static int run_ssh_config(const struct cli_call *call, struct pi_error *err)
 {
+    const struct ssh_config_options *options = call->values;
+    struct cli_selection which = options->which;
     pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_chosen struct cli_chosen chosen = {0};
+    which.all = which.all || !call->count;
     int r = cli_connect(&agent, err);
-    if (r == 0 && !call->count)
-        return print_all(&agent, err);
-    for (unsigned i = 0; r == 0 && i < call->count; i++)
-        r = print_one(&agent, call->operands[i], err);
+    if (r == 0)
+        r = cli_choose(&agent, call, &which, CLI_MACHINE, &chosen, err);
+    for (size_t i = 0; r == 0 && i < chosen.count; i++)
+        r = print_host(&chosen.items[i], err);
     return r;
 }
+
+static const struct cli_option ssh_config_table[] = {
+    CLI_SELECTION_OPTIONS(ssh_config_options, 0, "all of them (the default)"),
+    {0},
+};
 
 const struct cli_command cli_command_ssh_config = {
     .name = "ssh-config",
     .operands = "[NAME...]",
     .summary = "prints an ssh_config for ssh and editors",
     .details =
-        "Without a name, for all instances. It stays true when a port changes, and waits for an instance that boots:\n"
+        "Without a name or a selection, for all instances. It stays true when a port changes, and waits for an instance that boots:\n"
         "put it into a file and name that at the top of ~/.ssh/config (Include ~/.ssh/piagent).\n"
         "There, ssh still adds the LocalForward, RemoteForward and DynamicForward of your other Host entries, and runs\n"
         "your Match exec: piagent ssh does neither.",
     .example = "piagent ssh-config > ~/.ssh/piagent",
+    .options = ssh_config_table,
+    .values_size = sizeof(struct ssh_config_options),
     .max_operands = 4096,
     .operand = CLI_MACHINE,
     .run = run_ssh_config,

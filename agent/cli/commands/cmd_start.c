@@ -8,7 +8,8 @@
 #include "agent/cli/commands/command_table.h"
 
 struct start_options {
-    bool all, detach, json;
+    struct cli_selection which;
+    bool detach, json;
     uint64_t timeout_ms;
 };
 
@@ -29,7 +30,7 @@ static int start_chosen(struct cli_agent *agent, const struct start_options *opt
 {
     const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
     if (!chosen->count && !options->json)
-        fprintf(stderr, "nothing is stopped\n");
+        fprintf(stderr, "%s\n", cli_none_of(CLI_MACHINE_OVER));
     if (chosen->count > CLI_WAIT_MAX)
         return pi_refuse(err, PI_USAGE,
                          "%zu instances are stopped, and %d at most are started at once: name them",
@@ -43,23 +44,19 @@ static int run_start(const struct cli_call *call, struct pi_error *err)
     const struct start_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_chosen struct cli_chosen chosen = {0};
-    if ((options->all || call->count > 1) && !options->detach)
+    if (call->count != 1 && !options->detach)
         return pi_refuse(err, PI_USAGE,
                          "several instances can only be started with -d: there is one terminal");
     int r = cli_refuse_attached(options->detach, options->json, options->timeout_ms, err);
     if (r == 0)
         r = cli_connect(&agent, err);
     if (r == 0)
-        r = options->all ? cli_choose_all(&agent, cli_state_is_over, &chosen, err)
-                         : cli_choose_named(&agent, call, &chosen, err);
+        r = cli_choose(&agent, call, &options->which, CLI_MACHINE_OVER, &chosen, err);
     return r < 0 ? r : start_chosen(&agent, options, &chosen, err);
 }
 
 static const struct cli_option start_table[] = {
-    {.name = "all",
-     CLI_MEMBER(CLI_FLAG, start_options, all),
-     .names = true,
-     .help = "all that do not run, instead of NAME...; with -d"},
+    CLI_SELECTION_OPTIONS(start_options, 0, "all that do not run, instead of NAME...; with -d"),
     {.name = "detach",
      .letter = 'd',
      CLI_MEMBER(CLI_FLAG, start_options, detach),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -7,6 +8,7 @@
 #include "agent/cli/commands/command_table.h"
 
 struct wait_options {
+    struct cli_selection which;
     char *goal;
     uint64_t timeout_ms;
     bool json;
@@ -31,15 +33,18 @@ static int run_wait(const struct cli_call *call, struct pi_error *err)
     pi_auto_chosen struct cli_chosen chosen = {0};
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = cli_choose_named(&agent, call, &chosen, err);
+        r = cli_choose(&agent, call, &options->which, CLI_MACHINE, &chosen, err);
     for (size_t i = 0; r == 0 && i < chosen.count; i++)
         r = check_wait_options(&how, &chosen.items[i], err);
+    if (r == 0 && !chosen.count && !options->json)
+        fprintf(stderr, "%s\n", cli_none_of(CLI_MACHINE));
     return r < 0 ? r : cli_wait(&how, &agent, chosen.items, (unsigned)chosen.count, err);
 }
 
 static const char *const goals[] = {"ready", "stopped", NULL};
 
 static const struct cli_option wait_table[] = {
+    CLI_SELECTION_OPTIONS(wait_options, 0, "all of them, instead of NAME..."),
     {.name = "for",
      CLI_MEMBER(CLI_STRING, wait_options, goal),
      .argument = "STATE",

@@ -76,7 +76,7 @@ const struct cli_option cli_create_options[] = {
            .help = "your own cloud-init user-data"),
     OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,
            .help = "boot it even if it has errors, to see what the guest makes of it"),
-    OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_TEXT, .group = "Labels", .argument = "KEY=VALUE",
+    OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_LABEL, .group = "Labels", .argument = "KEY=VALUE",
            .help = "a label, to choose instances by: ps --label KEY=VALUE"),
     OPTION(no_start, "no-start", CLI_FLAG, .group = "This command",
            .help = "make it and leave it stopped; returns when it is made"),

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
-#include "agent/cli/client/instance_view.h"
 #include "agent/cli/client/task.h"
 
 const struct cli_option cli_request_options[] = {
+    CLI_SELECTION_OPTIONS(cli_request_options, 0, "all of them, instead of NAME..."),
     CLI_RESULTS_OPTION(cli_request_options),
     {0},
 };
@@ -15,13 +15,8 @@ int cli_run_request(const struct cli_call *call, struct pi_error *err)
 {
     const struct cli_request_options *options = call->values;
     pi_auto_task struct cli_task task = {.request = call->command->name};
-    int r = cli_task_begin(&task, call, options->json, err);
+    int r = cli_task_begin(&task, call, &options->which, call->command->operand, options->json, err);
     return r < 0 ? r : cli_task_end(&task, cli_task_each(&task, cli_task_request), err);
-}
-
-static bool is_live(enum vm_state state)
-{
-    return !cli_state_is_over(state);
 }
 
 int cli_run_stop(const struct cli_call *call, bool *ret_forced, struct pi_error *err)
@@ -32,8 +27,7 @@ int cli_run_stop(const struct cli_call *call, bool *ret_forced, struct pi_error 
     pi_auto_task struct cli_task task = {.request = call->command->name, .body = body};
     if (!body)
         return pi_fail(err, ENOMEM, "%s", call->command->name);
-    int r = options->all ? cli_task_begin_all(&task, is_live, "nothing runs", options->json, err)
-                         : cli_task_begin(&task, call, options->json, err);
+    int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE_LIVE, options->json, err);
     if (r < 0)
         return r;
     int code = cli_task_stop(&task);

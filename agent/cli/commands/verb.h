@@ -6,11 +6,10 @@
 #ifndef PIAGENT_CLI_VERB_H
 #define PIAGENT_CLI_VERB_H
 
-#include "agent/cli/terminal/options.h"
+#include "agent/cli/client/chosen.h"
 
 #define CLI_NAMES_MAX 64
 
-/* The option that every one of them has. */
 #define CLI_RESULTS_OPTION(values_)                                                                         \
     {                                                                                                       \
         .name = "json", CLI_MEMBER(CLI_FLAG, values_, json), .help = "what came of each instance, as JSON", \
@@ -18,6 +17,7 @@
 
 /* reset, pause, resume, reseed: answered at once. */
 struct cli_request_options {
+    struct cli_selection which;
     bool json;
 };
 extern const struct cli_option cli_request_options[];
@@ -25,8 +25,9 @@ int cli_run_request(const struct cli_call *call, struct pi_error *err);
 
 /* powerdown, kill: followed to the instance's end. */
 struct cli_stop_options {
+    struct cli_selection which;
     uint64_t timeout_ms, step_ms;
-    bool all, json;
+    bool json;
 };
 #define CLI_STEP_OPTION                                                                                  \
     {                                                                                                    \

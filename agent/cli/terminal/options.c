@@ -238,27 +238,44 @@ bool cli_is_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
-/* The flag that stands for the operands (--all); NULL if the command has none. */
-static const struct cli_option *names_flag(const struct cli_command *command)
+static bool is_given(const struct cli_option *option, const void *values)
 {
-    const struct cli_option *o = cli_options(command);
-    while (o->name && !o->names)
-        o++;
-    return o->name ? o : NULL;
+    const char *member = (const char *)values + option->offset;
+    if (option->type == CLI_LIST)
+        return ((const struct pi_strv *)member)->count;
+    return option->type == CLI_STRING ? *(char *const *)member != NULL : *(const bool *)member;
+}
+
+/* The first option that was given in place of the operands (--all); NULL if none was. Adds all of them to ret: ", or
+ * --all, --fleet, --label". */
+static const struct cli_option *instead_of_operands(const struct cli_command *command, const void *values,
+                                                    char *ret, size_t size)
+{
+    const struct cli_option *given = NULL;
+    size_t used = 0;
+    ret[0] = '\0';
+    for (const struct cli_option *o = cli_options(command); o->name; o++) {
+        if (!o->names)
+            continue;
+        used += (size_t)snprintf(ret + used, size - used, "%s--%s", used ? ", " : ", or ", o->name);
+        if (!given && is_given(o, values))
+            given = o;
+    }
+    return given;
 }
 
 static int check_count(const struct cli_command *command, const void *values,
                        const struct cli_operands *operands, struct pi_error *err)
 {
-    const struct cli_option *flag = names_flag(command);
-    bool all = flag && *((const bool *)values + flag->offset);
+    char others[64];
+    const struct cli_option *instead = instead_of_operands(command, values, others, sizeof others);
     bool named = command->operand == CLI_MACHINE || command->operand == CLI_MACHINE_LIVE ||
                  command->operand == CLI_MACHINE_OVER;
-    if (all && operands->count)
-        return pi_refuse(err, PI_USAGE, "%s takes names or --%s, not both", command->name, flag->name);
-    if (operands->count < command->min_operands && !all)
-        return pi_refuse(err, PI_USAGE, "%s needs %s%s%s: piagent %s %s%s", command->name, command->operands,
-                         flag ? ", or --" : "", flag ? flag->name : "", command->name, command->operands,
+    if (instead && operands->count)
+        return pi_refuse(err, PI_USAGE, "%s takes names or --%s, not both", command->name, instead->name);
+    if (operands->count < command->min_operands && !instead)
+        return pi_refuse(err, PI_USAGE, "%s needs %s%s: piagent %s %s%s", command->name, command->operands,
+                         others, command->name, command->operands,
                          named ? " (piagent ps -a lists the names)" : "");
     if (operands->count > command->max_operands && command->operands && strstr(command->operands, "..."))
         return pi_refuse(err, PI_USAGE, "%s takes at most %u at once, not %u: see piagent %s --help",

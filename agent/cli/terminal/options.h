@@ -44,6 +44,8 @@ enum cli_kind {
     CLI_MACHINE,      /* the name of an instance */
     CLI_MACHINE_LIVE, /* of one that runs */
     CLI_MACHINE_OVER, /* of one that does not */
+    CLI_FLEET,        /* a fleet that an instance is of */
+    CLI_LABEL,        /* KEY=VALUE that an instance has */
     CLI_PLACE,        /* a file of this host's, or NAME:PATH in an instance */
     CLI_COMMAND,      /* a command of piagent's */
 };
@@ -60,7 +62,7 @@ struct cli_option {
     const char *const *words; /* CLI_WORD: ends with NULL */
     size_t offset;            /* of its member in the command's values */
     uint64_t min, max;        /* CLI_NUMBER */
-    bool names;               /* a flag that stands for the operands: --all */
+    bool names;               /* it stands for the operands: --all. A CLI_FLAG, CLI_STRING or CLI_LIST */
 };
 
 /* The type of an option, and the member of struct values_ that it sets. A member of another C type does not
