@@ -94,10 +94,10 @@ def end_is_not_told(user):
     """Between commands and the agent: no answer or event goes on that says "stopped". The value is set when there was one."""
     path, moved, held = user.runtime / "agent.sock", user.runtime / "moved.sock", threading.Event()
 
-    def pass_on(source, target):
+    def pass_on(source, target, answers):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if b'"stopped"' in data:
+                if answers and b'"stopped"' in data:
                     held.set()
                     return
                 target.sendall(data)
@@ -108,8 +108,8 @@ def end_is_not_told(user):
             while True:
                 client, agent = server.accept()[0], socket.socket(socket.AF_UNIX)
                 agent.connect(str(moved))
-                for pair in ((client, agent), (agent, client)):
-                    threading.Thread(target=pass_on, args=pair, daemon=True).start()
+                for way in ((client, agent, False), (agent, client, True)):
+                    threading.Thread(target=pass_on, args=way, daemon=True).start()
     user.do("ps")
     path.rename(moved)
     with socket.socket(socket.AF_UNIX) as server:

@@ -65,7 +65,7 @@ def test_an_interrupt_undoes_it(user):
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 128 + signal.SIGINT, out
     assert "interrupted, and undone" in out
-    assert user.leftovers() == []
+    wait_for("nothing of it is left", lambda: not user.leftovers(), 20)
 
 
 def test_labels_fleet_and_digest_are_in_record_view_list_and_status(user):

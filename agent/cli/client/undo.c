@@ -24,8 +24,8 @@ static int end_qemu(struct cli_follow *follow, struct pi_error *err)
     json_auto_t *body = api_write(stop, &stop);
     int r = body ? cli_call(follow->agent, "POST", follow->view.name, "kill", body, NULL, err)
                  : pi_fail(err, ENOMEM, "kill");
-    while (r == 0 && !follow->signal && !cli_view_is_over(&follow->view))
-        r = cli_follow_step(follow, NULL, 0, err);
+    while (r == 0 && !follow->leader->signal && !cli_view_is_over(&follow->view))
+        r = cli_follow_step(follow->leader, NULL, 0, err);
     return r < 0 && err->kind == PI_CONFLICT ? 0 : r; /* it has ended by itself */
 }
 
@@ -41,7 +41,7 @@ static int remove_unbooted(struct cli_follow *follow, struct pi_error *err)
     if ((r = may_undo(follow, err)) <= 0 || (r = end_qemu(follow, err)) < 0)
         return r;
     pi_auto_instance struct api_instance now = {0};
-    if (!follow->signal && (r = cli_follow_look(follow, &now, err)) == 0)
+    if (!follow->leader->signal && (r = cli_follow_look(follow, &now, err)) == 0)
         r = cli_call(follow->agent, "DELETE", follow->view.name, NULL, NULL, NULL, err);
     return r < 0 ? r : 1;
 }
@@ -49,19 +49,20 @@ static int remove_unbooted(struct cli_follow *follow, struct pi_error *err)
 int cli_undo(struct cli_follow *follow, struct pi_error *err)
 {
     const char *name = follow->view.name;
-    int number = follow->signal;
-    follow->signal = 0;
+    struct cli_follow *leader = follow->leader;
+    int number = leader->signal;
+    leader->signal = 0;
     int r = remove_unbooted(follow, err);
     if (r <= 0) {
-        follow->signal = number;
+        leader->signal = number;
         return r;
     }
-    if (follow->signal)
-        cli_screen_line(&follow->screen,
+    if (leader->signal)
+        cli_screen_line(&leader->screen,
                         "%s: interrupted again before it was undone: it may still be there; remove it with: "
                         "piagent rm --force %s",
                         name, name);
     else
-        cli_screen_line(&follow->screen, "%s: interrupted, and undone: nothing of it is left", name);
+        cli_screen_line(&leader->screen, "%s: interrupted, and undone: nothing of it is left", name);
     return CLI_EXIT_SIGNAL + number;
 }

@@ -75,13 +75,20 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
 
 static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
 {
-    int r = how->fresh && cli_state_is_before_boot(leader->view.state) ? cli_undo(leader, err) : 0;
-    if (r != 0)
-        return r;
-    for (struct cli_follow *one = leader; one; one = one->next)
-        if (!one->settled)
+    int number = leader->signal;
+    for (struct cli_follow *one = leader; one; one = one->next) {
+        if (one->settled)
+            continue;
+        leader->signal = number;
+        int r = how->fresh && cli_state_is_before_boot(one->view.state) ? cli_undo(one, err) : 0;
+        if (r < 0)
+            return r;
+        if (r == 0)
             cli_tell_goes_on(one);
-    return CLI_EXIT_SIGNAL + leader->signal;
+        else if (leader->signal) /* interrupted again */
+            break;
+    }
+    return CLI_EXIT_SIGNAL + number;
 }
 
 static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)

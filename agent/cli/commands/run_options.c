@@ -2,6 +2,7 @@
 #include "agent/cli/commands/run_options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +79,10 @@ const struct cli_option cli_create_options[] = {
            .help = "boot it even if it has errors, to see what the guest makes of it"),
     OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_LABEL, .group = "Labels", .argument = "KEY=VALUE",
            .help = "a label, to choose instances by: ps --label KEY=VALUE"),
-    OPTION(no_start, "no-start", CLI_FLAG, .group = "This command",
-           .help = "make it and leave it stopped; returns when it is made"),
+    OPTION(count, "count", CLI_NUMBER, .group = "This command", .argument = "N", .min = 1,
+           .max = VM_FLEET_COUNT_MAX,
+           .help = "make a fleet named NAME: NAME-1 to NAME-N, side by side; means -d"),
+    OPTION(no_start, "no-start", CLI_FLAG, .help = "make it and leave it stopped; returns when it is made"),
     OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
     OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = "with -d: " CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
@@ -231,12 +234,24 @@ static int add_digest(const char *sha256, struct api_create *ret, struct pi_erro
     return r < 0 ? pi_context(err, r, "--sha256") : 0;
 }
 
+/* Every forward has a fixed port of this host. */
+static int check_forwards_fit(const struct cli_create *options, struct pi_error *err)
+{
+    if (options->count < 2 || !options->spec.forwards.count)
+        return 0;
+    return pi_refuse(err, PI_USAGE,
+                     "--forward %s: %" PRIu64
+                     " instances cannot share a port of this host: leave it out; piagent ssh "
+                     "reaches each of them",
+                     options->spec.forwards.items[0], options->count);
+}
+
 static int fill_request(const struct cli_create *options, struct parts *parts, struct api_create *ret,
                         struct pi_error *err)
 {
     int r;
-    if ((r = pi_name_check(ret->name, err)) < 0 || (r = add_environment(parts, ret, err)) < 0 ||
-        (r = add_digest(options->image_sha256, ret, err)) < 0 ||
+    if ((r = pi_name_check(ret->name, err)) < 0 || (r = check_forwards_fit(options, err)) < 0 ||
+        (r = add_environment(parts, ret, err)) < 0 || (r = add_digest(options->image_sha256, ret, err)) < 0 ||
         (r = add_arch(options->arch, ret, err)) < 0 ||
         (r = add_image_choice(options->image, parts, ret, err)) < 0 ||
         (r = add_files(options, parts, ret, err)) < 0 || (r = check_utf8(ret, err)) < 0)

@@ -11,6 +11,7 @@ struct cli_create {
     char *image, *image_sha256, *arch, *user_data;
     bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json;
     uint64_t timeout_ms; /* of the wait for it, with -d */
+    uint64_t count;      /* of a fleet; 0 = one instance, of no fleet */
     struct pi_strv ssh_keys;
 };
 extern const struct cli_option cli_create_options[];
