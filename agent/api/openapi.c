@@ -161,7 +161,7 @@ static json_t *components(void)
         "content",
         json_pack("{s:{s:{s:s}}}", "application/json", "schema", "$ref", "#/components/schemas/Error"),
         "parameters", "name", "name", "name", "in", "path", "required", 1, "description",
-        "the name of an instance", "schema", "type", "string", "maxLength", PI_NAME_MAX);
+        "the name of an instance or a network", "schema", "type", "string", "maxLength", PI_NAME_MAX);
 }
 
 json_t *api_openapi(void)

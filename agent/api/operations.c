@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PATH      "/v1/instances/{name}"
+#define NETWORKS  "/v1/networks"
 #define NAME_HOLE "{name}"
 
 static const struct pi_field no_fields[] = {{0}};
@@ -23,10 +24,15 @@ static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
 static const struct api_schema qemu_option = {"QemuOption", api_qemu_option_fields, NULL, {0}};
 static const struct api_schema qemu_command = {
     "QemuCommand", api_qemu_command_fields, "options", {&qemu_option}};
+static const struct api_schema network_member = {"NetworkMember", api_network_member_fields, NULL, {0}};
+static const struct api_schema new_network = {"NewNetwork", api_new_network_fields, NULL, {0}};
+static const struct api_schema network = {"Network", api_network_fields, "members", {&network_member}};
+static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,  &empty,      &error, &agent, &create,      &instance,     &summary,
-    &instances, &agent_stop, &stop,  &event, &qemu_option, &qemu_command, NULL,
+    &document,     &empty,          &error,       &agent,   &create,   &instance,
+    &summary,      &instances,      &agent_stop,  &stop,    &event,    &qemu_option,
+    &qemu_command, &network_member, &new_network, &network, &networks, NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -208,6 +214,32 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                               .queries = command_queries,
                               .status = 200,
                               .reply = &qemu_command},
+    [API_LIST_NETWORKS] = {.method = "GET",
+                           .path = NETWORKS,
+                           .id = "listNetworks",
+                           .summary =
+                               "All networks that instances share, ordered by name, with their members",
+                           .status = 200,
+                           .reply = &networks},
+    [API_CREATE_NETWORK] = {.method = "POST",
+                            .path = NETWORKS,
+                            .id = "createNetwork",
+                            .summary = "Makes a network; its switch runs while a member does",
+                            .request = &new_network,
+                            .status = 200,
+                            .reply = &network},
+    [API_GET_NETWORK] = {.method = "GET",
+                         .path = NETWORKS "/{name}",
+                         .id = "getNetwork",
+                         .summary = "A network, with what the switch counted of each member that runs",
+                         .status = 200,
+                         .reply = &network},
+    [API_DELETE_NETWORK] = {.method = "DELETE",
+                            .path = NETWORKS "/{name}",
+                            .id = "deleteNetwork",
+                            .summary = "Removes a network that has no member",
+                            .status = 200,
+                            .reply = &empty},
 };
 
 bool api_path_match(const char *path_template, const char *path, char *name, size_t size)

@@ -45,11 +45,15 @@ enum api_operation_id {
     API_GET_CONSOLE,
     API_TYPE,
     API_GET_QEMU_COMMAND,
+    API_LIST_NETWORKS,
+    API_CREATE_NETWORK,
+    API_GET_NETWORK,
+    API_DELETE_NETWORK,
     API_OPERATIONS
 };
 
 struct api_operation {
-    const char *method, *path; /* "{name}" stands for an instance's name */
+    const char *method, *path; /* "{name}" stands for the name of an instance or a network */
     const char *id, *summary;
     const struct api_query *queries;  /* ends with {0}; NULL = none */
     const struct api_schema *request; /* NULL: no body is read */

@@ -135,6 +135,44 @@ const struct pi_field api_qemu_option_fields[] = {
     {0},
 };
 
+const struct pi_field api_new_network_fields[] = {
+    STRING(api_network, name, .required = true, .help = "1 to 32 of a-z, 0-9 and -"),
+    STRING(api_network, subnet,
+           .help = "private, from /16 to /29; default: the next 10.77.N.0/24 that is not in use"),
+    {0},
+};
+
+const struct pi_field api_network_fields[] = {
+    STRING(api_network, name, .required = true),
+    STRING(api_network, subnet, .help = "absent: its record cannot be read"),
+    STRING(api_network, gateway, .help = "the network's own address: its members ask it for names"),
+    STRING(api_network, reason, .help = "why it cannot be used; absent: it can"),
+    SOME(api_network, created_ms, .help = "since 1970"),
+    SOME(api_network, switch_pid, .help = "the process of its switch; absent: no member runs"),
+    {0},
+};
+
+const struct pi_field api_network_counters_fields[] = {
+    SOME(api_network_counters, received_frames,
+         .help = "by the switch, from the member, since the switch or the member started; absent: none"),
+    SOME(api_network_counters, received_bytes),
+    SOME(api_network_counters, sent_frames, .help = "to the member"),
+    SOME(api_network_counters, sent_bytes),
+    SOME(api_network_counters, refused,
+         .help = "from the member: not from its own address, or too many broadcasts"),
+    SOME(api_network_counters, lost, .help = "to the member: it did not take them in time"),
+    {0},
+};
+
+const struct pi_field api_network_member_fields[] = {
+    STRING(api_network_member, name, .required = true, .help = "an instance"),
+    STRING(api_network_member, address, .required = true),
+    STRING(api_network_member, mac, .required = true),
+    ENUM(api_network_member, state, vm_state, .required = true),
+    PI_FIELD(api_network_member, counters, PI_FIELD_INLINE, .nested = api_network_counters_fields),
+    {0},
+};
+
 const struct pi_field api_agent_stop_fields[] = {
     FLAG(api_agent_stop, force,
          .help = "also while an instance is being created; its creation is then undone"),

@@ -125,6 +125,34 @@ struct api_qemu_option {
 extern const struct pi_field api_qemu_option_fields[];
 extern const struct pi_field api_qemu_command_fields[];
 
+/* A network that instances share, a new one or one that is there. In replies, "members" is besides: an array of
+ * api_network_member. */
+struct api_network {
+    char *name;
+    char *subnet;
+    char *gateway;
+    char *reason;
+    uint64_t created_ms;
+    uint64_t switch_pid;
+};
+extern const struct pi_field api_new_network_fields[];
+extern const struct pi_field api_network_fields[];
+
+/* What the switch counted of a member that runs. */
+struct api_network_counters {
+    uint64_t received_frames, received_bytes, sent_frames, sent_bytes, refused, lost;
+};
+extern const struct pi_field api_network_counters_fields[];
+
+struct api_network_member {
+    char *name;
+    char *address;
+    char *mac;
+    PI_OPEN_ENUM(vm_state, state);
+    struct api_network_counters counters;
+};
+extern const struct pi_field api_network_member_fields[];
+
 struct api_agent_stop {
     bool force;
 };

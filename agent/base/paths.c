@@ -106,6 +106,7 @@ int pi_paths_find(struct pi_paths *ret, struct pi_error *err)
     int r;
     if ((r = xdg_path("XDG_DATA_HOME", ".local/share", "piagent/instances", &p.instances, err)) < 0 ||
         (r = xdg_path("XDG_DATA_HOME", ".local/share", "piagent", &p.state, err)) < 0 ||
+        (r = xdg_path("XDG_DATA_HOME", ".local/share", "piagent/networks", &p.networks, err)) < 0 ||
         (r = xdg_path("XDG_CACHE_HOME", ".cache", "piagent/images", &p.images, err)) < 0 ||
         (r = xdg_path("XDG_CONFIG_HOME", ".config", "piagent", &p.config, err)) < 0 ||
         (r = runtime_path(&p.runtime, err)) < 0)
@@ -119,6 +120,7 @@ void pi_paths_done(struct pi_paths *paths)
 {
     free(paths->instances);
     free(paths->state);
+    free(paths->networks);
     free(paths->images);
     free(paths->runtime);
     free(paths->config);

@@ -10,6 +10,7 @@
 struct pi_paths {
     char *instances; /* $XDG_DATA_HOME/piagent/instances */
     char *state;     /* $XDG_DATA_HOME/piagent: the agent's own files */
+    char *networks;  /* $XDG_DATA_HOME/piagent/networks */
     char *images;    /* $XDG_CACHE_HOME/piagent/images */
     char *runtime;   /* $XDG_RUNTIME_DIR/piagent, or /tmp/piagent-UID if that is unset */
     char *config;    /* $XDG_CONFIG_HOME/piagent */

@@ -40,15 +40,17 @@ static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
     signal(SIGXFSZ, SIG_DFL);
     if (how->new_session)
         setsid();
+    if (how->folder && chdir(how->folder) < 0)
+        return errno;
     /* If the parent ended before this call, no signal will come. */
     if (how->orphan_signal && (prctl(PR_SET_PDEATHSIG, how->orphan_signal) < 0 || getppid() != parent))
         return errno;
 
     /* Moves the descriptors out of the way of the targets, then into place, and closes all others. */
-    int count = (int)how->fd_count, moved[16];
+    int count = (int)how->fd_count, moved[32];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (count > 16 || null < 0)
-        return count > 16 ? EINVAL : errno;
+    if (count > 32 || null < 0)
+        return count > 32 ? EINVAL : errno;
     for (int i = 0; i < count; i++)
         if ((moved[i] = fcntl(how->fds[i] < 0 ? null : how->fds[i], F_DUPFD_CLOEXEC, count)) < 0)
             return errno;

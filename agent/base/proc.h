@@ -26,6 +26,7 @@ struct pi_spawn {
     const int *fds;              /* fds[i] becomes descriptor i of the child; -1 = /dev/null for 0-2 */
     size_t fd_count;             /* at least 3; no other descriptor reaches the child */
     const char *const *environ_; /* NULL = this process's */
+    const char *folder;          /* its current folder; NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
     int orphan_signal; /* sent to it when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
 };

@@ -23,6 +23,7 @@
 #include "agent/daemon/routes.h"
 #include "agent/daemon/takeover.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 #include "agent/loop/log.h"
 
 #define WORKERS_MS 2000 /* for workers that were cancelled to end, before the agent does */
@@ -187,6 +188,13 @@ static void fill_host(struct agent *agent)
     host->program = agent->program;
     host->listener = &listener;
     host->user = agent;
+    host->lans = (struct lans){.loop = &agent->loop,
+                               .folder = agent->paths.networks,
+                               .runtime = agent->paths.runtime,
+                               .program = agent->program,
+                               .members = membership_list,
+                               .user = host,
+                               .folder_fd = -1};
     boots_file_open(&host->boots, &agent->loop, agent->paths.state);
 }
 
@@ -233,12 +241,14 @@ static int set_up_agent(struct agent *agent, const struct agent_words *words, st
         return r;
     pi_temp_sweep(state_fd);
     fill_host(agent);
-    /* The seeds first: adopted guests may ask for them. The control API last: whoever it answers sees all
+    /* The seeds first: adopted guests may ask for them. Networks before their members. The control API last: whoever it
+     * answers sees all
      * instances. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
         (r = metrics_port_open(agent, words->metrics ? words->metrics : getenv(API_METRICS_VARIABLE), err)) <
             0 ||
-        (r = agent_adopt_all(agent, err)) < 0 || (r = start_api(agent, &control_fd, err)) < 0)
+        (r = lans_open(&agent->host.lans, err)) < 0 || (r = agent_adopt_all(agent, err)) < 0 ||
+        (r = start_api(agent, &control_fd, err)) < 0)
         return r;
     return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
 }
@@ -275,9 +285,10 @@ static void finish_agent(struct agent *agent)
     while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
-    while (agent->host.writes || boots_file_is_busy(&agent->host.boots))
+    while (agent->host.writes || agent->host.lans.writes || boots_file_is_busy(&agent->host.boots))
         uv_run(&agent->loop, UV_RUN_ONCE);
     await_workers(agent);
+    lans_close(&agent->host.lans);
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->host.registry));

@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
 #include "agent/daemon/metrics.h"
+#include "agent/daemon/networks.h"
 #include "agent/instance/api_view.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
@@ -405,4 +406,8 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_GET_CONSOLE] = {.instance = get_console},
     [API_TYPE] = {.instance = post_console},
     [API_GET_QEMU_COMMAND] = {.instance = get_qemu_command},
+    [API_LIST_NETWORKS] = {.agent = networks_list},
+    [API_CREATE_NETWORK] = {.agent = networks_create},
+    [API_GET_NETWORK] = {.network = networks_get},
+    [API_DELETE_NETWORK] = {.network = networks_delete},
 };

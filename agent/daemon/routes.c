@@ -15,16 +15,19 @@
 /* The nearest path, with its {name}; NULL if there is none. */
 static const char *nearest_path(const char *path)
 {
-    static const char parent[] = "/v1/instances/";
+    static const char *const parents[] = {"/v1/instances/", "/v1/networks/"};
     const char *paths[API_OPERATIONS + 1] = {0};
     char shape[160];
     for (size_t i = 0; i < API_OPERATIONS; i++)
         paths[i] = api_operations[i].path;
-    if (!pi_starts_with(path, parent))
-        return pi_nearest(path, paths);
-    const char *rest = strchr(path + strlen(parent), '/');
-    snprintf(shape, sizeof shape, "%s{name}%s", parent, rest ? rest : "");
-    return pi_nearest(shape, paths);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(parents); i++) {
+        const char *rest = strchr(path + strlen(parents[i]), '/');
+        if (!pi_starts_with(path, parents[i]))
+            continue;
+        snprintf(shape, sizeof shape, "%s{name}%s", parents[i], rest ? rest : "");
+        return pi_nearest(shape, paths);
+    }
+    return pi_nearest(path, paths);
 }
 
 static void refuse_path(struct api_call *call)
@@ -68,22 +71,59 @@ static int check_query(const struct api_operation *operation, struct api_call *c
     return api_call_each_query(call, check_parameter, &check);
 }
 
-static void refuse_name(struct agent *agent, struct api_call *call, const char *name)
+/* what, and the command that lists all of them. */
+static void refuse_name(struct api_call *call, const char *what, const char *command, const char *name,
+                        const struct pi_strv *names)
 {
     struct pi_error err;
-    pi_auto_strv struct pi_strv names = {0};
     char clean[PI_NAME_MAX + 1];
+    const char *nearest = names->items ? pi_nearest(name, (const char *const *)names->items) : NULL;
+    pi_text_clean(name, strlen(name), clean, sizeof clean);
+    if (nearest)
+        pi_refuse(&err, PI_NOT_FOUND, "there is no %s named %s: did you mean %s?", what, clean, nearest);
+    else
+        pi_refuse(&err, PI_NOT_FOUND, "there is no %s named %s: %s lists them", what, clean, command);
+    api_reply_error(call, &err);
+}
+
+static void refuse_instance(const struct agent *agent, struct api_call *call, const char *name)
+{
+    pi_auto_strv struct pi_strv names = {0};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
         if (!vm_life_is_gone(&instance->record.life))
             pi_strv_add(&names, instance->record.spec.name);
-    const char *nearest = names.items ? pi_nearest(name, (const char *const *)names.items) : NULL;
-    pi_text_clean(name, strlen(name), clean, sizeof clean);
-    if (nearest)
-        pi_refuse(&err, PI_NOT_FOUND, "there is no instance named %s: did you mean %s?", clean, nearest);
+    refuse_name(call, "instance", "piagent ps", name, &names);
+}
+
+static void refuse_network(const struct agent *agent, struct api_call *call, const char *name)
+{
+    pi_auto_strv struct pi_strv names = {0};
+    const struct lan *lan;
+    LIST_FOREACH(lan, &agent->host.lans.list, entry)
+        if (!lan->hidden)
+            pi_strv_add(&names, lan->name);
+    refuse_name(call, "network", "piagent network ls", name, &names);
+}
+
+static void run_on_network(struct agent *agent, struct api_call *call, enum api_operation_id id,
+                           const char *name)
+{
+    struct lan *lan = lans_find(&agent->host.lans, name);
+    if (lan)
+        agent_handlers[id].network(agent, lan, call);
     else
-        pi_refuse(&err, PI_NOT_FOUND, "there is no instance named %s: piagent ps lists them", clean);
-    api_reply_error(call, &err);
+        refuse_network(agent, call, name);
+}
+
+static void run_on_instance(struct agent *agent, struct api_call *call, enum api_operation_id id,
+                            const char *name)
+{
+    struct instance *instance = host_find(&agent->host, name, id == API_GET_EVENTS);
+    if (!instance)
+        refuse_instance(agent, call, name);
+    else if (!agent_handlers[id].asks_qemu || !monitor_await(instance, call, agent_handlers[id].instance))
+        agent_handlers[id].instance(instance, call);
 }
 
 /* Refuses members in the body of an operation that takes none. The other operations read theirs. */
@@ -105,15 +145,12 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
         api_reply_error(call, &err);
         return;
     }
-    if (agent_handlers[id].agent) {
+    if (agent_handlers[id].agent)
         agent_handlers[id].agent(agent, call);
-        return;
-    }
-    struct instance *instance = host_find(&agent->host, name, id == API_GET_EVENTS);
-    if (!instance)
-        refuse_name(agent, call, name);
-    else if (!agent_handlers[id].asks_qemu || !monitor_await(instance, call, agent_handlers[id].instance))
-        agent_handlers[id].instance(instance, call);
+    else if (agent_handlers[id].network)
+        run_on_network(agent, call, id, name);
+    else
+        run_on_instance(agent, call, id, name);
 }
 
 /* HEAD is answered like GET; the server leaves the body out. */

@@ -49,5 +49,6 @@ int agent_adopt_all(struct agent *agent, struct pi_error *err)
     pi_auto_closedir DIR *sockets = pi_dir_entries(AT_FDCWD, agent->paths.runtime);
     for (struct dirent *entry; sockets && (entry = readdir(sockets));)
         sweep_socket(agent, dirfd(sockets), entry->d_name);
+    lans_members_changed(&agent->host.lans);
     return 0;
 }

@@ -18,10 +18,10 @@
 #include "agent/instance/adoption.h"
 #include "agent/instance/create_request.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 #include "agent/instance/ports.h"
 #include "agent/instance/qemu_command.h"
 #include "agent/instance/qemu_sockets.h"
-#include "agent/instance/scope.h"
 #include "agent/instance/start_files.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
@@ -267,7 +267,7 @@ static int check_host(struct instance *instance, struct pi_error *err)
         r = ports_check(instance, err);
     if (r == 0)
         r = qemu_command_show(instance, false, &argv, err);
-    return r < 0 ? r : scope_enter(&instance->record.spec, &argv, err);
+    return r < 0 ? r : process_enter_scope(instance, &argv, err);
 }
 
 /* If an instance's folder was taken away, its name stays in use as long as its QEMU runs. */
@@ -339,6 +339,8 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
                    (r = pi_random_hex(IMDS_KEY_LENGTH, record.report_key)) < 0))
         pi_fail(err, -r, "cannot create %s", request->name);
     if (r == 0)
+        r = membership_resolve(host, &record.spec, err);
+    if (r == 0)
         r = make_folder(host, request->name, err);
     if (r < 0)
         return r;
@@ -355,6 +357,7 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
     instance->creation.request = *request;
     *request = (struct api_create){0};
     store_begin(instance, &user_data);
+    membership_changed(instance);
     instance_feed(instance,
                   &(struct vm_event){.type = VM_EVENT_CREATE, .stopped = instance->creation.request.stopped});
     *ret = instance;

@@ -12,6 +12,7 @@
 
 #include "agent/base/proc.h"
 #include "agent/instance/boots_file.h"
+#include "agent/lan/lan.h"
 
 struct imds_registry;
 struct instance;
@@ -49,6 +50,7 @@ struct instance_host {
     uint16_t remembered_seed_port;  /* the agent's before; 0 = unknown */
     int seed_port_fd;               /* keeps the port for this user: each QEMU inherits it */
 
+    struct lans lans;               /* the networks that instances share */
     struct boots_file boots;        /* how long boots took, of all instances */
     struct instance_list instances; /* all of them; an instance adds and removes itself */
     uint64_t downloaded_bytes;      /* of images, by this agent's workers: for metrics */

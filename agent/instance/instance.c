@@ -11,6 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/instance/accel.h"
 #include "agent/instance/guest_seed.h"
+#include "agent/instance/membership.h"
 #include "agent/instance/qemu_sockets.h"
 #include "agent/instance/start_files.h"
 #include "agent/loop/log.h"
@@ -132,6 +133,7 @@ void instance_detach(struct instance *instance)
 {
     LIST_REMOVE(instance, entry);
     instance->detached = true;
+    membership_changed(instance);
     store_refuse_waiting(instance, NULL);
     instance_reset(instance);
     store_stop(instance);
@@ -176,6 +178,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
              record->life.reason[0] ? ": " : "", record->life.reason);
     host_state(instance->host);
+    membership_changed(instance);
     guest_link_note_pause(instance, vm_state_stands_still(before));
 }
 

@@ -8,10 +8,10 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/base/scope.h"
 #include "agent/base/text.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/qemu_sockets.h"
-#include "agent/instance/scope.h"
 #include "agent/loop/backoff.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/qmp_link.h"

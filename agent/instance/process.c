@@ -10,12 +10,12 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/environ.h"
+#include "agent/base/scope.h"
 #include "agent/instance/accel.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/qemu_command.h"
 #include "agent/instance/qemu_log.h"
 #include "agent/instance/qemu_sockets.h"
-#include "agent/instance/scope.h"
 #include "agent/loop/loop.h"
 #include "agent/vm/argv.h"
 
@@ -61,11 +61,18 @@ static int make_child(struct instance *instance, struct pi_strv *argv, int fds[Q
         fds[QEMU_SEED_PORT_FD] = instance->host->seed_port_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
                            .fds = fds,
-                           .fd_count = QEMU_FD_COUNT,
+                           .fd_count = QEMU_NETWORK_FD + instance->record.spec.networks.count,
                            .environ_ = (const char *const *)environment.items,
                            .new_session = true};
     int r = pi_child_new(&how, &instance->process.child, err);
     return r < 0 ? r : note_identity(instance, err);
+}
+
+int process_enter_scope(const struct instance *instance, struct pi_strv *argv, struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    const struct scope scope = {spec->name, spec->memory_max_mib, spec->cpu_quota_percent};
+    return scope_enter(&scope, argv, err);
 }
 
 int process_prepare(struct instance *instance, struct pi_error *err)
@@ -76,7 +83,7 @@ int process_prepare(struct instance *instance, struct pi_error *err)
         fds[i] = -1;
     int r = qemu_command_build(instance, instance->record.accel, false, &argv, err);
     if (r == 0)
-        r = scope_enter(&instance->record.spec, &argv, err);
+        r = process_enter_scope(instance, &argv, err);
     if (r == 0)
         r = qemu_sockets_bind(instance, fds, err);
     if (r == 0)

@@ -23,6 +23,8 @@ struct process {
 void process_init(struct instance *instance);
 void process_reset(struct instance *instance);
 
+/* scope_enter() for its QEMU. */
+int process_enter_scope(const struct instance *instance, struct pi_strv *argv, struct pi_error *err);
 /* Binds QEMU's sockets and makes its process, which waits: first the record is to tell of it. */
 int process_prepare(struct instance *instance, struct pi_error *err);
 /* Lets the process become QEMU. On failure there may be a process to be ended. */

@@ -37,6 +37,7 @@ int qemu_command_build(const struct instance *instance, enum vm_accel accel, boo
                            .isolator = instance->host->program,
                            .imds_socket = instance->host->imds_socket,
                            .net_fd = NET_FD,
+                           .network_fd = QEMU_NETWORK_FD,
                            .firmware = uefi ? &firmware : NULL,
                            .standalone = standalone};
     r = vm_argv_build(spec, &host, ret, err);

@@ -11,6 +11,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 #include "agent/loop/sockets.h"
 
 static const char *const suffixes[] = {
@@ -92,11 +93,13 @@ int qemu_sockets_bind(const struct instance *instance, int fds[QEMU_FD_COUNT], s
     int r = runtime < 0 ? runtime : 0;
     for (int i = 0; r == 0 && i < QEMU_SOCKETS; i++)
         r = bind_socket(instance, (enum qemu_socket)i, fds, err);
-    return r;
+    return r < 0 ? r : membership_open(instance, fds + QEMU_NETWORK_FD, err);
 }
 
 void qemu_sockets_close(int fds[QEMU_FD_COUNT])
 {
+    for (int i = QEMU_NETWORK_FD; i < QEMU_FD_COUNT; i++)
+        pi_close_p(&fds[i]);
     for (int i = 0; i < QEMU_SOCKETS; i++) {
         pi_close_p(&fds[QEMU_SOCKET_FD + i]);
         pi_close_p(&fds[QEMU_FILE_FD + i]);

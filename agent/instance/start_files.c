@@ -10,6 +10,7 @@
 #include "agent/image/use.h"
 #include "agent/image/verify.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 #include "agent/vm/argv.h"
 
 /* The overlay is useless without the image below it. The image must still be the file that was verified. */
@@ -53,6 +54,8 @@ int files_check(const struct instance *instance, struct pi_error *err)
     int r = check_image(instance, err);
     if (r == 0)
         r = check_file(instance, "disk", VM_DISK_FILE, err);
+    if (r == 0)
+        r = membership_check(instance, err);
     if (r == 0 && vm_spec_uses_uefi(&instance->record.spec))
         r = check_file(instance, "store of UEFI variables", VM_VARS_FILE, err);
     return r;

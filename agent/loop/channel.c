@@ -58,8 +58,10 @@ int channel_new(uv_loop_t *loop, const char *folder, const char *name, const str
     struct channel *channel = calloc(1, sizeof *channel);
     if (!channel)
         return pi_fail(err, ENOMEM, "channel");
-    *channel = (struct channel){
-        .fd = pi_steal_fd(&fd), .handler = *handler, .user = user, .input.max = CHANNEL_INPUT_MAX};
+    *channel = (struct channel){.fd = pi_steal_fd(&fd),
+                                .handler = *handler,
+                                .user = user,
+                                .input.max = handler->input_max ? handler->input_max : CHANNEL_INPUT_MAX};
     channel->watch = watch_new(loop, channel->fd, on_channel_io, channel);
     if (!channel->watch) {
         channel_free(channel);

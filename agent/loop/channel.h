@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection to one of QEMU's character devices: the guest's serial console, or the guest agent's port. It
- * is read at all times, because a QEMU whose console is connected but not read hangs together with its
+ * A connection to one of QEMU's character devices (the guest's serial console, the guest agent's port), or to a
+ * network's switch. It is read at all times, because a QEMU whose console is connected but not read hangs together with its
  * monitor. Input is queued up to a limit.
  */
 #ifndef PIAGENT_LOOP_CHANNEL_H
@@ -17,6 +17,7 @@
 struct channel;
 
 struct channel_handler {
+    size_t input_max; /* 0 = CHANNEL_INPUT_MAX */
     void (*output)(const char *bytes, size_t size, void *user);
 };
 
@@ -25,7 +26,7 @@ int channel_new(uv_loop_t *loop, const char *folder, const char *name, const str
                 void *user, struct channel **ret, struct pi_error *err);
 void channel_free(struct channel *channel);
 
-/* Sends bytes to the guest. -ENOBUFS if the guest has not read what was sent before; then nothing is sent. */
+/* Sends bytes. -ENOBUFS if the other side has not read what was sent before; then nothing is sent. */
 int channel_type(struct channel *channel, const char *bytes, size_t size);
 
 /* Reads what is there now: the last output of a QEMU that has ended. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/vm/argv.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/vm/subnet.h"
 
 static const struct {
     const char *program;
@@ -207,6 +209,37 @@ static void add_network(struct building *b, const struct vm_spec *spec, const st
     argv_addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
 }
 
+/* QEMU binds the first socket anew, and sends each frame to the second one's path: whoever listens there, now or later, is
+ * its switch. The path through the descriptor is short enough for every name. A command for a shell has no switch: its
+ * cards are there, and nobody hears them. */
+static void add_shared_network(struct building *b, const struct vm_spec *spec, const struct vm_host *host,
+                               size_t index)
+{
+    char mac[VM_MAC_TEXT_SIZE];
+    struct vm_network_use use;
+    struct in_addr address;
+    int fd = host->network_fd + (int)index;
+    if (vm_network_use_parse(spec->networks.items[index], &use, NULL) < 0 ||
+        (!use.bridge && inet_pton(AF_INET, use.address, &address) != 1)) {
+        b->r = -EINVAL;
+        return;
+    }
+    if (use.bridge)
+        vm_bridge_mac(spec->uuid, index, mac);
+    else
+        vm_subnet_mac(address, mac);
+    if (host->standalone)
+        argv_addf(b, "-netdev", "user,id=net%zu,ipv6=off,restrict=on", index);
+    else if (use.bridge)
+        argv_addf(b, "-netdev", "tap,id=net%zu,fd=%d", index, fd);
+    else
+        argv_addf(b, "-netdev",
+                  "dgram,id=net%zu,local.type=unix,local.path=/proc/self/fd/%d/%s.qemu,remote.type=unix,"
+                  "remote.path=/proc/self/fd/%d/%s.in",
+                  index, fd, spec->name, fd, spec->name);
+    argv_addf(b, "-device", "virtio-net-pci,netdev=net%zu,mac=%s,romfile=", index, mac);
+}
+
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err)
 {
@@ -235,6 +268,8 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
     add_network(&b, spec, host);
+    for (size_t i = 0; i < spec->networks.count; i++)
+        add_shared_network(&b, spec, host, i);
     if (b.r < 0) {
         pi_strv_done(&b.argv);
         return pi_fail(err, -b.r, "QEMU's command line");

@@ -16,7 +16,8 @@ struct vm_host {
     const char *
         isolator; /* for an isolated guest: absolute paths of piagent, and of the socket that the guest reaches */
     const char *imds_socket;
-    int net_fd;                               /* the isolated guest's network, as QEMU's descriptor */
+    int net_fd; /* the isolated guest's network, as QEMU's descriptor */
+    int network_fd; /* of each network of the spec, from this descriptor on: the folder of its sockets, or a tap device */
     const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
     bool standalone; /* for a person's shell: the console is the terminal, and there are no sockets */
 };
@@ -44,6 +45,8 @@ struct vm_packages vm_qemu_packages(enum vm_arch arch);
 /* Make the overlay in folder, with qemu-img, after a check of the base's size and the free space; and, for
  * UEFI, the store of variables. They block: for workers. */
 int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err);
+/* PI_HOST if QEMU is too old for the networks of the spec. */
+int vm_networks_prepare(const struct vm_spec *spec, struct pi_error *err);
 int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err);
 
 #endif

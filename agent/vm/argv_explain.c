@@ -68,11 +68,17 @@ static const struct reason {
     {"-device", "virtio-rng", RANDOMNESS,
      "the guest's kernel gets randomness early, and need not wait for it"},
 
+    {"-netdev", "restrict=on", NETWORK,
+     "in place of a network that instances share, which needs the agent: the guest has the card, and reaches nobody by it"},
+    {"-netdev", "dgram,", NETWORK,
+     "a network that instances share (--network): frames go to its switch and come from it by two sockets, in the network's folder, which QEMU has open"},
+    {"-netdev", "tap,", NETWORK,
+     "a bridge of this host (--network bridge=BR): a tap device that is plugged into it"},
     {"-netdev", "user,", NETWORK,
      "QEMU's user network: the guest can connect to other hosts; hostfwd: others can connect to SSH and each --forward"},
     {"-netdev", "socket,", NETWORK, "isolated: a socket to piagent's process beside QEMU, and nothing else"},
     {"-device", "virtio-net", NETWORK,
-     "the guest's network card; no boot ROM, because it never boots from the network"},
+     "a network card of the guest's; no boot ROM, because it never boots from the network"},
 
     {"-chardev", "id=console", CONSOLE,
      "the agent's socket for the console: piagent console and piagent logs show it"},

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 
 #include "agent/vm/label.h"
+#include "agent/vm/subnet.h"
 
 #define DEFAULT_USER "fedora"
 #define DEFAULT_CPUS 2
@@ -60,6 +61,10 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
     PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH,
              .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
+    PI_FIELD(
+        vm_spec, networks, PI_FIELD_STRV, LISTED,
+        .help =
+            "each like \"lab\", \"lab,ip=10.77.0.5\" or \"bridge=br0\"; when it is shown, an instance's address in each network is there"),
     PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL, BOTH,
              .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
@@ -154,6 +159,24 @@ static int spec_check_forwards(const struct vm_spec *spec, struct pi_error *err)
                                  "--forward %s: port %u is forwarded already (%s): choose another",
                                  spec->forwards.items[i - 1], all[i].host_port,
                                  j ? spec->forwards.items[j - 1] : "it is the SSH port");
+    }
+    return 0;
+}
+
+static int spec_check_networks(const struct vm_spec *spec, struct pi_error *err)
+{
+    struct vm_network_use all[VM_NETWORKS_MAX];
+    if (spec->networks.count > VM_NETWORKS_MAX)
+        return pi_refuse(err, PI_USAGE, "--network was given %zu times: at most %d are possible",
+                         spec->networks.count, VM_NETWORKS_MAX);
+    for (size_t i = 0; i < spec->networks.count; i++) {
+        int r = vm_network_use_parse(spec->networks.items[i], &all[i], err);
+        if (r < 0)
+            return r;
+        for (size_t j = 0; j < i; j++)
+            if (all[i].bridge == all[j].bridge && !strcmp(all[i].name, all[j].name))
+                return pi_refuse(err, PI_USAGE, "--network %s: an instance is in a network once",
+                                 spec->networks.items[i]);
     }
     return 0;
 }
@@ -274,6 +297,8 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
         r = spec_check_identity(spec, err);
     if (r == 0)
         r = spec_check_forwards(spec, err);
+    if (r == 0)
+        r = spec_check_networks(spec, err);
     if (r == 0)
         r = vm_labels_check(&spec->labels, err);
     if (r == 0)

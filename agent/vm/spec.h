@@ -43,6 +43,7 @@ enum vm_arch vm_arch_host(void);
 #define VM_CPU_QUOTA_MIN   10
 #define VM_CPU_QUOTA_MAX   (100 * VM_CPUS_MAX)
 #define VM_FORWARDS_MAX    32
+#define VM_NETWORKS_MAX    8
 #define VM_FLEET_COUNT_MAX 500
 
 /* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
@@ -97,6 +98,7 @@ struct vm_spec {
     uint64_t ssh_port;       /* on 127.0.0.1, forwarded to the guest's 22 */
     char *mac;               /* 52:54:00:xx:xx:xx, locally unique */
     struct pi_strv forwards; /* texts for vm_forward_parse() */
+    struct pi_strv networks; /* texts for vm_network_use_parse(): in a record each has its address */
     bool isolate;            /* the guest reaches its IMDS and answers to the forwards, nothing else */
     struct vm_image image;
     struct pi_strv labels; /* as vm_labels_check() */

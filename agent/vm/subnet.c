@@ -2,7 +2,9 @@
 #include "agent/vm/subnet.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -67,10 +69,15 @@ int vm_subnet_parse(const char *text, struct vm_subnet *ret, struct pi_error *er
     return 0;
 }
 
+void vm_address_format(struct in_addr address, char ret[INET_ADDRSTRLEN])
+{
+    inet_ntop(AF_INET, &address, ret, INET_ADDRSTRLEN);
+}
+
 void vm_subnet_format(const struct vm_subnet *subnet, char ret[VM_SUBNET_TEXT_SIZE])
 {
     char address[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &subnet->address, address, sizeof address);
+    vm_address_format(subnet->address, address);
     snprintf(ret, VM_SUBNET_TEXT_SIZE, "%s/%u", address, subnet->prefix % 100);
 }
 
@@ -154,9 +161,32 @@ void vm_subnet_mac(struct in_addr address, char ret[VM_MAC_TEXT_SIZE])
              number >> 8 & 0xff, number & 0xff);
 }
 
+void vm_bridge_mac(const char *uuid, size_t index, char ret[VM_MAC_TEXT_SIZE])
+{
+    uint32_t number = (uint32_t)strtoul(uuid, NULL, 16); /* up to its first '-': 32 random bits */
+    number ^= (uint32_t)index;
+    snprintf(ret, VM_MAC_TEXT_SIZE, "52:56:%02x:%02x:%02x:%02x", number >> 24, number >> 16 & 0xff,
+             number >> 8 & 0xff, number & 0xff);
+}
+
+static int parse_bridge(const char *text, const char *name, struct vm_network_use *ret, struct pi_error *err)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    struct vm_network_use use = {.bridge = true};
+    size_t length = strspn(name, characters);
+    if (name[length] || length == 0 || length >= IFNAMSIZ)
+        return pi_refuse(err, PI_USAGE, "--network %.64s: that is no name of a bridge, such as bridge=br0",
+                         text);
+    snprintf(use.name, sizeof use.name, "%s", name);
+    *ret = use;
+    return 0;
+}
+
 int vm_network_use_parse(const char *text, struct vm_network_use *ret, struct pi_error *err)
 {
-    static const char key[] = "ip=";
+    static const char key[] = "ip=", bridge[] = "bridge=";
+    if (pi_starts_with(text, bridge))
+        return parse_bridge(text, text + strlen(bridge), ret, err);
     struct vm_network_use use = {.address = ""};
     size_t length = strcspn(text, ",");
     const char *more = text[length] ? text + length + 1 : NULL;

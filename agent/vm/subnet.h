@@ -29,6 +29,8 @@ struct vm_subnet {
 int vm_subnet_parse(const char *text, struct vm_subnet *ret, struct pi_error *err);
 void vm_subnet_format(const struct vm_subnet *subnet, char ret[VM_SUBNET_TEXT_SIZE]);
 
+void vm_address_format(struct in_addr address, char ret[INET_ADDRSTRLEN]);
+
 bool vm_subnet_has(const struct vm_subnet *subnet, struct in_addr address);
 bool vm_subnets_overlap(const struct vm_subnet *a, const struct vm_subnet *b);
 
@@ -48,13 +50,18 @@ int vm_subnet_pick_member(const struct vm_subnet *subnet, const struct in_addr *
  * all do. */
 int vm_subnet_pick(const struct vm_subnet *used, size_t count, struct vm_subnet *ret, struct pi_error *err);
 
+/* The MAC of an instance's interface on a bridge, of all instances and interfaces most likely the only one: made of the
+ * instance's UUID, which is random, and the interface's index. */
+void vm_bridge_mac(const char *uuid, size_t index, char ret[VM_MAC_TEXT_SIZE]);
+
 /* A member's MAC: 52:54, which says "locally administered", and the four bytes of its address. */
 void vm_subnet_mac(struct in_addr address, char ret[VM_MAC_TEXT_SIZE]);
 
-/* A member's choice of a network: "lab" or "lab,ip=10.77.0.5". */
+/* An instance's choice of a network: "lab" or "lab,ip=10.77.0.5", or "bridge=br0" for a bridge of the host. */
 struct vm_network_use {
-    char name[PI_NAME_MAX + 1];
-    char address[INET_ADDRSTRLEN]; /* "" = whichever is free */
+    bool bridge;                   /* name is a bridge's */
+    char name[PI_NAME_MAX + 1];    /* of a bridge at most 15 characters (IFNAMSIZ) */
+    char address[INET_ADDRSTRLEN]; /* "" = whichever is free; none on a bridge */
 };
 
 /* PI_USAGE. The address is checked when the subnet is known. */

@@ -74,6 +74,8 @@ static int prepare_folder(const char *folder, struct pi_error *err)
     struct vm_record record = {0};
     int r = vm_record_load(dir, &record, err);
     if (r == 0)
+        r = vm_networks_prepare(&record.spec, err);
+    if (r == 0)
         r = make_disks(&record.spec, folder, err);
     if (r == 0)
         r = make_keys(dir, folder, record.spec.name, err);

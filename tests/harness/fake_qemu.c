@@ -8,6 +8,9 @@
  * -smbios file=. Its guest says hello on the console when it first runs, writes what is typed into the file
  * "typed" in the instance's folder and answers nothing, and powers off at the first system_powerdown.
  *
+ * Each -netdev dgram is a card: the frames that come to it are added to the file "frames" in the instance's folder, a line of
+ * hexadecimal digits each, and the line "frame=HEX" of the rules sends one on the first card.
+ *
  * The file "fake-qemu" in the instance's folder, else the variable FAKE_QEMU, holds the words that tell it
  * what to do, with spaces or newlines between them. It reads them at its start and again at each SIGUSR1.
  *
@@ -23,7 +26,9 @@
  *   line=WHEN      one line without end
  *   uuid=UUID      it is another instance
  *   status=NAME    what query-status tells, until cont, stop or powerdown change it
+ *   netdev=old     it is older than 7.2 (only in FAKE_QEMU)
  *   become=PATH    at the start: the real QEMU there takes its place
+ *   frame=HEX      a whole line: sent on the first card, at SIGUSR1
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
  *   >...           a whole line: the guest prints the rest of it, at SIGUSR1
  *
@@ -39,10 +44,13 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define RULES_MAX     16
+#define CARDS_MAX     8
+#define FRAME_MAX     9018
 #define TIMESTAMP     "\"timestamp\":{\"seconds\":1700000000,\"microseconds\":0}"
 #define GREETING \
     "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},\"package\":\"fake\"},\"capabilities\":[\"oob\"]}}"
@@ -58,9 +66,14 @@ struct port {
 
 static struct port monitor = {.listen_fd = -1, .fd = -1}, console = {.listen_fd = -1, .fd = -1},
                    agent = {.listen_fd = -1, .fd = -1};
+static struct {
+    int fd;
+    struct sockaddr_un to;
+} cards[CARDS_MAX];
+static size_t card_count;
 static char **own_argv;
 static char folder[1024], uuid[64], status[32] = "prelaunch";
-static char rules_text[4096];
+static char rules_text[24576];
 static struct {
     const char *what, *when;
 } rules[RULES_MAX];
@@ -191,8 +204,58 @@ static void read_word(char *word)
         rules[rule_count].what = word, rules[rule_count++].when = value;
 }
 
+/* As QEMU does: nobody may listen there. */
+static void send_frame(const char *digits)
+{
+    unsigned char frame[FRAME_MAX];
+    size_t size = 0;
+    while (size < sizeof frame && sscanf(digits + 2 * size, "%2hhx", &frame[size]) == 1)
+        size++;
+    if (card_count)
+        sendto(cards[0].fd, frame, size, MSG_DONTWAIT, (const struct sockaddr *)&cards[0].to,
+               sizeof cards[0].to);
+}
+
+static void keep_frames(int fd)
+{
+    unsigned char frame[FRAME_MAX];
+    char path[sizeof folder + 8];
+    ssize_t size;
+    snprintf(path, sizeof path, "%s/frames", folder);
+    while ((size = recv(fd, frame, sizeof frame, MSG_DONTWAIT)) > 0) {
+        FILE *file = fopen(path, "a");
+        for (ssize_t i = 0; file && i < size; i++)
+            fprintf(file, "%02x", frame[i]);
+        if (!file || fputc('\n', file) == EOF || fclose(file) != 0)
+            end(1);
+    }
+}
+
+/* dgram,id=net0,local.type=unix,local.path=PATH,remote.type=unix,remote.path=PATH */
+static void add_card(const char *netdev)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX}, to = {.sun_family = AF_UNIX};
+    if (card_count == CARDS_MAX ||
+        sscanf(netdev,
+               "dgram,id=%*[^,],local.type=unix,local.path=%107[^,],remote.type=unix,remote.path=%107s",
+               local.sun_path, to.sun_path) != 2)
+        return;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    unlink(local.sun_path);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&local, sizeof local) < 0) {
+        fprintf(stderr, "fake qemu: %s: %s\n", local.sun_path, strerror(errno));
+        exit(1);
+    }
+    cards[card_count].fd = fd;
+    cards[card_count++].to = to;
+}
+
 static void read_line(char *line)
 {
+    if (!strncmp(line, "frame=", strlen("frame="))) {
+        send_frame(line + strlen("frame="));
+        return;
+    }
     char *word, *words = NULL;
     if (line[0] == '{') {
         say("%s", line);
@@ -445,12 +508,24 @@ static struct pollfd wait_for(const struct port *port)
     return (struct pollfd){.fd = port->fd, .events = (short)(POLLIN | writable)};
 }
 
+static _Noreturn void tell_cards(void)
+{
+    const char *variable = getenv("FAKE_QEMU");
+    printf("Available netdev backend types:\nsocket\n%suser\n",
+           variable && strstr(variable, "netdev=old") ? "" : "dgram\n");
+    exit(0);
+}
+
 static void read_argv(char **argv)
 {
     for (; argv[0] && argv[1]; argv++) {
         int fd;
         if (!strcmp(argv[0], "-uuid"))
             snprintf(uuid, sizeof uuid, "%s", argv[1]);
+        else if (!strcmp(argv[0], "-netdev") && !strcmp(argv[1], "help"))
+            tell_cards();
+        else if (!strcmp(argv[0], "-netdev"))
+            add_card(argv[1]);
         else if (!strcmp(argv[0], "-smbios"))
             sscanf(argv[1], "file=%1000s", folder);
         else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=qmp,fd=%d", &fd) == 1)
@@ -482,10 +557,15 @@ int main(int argc, char **argv)
         return 1;
     }
     for (;;) {
-        struct pollfd fds[] = {
+        struct pollfd fds[4 + CARDS_MAX] = {
             wait_for(&monitor), wait_for(&console), wait_for(&agent), {.fd = signal_fd, .events = POLLIN}};
-        if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+        for (size_t i = 0; i < card_count; i++)
+            fds[4 + i] = (struct pollfd){.fd = cards[i].fd, .events = POLLIN};
+        if (poll(fds, 4 + card_count, -1) < 0)
             continue;
+        for (size_t i = 0; i < card_count; i++)
+            if (fds[4 + i].revents)
+                keep_frames(cards[i].fd);
         /* The console first: its client came before cont, and must not miss the hello. */
         serve(&console, fds[1].revents, read_console);
         serve(&monitor, fds[0].revents, read_monitor);

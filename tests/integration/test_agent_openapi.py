@@ -104,7 +104,9 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     def is_now(*states):
         return wait_for(f"pi is {states}", lambda: api("GET", "/v1/instances/{name}")["state"] in states, 60)
     path = "/v1/instances/{name}"
-    create = {"name": "pi", "image": boot_sectors.obedient(user.home), "image_unverified": True, "arch": "x86_64",
+    lab = api("POST", "/v1/networks", {"name": "lab", "subnet": "10.77.3.0/24"})
+    assert (lab["gateway"], lab["members"]) == ("10.77.3.1", []) and api("POST", "/v1/networks", {"name": "lab"})[0] == 409
+    create = {"name": "pi", "networks": ["lab"], "image": boot_sectors.obedient(user.home), "image_unverified": True, "arch": "x86_64",
               "accel": "tcg", "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, "forwards": [], "user": "pi"}
     assert api("POST", "/v1/instances", create)["name"] == "pi"
     assert api("POST", "/v1/instances", create)[0] == 409
@@ -114,6 +116,10 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert api("GET", f"{path}/qemu-command")["argv"][0].endswith("qemu-system-x86_64")
     assert [view["name"] for view in api("GET", "/v1/instances")["instances"]] == ["pi"]
     assert b'piagent_instance_up{name="pi"} 1\n' in api("GET", "/v1/metrics")
+    member = api("GET", "/v1/networks/{name}", name="lab")["members"][0]
+    assert (member["address"], member["mac"], member["state"]) == ("10.77.3.2", "52:54:0a:4d:03:02", "running")
+    assert api("GET", "/v1/networks")["networks"][0]["name"] == "lab"
+    assert api("DELETE", "/v1/networks/{name}", name="lab")[0] == 409
     assert "uuid" not in api("GET", "/v1/instances", query="?summary=1")["instances"][0]
     assert api("POST", f"{path}/pause", {})["name"] == "pi"
     is_now("paused")
@@ -146,6 +152,8 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert [event for event in api("GET", "/v1/events") if event["name"] == "pi"][-len(events):] == events
     assert api("DELETE", path) == {}
     assert api("DELETE", path)[0] == 404
+    assert api("DELETE", "/v1/networks/{name}", name="lab") == {}
+    assert api("GET", "/v1/networks/{name}", name="lab")[0] == 404
     assert api("GET", "/v1/agent")["instances"] == 0
     assert api("POST", "/v1/agent/stop", {}) == {}
     assert api.succeeded | {("get", "/v1/openapi.json")} == {

@@ -41,12 +41,12 @@ static void host_file(const struct folder *f, const char *path, const char *text
 
 static struct pi_paths paths_below(const struct folder *f)
 {
-    static char texts[5][96];
-    static const char *const names[5] = {"data/piagent/instances", "data/piagent", "cache/piagent/images",
-                                         "run/piagent", "config/piagent"};
+    static char texts[6][96];
+    static const char *const names[6] = {"data/piagent/instances", "data/piagent", "data/piagent/networks",
+                                         "cache/piagent/images",   "run/piagent",  "config/piagent"};
     for (size_t i = 0; i < PI_ARRAY_SIZE(names); i++)
         snprintf(texts[i], sizeof texts[i], "%s/%s", f->path, names[i]);
-    return (struct pi_paths){texts[0], texts[1], texts[2], texts[3], texts[4]};
+    return (struct pi_paths){texts[0], texts[1], texts[2], texts[3], texts[4], texts[5]};
 }
 
 static struct doctor_finding examine(doctor_check_fn *check, int arg, const struct doctor_host *host)

@@ -210,6 +210,29 @@ static void every_forward_is_there(void **state)
                     "hostfwd=tcp:0.0.0.0:8443-:443"));
 }
 
+static void each_network_is_one_more_card_after_the_first(void **state)
+{
+    (void)state;
+    char *list[] = {TEXT("lab,ip=10.77.0.5"), TEXT("bridge=br0"), NULL};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    struct vm_host host = a_host();
+    spec.networks = (struct pi_strv){list, 2};
+    host.network_fd = 10;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    assert_true(has(&argv, "-netdev",
+                    "dgram,id=net0,local.type=unix,local.path=/proc/self/fd/10/pi-1.qemu,remote.type=unix,"
+                    "remote.path=/proc/self/fd/10/pi-1.in"));
+    assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net0,mac=52:54:0a:4d:00:05,romfile="));
+    assert_true(has(&argv, "-netdev", "tap,id=net1,fd=11"));
+    assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net1,mac=52:56:8c:1f:0d:6f,romfile="));
+    assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="));
+    host.standalone = true;
+    pi_auto_strv struct pi_strv alone = built(&spec, &host);
+    assert_true(has(&alone, "-netdev", "user,id=net0,ipv6=off,restrict=on"));
+    assert_true(has(&alone, "-device", "virtio-net-pci,netdev=net0,mac=52:54:0a:4d:00:05,romfile="));
+    assert_false(mentions(&alone, "fd="));
+}
+
 static void isolated_instance_has_the_network_that_is_started_before_it_and_the_same_sandbox(void **state)
 {
     (void)state;
@@ -335,9 +358,12 @@ static void every_option_is_explained(void **state)
             host.firmware = variant & 8 ? &uefi : NULL;
             host.standalone = variant & 16;
             pi_strv_add(&spec.forwards, "127.0.0.1:8080:80");
+            pi_strv_add(&spec.networks, "lab,ip=10.77.0.5");
+            pi_strv_add(&spec.networks, "bridge=br0");
             pi_auto_strv struct pi_strv argv = built(&spec, &host);
             assert_explained(&argv);
             pi_strv_done(&spec.forwards);
+            pi_strv_done(&spec.networks);
         }
     }
 }
@@ -384,6 +410,7 @@ int main(void)
         cmocka_unit_test(emulated_aarch64_has_no_source_of_randomness_that_slows_it),
         cmocka_unit_test(firmware_is_two_flash_chips_with_explicit_formats),
         cmocka_unit_test(every_forward_is_there),
+        cmocka_unit_test(each_network_is_one_more_card_after_the_first),
         cmocka_unit_test(isolated_instance_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),

@@ -137,17 +137,36 @@ static void a_mac_is_its_address(void **state)
     assert_string_equal(mac, "52:54:0a:4d:00:fe");
 }
 
+static void the_mac_on_a_bridge_is_the_instances_own_and_each_interfaces(void **state)
+{
+    (void)state;
+    static const char uuid[] = "8c1f0d6e-5b7a-4c9e-9b1e-2f6d3a4b5c6d";
+    char mac[VM_MAC_TEXT_SIZE];
+    vm_bridge_mac(uuid, 0, mac);
+    assert_string_equal(mac, "52:56:8c:1f:0d:6e");
+    vm_bridge_mac(uuid, 3, mac);
+    assert_string_equal(mac, "52:56:8c:1f:0d:6d");
+}
+
 static void a_network_is_chosen_by_name_with_or_without_an_address(void **state)
 {
     (void)state;
     static const struct {
         const char *text, *name, *address;
     } cases[] = {
-        {"lab", "lab", ""},        {"lab,ip=10.77.0.5", "lab", "10.77.0.5"},
-        {"", NULL, NULL},          {"Lab", NULL, NULL},
-        {"lab,", NULL, NULL},      {"lab,ip=", NULL, NULL},
-        {",ip=1", NULL, NULL},     {"lab,ip=10.77.0.5x", NULL, NULL},
+        {"lab", "lab", ""},
+        {"lab,ip=10.77.0.5", "lab", "10.77.0.5"},
+        {"", NULL, NULL},
+        {"Lab", NULL, NULL},
+        {"lab,", NULL, NULL},
+        {"lab,ip=", NULL, NULL},
+        {",ip=1", NULL, NULL},
+        {"lab,ip=10.77.0.5x", NULL, NULL},
         {"lab,mac=1", NULL, NULL},
+        {"bridge=br0", "br0", ""},
+        {"bridge=", NULL, NULL},
+        {"bridge=../x", NULL, NULL},
+        {"bridge=0123456789abcdef", NULL, NULL},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct vm_network_use use;
@@ -158,6 +177,7 @@ static void a_network_is_chosen_by_name_with_or_without_an_address(void **state)
         if (r < 0)
             continue;
         assert_string_equal(use.name, cases[i].name);
+        assert_int_equal(use.bridge, !strncmp(cases[i].text, "bridge=", 7));
         assert_string_equal(use.address, cases[i].address);
     }
 }
@@ -171,6 +191,7 @@ int main(void)
         cmocka_unit_test(members_get_what_is_free_until_nothing_is),
         cmocka_unit_test(an_address_of_a_member_is_in_the_subnet_and_nobody_elses),
         cmocka_unit_test(a_mac_is_its_address),
+        cmocka_unit_test(the_mac_on_a_bridge_is_the_instances_own_and_each_interfaces),
         cmocka_unit_test(a_network_is_chosen_by_name_with_or_without_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

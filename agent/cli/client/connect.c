@@ -305,6 +305,17 @@ int cli_call(struct cli_agent *agent, const char *method, const char *name, cons
     return api_client_call(agent->client, method, path, body, CLI_CALL_MS, ret, err);
 }
 
+int cli_call_networks(struct cli_agent *agent, const char *method, const char *name, const json_t *body,
+                      json_t **ret, struct pi_error *err)
+{
+    char path[PI_NAME_MAX + 64];
+    int r = name ? pi_name_check(name, err) : 0;
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof path, "/v1/networks%s%s", name ? "/" : "", name ? name : "");
+    return api_client_call(agent->client, method, path, body, CLI_CALL_MS, ret, err);
+}
+
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err)
 {

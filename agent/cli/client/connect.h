@@ -54,6 +54,10 @@ void cli_agent_done(struct cli_agent *agent);
 int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
              const json_t *body, json_t **ret, struct pi_error *err);
 
+/* The same about the networks (name NULL), or one: METHOD /v1/networks[/NAME]. */
+int cli_call_networks(struct cli_agent *agent, const char *method, const char *name, const json_t *body,
+                      json_t **ret, struct pi_error *err);
+
 /* GETs an answer that is long or has no end: data gets its bytes as they come. A negative return of data ends
  * the request; it is then the result, and the message is "cannot write the output". */
 int cli_stream(struct cli_agent *agent, const char *path,

@@ -114,9 +114,28 @@ static int offer_stored_images(struct cli_candidates *ret)
     return r;
 }
 
+static int offer_networks(struct cli_candidates *ret)
+{
+    pi_auto_agent struct cli_agent agent = {0};
+    json_auto_t *reply = NULL;
+    const json_t *network;
+    size_t i;
+    int r = cli_connect_prepare(&agent, NULL);
+    if (r < 0 || api_client_call(agent.client, "GET", "/v1/networks", NULL, ASK_MS, &reply, NULL) < 0)
+        return 0;
+    json_array_foreach(json_object_get(reply, "networks"), i, network) {
+        const char *name = json_string_value(json_object_get(network, "name"));
+        if (r == 0 && name && pi_name_check(name, NULL) == 0)
+            r = cli_candidate(ret, name, json_string_value(json_object_get(network, "subnet")));
+    }
+    return r;
+}
+
 int cli_names(enum cli_kind kind, struct cli_candidates *ret)
 {
     if (kind == CLI_IMAGE)
         return offer_releases(ret);
+    if (kind == CLI_NETWORK)
+        return offer_networks(ret);
     return kind == CLI_STORED_IMAGE ? offer_stored_images(ret) : offer_instances(kind, ret);
 }

@@ -115,8 +115,10 @@ static int row_reach(struct libscols_table *table, const struct api_instance *in
         r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->spec.user, instance->spec.ssh_port);
     if (r == 0)
         r = row_list(table, "forwards", &instance->spec.forwards);
+    if (r == 0)
+        r = row_list(table, "networks", &instance->spec.networks);
     if (r == 0 && instance->spec.isolate)
-        r = row(table, "network", "isolated");
+        r = row(table, "isolated", "yes");
     if (r == 0 && instance->pid)
         r = row(table, "QEMU", "process %" PRIu64, instance->pid);
     return r < 0 || !instance->folder ? r : row(table, "folder", "%s", instance->folder);

@@ -20,6 +20,8 @@ extern const struct cli_command cli_command_kill, cli_command_reset;
 extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_reseed, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
+extern const struct cli_command cli_command_network_create, cli_command_network_ls;
+extern const struct cli_command cli_command_network_status, cli_command_network_rm;
 extern const struct cli_command cli_command_validate;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command, cli_command_explain;
 extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;

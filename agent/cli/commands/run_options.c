@@ -58,9 +58,14 @@ const struct cli_option cli_create_options[] = {
         .argument = "[ADDR:]PORT:GUEST",
         .help =
             "forward a TCP port of this host, over IPv4: 8080:80, or 0.0.0.0:8080:80 (default address: 127.0.0.1)"),
-    OPTION(spec.isolate, "isolate", CLI_FLAG,
-           .help =
-               "the guest reaches neither this host nor the network: only its seed, SSH and the forwards"),
+    OPTION(
+        spec.networks, "network", CLI_LIST, .kind = CLI_NETWORK, .argument = "NAME[,ip=ADDR]",
+        .help =
+            "join a network of piagent network create, at that address (default: the next free one); or a bridge of this host: bridge=BR"),
+    OPTION(
+        spec.isolate, "isolate", CLI_FLAG,
+        .help =
+            "the guest reaches neither this host nor the outside: only its seed, SSH, the forwards, and its networks"),
     OPTION(spec.memory_max_mib, "memory-max", CLI_MIB, .group = "Limits", .argument = "SIZE",
            .help = "memory that QEMU as a whole may use (default: no limit)"),
     OPTION(spec.cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = VM_CPU_QUOTA_MIN,
@@ -200,6 +205,7 @@ static int check_utf8(const struct api_create *request, struct pi_error *err)
         {"--ssh-key", request->ssh_keys.items, request->ssh_keys.count},
         {"--label", request->spec.labels.items, request->spec.labels.count},
         {"--forward", request->spec.forwards.items, request->spec.forwards.count},
+        {"--network", request->spec.networks.items, request->spec.networks.count},
         {"the environment", request->environment.items, request->environment.count},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(values); i++)

@@ -24,6 +24,11 @@ const struct cli_foreign cli_foreign_commands[] = {
     {NULL, "image pull", "image fetch", NULL},
     {NULL, "image delete", "image rm", NULL},
     {NULL, "image remove", "image rm", NULL},
+    {NULL, "networks", "network ls", NULL},
+    {NULL, "network list", "network ls", NULL},
+    {NULL, "network inspect", "network status", NULL},
+    {NULL, "network delete", "network rm", NULL},
+    {NULL, "network remove", "network rm", NULL},
 #define ANSWER(word, text)     \
     {                          \
         NULL, word, NULL, text \
@@ -86,7 +91,7 @@ const struct cli_foreign cli_foreign_options[] = {
      "everyone on the host could read it: --password-prompt asks for it, --password-hash takes its hash"},
     {"run", "-v --volume --mount", NULL, "piagent shares no folders: piagent cp SOURCE TARGET copies files"},
     {"run", "-e --env", NULL, "write it into your own user-data: --user-data FILE"},
-    {"run", "--net --network", NULL, "--isolate cuts the guest off, --forward lets connections in"},
+    {"run", "--net", "network", NULL},
     {"run", "--platform", NULL, "use --arch aarch64 or --arch x86_64"},
     {"start", "-a -i --attach --interactive", NULL,
      "in a terminal the guest's console is attached anyway: leave it out"},

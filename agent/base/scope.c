@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/instance/scope.h"
+#include "agent/base/scope.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "agent/base/paths.h"
 #include "agent/base/proc.h"
 #include "agent/base/random.h"
+#include "agent/base/text.h"
 #include "agent/base/user_manager.h"
 
 static bool in_service(void)
@@ -28,10 +29,10 @@ static int check_controller(const char *option, const char *controller, pid_t ma
         option, controller, option);
 }
 
-static int check_limits(const struct vm_spec *spec, pid_t manager, struct pi_error *err)
+static int check_limits(const struct scope *scope, pid_t manager, struct pi_error *err)
 {
-    int r = spec->memory_max_mib ? check_controller("memory-max", "memory", manager, err) : 0;
-    return r == 0 && spec->cpu_quota_percent ? check_controller("cpu-quota", "cpu", manager, err) : r;
+    int r = scope->memory_max_mib ? check_controller("memory-max", "memory", manager, err) : 0;
+    return r == 0 && scope->cpu_quota_percent ? check_controller("cpu-quota", "cpu", manager, err) : r;
 }
 
 /* A name that no scope has, even while systemd still clears the last start's scope away. */
@@ -42,7 +43,7 @@ static int add_unit(const char *name, struct pi_strv *run)
     return r < 0 ? r : pi_strv_addf(run, "--unit=piagent-%s-%s", name, suffix);
 }
 
-static int put_before(const char *program, const struct vm_spec *spec, struct pi_strv *argv)
+static int put_before(const char *program, const struct scope *scope, struct pi_strv *argv)
 {
     static const char *const options[] = {"--user", "--scope", "--collect", "--quiet"};
     pi_auto_strv struct pi_strv run = {0};
@@ -50,11 +51,11 @@ static int put_before(const char *program, const struct vm_spec *spec, struct pi
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(options); i++)
         r = pi_strv_add(&run, options[i]);
     if (r == 0)
-        r = add_unit(spec->name, &run);
-    if (r == 0 && spec->memory_max_mib)
-        r = pi_strv_addf(&run, "--property=MemoryMax=%" PRIu64 "M", spec->memory_max_mib);
-    if (r == 0 && spec->cpu_quota_percent)
-        r = pi_strv_addf(&run, "--property=CPUQuota=%" PRIu64 "%%", spec->cpu_quota_percent);
+        r = add_unit(scope->name, &run);
+    if (r == 0 && scope->memory_max_mib)
+        r = pi_strv_addf(&run, "--property=MemoryMax=%" PRIu64 "M", scope->memory_max_mib);
+    if (r == 0 && scope->cpu_quota_percent)
+        r = pi_strv_addf(&run, "--property=CPUQuota=%" PRIu64 "%%", scope->cpu_quota_percent);
     if (r == 0)
         r = pi_strv_add(&run, "--");
     for (size_t i = 0; r == 0 && i < argv->count; i++)
@@ -67,9 +68,9 @@ static int put_before(const char *program, const struct vm_spec *spec, struct pi
     return 0;
 }
 
-int scope_enter(const struct vm_spec *spec, struct pi_strv *argv, struct pi_error *err)
+int scope_enter(const struct scope *scope, struct pi_strv *argv, struct pi_error *err)
 {
-    const char *option = spec->memory_max_mib ? "memory-max" : spec->cpu_quota_percent ? "cpu-quota" : NULL;
+    const char *option = scope->memory_max_mib ? "memory-max" : scope->cpu_quota_percent ? "cpu-quota" : NULL;
     pi_auto_free char *program = NULL;
     struct pi_error why;
     pid_t manager = 0;
@@ -84,10 +85,10 @@ int scope_enter(const struct vm_spec *spec, struct pi_strv *argv, struct pi_erro
                                    "--%s needs the user's systemd (%s): log in anew, or loginctl "
                                    "enable-linger, or leave --%s out",
                                    option, why.text, option);
-    if ((r = check_limits(spec, manager, err)) < 0)
+    if ((r = check_limits(scope, manager, err)) < 0)
         return r;
-    r = put_before(program, spec, argv);
-    return r < 0 ? pi_fail(err, -r, "cannot start %s in a scope", spec->name) : 0;
+    r = put_before(program, scope, argv);
+    return r < 0 ? pi_fail(err, -r, "cannot start %s in a scope", scope->name) : 0;
 }
 
 bool scope_is_pending(pid_t pid)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* "network status" tells all about one network: its subnet, its members, and what its switch carried. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agent/cli/client/connect.h"
+#include "agent/cli/client/instance_view.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/table.h"
+
+struct network_status_options {
+    bool json;
+};
+
+static void format_amount(uint64_t frames, uint64_t bytes, char ret[64])
+{
+    char size[32];
+    snprintf(ret, 64, "%" PRIu64 ", %s", frames, pi_size_format(bytes, size));
+}
+
+static int add_member_row(struct libscols_table *table, const json_t *object, struct pi_error *err)
+{
+    struct api_network_member member = {0};
+    char sent[64], got[64], refused[24], lost[24];
+    int r = api_read(network_member, object, &member, err);
+    if (r == 0) {
+        const struct api_network_counters *counters = &member.counters;
+        format_amount(counters->received_frames, counters->received_bytes, sent);
+        format_amount(counters->sent_frames, counters->sent_bytes, got);
+        snprintf(refused, sizeof refused, "%" PRIu64, counters->refused);
+        snprintf(lost, sizeof lost, "%" PRIu64, counters->lost);
+        bool over = cli_state_is_over(member.state);
+        const char *const cells[] = {
+            member.name,
+            member.address,
+            member.mac,
+            api_state_word(&member),
+            over ? NULL : sent,
+            over ? NULL : got,
+            over ? NULL : refused,
+            over ? NULL : lost,
+        };
+        if (cli_table_add(table, cells, cli_state_colour(member.state)) < 0)
+            r = pi_fail(err, ENOMEM, "network status");
+    }
+    api_done(network_member, &member);
+    return r;
+}
+
+static int print_members(const json_t *list, struct pi_error *err)
+{
+    static const struct cli_column columns[] = {
+        {"MEMBER", CLI_LEFT},   {"ADDRESS", CLI_LEFT}, {"MAC", CLI_LEFT},
+        {"STATE", CLI_LEFT},    {"SENT", CLI_LEFT},    {"GOT", CLI_LEFT},
+        {"REFUSED", CLI_RIGHT}, {"LOST", CLI_RIGHT},   {0},
+    };
+    pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
+    int r = table ? 0 : pi_fail(err, ENOMEM, "network status");
+    const json_t *member;
+    size_t i;
+    json_array_foreach(list, i, member)
+        if (r == 0)
+            r = add_member_row(table, member, err);
+    return r < 0 ? r : cli_table_print(table, err);
+}
+
+static int print_network(const json_t *network, struct pi_error *err)
+{
+    const json_t *members = json_object_get(network, "members");
+    json_int_t process = json_integer_value(json_object_get(network, "switch_pid"));
+    const char *reason = cli_json_text(network, "reason");
+    printf("%s: %s", cli_json_text(network, "name"), *reason ? reason : cli_json_text(network, "subnet"));
+    if (!*reason)
+        printf(", the members ask %s for names", cli_json_text(network, "gateway"));
+    if (process)
+        printf(", its switch is process %" JSON_INTEGER_FORMAT, process);
+    puts("");
+    if (json_array_size(members))
+        return print_members(members, err);
+    fprintf(stderr, "it has no member yet: piagent run NAME --network %s\n", cli_json_text(network, "name"));
+    return PI_OK;
+}
+
+static int run_network_status(const struct cli_call *call, struct pi_error *err)
+{
+    const struct network_status_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    json_auto_t *reply = NULL;
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = cli_call_networks(&agent, "GET", call->operands[0], NULL, &reply, err);
+    if (r < 0)
+        return r;
+    return options->json ? cli_json_print(reply, err) : print_network(reply, err);
+}
+
+static const struct cli_option network_status_table[] = {
+    {.name = "json", CLI_MEMBER(CLI_FLAG, network_status_options, json), .help = "as the agent's JSON"},
+    {0},
+};
+
+const struct cli_command cli_command_network_status = {
+    .name = "network status",
+    .operands = "NAME",
+    .summary = "tells all about one network and its members",
+    .details =
+        "SENT and GOT are the frames and bytes that the member sent to the switch and got from it, since the switch or\n"
+        "the member started. REFUSED counts frames that did not come from the member's own address, and broadcasts beyond\n"
+        "the rate. LOST counts frames that the member did not take in time.",
+    .example = "piagent network status lab",
+    .options = network_status_table,
+    .values_size = sizeof(struct network_status_options),
+    .min_operands = 1,
+    .max_operands = 1,
+    .operand = CLI_NETWORK,
+    .run = run_network_status,
+};

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/membership.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/instance/instance.h"
+
+/* The use that an instance makes of a network; false if it makes none. */
+static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct vm_network_use *ret)
+{
+    for (size_t i = 0; i < spec->networks.count; i++)
+        if (vm_network_use_parse(spec->networks.items[i], ret, NULL) == 0 && !ret->bridge &&
+            !strcmp(ret->name, lan->name))
+            return true;
+    return false;
+}
+
+/* The instances that are in a network: while (next_member(...)). */
+struct member_walk {
+    const struct instance_host *host;
+    const struct lan *lan;
+    const struct instance *instance; /* NULL: before the first */
+    struct vm_network_use use;
+    struct in_addr address;
+};
+
+static bool next_member(struct member_walk *walk)
+{
+    const struct instance *next =
+        walk->instance ? LIST_NEXT(walk->instance, entry) : LIST_FIRST(&walk->host->instances);
+    for (; next; next = LIST_NEXT(next, entry)) {
+        if (vm_life_is_gone(&next->record.life) || !find_use(&next->record.spec, walk->lan, &walk->use) ||
+            inet_pton(AF_INET, walk->use.address, &walk->address) != 1)
+            continue;
+        walk->instance = next;
+        return true;
+    }
+    return false;
+}
+
+/* Addresses that members have. */
+
+static int find_free(const struct instance_host *host, const struct lan *lan, struct in_addr *ret,
+                     struct pi_error *err)
+{
+    struct member_walk walk = {.host = host, .lan = lan};
+    pi_auto_free struct in_addr *used = NULL;
+    size_t count = 0;
+    while (next_member(&walk)) {
+        struct in_addr *more = reallocarray(used, count + 1, sizeof *used);
+        if (!more)
+            return pi_fail(err, ENOMEM, "--network %s", lan->name);
+        used = more;
+        used[count++] = walk.address;
+    }
+    int r = vm_subnet_pick_member(&lan->subnet, used, count, ret, err);
+    return r < 0 ? pi_context(err, r, "the network %s", lan->name) : 0;
+}
+
+static int check_free(const struct instance_host *host, const struct lan *lan, struct in_addr address,
+                      struct pi_error *err)
+{
+    struct member_walk walk = {.host = host, .lan = lan};
+    while (next_member(&walk))
+        if (walk.address.s_addr == address.s_addr)
+            return pi_refuse(err, PI_CONFLICT, "%s is the address of %s: choose another, or leave ip= out",
+                             walk.use.address, walk.instance->record.spec.name);
+    return 0;
+}
+
+/* text is the spec's own, and is replaced. */
+static int resolve_use(const struct instance_host *host, char **text, struct pi_error *err)
+{
+    char address[INET_ADDRSTRLEN];
+    struct vm_network_use use;
+    struct in_addr chosen;
+    struct lan *lan;
+    int r = vm_network_use_parse(*text, &use, err);
+    if (r < 0)
+        return r;
+    if (use.bridge)
+        return pi_refuse(err, PI_HOST, "--network %s: this version cannot use bridges", *text);
+    if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0)
+        return r;
+    if (!use.address[0])
+        r = find_free(host, lan, &chosen, err);
+    else if ((r = vm_subnet_member_parse(&lan->subnet, use.address, &chosen, err)) < 0 ||
+             (r = check_free(host, lan, chosen, err)) < 0)
+        r = pi_context(err, r, "--network %s", *text);
+    if (r < 0)
+        return r;
+    vm_address_format(chosen, address);
+    char *resolved;
+    if (asprintf(&resolved, "%s,ip=%s", use.name, address) < 0)
+        return pi_fail(err, ENOMEM, "--network %s", use.name);
+    free(*text);
+    *text = resolved;
+    return 0;
+}
+
+int membership_resolve(const struct instance_host *host, struct vm_spec *spec, struct pi_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < spec->networks.count; i++)
+        r = resolve_use(host, &spec->networks.items[i], err);
+    return r;
+}
+
+int membership_check(const struct instance *instance, struct pi_error *err)
+{
+    const struct pi_strv *networks = &instance->record.spec.networks;
+    for (size_t i = 0; i < networks->count; i++) {
+        struct vm_network_use use;
+        struct in_addr address;
+        struct lan *lan;
+        int r = vm_network_use_parse(networks->items[i], &use, err);
+        if (r == 0 && use.bridge)
+            continue;
+        if (r == 0)
+            r = lans_need(&instance->host->lans, use.name, &lan, err);
+        if (r == 0)
+            r = vm_subnet_member_parse(&lan->subnet, use.address, &address, err);
+        if (r < 0)
+            return pi_context(err, r, "its network %s", networks->items[i]);
+    }
+    return 0;
+}
+
+static int open_network_folder(const struct instance *instance, const char *text, int *ret,
+                               struct pi_error *err)
+{
+    char folder[PATH_MAX];
+    struct vm_network_use use;
+    struct lan *lan;
+    int r = vm_network_use_parse(text, &use, err);
+    if (r < 0 || use.bridge)
+        return r;
+    if ((r = lans_need(&instance->host->lans, use.name, &lan, err)) < 0 ||
+        (r = lan_folder(lan, folder, sizeof folder, err)) < 0)
+        return r;
+    int fd = pi_dir_open(folder, err);
+    if (fd < 0)
+        return fd;
+    *ret = fd;
+    return 0;
+}
+
+int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], struct pi_error *err)
+{
+    const struct pi_strv *networks = &instance->record.spec.networks;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < networks->count; i++)
+        r = open_network_folder(instance, networks->items[i], &fds[i], err);
+    return r;
+}
+
+void membership_changed(const struct instance *instance)
+{
+    if (instance->record.spec.networks.count)
+        lans_members_changed(&instance->host->lans);
+}
+
+json_t *membership_list(const struct lan *lan, void *user)
+{
+    struct member_walk walk = {.host = user, .lan = lan};
+    json_auto_t *members = json_array();
+    char mac[VM_MAC_TEXT_SIZE];
+    while (next_member(&walk)) {
+        vm_subnet_mac(walk.address, mac);
+        json_t *member =
+            json_pack("{s:s, s:s, s:s, s:b}", "name", walk.instance->record.spec.name, "mac", mac, "address",
+                      walk.use.address, "plugged", vm_state_is_live(walk.instance->record.life.state));
+        if (json_array_append_new(members, member) < 0)
+            return NULL;
+    }
+    return json_incref(members);
+}
+
+int membership_refuse_any(const struct instance_host *host, const struct lan *lan, struct pi_error *err)
+{
+    struct member_walk walk = {.host = host, .lan = lan};
+    pi_auto_buf struct pi_buf names = {0};
+    for (unsigned count = 0; next_member(&walk) && count < 8; count++)
+        if (pi_buf_printf(&names, "%s%s", count ? ", " : "", walk.instance->record.spec.name) < 0)
+            return pi_fail(err, ENOMEM, "the network %s", lan->name);
+    if (!names.size)
+        return 0;
+    return pi_refuse(err, PI_CONFLICT,
+                     "the network %s has members (%s%s): remove these instances first, with: piagent rm",
+                     lan->name, names.data, walk.instance ? ", and more" : "");
+}
+
+/* What the switch counted of a member: an object, or NULL. */
+static const json_t *find_counters(const json_t *counters, const char *name)
+{
+    const json_t *member;
+    size_t i;
+    json_array_foreach(json_object_get(counters, "members"), i, member) {
+        const char *of = json_string_value(json_object_get(member, "name"));
+        if (of && !strcmp(of, name))
+            return member;
+    }
+    return NULL;
+}
+
+static json_t *view_member(const struct member_walk *walk, const json_t *counters)
+{
+    char mac[VM_MAC_TEXT_SIZE];
+    struct api_network_member view = {0};
+    const json_t *counted = find_counters(counters, walk->instance->record.spec.name);
+    if (counted)
+        (void)api_read(network_counters, counted, &view.counters, NULL);
+    vm_subnet_mac(walk->address, mac);
+    view.name = (char *)walk->instance->record.spec.name;
+    view.address = (char *)walk->use.address;
+    view.mac = mac;
+    view.state = walk->instance->record.life.state;
+    return api_write(network_member, &view);
+}
+
+static int by_member_name(const void *a, const void *b)
+{
+    return strcmp(json_string_value(json_object_get(*(json_t *const *)a, "name")),
+                  json_string_value(json_object_get(*(json_t *const *)b, "name")));
+}
+
+/* A new reference. */
+static json_t *sort_members(json_t *members)
+{
+    size_t count = json_array_size(members), i;
+    pi_auto_free json_t **items = calloc(count + 1, sizeof(json_t *));
+    json_t *sorted = json_array(), *member;
+    if (!items)
+        return json_incref(members);
+    json_array_foreach(members, i, member)
+        items[i] = member;
+    qsort(items, count, sizeof(json_t *), by_member_name);
+    for (i = 0; i < count; i++)
+        json_array_append(sorted, items[i]);
+    return sorted;
+}
+
+json_t *membership_view(const struct instance_host *host, const struct lan *lan, const json_t *counters)
+{
+    char subnet[VM_SUBNET_TEXT_SIZE], gateway[INET_ADDRSTRLEN];
+    struct api_network view = {.name = (char *)lan->name,
+                               .reason = lan->reason,
+                               .created_ms = lan->created_ms,
+                               .switch_pid = lan->link.pidfd < 0 ? 0 : (uint64_t)lan->link.pid};
+    struct member_walk walk = {.host = host, .lan = lan};
+    json_auto_t *members = json_array();
+    if (!lan->reason) {
+        vm_subnet_format(&lan->subnet, subnet);
+        vm_address_format(vm_subnet_self(&lan->subnet), gateway);
+        view.subnet = subnet;
+        view.gateway = gateway;
+    }
+    while (next_member(&walk))
+        if (json_array_append_new(members, view_member(&walk, counters)) < 0)
+            return NULL;
+    json_t *object = api_write(network, &view);
+    json_object_set_new(object, "members", sort_members(members));
+    return object;
+}

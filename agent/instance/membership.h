@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The networks of instances: which addresses they have, and who is in a network. */
+#ifndef PIAGENT_INSTANCE_MEMBERSHIP_H
+#define PIAGENT_INSTANCE_MEMBERSHIP_H
+
+#include <jansson.h>
+
+#include "agent/base/error.h"
+#include "agent/vm/spec.h"
+
+struct instance;
+struct instance_host;
+struct lan;
+
+/* Gives the new instance an address in each network of its spec: the one that it names, if no other instance has it, else
+ * the next free one. PI_NOT_FOUND for a network that there is not, PI_USAGE, or PI_CONFLICT. */
+int membership_resolve(const struct instance_host *host, struct vm_spec *spec, struct pi_error *err);
+
+/* Whether its networks are there, and as they were when it was created. */
+int membership_check(const struct instance *instance, struct pi_error *err);
+
+/* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. What was opened on
+ * failure is in fds, too. */
+int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], struct pi_error *err);
+
+/* Its state, its place in the list, or its networks have changed: its networks' switches are told. */
+void membership_changed(const struct instance *instance);
+
+/* The members, as lans.members gives them; user is the host. */
+json_t *membership_list(const struct lan *lan, void *user);
+
+/* PI_CONFLICT if the network has members, who are named. */
+int membership_refuse_any(const struct instance_host *host, const struct lan *lan, struct pi_error *err);
+
+/* The network as the API shows it. counters is what the switch answered, or NULL. A new reference; NULL without memory. */
+json_t *membership_view(const struct instance_host *host, const struct lan *lan, const json_t *counters);
+
+#endif
