@@ -2,6 +2,7 @@
 #include "agent/switch/fabric.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct fabric {
     struct slot slots[PORTS_MAX];
     uint16_t table[TABLE_SIZE]; /* a slot's index + 1 by its MAC */
     struct resolver resolver;
+    bool overran; /* there was no room for frames in this run */
     struct mmsghdr messages[BATCH];
     struct iovec frames[BATCH];
     uint8_t bytes[BATCH][FRAME_MAX + 1]; /* one more, to tell those that are too long */
@@ -196,7 +198,8 @@ static void send_frames(struct fabric *fabric, struct slot *to, const struct slo
 {
     if (!to || to == from || count == 0)
         return;
-    switch_port_send(&to->port, (unsigned)(from - fabric->slots), frames, count, now_ms);
+    if (!switch_port_send(&to->port, (unsigned)(from - fabric->slots), frames, count, now_ms))
+        fabric->overran = true;
     watch_output(fabric, to);
 }
 
@@ -287,6 +290,7 @@ void fabric_run(struct fabric *fabric, uint64_t now_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(fabric->epoll_fd, events, EVENTS_MAX, 0);
+    fabric->overran = false;
     for (int i = 0; i < count; i++) {
         struct slot *slot = &fabric->slots[events[i].data.u32 % FOR_OUTPUT];
         if (events[i].data.u32 & FOR_OUTPUT) {
@@ -296,6 +300,10 @@ void fabric_run(struct fabric *fabric, uint64_t now_ms)
             receive(fabric, slot, now_ms);
         }
     }
+    /* On a busy host the members that do not keep up wait for a processor: to take more frames from the senders now is to
+     * lose more. */
+    if (fabric->overran)
+        sched_yield();
 }
 
 bool fabric_is_used(const struct fabric *fabric)

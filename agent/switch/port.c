@@ -134,14 +134,14 @@ static size_t send_now(struct switch_port *port, struct iovec *frames, size_t co
     return done;
 }
 
-static void queue_frame(struct switch_port *port, unsigned from, const struct iovec *bytes)
+static bool queue_frame(struct switch_port *port, unsigned from, const struct iovec *bytes)
 {
     struct queued_frame *frame = NULL;
     if (port->queued_from[from] < PORT_QUEUE_MAX - port->queued)
         frame = malloc(sizeof *frame + bytes->iov_len);
     if (!frame) {
         port->counters.lost++;
-        return;
+        return false;
     }
     frame->from = (uint16_t)from;
     frame->size = (uint16_t)bytes->iov_len;
@@ -149,9 +149,10 @@ static void queue_frame(struct switch_port *port, unsigned from, const struct io
     STAILQ_INSERT_TAIL(&port->queue, frame, entry);
     port->queued++;
     port->queued_from[from]++;
+    return true;
 }
 
-void switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
+bool switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
                       uint64_t now_ms)
 {
     size_t sent = 0;
@@ -162,11 +163,14 @@ void switch_port_send(struct switch_port *port, unsigned from, struct iovec *fra
         if (port->out_fd >= 0)
             break;
     }
-    if (port->out_fd < 0)
+    if (port->out_fd < 0) {
         port->counters.lost += count - sent;
-    else
-        for (; sent < count; sent++)
-            queue_frame(port, from, &frames[sent]);
+        return true;
+    }
+    bool queued = true;
+    for (; sent < count; sent++)
+        queued = queue_frame(port, from, &frames[sent]) && queued;
+    return queued;
 }
 
 bool switch_port_waits(const struct switch_port *port)

@@ -61,8 +61,8 @@ int switch_port_open(const struct frame_owner *owner, const char *in_name, const
 void switch_port_close(struct switch_port *port);
 
 /* Sends frames that the member with index from has sent; now_ms is CLOCK_MONOTONIC. Those that the member does not take
- * are queued or lost. */
-void switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
+ * are queued or lost. False if there was a member, but no room for some of them. */
+bool switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
                       uint64_t now_ms);
 
 /* Whether frames wait for out_fd to be writable: then call switch_port_flush(). */

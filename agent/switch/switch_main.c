@@ -33,14 +33,14 @@ struct network_switch {
 static int enter_switch_sandbox(struct pi_error *err)
 {
     static const int needed[] = {
-        SCMP_SYS(poll),         SCMP_SYS(ppoll),      SCMP_SYS(read),       SCMP_SYS(write),
-        SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),    SCMP_SYS(recvmmsg),   SCMP_SYS(sendto),
-        SCMP_SYS(sendmsg),      SCMP_SYS(sendmmsg),   SCMP_SYS(bind),       SCMP_SYS(connect),
-        SCMP_SYS(accept4),      SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(close),
-        SCMP_SYS(unlink),       SCMP_SYS(unlinkat),   SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-        SCMP_SYS(epoll_ctl),    SCMP_SYS(brk),        SCMP_SYS(mmap),       SCMP_SYS(munmap),
-        SCMP_SYS(mremap),       SCMP_SYS(madvise),    SCMP_SYS(futex),      SCMP_SYS(clock_gettime),
-        SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+        SCMP_SYS(poll),         SCMP_SYS(ppoll),      SCMP_SYS(read),        SCMP_SYS(write),
+        SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),    SCMP_SYS(recvmmsg),    SCMP_SYS(sendto),
+        SCMP_SYS(sendmsg),      SCMP_SYS(sendmmsg),   SCMP_SYS(bind),        SCMP_SYS(connect),
+        SCMP_SYS(accept4),      SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),  SCMP_SYS(close),
+        SCMP_SYS(unlink),       SCMP_SYS(unlinkat),   SCMP_SYS(epoll_wait),  SCMP_SYS(epoll_pwait),
+        SCMP_SYS(epoll_ctl),    SCMP_SYS(brk),        SCMP_SYS(mmap),        SCMP_SYS(munmap),
+        SCMP_SYS(mremap),       SCMP_SYS(madvise),    SCMP_SYS(futex),       SCMP_SYS(clock_gettime),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(sched_yield),
     };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int r = filter

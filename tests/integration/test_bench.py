@@ -25,6 +25,12 @@ def test_fetch_is_measured_beside_each_peer(tmp_path):
     assert any("a connection" in row["what"] for row in rows)
 
 
+def test_the_switch_is_measured_beside_vde_and_a_direct_pair(tmp_path):
+    rows = rows_of("network", tmp_path, "--runs", "1", "--seconds", "0.1")
+    assert {"vde_switch", "direct pair"} == {row["peer"] for row in rows}
+    assert all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
+
+
 def test_load_is_measured_against_each_limit(tmp_path):
     rows = rows_of("load", tmp_path, "--count", "20")
     for what in ("memory_mib after the start", "ps, wall_s", "idle, percent of a CPU", "new agent, wall_s", "slowest answer_s"):
