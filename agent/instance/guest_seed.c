@@ -8,6 +8,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/random.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 #include "agent/net/net.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/smbios.h"
@@ -69,7 +70,10 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
             return pi_fail(err, -r, "seed");
     snprintf(id, sizeof id, "iid-%s", spec->uuid);
 
+    struct seed_network networks[VM_NETWORKS_MAX];
     struct seed_spec seed = {
+        .networks = networks,
+        .network_count = membership_seed(instance, networks),
         .instance_id = id,
         .hostname = spec->name,
         .user = spec->user,

@@ -160,6 +160,36 @@ int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], s
     return r;
 }
 
+size_t membership_seed(const struct instance *instance, struct seed_network ret[VM_NETWORKS_MAX])
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    size_t count = 0;
+    for (size_t i = 0; i < spec->networks.count; i++) {
+        struct seed_network *network = &ret[count];
+        struct vm_network_use use;
+        struct in_addr address;
+        struct lan *lan;
+        if (vm_network_use_parse(spec->networks.items[i], &use, NULL) < 0)
+            continue;
+        *network = (struct seed_network){.address = ""};
+        if (use.bridge) {
+            snprintf(network->name, sizeof network->name, "bridge.%.15s", use.name);
+            vm_bridge_mac(spec->uuid, i, network->mac);
+        } else if (lans_need(&instance->host->lans, use.name, &lan, NULL) == 0 &&
+                   inet_pton(AF_INET, use.address, &address) == 1) {
+            snprintf(network->name, sizeof network->name, "%s", use.name);
+            vm_subnet_mac(address, network->mac);
+            snprintf(network->address, sizeof network->address, "%s/%u", use.address,
+                     lan->subnet.prefix % 100);
+            vm_address_format(vm_subnet_self(&lan->subnet), network->gateway);
+        } else {
+            continue;
+        }
+        count++;
+    }
+    return count;
+}
+
 void membership_changed(const struct instance *instance)
 {
     if (instance->record.spec.networks.count)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "agent/base/error.h"
+#include "agent/seed/network_hook.h"
 #include "agent/vm/spec.h"
 
 struct instance;
@@ -22,6 +23,10 @@ int membership_check(const struct instance *instance, struct pi_error *err);
 /* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. What was opened on
  * failure is in fds, too. */
 int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], struct pi_error *err);
+
+/* What its guest needs to know of each of its networks, in the order of its spec; a network that cannot be used is left out.
+ * Returns how many. */
+size_t membership_seed(const struct instance *instance, struct seed_network ret[VM_NETWORKS_MAX]);
 
 /* Its state, its place in the list, or its networks have changed: its networks' switches are told. */
 void membership_changed(const struct instance *instance);

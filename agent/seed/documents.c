@@ -184,6 +184,17 @@ static json_t *host_key_json(const struct seed_spec *spec)
                      "ed25519_public", spec->host_key_public);
 }
 
+static int add_network_hook(const struct seed_spec *spec, json_t *parts)
+{
+    pi_auto_buf struct pi_buf hook = {0};
+    if (!spec->network_count)
+        return 0;
+    int r = seed_network_hook(spec->networks, spec->network_count, &hook);
+    return r < 0 ? r
+                 : json_array_append_new(
+                       parts, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
+}
+
 static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
 {
     json_auto_t *config = host_key_json(spec);
@@ -199,6 +210,9 @@ static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
     json_auto_t *parts = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "type", "text/cloud-config",
                                    "content", config_text.data, "type", "text/cloud-boothook", "content",
                                    hook_text.data, "type", "text/x-shellscript", "content", user_data_check);
+    r = add_network_hook(spec, parts);
+    if (r < 0)
+        return r;
     return add_json(ret, "#cloud-config-archive\n", parts);
 }
 

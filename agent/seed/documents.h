@@ -11,7 +11,8 @@
  *  user-data       the user's own file, byte for byte; without one, the account.
  *  vendor-data     what the agent needs in the guest: the SSH host key, the boot hook (below), and, if the
  *                  user-data is the user's own file, the account.
- *  network-config  empty: cloud-init then uses DHCP. (It must be served all the same: a 404 costs 10 s of
+ *  network-config  empty: cloud-init then uses DHCP for the first interface. Others are set up by a boot hook in the
+ *                  vendor-data (network_hook.h). (It must be served all the same: a 404 costs 10 s of
  *                  each boot.)
  *
  * Every process in the guest can fetch the seed, because cloud-init writes its address into files that all
@@ -48,6 +49,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/seed/network_hook.h"
 
 /* All pointers are borrowed for the call. */
 struct seed_spec {
@@ -62,6 +64,8 @@ struct seed_spec {
     const char *host_key_public;           /* the public key's line */
     const char *user_data;                 /* the user's own file; NULL = none */
     size_t user_data_size;                 /* at most SEED_USER_DATA_MAX (user_data.h) */
+    const struct seed_network *networks;   /* the guest's interfaces beside the first one */
+    size_t network_count;
 };
 
 struct seed_documents {

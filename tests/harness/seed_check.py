@@ -147,7 +147,7 @@ def check_common(init, source, config, hooks, name="pi"):
     assert source.metadata["local-hostname"] == "pi-1"
     assert source.network_config is None
     assert [key.split()[-1] for key in source.get_public_ssh_keys()] == KEYS
-    assert len(hooks) == 1 and hooks[0].startswith("#!/bin/sh\n"), hooks
+    assert hooks and all(hook.startswith("#!/bin/sh\n") for hook in hooks), hooks
     users, default = accounts(init, config)
     assert default == name, "SSH keys go to the default user"
     return users
@@ -212,7 +212,7 @@ def case_booted(users, config, init):
     check_host_key_is_kept(config, init)
 
 
-CASES = {"plain": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
+CASES = {"plain": case_plain, "networks": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
          "script": case_script, "mime": case_mime, "gzip": case_gzip, "booted": case_booted}
 
 
@@ -239,6 +239,7 @@ def main():
     for name, check in CASES.items():
         with tempfile.TemporaryDirectory() as root:
             init, source, config, hooks = boot(root, f"http://127.0.0.1:{server.server_port}/{name}/")
+            assert len(hooks) == (2 if name == "networks" else 1), hooks
             check(check_common(init, source, config, hooks), config, init)
             if name != "booted":
                 check_host_key(config)

@@ -36,7 +36,7 @@ static const struct seed_case {
     const char *data; /* the user's own file */
     size_t size;
     const char *groups;
-    bool locked, booted;
+    bool locked, booted, networks;
 } cases[] = {
     {.name = "plain"},
     {.name = "locked", .groups = "users,wheel", .locked = true},
@@ -71,6 +71,7 @@ static const struct seed_case {
           "packages: [mime]\n"
           "--b--\n")},
     {.name = "gzip", TEXT(gzip)},
+    {.name = "networks", .networks = true},
     {.name = "booted", TEXT("#cloud-config\npackages: [secret]\n"), .booted = true},
 };
 
@@ -123,6 +124,12 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
     spec.user_data_size = c->size;
     spec.groups = c->groups;
     spec.booted = c->booted;
+    static const struct seed_network networks[] = {
+        {"lab", "52:54:0a:4d:00:02", "10.77.0.2/24", "10.77.0.1"},
+        {"bridge.br0", "52:56:8c:1f:0d:6e", "", ""},
+    };
+    spec.networks = networks;
+    spec.network_count = c->networks ? PI_ARRAY_SIZE(networks) : 0;
     if (c->locked)
         spec.password_hash = NULL;
 
