@@ -395,8 +395,8 @@ static int parse_words(int argc, char **argv, struct agent_words *ret, struct pi
         else
             r = pi_refuse(
                 err, PI_USAGE,
-                "piagent agent takes 'status', 'stop', --metrics ADDRESS or nothing: see piagent agent "
-                "--help");
+                "piagent agent takes 'start', 'status', 'stop', --metrics ADDRESS or nothing: see piagent "
+                "agent --help");
     }
     return r;
 }

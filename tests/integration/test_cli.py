@@ -106,7 +106,7 @@ def test_version_is_one_line(run):
     (["agent", "stauts"], USAGE, "there is no command 'agent stauts': did you mean piagent agent status?"),
     (["wait", *(f"m{n}" for n in range(1, 514))], USAGE, "wait takes at most 512 at once, not 513"),
     (["agent", "stpo"], USAGE, "did you mean piagent agent stop?"),
-    (["agent", "frobnicate"], USAGE, "piagent agent takes one of status, stop, openapi"),
+    (["agent", "frobnicate"], USAGE, "piagent agent takes one of start, status, stop, openapi"),
     (["destroy", "web"], USAGE, "piagent kill NAME ends an instance and keeps its disk, piagent rm --force NAME"),
     (["attach", "web"], USAGE, "use piagent console NAME"),
     (["login", "web"], USAGE, "use piagent ssh NAME"),

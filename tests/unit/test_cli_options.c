@@ -12,6 +12,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/help.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/options.h"
 
 #define LINE_SIZE 256
@@ -230,6 +231,52 @@ static void help_shows_each_option_and_an_example(void **state)
     assert_non_null(strstr(text.data, "-d, --detach"));
 }
 
+static bool is_named_in(const char *const *words, const char *name)
+{
+    size_t length = strcspn(name, " ");
+    for (; *words; words++)
+        if (strlen(*words) == length && !strncmp(*words, name, length))
+            return true;
+    return false;
+}
+
+static void hints_know_each_command_that_can_act_on_another_host(void **state)
+{
+    const char *names[128] = {0};
+    size_t count = 0;
+    (void)state;
+    for (const struct cli_command *const *c = cli_commands; *c; c++) {
+        assert_true(count < PI_ARRAY_SIZE(names) - 1);
+        if ((*c)->site != CLI_HERE)
+            names[count++] = (*c)->name;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!is_named_in(cli_host_hints, names[i]))
+            fail_msg("cli_host_hints (terminal/host_hint.c) lacks the first word of: %s", names[i]);
+}
+
+static void a_hint_names_the_host(void **state)
+{
+    static const struct {
+        const char *text, *hint;
+    } cases[] = {
+        {"log in with: piagent ssh pi-1", "log in with: piagent --host ssh://h ssh pi-1"},
+        {"pi-1 is stopped (piagent start pi-1, or piagent rm pi-1)",
+         "pi-1 is stopped (piagent --host ssh://h start pi-1, or piagent --host ssh://h rm pi-1)"},
+        {"piagent ps: it lists them", "piagent --host ssh://h ps: it lists them"},
+        {"piagent starts it, and piagent cannot wait", "piagent starts it, and piagent cannot wait"},
+        {"see piagent help images, and /usr/bin/xpiagent ps",
+         "see piagent help images, and /usr/bin/xpiagent ps"},
+        {"", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_buf struct pi_buf text = {0}, none = {0};
+        assert_string_equal(cli_host_hint(cases[i].text, "ssh://h", &text), cases[i].hint);
+        assert_ptr_equal(cli_host_hint(cases[i].text, NULL, &none), cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +285,8 @@ int main(void)
         cmocka_unit_test(help_is_taken_before_anything_is_missing),
         cmocka_unit_test(the_rest_is_passed_on_untouched),
         cmocka_unit_test(help_shows_each_option_and_an_example),
+        cmocka_unit_test(hints_know_each_command_that_can_act_on_another_host),
+        cmocka_unit_test(a_hint_names_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

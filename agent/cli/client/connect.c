@@ -75,9 +75,12 @@ static int ask(struct cli_agent *agent, struct pi_error *err)
     int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, NULL, err);
     if (r == 0 || err->kind != PI_TIMEOUT)
         return r;
-    pi_refuse(err, PI_AGENT,
-              "the agent (process %d) does not answer: piagent agent stop ends it, instances run on",
-              (int)cli_agent_process(&agent->paths));
+    if (agent->host.url)
+        pi_refuse(err, PI_AGENT, "%s does not answer: what runs there goes on", agent->host.url);
+    else
+        pi_refuse(err, PI_AGENT,
+                  "the agent (process %d) does not answer: piagent agent stop ends it, instances run on",
+                  (int)cli_agent_process(&agent->paths));
     return -ETIMEDOUT;
 }
 
@@ -234,7 +237,23 @@ static int lock_start(const struct cli_agent *agent, int fd, struct pi_error *er
     return 0;
 }
 
-int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
+static int connect_there(struct cli_agent *agent, bool unless_stopped, struct pi_error *err)
+{
+    int r = ask(agent, err);
+    if (r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT)
+        return r;
+    if ((r = cli_host_forward(&agent->host, unless_stopped, err)) < 0)
+        return r;
+    r = ask(agent, err);
+    return r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT
+               ? r
+               : pi_refuse(
+                     err, PI_AGENT,
+                     "%s: the agent there cannot be reached: its sshd_config may forbid AllowStreamLocalForwarding",
+                     agent->host.url);
+}
+
+static int connect_here(struct cli_agent *agent, struct pi_error *err)
 {
     int r = ping_patiently(agent, err);
     if (r == 0 || r == -ETIMEDOUT)
@@ -257,28 +276,48 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
     return err->kind == PI_CONFLICT ? await_other(agent, err) : r;
 }
 
-int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err)
+int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
 {
-    pi_auto_free char *socket = NULL;
+    return agent->host.url ? connect_there(agent, true, err) : connect_here(agent, err);
+}
+
+static int prepare_for(const char *url, struct cli_agent *ret, struct pi_error *err)
+{
+    char socket[PATH_MAX];
     int r = pi_paths_find(&ret->paths, err);
     /* Checked before anything is sent: a program that listens in another user's folder (under /tmp) is not
      * the agent. */
     if (r == 0)
         r = pi_dir_make(ret->paths.runtime, err);
+    if (r == 0 && url)
+        r = cli_host_init(&ret->host, url, &ret->paths, err);
     if (r < 0)
         return r;
-    if (asprintf(&socket, "%s/%s", ret->paths.runtime, API_SOCKET_NAME) < 0)
-        return pi_fail(err, ENOMEM, "cannot talk to the agent");
+    snprintf(socket, sizeof socket, "%s/" API_SOCKET_NAME, ret->paths.runtime);
+    if (url && (r = cli_host_socket(&ret->host, socket, err)) < 0)
+        return r;
     r = api_client_new(socket, &ret->client, err);
     if (r == 0)
         api_client_on_slow(ret->client, PATIENCE_MS, say_slow);
     return r;
 }
 
+int cli_connect_prepare(struct cli_agent *ret, struct pi_error *err)
+{
+    return prepare_for(cli_host_chosen(), ret, err);
+}
+
+int cli_connect_to(const char *url, struct cli_agent *ret, struct pi_error *err)
+{
+    int r = prepare_for(url, ret, err);
+    if (r < 0)
+        return r;
+    return url ? connect_there(ret, false, err) : connect_here(ret, err);
+}
+
 int cli_connect(struct cli_agent *ret, struct pi_error *err)
 {
-    int r = cli_connect_prepare(ret, err);
-    return r < 0 ? r : cli_reconnect(ret, err);
+    return cli_connect_to(cli_host_chosen(), ret, err);
 }
 
 int cli_connect_running(struct cli_agent *ret, struct pi_error *err)
@@ -290,6 +329,7 @@ int cli_connect_running(struct cli_agent *ret, struct pi_error *err)
 void cli_agent_done(struct cli_agent *agent)
 {
     api_client_free(agent->client);
+    cli_host_done(&agent->host);
     pi_paths_done(&agent->paths);
     *agent = (struct cli_agent){0};
 }

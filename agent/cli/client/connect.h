@@ -11,12 +11,14 @@
 #include "agent/api/types.h"
 #include "agent/base/error.h"
 #include "agent/base/paths.h"
+#include "agent/cli/client/remote_host.h"
 
 #define CLI_CALL_MS 30000u /* the agent's loop never blocks; a loaded host may still be slow */
 
-/* Zeroed memory is a valid, unconnected one. */
+/* Zeroed memory is a valid, unconnected one. Several, of several hosts, may be connected at once. */
 struct cli_agent {
-    struct pi_paths paths;
+    struct pi_paths paths; /* of this host */
+    struct cli_host host;  /* whose agent it is */
     struct api_client *client;
 };
 
@@ -26,6 +28,10 @@ struct cli_agent {
  * PI_AGENT, or what the agent said.
  */
 int cli_connect(struct cli_agent *ret, struct pi_error *err);
+
+/* The same for the agent of the host that the URL names (remote_host.h); NULL = of this host. cli_connect() takes the
+ * host of --host or PIAGENT_HOST. */
+int cli_connect_to(const char *url, struct cli_agent *ret, struct pi_error *err);
 
 /* The same without starting an agent: PI_AGENT if none listens, -ETIMEDOUT if one listens and does not
  * answer. */
@@ -43,7 +49,8 @@ bool cli_agent_was_stopped(const struct pi_paths *paths);
 /* Refuses (PI_AGENT) to go on without the socket of an agent that lives, which somebody took away. */
 int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *err);
 
-/* Starts an agent again if the one that agent is connected to has died. */
+/* Starts an agent again if the one that agent is connected to has died; connects again to another host. PI_AGENT if
+ * somebody has stopped the agent of another host. */
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err);
 
 void cli_agent_done(struct cli_agent *agent);

@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/last_line.h"
 #include "agent/cli/terminal/strip.h"
 
@@ -190,7 +191,7 @@ static void tell_guest_up(struct console *console)
 {
     const struct cli_view *view = &console->follow->view;
     const struct cli_last_line *line = &console->line;
-    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_buf struct pi_buf text = {0}, hint = {0};
     if (view->seq < console->follow->known) /* earlier events are still being read */
         return;
     if (!cli_view_is_up(view) || (console->told_silent && !view->silent))
@@ -202,7 +203,8 @@ static void tell_guest_up(struct console *console)
     console->told_up = true;
     static const char over_line[] = "\r\033[K";
     pi_write_all(STDOUT_FILENO, over_line, sizeof over_line - 1);
-    pi_write_all(STDOUT_FILENO, text.data, text.size);
+    const char *told = cli_host_hint(text.data, cli_host_chosen(), &hint);
+    pi_write_all(STDOUT_FILENO, told, strlen(told));
     pi_write_all(STDOUT_FILENO, line->text, line->size);
 }
 

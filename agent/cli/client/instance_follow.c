@@ -192,12 +192,16 @@ static int go_on(struct cli_follow *follow, struct pi_error *err)
         *err = follow->error;
         return follow->result;
     }
-    if (cli_agent_was_stopped(&follow->agent->paths))
+    const char *url = follow->agent->host.url;
+    if (!url && cli_agent_was_stopped(&follow->agent->paths))
         return pi_refuse(
             err, PI_AGENT,
             "the agent was stopped; %s is as it was, and the next command starts the agent again",
             follow->view.name);
-    if (follow->breaks++ >= BREAKS_MAX)
+    if (follow->breaks++ >= BREAKS_MAX && url)
+        return pi_refuse(err, PI_AGENT, "the connection to %s broke %d times; %s goes on", url, BREAKS_MAX,
+                         follow->view.name);
+    if (follow->breaks > BREAKS_MAX)
         return pi_refuse(err, PI_AGENT, "the agent died %d times, see %s/agent.log", BREAKS_MAX,
                          follow->agent->paths.state);
     int r = cli_reconnect(follow->agent, err);

@@ -54,11 +54,11 @@ static bool is_about_sharing(const char *option)
 }
 
 /* ssh's options as one text, which Ansible splits as a shell does. */
-static int add_ssh_args(const struct api_instance *instance, json_t *vars)
+static int add_ssh_args(const char *url, const struct api_instance *instance, json_t *vars)
 {
     pi_auto_strv struct pi_strv options = {0};
     pi_auto_buf struct pi_buf text = {0};
-    const struct cli_ssh how = {.instance = instance, .host = instance->name};
+    const struct cli_ssh how = {.url = url, .instance = instance, .host = instance->name};
     int r = cli_ssh_options(&how, &options);
     if (r == 0)
         r = pi_buf_puts(&text, SHARING);
@@ -70,12 +70,12 @@ static int add_ssh_args(const struct api_instance *instance, json_t *vars)
     return r == 0 ? json_object_set_new(vars, "ansible_ssh_args", json_string(text.data)) : r;
 }
 
-static json_t *variables(const struct api_instance *instance)
+static json_t *variables(const char *url, const struct api_instance *instance)
 {
     json_t *vars =
         json_pack("{s:s,s:o,s:o}", "ansible_user", instance->spec.user, "ansible_ssh_private_key_file",
                   json_sprintf("%s/ssh_key", instance->folder), "piagent", api_write(summary, instance));
-    if (vars && add_ssh_args(instance, vars) < 0)
+    if (vars && add_ssh_args(url, instance, vars) < 0)
         json_decref(pi_steal(vars));
     return vars;
 }
@@ -88,7 +88,7 @@ int cli_inventory_add(struct cli_inventory *inventory, const struct api_instance
         inventory->hosts = json_object();
     if (!inventory->groups)
         inventory->groups = json_object();
-    if (json_object_set_new(inventory->hosts, instance->name, variables(instance)) < 0)
+    if (json_object_set_new(inventory->hosts, instance->name, variables(inventory->url, instance)) < 0)
         return -ENOMEM;
     return add_groups(inventory, instance);
 }

@@ -14,8 +14,9 @@
 
 /* Zeroed memory is an empty one. */
 struct cli_inventory {
-    json_t *hosts;  /* name: its variables */
-    json_t *groups; /* name: array of hosts */
+    const char *url; /* of the host that the instances are on (remote_host.h); NULL = this host */
+    json_t *hosts;   /* name: its variables */
+    json_t *groups;  /* name: array of hosts */
 };
 
 /* Adds an instance. One whose record cannot be read is passed over. 0 or -ENOMEM. */

@@ -82,7 +82,8 @@ static int offer_instances(enum cli_kind kind, struct cli_candidates *ret)
     if (r == 0)
         return from_agent(kind, json_object_get(reply, "instances"), ret);
     bool names = kind != CLI_FLEET && kind != CLI_LABEL;
-    return names && agent.paths.instances ? from_folders(kind, agent.paths.instances, ret) : 0;
+    return names && agent.paths.instances && !agent.host.url ? from_folders(kind, agent.paths.instances, ret)
+                                                             : 0;
 }
 
 /* The newest first, as they are asked for. */
@@ -106,8 +107,8 @@ static int offer_stored_images(struct cli_candidates *ret)
     pi_auto_image_store struct image_store store = {.dir_fd = -1};
     pi_auto_image_list struct image_list list = {0};
     int r = pi_paths_find(&paths, NULL);
-    if (r < 0 || access(paths.images, F_OK) < 0 || image_store_open(paths.images, &store, NULL) < 0 ||
-        image_store_list(&store, &list, NULL) < 0)
+    if (r < 0 || cli_host_chosen() || access(paths.images, F_OK) < 0 ||
+        image_store_open(paths.images, &store, NULL) < 0 || image_store_list(&store, &list, NULL) < 0)
         return 0;
     for (size_t i = 0; r == 0 && i < list.count; i++)
         r = cli_candidate(ret, list.items[i].name, list.items[i].arch);

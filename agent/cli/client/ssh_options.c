@@ -27,7 +27,7 @@ static int add_escaped(struct pi_buf *ret, const char *text, const char *special
 }
 
 /* The user manager or the editor that starts ssh may have another PATH: ssh gets this program's full path. */
-static int add_proxy(const char *host, struct pi_strv *ret)
+static int add_proxy(const char *url, const char *host, struct pi_strv *ret)
 {
     char program[PATH_MAX];
     cli_own_program(program);
@@ -35,7 +35,7 @@ static int add_proxy(const char *host, struct pi_strv *ret)
     pi_auto_buf struct pi_buf text = {0};
     if (!word || add_escaped(&text, word, "%") < 0)
         return -ENOMEM;
-    return pi_strv_addf(ret, "ProxyCommand %s ssh --stdio %s", text.data, host);
+    return pi_strv_addf(ret, "ProxyCommand %s --host '%s' ssh --stdio %s", text.data, url ? url : "", host);
 }
 
 static int add_path(const char *key, const char *path, const char *tail, struct pi_strv *ret)
@@ -89,7 +89,7 @@ int cli_ssh_options(const struct cli_ssh *how, struct pi_strv *ret)
         "VerifyHostKeyDNS no",
         "UpdateHostKeys no",
     };
-    int r = add_proxy(how->host, ret);
+    int r = add_proxy(how->url, how->host, ret);
     if (r == 0)
         r = add_identity(how, ret);
     if (r == 0)

@@ -16,6 +16,7 @@
 
 struct cli_ssh {
     const char *ssh; /* the program's path */
+    const char *url; /* of the host that it runs on (remote_host.h); NULL = this host */
     const struct api_instance *instance;
     const char *host;            /* the instance's name, or "%n" for the host that ssh is called with */
     const char *control_path;    /* of the connection to share; NULL = a connection of its own */

@@ -20,6 +20,7 @@
 #include "agent/base/proc.h"
 #include "agent/cli/client/instance_follow.h"
 #include "agent/cli/client/outcome.h"
+#include "agent/cli/client/remote_key.h"
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
@@ -98,7 +99,9 @@ static int await_server(struct reach *reach, uint64_t now, struct pi_error *err)
     }
     if (reach->fd < 0 && now >= reach->retry_ms) {
         /* QEMU takes connections before the guest does: a connection says nothing yet. */
-        reach->fd = pi_loopback_connect((uint16_t)reach->instance.spec.ssh_port);
+        const struct cli_host *host = &reach->follow.agent->host;
+        const uint16_t port = (uint16_t)reach->instance.spec.ssh_port;
+        reach->fd = host->url ? cli_host_connect(host, port) : pi_loopback_connect(port);
         reach->retry_ms = now + RETRY_MS;
     }
     return 0;
@@ -187,6 +190,10 @@ static int reach(struct cli_agent *agent, struct api_instance *instance, int *re
     struct api_instance before = *instance;
     *instance = reach.instance;
     reach.instance = before;
+    if (agent->host.url) { /* that of the key's copy */
+        reach.instance.folder = instance->folder;
+        instance->folder = before.folder;
+    }
     if (ret_fd)
         *ret_fd = pi_steal_fd(&reach.fd);
     return 0;
@@ -198,6 +205,8 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0)
         r = check_state(name, instance.state, err);
+    if (r == 0 && agent->host.url && instance.folder)
+        r = cli_key_fetch(&agent->host, &instance, err);
     if (r < 0)
         return r;
     *ret = instance;
@@ -279,11 +288,12 @@ static bool scan(const struct api_instance *instance, struct pi_buf *ret)
     return pi_run(argv, ret, &code, NULL) == 0 && ret->size;
 }
 
-void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share)
+void cli_reach_explain(const struct cli_agent *agent, const struct api_instance *instance,
+                       const struct cli_ssh_share *share)
 {
     pi_auto_buf struct pi_buf scanned = {0}, known = {0};
     char path[PATH_MAX];
-    if (share->logged_in)
+    if (share->logged_in || agent->host.url)
         return;
     snprintf(path, sizeof path, "%s/known_hosts", instance->folder);
     char *key = scan(instance, &scanned) ? strstr(scanned.data, "ssh-ed25519 ") : NULL;

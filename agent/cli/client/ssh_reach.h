@@ -7,7 +7,8 @@
 #include "agent/cli/client/ssh_pass.h"
 #include "agent/cli/client/ssh_share.h"
 
-/* Gets the instance if it runs or is being started, else refuses (PI_CONFLICT). Does not wait. Free *ret with
+/* Gets the instance if it runs or is being started, else refuses (PI_CONFLICT). Does not wait. The folder of an
+ * instance on another host is that of copies of its key (remote_key.h), here and below. Free *ret with
  * api_done(instance, ret). */
 int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instance *ret,
                     struct pi_error *err);
@@ -36,9 +37,11 @@ int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct c
                   struct pi_error *err);
 
 /* After a failure of ssh, looks for the reason at the instance's port and says it on standard error: the
- * server has another host key than piagent put there, or does not answer. Says nothing if ssh had logged in.
+ * server has another host key than piagent put there, or does not answer. Says nothing if ssh had logged in,
+ * or if the instance is on another host.
  * Does not mention a missing answer if ssh had its own connection: the ProxyCommand has said it then. */
-void cli_reach_explain(const struct api_instance *instance, const struct cli_ssh_share *share);
+void cli_reach_explain(const struct cli_agent *agent, const struct api_instance *instance,
+                       const struct cli_ssh_share *share);
 
 /* Connects standard input and output to the SSH server at the other end of fd. */
 int cli_reach_relay(int fd, struct pi_error *err);

@@ -84,5 +84,6 @@ const struct cli_command cli_command__pages = {
     .min_operands = 1,
     .max_operands = 1,
     .operand = CLI_FOLDER,
+    .site = CLI_HERE,
     .run = run_pages,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "agent" itself, "agent status", "agent stop" and "agent openapi". */
+/* "agent" itself, "agent start", "agent status", "agent stop" and "agent openapi". */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,6 +23,10 @@
 /* agent_main() reads it; here for --help, the man page and completions. */
 struct agent_options {
     char *metrics;
+};
+
+struct start_options {
+    bool unless_stopped;
 };
 
 struct status_options {
@@ -56,6 +60,21 @@ static int print_agent(const json_t *reply, struct pi_error *err)
                agent.state_folder ? agent.state_folder : "-");
     api_done(agent, &agent);
     return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
+}
+
+static int run_agent_start(const struct cli_call *call, struct pi_error *err)
+{
+    const struct start_options *options = call->values;
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_paths struct pi_paths paths = {0};
+    int r = pi_paths_find(&paths, err);
+    if (r == 0 && options->unless_stopped && cli_agent_was_stopped(&paths))
+        return pi_refuse(err, PI_AGENT, "the agent was stopped; its instances are as they were");
+    if (r == 0)
+        r = cli_connect_to(NULL, &agent, err);
+    if (r == 0)
+        printf("%s/" API_SOCKET_NAME "\n", paths.runtime);
+    return r;
 }
 
 static int refuse_none(const struct pi_paths *paths, struct pi_error *err)
@@ -166,8 +185,11 @@ static int run_openapi(const struct cli_call *call, struct pi_error *err)
 /* main() runs the agent itself; this command line has an operand or option too many. */
 static int run_agent(const struct cli_call *call, struct pi_error *err)
 {
+    const char *url = cli_host_chosen();
     (void)call;
-    return pi_refuse(err, PI_USAGE, "see piagent agent --help");
+    return url ? pi_refuse(err, PI_USAGE,
+                           "piagent agent runs the agent of this host: log in with ssh %s first", url)
+               : pi_refuse(err, PI_USAGE, "see piagent agent --help");
 }
 
 static const struct cli_option agent_table[] = {
@@ -176,6 +198,13 @@ static const struct cli_option agent_table[] = {
      .kind = CLI_TEXT,
      .argument = "ADDRESS",
      .help = "serve metrics to Prometheus at a port of 127.0.0.1: 127.0.0.1:9464 (default: none)"},
+    {0},
+};
+
+static const struct cli_option start_table[] = {
+    {.name = "unless-stopped",
+     CLI_MEMBER(CLI_FLAG, start_options, unless_stopped),
+     .help = "not if somebody has stopped it since it last ran"},
     {0},
 };
 
@@ -201,7 +230,20 @@ const struct cli_command cli_command_agent = {
     .example = "piagent agent",
     .options = agent_table,
     .values_size = sizeof(struct agent_options),
+    .site = CLI_HERE,
     .run = run_agent,
+};
+const struct cli_command cli_command_agent_start = {
+    .name = "agent start",
+    .summary = "starts the agent in the background, if none runs, and prints its socket",
+    .details =
+        "Every command that needs an agent does so. This one is for other programs, and for piagent --host, which\n"
+        "runs it there.",
+    .example = "piagent agent start",
+    .options = start_table,
+    .values_size = sizeof(struct start_options),
+    .site = CLI_THERE,
+    .run = run_agent_start,
 };
 const struct cli_command cli_command_agent_status = {
     .name = "agent status",
@@ -210,6 +252,7 @@ const struct cli_command cli_command_agent_status = {
     .example = "piagent agent status",
     .options = status_table,
     .values_size = sizeof(struct status_options),
+    .site = CLI_THERE,
     .run = run_agent_status,
 };
 const struct cli_command cli_command_agent_stop = {
@@ -221,6 +264,7 @@ const struct cli_command cli_command_agent_stop = {
     .example = "piagent agent stop",
     .options = stop_table,
     .values_size = sizeof(struct stop_options),
+    .site = CLI_THERE,
     .run = run_stop,
 };
 const struct cli_command cli_command_agent_openapi = {
@@ -228,5 +272,6 @@ const struct cli_command cli_command_agent_openapi = {
     .summary = "prints the control API as an OpenAPI document",
     .details = "The agent itself serves it at /v1/openapi.json.",
     .example = "piagent agent openapi",
+    .site = CLI_HERE,
     .run = run_openapi,
 };

@@ -30,5 +30,6 @@ const struct cli_command cli_command_completion = {
     .max_operands = 1,
     .operand = CLI_WORD,
     .words = cli_words_shell,
+    .site = CLI_HERE,
     .run = run_completion,
 };

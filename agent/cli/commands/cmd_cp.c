@@ -255,8 +255,11 @@ static int add_scp_words(const struct cp_options *options, const struct cli_ssh 
 static int run_copy(struct copying *copying, struct pi_error *err)
 {
     const struct cp_options *options = copying->options;
-    const struct cli_ssh how = {
-        .ssh = copying->ssh, .instance = &copying->last, .host = "%n", .control_path = copying->share.path};
+    const struct cli_ssh how = {.ssh = copying->ssh,
+                                .url = copying->agent.host.url,
+                                .instance = &copying->last,
+                                .host = "%n",
+                                .control_path = copying->share.path};
     pi_auto_strv struct pi_strv argv = {0};
     int r = pi_strv_add(&argv, copying->program);
     if (r == 0)
@@ -281,7 +284,7 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
         pi_auto_instance struct api_instance instance = {0};
         if (instance_of(call->operands[i], name) &&
             cli_get_instance(&copying->agent, name, &instance, NULL) == 0 && instance.folder)
-            cli_reach_explain(&instance, &copying->share);
+            cli_reach_explain(&copying->agent, &instance, &copying->share);
     }
 }
 

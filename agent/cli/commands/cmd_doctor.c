@@ -106,5 +106,6 @@ const struct cli_command cli_command_doctor = {
     .example = "piagent doctor",
     .options = doctor_table,
     .values_size = sizeof(struct doctor_options),
+    .site = CLI_THERE,
     .run = run_doctor,
 };

@@ -46,5 +46,6 @@ const struct cli_command cli_command_hash_password = {
     .example = "piagent hash-password --method sha512",
     .options = hash_table,
     .values_size = sizeof(struct hash_options),
+    .site = CLI_HERE,
     .run = run_hash,
 };

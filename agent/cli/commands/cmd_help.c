@@ -50,5 +50,6 @@ const struct cli_command cli_command_help = {
     .example = "piagent help exit-codes",
     .max_operands = 2,
     .operand = CLI_COMMAND,
+    .site = CLI_HERE,
     .run = run_help,
 };

@@ -137,5 +137,6 @@ const struct cli_command cli_command_image_fetch = {
     .min_operands = 1,
     .max_operands = 1,
     .operand = CLI_IMAGE,
+    .site = CLI_THERE,
     .run = run_fetch,
 };

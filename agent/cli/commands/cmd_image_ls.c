@@ -113,5 +113,6 @@ const struct cli_command cli_command_image_ls = {
     .example = "piagent image ls --json",
     .options = ls_table,
     .values_size = sizeof(struct ls_options),
+    .site = CLI_THERE,
     .run = run_ls,
 };

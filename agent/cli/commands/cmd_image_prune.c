@@ -127,5 +127,6 @@ const struct cli_command cli_command_image_prune = {
     .options = prune_table,
     .values_size = sizeof(struct prune_options),
     .destructive = true,
+    .site = CLI_THERE,
     .run = run_prune,
 };

@@ -30,5 +30,6 @@ const struct cli_command cli_command_image_rm = {
     .max_operands = 64,
     .operand = CLI_STORED_IMAGE,
     .destructive = true,
+    .site = CLI_THERE,
     .run = run_image_rm,
 };

@@ -129,5 +129,6 @@ const struct cli_command cli_command_image_verify = {
     .values_size = sizeof(struct verify_options),
     .max_operands = 1,
     .operand = CLI_STORED_IMAGE,
+    .site = CLI_THERE,
     .run = run_verify,
 };

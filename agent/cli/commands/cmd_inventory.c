@@ -6,6 +6,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/client/chosen.h"
 #include "agent/cli/client/inventory.h"
+#include "agent/cli/client/remote_key.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/table.h"
 
@@ -25,12 +26,14 @@ static int print_yaml(const struct cli_inventory *inventory, struct pi_error *er
     return PI_OK;
 }
 
-static int print_inventory(const struct cli_chosen *chosen, const struct inventory_options *options,
-                           struct pi_error *err)
+static int print_inventory(const struct cli_host *place, struct cli_chosen *chosen,
+                           const struct inventory_options *options, struct pi_error *err)
 {
-    pi_auto_inventory struct cli_inventory inventory = {0};
+    pi_auto_inventory struct cli_inventory inventory = {.url = place->url};
     for (size_t i = 0; i < chosen->count; i++) {
-        int r = cli_inventory_add(&inventory, &chosen->items[i]);
+        int r = place->url && chosen->items[i].folder ? cli_key_place(place, &chosen->items[i]) : 0;
+        if (r == 0)
+            r = cli_inventory_add(&inventory, &chosen->items[i]);
         if (r < 0)
             return pi_fail(err, -r, "inventory");
     }
@@ -60,7 +63,7 @@ static int run_inventory(const struct cli_call *call, struct pi_error *err)
     int r = cli_connect(&agent, err);
     if (r == 0)
         r = cli_choose(&agent, &named, &which, CLI_MACHINE, &chosen, err);
-    return r < 0 ? r : print_inventory(&chosen, options, err);
+    return r < 0 ? r : print_inventory(&agent.host, &chosen, options, err);
 }
 
 static const struct cli_option inventory_table[] = {

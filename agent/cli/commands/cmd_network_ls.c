@@ -6,6 +6,7 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/table.h"
 
 struct network_ls_options {
@@ -66,7 +67,7 @@ static int run_network_ls(const struct cli_call *call, struct pi_error *err)
     const json_t *list = json_object_get(reply, "networks");
     if (json_array_size(list))
         return print_networks(list, err);
-    fprintf(stderr, "there is no network yet: piagent network create NAME makes one\n");
+    cli_note("there is no network yet: piagent network create NAME makes one");
     return PI_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/cli/client/chosen.h"
 #include "agent/cli/client/instance_view.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/table.h"
 
 struct ps_options {
@@ -119,9 +120,11 @@ static void print_reasons(const json_t *list)
     json_array_foreach(list, i, instance) {
         const char *reason = cli_json_text(instance, "reason");
         char clean[512];
+        pi_auto_buf struct pi_buf hint = {0};
+        pi_text_clean(reason, strlen(reason), clean, sizeof clean);
         if (*reason && !is_over(instance))
             printf("%s: %s\n", cli_json_text(instance, "name"),
-                   pi_text_clean(reason, strlen(reason), clean, sizeof clean));
+                   cli_host_hint(clean, cli_host_chosen(), &hint));
     }
 }
 
@@ -148,18 +151,18 @@ static int print_list(const json_t *list, const struct ps_options *options, stru
 }
 
 /* Tells on standard error which instances the list does not show. */
-static void tell_hidden(const struct cli_call *call, size_t shown, size_t hidden, const char *folder)
+static void tell_hidden(const struct cli_call *call, size_t shown, size_t hidden, const char *place)
 {
     const struct ps_options *options = call->values;
     bool part = cli_selection_is_part(&options->which);
     if (part && !shown)
-        fprintf(stderr, "no instance is of that fleet and has those labels\n");
+        cli_note("no instance is of that fleet and has those labels");
     else if (!shown && hidden)
-        fprintf(stderr, "nothing runs; %zu stopped: piagent ps -a\n", hidden);
+        cli_note("nothing runs; %zu stopped: piagent ps -a", hidden);
     else if (!shown)
-        fprintf(stderr, "there is no instance in %s yet: piagent run NAME makes one\n", folder);
+        cli_note("there is no instance in %s yet: piagent run NAME makes one", place);
     else if (hidden && !call->count && !part)
-        fprintf(stderr, "%zu more do not run: piagent ps -a\n", hidden);
+        cli_note("%zu more do not run: piagent ps -a", hidden);
 }
 
 static int run_ps(const struct cli_call *call, struct pi_error *err)
@@ -186,7 +189,7 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
         return print_list(list, options, err);
     if (shown && (r = print_list(list, options, err)) < 0)
         return r;
-    tell_hidden(call, shown, hidden, agent.paths.instances);
+    tell_hidden(call, shown, hidden, agent.host.url ? agent.host.url : agent.paths.instances);
     return PI_OK;
 }
 

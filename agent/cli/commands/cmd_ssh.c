@@ -102,6 +102,7 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
     if (r != 0)
         return r;
     const struct cli_ssh how = {.ssh = ssh,
+                                .url = agent->host.url,
                                 .instance = instance,
                                 .host = instance->name,
                                 .control_path = share.path,
@@ -111,7 +112,7 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
     cli_reach_doubt(instance);
     r = cli_reach_run((const char *const *)argv.items, &share, &pass, err);
     if (r == SSH_FAILED)
-        cli_reach_explain(instance, &share);
+        cli_reach_explain(agent, instance, &share);
     return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/cli/client/chosen.h"
+#include "agent/cli/client/remote_key.h"
 #include "agent/cli/client/ssh_options.h"
 #include "agent/cli/commands/command_table.h"
 
@@ -11,13 +12,15 @@
 static const char *const unasked[] = {"ForwardAgent no",    "ForwardX11 no", "PermitLocalCommand no",
                                       "RemoteCommand none", "Tunnel no",     "AddKeysToAgent no"};
 
-static int print_host(const struct api_instance *instance, struct pi_error *err)
+static int print_host(const struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv options = {0};
-    const struct cli_ssh how = {.instance = instance, .host = instance->name};
+    const struct cli_ssh how = {.url = agent->host.url, .instance = instance, .host = instance->name};
     if (!instance->folder || !instance->spec.user) /* its record cannot be read */
         return 0;
-    int r = cli_ssh_options(&how, &options);
+    int r = agent->host.url ? cli_key_place(&agent->host, instance) : 0;
+    if (r == 0)
+        r = cli_ssh_options(&how, &options);
     if (r < 0)
         return pi_fail(err, -r, "ssh-config");
     printf("Host %s\n    User %s\n", instance->name, instance->spec.user);
@@ -43,7 +46,7 @@ static int run_ssh_config(const struct cli_call *call, struct pi_error *err)
     if (r == 0)
         r = cli_choose(&agent, call, &which, CLI_MACHINE, &chosen, err);
     for (size_t i = 0; r == 0 && i < chosen.count; i++)
-        r = print_host(&chosen.items[i], err);
+        r = print_host(&agent, &chosen.items[i], err);
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include "agent/cli/client/foreground.h"
 #include "agent/cli/client/start.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/host_hint.h"
 
 struct start_options {
     struct cli_selection which;
@@ -20,8 +21,8 @@ static int start_attached(struct cli_agent *agent, struct api_instance *instance
     int r = cli_start_one(agent, instance, err);
     if (r < 0 || !instance->already)
         return r < 0 ? r : cli_foreground(agent, instance, false, err);
-    fprintf(stderr, "%s is %s already: piagent console %s attaches to its console\n", instance->name,
-            api_state_word(instance), instance->name);
+    cli_note("%s is %s already: piagent console %s attaches to its console", instance->name,
+             api_state_word(instance), instance->name);
     return PI_OK;
 }
 

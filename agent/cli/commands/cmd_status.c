@@ -10,6 +10,7 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/table.h"
 
 static int row(struct libscols_table *table, const char *head, const char *format, ...)
@@ -48,10 +49,11 @@ static int row_time(struct libscols_table *table, const char *head, uint64_t at_
 static int row_state(struct libscols_table *table, const struct api_instance *instance)
 {
     const char *reason = instance->reason ? instance->reason : "";
+    pi_auto_buf struct pi_buf hint = {0};
     int r = cli_table_add(table, (const char *const[]){"state", api_state_word(instance)},
                           cli_state_colour(instance->state));
     if (r == 0 && reason[0])
-        r = row(table, "reason", "%s", reason);
+        r = row(table, "reason", "%s", cli_host_hint(reason, cli_host_chosen(), &hint));
     if (r == 0 && instance->begun_again)
         r = row(table, "boot", "begun again: a race in QEMU's emulation of several processors had killed it");
     if (r == 0 && instance->stopped_by && cli_state_is_over(instance->state))

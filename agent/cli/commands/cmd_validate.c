@@ -143,5 +143,6 @@ const struct cli_command cli_command_validate = {
     .min_operands = 1,
     .max_operands = 64,
     .operand = CLI_FILE,
+    .site = CLI_HERE,
     .run = run_validate,
 };

@@ -8,12 +8,16 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/text.h"
+#include "agent/cli/client/remote_host.h"
 #include "agent/cli/terminal/colour.h"
 #include "agent/cli/terminal/error_report.h"
 #include "agent/cli/terminal/help.h"
 #include "agent/cli/terminal/lookup.h"
 #include "agent/cli/terminal/table.h"
 
+/* clang-format off */
 const struct cli_command *const cli_commands[] = {
     &cli_command_run,
     &cli_command_start,
@@ -52,6 +56,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_hash_password,
     &cli_command_doctor,
     &cli_command_agent,
+    &cli_command_agent_start,
     &cli_command_agent_status,
     &cli_command_agent_stop,
     &cli_command_agent_openapi,
@@ -61,6 +66,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command__pages,
     NULL,
 };
+/* clang-format on */
 
 /* True if the command line asks for JSON, also if it is wrong otherwise. */
 static bool wants_json(const struct cli_command *command, char **argv)
@@ -81,17 +87,51 @@ static int print_help(const struct cli_command *command, struct pi_error *err)
     return PI_OK;
 }
 
+/* "piagent NAME WORD...", for the shell of another host. */
+static int quote_command(const struct cli_command *command, char **argv, struct pi_buf *ret)
+{
+    int r = pi_buf_printf(ret, "piagent %s", command->name);
+    for (; r == 0 && *argv; argv++) {
+        pi_auto_free char *word = pi_shell_quote(*argv);
+        r = word ? pi_buf_printf(ret, " %s", word) : -ENOMEM;
+    }
+    return r;
+}
+
+static int run_there(const char *url, const char *line, const struct cli_call *call, struct pi_error *err)
+{
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto(cli_host_done) struct cli_host host = {0};
+    int r = 0;
+    for (unsigned i = 0; r == 0 && call->command->operand == CLI_IMAGE && i < call->count; i++)
+        r = cli_host_check_image(call->operands[i], err);
+    if (r == 0)
+        r = pi_paths_find(&paths, err);
+    if (r == 0)
+        r = pi_dir_make(paths.runtime, err);
+    if (r == 0)
+        r = cli_host_init(&host, url, &paths, err);
+    return r == 0 ? cli_host_run(&host, line, err) : r;
+}
+
+static int run_call(const struct cli_call *call, const char *line, struct pi_error *err)
+{
+    const char *url = call->command->site == CLI_THERE ? cli_host_chosen() : NULL;
+    return url ? run_there(url, line, call, err) : call->command->run(call, err);
+}
+
 static int run_command(const struct cli_command *command, char **argv, struct pi_error *err)
 {
+    pi_auto_buf struct pi_buf line = {0};
     pi_auto_free void *values = calloc(1, command->values_size + 1);
     struct cli_operands operands = {0};
     bool json = wants_json(command, argv);
-    if (!values)
+    if (!values || quote_command(command, argv, &line) < 0)
         return pi_fail(err, ENOMEM, "%s", command->name);
     int r = cli_parse(command, argv, values, &operands, err);
     struct cli_call call = {command, values, operands.items, operands.count};
     if (r == 0)
-        r = operands.help ? print_help(command, err) : command->run(&call, err);
+        r = operands.help ? print_help(command, err) : run_call(&call, line.data, err);
     cli_values_done(command, values);
     return r < 0 && json ? cli_report_json(err) : r;
 }
@@ -117,6 +157,11 @@ static int refuse_nothing(struct pi_error *err)
 
 static int dispatch(size_t count, char **words, struct pi_error *err)
 {
+    int host = cli_host_take(words, err);
+    if (host < 0)
+        return host;
+    words += host;
+    count -= (size_t)host;
     char *help[] = {count ? words[0] : NULL, NULL};
     if (count == 0)
         return refuse_nothing(err);

@@ -27,7 +27,8 @@ extern const struct cli_command cli_command_hash_password, cli_command_qemu_comm
 extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;
 extern const struct cli_command cli_command_timeline;
 extern const struct cli_command cli_command_metrics;
-extern const struct cli_command cli_command_agent, cli_command_agent_status, cli_command_agent_stop;
+extern const struct cli_command cli_command_agent, cli_command_agent_start, cli_command_agent_status;
+extern const struct cli_command cli_command_agent_stop;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_agent_openapi;
 extern const struct cli_command cli_command_events, cli_command_help;

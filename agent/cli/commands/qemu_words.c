@@ -6,6 +6,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
+#include "agent/cli/terminal/host_hint.h"
 
 /* Warns that the command will fail: QEMU's own message is about locks. */
 static int tell_live(struct cli_agent *agent, const char *name, struct pi_error *err)
@@ -13,8 +14,8 @@ static int tell_live(struct cli_agent *agent, const char *name, struct pi_error 
     pi_auto_instance struct api_instance instance = {0};
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0 && !cli_state_is_over(instance.state))
-        fprintf(stderr, "note: %s is %s, and its disk and ports are in use: first piagent powerdown %s\n",
-                name, api_state_word(&instance), name);
+        cli_note("note: %s is %s, and its disk and ports are in use: first piagent powerdown %s", name,
+                 api_state_word(&instance), name);
     return r;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/cli/commands/run_options.h"
+#include "agent/cli/client/remote_host.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -118,9 +119,11 @@ static int add_image_choice(const char *image, struct parts *parts, struct api_c
     if (!image)
         return 0;
     int r = image_ref_parse(image, &ref, err);
+    if (r == 0 && cli_host_chosen())
+        r = cli_host_check_image(image, err);
     if (r < 0)
         return pi_context(err, r, "--image");
-    parts->image = ref.kind == IMAGE_REF_FILE ? realpath(image, NULL) : strdup(image);
+    parts->image = ref.kind == IMAGE_REF_FILE && !cli_host_chosen() ? realpath(image, NULL) : strdup(image);
     ret->image = parts->image;
     return ret->image ? 0
                       : pi_refuse(err, PI_NOT_FOUND, "--image: cannot open %s: %s", image, strerror(errno));

@@ -216,6 +216,8 @@ int cli_complete(const struct cli_command *const *commands, const char *const *w
     int r = 0;
     if (last == 0 && words[0][0] == '-') {
         r = cli_candidate(&candidates, "--help", cli_option_help.help);
+        if (r == 0)
+            r = cli_candidate(&candidates, "--host", "ssh://[USER@]HOST[:PORT]: the command acts there");
         return r < 0 ? r : cli_candidate(&candidates, "--version", "show the version");
     }
     if (last < 2)

@@ -8,13 +8,16 @@
 #include "agent/base/failure.h"
 #include "agent/base/text.h"
 #include "agent/cli/terminal/colour.h"
+#include "agent/cli/terminal/host_hint.h"
 
 int cli_report(const struct pi_error *err)
 {
     char line[sizeof err->text];
+    pi_auto_buf struct pi_buf hint = {0};
     fprintf(stderr, "%spiagent:%s %s\n", cli_colour(STDERR_FILENO, CLI_BOLD_RED),
             cli_colour(STDERR_FILENO, CLI_PLAIN),
-            pi_text_clean(err->text, strlen(err->text), line, sizeof line));
+            cli_host_hint(pi_text_clean(err->text, strlen(err->text), line, sizeof line), cli_host_chosen(),
+                          &hint));
     return err->kind ? (int)err->kind : PI_FAILED;
 }
 

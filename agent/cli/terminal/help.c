@@ -151,8 +151,10 @@ int cli_help_all(const struct cli_command *const *commands, unsigned width, stru
     if (r == 0)
         r = list_topics(ret);
     return r < 0 ? r
-                 : pi_buf_puts(ret, "\npiagent COMMAND --help shows a command's options; piagent --version, "
-                                    "the version.\n\nExample:\n  piagent run pi-1\n");
+                 : pi_buf_puts(ret,
+                               "\npiagent COMMAND --help shows a command's options; piagent --version, "
+                               "the version. piagent --host ssh://[USER@]HOST COMMAND acts on another host: "
+                               "piagent help remote.\n\nExample:\n  piagent run pi-1\n");
 }
 
 int cli_help_group(const struct cli_command *const *commands, const char *first, unsigned width,

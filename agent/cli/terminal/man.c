@@ -268,8 +268,9 @@ int cli_man_main(const struct cli_command *const *commands, const char *date, st
     struct page page = {.out = ret};
     head(&page, "piagent", "1", "boots Fedora Cloud images with QEMU and cloud-init, and looks after them",
          date);
-    raw(&page, ".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar OPTIONS\n.Sh DESCRIPTION\n"
+    raw(&page, ".Sh SYNOPSIS\n.Nm\n.Op Fl -host Ar URL\n.Ar COMMAND\n.Op Ar OPTIONS\n.Sh DESCRIPTION\n"
                "An agent, one a user, looks after the instances: the first command starts it.\n"
+               "With\n.Fl -host\nthe command acts on the agent of another host:\n.Xr piagent-remote 7 .\n"
                "Each command has a page of its own:\n.Xr piagent-run 1\nand so on.\n"
                ".Pp\n.Bl -tag -width hash-password -compact\n");
     for (const struct cli_command *const *c = commands; *c; c++) {

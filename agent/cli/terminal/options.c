@@ -97,6 +97,10 @@ static int unknown(const struct cli_command *command, const char *shown, const c
     const char *names[OPTIONS_MAX + 2] = {"help"};
     size_t count = 1;
     const struct cli_foreign *foreign = cli_foreign_option(command, shown);
+    if (!strcmp(name, "host"))
+        return pi_refuse(err, PI_USAGE,
+                         "--host comes before the command: piagent --host ssh://[USER@]HOST %s",
+                         command->name);
     if (foreign)
         return pi_refuse(err, PI_USAGE, "%s has no option %s: %s", command->name, shown, foreign->answer);
     for (const struct cli_option *o = cli_options(command); o->name && count <= OPTIONS_MAX; o++)

@@ -94,6 +94,13 @@ struct cli_call {
     unsigned count;
 };
 
+/* What a command does if --host names another host. */
+enum cli_site {
+    CLI_ASKS,  /* it asks the agent of that host */
+    CLI_THERE, /* it looks at that host itself: it runs there */
+    CLI_HERE,  /* it has nothing to do with an agent: it runs here all the same */
+};
+
 struct cli_command {
     const char *name;                 /* "ps", "image fetch" */
     const char *operands;             /* "NAME [-- COMMAND...]", or NULL */
@@ -106,7 +113,8 @@ struct cli_command {
     enum cli_kind operand;    /* of each operand; of the first, if the rest is passed on */
     const char *const *words; /* CLI_WORD: ends with NULL */
     const char *surplus;      /* the answer to an operand too many: what to write instead; or NULL */
-    bool passes_rest;         /* the words after the first operand are not options */
+    enum cli_site site;
+    bool passes_rest; /* the words after the first operand are not options */
     bool destructive; /* it loses data for good, or serves secrets again: never suggested by a guess */
 
     /* The exit code (0 and up), or negative with err filled: its kind is then the exit code. */

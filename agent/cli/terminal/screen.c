@@ -15,6 +15,7 @@
 #include "agent/base/fs.h"
 #include "agent/cli/terminal/bar.h"
 #include "agent/cli/terminal/colour.h"
+#include "agent/cli/terminal/host_hint.h"
 
 #define SILENCE_MIN_MS 5000
 #define SILENCE_MAX_MS 30000
@@ -84,7 +85,7 @@ void cli_screen_clear(struct cli_screen *screen)
 
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
 {
-    pi_auto_buf struct pi_buf line = {0};
+    pi_auto_buf struct pi_buf line = {0}, hint = {0};
     char *formatted = NULL;
     if (screen->silent)
         return;
@@ -95,7 +96,8 @@ void cli_screen_line(struct cli_screen *screen, const char *format, ...)
     if (n < 0)
         return;
     cli_screen_clear(screen);
-    if (pi_buf_printf(&line, "%s%s", formatted, screen->hidden ? "\r\n" : "\n") == 0)
+    const char *text = cli_host_hint(formatted, cli_host_chosen(), &hint);
+    if (pi_buf_printf(&line, "%s%s", text, screen->hidden ? "\r\n" : "\n") == 0)
         pi_write_all(STDERR_FILENO, line.data, line.size);
     free(formatted);
     screen->spoken_ms = pi_monotonic_ms();

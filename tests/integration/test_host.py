@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""--host: commands act on the agent of another user, behind a real SSH server."""
+
+import json
+import os
+import subprocess
+import time
+
+import boot_sectors
+import pytest
+from another_host import AnotherHost, key
+from piagent import AGENT, USAGE, User, wait_for
+from test_reach import log_in_as_this_user, report_ready, sshd
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
+
+
+@pytest.fixture
+def near():
+    with User() as user:
+        yield user
+        user.env.pop("PIAGENT_HOST", None)
+
+
+@pytest.fixture
+def far(near):
+    with AnotherHost(near) as host:
+        yield host
+
+
+def run_words(far, name):
+    """run -d of a guest that boots as long as nobody reports that it is ready."""
+    disk = boot_sectors.deaf(far.user.home)
+    os.chmod(disk, 0o644)
+    return ("--host", far.url, "run", name, "--image", str(disk), "--unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M",
+            "--disk", "1M", "-d")
+
+
+def state(near, far, name):
+    return json.loads(near.do("--host", far.url, "status", name, "--json"))["state"]
+
+
+def boot(near, far, name, *more):
+    """The command that follows the boot."""
+    command = near.start(*run_words(far, name), *more)
+    wait_for("it runs", lambda: near.call("--host", far.url, "status", name).returncode == 0 and state(near, far, name) == "running", 60)
+    return command
+
+
+def is_connected(near):
+    return bool(list(near.runtime.glob("ssh-*.ctl")))
+
+
+def test_commands_act_on_the_other_users_agent_and_log_in_once(near, far):
+    assert far.url in near.call("--host", far.url, "ps").stderr  # there is no instance on ...
+    status = json.loads(near.do("--host=" + far.url, "agent", "status", "--json"))
+    assert status["state_folder"].startswith(str(far.user.home))
+    assert os.stat(f"/proc/{status['pid']}").st_uid == far.uid
+    near.env["PIAGENT_HOST"] = far.url
+    assert near.do("ps", "-q") == ""
+    assert far.logins() == 1
+    assert not (near.home / "data/piagent/agent.log").exists()
+    near.env["PIAGENT_HOST"] = "ssh://nobody@127.0.0.1:1"
+    assert near.do("--host", far.url, "ps", "-q") == ""  # --host wins
+    near.do("--host", "", "ps")  # this host
+    assert (near.home / "data/piagent/agent.log").exists()
+
+
+def test_the_files_of_run_are_read_here_and_its_hints_hold_here(near, far):
+    (near.home / "web.yaml").write_text("#cloud-config\n{package_update: false}\n")
+    public = key(near.home / "mine")
+    command = boot(near, far, "web", "--user-data", str(near.home / "web.yaml"), "--ssh-key", str(near.home / "mine.pub"))
+    assert (far.user.instances / "web/user-data").read_text() == "#cloud-config\n{package_update: false}\n"
+    assert public.split()[1] in (far.user.instances / "web/record.json").read_text()
+    report_ready(far.user, "web")
+    said = command.communicate(timeout=60)[0]
+    assert command.returncode == 0 and f"web: log in with: piagent --host {far.url} ssh web\n" in said, said
+    assert near.do("--host", far.url, "logs", "web").startswith("hello") and "state ready" in near.do("--host", far.url, "events", "web")
+    refused = near.refused(4, "--host", far.url, "rm", "web")
+    assert f"piagent --host {far.url} powerdown web first, or piagent --host {far.url} rm --force web" in refused
+    near.do("--host", far.url, "rm", "--force", "web")
+
+
+def test_ssh_cp_and_ssh_config_lead_through_the_host_into_the_guest(near, far):
+    boot(near, far, "a")
+    report_ready(far.user, "a")
+    far.user.wait_state("a", "ready", 30)
+    far.user.kill_agent()
+    log_in_as_this_user(far.user, "a")
+    near.env["PIAGENT_HOST"] = far.url
+    near.do("ps")
+    with sshd(far.user, "a"):
+        assert near.do("ssh", "a", "--", "echo $INSTANCE") == "a\n"
+        copies = next(near.runtime.glob("ssh-*.keys/a"))
+        assert [oct(path.stat().st_mode & 0o777) for path in (copies.parent, copies, copies / "ssh_key")] == ["0o700", "0o700", "0o600"]
+        (near.home / "sent").write_text("from here")
+        near.do("cp", str(near.home / "sent"), f"a:{far.user.home}/arrived")
+        assert (far.user.home / "arrived").read_text() == "from here"
+        near.do("cp", "--rsync", f"a:{far.user.home}/arrived", str(near.home / "back"))
+        assert (near.home / "back").read_text() == "from here"
+        (near.home / "hosts").write_text(near.do("ssh-config"))
+        variables = json.loads(near.do("inventory", "--host", "a"))
+        assert variables["ansible_ssh_private_key_file"] == str(copies / "ssh_key") and far.url in variables["ansible_ssh_args"]
+        del near.env["PIAGENT_HOST"]
+        (copies / "ssh_key").unlink()  # as after a new login of the user
+        done = subprocess.run(["/usr/bin/ssh", "-F", near.home / "hosts", "a", "echo $INSTANCE"], env=near.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        assert done.stdout == "a\n"
+    assert far.logins() == 1
+
+
+def test_doctor_and_the_images_are_those_of_the_host(near, far):
+    done = near.call("--host", far.url, "doctor", "--offline", timeout=120)
+    assert str(far.user.home) in done.stdout and str(near.home) not in done.stdout
+    assert str(far.user.home) in near.call("--host", far.url, "image", "ls").stderr
+    for words in (("image", "fetch", "./x.qcow2"), ("run", "x", "--image", "./x.qcow2")):
+        assert "./x.qcow2 is a file of this host" in near.refused(USAGE, "--host", far.url, *words)
+    assert "it's" in near.refused(3, "--host", far.url, "image", "verify", "it's; echo $HOME")
+
+
+@pytest.mark.parametrize("url", ["ssh://-oProxyCommand=touch${IFS}x", "ssh://-l@host", "ssh://a@-oProxyCommand=x", "ssh://h;touch x", "ssh://h:0", "ssh://h:x",
+                                 "ssh://", "ssh://u:secret@h", "ssh://h/path", "ssh://$(touch x)@h", "ssh://a b", "ssh://h\nx", "h", "-oProxyCommand=x",
+                                 "tcp://h", "ssh://[::1", "ssh://[::1]x", "ssh://a%2db@h"])
+def test_what_is_no_host_is_refused_and_nothing_runs(near, url):
+    near.env["PATH"] = str(near.home)  # without ssh
+    assert "is not a host: write ssh://" in near.refused(USAGE, "--host", url, "ps")
+    near.env["PIAGENT_HOST"] = url
+    assert "is not a host: write ssh://" in near.refused(USAGE, "doctor")
+
+
+def test_a_host_that_cannot_be_reached_is_told_in_sshs_words_and_one_line(near, far):
+    far.know(key(near.home / "other"))
+    done = near.call("--host", far.url, "ps")
+    assert done.returncode == AGENT and "REMOTE HOST IDENTIFICATION HAS CHANGED" in done.stderr, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"piagent: cannot reach {far.url}: ")
+    far.know(far.host_key)
+    far.stop_server()
+    assert near.refused(AGENT, "--host", far.url, "ps").startswith(f"cannot reach {far.url}: ")
+    assert "Connection refused" in near.call("--host", far.url, "doctor").stderr
+    assert not is_connected(near)
+
+
+def test_a_host_without_piagent_and_one_with_an_old_one_say_what_to_install(near):
+    with AnotherHost(near, piagent=None) as far:
+        assert "there is no piagent on " + far.url in near.refused(AGENT, "--host", far.url, "ps")
+        assert "there is no piagent on " + far.url in near.call("--host", far.url, "doctor").stderr
+        old = far.user.home / "tools/piagent"
+        old.write_text("#!/bin/sh\necho \"piagent: there is no command 'agent start'\" >&2\nexit 2\n")
+        old.chmod(0o755)
+        assert "is older than --host: install piagent" in near.refused(AGENT, "--host", far.url, "ps")
+
+
+def test_a_host_that_forwards_no_sockets_is_named(near):
+    with AnotherHost(near, settings="AllowStreamLocalForwarding no\n") as far:
+        assert "AllowStreamLocalForwarding" in near.refused(AGENT, "--host", far.url, "ps")
+
+
+def test_a_wait_goes_on_after_its_connection_broke(near, far):
+    command = boot(near, far, "box")
+    far.break_connections()
+    wait_for("it has logged in again", lambda: far.logins() == 2, 30)
+    report_ready(far.user, "box")
+    said = command.communicate(timeout=60)[0]
+    assert command.returncode == 0, said
+
+
+def test_a_wait_that_cannot_connect_again_ends_and_the_instance_goes_on(near, far):
+    command = boot(near, far, "box")
+    far.refuse()
+    far.break_connections()
+    said = command.communicate(timeout=60)[0]
+    assert command.returncode == AGENT and said.splitlines()[-1].startswith(f"piagent: cannot reach {far.url}: what runs there goes on"), said
+    far.make_reachable()
+    assert state(near, far, "box") == "running"
+
+
+def test_a_wait_ends_when_somebody_stops_the_other_agent(near, far):
+    command = boot(near, far, "box")
+    near.do("--host", far.url, "agent", "stop")
+    said = command.communicate(timeout=60)[0]
+    assert command.returncode == AGENT and "the agent was stopped" in said, said
+    assert near.call("--host", far.url, "agent", "status").returncode == AGENT
+
+
+def test_completion_asks_a_host_only_through_an_open_connection(near, far):
+    words = ("__complete", "--", "--host", far.url, "status", "")
+    near.runtime.mkdir(parents=True, exist_ok=True)
+    assert near.do(*words) == "" and far.logins() == 0
+    boot(near, far, "box")
+    assert near.do(*words) == "box\trunning\n"
+    assert near.do("__complete", "--", "--host", "ssh") == "" and "--host\t" in near.do("__complete", "--", "--ho")
+    begun = time.monotonic()
+    near.do("__complete", "--", "--host=ssh://192.0.2.1", "status", "")
+    assert time.monotonic() - begun < 10 and far.logins() == 1
+
+
+def test_commands_side_by_side_share_one_login(near, far):
+    commands = [near.start("--host", far.url, "ps", "-q") for _ in range(12)]
+    said = [command.communicate(timeout=60)[0] for command in commands]
+    assert [command.returncode for command in commands] == [0] * 12, said
+    assert far.logins() == 1
