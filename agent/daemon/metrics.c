@@ -269,7 +269,7 @@ static int reading_by_name(const void *a, const void *b)
 }
 
 /* The caller frees it. NULL without memory. */
-static struct reading *read_instances(const struct agent *agent, size_t *ret_count)
+static struct reading *take_readings(const struct agent *agent, size_t *ret_count)
 {
     const struct instance *instance;
     size_t count = 0;
@@ -294,7 +294,7 @@ static struct reading *read_instances(const struct agent *agent, size_t *ret_cou
 int metrics_render(const struct agent *agent, struct pi_buf *ret)
 {
     size_t count;
-    pi_auto_free struct reading *readings = read_instances(agent, &count);
+    pi_auto_free struct reading *readings = take_readings(agent, &count);
     int r = readings ? add_agent(agent, ret) : -ENOMEM;
     if (r == 0)
         r = add_process(agent, ret);
