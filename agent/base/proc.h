@@ -28,6 +28,7 @@ struct pi_spawn {
     const char *const *environ_; /* NULL = this process's */
     const char *folder;          /* its current folder; NULL = this process's */
     bool new_session;            /* setsid: no terminal's signals reach it */
+    bool deaf;                   /* SIGTERM, SIGINT and SIGHUP are blocked in it */
     int orphan_signal; /* sent to it when the thread that started it ends (PR_SET_PDEATHSIG); 0 = none */
 };
 

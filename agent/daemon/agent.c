@@ -219,6 +219,7 @@ static void undo_creations(struct agent *agent, const char *why)
 struct agent_words {
     int ready_fd;        /* -1 = none */
     const char *metrics; /* borrowed; NULL = what the environment says */
+    bool bound;          /* its QEMUs end with it, as it ends with the command that started it */
 };
 
 static int set_up_agent(struct agent *agent, const struct agent_words *words, struct pi_error *err)
@@ -241,6 +242,7 @@ static int set_up_agent(struct agent *agent, const struct agent_words *words, st
         return r;
     pi_temp_sweep(state_fd);
     fill_host(agent);
+    agent->host.bound = words->bound;
     /* The seeds first: adopted guests may ask for them. Networks before their members. The control API last: whoever it
      * answers sees all
      * instances. */
@@ -388,6 +390,8 @@ static int parse_words(int argc, char **argv, struct agent_words *ret, struct pi
     for (int i = 1; r == 0 && i < argc; i++) {
         if (!strcmp(argv[i], "--ready-fd") && i + 1 < argc)
             r = parse_ready_fd(argv[++i], &ret->ready_fd, err);
+        else if (!strcmp(argv[i], "--bound"))
+            ret->bound = true;
         else if (!strcmp(argv[i], "--metrics") && i + 1 < argc)
             ret->metrics = argv[++i];
         else if (pi_starts_with(argv[i], metrics))

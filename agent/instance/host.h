@@ -6,6 +6,7 @@
 #ifndef PIAGENT_INSTANCE_HOST_H
 #define PIAGENT_INSTANCE_HOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -42,6 +43,7 @@ struct instance_host {
     const char *runtime; /* the folder of sockets */
     const char *program; /* this executable: workers, and the network of isolated guests */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
+    bool bound;          /* QEMUs end with this process, and by no signal but SIGKILL */
     uint64_t started_ms; /* CLOCK_REALTIME: this agent has heard guests since then */
 
     struct imds_registry *registry; /* of the seeds that are served */

@@ -63,7 +63,9 @@ static int make_child(struct instance *instance, struct pi_strv *argv, int fds[Q
                            .fds = fds,
                            .fd_count = QEMU_NETWORK_FD + instance->record.spec.networks.count,
                            .environ_ = (const char *const *)environment.items,
-                           .new_session = true};
+                           .new_session = true,
+                           .deaf = instance->host->bound,
+                           .orphan_signal = instance->host->bound ? SIGKILL : 0};
     int r = pi_child_new(&how, &instance->process.child, err);
     return r < 0 ? r : note_identity(instance, err);
 }

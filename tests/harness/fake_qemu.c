@@ -542,7 +542,7 @@ static void read_argv(char **argv)
 
 int main(int argc, char **argv)
 {
-    sigset_t signals;
+    sigset_t signals, blocked;
     (void)argc;
     own_argv = argv;
     read_argv(argv + 1);
@@ -550,7 +550,9 @@ int main(int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR1);
     sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    sigprocmask(SIG_BLOCK, &signals, &blocked);
+    if (sigismember(&blocked, SIGTERM)) /* QEMU does not unblock it either */
+        sigdelset(&signals, SIGTERM);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (signal_fd < 0 || monitor.listen_fd < 0 || console.listen_fd < 0) {
         fprintf(stderr, "fake qemu: no sockets\n");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,8 +171,9 @@ static bool is_agents_setting(const char *setting)
            pi_environ_is_named(setting, (const char *const[]){API_METRICS_VARIABLE, NULL});
 }
 
-static int start_agent(const struct pi_paths *paths, struct pi_error *err)
+static int start_agent(const struct cli_agent *agent, struct pi_error *err)
 {
+    const struct pi_paths *paths = &agent->paths;
     char program[PATH_MAX];
     pi_auto_free char *log_path = NULL;
     int ends[2];
@@ -194,11 +196,14 @@ static int start_agent(const struct pi_paths *paths, struct pi_error *err)
         return pi_fail(err, ENOMEM, "cannot start the agent");
     pid_t pid;
     const struct pi_spawn how = {
-        .argv = (const char *const[]){program, "agent", "--ready-fd", "3", NULL},
+        .argv =
+            (const char *const[]){program, "agent", "--ready-fd", "3", agent->bound ? "--bound" : NULL, NULL},
         .fds = (const int[]){-1, log_fd, log_fd, writer},
         .fd_count = 4,
         .environ_ = (const char *const *)environment.items,
         .new_session = true,
+        .deaf = agent->bound,
+        .orphan_signal = agent->bound ? SIGKILL : 0,
     };
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
@@ -270,7 +275,7 @@ static int connect_here(struct cli_agent *agent, struct pi_error *err)
     r = ping(agent, err);
     if (r == 0 || r == -ETIMEDOUT || err->kind != PI_AGENT)
         return r;
-    r = start_agent(&agent->paths, err);
+    r = start_agent(agent, err);
     if (r == 0)
         return ping(agent, err);
     return err->kind == PI_CONFLICT ? await_other(agent, err) : r;

@@ -20,6 +20,9 @@ struct cli_agent {
     struct pi_paths paths; /* of this host */
     struct cli_host host;  /* whose agent it is */
     struct api_client *client;
+    /* An agent that this command starts ends with it, and so do its QEMUs. They are deaf to the signals of a scheduler
+     * that asks all processes of a job to end: the command alone decides how that is done. */
+    bool bound;
 };
 
 /*

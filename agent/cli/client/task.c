@@ -100,8 +100,7 @@ int cli_task_request(struct cli_task *task, struct api_instance *instance, struc
     return 0;
 }
 
-/* How a stop ended, for people, and whether the guest had its say. */
-static const char *ended_by(enum api_stopped_by end, bool *ret_forced)
+const char *cli_ended_by(enum api_stopped_by end, bool *ret_forced)
 {
     static const char *const texts[API_STOPPED_BYS] = {
         [API_STOPPED_BY_GUEST] = "the guest powered itself off",
@@ -137,7 +136,7 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
         return cli_tell_over(&follow, true, err);
     if (r < 0 || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
         return r;
-    cli_screen_line(&follow.screen, "%s: %s", name, ended_by(now.stopped_by, &task->forced));
+    cli_screen_line(&follow.screen, "%s: %s", name, cli_ended_by(now.stopped_by, &task->forced));
     json_t *result = cli_task_result(task, instance);
     if (result && now.stopped_by)
         json_object_set_new(result, "stopped_by", json_string(PI_WORD(&now, stopped_by, api_stopped_by)));

@@ -38,6 +38,9 @@ json_t *cli_task_result(struct cli_task *task, const struct api_instance *instan
  * cli_task_request() tells that. */
 cli_act_fn cli_task_post, cli_task_request;
 
+/* How a stop ended, for people. *ret_forced is set if the guest did not have its say. */
+const char *cli_ended_by(enum api_stopped_by end, bool *ret_forced);
+
 /* Waits until it has stopped and tells how, unless it was stopped already. */
 cli_act_fn cli_task_await_stop;
 

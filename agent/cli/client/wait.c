@@ -83,7 +83,7 @@ static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader,
         int r = how->fresh && cli_state_is_before_boot(one->view.state) ? cli_undo(one, err) : 0;
         if (r < 0)
             return r;
-        if (r == 0)
+        if (r == 0 && !how->job)
             cli_tell_goes_on(one);
         else if (leader->signal) /* interrupted again */
             break;

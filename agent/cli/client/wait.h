@@ -19,6 +19,7 @@ struct cli_wait {
     bool stopped;        /* wait until they are stopped, else until they are ready */
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
     bool login;          /* tell how to log in */
+    bool job;            /* an interrupt ends the instance, too: not a word that it runs on */
     bool json;           /* events to standard output, nothing but errors to standard error */
     uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };

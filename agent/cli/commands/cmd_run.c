@@ -10,6 +10,7 @@
 #include "agent/cli/client/foreground.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/run_as_job.h"
 #include "agent/cli/commands/run_options.h"
 #include "agent/cli/terminal/error_report.h"
 
@@ -103,6 +104,10 @@ static int run_run(const struct cli_call *call, struct pi_error *err)
     pi_auto_chosen struct cli_chosen made = {0};
     json_auto_t *body = NULL;
     bool detach = options->detach || options->no_start || options->count;
+    if (options->job)
+        return cli_run_as_job(options, call->operands[0], err);
+    if (options->grace_ms)
+        return pi_refuse(err, PI_USAGE, "--grace goes with --job");
     int r = cli_refuse_attached(detach, options->json, options->timeout_ms, err);
     if (r == 0)
         r = cli_create_request(options, call->operands[0], &body, err);

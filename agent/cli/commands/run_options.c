@@ -14,6 +14,7 @@
 #include "agent/base/base64.h"
 #include "agent/base/environ.h"
 #include "agent/base/text.h"
+#include "agent/cli/client/job.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/terminal/user_data_findings.h"
 #include "agent/image/checksum.h"
@@ -90,7 +91,11 @@ const struct cli_option cli_create_options[] = {
            .help = "make a fleet named NAME: NAME-1 to NAME-N, side by side; means -d"),
     OPTION(no_start, "no-start", CLI_FLAG, .help = "make it and leave it stopped; returns when it is made"),
     OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
-    OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = "with -d: " CLI_WAIT_LIMIT_HELP),
+    OPTION(job, "job", CLI_FLAG,
+           .help = "run it as a batch job, with an agent of its own: see piagent help slurm"),
+    OPTION(grace_ms, "grace", CLI_DURATION, .argument = "TIME", .help = CLI_JOB_GRACE_HELP),
+    OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME",
+           .help = "with -d or --job: " CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
     {0},
 };

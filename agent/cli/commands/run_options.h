@@ -9,8 +9,10 @@
 struct cli_create {
     struct vm_spec spec; /* VM_SPEC_CHOSEN of it, but for .arch; its strings are words of argv */
     char *image, *image_sha256, *arch, *user_data;
-    bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json;
-    uint64_t timeout_ms; /* of the wait for it, with -d */
+    bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json,
+        job;
+    uint64_t timeout_ms; /* of the wait for it, with -d or --job */
+    uint64_t grace_ms;   /* with --job; 0 = the usual one */
     uint64_t count;      /* of a fleet; 0 = one instance, of no fleet */
     struct pi_strv ssh_keys;
 };
