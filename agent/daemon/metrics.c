@@ -166,7 +166,10 @@ static int add_info(const struct reading *readings, size_t count, struct pi_buf 
     int r = api_metric_family(ret, name, "gauge", "1, with what the instance is.");
     for (size_t i = 0; r == 0 && i < count; i++) {
         const struct vm_record *record = &readings[i].instance->record;
+        const struct vm_fleet *fleet = &record->spec.fleet;
         const struct api_label labels[] = {{"name", record->spec.name},
+                                           {"fleet", fleet->name[0] ? fleet->name : NULL},
+                                           {"role", fleet->name[0] ? fleet->role : NULL},
                                            {"arch", vm_arch_names[record->spec.arch]},
                                            {"accel", record->accel ? vm_accel_names[record->accel] : NULL},
                                            {"image", record->spec.image.name},

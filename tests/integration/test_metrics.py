@@ -68,7 +68,7 @@ def test_promtool_accepts_them_in_all_of_an_instances_life(user):
     disk = boot_sectors.deaf(user.home)
     odd = user.home / 'a"b\\c.img'  # a label's value
     os.link(disk, odd)
-    user.boot("box", str(odd))
+    user.boot("box", str(odd), fleet={"name": "lab", "role": "node", "index": 1, "count": 1})
     promtool(user.do("metrics"))
     guest = Guest(user, "box")
     assert guest.send(f"GET /{guest.key}/meta-data HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == 200
@@ -77,7 +77,7 @@ def test_promtool_accepts_them_in_all_of_an_instances_life(user):
     text = user.do("metrics")
     promtool(text)
     found = samples(text)
-    assert found["piagent_instance_info", r'name="box",arch="x86_64",accel="tcg",image="a\"b\\c.img"'] == 1
+    assert found["piagent_instance_info", r'name="box",fleet="lab",role="node",arch="x86_64",accel="tcg",image="a\"b\\c.img"'] == 1
     assert found["piagent_instances", 'state="ready"'] == 1 and found["piagent_instances", 'state="running"'] == 0
     assert sum(value for (metric, _), value in found.items() if metric == "piagent_instance_state") == 1
     assert found["piagent_instance_state", 'name="box",state="ready"'] == 1
