@@ -26,11 +26,14 @@ static bool is_still(int store_fd, const char *name, int fd)
            at_path.st_ino == held.st_ino && at_path.st_dev == held.st_dev;
 }
 
-/* Waits for the lock on fd; its holder is writing the file. */
-static int lock_partial(int fd, uint64_t total_bytes, struct image_meter *meter, struct pi_error *err)
+/* Waits for the lock on fd; its holder is writing the file. A file that is open for reading only can be locked by a
+ * shared lock, which its writer's keeps out as well: over NFS an exclusive one needs a file that is open for writing
+ * (flock(2)). */
+static int lock_partial(int fd, bool shared, uint64_t total_bytes, struct image_meter *meter,
+                        struct pi_error *err)
 {
     static const struct timespec pause = {.tv_nsec = LOOK_AGAIN_NS};
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    while (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
         struct stat st;
         if (errno != EWOULDBLOCK && errno != EINTR)
             return pi_fail(err, errno, "cannot lock %s in the image store", meter->now.name);
@@ -90,7 +93,7 @@ int image_partial_take(const struct image_store *store, const char *key, uint64_
         pi_auto_close int fd = open_partial(store, partial.name, &whole);
         if (fd < 0)
             return pi_fail(err, errno, "cannot write %s/%s", store->dir, partial.name);
-        int r = lock_partial(fd, total_bytes, meter, err);
+        int r = lock_partial(fd, whole, total_bytes, meter, err);
         if (r < 0)
             return r;
         if (!is_still(store->dir_fd, partial.name, fd))
@@ -177,7 +180,7 @@ static uint64_t sweep_one(const struct image_store *store, const char *name, uin
     char resume_name[IMAGE_STORE_NAME_MAX];
     size_t key = strlen(name) - strlen(SUFFIX);
     pi_auto_close int fd = openat(store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || key > IMAGE_SHA256_LENGTH || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+    if (fd < 0 || key > IMAGE_SHA256_LENGTH || flock(fd, LOCK_SH | LOCK_NB) < 0 ||
         !is_still(store->dir_fd, name, fd))
         return 0;
     snprintf(resume_name, sizeof resume_name, "%.*s" RESUME_SUFFIX, (int)key, name);
@@ -194,6 +197,10 @@ static uint64_t sweep_one(const struct image_store *store, const char *name, uin
 uint64_t image_partial_sweep(const struct image_store *store, uint64_t kept_ms, bool dry_run)
 {
     uint64_t freed_bytes = 0;
+    /* Two who sweep at once would both hold their shared locks. */
+    pi_auto_close int lock = image_use_lock(store, 0, NULL);
+    if (lock < 0)
+        return 0;
     pi_auto_closedir DIR *dir = image_store_folder(store, NULL);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (pi_ends_with(entry->d_name, SUFFIX))

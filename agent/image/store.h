@@ -6,6 +6,7 @@
  *     sha256-HEX.json        its provenance (image_fields)
  *     sha256-HEX.use-KEY     a link to the disk of an instance that uses it (use.h)
  *     KEY.partial            being fetched, under its fetcher's flock; or left for a later fetch
+ *     .lock                  held while images are removed, published or linked (use.h)
  *     KEY.resume             proves that a later fetch can go on with the partial (resume.h)
  *
  * The store has an image if it has both files. The provenance is published first, the image last, each

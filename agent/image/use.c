@@ -60,7 +60,9 @@ int image_use_lock(const struct image_store *store, uint64_t wait_ms, struct pi_
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
     uint64_t end_ms = pi_monotonic_ms() + wait_ms;
-    pi_auto_close int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Not the folder's: over NFS only this node would see it. */
+    pi_auto_close int fd =
+        openat(store->dir_fd, IMAGE_USE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return pi_fail(err, errno, "cannot lock the image store %s", store->dir);
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -19,6 +19,7 @@
 
 #define IMAGE_USE_DISK    "disk.qcow2" /* the overlay in an instance's folder */
 #define IMAGE_USE_UNKNOWN ""
+#define IMAGE_USE_LOCK    ".lock" /* in the store */
 #define IMAGE_USE_LOCK_MS 30000
 
 /* Links the image at path to the disk that will be made of it in an instance's folder (absolute). Waits while

@@ -54,7 +54,7 @@ class World:
         return process.returncode, out, err
 
     def stored(self):
-        return sorted(path.name for path in self.images.glob("*"))
+        return sorted(path.name for path in self.images.glob("[!.]*"))
 
     def downloads(self):
         return sum(path.startswith("/mirror/") for path in self.fedora.requests)

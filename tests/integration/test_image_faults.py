@@ -32,7 +32,7 @@ class Client:
         return process.returncode, err
 
     def stored(self):
-        return sorted(path.name for path in self.images.glob("*"))
+        return sorted(path.name for path in self.images.glob("[!.]*"))
 
     def is_right(self):
         return (self.images / f"sha256-{self.sha256}.qcow2").read_bytes() == self.data

@@ -21,6 +21,15 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 
+/* An image store without images, records, partials and links: what is left is its lock. */
+static inline void assert_store_is_empty(const char *dir)
+{
+    char lock[512];
+    snprintf(lock, sizeof lock, "%s/.lock", dir);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 #define QCOW2_CLUSTER 65536u
 #define QCOW2_VIRTUAL ((uint64_t)5 << 30)
 

@@ -128,7 +128,7 @@ static void removed_image_is_gone_with_its_provenance(void **state)
     assert_int_equal(image_store_remove(&w->store, &w->image, &w->who, &err), 0);
     assert_int_equal(image_store_list(&w->store, &list, &err), 0);
     assert_int_equal(list.count, 0);
-    assert_int_equal(rmdir(w->store.dir), 0);
+    assert_store_is_empty(w->store.dir);
 }
 
 static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
@@ -149,7 +149,7 @@ static void truncated_image_is_called_damaged_and_can_be_removed(void **state)
     assert_int_equal(access(w->image.path, F_OK), 0);
     assert_int_equal(image_store_remove_damaged(&w->store, damaged.items[0], &w->who, false, &bytes, &err),
                      0);
-    assert_int_equal(rmdir(w->store.dir), 0);
+    assert_store_is_empty(w->store.dir);
 }
 
 static void damaged_image_that_was_fetched_again_meanwhile_is_kept(void **state)
