@@ -9,6 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/daemon/daemon.h"
+#include "agent/net/bridged.h"
 #include "agent/net/net.h"
 #include "agent/switch/switch_main.h"
 #include "agent/worker/worker_main.h"
@@ -42,6 +43,8 @@ int main(int argc, char **argv)
         return worker_main(argc - 1, argv + 1);
     if (argc >= 2 && !strcmp(argv[1], "isolated"))
         return net_main(argc - 1, argv + 1);
+    if (argc >= 2 && !strcmp(argv[1], "bridged"))
+        return bridged_main(argc - 1, argv + 1);
     if (argc >= 2 && !strcmp(argv[1], "switch"))
         return switch_main(argc - 1, argv + 1);
     return cli_main(argc, argv);

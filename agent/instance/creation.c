@@ -266,6 +266,8 @@ static int check_host(struct instance *instance, struct pi_error *err)
     if (r == 0)
         r = ports_check(instance, err);
     if (r == 0)
+        r = membership_check(instance, err);
+    if (r == 0)
         r = qemu_command_show(instance, false, &argv, err);
     return r < 0 ? r : process_enter_scope(instance, &argv, err);
 }

@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/instance/instance.h"
+#include "agent/net/bridged.h"
 
 /* The use that an instance makes of a network; false if it makes none. */
 static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct vm_network_use *ret)
@@ -85,7 +86,7 @@ static int resolve_use(const struct instance_host *host, char **text, struct pi_
     if (r < 0)
         return r;
     if (use.bridge)
-        return pi_refuse(err, PI_HOST, "--network %s: this version cannot use bridges", *text);
+        return 0; /* membership_check() does that at each start */
     if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0)
         return r;
     if (!use.address[0])
@@ -120,8 +121,11 @@ int membership_check(const struct instance *instance, struct pi_error *err)
         struct in_addr address;
         struct lan *lan;
         int r = vm_network_use_parse(networks->items[i], &use, err);
-        if (r == 0 && use.bridge)
+        if (r == 0 && use.bridge) {
+            if ((r = bridged_check(use.name, err)) < 0)
+                return pi_context(err, r, "--network %s", networks->items[i]);
             continue;
+        }
         if (r == 0)
             r = lans_need(&instance->host->lans, use.name, &lan, err);
         if (r == 0)

@@ -183,6 +183,27 @@ static void add_isolator(struct building *b, const struct vm_spec *spec, const s
     argv_add(b, "--", NULL);
 }
 
+/* Adds the program that opens a tap device for each bridge and then becomes what follows (agent/net/bridged.h). */
+static void add_bridger(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    struct vm_network_use use;
+    bool any = false;
+    for (size_t i = 0; i < spec->networks.count; i++) {
+        if (vm_network_use_parse(spec->networks.items[i], &use, NULL) < 0 || !use.bridge)
+            continue;
+        if (!any)
+            argv_add(b, host->isolator, "bridged");
+        any = true;
+        pi_auto_free char *word = NULL;
+        if (asprintf(&word, "%d=%s", host->network_fd + (int)i, use.name) < 0)
+            b->r = -ENOMEM;
+        else
+            argv_add(b, word, NULL);
+    }
+    if (any)
+        argv_add(b, "--", NULL);
+}
+
 /* IPv4 only: otherwise QEMU announces an IPv6 router to the guest even if this host has no IPv6. */
 static void add_user_network(struct building *b, const struct vm_spec *spec)
 {
@@ -258,6 +279,8 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
         "-display",    "none",
     };
     struct building b = {0};
+    if (!host->standalone)
+        add_bridger(&b, spec, host);
     if (spec->isolate)
         add_isolator(&b, spec, host);
     argv_add(&b, host->qemu, NULL);

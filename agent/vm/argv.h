@@ -14,7 +14,8 @@ struct vm_host {
     int console_fd;
     int agent_fd; /* the guest agent's channel */
     const char *
-        isolator; /* for an isolated guest: absolute paths of piagent, and of the socket that the guest reaches */
+        isolator; /* absolute path of piagent, for bridges and isolated guests; for these also of the socket that the guest
+                     reaches */
     const char *imds_socket;
     int net_fd; /* the isolated guest's network, as QEMU's descriptor */
     int network_fd; /* of each network of the spec, from this descriptor on: the folder of its sockets, or a tap device */

@@ -25,6 +25,9 @@ static const struct reason {
 } reasons[] = {
     {"isolated", NULL, PROGRAM,
      "piagent itself: the network of an isolated guest, which lets it reach its seed and answer to SSH and the forwards"},
+    {"bridged", NULL, PROGRAM,
+     "piagent itself: it opens a tap device for each bridge, with qemu-bridge-helper, and then becomes the program that follows"},
+    {"--", "/piagent", PROGRAM, "piagent once more, for the next purpose"},
     {"--", NULL, PROGRAM, "QEMU's own command line follows: the emulator for this architecture"},
     {"", NULL, PROGRAM, "the emulator for this architecture"},
     {"-name", NULL, PROGRAM, "the instance's name, for lists of processes and threads"},

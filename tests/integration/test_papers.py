@@ -11,7 +11,7 @@ from piagent import PIAGENT, SOURCE
 
 TOPICS = sorted(pathlib.Path(SOURCE, "agent/cli/topics").glob("*.txt"))
 PAPERS = sorted(path for path in [*pathlib.Path(SOURCE).glob("*.md"), *pathlib.Path(SOURCE, ".github").glob("*.md"), *pathlib.Path(SOURCE).glob("[aiqst]*/**/*.md")])
-OURS = {"isolated", "worker", "__pages", "__complete"}  # nobody but piagent and its build types these
+OURS = {"isolated", "bridged", "switch", "worker", "__pages", "__complete"}  # nobody but piagent and its build types these
 
 
 @functools.cache

@@ -224,6 +224,9 @@ static void each_network_is_one_more_card_after_the_first(void **state)
                     "remote.path=/proc/self/fd/10/pi-1.in"));
     assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net0,mac=52:54:0a:4d:00:05,romfile="));
     assert_true(has(&argv, "-netdev", "tap,id=net1,fd=11"));
+    static const char *const before[] = {"/usr/bin/piagent", "bridged", "11=br0", "--", "/usr/bin/qemu"};
+    for (size_t i = 0; i < PI_ARRAY_SIZE(before); i++)
+        assert_string_equal(argv.items[i], before[i]);
     assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net1,mac=52:56:8c:1f:0d:6f,romfile="));
     assert_true(has(&argv, "-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="));
     host.standalone = true;
