@@ -15,6 +15,7 @@ static const char *const document_names[IMDS_DOCUMENTS] = {
     [IMDS_USER_DATA] = "user-data",
     [IMDS_VENDOR_DATA] = "vendor-data",
     [IMDS_NETWORK_CONFIG] = "network-config",
+    [IMDS_PEERS] = "peers",
 };
 
 const char *imds_document_name(enum imds_document document)
@@ -109,29 +110,47 @@ static int grow_registry(struct imds_registry *registry)
     return 0;
 }
 
-int imds_registry_put(struct imds_registry *registry, const char *key, const struct imds_seed *seed,
-                      bool reports, void *owner)
+/* Takes over the entry's documents, also on failure. r is the error of making them. */
+static int put_entry(struct imds_registry *registry, const char *key, struct imds_entry *entry, int r)
 {
-    struct imds_entry entry = {.owner = owner, .reports = reports};
-    int r = key_parse(key, entry.key);
+    if (r == 0)
+        r = key_parse(key, entry->key);
     if (r == 0)
         r = grow_registry(registry);
-    for (size_t i = 0; seed && r == 0 && i < IMDS_DOCUMENTS; i++) {
-        entry.documents[i] = imds_blob_new(seed->documents[i].data, seed->documents[i].size);
-        if (!entry.documents[i])
-            r = -ENOMEM;
-    }
     if (r < 0) {
-        entry_done(&entry);
+        entry_done(entry);
         return r;
     }
-    size_t i = find_position(registry, entry.key);
+    size_t i = find_position(registry, entry->key);
     if (i < registry->count)
         entry_done(&registry->entries[i]);
     else
         registry->count++;
-    registry->entries[i] = entry;
+    registry->entries[i] = *entry;
     return 0;
+}
+
+static int copy_document(const struct imds_bytes *bytes, struct imds_blob **ret)
+{
+    *ret = imds_blob_new(bytes->data, bytes->size);
+    return *ret ? 0 : -ENOMEM;
+}
+
+int imds_registry_put(struct imds_registry *registry, const char *key, const struct imds_seed *seed,
+                      bool reports, void *owner)
+{
+    struct imds_entry entry = {.owner = owner, .reports = reports};
+    int r = 0;
+    for (size_t i = 0; seed && r == 0 && i < IMDS_SEED_DOCUMENTS; i++)
+        r = copy_document(&seed->documents[i], &entry.documents[i]);
+    return put_entry(registry, key, &entry, r);
+}
+
+int imds_registry_put_peers(struct imds_registry *registry, const char *key, const struct imds_bytes *peers,
+                            void *owner)
+{
+    struct imds_entry entry = {.owner = owner};
+    return put_entry(registry, key, &entry, copy_document(peers, &entry.documents[IMDS_PEERS]));
 }
 
 int imds_registry_remove(struct imds_registry *registry, const char *key)

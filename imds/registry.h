@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Maps keys to seeds and reports. A key gives access to a seed, to the reports of an instance, or to both. It
- * is a secret of 128 random bits, written as 32 lower-case hexadecimal digits. Only a client that knows it
+ * Maps keys to seeds, reports and lists of peers. A key gives access to a seed, to the reports of an instance, or to
+ * both, or to a list of its peers. It is a secret of 128 random bits, written as 32 lower-case hexadecimal digits. Only a client that knows it
  * may read that seed or report for that instance.
  *
  * A lookup compares every entry, 64 bits at a time and without stopping early, so that its time tells nothing
@@ -18,10 +18,19 @@
 
 #define IMDS_KEY_LENGTH 32
 
-/* The documents of a NoCloud seed (cloud-init's DataSourceNoCloud; network-config is fetched since 24.3). */
-enum imds_document { IMDS_META_DATA, IMDS_USER_DATA, IMDS_VENDOR_DATA, IMDS_NETWORK_CONFIG, IMDS_DOCUMENTS };
+/* The documents of a NoCloud seed (cloud-init's DataSourceNoCloud; network-config is fetched since 24.3), and one beside
+ * it: the other guests that this one works with, in JSON of the caller's own. */
+enum imds_document {
+    IMDS_META_DATA,
+    IMDS_USER_DATA,
+    IMDS_VENDOR_DATA,
+    IMDS_NETWORK_CONFIG,
+    IMDS_SEED_DOCUMENTS,
+    IMDS_PEERS = IMDS_SEED_DOCUMENTS,
+    IMDS_DOCUMENTS
+};
 
-/* The document's name in the URL: "meta-data", "user-data", "vendor-data", "network-config". */
+/* The document's name in the URL: "meta-data", "user-data", "vendor-data", "network-config", "peers". */
 const char *imds_document_name(enum imds_document document);
 
 struct imds_bytes {
@@ -32,14 +41,14 @@ struct imds_bytes {
 /* An empty document is served as an empty body. cloud-init would ask for a missing one again for 10
  * seconds. */
 struct imds_seed {
-    struct imds_bytes documents[IMDS_DOCUMENTS];
+    struct imds_bytes documents[IMDS_SEED_DOCUMENTS];
 };
 
 struct imds_entry {
     uint64_t key[2];
     void *owner; /* the caller's pointer, passed to its callbacks */
     bool reports;
-    struct imds_blob *documents[IMDS_DOCUMENTS]; /* NULL = no seed */
+    struct imds_blob *documents[IMDS_DOCUMENTS]; /* NULL = no access */
 };
 
 struct imds_registry;
@@ -53,6 +62,11 @@ void imds_registry_free(struct imds_registry *registry);
  * on failure. */
 int imds_registry_put(struct imds_registry *registry, const char *key, const struct imds_seed *seed,
                       bool reports, void *owner);
+
+/* From now on key gives access to a copy of the list, the document IMDS_PEERS, and to nothing else. As
+ * imds_registry_put(). */
+int imds_registry_put_peers(struct imds_registry *registry, const char *key, const struct imds_bytes *peers,
+                            void *owner);
 
 /* 0, -ENOENT or -EINVAL (not a key). Responses under way are still sent whole. */
 int imds_registry_remove(struct imds_registry *registry, const char *key);

@@ -23,6 +23,7 @@ struct connection {
     bool cut; /* it is no longer in the list */
     uint64_t deadline_ms;
     struct imds_route route;
+    bool granted; /* it is sent a document */
     bool keep_body;
     char *body;
     size_t body_size;
@@ -130,7 +131,7 @@ static void release_document(void *bytes)
     imds_blob_unref(imds_blob_of(bytes));
 }
 
-static enum MHD_Result answer_document(struct MHD_Connection *mhd, struct imds_blob *blob)
+static enum MHD_Result send_document(struct MHD_Connection *mhd, struct imds_blob *blob, const char *type)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
         blob->size, imds_blob_ref(blob)->bytes, release_document);
@@ -139,7 +140,7 @@ static enum MHD_Result answer_document(struct MHD_Connection *mhd, struct imds_b
         return MHD_NO;
     }
     enum MHD_Result r = MHD_NO;
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain") == MHD_YES &&
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES)
         r = MHD_queue_response(mhd, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
@@ -154,15 +155,35 @@ static void hand_on_report(const struct imds_server *server, const struct connec
         server->handler.reported(owner, &report, server->user);
 }
 
-static enum MHD_Result request_ends(const struct imds_server *server, const struct connection *c,
-                                    struct MHD_Connection *mhd)
+/* What the client's key gives access to, if that is what the client asks for; else NULL. */
+static const struct imds_entry *find_granted(const struct imds_server *server, const struct connection *c)
 {
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
     bool document = c->route.target == IMDS_ROUTE_DOCUMENT;
-    if (!entry || !(document ? entry->documents[c->route.document] != NULL : entry->reports))
+    return entry && (document ? entry->documents[c->route.document] != NULL : entry->reports) ? entry : NULL;
+}
+
+static enum MHD_Result answer_document(const struct imds_server *server, struct connection *c,
+                                       struct MHD_Connection *mhd, const struct imds_entry *entry)
+{
+    enum imds_document document = c->route.document;
+    if (server->handler.wanted && !server->handler.wanted(entry->owner, document, server->user))
+        return MHD_queue_response(mhd, MHD_HTTP_TOO_MANY_REQUESTS, server->nothing);
+    if (!(entry = find_granted(server, c))) /* the callback may have changed the registry */
         return MHD_queue_response(mhd, MHD_HTTP_NOT_FOUND, server->nothing);
-    if (document)
-        return answer_document(mhd, entry->documents[c->route.document]);
+    c->granted = true;
+    return send_document(mhd, entry->documents[document],
+                         document == IMDS_PEERS ? "application/json" : "text/plain");
+}
+
+static enum MHD_Result request_ends(const struct imds_server *server, struct connection *c,
+                                    struct MHD_Connection *mhd)
+{
+    const struct imds_entry *entry = find_granted(server, c);
+    if (!entry)
+        return MHD_queue_response(mhd, MHD_HTTP_NOT_FOUND, server->nothing);
+    if (c->route.target == IMDS_ROUTE_DOCUMENT)
+        return answer_document(server, c, mhd, entry);
     hand_on_report(server, c, entry->owner);
     return MHD_queue_response(mhd, MHD_HTTP_OK, server->nothing);
 }
@@ -194,8 +215,8 @@ static void on_imds_completed(void *user, struct MHD_Connection *mhd, void **req
     (void)mhd;
     const struct imds_server *server = user;
     const struct connection *c = *request;
-    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK || !server->handler.served ||
-        c->route.target != IMDS_ROUTE_DOCUMENT || c->route.head)
+    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK || !server->handler.served || !c->granted ||
+        c->route.head)
         return;
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
     if (entry && entry->documents[c->route.document])

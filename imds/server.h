@@ -5,6 +5,7 @@
  * as its request. (cloud-init opens a new connection for each file and report anyway.)
  *
  *   GET, HEAD  /KEY/meta-data, user-data, vendor-data, network-config   200 and the exact bytes, or no bytes
+ *   GET, HEAD  /KEY/peers                                               200 and the exact bytes, which are JSON
  *   POST       /KEY/events                                              200
  *   anything else, an unknown key, or a key without access              404, the same for all
  *
@@ -34,7 +35,12 @@
 #include "imds/report.h"
 
 struct imds_handler {
-    /* Optional. A client got a whole document of the seed by GET. user_agent is what the client sent, in
+    /* Optional. A client asks, by GET or HEAD, for a document that its key gives access to. The callback may put that
+     * document into the registry anew, and the client gets the new one. If it returns false, the client asks too
+     * often: it is answered with 429 (RFC 6585). */
+    bool (*wanted)(void *owner, enum imds_document document, void *user);
+
+    /* Optional. A client got a whole document by GET. user_agent is what the client sent, in
      * visible ASCII and spaces, at most 63 characters: "Cloud-Init/22.4.2"; "" if it sent none. */
     void (*served)(void *owner, enum imds_document document, const char *user_agent, void *user);
 

@@ -16,7 +16,8 @@
 #undef NDEBUG
 #include <assert.h>
 
-#define KEY "0123456789abcdef0123456789abcdef"
+#define KEY       "0123456789abcdef0123456789abcdef"
+#define PEERS_KEY "fedcba9876543210fedcba9876543210"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +47,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
 static struct service *service_new(void)
 {
     static const struct imds_handler handler = {.served = on_served, .reported = on_reported};
+    static const struct imds_bytes peers = {"[]", 2};
     static const struct imds_seed seed = {.documents = {{"meta", 4}, {"user", 4}, {"vendor", 6}, {NULL, 0}}};
     struct service *service = calloc(1, sizeof *service);
     assert(service);
@@ -56,6 +58,7 @@ static struct service *service_new(void)
     assert(getsockname(fd, (struct sockaddr *)&service->address, &service->address_size) == 0);
     assert(imds_registry_new(&service->registry) == 0);
     assert(imds_registry_put(service->registry, KEY, &seed, true, service) == 0);
+    assert(imds_registry_put_peers(service->registry, PEERS_KEY, &peers, service) == 0);
     assert(imds_server_new(fd, service->registry, &handler, service, NULL, &service->server) == 0);
     return service;
 }

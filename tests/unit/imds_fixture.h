@@ -37,7 +37,22 @@ struct fixture {
     char last_agent[64];
     struct imds_report last_report;
     const char *remove_when_reported;
+    const char *renewed; /* the list of peers under KEY that a client's wish makes; "" = it removes it */
+    bool turn_away;
 };
+
+static bool renew_wanted(void *owner, enum imds_document document, void *user)
+{
+    struct fixture *fx = user;
+    (void)owner, (void)document;
+    if (fx->renewed && *fx->renewed) {
+        const struct imds_bytes peers = {fx->renewed, strlen(fx->renewed)};
+        assert_int_equal(imds_registry_put_peers(fx->registry, KEY, &peers, fx), 0);
+    } else if (fx->renewed) {
+        assert_int_equal(imds_registry_remove(fx->registry, KEY), 0);
+    }
+    return !fx->turn_away;
+}
 
 static void note_served(void *owner, enum imds_document document, const char *user_agent, void *user)
 {
@@ -77,7 +92,8 @@ static inline int listen_anywhere(int family, struct sockaddr_storage *ret, sock
 
 static inline struct fixture *fixture_new(int family, const struct imds_limits *limits)
 {
-    static const struct imds_handler handler = {.served = note_served, .reported = note_reported};
+    static const struct imds_handler handler = {
+        .wanted = renew_wanted, .served = note_served, .reported = note_reported};
     struct fixture *fx = calloc(1, sizeof(*fx));
     assert_non_null(fx);
     fx->now_ms = 1000000;

@@ -23,6 +23,7 @@ static void each_known_request_has_its_route(void **state)
         {"GET", "/" KEY "/user-data", IMDS_ROUTE_DOCUMENT, IMDS_USER_DATA, false},
         {"GET", "/" KEY "/vendor-data", IMDS_ROUTE_DOCUMENT, IMDS_VENDOR_DATA, false},
         {"GET", "/" KEY "/network-config", IMDS_ROUTE_DOCUMENT, IMDS_NETWORK_CONFIG, false},
+        {"GET", "/" KEY "/peers", IMDS_ROUTE_DOCUMENT, IMDS_PEERS, false},
         {"HEAD", "/" KEY "/user-data", IMDS_ROUTE_DOCUMENT, IMDS_USER_DATA, true},
         {"POST", "/" KEY "/events", IMDS_ROUTE_EVENTS, IMDS_META_DATA, false},
     };

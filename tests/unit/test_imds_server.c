@@ -28,7 +28,7 @@ static void documents_are_served_byte_for_byte(void **state)
 {
     static const char binary[] = "#cloud-config\n\0\r\n\r\n\xff";
     struct fixture *fx = *state;
-    for (int i = 0; i < IMDS_DOCUMENTS; i++) {
+    for (int i = 0; i < IMDS_SEED_DOCUMENTS; i++) {
         enum imds_document document = (enum imds_document)i;
         put(fx, KEY, document, binary, sizeof(binary), fx);
         char request[200];
@@ -45,6 +45,57 @@ static void documents_are_served_byte_for_byte(void **state)
         assert_int_equal(fx->last_document, document);
         assert_ptr_equal(fx->last_owner, fx);
     }
+}
+
+static void put_peers(struct fixture *fx, const char *key, const char *list)
+{
+    const struct imds_bytes peers = {list, strlen(list)};
+    assert_int_equal(imds_registry_put_peers(fx->registry, key, &peers, fx), 0);
+}
+
+static void key_of_peers_gives_access_to_nothing_else_and_no_other_key_to_them(void **state)
+{
+    struct fixture *fx = *state;
+    put(fx, OTHER, IMDS_META_DATA, "x", 1, fx);
+    put_peers(fx, KEY, "[1]");
+    char *answer = ask(fx, "GET", "/" KEY "/peers");
+    assert_true(has_status(answer, 200));
+    assert_non_null(strstr(answer, "\r\nContent-Type: application/json\r\n"));
+    assert_string_equal(body_of(answer), "[1]");
+    free(answer);
+    assert_int_equal(fx->last_document, IMDS_PEERS);
+    static const char *const none[][2] = {{"GET", "/" KEY "/meta-data"}, {"GET", "/" KEY "/user-data"},
+                                          {"GET", "/" OTHER "/peers"},   {"POST", "/" KEY "/peers"},
+                                          {"POST", "/" KEY "/events"},   {"GET", "/" KEY "/peers/"}};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        answer = ask(fx, none[i][0], none[i][1]);
+        if (!has_status(answer, 404))
+            fail_msg("%s %s was answered", none[i][0], none[i][1]);
+        free(answer);
+    }
+}
+
+static void document_is_made_anew_for_the_client_that_asks_or_the_client_is_turned_away(void **state)
+{
+    struct fixture *fx = *state;
+    put_peers(fx, KEY, "[1]");
+    fx->renewed = "[1, 2]";
+    char *answer = ask(fx, "GET", "/" KEY "/peers");
+    assert_string_equal(body_of(answer), "[1, 2]");
+    free(answer);
+    fx->turn_away = true;
+    answer = ask(fx, "GET", "/" KEY "/peers");
+    assert_true(has_status(answer, 429));
+    free(answer);
+    answer = ask(fx, "GET", "/" OTHER "/peers");
+    assert_true(has_status(answer, 404));
+    free(answer);
+    fx->turn_away = false;
+    fx->renewed = ""; /* removes it */
+    answer = ask(fx, "HEAD", "/" KEY "/peers");
+    assert_true(has_status(answer, 404));
+    free(answer);
+    assert_int_equal(fx->served, 1);
 }
 
 static void absent_document_is_an_empty_one(void **state)
@@ -341,7 +392,7 @@ static int serve(char *const *texts)
     socklen_t size;
     int fd = listen_anywhere(AF_INET, &address, &size);
     struct imds_seed seed;
-    for (int i = 0; i < IMDS_DOCUMENTS; i++)
+    for (int i = 0; i < IMDS_SEED_DOCUMENTS; i++)
         seed.documents[i] = (struct imds_bytes){texts[1 + i], strlen(texts[1 + i])};
     struct imds_registry *registry = NULL;
     struct imds_server *server = NULL;
@@ -373,6 +424,8 @@ int main(int argc, char **argv)
         TCP(documents_are_served_byte_for_byte),
         {"documents_are_served_over_a_unix_socket", documents_are_served_byte_for_byte, setup_unix, teardown,
          NULL},
+        TCP(key_of_peers_gives_access_to_nothing_else_and_no_other_key_to_them),
+        TCP(document_is_made_anew_for_the_client_that_asks_or_the_client_is_turned_away),
         TCP(absent_document_is_an_empty_one),
         TCP(head_has_the_length_without_the_bytes_and_serves_nothing),
         TCP(unknown_keys_and_unknown_paths_look_the_same),
