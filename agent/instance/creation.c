@@ -343,6 +343,8 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
     if (r == 0)
         r = membership_resolve(host, &record.spec, err);
     if (r == 0)
+        r = peers_enter(host, &record, err);
+    if (r == 0)
         r = make_folder(host, request->name, err);
     if (r < 0)
         return r;

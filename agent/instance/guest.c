@@ -83,12 +83,18 @@ static bool within_budget(struct instance *instance)
     return budget_spend(&instance->guest.reports, 1, REPORTS_BURST, REPORTS_PER_SECOND, pi_monotonic_ms());
 }
 
+static bool on_wanted(void *owner, enum imds_document document, void *user)
+{
+    (void)user;
+    return peers_wanted(owner, document);
+}
+
 static void on_served(void *owner, enum imds_document document, const char *user_agent, void *user)
 {
     struct instance *instance = owner;
     (void)user;
     instance->counts.seed_requests++;
-    if (!within_budget(instance))
+    if (document == IMDS_PEERS || !within_budget(instance))
         return;
     guest_showed_sign(instance);
     trouble_over(instance);
@@ -211,6 +217,8 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);
     hide_key(record->report_key, text);
+    hide_key(record->peers_key, text);
+    hide_key(record->join_secret, text);
     if (!strcmp(report->name, "user-data/check")) {
         on_user_data_problem(instance, text);
         return;
@@ -235,4 +243,5 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
         on_boot_done(instance, report);
 }
 
-const struct imds_handler guest_imds_handler = {.served = on_served, .reported = on_reported};
+const struct imds_handler guest_imds_handler = {
+    .wanted = on_wanted, .served = on_served, .reported = on_reported};

@@ -44,7 +44,21 @@ static int put_seed(struct instance *instance, const struct seed_documents *docu
             [IMDS_NETWORK_CONFIG] = {documents->network_config.data, documents->network_config.size},
         }};
     int r = imds_registry_put(registry, record->key, &seed, !own, instance);
-    return r < 0 || !own ? r : imds_registry_put(registry, record->report_key, NULL, true, instance);
+    if (r == 0 && own)
+        r = imds_registry_put(registry, record->report_key, NULL, true, instance);
+    return r < 0 ? r : peers_serve(instance);
+}
+
+#define BASE_SIZE 32
+
+/* The address of the IMDS as the guest sees it, without a '/' at its end. */
+static const char *imds_base(const struct vm_record *record, char ret[BASE_SIZE])
+{
+    if (record->spec.isolate)
+        snprintf(ret, BASE_SIZE, "http://" NET_IMDS_ADDRESS);
+    else
+        snprintf(ret, BASE_SIZE, "http://" HOST_ADDRESS ":%u", (unsigned)record->imds_port);
+    return ret;
 }
 
 static int serve_seed(struct instance *instance, struct pi_error *err)
@@ -53,7 +67,8 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     pi_auto_buf struct pi_buf login = {0}, host_private = {0}, host_public = {0}, user_data = {0};
     pi_auto_strv struct pi_strv keys = {0};
     pi_auto_documents struct seed_documents documents = {0};
-    char id[64];
+    struct seed_fleet fleet = {0};
+    char id[64], base[BASE_SIZE], peers_url[96];
     int r;
     if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &login, err)) < 0 ||
         (r = read_part(instance, VM_HOST_KEY_FILE, &host_private, err)) < 0 ||
@@ -71,6 +86,13 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     snprintf(id, sizeof id, "iid-%s", spec->uuid);
 
     struct seed_network networks[VM_NETWORKS_MAX];
+    if (instance->record.peers_key[0] && (r = peers_tell(instance, &fleet)) < 0)
+        return pi_fail(err, -r, "seed");
+    pi_auto_free const void *peers = fleet.peers;
+    snprintf(peers_url, sizeof peers_url, "%s/%s/peers", imds_base(&instance->record, base),
+             instance->record.peers_key);
+    fleet.peers_url = peers_url;
+
     struct seed_spec seed = {
         .networks = networks,
         .network_count = membership_seed(instance, networks),
@@ -82,6 +104,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
         .authorized_keys = &keys,
         .host_key_private = host_private.data,
         .host_key_public = host_public.data,
+        .fleet = fleet.name ? &fleet : NULL,
         .user_data = spec->has_user_data ? user_data.data : NULL,
         .user_data_size = user_data.size,
     };
@@ -102,12 +125,9 @@ static int write_structure(const struct instance *instance, const char *file, co
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
     const struct vm_record *record = &instance->record;
-    char base[32], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1];
+    char base[BASE_SIZE], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1];
     pi_auto_buf struct pi_buf system = {0}, board = {0};
-    if (record->spec.isolate)
-        snprintf(base, sizeof base, "http://" NET_IMDS_ADDRESS);
-    else
-        snprintf(base, sizeof base, "http://" HOST_ADDRESS ":%u", (unsigned)record->imds_port);
+    imds_base(record, base);
     snprintf(seed, sizeof seed, "%s/%s/", base, record->key);
     snprintf(reports, sizeof reports, "%s/%s/events", base,
              record->report_key[0] ? record->report_key : record->key);
@@ -145,6 +165,11 @@ int guest_seed_make(struct instance *instance, struct pi_error *err)
     return r < 0 ? r : serve_seed(instance, err);
 }
 
+int guest_seed_renew(struct instance *instance)
+{
+    return serve_seed(instance, NULL);
+}
+
 int guest_seed_take_over(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
@@ -174,6 +199,7 @@ void guest_seed_withdraw(struct instance *instance)
 {
     imds_registry_remove(instance->host->registry, instance->record.key);
     imds_registry_remove(instance->host->registry, instance->record.report_key);
+    imds_registry_remove(instance->host->registry, instance->record.peers_key);
 }
 
 int guest_seed_set_booted(struct instance *instance, bool booted, struct pi_error *err)

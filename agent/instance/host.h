@@ -55,6 +55,7 @@ struct instance_host {
     struct lans lans;               /* the networks that instances share */
     struct boots_file boots;        /* how long boots took, of all instances */
     struct instance_list instances; /* all of them; an instance adds and removes itself */
+    uint64_t fleet_changes;         /* how often the list of peers of any instance has changed */
     uint64_t downloaded_bytes;      /* of images, by this agent's workers: for metrics */
     unsigned writes;                /* threads that write an instance's folder now */
     unsigned ending_workers;        /* workers that were cancelled and have not ended yet */

@@ -108,6 +108,7 @@ int instance_new(struct instance_host *host, struct vm_record *record, struct in
     instance->record = *record;
     *record = (struct vm_record){0};
     LIST_INSERT_HEAD(&host->instances, instance, entry);
+    peers_changed(instance);
     *ret = instance;
     return 0;
 }
@@ -132,6 +133,7 @@ void instance_unref(struct instance *instance)
 void instance_detach(struct instance *instance)
 {
     LIST_REMOVE(instance, entry);
+    peers_changed(instance);
     instance->detached = true;
     membership_changed(instance);
     store_refuse_waiting(instance, NULL);
@@ -179,6 +181,7 @@ static void note_state(struct instance *instance, enum vm_state before)
              record->life.reason[0] ? ": " : "", record->life.reason);
     host_state(instance->host);
     membership_changed(instance);
+    peers_changed(instance);
     guest_link_note_pause(instance, vm_state_stands_still(before));
 }
 

@@ -16,6 +16,7 @@
 #include "agent/instance/journal.h"
 #include "agent/instance/monitor.h"
 #include "agent/instance/network.h"
+#include "agent/instance/peers.h"
 #include "agent/instance/process.h"
 #include "agent/instance/record_store.h"
 #include "agent/instance/silence_watch.h"
@@ -54,6 +55,7 @@ struct instance {
     struct boot boot;
     struct silence_watch silence;
     struct guest_link guest_link;
+    struct peers peers;
 };
 
 /* An instance in the host's list, its folder open. If it was there before, it is listed even if its folder or

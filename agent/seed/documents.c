@@ -27,6 +27,7 @@ static const char boot_hook[] =
     "    board_serial product_serial 2>/dev/null | head -n 1)\n"
     "cfg=/run/cloud-init/piagent.cfg\n"
     "if [ \"$url\" ]; then\n"
+    "%s%s%s"
     "    chmod -f o= /var/log/cloud-init.log\n"
     "    umask 077\n"
     "    echo '#cloud-config' >$cfg\n"
@@ -146,6 +147,10 @@ static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
             return -ENOMEM;
     json_auto_t *meta = json_pack("{s:s, s:s, s:O}", "instance-id", spec->instance_id, "local-hostname",
                                   spec->hostname, "public-keys", keys);
+    struct seed_fleet fleet = spec->fleet ? *spec->fleet : (struct seed_fleet){0};
+    fleet.join_secret = spec->booted ? NULL : fleet.join_secret;
+    if (meta && spec->fleet && seed_fleet_add(&fleet, meta) < 0)
+        return -ENOMEM;
     return add_json(ret, "", meta);
 }
 
@@ -195,6 +200,15 @@ static int add_network_hook(const struct seed_spec *spec, json_t *parts)
                        parts, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
 }
 
+static int render_hook(const struct seed_spec *spec, struct pi_buf *ret)
+{
+    /* "/KEY/peers": the server is the one that takes the reports. */
+    const char *path = spec->fleet ? strchr(spec->fleet->peers_url + strlen("http://"), '/') : NULL;
+    return pi_buf_printf(ret, boot_hook, spec->instance_id,
+                         path ? "    umask 022\n    echo \"${url%/*/*}" : "", path ? path : "",
+                         path ? "\" >/run/cloud-init/piagent-peers-url\n" : "");
+}
+
 static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
 {
     json_auto_t *config = host_key_json(spec);
@@ -204,7 +218,7 @@ static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
     pi_auto_buf struct pi_buf config_text = {0}, hook_text = {0};
     int r = add_json(&config_text, "#cloud-config\n", config);
     if (r == 0)
-        r = pi_buf_printf(&hook_text, boot_hook, spec->instance_id);
+        r = render_hook(spec, &hook_text);
     if (r < 0)
         return r;
     json_auto_t *parts = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "type", "text/cloud-config",

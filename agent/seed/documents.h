@@ -5,7 +5,7 @@
  *
  * The content of each document, and why (checked by booting guests with cloud-init 22.4.2 and 25.1.4):
  *
- *  meta-data       instance-id, local-hostname, and the SSH keys as "public-keys". cloud-init gives the
+ *  meta-data       instance-id, local-hostname, the fleet (fleet_data.h), and the SSH keys as "public-keys". cloud-init gives the
  *                  default user these keys whatever the user-data is (a script, an #include, MIME, gzip), in
  *                  addition to keys that the user-data names.
  *  user-data       the user's own file, byte for byte; without one, the account.
@@ -16,8 +16,8 @@
  *                  each boot.)
  *
  * Every process in the guest can fetch the seed, because cloud-init writes its address into files that all
- * may read. So the host key, the password's hash and the user's own file are in it only until the guest's
- * first successful boot. After that (.booted) the documents hold just enough for a guest that fetches them
+ * may read. So the host key, the password's hash, the fleet's join secret and the user's own file are in it only
+ * until the guest's first successful boot. After that (.booted) the documents hold just enough for a guest that fetches them
  * again.
  *
  * The account is cloud-init's "user:" entry. It changes the image's default user, so groups and everything
@@ -35,6 +35,9 @@
  * the address too, and up to 23.1 all may read it: the hook changes its mode. Before you make an image of an
  * instance's disk, run "cloud-init clean" in the guest, as on any cloud.
  *
+ * The hook also writes the address of the list of peers to /run/cloud-init/piagent-peers-url, which all may read: the
+ * one in the meta-data is of the boot in which cloud-init fetched that, and the port may have changed since.
+ *
  * At the end of the boot a script in the vendor-data searches cloud-init's log for problems of the user-data,
  * which cloud-init tells nowhere else. It reports each as "user-data/check", with result WARN and the problem
  * as description.
@@ -49,6 +52,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/seed/fleet_data.h"
 #include "agent/seed/network_hook.h"
 
 /* All pointers are borrowed for the call. */
@@ -62,6 +66,7 @@ struct seed_spec {
     bool booted;                           /* its guest has booted successfully before: see above */
     const char *host_key_private;          /* OpenSSH's private key file, as text */
     const char *host_key_public;           /* the public key's line */
+    const struct seed_fleet *fleet;        /* NULL = it is in none; .join_secret is told unless .booted */
     const char *user_data;                 /* the user's own file; NULL = none */
     size_t user_data_size;                 /* at most SEED_USER_DATA_MAX (user_data.h) */
     const struct seed_network *networks;   /* the guest's interfaces beside the first one */

@@ -36,6 +36,8 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, key, PI_FIELD_TEXT),
     PI_FIELD(vm_record, report_key, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, peers_key, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, join_secret, PI_FIELD_TEXT),
     PI_FIELD(vm_record, imds_port, PI_FIELD_U64, .max = UINT16_MAX),
     PI_ENUM(vm_record, accel, vm_accel),
     PI_FIELD(vm_record, pid, PI_FIELD_U64),

@@ -42,6 +42,9 @@ struct vm_record {
 
     char key[33];        /* of its seed; new at each start: 128 random bits, hexadecimal */
     char report_key[33]; /* of its reports; "" = an older piagent made it, and its guest reports under key */
+    /* Of an instance of a fleet; "" = it is in none. */
+    char peers_key[33];   /* of the list of its peers; the same for its whole life */
+    char join_secret[65]; /* the same in all instances of the fleet: 256 random bits, hexadecimal */
     uint64_t
         imds_port; /* the port of its seed; 0 = isolated, never started, or started by an older piagent */
     enum vm_accel accel;       /* of this run: KVM or TCG; AUTO if it never ran */

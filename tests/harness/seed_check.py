@@ -91,6 +91,16 @@ def reporting(init, source, root):
     return config["piagent"]["endpoint"]
 
 
+def check_peers_url(root, source, port):
+    """Each boot has the address of now, whatever the meta-data says, for all users of the guest."""
+    path = f"{root}/run/cloud-init/piagent-peers-url"
+    assert os.path.exists(path) == ("fleet" in source.metadata)
+    if "fleet" in source.metadata:
+        assert open(path, encoding="ascii").read() == f"http://10.0.2.2:{port}/PEERS/peers\n"
+        assert os.stat(path).st_mode & 0o777 == 0o644
+        os.remove(path)
+
+
 def check_hook(root, hook, init, source):
     """The hook, run with its paths moved into root: what the next boot finds."""
     os.makedirs(f"{root}/run/cloud-init", exist_ok=True)
@@ -109,6 +119,7 @@ def check_hook(root, hook, init, source):
         subprocess.run(["sh", "-euc", script], check=True)
         assert os.stat(f"{root}/dmi/cloud-init.log").st_mode & 0o777 == 0o640
         assert reporting(init, source, root) in (None, board or "http://10.0.2.2:1234/KEY/events")
+        check_peers_url(root, source, "1235" if board and "1235" in board else "1234")
     os.remove(f"{root}/run/cloud-init/piagent.cfg")  # as at the next boot: nothing is left of it
     config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg
     assert "piagent" not in config.get("reporting", {}), config
@@ -212,7 +223,32 @@ def case_booted(users, config, init):
     check_host_key_is_kept(config, init)
 
 
-CASES = {"plain": case_plain, "networks": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
+SECRET = "join-secret-5eed"
+
+
+def who_may_read(init, text):
+    """The modes of the files of instance data that hold the text."""
+    return {name: os.stat(init.paths.get_runpath(name)).st_mode & 0o777 for name in ("instance_data", "instance_data_sensitive")
+            if text in open(init.paths.get_runpath(name), encoding="utf-8").read()}
+
+
+def case_fleet(users, config, init):
+    """Jinja finds all of it; the join secret is root's alone."""
+    assert config["runcmd"] == [f"join {SECRET}", f"join {SECRET}", "hello node-1 node 1 10.77.0.3 aarch64",
+                                "hello server server 1 10.77.0.2 x86_64",
+                                "i am node 1 of 1 in lab of 2 http://10.0.2.2:1234/PEERS/peers"], config["runcmd"]
+    assert who_may_read(init, SECRET) == {"instance_data_sensitive": 0o600}
+    assert who_may_read(init, "10.77.0.3") == {"instance_data": 0o644, "instance_data_sensitive": 0o600}
+    assert "running" not in init.datasource.metadata["fleet"]["peers"][1]
+
+
+def case_fleet_booted(users, config, init):
+    assert who_may_read(init, SECRET) == {} and "security-credentials" not in init.datasource.metadata
+    assert [peer["name"] for peer in init.datasource.metadata["fleet"]["peers"]] == ["node-1", "server"]
+
+
+CASES = {"fleet": case_fleet, "fleet-booted": case_fleet_booted,
+         "plain": case_plain, "networks": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
          "script": case_script, "mime": case_mime, "gzip": case_gzip, "booted": case_booted}
 
 
@@ -241,7 +277,7 @@ def main():
             init, source, config, hooks = boot(root, f"http://127.0.0.1:{server.server_port}/{name}/")
             assert len(hooks) == (2 if name == "networks" else 1), hooks
             check(check_common(init, source, config, hooks), config, init)
-            if name != "booted":
+            if "booted" not in name:
                 check_host_key(config)
             check_hook(root, hooks[0], init, source)
             check_schema(f"{seeds}/{name}", root)

@@ -66,7 +66,8 @@ def secrets_of(user):
     folder = user.instances / "box"
     record = json.loads((folder / "record.json").read_text())
     keys = [line for name in ("ssh_key", "ssh_host_ed25519_key") for line in (folder / name).read_text().splitlines()[1:-1]]
-    return [PASSWORD, TOKEN, record["spec"]["password_hash"], record["key"], record["report_key"], *keys]
+    fleet = [record[name] for name in ("peers_key", "join_secret") if name in record]
+    return [PASSWORD, TOKEN, record["spec"]["password_hash"], record["key"], record["report_key"], *fleet, *keys]
 
 
 def check(user, watch, shown):
@@ -88,6 +89,21 @@ def check(user, watch, shown):
     assert [path for path in (user.instances / "box").rglob("*") if path.stat().st_mode & 0o077] == []
     assert not (user.home / "data/piagent/agent.log").stat().st_mode & 0o077
     return secrets
+
+
+def test_the_secrets_of_a_fleet_are_in_no_view_event_log_or_argv(user):
+    with Watch(user) as watch:
+        user.boot("box", boot_sectors.deaf(user.home), isolate=True, password_hash=HASH,
+                  user_data=f"#cloud-config\nwrite_files: [{{path: /t, content: {TOKEN}}}]\n",
+                  fleet={"name": "lab", "role": "node", "index": 1, "count": 1})
+        record = json.loads((user.instances / "box/record.json").read_text())
+        assert len(record["join_secret"]) == 64 and len(record["peers_key"]) == 32
+        for name in ("join_secret", "peers_key"):  # a guest that tells them is not repeated
+            subprocess.run(["curl", "-sSf", "--unix-socket", str(user.runtime / "imds.sock"), f"http://imds/{record['report_key']}/events", "--data-binary",
+                            json.dumps({"name": f"init-network/{name}", "event_type": "start", "timestamp": time.time(),
+                                        "description": f"found {record[name]} here"})], timeout=30, check=True)
+        wait_for("the reports are told", lambda: sum("found ****" in text for text in user.texts("box")) == 2, 20)
+        check(user, watch, "".join(user.do(*words) for words in (["events", "box"], ["ps", "--labels"], ["inventory"], ["ssh-config"])))
 
 
 def names_of(pid):

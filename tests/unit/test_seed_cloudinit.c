@@ -36,7 +36,7 @@ static const struct seed_case {
     const char *data; /* the user's own file */
     size_t size;
     const char *groups;
-    bool locked, booted, networks;
+    bool locked, booted, networks, fleet;
 } cases[] = {
     {.name = "plain"},
     {.name = "locked", .groups = "users,wheel", .locked = true},
@@ -72,8 +72,41 @@ static const struct seed_case {
           "--b--\n")},
     {.name = "gzip", TEXT(gzip)},
     {.name = "networks", .networks = true},
+    {.name = "fleet",
+     TEXT(
+         "## template: jinja\n"
+         "#cloud-config\n"
+         "runcmd:\n"
+         "  - join {{ ds.meta_data.security_credentials.join_secret }}\n"
+         "  - join {{ ds.meta_data['security-credentials'].join_secret }}\n"
+         "{% for p in ds.meta_data.fleet.peers %}"
+         "  - hello {{ p.name }} {{ p.role }} {{ p.index }} {{ p.address }} {{ p.arch }}\n"
+         "{% endfor %}"
+         "{% with f = ds.meta_data.fleet %}"
+         "  - i am {{ f.role }} {{ f.index }} of {{ f.count }} in {{ f.name }} of {{ f.size }} {{ f.peers_url }}\n"
+         "{% endwith %}"),
+     .fleet = true},
+    {.name = "fleet-booted", .booted = true, .fleet = true},
     {.name = "booted", TEXT("#cloud-config\npackages: [secret]\n"), .booted = true},
 };
+
+static const struct seed_peer peers[] = {
+    {.name = "node-1", .role = "node", .index = 1, .address = "10.77.0.3", .arch = "aarch64"},
+    {.name = "server",
+     .role = "server",
+     .index = 1,
+     .address = "10.77.0.2",
+     .arch = "x86_64",
+     .running = true},
+};
+static const struct seed_fleet fleet = {.name = "lab",
+                                        .role = "node",
+                                        .index = 1,
+                                        .count = 1,
+                                        .peers = peers,
+                                        .peer_count = PI_ARRAY_SIZE(peers),
+                                        .peers_url = "http://10.0.2.2:1234/PEERS/peers",
+                                        .join_secret = "join-secret-5eed"};
 
 struct host_key {
     struct pi_buf private, public;
@@ -130,6 +163,7 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
     };
     spec.networks = networks;
     spec.network_count = c->networks ? PI_ARRAY_SIZE(networks) : 0;
+    spec.fleet = c->fleet ? &fleet : NULL;
     if (c->locked)
         spec.password_hash = NULL;
 
