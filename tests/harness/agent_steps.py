@@ -21,6 +21,7 @@ UNREACHED = "unreached"
 # A request: the instance's state before and after it, None being no instance.
 REQUESTS = {
     "create": (None, "running", ("POST", "/v1/instances")),
+    "create only": (None, "stopped", ("POST", "/v1/instances")),
     "kill": ("running", "stopped", ("POST", "/v1/instances/pi/kill")),
     "powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
     "start": ("stopped", "running", ("POST", "/v1/instances/pi/start")),
@@ -38,7 +39,7 @@ SILENCE = {
     "silent failure of tcg": 'status=internal-error silent=greeting\n{"event":"STOP"}',
 }
 # The request that brings an instance from a state nearer to another.
-WAYS = {(None, "running"): "create", (None, "stopped"): "create", (None, "paused"): "create",
+WAYS = {(None, "running"): "create", (None, "stopped"): "create only", (None, "paused"): "create",
         ("running", "stopped"): "kill", ("running", "paused"): "pause", ("running", None): "kill",
         ("stopped", "running"): "start", ("stopped", "paused"): "start", ("stopped", None): "rm",
         ("failed", "running"): "start", ("failed", "stopped"): "start", ("failed", "paused"): "start", ("failed", None): "rm",
@@ -76,9 +77,9 @@ def is_fake(user):
 
 def ask(user, request):
     body = {}
-    if request == "create":
+    if request in ("create", "create only"):
         body = {"name": "pi", "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
-                "memory_mib": 256, "disk_bytes": 1 << 20}
+                "memory_mib": 256, "disk_bytes": 1 << 20, "stopped": request == "create only"}
     elif is_fake(user) and request.endswith("kill"):
         body = {"step_ms": 300}
     elif is_fake(user) and request.endswith("powerdown"):
