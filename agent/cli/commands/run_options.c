@@ -23,6 +23,7 @@
 #include "agent/seed/password.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/user_data.h"
+#include "agent/vm/subnet.h"
 
 #define OPTION(member, name_, type_, ...)                                   \
     {                                                                       \
@@ -248,23 +249,34 @@ static int add_digest(const char *sha256, struct api_create *ret, struct pi_erro
     return r < 0 ? pi_context(err, r, "--sha256") : 0;
 }
 
-/* Every forward has a fixed port of this host. */
-static int check_forwards_fit(const struct cli_create *options, struct pi_error *err)
+/* Every forward has a fixed port of this host, and an address of a network is one instance's. */
+static int check_shared(const struct cli_create *options, struct pi_error *err)
 {
-    if (options->count < 2 || !options->spec.forwards.count)
+    const struct vm_spec *spec = &options->spec;
+    struct vm_network_use use;
+    if (options->count < 2)
         return 0;
-    return pi_refuse(err, PI_USAGE,
-                     "--forward %s: %" PRIu64
-                     " instances cannot share a port of this host: leave it out; piagent ssh "
-                     "reaches each of them",
-                     options->spec.forwards.items[0], options->count);
+    if (spec->forwards.count)
+        return pi_refuse(err, PI_USAGE,
+                         "--forward %s: %" PRIu64
+                         " instances cannot share a port of this host: leave it out; piagent "
+                         "ssh reaches each of them",
+                         spec->forwards.items[0], options->count);
+    for (size_t i = 0; i < spec->networks.count; i++)
+        if (vm_network_use_parse(spec->networks.items[i], &use, NULL) == 0 && use.address[0])
+            return pi_refuse(err, PI_USAGE,
+                             "--network %s: %" PRIu64
+                             " instances cannot share an address: leave it out, and each gets "
+                             "one of its own",
+                             spec->networks.items[i], options->count);
+    return 0;
 }
 
 static int fill_request(const struct cli_create *options, struct parts *parts, struct api_create *ret,
                         struct pi_error *err)
 {
     int r;
-    if ((r = pi_name_check(ret->name, err)) < 0 || (r = check_forwards_fit(options, err)) < 0 ||
+    if ((r = pi_name_check(ret->name, err)) < 0 || (r = check_shared(options, err)) < 0 ||
         (r = add_environment(parts, ret, err)) < 0 || (r = add_digest(options->image_sha256, ret, err)) < 0 ||
         (r = add_arch(options->arch, ret, err)) < 0 ||
         (r = add_image_choice(options->image, parts, ret, err)) < 0 ||
