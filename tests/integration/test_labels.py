@@ -25,7 +25,7 @@ def words(user, name, *more):
 
 
 def test_an_instance_that_is_not_started_is_whole_and_starts_later(user):
-    done = user.call(*words(user, "pi", "--no-start", "--forward", "127.0.0.1:38080:80"))
+    done = user.call(*words(user, "pi", "--no-start"))
     assert (done.returncode, done.stdout) == (0, ""), done
     lines = done.stderr.splitlines()
     assert lines[0].startswith("pi: ") and lines[-1] == "pi: made, and not started", lines

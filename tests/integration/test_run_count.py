@@ -2,6 +2,7 @@
 """`piagent run --count N NAME`: a fleet of equal instances."""
 
 import signal
+import socket
 
 import boot_sectors
 import pytest
@@ -89,7 +90,10 @@ def test_what_several_cannot_have_is_refused(user, local, words, said):
 
 
 def test_one_may_have_forwards(user, local):
-    user.do("run", "--count", "1", "web", "--no-start", "--forward", "38090:80", *local)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user.do("run", "--count", "1", "web", "--no-start", "--forward", f"{port}:80", *local)
     assert states(user) == {"web-1": "stopped"}
 
 
