@@ -125,6 +125,14 @@ def test_a_job_that_is_killed_leaves_no_process_and_for_the_next_job_no_files(us
         assert finish(job)[0] == 143
 
 
+def test_a_job_whose_agent_dies_fails_and_leaves_nothing(fakes):
+    job = start(fakes, boot_sectors.deaf(fakes.home))
+    inside(fakes).kill_agent()
+    code, out = finish(job)
+    assert code == GUEST and "pi was lost" in out, out
+    nothing_is_left(fakes)
+
+
 def test_a_job_that_is_interrupted_before_its_guest_runs_is_undone(fakes):
     with FedoraServer([Image("x86_64", boot_sectors.deaf(fakes.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
         job = fakes.start("run", "pi", "--job", "--arch", "x86_64", environment=fedora.env)
@@ -155,19 +163,13 @@ def test_jobs_side_by_side_share_nothing_but_the_images(fakes):
     nothing_is_left(fakes)
 
 
-@pytest.mark.parametrize("variables,given,cpus,memory_mib", [
-    ({"SLURM_CPUS_PER_TASK": "3", "SLURM_MEM_PER_NODE": "2000"}, [], 3, 1680),
-    ({"SLURM_CPUS_ON_NODE": "2", "SLURM_MEM_PER_CPU": "500"}, [], 2, 680),
-    ({"SLURM_CPUS_ON_NODE": "4", "SLURM_MEM_PER_NODE": "2000", "SLURM_STEP_ID": "0", "SLURM_PROCID": "1",
-      "SLURM_STEP_TASKS_PER_NODE": "1,2(x3)"}, [], 2, 680),
-    ({"SLURM_CPUS_PER_TASK": "3", "SLURM_MEM_PER_NODE": "2000"}, ["--cpus", "1", "--memory", "300M"], 1, 300),
-    ({"SLURM_CPUS_PER_TASK": "x", "SLURM_MEM_PER_NODE": "0"}, [], 2, 1024)])
-def test_processors_and_memory_are_those_of_the_allocation_unless_they_are_given(fakes, variables, given, cpus, memory_mib):
-    job = start(fakes, boot_sectors.deaf(fakes.home), *given, environment={"SLURM_JOB_ID": "7", **variables})
+def test_processors_and_memory_are_those_of_the_allocation(fakes):
+    job = start(fakes, boot_sectors.deaf(fakes.home), environment={"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "3", "SLURM_MEM_PER_NODE": "2000"})
     shown = inside(fakes).status("pi")
-    assert (shown["cpus"], shown["memory_mib"]) == (cpus, memory_mib)
+    assert (shown["cpus"], shown["memory_mib"]) == (3, 1680)
     job.send_signal(signal.SIGTERM)
-    assert finish(job)[0] == 143
+    code, out = finish(job)
+    assert code == 143 and "pi: 3 virtual CPUs" in out and "pi: 1680 MiB of memory" in out, out
 
 
 def test_an_allocation_that_is_too_small_is_refused_with_what_to_ask_for(user):

@@ -16,14 +16,17 @@
 
 #define PREFIX "piagent-job-"
 
-/* A job that has not made its lock yet is left alone. */
+/* A job that has not made its lock yet is left alone. Other users may write into /tmp. */
 static void sweep_folder(int base_fd, const char *name)
 {
     char path[NAME_MAX + 8];
     struct stat st;
     snprintf(path, sizeof path, "%s/lock", name);
+    if (fstatat(base_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+        st.st_uid != geteuid())
+        return;
     pi_auto_close int fd = openat(base_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
         (void)pi_tree_remove(base_fd, name, NULL);
 }
 
