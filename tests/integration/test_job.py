@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """run --job: an instance as a batch job, alone and under a real Slurm. Nothing is left when the job ends, however it ends."""
 
+import contextlib
 import copy
 import os
 import pathlib
@@ -93,7 +94,8 @@ def test_a_signal_to_every_process_of_the_job_powers_the_guest_down(user, number
     wait_for("the guest is up", lambda: b"up" in there.console("pi"), 30)
     for _ in range(2):
         for pid in user.processes():
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, number)
     code, out = finish(job)
     assert code == 128 + number and "the guest powered itself off" in out and "runs on" not in out, out
     nothing_is_left(user)
@@ -177,6 +179,7 @@ def test_an_allocation_that_is_too_small_is_refused_with_what_to_ask_for(user):
     assert "--mem=576M" in user.refused(USAGE, "run", "pi", "--job")
     for option in ("-d", "--no-start", "--memory-max=2G", "--cpu-quota=100"):
         assert "does not go with --job" in user.refused(USAGE, "run", "pi", "--job", option)
+    assert "does not go with --job" in user.refused(USAGE, "--host", "ssh://other", "run", "pi", "--job")
     assert "--grace goes with --job" in user.refused(USAGE, "run", "pi", "--grace", "1s")
     nothing_is_left(user)
 

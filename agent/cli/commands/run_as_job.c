@@ -7,10 +7,12 @@
 #include "agent/base/auto.h"
 #include "agent/cli/client/allocation.h"
 #include "agent/cli/client/job.h"
+#include "agent/cli/terminal/host_hint.h"
 
 static int refuse_beside_job(const struct cli_create *options, struct pi_error *err)
 {
-    const char *other = options->detach                   ? "-d"
+    const char *other = cli_host_chosen()                 ? "--host (or PIAGENT_HOST)"
+                        : options->detach                 ? "-d"
                         : options->no_start               ? "--no-start"
                         : options->json                   ? "--json"
                         : options->spec.memory_max_mib    ? "--memory-max"
