@@ -2,6 +2,7 @@
 #include "agent/lan/lan_switch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -294,6 +295,17 @@ static bool has_running_member(const json_t *members)
     return false;
 }
 
+/* A logout, systemd-tmpfiles or a person removes the folder of sockets: the switch and its members have lost each other, and
+ * later members would look for another one. */
+static bool is_cut_off(const struct lan *lan)
+{
+    char folder[PATH_MAX], path[PATH_MAX + sizeof CONTROL_FILE];
+    if (lan->link.pidfd < 0 || lan_folder(lan, folder, sizeof folder, NULL) < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/" CONTROL_FILE, folder);
+    return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
 void lan_switch_update(struct lan *lan)
 {
     struct lan_switch *link = &lan->link;
@@ -302,6 +314,14 @@ void lan_switch_update(struct lan *lan)
         return;
     if (!has_running_member(members)) {
         end_switch(lan);
+        return;
+    }
+    if (is_cut_off(lan)) {
+        log_line(
+            "the sockets of the network %s were taken away: its switch is replaced, and the members that run hear "
+            "nobody until they are started anew",
+            lan->name);
+        pi_signal(link->pidfd, SIGKILL);
         return;
     }
     if (link->pidfd < 0 && !timer_is_set(link->start_timer))

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -261,6 +262,19 @@ def test_a_qemu_that_is_too_old_is_refused_with_the_reason():
 def test_nobody_else_may_enter_the_folder_of_the_sockets(pair):
     for folder in [pair.runtime, pair.runtime / "lan", pair.runtime / "lan/lab"]:
         assert folder.stat().st_mode & 0o777 == 0o700, folder
+
+
+def test_members_that_come_after_the_sockets_were_taken_away_hear_each_other(pair):
+    shutil.rmtree(pair.runtime / "lan")
+    boot(pair, "c", "lab")
+    boot(pair, "d", "lab")
+    carries(pair, ("c", "10.77.5.4"), ("d", "10.77.5.5"), b"in the new folder")
+    assert "taken away" in pair.log()
+    for name in "ab":
+        pair.do("kill", name)
+        assert pair.api("POST", f"/v1/instances/{name}/start", {})[0] == 202
+        pair.wait_state(name, "running")
+    carries(pair, A, ("c", "10.77.5.4"), b"and those that start anew")
 
 
 def test_a_switch_that_hangs_is_replaced(pair):

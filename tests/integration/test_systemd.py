@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Under a real systemd: the units that are installed, QEMU in scopes of its own, limits, and a systemd that hangs."""
+"""Under a real systemd: the units that are installed, QEMU and the switches of networks in scopes of their own, limits, and a systemd that hangs."""
 
+import json
 import os
 import pathlib
 import signal
@@ -30,11 +31,18 @@ def is_scope_of(name, unit):
     return unit.startswith(f"piagent-{name}-") and unit.endswith(".scope")
 
 
+def switch_of(user):
+    return json.loads(user.do("network", "status", "lab", "--json")).get("switch_pid")
+
+
 def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(user, systemd):
     systemd.do("start", "piagent.socket")
     assert systemd.call("is-active", "piagent.service").stdout.strip() == "inactive"
-    pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
+    user.do("network", "create", "lab")
+    pid = user.boot("pi", boot_sectors.deaf(user.home), networks=["lab"])["pid"]
     agent = user.agent_pid()
+    switch = wait_for("its network's switch runs", lambda: switch_of(user), 20)
+    assert is_scope_of("lab", systemd.unit_of(switch))
     assert (systemd.show("piagent.service", "MainPID"), systemd.unit_of(agent)) == (str(agent), "piagent.service")
     assert systemd.show("piagent.service", "StatusText").startswith("1 instances run;")
     assert systemd.show("piagent.service", "WatchdogUSec") == "1min"
@@ -53,7 +61,7 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
                 lambda: user.do("agent", "stop"), lambda: os.kill(user.agent_pid(), signal.SIGKILL)):
         end()
         wait_for("the agent has ended", lambda: not is_running(agent), 20)
-        assert [instance["pid"] for instance in user.ps()] == [bare, pid]
+        assert [instance["pid"] for instance in user.ps()] == [bare, pid] and switch_of(user) == switch
         wait_for("the next one is its unit's", lambda: systemd.show("piagent.service", "MainPID") == str(user.agent_pid()), 20)
         agent = user.agent_pid()
     user.wait_state("pi", "running", 20)
