@@ -84,13 +84,21 @@ static int xdg_path(const char *variable, const char *below_home, const char *ta
     return 0;
 }
 
+/* A command over SSH or in a cron job may lack the variable: it must find the agent of the user's other sessions. */
 static int runtime_path(char **ret, struct pi_error *err)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
+    char usual[64];
     bool is_set = base && base[0] == '/';
     int r = is_set ? check_owner("XDG_RUNTIME_DIR", base, err) : 0;
     if (r < 0)
         return r;
+    struct stat st;
+    snprintf(usual, sizeof usual, "/run/user/%u", (unsigned)geteuid());
+    if (!is_set && stat(usual, &st) == 0 && st.st_uid == geteuid()) {
+        base = usual;
+        is_set = true;
+    }
     int n =
         is_set ? asprintf(ret, "%s/piagent", base) : asprintf(ret, "/tmp/piagent-%u", (unsigned)geteuid());
     if (n < 0) {

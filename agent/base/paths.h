@@ -12,8 +12,9 @@ struct pi_paths {
     char *state;     /* $XDG_DATA_HOME/piagent: the agent's own files */
     char *networks;  /* $XDG_DATA_HOME/piagent/networks */
     char *images;    /* $XDG_CACHE_HOME/piagent/images */
-    char *runtime;   /* $XDG_RUNTIME_DIR/piagent, or /tmp/piagent-UID if that is unset */
-    char *config;    /* $XDG_CONFIG_HOME/piagent */
+    char *
+        runtime; /* $XDG_RUNTIME_DIR/piagent; if that is unset, /run/user/UID/piagent or else /tmp/piagent-UID */
+    char *config; /* $XDG_CONFIG_HOME/piagent */
 };
 
 /* Finds the paths from the environment; creates nothing. HOME is needed if an XDG variable is unset or not

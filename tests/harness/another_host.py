@@ -23,12 +23,14 @@ def key(path):
 
 
 class AnotherHost:
-    """The account's piagent is there if it is to be; near is the user on this host who can log in."""
+    """The account's piagent is there if it is to be; near is the user on this host who can log in. sshd and the near user's ssh
+    run through the words that may be given."""
 
-    def __init__(self, near, address="127.0.0.1", through=(), piagent=PIAGENT, settings=""):
+    def __init__(self, near, address="127.0.0.1", through=(), ssh_through=(), piagent=PIAGENT, settings=""):
         assert SSHD, "there is no sshd: scripts/packages test installs it"
         self.near, self.address, self.through, self.piagent, self.settings = near, address, list(through), piagent, settings
         self.uid = 61000 + os.getpid() % 4000
+        self.ssh_through = " ".join(ssh_through)
         self.stack = contextlib.ExitStack()
         self.server, self.starts = None, 0
 
@@ -129,7 +131,7 @@ class AnotherHost:
         (tools / "config").write_text(f"IdentityFile {tools}/id\nIdentitiesOnly yes\nUserKnownHostsFile {tools}/known_hosts\nGlobalKnownHostsFile none\n"
                                       "LocalForward 1 localhost:1\nRemoteCommand false\nControlPath none\n")
         for name in ("ssh", "scp"):
-            (tools / name).write_text(f'#!/bin/sh\nexec {shutil.which(name, path="/usr/bin:/bin")} -F "{tools}/config" "$@"\n')
+            (tools / name).write_text(f'#!/bin/sh\nexec {self.ssh_through} {shutil.which(name, path="/usr/bin:/bin")} -F "{tools}/config" "$@"\n')
             (tools / name).chmod(0o755)
         self.near.env["PATH"] = f"{tools}:{os.environ['PATH']}"
 

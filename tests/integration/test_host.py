@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """--host: commands act on the agent of another user, behind a real SSH server."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import time
 import boot_sectors
 import pytest
 from another_host import AnotherHost, key
-from piagent import AGENT, USAGE, User, wait_for
+from piagent import AGENT, GUEST, PIAGENT, USAGE, User, wait_for
 from test_reach import log_in_as_this_user, report_ready, sshd
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
@@ -52,6 +53,7 @@ def is_connected(near):
 
 
 def test_commands_act_on_the_other_users_agent_and_log_in_once(near, far):
+    near.call("--host", far.url, "agent", "status")
     assert far.url in near.call("--host", far.url, "ps").stderr  # there is no instance on ...
     status = json.loads(near.do("--host=" + far.url, "agent", "status", "--json"))
     assert status["state_folder"].startswith(str(far.user.home))
@@ -182,6 +184,42 @@ def test_a_wait_ends_when_somebody_stops_the_other_agent(near, far):
     assert near.call("--host", far.url, "agent", "status").returncode == AGENT
 
 
+@contextlib.contextmanager
+def two_networks():
+    """The words that run something in either of two network namespaces, which a cable joins."""
+    with contextlib.ExitStack() as stack:
+        inside = []
+        for _ in range(2):
+            place = stack.enter_context(subprocess.Popen(["unshare", "--net", "sleep", "inf"]))
+            stack.callback(place.kill)
+            wait_for("the namespace is there", lambda pid=place.pid: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), 20)
+            inside.append((place.pid, ["nsenter", f"--net=/proc/{place.pid}/ns/net"]))
+        (_, near), (pid, far) = inside
+        subprocess.run([*near, "ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", str(pid)], check=True, timeout=30)
+        for words, address in ((near, "10.99.0.1/24"), (far, "10.99.0.2/24")):
+            for link in (["addr", "add", address, "dev", "cable"], ["link", "set", "cable", "up"], ["link", "set", "lo", "up"]):
+                subprocess.run([*words, "ip", *link], check=True, timeout=30)
+        yield near, far
+
+
+def test_a_host_in_another_network_is_reached_and_a_cable_that_is_pulled_for_a_moment_breaks_nothing(near):
+    with two_networks() as (here, there), AnotherHost(near, "10.99.0.2", through=there, ssh_through=here) as far:
+        command = boot(near, far, "box")
+        for how in ("down", "up"):
+            subprocess.run([*here, "ip", "link", "set", "cable", how], check=True, timeout=30)
+        near.do("--host", far.url, "kill", "box")
+        said = command.communicate(timeout=60)[0]
+        assert command.returncode == GUEST and far.logins() == 1, said
+
+
+def test_a_session_without_a_runtime_folder_finds_the_agent_of_the_users_other_sessions(near):
+    del near.env["XDG_RUNTIME_DIR"]
+    script = 'mount -t tmpfs none /run && mkdir /run/user && mkdir -m 700 /run/user/0 && "$1" agent start && "$1" agent stop'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", PIAGENT], env=near.env, stdout=subprocess.PIPE, text=True,
+                          timeout=60, check=True)
+    assert done.stdout == "/run/user/0/piagent/agent.sock\n"
+
+
 def test_completion_asks_a_host_only_through_an_open_connection(near, far):
     words = ("__complete", "--", "--host", far.url, "status", "")
     near.runtime.mkdir(parents=True, exist_ok=True)
@@ -197,5 +235,5 @@ def test_completion_asks_a_host_only_through_an_open_connection(near, far):
 def test_commands_side_by_side_share_one_login(near, far):
     commands = [near.start("--host", far.url, "ps", "-q") for _ in range(12)]
     said = [command.communicate(timeout=60)[0] for command in commands]
-    assert [command.returncode for command in commands] == [0] * 12, said
+    assert [command.returncode for command in commands] == [0] * 12 and said == [""] * 12, said
     assert far.logins() == 1

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,7 +52,10 @@ static void unset_empty_and_relative_variables_give_the_defaults(void **state)
     static const char *const values[] = {NULL, "", "relative/path", "./x"};
     char runtime[64];
     (void)state;
-    snprintf(runtime, sizeof runtime, "/tmp/piagent-%u", (unsigned)geteuid());
+    snprintf(runtime, sizeof runtime, "/run/user/%u", (unsigned)geteuid());
+    bool has_session = access(runtime, F_OK) == 0;
+    snprintf(runtime, sizeof runtime, has_session ? "/run/user/%u/piagent" : "/tmp/piagent-%u",
+             (unsigned)geteuid());
     set("HOME", "/h");
     for (size_t i = 0; i < PI_ARRAY_SIZE(values); i++) {
         pi_auto_paths struct pi_paths p = {0};

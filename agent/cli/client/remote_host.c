@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
@@ -28,6 +29,8 @@
 #define LOCK       ".lock"
 #define NAME_CHARS 16 /* hexadecimal digits of the URL's SHA-256, which name its files */
 #define SUFFIX     17 /* ssh binds its control socket under a temporary name: ".", then 16 characters */
+
+#define PATIENCE_MS 5000u /* after so long a command says that it waits for another one */
 
 #define SSH_FAILED 255 /* ssh(1), EXIT STATUS */
 #define NOT_FOUND  127 /* sh(1): there is no such command */
@@ -133,22 +136,29 @@ static int add_host_path(const char *option, const char *base, const char *tail,
 static int add_host_ssh(const struct cli_host *host, const char *const *more, struct pi_strv *ret,
                         struct pi_error *err)
 {
-    static const char *const fixed[] = {
-        "-oClearAllForwardings=yes",  "-oForwardAgent=no",           "-oForwardX11=no",
-        "-oPermitLocalCommand=no",    "-oRemoteCommand=none",        "-oTunnel=no",
-        "-oStreamLocalBindMask=0177", "-oStreamLocalBindUnlink=yes", "-oServerAliveInterval=5",
-        "-oServerAliveCountMax=3",    "-oConnectTimeout=15"};
+    static const char *const fixed[] = {"-oControlMaster=no",
+                                        "-oClearAllForwardings=yes",
+                                        "-oForwardAgent=no",
+                                        "-oForwardX11=no",
+                                        "-oPermitLocalCommand=no",
+                                        "-oRemoteCommand=none",
+                                        "-oTunnel=no",
+                                        "-oStreamLocalBindMask=0177",
+                                        "-oStreamLocalBindUnlink=yes",
+                                        "-oServerAliveInterval=5",
+                                        "-oServerAliveCountMax=3",
+                                        "-oConnectTimeout=15"};
     pi_auto_free char *ssh = NULL;
     int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
         return r;
     r = pi_strv_add(ret, ssh);
+    for (; r == 0 && *more; more++) /* ssh takes the first of two settings */
+        r = pi_strv_add(ret, *more);
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(fixed); i++)
         r = pi_strv_add(ret, fixed[i]);
     if (r == 0)
         r = add_host_path("-S", host->base, CONTROL, ret);
-    for (; r == 0 && *more; more++)
-        r = pi_strv_add(ret, *more);
     if (r == 0)
         r = pi_strv_add(ret, "--");
     if (r == 0)
@@ -194,14 +204,6 @@ static int refuse_missing(const struct cli_host *host, struct pi_error *err)
                      host->url, PIAGENT_VERSION);
 }
 
-int cli_host_run(const struct cli_host *host, const char *command, struct pi_error *err)
-{
-    const bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    int r = run_host_ssh(host, (const int[]){0, 1, 2}, (const char *const[]){terminal ? "-t" : "-T", NULL},
-                         command, err);
-    return r == SSH_FAILED ? refuse_unreachable(host, err) : r == NOT_FOUND ? refuse_missing(host, err) : r;
-}
-
 /* The last line of what a command there said, without its "piagent: ". */
 static const char *last_said(struct pi_buf *said)
 {
@@ -243,10 +245,13 @@ static int lock_login(const struct cli_host *host, struct pi_error *err)
     pi_auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return pi_fail(err, errno, "cannot open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        fprintf(stderr, "another command connects to %s: waiting for it\n", host->url);
-        if (flock(fd, LOCK_EX) < 0)
-            return pi_fail(err, errno, "cannot lock %s", path);
+    for (uint64_t end = pi_monotonic_ms() + PATIENCE_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; usleep(20000)) {
+        if (pi_monotonic_ms() < end)
+            continue;
+        fprintf(stderr, "another command logs in at %s: waiting for it\n", host->url);
+        if (flock(fd, LOCK_EX) == 0)
+            break;
+        return pi_fail(err, errno, "cannot lock %s", path);
     }
     return pi_steal_fd(&fd);
 }
@@ -272,6 +277,19 @@ static int log_in_there(const struct cli_host *host, struct pi_error *err)
                      (const char *const[]){"-T", "-oControlMaster=yes", "-oControlPersist=60", NULL},
                      "exit 0", err);
     return r == SSH_FAILED ? refuse_unreachable(host, err) : r < 0 ? r : 0;
+}
+
+int cli_host_run(const struct cli_host *host, const char *command, struct pi_error *err)
+{
+    const bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    pi_auto_close int lock = lock_login(host, err);
+    int r = lock < 0 ? lock : log_in_there(host, err);
+    if (r < 0)
+        return r;
+    close(pi_steal_fd(&lock));
+    r = run_host_ssh(host, (const int[]){0, 1, 2}, (const char *const[]){terminal ? "-t" : "-T", NULL},
+                     command, err);
+    return r == SSH_FAILED ? refuse_unreachable(host, err) : r == NOT_FOUND ? refuse_missing(host, err) : r;
 }
 
 /* Forwards the agent's socket. ssh does nothing if it does so already. */

@@ -205,13 +205,16 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0)
         r = check_state(name, instance.state, err);
-    if (r == 0 && agent->host.url && instance.folder)
-        r = cli_key_fetch(&agent->host, &instance, err);
     if (r < 0)
         return r;
     *ret = instance;
     instance = (struct api_instance){0};
     return 0;
+}
+
+int cli_reach_key(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+{
+    return agent->host.url && instance->folder ? cli_key_fetch(&agent->host, instance, err) : 0;
 }
 
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)

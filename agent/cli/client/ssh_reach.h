@@ -7,8 +7,7 @@
 #include "agent/cli/client/ssh_pass.h"
 #include "agent/cli/client/ssh_share.h"
 
-/* Gets the instance if it runs or is being started, else refuses (PI_CONFLICT). Does not wait. The folder of an
- * instance on another host is that of copies of its key (remote_key.h), here and below. Free *ret with
+/* Gets the instance if it runs or is being started, else refuses (PI_CONFLICT). Does not wait. Free *ret with
  * api_done(instance, ret). */
 int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instance *ret,
                     struct pi_error *err);
@@ -22,6 +21,10 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 
 /* Waits until the guest is up: then its SSH server should answer. */
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
+
+/* Before cli_reach_connect(): if the instance is on another host, makes its folder here that of copies of its SSH key
+ * (remote_key.h). */
+int cli_reach_key(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
 /* Waits until the SSH server has sent its banner: *ret_fd is that connection, with the banner unread.
  * PI_TIMEOUT if a guest that is up has no server for a minute. */

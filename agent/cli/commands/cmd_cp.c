@@ -173,6 +173,8 @@ static int await_instance(struct copying *copying, const char *name, struct pi_e
 static int connect_instance(struct copying *copying, const char *name, struct pi_error *err)
 {
     int fd, r = check_instance(copying, name, err);
+    if (r == 0)
+        r = cli_reach_key(&copying->agent, &copying->last, err);
     if (r == 0 && copying->instances == 1 &&
         (r = cli_ssh_share_take(&copying->agent.paths, &copying->last, &copying->share)) < 0)
         return pi_fail(err, -r, "cp");

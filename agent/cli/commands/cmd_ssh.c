@@ -98,7 +98,9 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
     pi_auto_ssh_share struct cli_ssh_share share = CLI_SSH_ALONE;
     pi_auto_ssh_pass struct cli_ssh_pass pass = CLI_SSH_PASS_NONE;
     pi_auto_strv struct pi_strv argv = {0};
-    int r = connect_or_share(agent, instance, can_share(options), &share, &pass, err);
+    int r = cli_reach_key(agent, instance, err);
+    if (r == 0)
+        r = connect_or_share(agent, instance, can_share(options), &share, &pass, err);
     if (r != 0)
         return r;
     const struct cli_ssh how = {.ssh = ssh,
@@ -127,6 +129,8 @@ static int relay(const char *name, struct pi_error *err)
     int r = cli_connect(&agent, err);
     if (r == 0)
         r = cli_reach_check(&agent, name, &instance, err);
+    if (r == 0)
+        r = cli_reach_key(&agent, &instance, err);
     if (r == 0)
         r = cli_reach_connect(&agent, &instance, &fd, err);
     return r == 0 ? cli_reach_relay(fd, err) : r;
