@@ -13,7 +13,7 @@
 
 /* A plan and a member as they come. */
 struct member_text {
-    char name[64], mac[18], address[INET_ADDRSTRLEN];
+    char name[64], mac[18], address[INET_ADDRSTRLEN], trunk[64];
     bool plugged;
 };
 
@@ -25,6 +25,7 @@ struct plan_text {
 struct request {
     json_t *plan;
     bool counters;
+    char trunk[64];
 };
 
 static const struct pi_field member_fields[] = {
@@ -32,6 +33,7 @@ static const struct pi_field member_fields[] = {
     PI_FIELD(member_text, mac, PI_FIELD_TEXT, .required = true),
     PI_FIELD(member_text, address, PI_FIELD_TEXT, .required = true),
     PI_FIELD(member_text, plugged, PI_FIELD_BOOL),
+    PI_FIELD(member_text, trunk, PI_FIELD_TEXT),
     {0},
 };
 
@@ -46,6 +48,7 @@ static const struct pi_field plan_fields[] = {
 static const struct pi_field request_fields[] = {
     PI_FIELD(request, plan, PI_FIELD_JSON),
     PI_FIELD(request, counters, PI_FIELD_BOOL),
+    PI_FIELD(request, trunk, PI_FIELD_TEXT),
     {0},
 };
 
@@ -56,6 +59,16 @@ static const struct pi_field counter_fields[] = {
     PI_FIELD(port_counters, sent_bytes, PI_FIELD_U64),
     PI_FIELD(port_counters, refused, PI_FIELD_U64),
     PI_FIELD(port_counters, lost, PI_FIELD_U64),
+    {0},
+};
+
+static const struct pi_field trunk_counter_fields[] = {
+    PI_FIELD(trunk_counters, received_frames, PI_FIELD_U64),
+    PI_FIELD(trunk_counters, received_bytes, PI_FIELD_U64),
+    PI_FIELD(trunk_counters, sent_frames, PI_FIELD_U64),
+    PI_FIELD(trunk_counters, sent_bytes, PI_FIELD_U64),
+    PI_FIELD(trunk_counters, refused, PI_FIELD_U64),
+    PI_FIELD(trunk_counters, lost, PI_FIELD_U64),
     {0},
 };
 
@@ -89,6 +102,10 @@ static int parse_member(const json_t *object, struct fabric_member *ret, struct 
         r = pi_name_check(text.name, err);
     if (r == 0)
         r = parse_owner(text.mac, text.address, &ret->owner, err);
+    if (r == 0 && text.plugged && *text.trunk)
+        r = pi_refuse(err, PI_USAGE, "%s is plugged and behind the trunk %s: it is on one host", text.name,
+                      text.trunk);
+    memcpy(ret->trunk, text.trunk, sizeof ret->trunk);
     memcpy(ret->name, text.name, sizeof ret->name);
     ret->plugged = text.plugged;
     return r;
@@ -154,6 +171,20 @@ static int apply(struct fabric *fabric, const json_t *object, struct pi_error *e
     return r < 0 ? r : fabric_apply(fabric, plan, err);
 }
 
+static json_t *render_trunks(const struct fabric *fabric)
+{
+    json_auto_t *trunks = json_array();
+    const struct trunk *trunk;
+    for (size_t i = 0; (trunk = fabric_trunk(fabric, i)); i++) {
+        json_t *object = pi_fields_write(trunk_counter_fields, &trunk->counters);
+        if (json_object_set_new(object, "name", json_string(trunk->name)) < 0 ||
+            json_object_set_new(object, "connected", json_boolean(trunk->fd >= 0)) < 0 ||
+            json_array_append_new(trunks, object) < 0)
+            return NULL;
+    }
+    return json_incref(trunks);
+}
+
 static json_t *render_counters(const struct fabric *fabric)
 {
     json_auto_t *members = json_array();
@@ -165,10 +196,10 @@ static json_t *render_counters(const struct fabric *fabric)
             json_array_append_new(members, member) < 0)
             return NULL;
     }
-    return json_pack("{s:O}", "members", members);
+    return json_pack("{s:O, s:o}", "members", members, "trunks", render_trunks(fabric));
 }
 
-json_t *control_answer(struct fabric *fabric, const char *line, size_t size)
+json_t *control_answer(struct fabric *fabric, const char *line, size_t size, int *fd)
 {
     struct pi_error err = {0};
     struct request request = {0};
@@ -176,6 +207,8 @@ json_t *control_answer(struct fabric *fabric, const char *line, size_t size)
     int r = object ? pi_fields_read(request_fields, object, true, &request, &err) : -1;
     if (r == 0 && request.plan)
         r = apply(fabric, request.plan, &err);
+    if (r == 0 && *request.trunk)
+        r = fabric_connect_trunk(fabric, request.trunk, fd, &err);
     if (r < 0)
         answer = json_pack("{s:s}", "error", err.text);
     else

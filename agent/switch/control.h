@@ -11,13 +11,25 @@
  * address that no other has; at most RESOLVER_NAMES_MAX. plugged says that its instance runs or is about to: only then it
  * has a port and its sockets in the switch's folder, NAME.in, which the switch makes, and NAME.qemu, which QEMU makes; at most
  * PORTS_MAX. Without plugged (default: false) it is known by its name only. A port whose member stays the same stays: it loses
- * no frame and keeps its counters. So to add, to remove or to start a member is to send the plan again. A plan that is refused
+ * no frame and keeps its counters. trunk, in place of plugged, names the trunk that the member is behind: it runs on another
+ * host. So to add, to remove or to start a member is to send the plan again. A plan that is refused
  * changes nothing; if a port cannot be made, the answer names it, and the rest is as planned.
+ *
+ *   {"trunk": "build-2"}
+ *
+ * Connects a trunk that the plan names, also one that was connected: the connection is a connected stream socket, passed by
+ * SCM_RIGHTS with the first byte of this request. The switch at its other end is told the same network with its own members
+ * plugged, and those that are plugged here behind its trunk: so both know all names, and take over a trunk only frames of
+ * members that are behind it. A trunk has frames of no third host: each two hosts have one. One that breaks is closed, which its
+ * other end sees, and is "connected": false until it is given again; its members are not reached meanwhile. To carry it by
+ * OpenSSH: a socket pair, of which one end is the trunk here and the other both standard input and output of an ssh, whose
+ * remote command passes its own standard input and output on to the other switch in the same way.
  *
  *   {"counters": true}
  *
- * Answered with {"members": [{"name": "server", ...}]}: of each plugged member the numbers of struct port_counters, since its
- * port was made.
+ * Answered with {"members": [{"name": "server", ...}], "trunks": [{"name": "build-2", "connected": true, ...}]}: of each plugged
+ * member the numbers of struct port_counters, since its port was made, and of each trunk those of struct trunk_counters, since
+ * a plan has named it.
  *
  * The answer is {} otherwise, and {"error": TEXT} if the request is refused. A request of more than CONTROL_LINE_MAX bytes
  * closes the connection. The switch serves one connection at a time: the newest.
@@ -31,8 +43,9 @@
 
 #define CONTROL_LINE_MAX ((size_t)1 << 20)
 
-/* The answer to a line, a new reference; NULL without memory. */
-json_t *control_answer(struct fabric *fabric, const char *line, size_t size);
+/* The answer to a line, a new reference; NULL without memory. *fd is the descriptor that came with it, or negative; if the
+ * fabric takes it, it is negative then. */
+json_t *control_answer(struct fabric *fabric, const char *line, size_t size, int *fd);
 
 /* "52:54:00:12:34:56", in lower or upper case; PI_USAGE. */
 int control_parse_mac(const char *text, uint8_t mac[FRAME_MAC_SIZE], struct pi_error *err);

@@ -16,11 +16,14 @@
 #define EVENTS_MAX  64
 #define TABLE_SIZE  1024 /* a power of two, and sparse with PORTS_MAX */
 #define FOR_OUTPUT  0x10000u
+#define FOR_TRUNK   0x20000u
 #define OUTPUT_NAME "%.63s.qemu"
 #define INPUT_NAME  "%.63s.in"
 
+/* A member: with a port of its own, or behind a trunk. */
 struct slot {
     bool used;
+    struct trunk *trunk; /* NULL: it has a port of its own */
     uint64_t watched; /* the connection that epoll watches, until the member takes frames again; 0 = none */
     char name[64];
     struct switch_port port;
@@ -29,6 +32,7 @@ struct slot {
 struct fabric {
     int epoll_fd;
     struct slot slots[PORTS_MAX];
+    struct trunk trunks[TRUNKS_MAX];
     uint16_t table[TABLE_SIZE]; /* a slot's index + 1 by its MAC */
     struct resolver resolver;
     bool overran; /* there was no room for frames in this run */
@@ -45,6 +49,8 @@ struct fabric *fabric_new(struct pi_error *err)
         free(fabric);
         return NULL;
     }
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        trunk_init(&fabric->trunks[i], "");
     for (size_t i = 0; i < BATCH; i++) {
         fabric->frames[i].iov_base = fabric->bytes[i];
         fabric->messages[i].msg_hdr = (struct msghdr){.msg_iov = &fabric->frames[i], .msg_iovlen = 1};
@@ -95,49 +101,94 @@ static void unplug(struct fabric *fabric, struct slot *slot)
     unsigned index = (unsigned)(slot - fabric->slots);
     switch_port_close(&slot->port); /* epoll forgets what is closed */
     snprintf(path, sizeof path, INPUT_NAME, slot->name);
-    unlink(path);
+    if (!slot->trunk)
+        unlink(path);
     *slot = (struct slot){.used = false};
     for (size_t i = 0; i < PORTS_MAX; i++)
         if (fabric->slots[i].used)
             switch_port_forget(&fabric->slots[i].port, index);
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        trunk_forget(&fabric->trunks[i], index);
+}
+
+static struct trunk *find_trunk(struct fabric *fabric, const char *name)
+{
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        if (strcmp(fabric->trunks[i].name, name) == 0)
+            return &fabric->trunks[i];
+    return NULL;
+}
+
+static int plug_remote(struct fabric *fabric, const struct fabric_member *member, struct slot *slot,
+                       struct pi_error *err)
+{
+    struct trunk *trunk = find_trunk(fabric, member->trunk);
+    if (!trunk && (trunk = find_trunk(fabric, "")))
+        trunk_init(trunk, member->trunk);
+    if (!trunk)
+        return pi_refuse(err, PI_CONFLICT, "a network has at most %d trunks", TRUNKS_MAX);
+    switch_port_init(&slot->port, &member->owner);
+    slot->trunk = trunk;
+    return 0;
+}
+
+static int plug_local(struct fabric *fabric, const struct fabric_member *member, struct slot *slot,
+                      struct pi_error *err)
+{
+    char in[80], out[80];
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(slot - fabric->slots)};
+    snprintf(in, sizeof in, INPUT_NAME, member->name);
+    snprintf(out, sizeof out, OUTPUT_NAME, member->name);
+    int r = switch_port_open(&member->owner, in, out, &slot->port, err);
+    if (r == 0 && epoll_ctl(fabric->epoll_fd, EPOLL_CTL_ADD, slot->port.in_fd, &event) < 0) {
+        r = pi_fail(err, errno, "cannot set up the switch");
+        switch_port_close(&slot->port);
+        unlink(in);
+    }
+    return r;
 }
 
 static int plug(struct fabric *fabric, const struct fabric_member *member, struct pi_error *err)
 {
-    char in[80], out[80];
     size_t i = 0;
     while (i < PORTS_MAX && fabric->slots[i].used)
         i++;
     if (i == PORTS_MAX)
-        return pi_refuse(err, PI_CONFLICT, "a network has at most %d members that run", PORTS_MAX);
+        return pi_refuse(err, PI_CONFLICT, "a network has at most %d members that run or are behind trunks",
+                         PORTS_MAX);
     struct slot *slot = &fabric->slots[i];
-    snprintf(in, sizeof in, INPUT_NAME, member->name);
-    snprintf(out, sizeof out, OUTPUT_NAME, member->name);
-    int r = switch_port_open(&member->owner, in, out, &slot->port, err);
-    if (r < 0)
-        return r;
-    slot->used = true;
-    slot->watched = 0;
-    snprintf(slot->name, sizeof slot->name, "%s", member->name);
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
-    if (epoll_ctl(fabric->epoll_fd, EPOLL_CTL_ADD, slot->port.in_fd, &event) == 0)
-        return 0;
-    r = pi_fail(err, errno, "cannot set up the switch");
-    unplug(fabric, slot);
+    int r = *member->trunk ? plug_remote(fabric, member, slot, err) : plug_local(fabric, member, slot, err);
+    slot->used = r == 0;
+    if (r == 0)
+        snprintf(slot->name, sizeof slot->name, "%s", member->name);
     return r;
 }
 
 static bool is_same(const struct slot *slot, const struct fabric_member *member)
 {
     return strcmp(slot->name, member->name) == 0 &&
+           strcmp(slot->trunk ? slot->trunk->name : "", member->trunk) == 0 &&
            memcmp(slot->port.owner.mac, member->owner.mac, FRAME_MAC_SIZE) == 0 &&
            slot->port.owner.address.s_addr == member->owner.address.s_addr;
+}
+
+static bool has_slot(const struct fabric_member *member)
+{
+    return member->plugged || *member->trunk;
 }
 
 static bool is_planned(const struct fabric_plan *plan, const struct slot *slot)
 {
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->members[i].plugged && is_same(slot, &plan->members[i]))
+        if (has_slot(&plan->members[i]) && is_same(slot, &plan->members[i]))
+            return true;
+    return false;
+}
+
+static bool is_trunk_planned(const struct fabric_plan *plan, const struct trunk *trunk)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->members[i].trunk, trunk->name) == 0)
             return true;
     return false;
 }
@@ -167,8 +218,11 @@ int fabric_apply(struct fabric *fabric, const struct fabric_plan *plan, struct p
     for (size_t i = 0; i < PORTS_MAX; i++)
         if (fabric->slots[i].used && !is_planned(plan, &fabric->slots[i]))
             unplug(fabric, &fabric->slots[i]);
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        if (*fabric->trunks[i].name && !is_trunk_planned(plan, &fabric->trunks[i]))
+            trunk_done(&fabric->trunks[i]);
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->members[i].plugged && !is_plugged(fabric, &plan->members[i])) {
+        if (has_slot(&plan->members[i]) && !is_plugged(fabric, &plan->members[i])) {
             int failed = plug(fabric, &plan->members[i], r == 0 ? err : NULL);
             r = r == 0 ? failed : r;
         }
@@ -193,14 +247,37 @@ static void watch_output(struct fabric *fabric, struct slot *slot)
     slot->watched = wanted;
 }
 
+/* The same for a trunk. */
+static void watch_trunk(struct fabric *fabric, struct trunk *trunk)
+{
+    bool wanted = trunk->queue.count > 0;
+    struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0),
+                                .data.u32 = (uint32_t)(trunk - fabric->trunks) | FOR_TRUNK};
+    if (trunk->fd >= 0 && wanted != trunk->watched &&
+        epoll_ctl(fabric->epoll_fd, EPOLL_CTL_MOD, trunk->fd, &event) == 0)
+        trunk->watched = wanted;
+}
+
+static void send_over_trunk(struct fabric *fabric, struct trunk *trunk, const struct slot *from,
+                            const struct iovec *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        trunk_send(trunk, (unsigned)(from - fabric->slots), &frames[i]);
+    trunk_flush(trunk);
+    watch_trunk(fabric, trunk);
+}
+
 static void send_frames(struct fabric *fabric, struct slot *to, const struct slot *from, struct iovec *frames,
                         size_t count, uint64_t now_ms)
 {
-    if (!to || to == from || count == 0)
+    if (!to || to == from || count == 0 || (to->trunk && from->trunk))
         return;
-    if (!switch_port_send(&to->port, (unsigned)(from - fabric->slots), frames, count, now_ms))
+    if (to->trunk)
+        send_over_trunk(fabric, to->trunk, from, frames, count);
+    else if (!switch_port_send(&to->port, (unsigned)(from - fabric->slots), frames, count, now_ms))
         fabric->overran = true;
-    watch_output(fabric, to);
+    if (!to->trunk)
+        watch_output(fabric, to);
 }
 
 static void broadcast(struct fabric *fabric, struct slot *from, struct iovec *frame, uint64_t now_ms)
@@ -210,8 +287,11 @@ static void broadcast(struct fabric *fabric, struct slot *from, struct iovec *fr
         return;
     }
     for (size_t i = 0; i < PORTS_MAX; i++)
-        if (fabric->slots[i].used)
+        if (fabric->slots[i].used && !fabric->slots[i].trunk)
             send_frames(fabric, &fabric->slots[i], from, frame, 1, now_ms);
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        if (*fabric->trunks[i].name && !from->trunk)
+            send_over_trunk(fabric, &fabric->trunks[i], from, frame, 1);
 }
 
 static bool is_for_resolver(const struct fabric *fabric, const uint8_t *frame)
@@ -286,14 +366,58 @@ static void receive(struct fabric *fabric, struct slot *from, uint64_t now_ms)
     forward(fabric, from, (size_t)count, now_ms);
 }
 
+/* The other switch has proven its members' frames; but it is on another host, and may be another's. */
+static void forward_remote(struct fabric *fabric, struct trunk *trunk, struct iovec *frame, uint64_t now_ms)
+{
+    const uint8_t *bytes = frame->iov_base;
+    struct slot *from = find_mac(fabric, bytes + FRAME_MAC_SIZE);
+    if (!from || from->trunk != trunk || !frame_is_own(bytes, frame->iov_len, &from->port.owner))
+        trunk->counters.refused++;
+    else if (frame_is_group(bytes))
+        broadcast(fabric, from, frame, now_ms);
+    else
+        send_frames(fabric, find_mac(fabric, bytes), from, frame, 1, now_ms);
+}
+
+static void run_trunk(struct fabric *fabric, struct trunk *trunk, uint32_t events, uint64_t now_ms)
+{
+    struct iovec frame;
+    size_t used = 0;
+    if (trunk->fd >= 0 && (events & EPOLLOUT))
+        trunk_flush(trunk);
+    if (trunk->fd >= 0 && (events & ~(uint32_t)EPOLLOUT))
+        trunk_receive(trunk);
+    while (trunk->fd >= 0 && trunk_next(trunk, &used, &frame))
+        forward_remote(fabric, trunk, &frame, now_ms);
+    watch_trunk(fabric, trunk);
+}
+
+int fabric_connect_trunk(struct fabric *fabric, const char *name, int *fd, struct pi_error *err)
+{
+    struct trunk *trunk = *name ? find_trunk(fabric, name) : NULL;
+    if (!trunk)
+        return pi_refuse(err, PI_NOT_FOUND, "no member of the plan is behind a trunk %s", name);
+    int r = trunk_connect(trunk, fd, err);
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u32 = (uint32_t)(trunk - fabric->trunks) | FOR_TRUNK};
+    if (r == 0 && epoll_ctl(fabric->epoll_fd, EPOLL_CTL_ADD, trunk->fd, &event) < 0) {
+        r = pi_fail(err, errno, "cannot connect the trunk %s", name);
+        trunk_disconnect(trunk);
+    }
+    return r;
+}
+
 void fabric_run(struct fabric *fabric, uint64_t now_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(fabric->epoll_fd, events, EVENTS_MAX, 0);
     fabric->overran = false;
     for (int i = 0; i < count; i++) {
-        struct slot *slot = &fabric->slots[events[i].data.u32 % FOR_OUTPUT];
-        if (events[i].data.u32 & FOR_OUTPUT) {
+        uint32_t index = events[i].data.u32 % FOR_OUTPUT;
+        struct slot *slot = &fabric->slots[index];
+        if (events[i].data.u32 & FOR_TRUNK) {
+            run_trunk(fabric, &fabric->trunks[index], events[i].events, now_ms);
+        } else if (events[i].data.u32 & FOR_OUTPUT) {
             switch_port_flush(&slot->port);
             watch_output(fabric, slot);
         } else {
@@ -309,15 +433,23 @@ void fabric_run(struct fabric *fabric, uint64_t now_ms)
 bool fabric_is_used(const struct fabric *fabric)
 {
     for (size_t i = 0; i < PORTS_MAX; i++)
-        if (fabric->slots[i].used && switch_port_is_taken(&fabric->slots[i].port))
+        if (fabric->slots[i].used && !fabric->slots[i].trunk && switch_port_is_taken(&fabric->slots[i].port))
             return true;
     return false;
+}
+
+const struct trunk *fabric_trunk(const struct fabric *fabric, size_t index)
+{
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        if (*fabric->trunks[i].name && index-- == 0)
+            return &fabric->trunks[i];
+    return NULL;
 }
 
 const struct switch_port *fabric_port(const struct fabric *fabric, size_t index, const char **name)
 {
     for (size_t i = 0; i < PORTS_MAX; i++)
-        if (fabric->slots[i].used && index-- == 0) {
+        if (fabric->slots[i].used && !fabric->slots[i].trunk && index-- == 0) {
             *name = fabric->slots[i].name;
             return &fabric->slots[i].port;
         }
@@ -329,6 +461,8 @@ void fabric_free(struct fabric *fabric)
     for (size_t i = 0; i < PORTS_MAX; i++)
         if (fabric->slots[i].used)
             unplug(fabric, &fabric->slots[i]);
+    for (size_t i = 0; i < TRUNKS_MAX; i++)
+        trunk_done(&fabric->trunks[i]);
     close(fabric->epoll_fd);
     free(fabric);
 }

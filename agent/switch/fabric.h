@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The ports of one network, and what goes from one to another. The members' MACs are known, so nothing is learned: a frame
- * goes to the member that has its MAC, to all if it is a broadcast or multicast, and to the resolver; else nowhere. */
+ * goes to the member that has its MAC, to all if it is a broadcast or multicast, and to the resolver; else nowhere. What came
+ * over a trunk goes to ports only, so that frames do not go round: each two hosts of a network have a trunk of their own. */
 #ifndef PIAGENT_SWITCH_FABRIC_H
 #define PIAGENT_SWITCH_FABRIC_H
 
@@ -8,11 +9,16 @@
 
 #include "agent/switch/port.h"
 #include "agent/switch/resolver.h"
+#include "agent/switch/trunk.h"
+
+#define TRUNKS_MAX 16
 
 struct fabric_member {
     char name[64];
     struct frame_owner owner;
     bool plugged; /* it has a port: its instance runs, or is about to */
+    char trunk
+        [64]; /* the trunk that it is behind, on another host; "" = none, and only then it may be plugged */
 };
 
 /* How a network is to be. */
@@ -36,11 +42,17 @@ int fabric_fd(const struct fabric *fabric);
  * current folder. On failure (the port is named) the others are as planned. */
 int fabric_apply(struct fabric *fabric, const struct fabric_plan *plan, struct pi_error *err);
 
+/* Gives a trunk of the plan its connection: trunk_connect(). PI_NOT_FOUND if no member is behind it. */
+int fabric_connect_trunk(struct fabric *fabric, const char *name, int *fd, struct pi_error *err);
+
 /* Moves what can be moved now, a bounded number of frames. */
 void fabric_run(struct fabric *fabric, uint64_t now_ms);
 
 /* Whether the QEMU of a member is there. */
 bool fabric_is_used(const struct fabric *fabric);
+
+/* The trunk with this index; NULL past the last. */
+const struct trunk *fabric_trunk(const struct fabric *fabric, size_t index);
 
 /* The port with this index, and its member's name; NULL past the last. */
 const struct switch_port *fabric_port(const struct fabric *fabric, size_t index, const char **name);

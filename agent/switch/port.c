@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -31,6 +30,13 @@ static int open_datagram_socket(void)
     return fd;
 }
 
+void switch_port_init(struct switch_port *port, const struct frame_owner *owner)
+{
+    *port =
+        (struct switch_port){.owner = *owner, .in_fd = -1, .out_fd = -1, .broadcasts = PORT_BROADCASTS_BURST};
+    frame_queue_init(&port->queue);
+}
+
 int switch_port_open(const struct frame_owner *owner, const char *in_name, const char *member_name,
                      struct switch_port *port, struct pi_error *err)
 {
@@ -44,32 +50,18 @@ int switch_port_open(const struct frame_owner *owner, const char *in_name, const
     if (fd < 0 || (unlink(in_name) < 0 && errno != ENOENT) ||
         bind(fd, (const struct sockaddr *)&in, sizeof in) < 0)
         return pi_fail(err, errno, "cannot listen at %s", in_name);
-    memset(port, 0, sizeof *port);
-    port->owner = *owner;
+    switch_port_init(port, owner);
     port->member = member;
     port->in_fd = pi_steal_fd(&fd);
-    port->out_fd = -1;
-    port->broadcasts = PORT_BROADCASTS_BURST;
-    STAILQ_INIT(&port->queue);
     return 0;
-}
-
-static void drop_first(struct switch_port *port)
-{
-    struct queued_frame *frame = STAILQ_FIRST(&port->queue);
-    STAILQ_REMOVE_HEAD(&port->queue, entry);
-    port->queued--;
-    port->queued_from[frame->from]--;
-    free(frame);
 }
 
 static void disconnect_port(struct switch_port *port)
 {
     pi_close_p(&port->out_fd);
     port->out_fd = -1;
-    port->counters.lost += port->queued;
-    while (port->queued)
-        drop_first(port);
+    port->counters.lost += port->queue.count;
+    frame_queue_clear(&port->queue);
 }
 
 void switch_port_close(struct switch_port *port)
@@ -134,30 +126,12 @@ static size_t send_now(struct switch_port *port, struct iovec *frames, size_t co
     return done;
 }
 
-static bool queue_frame(struct switch_port *port, unsigned from, const struct iovec *bytes)
-{
-    struct queued_frame *frame = NULL;
-    if (port->queued_from[from] < PORT_QUEUE_MAX - port->queued)
-        frame = malloc(sizeof *frame + bytes->iov_len);
-    if (!frame) {
-        port->counters.lost++;
-        return false;
-    }
-    frame->from = (uint16_t)from;
-    frame->size = (uint16_t)bytes->iov_len;
-    memcpy(frame->bytes, bytes->iov_base, bytes->iov_len);
-    STAILQ_INSERT_TAIL(&port->queue, frame, entry);
-    port->queued++;
-    port->queued_from[from]++;
-    return true;
-}
-
 bool switch_port_send(struct switch_port *port, unsigned from, struct iovec *frames, size_t count,
                       uint64_t now_ms)
 {
     size_t sent = 0;
     /* Once more if a QEMU has ended and another has come since the last frame. */
-    for (int attempt = 0; attempt < 2 && sent < count && port->queued == 0 && is_connected(port, now_ms);
+    for (int attempt = 0; attempt < 2 && sent < count && port->queue.count == 0 && is_connected(port, now_ms);
          attempt++) {
         sent += send_now(port, frames + sent, count - sent);
         if (port->out_fd >= 0)
@@ -169,26 +143,29 @@ bool switch_port_send(struct switch_port *port, unsigned from, struct iovec *fra
     }
     bool queued = true;
     for (; sent < count; sent++)
-        queued = queue_frame(port, from, &frames[sent]) && queued;
+        if (!frame_queue_add(&port->queue, from, &frames[sent])) {
+            port->counters.lost++;
+            queued = false;
+        }
     return queued;
 }
 
 bool switch_port_waits(const struct switch_port *port)
 {
-    return port->queued > 0;
+    return port->queue.count > 0;
 }
 
 void switch_port_flush(struct switch_port *port)
 {
-    while (port->queued) {
+    while (port->queue.count) {
         struct iovec frames[AT_ONCE];
-        struct queued_frame *frame = STAILQ_FIRST(&port->queue);
+        struct queued_frame *frame = STAILQ_FIRST(&port->queue.frames);
         size_t n = 0;
         for (; frame && n < AT_ONCE; frame = STAILQ_NEXT(frame, entry))
             frames[n++] = (struct iovec){frame->bytes, frame->size};
         size_t sent = send_now(port, frames, n);
-        for (size_t i = 0; i < sent && port->queued; i++)
-            drop_first(port);
+        for (size_t i = 0; i < sent && port->queue.count; i++)
+            frame_queue_drop_first(&port->queue);
         if (sent < n)
             break;
     }
@@ -196,16 +173,7 @@ void switch_port_flush(struct switch_port *port)
 
 void switch_port_forget(struct switch_port *port, unsigned from)
 {
-    struct queued_frame *frame = STAILQ_FIRST(&port->queue), *next;
-    for (; frame; frame = next) {
-        next = STAILQ_NEXT(frame, entry);
-        if (frame->from != from)
-            continue;
-        STAILQ_REMOVE(&port->queue, frame, queued_frame, entry);
-        port->queued--;
-        free(frame);
-    }
-    port->queued_from[from] = 0;
+    frame_queue_forget(&port->queue, from, 0);
 }
 
 bool switch_port_may_broadcast(struct switch_port *port, uint64_t now_ms)

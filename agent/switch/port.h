@@ -3,22 +3,18 @@
  * A port: where one member of a network is plugged in. Its QEMU has "-netdev dgram" with two unix sockets: it sends
  * frames to the port's, and takes them at its own. One datagram is one frame (net/dgram.c of QEMU), and none is empty:
  * QEMU takes an empty one for the end.
- *
- * What a member does not take at once waits in its port's queue. A queue is shared by all who send to that member: a
- * sender's frames may take as much of it as is free, so that one who floods it leaves room for the others (dynamic
- * thresholds, Choudhury and Hahne 1998).
+ * What a member does not take at once waits in its port's queue.
  */
 #ifndef PIAGENT_SWITCH_PORT_H
 #define PIAGENT_SWITCH_PORT_H
 
-#include <sys/queue.h>
 #include <sys/un.h>
 
 #include "agent/base/error.h"
 #include "agent/switch/frame.h"
+#include "agent/switch/frame_queue.h"
 
-#define PORT_QUEUE_MAX 512 /* frames */
-#define PORTS_MAX      256
+#define PORTS_MAX FRAME_SENDERS_MAX
 
 /* Broadcasts reach everybody: a member may send so many at once, and so many a second. */
 #define PORT_BROADCASTS_BURST 2000
@@ -31,13 +27,6 @@ struct port_counters {
     uint64_t lost;                            /* the member did not take them in time */
 };
 
-struct queued_frame {
-    STAILQ_ENTRY(queued_frame) entry;
-    uint16_t from; /* the sender's index */
-    uint16_t size;
-    uint8_t bytes[];
-};
-
 struct switch_port {
     struct frame_owner owner;
     struct sockaddr_un member; /* the socket that its QEMU takes frames at */
@@ -45,14 +34,13 @@ struct switch_port {
     int out_fd;                /* connected to the member's; negative while there is none */
     uint64_t connection;       /* counts its connections */
     uint64_t retry_ms;         /* before that no other connection is tried */
-    STAILQ_HEAD(, queued_frame) queue;
-    size_t queued;
-    uint16_t queued_from[PORTS_MAX]; /* by the sender's index */
+    struct frame_queue queue;
     uint64_t broadcasts, counted_ms; /* what it may still send, as of then */
     struct port_counters counters;
 };
 
-struct iovec;
+/* Of a member that is behind a trunk: without sockets. */
+void switch_port_init(struct switch_port *port, const struct frame_owner *owner);
 
 /* Binds in_name for the member and will send to member_name; both are names in the current folder. *port is set only on
  * success. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct network_switch {
     struct fabric *fabric;
     int client_fd; /* the agent's connection; negative = none */
     struct pi_lines lines;
+    int passed_fd;      /* came with what the agent wrote; negative = none */
     uid_t user;         /* only who runs it may tell it anything */
     uint64_t needed_ms; /* when an agent or a member was last seen */
 };
@@ -59,6 +61,8 @@ static void hang_up(struct network_switch *s)
 {
     pi_close_p(&s->client_fd);
     s->client_fd = -1;
+    pi_close_p(&s->passed_fd);
+    s->passed_fd = -1;
     pi_lines_done(&s->lines);
     s->lines = (struct pi_lines){.partial.max = CONTROL_LINE_MAX};
 }
@@ -78,7 +82,7 @@ static void take_client(struct network_switch *s)
 static int answer_line(char *line, size_t size, void *user)
 {
     struct network_switch *s = user;
-    json_auto_t *answer = control_answer(s->fabric, line, size);
+    json_auto_t *answer = control_answer(s->fabric, line, size, &s->passed_fd);
     pi_auto_free char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     pi_auto_buf struct pi_buf out = {0};
     if (!text || pi_buf_printf(&out, "%s\n", text) < 0)
@@ -88,10 +92,29 @@ static int answer_line(char *line, size_t size, void *user)
                                                                                                     : -EPIPE;
 }
 
+/* As recv(). A descriptor that came, too, is kept for the request; there is room for one, and the kernel closes others. */
+static ssize_t receive_bytes(struct network_switch *s, char *bytes, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {bytes, size};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
+    ssize_t n = recvmsg(s->client_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *passed = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (passed && passed->cmsg_type == SCM_RIGHTS) {
+        pi_close_p(&s->passed_fd);
+        memcpy(&s->passed_fd, CMSG_DATA(passed), sizeof s->passed_fd);
+    }
+    return n;
+}
+
 static void hear_client(struct network_switch *s)
 {
     char bytes[65536];
-    ssize_t n = recv(s->client_fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t n = receive_bytes(s, bytes, sizeof bytes);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0 || pi_lines_feed(&s->lines, bytes, (size_t)n, answer_line, s) < 0)
@@ -125,7 +148,8 @@ static void carry(struct network_switch *s)
 
 static int run_switch(struct pi_error *err)
 {
-    struct network_switch s = {.client_fd = -1, .user = getuid(), .lines.partial.max = CONTROL_LINE_MAX};
+    struct network_switch s = {
+        .client_fd = -1, .passed_fd = -1, .user = getuid(), .lines.partial.max = CONTROL_LINE_MAX};
     signal(SIGPIPE, SIG_IGN);
     umask(077); /* the sockets are the user's alone */
     if (!(s.fabric = fabric_new(err)))

@@ -19,8 +19,8 @@ from piagent import PIAGENT, USAGE, is_running, wait_for
 class Network:
     """A switch and the sockets of its members' QEMUs."""
 
-    def __init__(self, number=77):
-        self.number = number
+    def __init__(self, number=77, first=16):
+        self.number, self.first = number, first
         self.members, self.qemus = [], {}
 
     def __enter__(self):
@@ -41,11 +41,11 @@ class Network:
     def start(self):
         self.process = subprocess.Popen([PIAGENT, "switch"], stdin=self.listening, cwd=self.folder)
 
-    def tell(self, request, raw=None):
+    def tell(self, request, raw=None, fd=None):
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as agent:
             agent.settimeout(20)
             agent.connect(str(self.folder / "control"))
-            agent.sendall((raw or json.dumps(request).encode()) + b"\n")
+            socket.send_fds(agent, [(raw or json.dumps(request).encode()) + b"\n"], [] if fd is None else [fd])
             return json.loads(agent.makefile().readline())
 
     def plan(self):
@@ -57,10 +57,21 @@ class Network:
             {"name": name, "mac": f"52:54:00:00:00:0{mac}", "address": f"10.77.0.{address}"} for name, mac, address in members]}}).encode()
 
     def add(self, name):
-        index = len(self.members) + 16
+        index = len(self.members) + self.first
         self.members.append({"name": name, "mac": f"52:54:00:00:00:{index:02x}", "address": f"10.{self.number}.0.{index}", "plugged": True})
         self.start_qemu(name)
         assert self.plan() == {}
+
+    def add_remote(self, *others, trunk):
+        """Members of the same network's switch on another host."""
+        self.members += [{**member, "plugged": False, "trunk": trunk} for member in others]
+        assert self.plan() == {}
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def trunk(self):
+        return self.tell({"counters": True})["trunks"][0]
 
     def start_qemu(self, name):
         if name in self.qemus:
@@ -188,6 +199,60 @@ def test_a_hostile_member_stops_nobody(network):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert is_running(network.process.pid)
+
+
+@pytest.fixture
+def two_hosts(network):
+    """Two switches of one network, on two hosts: server, node-1 and node-2 on one, node-8 and node-9 on the other."""
+    with Network(first=64) as other:
+        for name in ("node-8", "node-9"):
+            other.add(name)
+        here, there = list(network.members), list(other.members)
+        network.add_remote(*there, trunk="other")
+        other.add_remote(*here, trunk="here")
+        join(network, other)
+        yield network, other
+
+
+def join(network, other):
+    ends = socket.socketpair()
+    assert network.tell({"trunk": "other"}, fd=ends[0].fileno()) == {} and other.tell({"trunk": "here"}, fd=ends[1].fileno()) == {}
+    for end in ends:
+        end.close()
+
+
+def test_members_on_two_hosts_reach_each_other_over_a_trunk(two_hosts):
+    network, other = two_hosts
+    network.send("server", "node-9", b"over there")
+    assert other.hears("node-9") == b"over there" and other.hears_nothing("node-8")
+    other.send("node-9", "server", b"and back")
+    assert network.hears("server") == b"and back" and network.hears_nothing("node-1")
+    assert network.trunk()["sent_frames"] == network.trunk()["received_frames"] == 1
+
+
+def test_a_trunk_whose_other_switch_is_killed_is_told_and_may_be_given_again(two_hosts):
+    network, other = two_hosts
+    assert network.trunk()["connected"]
+    other.process.kill()
+    other.process.wait()
+    wait_for("it is told", lambda: not network.trunk()["connected"], 20)
+    assert carries(network, b"those here go on")
+    other.start()
+    assert other.plan() == {}
+    join(network, other)
+    network.send("server", "node-9", b"again")
+    assert other.hears("node-9") == b"again" and network.trunk()["connected"]
+
+
+def test_a_trunk_that_no_member_is_behind_is_refused(network):
+    before = network.descriptors()  # perhaps with the fixture's last connection
+    assert "no member" in network.tell({"trunk": "other"}, fd=network.listening.fileno())["error"]
+    network.add_remote({"name": "node-9", "mac": "52:54:00:00:00:63", "address": "10.77.0.99"}, trunk="other")
+    assert "connected stream" in network.tell({"trunk": "other"})["error"]
+    assert "connected stream" in network.tell({"trunk": "other"}, fd=network.listening.fileno())["error"]
+    assert "on one host" in network.tell({"plan": {"address": "10.77.0.1", "mac": "52:54:00:00:00:01", "domain": "lab", "members": [
+        {**network.members[0], "trunk": "other"}]}})["error"]
+    wait_for("nothing of what was passed is kept", lambda: network.descriptors() <= before, 20)
 
 
 def test_a_person_who_starts_it_is_told_that_it_is_the_agents():

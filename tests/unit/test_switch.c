@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +16,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/switch/fabric.h"
+#include "switch_fixture.h"
 
 #define MEMBERS 4
 
@@ -29,16 +29,6 @@ struct fixture {
 };
 
 static const char *const names[MEMBERS] = {"server", "node-1", "node-2", "node-3"};
-
-static int bind_qemu(const char *name)
-{
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    snprintf(at.sun_path, sizeof at.sun_path, "%s.qemu", name);
-    unlink(at.sun_path);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
-    return fd;
-}
 
 static void plan_member(struct fabric_plan *plan, size_t i)
 {
@@ -85,24 +75,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* An IPv4 packet that says so, and nothing more. */
-static size_t make_frame(const struct frame_owner *from, const uint8_t *to, uint8_t mark, uint8_t *frame)
-{
-    memset(frame, 0, 64);
-    memcpy(frame, to, FRAME_MAC_SIZE);
-    memcpy(frame + 6, from->mac, FRAME_MAC_SIZE);
-    frame[12] = 8;
-    frame[14] = 0x45;
-    memcpy(frame + 26, &from->address, 4);
-    frame[63] = mark;
-    return 64;
-}
-
 static void send_raw(size_t from, const void *frame, size_t size, int fd)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    snprintf(to.sun_path, sizeof to.sun_path, "%s.in", names[from]);
-    assert_int_equal(sendto(fd, frame, size, 0, (const struct sockaddr *)&to, sizeof to), size);
+    send_as(names[from], frame, size, fd);
 }
 
 static void send_frame(const struct fixture *f, size_t from, const uint8_t *to, uint8_t mark)
@@ -111,15 +86,10 @@ static void send_frame(const struct fixture *f, size_t from, const uint8_t *to, 
     send_raw(from, frame, make_frame(&f->plan.members[from].owner, to, mark, frame), f->qemu[from]);
 }
 
-/* The mark of the next frame that the member gets, or -1 for none. */
 static int next_mark(const struct fixture *f, size_t member)
 {
-    uint8_t frame[FRAME_MAX];
-    ssize_t size = recv(f->qemu[member], frame, sizeof frame, MSG_DONTWAIT);
-    return size < 0 ? -1 : frame[63];
+    return mark_at(f->qemu[member]);
 }
-
-static const uint8_t everybody[FRAME_MAC_SIZE] = {255, 255, 255, 255, 255, 255};
 
 #define MAC(f, i) ((f)->plan.members[i].owner.mac)
 
@@ -238,19 +208,19 @@ static void who_floods_a_member_leaves_room_for_the_others(void **state)
 {
     const struct fixture *f = *state;
     const char *name;
-    flood(f, 0, 1, 3 * PORT_QUEUE_MAX);
+    flood(f, 0, 1, 3 * FRAME_QUEUE_MAX);
     for (uint8_t i = 0; i < 20; i++) {
         send_frame(f, 2, MAC(f, 1), (uint8_t)(100 + i));
         fabric_run(f->fabric, f->now_ms);
     }
-    assert_true(fabric_port(f->fabric, 1, &name)->queued <= PORT_QUEUE_MAX);
+    assert_true(fabric_port(f->fabric, 1, &name)->queue.count <= FRAME_QUEUE_MAX);
     int wanted = 100, mark;
     while ((mark = next_mark(f, 1)) != -1) {
         fabric_run(f->fabric, f->now_ms);
         wanted += mark == wanted;
     }
     assert_int_equal(wanted, 120);
-    assert_int_equal(fabric_port(f->fabric, 1, &name)->queued, 0);
+    assert_int_equal(fabric_port(f->fabric, 1, &name)->queue.count, 0);
 }
 
 static void frames_wait_in_order_for_a_member_that_is_busy(void **state)
@@ -291,7 +261,7 @@ static void a_member_that_leaves_takes_its_frames_along(void **state)
     flood(f, 0, 1, 100);
     f->plan.members[0].plugged = false;
     assert_int_equal(fabric_apply(f->fabric, &f->plan, NULL), 0);
-    assert_int_equal(fabric_port(f->fabric, 0, &name)->queued, 0);
+    assert_int_equal(fabric_port(f->fabric, 0, &name)->queue.count, 0);
     assert_string_equal(name, "node-1");
     while (next_mark(f, 1) != -1)
         fabric_run(f->fabric, f->now_ms);
