@@ -81,6 +81,7 @@ def test_a_fleet_is_made_as_a_whole_or_not_at_all(user, local):
 
 @pytest.mark.parametrize("words, said", [(["--forward", "8080:80", "--count", "2"], "--forward 8080:80: 2 instances cannot share a port of this host"),
                                          (["--network", "lab,ip=10.77.0.9", "--count", "2"], "--network lab,ip=10.77.0.9: 2 instances cannot share an address"),
+                                         (["--job", "--count", "2"], "--count does not go with --job"),
                                          (["--count", "0"], "--count: '0' is not a whole number from 1 to 500"),
                                          (["--count", "501"], "--count: '501' is not a whole number from 1 to 500")])
 def test_what_several_cannot_have_is_refused(user, local, words, said):

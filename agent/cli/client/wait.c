@@ -79,7 +79,6 @@ static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader,
     for (struct cli_follow *one = leader; one; one = one->next) {
         if (one->settled)
             continue;
-        leader->signal = number;
         int r = how->fresh && cli_state_is_before_boot(one->view.state) ? cli_undo(one, err) : 0;
         if (r < 0)
             return r;

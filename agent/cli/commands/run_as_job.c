@@ -14,6 +14,7 @@ static int refuse_beside_job(const struct cli_create *options, struct pi_error *
     const char *other = cli_host_chosen()                 ? "--host (or PIAGENT_HOST)"
                         : options->detach                 ? "-d"
                         : options->no_start               ? "--no-start"
+                        : options->count                  ? "--count"
                         : options->json                   ? "--json"
                         : options->spec.memory_max_mib    ? "--memory-max"
                         : options->spec.cpu_quota_percent ? "--cpu-quota"
