@@ -331,6 +331,16 @@ uint64_t fleet_entry_memory_mib(const struct fleet_entry *entry)
     return fleet_entry_size(entry) * (mib + VM_OVERHEAD_MIB);
 }
 
+bool fleet_entry_has_address(const struct fleet_entry *entry)
+{
+    const struct fleet_word *word;
+    struct vm_network_use use;
+    for (size_t at = 0; (word = fleet_next_word(entry, "network", &at));)
+        if (vm_network_use_parse(word->value, &use, NULL) == 0 && use.address[0])
+            return true;
+    return false;
+}
+
 int fleet_check(struct fleet *fleet, struct seed_findings *findings)
 {
     int r = check_instance_names(fleet, findings);

@@ -151,7 +151,8 @@ static void add_word(struct fleet_reader *reader, struct fleet_entry *entry,
         return; /* LIST_ITEMS_MAX has told */
     struct fleet_word *word = grow(reader, (void **)&entry->words, &entry->word_count, sizeof *entry->words);
     if (word)
-        *word = (struct fleet_word){option, value ? keep_text(reader, value) : NULL, line};
+        *word = (struct fleet_word){
+            .option = option, .value = value ? keep_text(reader, value) : NULL, .line = line};
 }
 
 static void add_flag(struct fleet_reader *reader, struct fleet_entry *entry,
@@ -248,8 +249,12 @@ static void read_after(struct fleet_reader *reader, struct fleet_entry *entry, c
             fault_at(reader, item.key, "after", NULL, "%.64s: it is 'ready' or 'started'", item.key->text);
             continue;
         }
-        if (entry->after_count == FLEET_ENTRIES_MAX || !good_name(reader, item.key, "after", item.key->text))
+        if (!good_name(reader, item.key, "after", item.key->text))
             continue;
+        if (entry->after_count == VM_FLEET_AFTER_MAX) {
+            fault_at(reader, item.key, "after", NULL, "more than %d entries", VM_FLEET_AFTER_MAX);
+            break;
+        }
         struct fleet_after *after =
             grow(reader, (void **)&entry->after, &entry->after_count, sizeof *entry->after);
         if (!after)
@@ -293,8 +298,11 @@ static void take_defaults(struct fleet_reader *reader, struct fleet_entry *entry
 {
     for (size_t i = 0; i < reader->defaults.word_count; i++) {
         const struct fleet_word *word = &reader->defaults.words[i];
-        if (!mapping_has(first, word->option->name))
-            add_word(reader, entry, word->option, word->value, word->line);
+        if (mapping_has(first, word->option->name))
+            continue;
+        add_word(reader, entry, word->option, word->value, word->line);
+        if (!reader->no_memory)
+            entry->words[entry->word_count - 1].of_defaults = true;
     }
 }
 
@@ -306,7 +314,7 @@ static void free_entry(struct fleet_entry *entry)
     free(entry->after);
 }
 
-static void read_instances(struct fleet_reader *reader, const struct fleet_pair *instances)
+static void read_entries(struct fleet_reader *reader, const struct fleet_pair *instances)
 {
     const struct seed_node *at = mapping_of(reader, instances);
     struct fleet *fleet = reader->fleet;
@@ -360,6 +368,9 @@ static void read_networks(struct fleet_reader *reader, const struct fleet_pair *
         const struct seed_node *first = mapping_of(reader, &pair);
         if (!good_name(reader, pair.key, NULL, pair.key->text))
             continue;
+        if (strlen(pair.key->text) > VM_NETWORK_NAME_MAX)
+            fault_at(reader, pair.key, pair.key->text, NULL, "a network's name has at most %d characters",
+                     VM_NETWORK_NAME_MAX);
         if (fleet->network_count == FLEET_NETWORKS_MAX) {
             fault_at(reader, pair.key, NULL, NULL, "more than %d networks", FLEET_NETWORKS_MAX);
             break;
@@ -419,7 +430,7 @@ static void read_top(struct fleet_reader *reader, const struct seed_node *root, 
     if (networks.key)
         read_networks(reader, &networks);
     if (instances.key)
-        read_instances(reader, &instances);
+        read_entries(reader, &instances);
     else
         fault_at(reader, root, NULL, "write 'instances:' with an entry for each", "it names no instances");
 }

@@ -44,6 +44,7 @@ struct fleet_word {
     const struct fleet_option *option;
     char *value; /* NULL: of a flag */
     size_t line;
+    bool of_defaults;
 };
 
 /* An entry starts when all instances of another one have started, or are ready. */

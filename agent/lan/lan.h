@@ -17,7 +17,7 @@
 #include "agent/vm/subnet.h"
 
 /* Shorter than an instance's: it is a part of paths of sockets, and of the members' domain. */
-#define LAN_NAME_MAX 32
+#define LAN_NAME_MAX VM_NETWORK_NAME_MAX
 
 struct lans;
 

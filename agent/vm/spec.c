@@ -35,6 +35,8 @@ static const struct pi_field fleet_fields[] = {
              .help = "the entry of the fleet's file that it was made of"),
     PI_FIELD(vm_fleet, index, PI_FIELD_U64, FLEET_NUMBER, .help = "within the entry"),
     PI_FIELD(vm_fleet, count, PI_FIELD_U64, FLEET_NUMBER, .help = "of the entry"),
+    PI_FIELD(vm_fleet, after, PI_FIELD_STRV, .max = VM_FLEET_AFTER_MAX,
+             .help = "the entries that it starts after, each like \"server=ready\" or \"db=started\""),
     {0},
 };
 
@@ -268,6 +270,21 @@ static int spec_check_identity(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
+static int check_after(const struct vm_fleet *fleet, struct pi_error *err)
+{
+    for (size_t i = 0; i < fleet->after.count; i++) {
+        char entry[PI_NAME_MAX + 1];
+        const char *text = fleet->after.items[i], *sign = strchr(text, '=');
+        size_t length = sign ? (size_t)(sign - text) : 0;
+        snprintf(entry, sizeof entry, "%.*s", (int)(length <= PI_NAME_MAX ? length : 0), text);
+        if (!sign || pi_name_check(entry, NULL) < 0 ||
+            (strcmp(sign, "=ready") != 0 && strcmp(sign, "=started") != 0))
+            return pi_refuse(err, PI_USAGE, "fleet %s: after '%.80s' is not ENTRY=ready or ENTRY=started",
+                             fleet->name, text);
+    }
+    return 0;
+}
+
 static int spec_check_fleet(const struct vm_fleet *fleet, struct pi_error *err)
 {
     if (!fleet->name[0] && !fleet->role[0] && !fleet->count)
@@ -283,7 +300,7 @@ static int spec_check_fleet(const struct vm_fleet *fleet, struct pi_error *err)
     if (fleet->index < 1 || fleet->index > fleet->count)
         return pi_refuse(err, PI_USAGE, "fleet %s: index %" PRIu64 " is not from 1 to the count, %" PRIu64,
                          fleet->name, fleet->index, fleet->count);
-    return 0;
+    return check_after(fleet, err);
 }
 
 int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)

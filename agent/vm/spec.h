@@ -45,6 +45,7 @@ enum vm_arch vm_arch_host(void);
 #define VM_FORWARDS_MAX    32
 #define VM_NETWORKS_MAX    8
 #define VM_FLEET_COUNT_MAX 500
+#define VM_FLEET_AFTER_MAX 64
 
 /* "ADDRESS:HOSTPORT:GUESTPORT", TCP. The address is an IPv4 address of the host, numeric. */
 struct vm_forward {
@@ -73,7 +74,8 @@ struct vm_fleet {
     char name[PI_NAME_MAX + 1]; /* "" = it is in none, and the rest is unset */
     char role[PI_NAME_MAX + 1]; /* the entry of the fleet's file that it was made of: "node" */
     uint64_t index,
-        count; /* its number among the instances of the entry, from 1 on, and how many these are */
+        count;            /* its number among the instances of the entry, from 1 on, and how many these are */
+    struct pi_strv after; /* "server=ready", "db=started": the entries that it starts after */
 };
 
 /* The part of it that a request to create an instance may choose, and the parts that the API shows of an instance. */

@@ -15,6 +15,7 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 
+#define VM_NETWORK_NAME_MAX 32 /* it is a domain for names, too */
 #define VM_SUBNET_TEXT_SIZE 19 /* "255.255.255.255/32" */
 #define VM_MAC_TEXT_SIZE    18 /* "52:54:0a:4d:00:10" */
 #define VM_PREFIX_MIN       16

@@ -60,7 +60,7 @@ def test_version_is_one_line(run):
     (["pss"], USAGE, "there is no command 'pss': did you mean piagent ps?"),
     (["pull", "fedora"], USAGE, "there is no command 'pull': use piagent image fetch IMAGE"),
     (["exec", "web", "ls"], USAGE, "there is no command 'exec': use piagent ssh NAME -- COMMAND"),
-    (["up"], USAGE, "piagent run NAME makes an instance, piagent start NAME boots one that is stopped"),
+    (["up", "-f", "/nowhere/fleet.yaml"], NOT_FOUND, "there is no file /nowhere/fleet.yaml: -f FILE names the fleet's"),
     (["help", "inspect"], USAGE, "use piagent status NAME"),
     (["kil", "web"], USAGE, "there is no command 'kil': see piagent help"),
     (["resett", "web"], USAGE, "there is no command 'resett': see piagent help"),

@@ -272,21 +272,45 @@ static void place_in_a_fleet_is_whole_and_within_its_count(void **state)
         struct vm_fleet fleet;
         const char *says; /* NULL = nothing */
     } cases[] = {
-        {{"lab", "node", 1, 1}, NULL},
-        {{"lab", "node", VM_FLEET_COUNT_MAX, VM_FLEET_COUNT_MAX}, NULL},
-        {{"Lab", "node", 1, 1}, "the fleet's name"},
-        {{"", "node", 1, 1}, "the fleet's name"},
-        {{"lab", "", 1, 1}, "the role in fleet lab"},
-        {{"lab", "no de", 1, 1}, "the role in fleet lab"},
-        {{"lab", "node", 0, 3}, "index 0 is not from 1 to the count, 3"},
-        {{"lab", "node", 4, 3}, "index 4 is not from 1 to the count, 3"},
-        {{"lab", "node", 1, 0}, "count of 0"},
-        {{"lab", "node", 1, VM_FLEET_COUNT_MAX + 1}, "count of 501"},
+        {{"lab", "node", 1, 1, {0}}, NULL},
+        {{"lab", "node", VM_FLEET_COUNT_MAX, VM_FLEET_COUNT_MAX, {0}}, NULL},
+        {{"Lab", "node", 1, 1, {0}}, "the fleet's name"},
+        {{"", "node", 1, 1, {0}}, "the fleet's name"},
+        {{"lab", "", 1, 1, {0}}, "the role in fleet lab"},
+        {{"lab", "no de", 1, 1, {0}}, "the role in fleet lab"},
+        {{"lab", "node", 0, 3, {0}}, "index 0 is not from 1 to the count, 3"},
+        {{"lab", "node", 4, 3, {0}}, "index 4 is not from 1 to the count, 3"},
+        {{"lab", "node", 1, 0, {0}}, "count of 0"},
+        {{"lab", "node", 1, VM_FLEET_COUNT_MAX + 1, {0}}, "count of 501"},
     };
     (void)state;
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         struct vm_spec spec = fixture_spec(VM_X86_64);
         spec.fleet = cases[i].fleet;
+        if (cases[i].says)
+            refuses(&spec, cases[i].says);
+        else
+            assert_int_equal(vm_spec_check(&spec, NULL), 0);
+    }
+}
+
+static void order_in_a_fleet_names_entries_and_what_they_have_to_be(void **state)
+{
+    static const struct {
+        const char *after, *says;
+    } cases[] = {
+        {"server=ready", NULL},
+        {"db-1=started", NULL},
+        {"server", "after 'server' is not ENTRY=ready or ENTRY=started"},
+        {"server=up", "after 'server=up' is not"},
+        {"=ready", "after '=ready' is not"},
+        {"Server=ready", "after 'Server=ready' is not"},
+    };
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        char *items[] = {(char *)cases[i].after, NULL};
+        struct vm_spec spec = fixture_spec(VM_X86_64);
+        spec.fleet = (struct vm_fleet){"lab", "node", 1, 1, {items, 1}};
         if (cases[i].says)
             refuses(&spec, cases[i].says);
         else
@@ -361,6 +385,7 @@ int main(void)
         cmocka_unit_test(forwards_that_clash_are_refused),
         cmocka_unit_test(aarch64_has_no_bios),
         cmocka_unit_test(place_in_a_fleet_is_whole_and_within_its_count),
+        cmocka_unit_test(order_in_a_fleet_names_entries_and_what_they_have_to_be),
         cmocka_unit_test(labels_are_checked_with_the_rest),
         cmocka_unit_test(this_host_has_an_architecture_that_is_known),
         cmocka_unit_test(what_was_not_chosen_gets_its_default),

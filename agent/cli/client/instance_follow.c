@@ -35,7 +35,8 @@ static int on_event(char *line, size_t size, void *user)
     if (doc && api_read(event, doc, &event, NULL) == 0) {
         enum cli_tell tell = cli_view_event(&follow->view, &event, &text);
         struct cli_screen *screen = &follow->leader->screen;
-        bool wanted = tell == CLI_TELL_ALWAYS || (tell == CLI_TELL_STEP && !screen->redraws);
+        bool stays = tell == CLI_TELL_ALWAYS && !follow->leader->brief;
+        bool wanted = stays || (tell != CLI_TELL_NOTHING && !screen->redraws);
         bool news = !event.seq || event.seq > follow->known;
         follow->heard_ms = pi_monotonic_ms();
         if (wanted && news && text.size && !screen->hidden && !follow->settled)
@@ -252,11 +253,12 @@ static void draw_views(struct cli_follow *leader)
     pi_auto_buf struct pi_buf text = {0};
     unsigned width = cli_screen_width(&leader->screen), room = cli_screen_height(&leader->screen);
     unsigned all = 0, lines = 0;
-    char more[32];
+    char more[sizeof leader->rest + 32];
     int r = 0;
     for (const struct cli_follow *follow = leader; follow; follow = follow->next)
         all += is_shown(follow);
-    unsigned wanted = all <= room ? all : room > 1 ? room - 1 : 1;
+    bool rest = leader->rest[0] != '\0';
+    unsigned wanted = all + rest <= room ? all : room > 1 ? room - 1 : 1;
     for (struct cli_follow *follow = leader; r == 0 && lines < wanted; follow = follow->next) {
         if (!is_shown(follow))
             continue;
@@ -264,8 +266,11 @@ static void draw_views(struct cli_follow *leader)
         if (r == 0)
             r = cli_view_render(&follow->view, pi_monotonic_ms(), width, &text);
     }
-    snprintf(more, sizeof more, "and %u more", all - wanted);
-    if (r == 0 && all > wanted && (r = pi_buf_puts(&text, "\n")) == 0)
+    if (all > wanted)
+        snprintf(more, sizeof more, "and %u more%s%s", all - wanted, rest ? "; " : "", leader->rest);
+    else
+        snprintf(more, sizeof more, "%s", leader->rest);
+    if (r == 0 && lines && more[0] && (r = pi_buf_puts(&text, "\n")) == 0)
         r = cli_fit(more, width, &text);
     if (r == 0 && lines)
         cli_screen_status(&leader->screen, text.data);
@@ -286,7 +291,7 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
         extra[i].revents = fds[1 + i].revents;
     while (read(follow->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
         follow->signal = (int)info.ssi_signo;
-    if (follow->view.error.kind != PI_OK && !follow->next) {
+    if (follow->view.error.kind != PI_OK && !follow->next && !follow->settled) {
         *err = follow->view.error;
         return -EIO;
     }

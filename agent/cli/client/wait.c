@@ -135,3 +135,103 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
         cli_follow_close(&all[--joined]);
     return r;
 }
+
+/* The wait for instances as they come. The first one's follow has the signals and the screen of all, and stays to the end; the
+ * others go when they are settled, so that there are only as many connections as instances that are waited for. */
+struct wait_crowd {
+    const struct cli_wait *how;
+    const struct cli_wait_source *source;
+    struct cli_agent *agent;
+    struct cli_follow *leader;
+    unsigned waiting;
+    int code;
+};
+
+static int join_crowd(struct wait_crowd *crowd, const struct api_instance *instance, struct pi_error *err)
+{
+    pi_auto_free struct cli_follow *one = calloc(1, sizeof *one);
+    if (!one)
+        return pi_fail(err, ENOMEM, "wait");
+    int r = crowd->leader ? cli_follow_join(one, crowd->leader, instance, err)
+                          : cli_follow_open(one, crowd->agent, instance, err);
+    if (r < 0)
+        return r;
+    one->json = crowd->how->json;
+    if (!crowd->leader) {
+        one->screen.silent = crowd->how->json;
+        one->brief = crowd->how->brief;
+        crowd->leader = one;
+    }
+    crowd->waiting++;
+    pi_steal(one);
+    return 0;
+}
+
+static int take_all_that_come(struct wait_crowd *crowd, struct pi_error *err)
+{
+    for (;;) {
+        pi_auto_instance struct api_instance instance = {0};
+        int r = crowd->source->next(crowd->source->user, crowd->agent, crowd->waiting, &instance, err);
+        if (r > 0)
+            r = join_crowd(crowd, &instance, err);
+        else
+            return r;
+        if (r < 0)
+            return r;
+    }
+}
+
+static void settle_crowd(struct wait_crowd *crowd)
+{
+    for (struct cli_follow **at = &crowd->leader; *at;) {
+        struct cli_follow *one = *at;
+        struct pi_error err = {0};
+        int r;
+        if (!one->settled && settle(crowd->how, one, &r, &err)) {
+            one->settled = true;
+            crowd->waiting--;
+            if (r < 0)
+                cli_screen_clear(&crowd->leader->screen);
+            r = r >= 0 ? r : crowd->how->json ? cli_report_json(&err) : cli_report(&err);
+            crowd->code = crowd->code ? crowd->code : r;
+            crowd->source->over(crowd->source->user, one->view.name, r);
+        }
+        if (one->settled && one != crowd->leader) {
+            *at = one->next;
+            cli_follow_close(one);
+            free(one);
+        } else {
+            at = &one->next;
+        }
+    }
+}
+
+static int wait_for_crowd(struct wait_crowd *crowd, struct pi_error *err)
+{
+    for (;;) {
+        int r = take_all_that_come(crowd, err);
+        if (r < 0 || !crowd->waiting)
+            return r < 0 ? r : crowd->code;
+        crowd->source->rest(crowd->source->user, crowd->leader->rest, sizeof crowd->leader->rest);
+        r = cli_follow_step(crowd->leader, NULL, 0, err);
+        if (r < 0 || crowd->leader->signal)
+            return r < 0 ? r : CLI_EXIT_SIGNAL + crowd->leader->signal;
+        settle_crowd(crowd);
+    }
+}
+
+int cli_wait_each(const struct cli_wait *how, struct cli_agent *agent, const struct cli_wait_source *source,
+                  struct pi_error *err)
+{
+    struct wait_crowd crowd = {.how = how, .source = source, .agent = agent};
+    int r = wait_for_crowd(&crowd, err);
+    while (crowd.leader) {
+        struct cli_follow *last = crowd.leader, **at = &crowd.leader;
+        for (; last->next; last = last->next)
+            at = &last->next;
+        *at = NULL;
+        cli_follow_close(last);
+        free(last);
+    }
+    return r;
+}

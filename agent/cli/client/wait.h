@@ -20,6 +20,7 @@ struct cli_wait {
     bool fresh;          /* made by this command: undone when it is interrupted before the start */
     bool login;          /* tell how to log in */
     bool job;            /* an interrupt ends the instance, too: not a word that it runs on */
+    bool brief;          /* on a terminal only failures get a line that stays */
     bool json;           /* events to standard output, nothing but errors to standard error */
     uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };
@@ -28,5 +29,23 @@ struct cli_wait {
  * first one's exit code is returned. After an interrupt the instances run on. */
 int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct api_instance *instances,
              unsigned count, struct pi_error *err);
+
+/* Instances that come while others are waited for. */
+struct cli_wait_source {
+    /* Gives the next instance to wait for: 1 with *ret, the caller's; 0 if none may come now; or negative with err filled, which
+     * ends the wait. waiting: for so many the wait goes on. */
+    int (*next)(void *user, struct cli_agent *agent, unsigned waiting, struct api_instance *ret,
+                struct pi_error *err);
+    /* The wait for one is over; code is its exit code, and its failure was told. */
+    void (*over)(void *user, const char *name, int code);
+    /* Says in a few words how it is with the others, for the display's last line: "12 wait, 5 ready"; or "". */
+    void (*rest)(void *user, char *ret, size_t size);
+    void *user;
+};
+
+/* Waits for each that comes, up to the first time that none is waited for and none comes. The exit code of the first failure.
+ * After an interrupt, 128 and the signal's number: nothing is told. */
+int cli_wait_each(const struct cli_wait *how, struct cli_agent *agent, const struct cli_wait_source *source,
+                  struct pi_error *err);
 
 #endif

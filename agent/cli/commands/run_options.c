@@ -87,7 +87,7 @@ const struct cli_option cli_create_options[] = {
            .help = "boot it even if it has errors, to see what the guest makes of it"),
     OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_LABEL, .group = "Labels", .argument = "KEY=VALUE",
            .help = "a label, to choose instances by: ps --label KEY=VALUE"),
-    OPTION(count, "count", CLI_NUMBER, .group = "This command", .argument = "N", .min = 1,
+    OPTION(count, "count", CLI_NUMBER, .group = CLI_RUN_COMMAND_GROUP, .argument = "N", .min = 1,
            .max = VM_FLEET_COUNT_MAX,
            .help = "make a fleet named NAME: NAME-1 to NAME-N, side by side; means -d"),
     OPTION(no_start, "no-start", CLI_FLAG, .help = "make it and leave it stopped; returns when it is made"),
@@ -191,7 +191,7 @@ static int add_files(const struct cli_create *options, struct parts *parts, stru
         return r;
     pi_auto_buf struct pi_buf text = {.max = SEED_USER_DATA_MAX + 1};
     r = seed_user_data_read(options->user_data, &text, err);
-    if (r == 0)
+    if (r == 0 && !options->user_data_checked)
         r = cli_user_data_check(options->user_data, &text, options->user_data_unchecked, err);
     if (r < 0)
         return pi_context(err, r, "--user-data");

@@ -11,11 +11,14 @@ struct cli_create {
     char *image, *image_sha256, *arch, *user_data;
     bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json,
         job;
-    uint64_t timeout_ms; /* of the wait for it, with -d or --job */
-    uint64_t grace_ms;   /* with --job; 0 = the usual one */
-    uint64_t count;      /* of a fleet; 0 = one instance, of no fleet */
+    bool user_data_checked; /* set by the caller: cli_create_request() does not check it again */
+    uint64_t timeout_ms;    /* of the wait for it, with -d or --job */
+    uint64_t grace_ms;      /* with --job; 0 = the usual one */
+    uint64_t count;         /* of a fleet; 0 = one instance, of no fleet */
     struct pi_strv ssh_keys;
 };
+/* The last group of these: options of the command, not of the instance. */
+#define CLI_RUN_COMMAND_GROUP "This command"
 extern const struct cli_option cli_create_options[];
 
 /*

@@ -49,8 +49,6 @@ const struct cli_foreign cli_foreign_commands[] = {
     ANSWER("create", "piagent run NAME makes an instance and boots it"),
     ANSWER("launch", "piagent run NAME makes an instance and boots it"),
     ANSWER("install", "piagent run NAME makes an instance and boots it"),
-    ANSWER("up", "piagent run NAME makes an instance, piagent start NAME boots one that is stopped"),
-    ANSWER("down", "piagent powerdown NAME stops an instance, piagent rm NAME removes one that is stopped"),
     ANSWER("reload", "use piagent restart NAME"),
     ANSWER("suspend", "use piagent pause NAME"),
     ANSWER(

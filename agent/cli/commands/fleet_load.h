@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The file of a fleet with all that it names, as requests: up and down read it. */
+#ifndef PIAGENT_CLI_FLEET_LOAD_H
+#define PIAGENT_CLI_FLEET_LOAD_H
+
+#include <jansson.h>
+#include <limits.h>
+
+#include "agent/fleet/fleet_file.h"
+
+#define CLI_FLEET_FILE "fleet.yaml" /* in the current folder, if no other is named */
+
+struct cli_fault; /* in a line of the file, or of a file that it names */
+
+/* Zeroed memory is a valid, empty one. */
+struct cli_fleet {
+    const char *path; /* borrowed */
+    struct fleet fleet;
+    json_t **
+        requests; /* of each entry, as fleet_plan_make() takes them: with user_data_sha256, and without a fleet */
+    struct seed_findings *findings; /* of the file itself; add to them */
+    /* Private. */
+    struct fleet_option *options;
+    struct cli_fault *faults;
+    size_t fault_count, fault_total;
+};
+
+/* Reads the file alone: its name is the fleet's, and its keys are right or a fault. Faults are no failure: cli_fleet_refuse()
+ * tells them. 0, or -errno if the file cannot be read at all. path NULL: CLI_FLEET_FILE. */
+int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err);
+
+/* The same with what the file names, and checks all that needs no agent. */
+int cli_fleet_load(const char *path, struct cli_fleet *ret, struct pi_error *err);
+
+/* Prints all faults, and the warnings about user-data, on standard error, each as "FILE:LINE: ...", or as a line of JSON. PI_USAGE
+ * if there are faults. */
+int cli_fleet_refuse(struct cli_fleet *fleet, bool json, struct pi_error *err);
+
+void cli_fleet_done(struct cli_fleet *fleet);
+#define pi_auto_cli_fleet __attribute__((cleanup(cli_fleet_done)))
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/fleet/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/fleet/fleet_check.h"
+
+/* What is worked out for a plan. */
+struct plan_draft {
+    const struct fleet *fleet;
+    json_t *const *requests;
+    const struct fleet_have *have;
+    const struct fleet_ask *ask;
+    struct seed_findings *findings;
+    bool wanted[FLEET_ENTRIES_MAX]; /* entries all of whose instances are asked for */
+    struct fleet_plan *plan;
+};
+
+static const struct api_instance *instance_there(const struct fleet_have *have, const char *name)
+{
+    for (size_t i = 0; i < have->count; i++)
+        if (!strcmp(have->instances[i].name, name))
+            return &have->instances[i];
+    return NULL;
+}
+
+/* The entry that the name is of: of the entry itself, or of one of its instances. */
+static const struct fleet_entry *entry_of_name(const struct fleet *fleet, const char *name)
+{
+    const struct fleet_entry *entry = fleet_entry_named(fleet, name);
+    char one[PI_NAME_MAX + 1];
+    for (size_t i = 0; i < fleet->entry_count && !entry; i++)
+        for (unsigned k = 1; k <= fleet_entry_size(&fleet->entries[i]) && !entry; k++) {
+            fleet_instance_name(&fleet->entries[i], k, one);
+            entry = strcmp(one, name) != 0 ? NULL : &fleet->entries[i];
+        }
+    return entry;
+}
+
+/* An entry with a count has no instance of its own name. */
+static bool is_in_file(const struct fleet *fleet, const char *name)
+{
+    const struct fleet_entry *entry = entry_of_name(fleet, name);
+    return entry && !(entry->count && !strcmp(entry->name, name));
+}
+
+static void refuse_unknown_name(struct plan_draft *draft, const char *name)
+{
+    const char *names[FLEET_ENTRIES_MAX + 1] = {NULL};
+    char remedy[96] = "";
+    for (size_t i = 0; i < draft->fleet->entry_count; i++)
+        names[i] = draft->fleet->entries[i].name;
+    const char *nearest = pi_nearest(name, names);
+    if (nearest)
+        snprintf(remedy, sizeof remedy, "did you mean %s?", nearest);
+    seed_findings_addf(draft->findings, SEED_ERROR, 0, 0, NULL, remedy,
+                       "it has no entry and no instance '%.64s'", name);
+}
+
+static bool names_instance(char *const *names, size_t count, const struct fleet_entry *entry,
+                           const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name) || !strcmp(names[i], entry->name))
+            return true;
+    return false;
+}
+
+/* The entries that a named one is after are wanted, too, and so on. */
+static void want_those_before(struct plan_draft *draft, const struct fleet_entry *entry)
+{
+    for (size_t i = 0; i < entry->after_count; i++) {
+        const struct fleet_entry *before = fleet_entry_named(draft->fleet, entry->after[i].entry);
+        bool *wanted = before ? &draft->wanted[before - draft->fleet->entries] : NULL;
+        if (!wanted || *wanted)
+            continue;
+        *wanted = true;
+        want_those_before(draft, before);
+    }
+}
+
+static void choose_entries(struct plan_draft *draft)
+{
+    const struct fleet_ask *ask = draft->ask;
+    for (size_t i = 0; i < draft->fleet->entry_count; i++)
+        draft->wanted[i] = !ask->name_count;
+    for (size_t i = 0; i < ask->name_count; i++) {
+        const struct fleet_entry *entry = entry_of_name(draft->fleet, ask->names[i]);
+        if (entry)
+            want_those_before(draft, entry);
+        else
+            refuse_unknown_name(draft, ask->names[i]);
+    }
+    for (size_t i = 0; i < ask->recreate->count; i++)
+        if (!entry_of_name(draft->fleet, ask->recreate->items[i]))
+            refuse_unknown_name(draft, ask->recreate->items[i]);
+}
+
+static bool belongs_to_fleet(const struct plan_draft *draft, const struct api_instance *instance)
+{
+    return !strcmp(instance->spec.fleet.name, draft->fleet->name);
+}
+
+static void refuse_foreign(struct plan_draft *draft, const struct fleet_entry *entry,
+                           const struct api_instance *now)
+{
+    char path[96];
+    const char *other = now->spec.fleet.name;
+    snprintf(path, sizeof path, "instances.%s", entry->name);
+    seed_findings_addf(
+        draft->findings, SEED_ERROR, entry->line, 0, path, "rename the entry, or remove that instance",
+        "an instance %s is there already, of %s%s", now->name, other[0] ? "the fleet " : "no fleet", other);
+}
+
+/* QEMU runs, or is about to. */
+static bool is_live(enum vm_state state)
+{
+    return state != VM_CREATED && state != VM_STOPPED && state != VM_FAILED && state != VM_LOST;
+}
+
+static int plan_instance(struct plan_draft *draft, const struct fleet_entry *entry,
+                         struct fleet_change *change)
+{
+    const struct fleet_ask *ask = draft->ask;
+    const struct api_instance *now = instance_there(draft->have, change->name);
+    change->now = now;
+    if (now && !belongs_to_fleet(draft, now)) {
+        refuse_foreign(draft, entry, now);
+        return 0;
+    }
+    change->remove = now && names_instance(ask->recreate->items, ask->recreate->count, entry, change->name);
+    change->create = !now || change->remove;
+    change->start = change->create || !is_live(now->state);
+    return change->create
+               ? 0
+               : fleet_differences(draft->requests[entry - draft->fleet->entries], now, &change->differences);
+}
+
+static struct fleet_change *add_change(struct fleet_plan *plan, const struct fleet_entry *entry,
+                                       unsigned index)
+{
+    struct fleet_change *change = &plan->changes[plan->count++];
+    change->entry = entry;
+    change->index = index;
+    if (entry)
+        fleet_instance_name(entry, index, change->name);
+    return change;
+}
+
+static int plan_entries(struct plan_draft *draft)
+{
+    const struct fleet_ask *ask = draft->ask;
+    char name[PI_NAME_MAX + 1];
+    int r = 0;
+    for (size_t i = 0; i < draft->fleet->entry_count; i++) {
+        const struct fleet_entry *entry = &draft->fleet->entries[i];
+        for (unsigned k = 1; r == 0 && k <= fleet_entry_size(entry); k++) {
+            fleet_instance_name(entry, k, name);
+            if (draft->wanted[i] || names_instance(ask->names, ask->name_count, entry, name))
+                r = plan_instance(draft, entry, add_change(draft->plan, entry, k));
+        }
+    }
+    return r;
+}
+
+static void plan_prune(struct plan_draft *draft)
+{
+    for (size_t i = 0; i < draft->have->count; i++) {
+        const struct api_instance *now = &draft->have->instances[i];
+        if (!belongs_to_fleet(draft, now) || is_in_file(draft->fleet, now->name))
+            continue;
+        struct fleet_change *change = add_change(draft->plan, NULL, 0);
+        snprintf(change->name, sizeof change->name, "%s", now->name);
+        change->now = now;
+        change->remove = draft->ask->prune;
+    }
+}
+
+static const struct fleet_network *network_there(const struct fleet_have *have, const char *name)
+{
+    for (size_t i = 0; i < have->network_count; i++)
+        if (!strcmp(have->networks[i].name, name))
+            return &have->networks[i];
+    return NULL;
+}
+
+static void plan_network(struct plan_draft *draft, const struct fleet_network *wanted)
+{
+    const struct fleet_network *now = network_there(draft->have, wanted->name);
+    char path[96], had[VM_SUBNET_TEXT_SIZE];
+    snprintf(path, sizeof path, "networks.%s", wanted->name);
+    if (!now)
+        draft->plan->networks[draft->plan->network_count++] = wanted;
+    for (size_t i = 0; wanted->subnet.prefix && i < draft->have->network_count; i++) {
+        const struct fleet_network *other = &draft->have->networks[i];
+        bool same = other->subnet.address.s_addr == wanted->subnet.address.s_addr &&
+                    other->subnet.prefix == wanted->subnet.prefix;
+        vm_subnet_format(&other->subnet, had);
+        if (other == now && !same)
+            seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path,
+                               "remove that network, or write its subnet", "the network is there, and is %s",
+                               had);
+        else if (other != now && vm_subnets_overlap(&other->subnet, &wanted->subnet))
+            seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path, "choose another",
+                               "%s overlaps with the network %s, which is %s", wanted->text, other->name,
+                               had);
+    }
+}
+
+/* Ports of new instances must not be those of instances that are not of this fleet, whether they run or not. */
+static void check_foreign_ports(struct plan_draft *draft, const struct fleet_entry *entry)
+{
+    const struct fleet_word *word;
+    struct vm_forward mine, theirs;
+    for (size_t at = 0; (word = fleet_next_word(entry, "forward", &at));)
+        for (size_t i = 0; i < draft->have->count; i++) {
+            const struct api_instance *other = &draft->have->instances[i];
+            const struct pi_strv *forwards = &other->spec.forwards;
+            for (size_t k = 0; !belongs_to_fleet(draft, other) && k < forwards->count; k++)
+                if (vm_forward_parse(word->value, &mine, NULL) == 0 &&
+                    vm_forward_parse(forwards->items[k], &theirs, NULL) == 0 &&
+                    vm_forwards_clash(&mine, &theirs))
+                    seed_findings_addf(
+                        draft->findings, SEED_ERROR, word->line, 0, entry->name, "choose another",
+                        "port %u of this host is forwarded to the instance %s", mine.host_port, other->name);
+        }
+}
+
+/* An address that the file gives to an instance that is created must not be another one's by now. */
+static void check_addresses(struct plan_draft *draft, const struct fleet_change *change)
+{
+    const struct fleet_word *word;
+    struct vm_network_use mine, theirs;
+    char path[96];
+    snprintf(path, sizeof path, "instances.%s.network", change->entry->name);
+    for (size_t at = 0; (word = fleet_next_word(change->entry, "network", &at));)
+        for (size_t i = 0; i < draft->have->count; i++) {
+            const struct api_instance *other = &draft->have->instances[i];
+            for (size_t k = 0; k < other->spec.networks.count && strcmp(other->name, change->name) != 0; k++)
+                if (vm_network_use_parse(word->value, &mine, NULL) == 0 && mine.address[0] &&
+                    vm_network_use_parse(other->spec.networks.items[k], &theirs, NULL) == 0 &&
+                    !strcmp(mine.name, theirs.name) && !strcmp(mine.address, theirs.address))
+                    seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
+                                       "the instance %s has the address %s", other->name, mine.address);
+        }
+}
+
+static bool plan_has(const struct fleet_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (!strcmp(plan->changes[i].name, name))
+            return true;
+    return false;
+}
+
+/* All that is asked for, and what runs beside it, has to fit. */
+static void check_memory(struct plan_draft *draft)
+{
+    uint64_t fleet_mib = 0, others_mib = 0, host_mib = draft->ask->host_mib;
+    char needed[32], there[32], others[32], beside[64] = "";
+    for (size_t i = 0; i < draft->plan->count; i++) {
+        const struct fleet_entry *entry = draft->plan->changes[i].entry;
+        fleet_mib += fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
+    }
+    for (size_t i = 0; i < draft->have->count; i++) {
+        const struct api_instance *now = &draft->have->instances[i];
+        if (is_live(now->state) && !plan_has(draft->plan, now->name))
+            others_mib += now->spec.memory_mib + VM_OVERHEAD_MIB;
+    }
+    if (!host_mib || fleet_mib + others_mib <= host_mib)
+        return;
+    if (others_mib)
+        snprintf(beside, sizeof beside, ", other instances that run %s",
+                 pi_size_format(others_mib << 20, others));
+    seed_findings_addf(
+        draft->findings, SEED_ERROR, 0, 0, NULL,
+        "fewer instances, a smaller memory, or --overcommit if they will not use all of it",
+        "its instances take up to %s%s, with %d MiB each for QEMU itself, and this host has %s",
+        pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
+        pi_size_format(host_mib << 20, there));
+}
+
+int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const struct fleet_have *have,
+                    const struct fleet_ask *ask, struct seed_findings *findings, struct fleet_plan *ret)
+{
+    struct plan_draft draft = {
+        .fleet = fleet, .requests = requests, .have = have, .ask = ask, .findings = findings, .plan = ret};
+    size_t most = have->count;
+    for (size_t i = 0; i < fleet->entry_count; i++)
+        most += fleet_entry_size(&fleet->entries[i]);
+    ret->changes = calloc(most + 1, sizeof *ret->changes);
+    if (!ret->changes)
+        return -ENOMEM;
+    choose_entries(&draft);
+    for (size_t i = 0; i < fleet->network_count; i++)
+        plan_network(&draft, &fleet->networks[i]);
+    for (size_t i = 0; i < fleet->entry_count; i++)
+        check_foreign_ports(&draft, &fleet->entries[i]);
+    int r = plan_entries(&draft);
+    check_memory(&draft);
+    for (size_t i = 0; i < ret->count; i++)
+        if (ret->changes[i].create)
+            check_addresses(&draft, &ret->changes[i]);
+    plan_prune(&draft);
+    return r;
+}
+
+bool fleet_plan_is_empty(const struct fleet_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->changes[i].remove || plan->changes[i].create || plan->changes[i].start)
+            return false;
+    return !plan->network_count;
+}
+
+void fleet_plan_done(struct fleet_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        pi_strv_done(&plan->changes[i].differences);
+    free(plan->changes);
+    *plan = (struct fleet_plan){0};
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* What has to change for the host to match the file of a fleet: a function of the file, of what is asked for and of what the
+ * agent has. Pure. */
+#ifndef PIAGENT_FLEET_PLAN_H
+#define PIAGENT_FLEET_PLAN_H
+
+#include <jansson.h>
+
+#include "agent/api/types.h"
+#include "agent/base/buf.h"
+#include "agent/fleet/fleet_file.h"
+
+/* What the agent has. Borrowed. */
+struct fleet_have {
+    const struct api_instance
+        *instances; /* all of them; those that the file names with VM_SPEC_SHOWN of their spec */
+    size_t count;
+    const struct fleet_network *networks; /* .name and .subnet */
+    size_t network_count;
+};
+
+/* What is asked for. Borrowed. */
+struct fleet_ask {
+    char *const *
+        names; /* entries and instances of the file, and with them the entries that they are after; none: all */
+    size_t name_count;
+    const struct pi_strv *recreate; /* the same: made anew */
+    uint64_t host_mib;              /* the host's memory; 0: it is not checked */
+    bool prune; /* the fleet's instances that the file does not have any more are removed */
+};
+
+/* An instance, and what is to be done with it, in this order. */
+struct fleet_change {
+    char name[PI_NAME_MAX + 1];
+    const struct fleet_entry *entry; /* NULL: the file does not have it any more */
+    unsigned index;                  /* within the entry, from 1 on */
+    const struct api_instance *now;  /* NULL: there is none */
+    bool remove, create, start;
+    struct pi_strv differences; /* of one that is left as it is: "memory is 1 GiB, the file says 2 GiB" */
+};
+
+/* Zeroed memory is a valid, empty one. */
+struct fleet_plan {
+    const struct fleet_network *networks[FLEET_NETWORKS_MAX]; /* to be created */
+    size_t network_count;
+    struct fleet_change
+        *changes; /* first those of the file, in its order; also those to which nothing happens */
+    size_t count;
+};
+
+/*
+ * requests has the request (api_create) of each entry, in their order; name, fleet and stopped are not looked at. Adds an error
+ * for what forbids to begin: a name of another instance, ports and subnets that others have, names that the file does not have.
+ * Fill in *ret as zeros; free it with fleet_plan_done(), also after a failure. 0, or -ENOMEM.
+ */
+int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const struct fleet_have *have,
+                    const struct fleet_ask *ask, struct seed_findings *findings, struct fleet_plan *ret);
+
+void fleet_plan_done(struct fleet_plan *plan);
+#define pi_auto_plan __attribute__((cleanup(fleet_plan_done)))
+
+/* Tells if nothing is to be done. */
+bool fleet_plan_is_empty(const struct fleet_plan *plan);
+
+/* Adds what the instance has, and the request has otherwise, each as a text. What the agent does not show is not compared: the
+ * accelerator, the firmware, the password and the SSH keys; nor which Fedora the newest is. 0, or -ENOMEM. */
+int fleet_differences(json_t *request, const struct api_instance *instance, struct pi_strv *ret);
+
+#endif

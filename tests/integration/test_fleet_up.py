@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""piagent up and down with fake guests: what they do, in which order, again, interrupted, and with a wrong file."""
+
+import json
+import pathlib
+import re
+import signal
+import textwrap
+
+import boot_sectors
+import pexpect
+import pytest
+from piagent import GUEST, NOT_FOUND, PIAGENT, SOURCE, UNVERIFIED, USAGE, User, fake_qemu, wait_for
+from reporters import Reporters
+
+DEFAULTS = "{image: disk, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}"
+FLEET = """name: lab
+instances:
+  server: {}
+  node: {count: 3, after: {server: ready}}
+"""
+
+
+class Fleet(User):
+    def write(self, text):
+        disk = boot_sectors.deaf(self.home)
+        file = self.home / "fleet.yaml"
+        file.write_text(f"defaults: {DEFAULTS.replace('disk,', disk + ',', 1)}\n{text}")
+        return file
+
+    def up(self, *more, code=0, timeout=120):
+        done = self.call("up", "-f", str(self.home / "fleet.yaml"), *more, timeout=timeout)
+        assert done.returncode == code, f"{done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stderr
+
+    def start_up(self, *more):
+        return self.start("up", "-f", str(self.home / "fleet.yaml"), *more)
+
+    def states(self):
+        return {one["name"]: one["state"] for one in self.ps()}
+
+
+@pytest.fixture
+def user():
+    with Fleet(**fake_qemu()) as user:
+        yield user
+
+
+def test_up_makes_what_the_file_says_and_does_nothing_the_second_time(user):
+    user.write(FLEET)
+    with Reporters(user) as guests:
+        said = user.up()
+        print(said)
+        assert "server: is created and started\nnode-1 to node-3: each is created and started\n" in said
+        assert said.endswith("lab: 4 instances are ready\n")
+        assert guests.names()[0] == "server" and sorted(guests.names()[1:]) == ["node-1", "node-2", "node-3"]
+        assert user.up() == "lab: nothing is to be done: 4 instances are there\n"
+    assert set(user.states().values()) == {"ready"}
+    assert user.status("node-2")["fleet"] == {"name": "lab", "role": "node", "index": 2, "count": 3, "after": ["server=ready"]}
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(user):
+    user.write(FLEET)
+    said = user.up("--dry-run")
+    assert said == "server: is created and started\nnode-1 to node-3: each is created and started\n"
+    assert user.ps() == [] and user.leftovers() == []
+
+
+def test_what_others_are_after_is_ready_first_and_a_failure_holds_back_only_those(user):
+    user.write("instances: {d: {after: {b: started}}, a: {}, b: {after: {a: ready}}, c: {after: {a: started}}, e: {}}\n")
+    with Reporters(user, held={"a"}, failing={"a"}) as guests:
+        up = user.start_up("--parallel", "8")
+        wait_for("those that need not wait have started", lambda: set(guests.names()) == {"a", "c", "e"}, 60)
+        wait_for("they are ready", lambda: [user.states()[name] for name in "ce"] == ["ready", "ready"], 60)
+        assert user.states()["b"] == user.states()["d"] == "stopped"
+        guests.held.clear()
+        said, _ = up.communicate(timeout=60)
+    assert up.returncode == GUEST, said
+    assert "b is not started: a, which it is after, did not come up" in said
+    assert "d is not started: b, which it is after, did not come up" in said
+    assert [user.states()[name] for name in "bd"] == ["stopped", "stopped"]
+    again = user.up(code=GUEST)
+    assert "a: cloud-init failed" in again and "b is not started: a" in again and "d is not started: b" in again, again
+
+
+def test_only_so_many_boot_at_a_time(user):
+    user.write("instances: {node: {count: 6}}\n")
+    with Reporters(user, held={"node-1", "node-2"}) as guests:
+        up = user.start_up("--parallel", "2")
+        wait_for("two have started", lambda: len(guests.names()) == 2, 60)
+        guests.held = {"node-2", "node-3"}
+        wait_for("the next one has", lambda: "node-3" in guests.names(), 60)
+        assert len(guests.names()) == 3
+        guests.held.clear()
+        assert up.wait(60) == 0
+        assert guests.most == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_and_run_again_it_goes_on(user, number):
+    user.write(FLEET)
+    with Reporters(user, held={"server"}) as guests:
+        up = user.start_up()
+        wait_for("the first one boots", lambda: guests.names() == ["server"], 60)
+        up.send_signal(number)
+        said, _ = up.communicate(timeout=30)
+        assert up.returncode == (128 + number if number == signal.SIGINT else -number), said
+        assert number == signal.SIGKILL or "lab: interrupted; what was begun goes on, and piagent up does the rest" in said
+        assert [user.states()[name] for name in ("server", "node-1", "node-3")] == ["running", "stopped", "stopped"]
+        uuid = user.status("node-2")["uuid"]
+        guests.held.clear()
+        assert user.up().endswith("lab: 4 instances are ready\n")
+        assert guests.names()[0] == "server" and len(guests.names()) == 4 and user.status("node-2")["uuid"] == uuid
+
+
+def test_an_up_that_is_killed_while_it_creates_goes_on_too(user):
+    user.write("instances: {node: {count: 12}}\n")
+    with Reporters(user):
+        up = user.start_up()
+        wait_for("some are there", lambda: user.ps(), 60, 0.02)
+        up.kill()
+        up.wait(30)
+        assert user.up().endswith("lab: 12 instances are ready\n") or set(user.states().values()) == {"ready"}
+    assert len(user.states()) == 12
+
+
+def test_differences_are_told_and_made_good_only_when_asked(user):
+    user.write("instances: {a: {}, b: {}, c: {}}\n")
+    with Reporters(user):
+        user.up()
+        uuids = {name: user.status(name)["uuid"] for name in "ab"}
+        user.write("instances: {a: {memory: 300M, label: {rack: b2}}, b: {}}\n")
+        said = user.up()
+        assert said.splitlines() == [
+            "a: memory is 256 MiB, the file says 300 MiB: 'piagent up --recreate a' makes it anew, without its data",
+            "a: label is not set, the file says rack=b2: 'piagent up --recreate a' makes it anew, without its data",
+            "c is not in the file any more: 'piagent up --prune' removes it",
+            "fleet: nothing is to be done: 2 instances are there"]
+        said = user.up("--recreate", "a", "--prune")
+        assert "a: is made anew, without its data, and started\nc: is powered off and removed\n" in said
+    assert set(user.states()) == {"a", "b"}
+    assert (user.status("a")["memory_mib"], user.status("a")["labels"]) == (300, ["rack=b2"])
+    assert user.status("a")["uuid"] != uuids["a"] and user.status("b")["uuid"] == uuids["b"]
+
+
+def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(user):
+    (user.home / "bad.yaml").write_text("#cloud-config\npackages: vim\nrunmcd: [ls]\n")
+    (user.home / "key.pub").write_text("no key\n")
+    user.do("run", "web", "--image", str(boot_sectors.deaf(user.home)), "--image-unverified", "--memory", "256M", "--disk", "1M",
+            "--no-start")
+    user.write("instances:\n"
+               "  a: {memory: 100M, cpus: 0}\n"
+               "  b: {user-data: bad.yaml, memroy: 1G}\n"
+               "  c: {user-data: none.yaml, forward: 8080}\n"
+               "  d: {ssh-key: key.pub}\n"
+               "  web: {}\n"
+               "  f: {label: {a: b c}, firmware: bios, arch: aarch64}\n")
+    said = user.up(code=USAGE).replace(f"{user.home}/", "")
+    print(said)
+    faults = said.splitlines()
+    for begin, middle in [
+            ("fleet.yaml:3: instances.a.memory: memory of 100 MiB is not from 256 MiB", ""),
+            ("fleet.yaml:3: instances.a.cpus: cpus", "1"),
+            ("fleet.yaml:4: instances.b.memroy: an unknown key: did you mean memory?", ""),
+            ("fleet.yaml:5: instances.c.user-data: cannot open none.yaml: No such file", ""),
+            ("fleet.yaml:5: instances.c.forward: forward 8080 is not ADDRESS:HOSTPORT:GUESTPORT", ""),
+            ("fleet.yaml:6: instances.d: ssh-key: key.pub", ""),
+            ("fleet.yaml:7: instances.web: an instance web is there already, of no fleet", ""),
+            ("fleet.yaml:8: instances.f.label: label a=b c", ""),
+            ("bad.yaml:2: packages: ", ""),
+            ("bad.yaml:3: warning: runmcd: ", "did you mean runcmd?")]:
+        assert any(fault.startswith(begin) and middle in fault for fault in faults), f"{begin}\n{said}"
+    assert faults[-1] == "piagent: fleet.yaml has 9 faults: nothing was changed"
+    assert set(user.states()) == {"web"}
+
+
+def test_networks_are_made_and_a_fixed_address_is_kept_free_for_its_instance(user):
+    user.write("networks: {lab: {subnet: 10.201.7.0/24}, other: {}}\n"
+               "instances: {node: {count: 3, network: [lab, other]}, server: {network: 'lab,ip=10.201.7.2'}}\n")
+    assert user.up("--dry-run").startswith("network lab: is created, 10.201.7.0/24\nnetwork other: is created\nnode-1 to node-3: ")
+    assert user.api("GET", "/v1/networks")[1]["networks"] == []
+    with Reporters(user):
+        user.up()
+        assert user.up() == "fleet: nothing is to be done: 4 instances are there\n"
+    addresses = {name: user.status(name)["networks"][0] for name in user.states()}
+    assert addresses["server"] == "lab,ip=10.201.7.2"
+    assert sorted(addresses.values()) == [f"lab,ip=10.201.7.{n}" for n in (2, 3, 4, 5)]
+    user.write("networks: {lab: {subnet: 10.201.8.0/24}}\ninstances: {new: {network: 'lab,ip=10.201.8.9'}}\n")
+    assert "fleet.yaml:2: networks.lab: the network is there, and is 10.201.7.0/24" in user.up(code=USAGE)
+    user.write("networks: {lab: {}}\ninstances: {new: {network: 'lab,ip=10.201.7.2'}}\n")
+    assert "fleet.yaml:3: instances.new.network: the instance server has the address 10.201.7.2" in user.up(code=USAGE)
+
+
+def test_a_fault_of_the_defaults_is_told_once(user):
+    (user.home / "fleet.yaml").write_text("instances: {a: {}, b: {count: 2}, c: {memory: 1G}}\ndefaults: {memory: 1M}\n")
+    assert user.up(code=USAGE).replace(f"{user.home}/", "").splitlines() == [
+        "fleet.yaml:2: defaults.memory: memory of 1 MiB is not from 256 MiB to 1048576 MiB",
+        "piagent: fleet.yaml has 1 fault: nothing was changed"]
+
+
+def test_down_stops_those_that_started_last_first(user):
+    user.write("instances: {db: {}, app: {count: 2, after: {db: ready}}, web: {after: {app: ready}}}\n")
+    with Reporters(user):
+        user.up()
+        user.do("down", "app-2", "--fleet", "fleet")
+        assert user.states() == {"db": "ready", "app-1": "ready", "app-2": "stopped", "web": "ready"}
+        assert "app-2: is started\n" in user.up()
+        said = user.call("down", "-f", str(user.home / "fleet.yaml"))
+    assert said.returncode == 0, said
+    stopped = {name: user.status(name)["stopped_ms"] for name in user.states()}
+    assert stopped["web"] <= min(stopped["app-1"], stopped["app-2"])
+    assert max(stopped["app-1"], stopped["app-2"]) <= stopped["db"]
+    assert set(user.states().values()) == {"stopped"}
+    assert user.do("down", "--fleet", "fleet") == ""
+    assert "nobody" in user.refused(NOT_FOUND, "down", "--fleet", "nobody")
+    assert "'nobody'" in user.refused(NOT_FOUND, "down", "nobody", "--fleet", "fleet")
+
+
+def test_progress_on_a_terminal_is_folded_and_counts_the_rest(user):
+    user.write("instances: {node: {count: 9}}\n")
+    with Reporters(user, held={f"node-{n}" for n in range(1, 10)}) as guests:
+        terminal = pexpect.spawn(PIAGENT, ["up", "-f", str(user.home / "fleet.yaml"), "--parallel", "6"], env=user.env, timeout=60,
+                                 encoding="utf-8", dimensions=(5, 100))
+        terminal.expect(r"node-3: [^\n]*\n[^\n]*and 3 more; 3 wait, 0 ready")
+        shown = terminal.before
+        guests.held.clear()
+        terminal.expect("fleet: 9 instances are ready")
+        terminal.close()
+    assert "made, and not started" not in shown + terminal.before
+
+
+def test_json_is_one_line_for_each_change_and_event(user):
+    user.write("instances: {a: {}, b: {after: {a: ready}}}\n")
+    with Reporters(user):
+        done = user.call("up", "-f", str(user.home / "fleet.yaml"), "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line["change"] for line in lines[:2]] == [
+        {"name": name, "in_file": True, "remove": False, "create": True, "start": True, "differences": []} for name in "ab"]
+    states = [(line["name"], line["state"]) for line in lines[2:] if line["kind"] == "state"]
+    assert states.index(("b", "stopped")) < states.index(("a", "ready")) < states.index(("b", "running"))
+    (user.home / "fleet.yaml").write_text("instances: {A: {}}\n")
+    done = user.call("up", "-f", str(user.home / "fleet.yaml"), "--json")
+    first, last = (json.loads(line) for line in done.stderr.splitlines())
+    assert (done.returncode, first["fault"]["line"], last["error"]["kind"]) == (USAGE, 1, "usage")
+
+
+def test_up_goes_on_when_the_agent_is_killed(user):
+    user.write("instances: {a: {count: 8}, b: {count: 3, after: {a: ready}}}\n")
+    with Reporters(user, held={"a-1"}) as guests:
+        up = user.start_up()
+        for name in ("a-1", "a-3"):
+            wait_for(f"{name} boots", lambda: name in guests.names(), 60)
+            user.kill_agent()
+        guests.held.clear()
+        said, _ = up.communicate(timeout=60)
+    assert up.returncode == 0 and said.endswith("fleet: 11 instances are ready\n"), said
+
+
+def test_an_image_that_cannot_be_had_fails_its_instances_alone(user):
+    user.write("instances: {a: {}, b: {image: ./none.raw}, c: {after: {b: started}}}\n")
+    (user.home / "none.raw").write_bytes(b"")
+    with Reporters(user):
+        said = user.up(code=UNVERIFIED)
+    assert "c is not started: b, which it is after, did not come up" in said
+    assert user.states() == {"a": "ready", "c": "stopped"}
+
+
+def test_more_memory_than_there_is_is_refused_unless_it_is_accepted(user):
+    user.write("instances: {a: {memory: 1000G}}\n")
+    assert "its instances take up to 1000 GiB, with 256 MiB each for QEMU itself, and this host has" in user.up(code=USAGE)
+    assert user.up("--overcommit", "--dry-run") == "a: is created and started\n"
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f pi\n"
+
+
+@pytest.mark.parametrize("paper", ["README.md", "agent/cli/topics/fleet.txt"])
+def test_the_examples_are_files_that_up_takes(user, paper):
+    example = re.search(r"^ *# fleet.yaml\n(?:(?: .*|[a-z].*)\n)+", pathlib.Path(SOURCE, paper).read_text(), re.M)[0]
+    (user.home / "fleet.yaml").write_text(textwrap.dedent(example))
+    (user.home / ".ssh").mkdir()
+    for name in re.findall(r"[\w/.]+\.pub", example):
+        (user.home / name.lstrip("/")).write_text(KEY)
+    for name in ("server", "node"):
+        (user.home / f"{name}.yaml").write_text("#cloud-config\npackages: [etcd]\n")
+    assert user.up("--dry-run") == ("network lab: is created, 10.77.0.0/24\nserver: is created and started\n"
+                                    "node-1 to node-3: each is created and started\n")

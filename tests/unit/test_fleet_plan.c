@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/auto.h"
+#include "agent/fleet/down_order.h"
+#include "agent/fleet/fleet_check.h"
+#include "agent/fleet/plan.h"
+
+#define HAVE_MAX 8
+
+static const struct fleet_option options[] = {
+    {"memory", FLEET_VALUE_ONE}, {"network", FLEET_VALUE_LIST}, {"forward", FLEET_VALUE_LIST}, {0}};
+
+/* An instance that the agent has. */
+struct case_have {
+    const char *name, *fleet, *role;
+    enum vm_state state;
+    uint64_t memory_mib;
+    const char *forward, *network;
+};
+
+static struct api_instance instance_of(const struct case_have *have)
+{
+    struct api_instance instance = {.name = strdup(have->name), .state = have->state, .arch = vm_arch_host()};
+    instance.spec.memory_mib = have->memory_mib ? have->memory_mib : 1024;
+    instance.spec.arch = vm_arch_host();
+    assert_int_equal(vm_spec_complete(&instance.spec), 0);
+    if (have->forward)
+        assert_int_equal(pi_strv_add(&instance.spec.forwards, have->forward), 0);
+    if (have->network)
+        assert_int_equal(pi_strv_add(&instance.spec.networks, have->network), 0);
+    snprintf(instance.spec.fleet.name, sizeof instance.spec.fleet.name, "%s", have->fleet ? have->fleet : "");
+    snprintf(instance.spec.fleet.role, sizeof instance.spec.fleet.role, "%s", have->role ? have->role : "");
+    return instance;
+}
+
+/* "+" is created, ">" started, "-" removed, "=" left; then what is told of it. */
+static void plan_text(const struct fleet_plan *plan, struct pi_buf *ret)
+{
+    for (size_t i = 0; i < plan->network_count; i++)
+        pi_buf_printf(ret, "%snetwork %s", ret->size ? "; " : "", plan->networks[i]->name);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct fleet_change *c = &plan->changes[i];
+        bool left = !c->remove && !c->create && !c->start;
+        pi_buf_printf(ret, "%s%s%s%s%s%s%s", ret->size ? "; " : "", c->remove ? "-" : "",
+                      c->create ? "+" : "", c->start ? ">" : "", left ? "=" : "", c->name,
+                      c->entry ? "" : "?");
+        for (size_t k = 0; k < c->differences.count; k++)
+            pi_buf_printf(ret, " (%s)", c->differences.items[k]);
+    }
+}
+
+struct plan_case {
+    const char *instances; /* of the file */
+    struct case_have have[HAVE_MAX];
+    const char *names, *recreate; /* one each */
+    bool prune;
+    uint64_t host_mib;
+    const char *plan, *fault; /* one of these */
+};
+
+static void check_plan(const struct plan_case *c, const struct fleet *fleet, const struct fleet_have *have,
+                       struct seed_findings *findings)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_plan struct fleet_plan plan = {0};
+    pi_auto_strv struct pi_strv recreate = {0};
+    json_t *requests[8] = {NULL};
+    char *names[] = {(char *)c->names, NULL};
+    const struct fleet_ask ask = {names, c->names != NULL, &recreate, c->host_mib, c->prune};
+    if (c->recreate)
+        assert_int_equal(pi_strv_add(&recreate, c->recreate), 0);
+    for (size_t i = 0; i < fleet->entry_count; i++) {
+        size_t at = 0;
+        uint64_t bytes = 0;
+        const struct fleet_word *memory = fleet_next_word(&fleet->entries[i], "memory", &at);
+        if (memory)
+            assert_int_equal(pi_size_parse(memory->value, &bytes, NULL), 0);
+        requests[i] = json_pack("{s:s, s:I}", "name", "x", "memory_mib", (json_int_t)(bytes >> 20));
+    }
+    assert_int_equal(fleet_plan_make(fleet, requests, have, &ask, findings, &plan), 0);
+    plan_text(&plan, &text);
+    for (size_t i = 0; i < fleet->entry_count; i++)
+        json_decref(requests[i]);
+    if (c->fault)
+        return;
+    assert_int_equal(findings->errors, 0);
+    assert_string_equal(text.data, c->plan);
+}
+
+static void check_case(const struct plan_case *c)
+{
+    static struct seed_findings findings;
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_fleet struct fleet fleet = {0};
+    struct api_instance instances[HAVE_MAX];
+    struct fleet_network network = {.name = "old"};
+    struct fleet_have have = {instances, 0, &network, 1};
+    char line[640] = "";
+    findings = (struct seed_findings){0};
+    assert_int_equal(vm_subnet_parse("10.99.0.0/24", &network.subnet, NULL), 0);
+    pi_buf_printf(&text, "name: lab\n%s", c->instances);
+    assert_int_equal(fleet_read(text.data, text.size, "x.yaml", options, &findings, &fleet), 0);
+    assert_int_equal(fleet_check(&fleet, &findings), 0);
+    assert_int_equal(findings.errors, 0);
+    while (have.count < HAVE_MAX && c->have[have.count].name) {
+        instances[have.count] = instance_of(&c->have[have.count]);
+        have.count++;
+    }
+    check_plan(c, &fleet, &have, &findings);
+    for (size_t i = 0; i < have.count; i++)
+        api_done(instance, &instances[i]);
+    if (!c->fault)
+        return;
+    assert_int_equal(findings.errors, 1);
+    seed_finding_format(&findings.items[0], line, sizeof line);
+    if (!strstr(line, c->fault))
+        fail_msg("%s\nnot: %s", line, c->fault);
+}
+
+#define TWO "instances: {server: {}, node: {count: 2, after: {server: ready}}}"
+
+static void the_plan_is_what_the_file_has_and_the_agent_has_not(void **state)
+{
+    (void)state;
+    static const struct plan_case cases[] = {
+        {.instances = TWO, .plan = "+>server; +>node-1; +>node-2"},
+        {.instances = TWO,
+         .have = {{"server", "lab", "server", VM_READY, 0, NULL, NULL},
+                  {"node-1", "lab", "node", VM_STOPPED, 0, NULL, NULL}},
+         .plan = "=server; >node-1; +>node-2"},
+        {.instances = TWO,
+         .have = {{"server", "lab", "server", VM_RUNNING, 0, NULL, NULL},
+                  {"node-1", "lab", "node", VM_FAILED, 0, NULL, NULL},
+                  {"node-2", "lab", "node", VM_LOST, 0, NULL, NULL}},
+         .plan = "=server; >node-1; >node-2"},
+        {.instances = TWO, /* it is being created: an earlier command was interrupted */
+         .have = {{"server", "lab", "server", VM_CREATED, 0, NULL, NULL}},
+         .plan = ">server; +>node-1; +>node-2"},
+        {.instances = TWO, .names = "node-2", .plan = "+>server; +>node-2"},
+        {.instances = TWO, .names = "server", .plan = "+>server"},
+        {.instances = TWO, .names = "node", .plan = "+>server; +>node-1; +>node-2"},
+        {.instances = TWO,
+         .have = {{"server", "lab", "server", VM_READY, 0, NULL, NULL},
+                  {"node-1", "lab", "node", VM_READY, 0, NULL, NULL},
+                  {"node-2", "lab", "node", VM_READY, 0, NULL, NULL},
+                  {"node-3", "lab", "node", VM_READY, 0, NULL, NULL},
+                  {"node", "lab", "node", VM_STOPPED, 0, NULL, NULL},
+                  {"web", "other", "web", VM_READY, 0, NULL, NULL}},
+         .plan = "=server; =node-1; =node-2; =node-3?; =node?"},
+        {.instances = TWO,
+         .have = {{"server", "lab", "server", VM_READY, 0, NULL, NULL},
+                  {"node-3", "lab", "node", VM_READY, 0, NULL, NULL},
+                  {"web", "other", "web", VM_READY, 0, NULL, NULL}},
+         .prune = true,
+         .names = "server",
+         .plan = "=server; -node-3?"},
+        {.instances = TWO,
+         .have = {{"server", "lab", "server", VM_READY, 0, NULL, NULL},
+                  {"node-1", "lab", "node", VM_READY, 0, NULL, NULL},
+                  {"node-2", "lab", "node", VM_READY, 0, NULL, NULL}},
+         .recreate = "node",
+         .plan = "=server; -+>node-1; -+>node-2"},
+        {.instances = "instances: {a: {memory: 2G}, b: {}}",
+         .have = {{"a", "lab", "a", VM_READY, 0, NULL, NULL}, {"b", "lab", "b", VM_STOPPED, 512, NULL, NULL}},
+         .plan = "=a (memory is 1 GiB, the file says 2 GiB); >b (memory is 512 MiB, the file says 1 GiB)"},
+        {.instances =
+             "networks: {old: {}, new: {subnet: 10.98.0.0/24}}\ninstances: {a: {network: [old, new]}}",
+         .plan = "network new; +>a"},
+        {.instances = "networks: {old: {subnet: 10.99.0.0/24}}\ninstances: {a: {network: old}}",
+         .plan = "+>a"},
+        {.instances = TWO,
+         .have = {{"web", NULL, NULL, VM_RUNNING, 0, NULL, NULL},
+                  {"old", NULL, NULL, VM_STOPPED, 0, NULL, NULL}},
+         .host_mib = 4 * (1024 + VM_OVERHEAD_MIB),
+         .plan = "+>server; +>node-1; +>node-2"},
+        {.instances = TWO, .names = "server", .host_mib = 1024 + VM_OVERHEAD_MIB, .plan = "+>server"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        check_case(&cases[i]);
+}
+
+static void what_the_agent_has_can_forbid_to_begin(void **state)
+{
+    (void)state;
+    static const struct plan_case cases[] = {
+        {.instances = TWO,
+         .have = {{"node-2", NULL, NULL, VM_STOPPED, 0, NULL, NULL}},
+         .fault = "an instance node-2 is there already, of no fleet: rename the entry"},
+        {.instances = TWO,
+         .have = {{"server", "web", "server", VM_READY, 0, NULL, NULL}},
+         .fault = "line 2: instances.server: an instance server is there already, of the fleet web"},
+        {.instances = TWO,
+         .names = "nodes",
+         .fault = "it has no entry and no instance 'nodes': did you mean node?"},
+        {.instances = TWO, .recreate = "node-3", .fault = "it has no entry and no instance 'node-3'"},
+        {.instances = "networks: {old: {subnet: 10.98.0.0/24}}\ninstances: {a: {}}",
+         .fault = "line 2: networks.old: the network is there, and is 10.99.0.0/24"},
+        {.instances = "networks: {new: {subnet: 10.99.0.0/25}}\ninstances: {a: {}}",
+         .fault = "10.99.0.0/25 overlaps with the network old, which is 10.99.0.0/24"},
+        {.instances = "instances: {a: {forward: 8080:80}}",
+         .have = {{"web", NULL, NULL, VM_STOPPED, 0, "0.0.0.0:8080:80", NULL}},
+         .fault = "port 8080 of this host is forwarded to the instance web"},
+        {.instances = "networks: {old: {}}\ninstances: {a: {network: \"old,ip=10.99.0.5\"}}",
+         .have = {{"b", "lab", "b", VM_STOPPED, 0, NULL, "old,ip=10.99.0.5"}},
+         .fault = "line 3: instances.a.network: the instance b has the address 10.99.0.5: choose another"},
+        {.instances = TWO,
+         .host_mib = 3 * (1024 + VM_OVERHEAD_MIB) - 1,
+         .fault = "its instances take up to 3.8 GiB, with 256 MiB each for QEMU itself, and this host has"},
+        {.instances = TWO,
+         .have = {{"web", NULL, NULL, VM_READY, 0, NULL, NULL}},
+         .host_mib = 4 * (1024 + VM_OVERHEAD_MIB) - 1,
+         .fault = "take up to 3.8 GiB, other instances that run 1.3 GiB, with"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        check_case(&cases[i]);
+}
+
+#define FEDORA_44 "{\"image\":\"Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2\"}"
+
+static void a_difference_names_both_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *instance, *says;
+    } cases[] = {
+        {"{}", "{}", ""},
+        {"{\"cpus\":4}", "{}", "cpus is 2, the file says 4"},
+        {"{}", "{\"user\":\"pi\"}", "user is pi, the file says fedora"},
+        {"{}", "{\"disk_bytes\":1073741824}", ""}, /* the default depends on the image */
+        {"{\"disk_bytes\":2147483648}", "{\"disk_bytes\":1073741824}", "disk is 1 GiB, the file says 2 GiB"},
+        {"{\"isolate\":true}", "{}", "isolate is false, the file says true"},
+        {"{\"memory_max_mib\":2048}", "{}", "memory-max is not set, the file says 2 GiB"},
+        {"{\"forwards\":[\"1:1\",\"2:2\"]}", "{\"forwards\":[\"1:1\"]}",
+         "forward is 1:1, the file says 1:1, 2:2"},
+        {"{\"labels\":[\"a=b\"]}", "{}", "label is not set, the file says a=b"},
+        {"{\"image\":\"fedora\"}", FEDORA_44, ""},
+        {"{\"image\":\"fedora:44\"}", FEDORA_44, ""},
+        {"{\"image\":\"fedora:45\"}", FEDORA_44,
+         "image is Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2, the file says fedora:45"},
+        {"{\"image\":\"fedora:45\"}", "{}", ""},
+        {"{\"image\":\"/a/b.raw.xz\"}", "{\"image\":\"b.raw\"}", ""},
+        {"{\"image\":\"https://a/c.qcow2\"}", "{\"image\":\"b.qcow2\"}",
+         "image is b.qcow2, the file says https://a/c.qcow2"},
+        {"{\"user_data_sha256\":\"aa\"}", "{\"user_data_sha256\":\"aa\"}", ""},
+        {"{\"user_data_sha256\":\"aa\"}", "{\"user_data_sha256\":\"bb\"}", "user-data has changed since"},
+        {"{\"user_data_sha256\":\"aa\"}", "{}", "it has no user-data, the file says some"},
+        {"{}", "{\"user_data_sha256\":\"bb\"}", "it has user-data, the file says none"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        json_auto_t *request = json_loads(cases[i].request, 0, NULL),
+                    *shown = json_loads(cases[i].instance, 0, NULL);
+        struct api_instance instance = {0};
+        pi_auto_strv struct pi_strv told = {0};
+        json_object_set_new(request, "name", json_string("a"));
+        json_object_set_new(shown, "name", json_string("a"));
+        json_object_set_new(shown, "state", json_string("ready"));
+        assert_int_equal(api_read(instance, shown, &instance, NULL), 0);
+        instance.arch = vm_arch_host();
+        assert_int_equal(vm_spec_complete(&instance.spec), 0);
+        assert_int_equal(fleet_differences(request, &instance, &told), 0);
+        assert_int_equal(told.count, cases[i].says[0] != '\0');
+        if (told.count)
+            assert_string_equal(told.items[0], cases[i].says);
+        api_done(instance, &instance);
+    }
+}
+
+static void those_that_started_last_stop_first(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *role, *after;
+        size_t rank;
+    } rows[] = {{"web", "app=ready", 2},  {"db", NULL, 0},     {"app", "db=started", 1},
+                {"app", "db=started", 1}, {"d", "x=ready", 0}, {"web", "app=ready", 2}};
+    struct api_instance instances[PI_ARRAY_SIZE(rows)] = {0};
+    size_t ranks[PI_ARRAY_SIZE(rows)];
+    for (size_t i = 0; i < PI_ARRAY_SIZE(rows); i++) {
+        snprintf(instances[i].spec.fleet.role, sizeof instances[i].spec.fleet.role, "%s", rows[i].role);
+        if (rows[i].after)
+            assert_int_equal(pi_strv_add(&instances[i].spec.fleet.after, rows[i].after), 0);
+    }
+    fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(rows); i++)
+        assert_int_equal(ranks[i], rows[i].rank);
+    /* Instances of two versions of a file can be after each other: that ends, too. */
+    assert_int_equal(pi_strv_add(&instances[1].spec.fleet.after, "web=ready"), 0);
+    fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks);
+    for (size_t i = 0; i < PI_ARRAY_SIZE(rows); i++) {
+        assert_true(ranks[i] < PI_ARRAY_SIZE(rows));
+        pi_strv_done(&instances[i].spec.fleet.after);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_plan_is_what_the_file_has_and_the_agent_has_not),
+        cmocka_unit_test(what_the_agent_has_can_forbid_to_begin),
+        cmocka_unit_test(a_difference_names_both_values),
+        cmocka_unit_test(those_that_started_last_stop_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
