@@ -35,3 +35,10 @@ def test_load_is_measured_against_each_limit(tmp_path):
     rows = rows_of("load", tmp_path, "--count", "20")
     for what in ("memory_mib after the start", "ps, wall_s", "idle, percent of a CPU", "new agent, wall_s", "slowest answer_s"):
         assert any(row["what"].endswith(what) for row in rows), what
+
+
+def test_a_fleet_is_measured_up_again_and_down(tmp_path):
+    rows = rows_of("fleet", tmp_path, "--count", "10")
+    for what in ("up --dry-run, wall_s", "up, 20 at a time, wall_s", "memory_mib of the command", "memory_mib of the agent",
+                 "up again, wall_s", "down, wall_s"):
+        assert any(row["what"].endswith(what) for row in rows), what
