@@ -118,7 +118,8 @@ static int compare_request(const json_t *request, struct api_create *wanted,
     if (api_read(create, request, wanted, NULL) < 0 || vm_spec_complete(&wanted->spec) < 0)
         return -ENOMEM;
     int r = 0;
-    if (wanted->spec.arch != instance->arch)
+    if (json_object_get(request, "arch") &&
+        wanted->spec.arch != instance->arch) /* the default is the agent's */
         r = pi_strv_addf(ret, "arch is %s, the file says %s", PI_WORD(instance, arch, vm_arch),
                          vm_arch_names[wanted->spec.arch]);
     if (r == 0 && wanted->image && instance->image && !image_fulfils(wanted->image, instance->image))

@@ -11,6 +11,7 @@
 #include "agent/cli/client/wait.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/fleet_launch.h"
+#include "agent/cli/terminal/host_hint.h"
 
 #define PARALLEL_MAX 500
 
@@ -34,10 +35,11 @@ static void have_done(struct up_have *have)
     free(have->networks);
 }
 
-static uint64_t host_memory_mib(void)
+/* 0: not known, as that of another host. */
+static uint64_t host_memory_mib(const struct cli_agent *agent)
 {
     struct sysinfo host;
-    return sysinfo(&host) < 0 ? 0 : ((uint64_t)host.totalram * host.mem_unit) >> 20;
+    return agent->host.url || sysinfo(&host) < 0 ? 0 : ((uint64_t)host.totalram * host.mem_unit) >> 20;
 }
 
 /* The list has not all that is compared: each instance of the fleet is asked for. */
@@ -65,7 +67,7 @@ static int get_networks(struct cli_agent *agent, struct up_have *ret, struct pi_
     json_auto_t *reply = NULL;
     json_t *object;
     size_t i;
-    int r = api_client_call(agent->client, "GET", "/v1/networks", NULL, CLI_CALL_MS, &reply, err);
+    int r = cli_call_networks(agent, "GET", NULL, NULL, &reply, err);
     const json_t *list = json_object_get(reply, "networks");
     if (r < 0)
         return r;
@@ -106,10 +108,10 @@ static bool are_alike(const struct fleet_change *a, const struct fleet_change *b
 static void tell_left(const struct fleet_change *change)
 {
     if (!change->entry && !change->remove)
-        fprintf(stderr, "%s is not in the file any more: 'piagent up --prune' removes it\n", change->name);
+        cli_note("%s is not in the file any more: 'piagent up --prune' removes it", change->name);
     for (size_t i = 0; i < change->differences.count; i++)
-        fprintf(stderr, "%s: %s: 'piagent up --recreate %s' makes it anew, without its data\n", change->name,
-                change->differences.items[i], change->name);
+        cli_note("%s: %s: 'piagent up --recreate %s' makes it anew, without its data", change->name,
+                 change->differences.items[i], change->name);
 }
 
 static void tell_changes(const struct fleet_plan *plan)
@@ -196,7 +198,7 @@ static int carry_out(struct cli_task *task, const struct up_options *options, co
     }
     int code = cli_launch_fleet(&launch, err);
     if (code > CLI_EXIT_SIGNAL && !options->json)
-        fprintf(stderr, "%s: interrupted; what was begun goes on, and piagent up does the rest\n", name);
+        cli_note("%s: interrupted; what was begun goes on, and piagent up does the rest", name);
     else if (code == PI_OK && !options->json)
         fprintf(stderr, "%s: %zu instance%s ready\n", name, count, count == 1 ? " is" : "s are");
     return code;
@@ -211,7 +213,7 @@ static int compare_and_go(struct cli_task *task, const struct cli_call *call, st
                                   .name_count = call->count,
                                   .recreate = &options->recreate,
                                   .prune = options->prune,
-                                  .host_mib = options->overcommit ? 0 : host_memory_mib()};
+                                  .host_mib = options->overcommit ? 0 : host_memory_mib(&task->agent)};
     const struct fleet_have there = {have->instances.items, have->instances.count, have->networks,
                                      have->network_count};
     int r = fleet_plan_make(&fleet->fleet, fleet->requests, &there, &ask, fleet->findings, &plan);

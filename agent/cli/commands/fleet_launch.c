@@ -52,7 +52,7 @@ enum { LOAD_KVM = 1, LOAD_EMULATED = 4 };
 static bool kvm_runs_guests(const struct cli_agent *agent)
 {
     char boot_id[PI_BOOT_ID_LENGTH + 1];
-    return access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && pi_boot_id(boot_id, NULL) == 0 &&
+    return !agent->host.url && access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && pi_boot_id(boot_id, NULL) == 0 &&
            !vm_kvm_distrusted(agent->paths.runtime, boot_id);
 }
 
@@ -65,9 +65,10 @@ static unsigned launch_load(const struct cli_agent *agent, const json_t *request
     return kvm ? LOAD_KVM : LOAD_EMULATED;
 }
 
-static unsigned launch_capacity(void)
+/* Of another host nothing is known here: it has two processors, most likely more. */
+static unsigned launch_capacity(const struct cli_agent *agent)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    long cpus = agent->host.url ? 2 : sysconf(_SC_NPROCESSORS_ONLN);
     return LOAD_EMULATED * (unsigned)(cpus > 0 ? cpus : 1);
 }
 
@@ -246,7 +247,7 @@ static int host_has_room(const struct launch_pass *pass, const struct launch_ite
     const struct fleet_entry *entry = item->change->entry;
     uint64_t needed = fleet_entry_memory_mib(entry) / fleet_entry_size(entry),
              available = memory_available_mib();
-    if (pass->launch->overcommit || needed <= available)
+    if (pass->launch->overcommit || pass->launch->task->agent.host.url || needed <= available)
         return 1;
     if (waiting)
         return 0;
@@ -326,8 +327,7 @@ static int add_networks(const struct cli_launch *launch, struct pi_error *err)
     for (size_t i = 0; i < launch->plan->network_count; i++) {
         const struct fleet_network *network = launch->plan->networks[i];
         json_auto_t *body = json_pack("{s:s, s:s*}", "name", network->name, "subnet", network->text);
-        int r = body ? api_client_call(launch->task->agent.client, "POST", "/v1/networks", body, CLI_CALL_MS,
-                                       NULL, err)
+        int r = body ? cli_call_networks(&launch->task->agent, "POST", NULL, body, NULL, err)
                      : pi_fail(err, ENOMEM, "networks");
         if (r < 0)
             return pi_context(err, r, "network %s", network->name);
@@ -390,7 +390,8 @@ static enum launch_state state_before_start(const struct launch_item *created,
 int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err)
 {
     pi_auto_free struct launch_item *items = calloc(launch->plan->count + 1, sizeof *items);
-    struct launch_pass pass = {.launch = launch, .items = items, .capacity = launch_capacity()};
+    struct launch_pass pass = {
+        .launch = launch, .items = items, .capacity = launch_capacity(&launch->task->agent)};
     if (!items)
         return pi_fail(err, ENOMEM, "fleet");
     cli_follow_hold_signals();

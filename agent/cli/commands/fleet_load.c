@@ -12,6 +12,7 @@
 #include "agent/base/fs.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/run_options.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/user_data_findings.h"
 #include "agent/fleet/fleet_check.h"
 #include "agent/image/digest.h"
@@ -71,13 +72,15 @@ static char *resolve_path(const char *file, const char *path)
     return n < 0 ? NULL : whole;
 }
 
+/* An image that is a file of another host's is not found from here. */
 static bool names_local_file(const struct fleet_word *word)
 {
     struct image_ref ref;
     enum cli_kind kind = run_option(word)->kind;
-    return kind == CLI_FILE ||
-           (kind == CLI_IMAGE && (word->value[0] == '~' || (image_ref_parse(word->value, &ref, NULL) == 0 &&
-                                                            ref.kind == IMAGE_REF_FILE)));
+    if (kind != CLI_IMAGE || cli_host_chosen())
+        return kind == CLI_FILE;
+    return word->value[0] == '~' ||
+           (image_ref_parse(word->value, &ref, NULL) == 0 && ref.kind == IMAGE_REF_FILE);
 }
 
 static int resolve_paths(struct cli_fleet *fleet)
