@@ -131,7 +131,7 @@ class AnotherHost:
         (tools / "config").write_text(f"IdentityFile {tools}/id\nIdentitiesOnly yes\nUserKnownHostsFile {tools}/known_hosts\nGlobalKnownHostsFile none\n"
                                       "LocalForward 1 localhost:1\nRemoteCommand false\nControlPath none\n")
         for name in ("ssh", "scp"):
-            (tools / name).write_text(f'#!/bin/sh\nexec {self.ssh_through} {shutil.which(name, path="/usr/bin:/bin")} -F "{tools}/config" "$@"\n')
+            (tools / name).write_text(f'#!/bin/sh\necho "$*" >> "{tools}/arguments"\nexec {self.ssh_through} {shutil.which(name, path="/usr/bin:/bin")} -F "{tools}/config" "$@"\n')
             (tools / name).chmod(0o755)
         self.near.env["PATH"] = f"{tools}:{os.environ['PATH']}"
 

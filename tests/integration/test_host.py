@@ -109,6 +109,9 @@ def test_ssh_cp_and_ssh_config_lead_through_the_host_into_the_guest(near, far):
                               stdout=subprocess.PIPE, text=True, timeout=60, check=True)
         assert done.stdout == "a\n"
     assert far.logins() == 1
+    # Root could read the key there, too.
+    used = [line for line in (near.home / "tools/arguments").read_text().splitlines() if "IdentityFile" in line]
+    assert len(used) >= 3 and not any(str(far.user.instances) in line for line in used), used
 
 
 def test_doctor_and_the_images_are_those_of_the_host(near, far):
