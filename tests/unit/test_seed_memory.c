@@ -27,6 +27,18 @@ static int render(const char *user_data, struct pi_error *err)
 {
     static char *keys[] = {(char *)PUBLIC_KEY, (char *)PUBLIC_KEY, NULL};
     const struct pi_strv authorized = {.items = keys, .count = 2};
+    static const struct seed_peer peers[] = {
+        {.name = "node-1", .role = "node", .index = 1, .address = "10.77.0.3", .arch = "aarch64"},
+        {.name = "pi-1", .role = "pi", .index = 1, .arch = "x86_64"},
+    };
+    static const struct seed_fleet fleet = {.name = "lab",
+                                            .role = "pi",
+                                            .index = 1,
+                                            .count = 1,
+                                            .peers = peers,
+                                            .peer_count = PI_ARRAY_SIZE(peers),
+                                            .peers_url = "http://10.0.2.2:1234/PEERS/peers",
+                                            .join_secret = "5eed"};
     const struct seed_spec spec = {
         .instance_id = "iid-1",
         .hostname = "pi-1",
@@ -37,6 +49,7 @@ static int render(const char *user_data, struct pi_error *err)
         .authorized_keys = &authorized,
         .host_key_private = "-----BEGIN OPENSSH PRIVATE KEY-----\n",
         .host_key_public = PUBLIC_KEY,
+        .fleet = &fleet,
         .user_data = user_data,
         .user_data_size = user_data ? strlen(user_data) : 0,
     };
