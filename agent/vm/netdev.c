@@ -23,7 +23,8 @@ int vm_networks_prepare(const struct vm_spec *spec, struct pi_error *err)
     pi_auto_buf struct pi_buf types = {0};
     if (!needs_switch(spec))
         return 0;
-    int r = pi_run_within((const char *const[]){qemu, "-netdev", "help", NULL}, HELP_MS, &types, NULL, err);
+    int r = pi_run_within((const char *const[]){qemu, "-machine", "none", "-netdev", "help", NULL}, HELP_MS,
+                          &types, NULL, err);
     if (r < 0)
         return pi_context(err, r, "cannot tell whether QEMU can join a network");
     if (types.data && strstr(types.data, "dgram"))

@@ -259,6 +259,17 @@ def test_a_qemu_that_is_too_old_is_refused_with_the_reason():
         user.do("network", "rm", "lab")
 
 
+def test_the_real_qemu_of_either_architecture_is_a_member():
+    with User() as user:
+        user.do("network", "create", "lab")
+        for name, arch in (("x86", "x86_64"), ("arm", "aarch64")):
+            user.do("run", name, "--arch", arch, "--accel", "tcg", "--memory", "256M", "--network", "lab", "--no-start",
+                    "--image", boot_sectors.deaf(user.home), "--unverified")
+            user.api("POST", f"/v1/instances/{name}/start", {})
+            user.wait_state(name, "running")
+        user.do("kill", "--all")
+
+
 def test_nobody_else_may_enter_the_folder_of_the_sockets(pair):
     for folder in [pair.runtime, pair.runtime / "lan", pair.runtime / "lan/lab"]:
         assert folder.stat().st_mode & 0o777 == 0o700, folder
