@@ -194,6 +194,9 @@ class User:
     def status(self, name):
         return json.loads(self.do("status", name, "--json"))
 
+    def record(self, name):
+        return json.loads((self.instances / name / "record.json").read_text())
+
     def state(self, name):
         return self.status(name)["state"]
 

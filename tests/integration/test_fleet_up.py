@@ -4,6 +4,7 @@
 import json
 import pathlib
 import re
+import shutil
 import signal
 import textwrap
 
@@ -286,3 +287,17 @@ def test_the_examples_are_files_that_up_takes(user, paper):
         (user.home / f"{name}.yaml").write_text("#cloud-config\npackages: [etcd]\n")
     assert user.up("--dry-run") == ("network lab: is created, 10.77.0.0/24\nserver: is created and started\n"
                                     "node-1 to node-3: each is created and started\n")
+
+
+@pytest.mark.parametrize("example, plan", [
+    ("k3s", "network lab: is created, 10.77.0.0/24\nserver: is created and started\nnode-1 to node-3: each is created and started\n"),
+    ("etcd", "network lab: is created\nmember-1 to member-3: each is created and started\npi: is created and started\n")])
+def test_the_examples_are_fleets_with_user_data_that_validates(user, example, plan):
+    folder = shutil.copytree(pathlib.Path(SOURCE, "tests/examples", example), user.home / example)
+    for arch in ("x86_64", "aarch64"):
+        (folder / f"debian-{arch}.qcow2").symlink_to(boot_sectors.deaf(user.home))
+    done = user.call("up", "-f", str(folder / "fleet.yaml"), "--dry-run", "--overcommit")
+    assert (done.returncode, done.stderr) == (0, plan), done
+    for file in folder.glob("*.yaml"):
+        if file.name != "fleet.yaml":
+            user.do("validate", str(file))
