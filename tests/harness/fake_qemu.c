@@ -12,7 +12,8 @@
  * hexadecimal digits each, and the line "frame=HEX" of the rules sends one on the first card.
  *
  * The file "fake-qemu" in the instance's folder, else the variable FAKE_QEMU, holds the words that tell it
- * what to do, with spaces or newlines between them. It reads them at its start and again at each SIGUSR1.
+ * what to do, with spaces or newlines between them. It reads them at its start and again at each SIGUSR1, which
+ * stays pending until the new words count (harness/piagent.py: tell_fake()).
  *
  *   silent=WHEN    the monitor answers nothing any more
  *   close=WHEN     the monitor hangs up
@@ -486,15 +487,26 @@ static void serve(struct port *port, short events, void (*read_some)(void))
         flush(port);
 }
 
+static void change_rules(void)
+{
+    read_rules();
+    misbehave("SIGUSR1");
+}
+
+/* The rules change while SIGUSR1 is pending yet: tell_fake() waits until it is not. */
 static void take_signal(int fd)
 {
     struct signalfd_siginfo info;
+    sigset_t pending;
+    sigpending(&pending);
+    bool told = sigismember(&pending, SIGUSR1);
+    if (told)
+        change_rules();
     if (read(fd, &info, sizeof info) != sizeof info)
         return;
-    if (info.ssi_signo == SIGUSR1) {
-        read_rules();
-        misbehave("SIGUSR1");
-    } else if (!is_told("ignore", "SIGTERM")) {
+    if (info.ssi_signo == SIGUSR1 && !told)
+        change_rules();
+    if (info.ssi_signo == SIGTERM && !is_told("ignore", "SIGTERM")) {
         event("SHUTDOWN", "{\"guest\":false,\"reason\":\"host-signal\"}");
         end(0);
     }
@@ -546,9 +558,10 @@ int main(int argc, char **argv)
     (void)argc;
     own_argv = argv;
     read_argv(argv + 1);
-    read_rules();
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* before the rules are read: tell_fake() signals no other QEMU */
+    read_rules();
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, &blocked);
     if (sigismember(&blocked, SIGTERM)) /* QEMU does not unblock it either */

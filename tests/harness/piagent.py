@@ -51,6 +51,16 @@ def is_running(pid):
         return False
 
 
+def has_signal(pid, which, number):
+    """Whether a signal is in one of a process's sets (proc_pid_status(5))."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            masks = dict(line.split(":\t") for line in status)
+        return bool(int(masks[which], 16) >> (number - 1) & 1)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def unless_gone(_function, _path, failure):
     """For rmtree: what a process removed as it ended, such as the socket of ssh's master, is gone all the same."""
     if not isinstance(failure[1], FileNotFoundError):
@@ -237,11 +247,15 @@ class User:
     def agent_pid(self):
         return int((self.runtime / "agent.lock").read_text().split()[0])
 
-    def tell_fake(self, name, rules):
-        """Changes what an instance's fake QEMU does, from now on; a running one reads it at once."""
-        (self.instances / name / "fake-qemu").write_text(rules)
-        if pid := self.status(name).get("pid"):
+    def tell_fake(self, name, rules, pid=None):
+        """Changes what an instance's fake QEMU does. A running one does it when this returns. pid: if no agent can be asked for it."""
+        path = self.instances / name / "fake-qemu"
+        path.with_suffix(".new").write_text(rules)
+        path.with_suffix(".new").rename(path)
+        pid = pid or self.status(name).get("pid")
+        if pid and has_signal(pid, "SigBlk", signal.SIGUSR1):  # else it has not read the file yet
             os.kill(pid, signal.SIGUSR1)
+            wait_for(f"the fake QEMU of {name} has read its rules", lambda: not has_signal(pid, "ShdPnd", signal.SIGUSR1), 60, 0.01)
 
     def own_disk(self):
         """Starts the agent with its data on a file system that only it and what it starts can see, and that can be made small."""

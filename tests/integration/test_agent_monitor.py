@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """QEMUs that hang, refuse or cut their monitor (harness/fake_qemu.c): each is ended step by step, and nothing waits for ever."""
 
+import os
+import signal
+import threading
 import time
 
 import boot_sectors
@@ -18,6 +21,14 @@ def user():
 
 def boot(user, name):
     return user.boot(name, boot_sectors.deaf(user.home))
+
+
+def test_what_a_fake_qemu_is_told_counts_from_then_on_however_slow_it_is(user):
+    pid = boot(user, "pi")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(1, os.kill, (pid, signal.SIGCONT)).start()
+    user.tell_fake("pi", "exit=SIGUSR1")
+    assert not is_running(pid)
 
 
 STARTS = {

@@ -114,8 +114,7 @@ def test_a_folder_of_another_user_in_its_place_leads_to_no_monitor():
         strangers.settimeout(0)
         os.chown(user.runtime, NOBODY, NOBODY)
         user.runtime.chmod(0o777)
-        (user.instances / "pi/fake-qemu").write_text("close=SIGUSR1")
-        os.kill(json.loads((user.instances / "pi/record.json").read_text())["pid"], signal.SIGUSR1)
+        user.tell_fake("pi", "close=SIGUSR1", json.loads((user.instances / "pi/record.json").read_text())["pid"])
         wait_for("its own monitor is back", lambda: "monitor is back" in (user.instances / "pi/journal.jsonl").read_text(), 30)
         with pytest.raises(BlockingIOError):
             strangers.accept()

@@ -179,8 +179,7 @@ def test_an_agent_that_is_killed_changes_nothing_for_the_members(pair):
     process, qemu = switch(pair), pair.status("a")["pid"]
     pair.kill_agent()
     digits = frame(A[1], B[1], b"no agent")
-    (pair.instances / "a/fake-qemu").write_text(f"frame={digits}")
-    os.kill(qemu, signal.SIGUSR1)
+    pair.tell_fake("a", f"frame={digits}", qemu)
     wait_for("b hears a", lambda: digits in heard(pair, "b"), 20)
     pair.do("ps")
     assert switch(pair) == process
