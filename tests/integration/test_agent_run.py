@@ -91,8 +91,9 @@ def test_a_terminal_that_is_closed_stops_no_instance(user):
 
 @contextlib.contextmanager
 def end_is_not_told(user):
-    """Between commands and the agent: no answer or event goes on that says "stopped". The value is set when there was one."""
-    path, moved, held = user.runtime / "agent.sock", user.runtime / "moved.sock", threading.Event()
+    """Between a command and the agent: no answer or event goes on that says "stopped". The values: the runtime folder in which the
+    command finds its agent, and what is set when something was held back."""
+    folder, held = user.home / "held", threading.Event()
 
     def pass_on(source, target, answers):
         with contextlib.suppress(OSError):
@@ -107,26 +108,29 @@ def end_is_not_told(user):
         with contextlib.suppress(OSError):
             while True:
                 client, agent = server.accept()[0], socket.socket(socket.AF_UNIX)
-                agent.connect(str(moved))
+                agent.connect(str(user.runtime / "agent.sock"))
                 for way in ((client, agent, False), (agent, client, True)):
                     threading.Thread(target=pass_on, args=way, daemon=True).start()
     user.do("ps")
-    path.rename(moved)
+    (folder / "piagent").mkdir(mode=0o700, parents=True)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
+        server.bind(str(folder / "piagent/agent.sock"))
         server.listen(64)
         threading.Thread(target=accept_all, args=(server,), daemon=True).start()
         try:
-            yield held
+            yield folder, held
         finally:
-            moved.rename(path)
             server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_second_interrupt_does_not_wait_until_all_is_undone():
-    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as held:
-        command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"))
-        wait_for("QEMU is being started", lambda: user.call("status", "half").returncode == 0 and user.status("half").get("pid"), 60)
+    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as (folder, held):
+        command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"), environment={"XDG_RUNTIME_DIR": str(folder)})
+
+        def is_starting():
+            assert command.poll() is None, finish(command)
+            return user.call("status", "half").returncode == 0 and user.status("half").get("pid")
+        wait_for("QEMU is being started", is_starting, 60)
         command.send_signal(signal.SIGINT)
         assert held.wait(20) and command.poll() is None
         command.send_signal(signal.SIGINT)
