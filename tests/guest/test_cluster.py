@@ -105,7 +105,7 @@ def check_down(user):
     for name in NAMES:
         instance = user.status(name)
         assert (instance["state"], instance["stopped_by"]) == ("stopped", "powerdown"), instance
-        ended[name] = max(event["time_ms"] for event in user.events(name) if event.get("state") == "stopped")
+        ended[name] = max(event["realtime_ms"] for event in user.events(name) if event.get("state") == "stopped")
     assert ended["pi"] <= min(ended[name] for name in MEMBERS), ended
 
 
