@@ -131,8 +131,9 @@ static void tell_plan(struct lan *lan, json_t *members)
     vm_address_format(self, address);
     vm_subnet_mac(self, mac);
     lan_domain(lan->name, domain);
-    json_auto_t *request = json_pack("{s:{s:s, s:s, s:s, s:O}}", "plan", "address", address, "mac", mac,
-                                     "domain", domain, "members", members);
+    json_auto_t *request =
+        json_pack("{s:{s:s, s:i, s:s, s:s, s:O}}", "plan", "address", address, "prefix",
+                  (int)lan->subnet.prefix, "mac", mac, "domain", domain, "members", members);
     ask_switch(lan, request, on_plan_answer, NULL);
 }
 

@@ -19,6 +19,7 @@ struct member_text {
 
 struct plan_text {
     char address[INET_ADDRSTRLEN], mac[18], domain[64];
+    uint64_t prefix;
     json_t *members;
 };
 
@@ -39,6 +40,7 @@ static const struct pi_field member_fields[] = {
 
 static const struct pi_field plan_fields[] = {
     PI_FIELD(plan_text, address, PI_FIELD_TEXT, .required = true),
+    PI_FIELD(plan_text, prefix, PI_FIELD_U64, .required = true, .min = 1, .max = 30),
     PI_FIELD(plan_text, mac, PI_FIELD_TEXT, .required = true),
     PI_FIELD(plan_text, domain, PI_FIELD_TEXT, .required = true),
     PI_FIELD(plan_text, members, PI_FIELD_JSON, .required = true),
@@ -151,6 +153,7 @@ static int parse_plan(const json_t *object, struct fabric_plan *ret, struct pi_e
         r = parse_owner(text.mac, text.address, &ret->self, err);
     if (r == 0 && json_array_size(text.members) > PI_ARRAY_SIZE(ret->members))
         r = pi_refuse(err, PI_USAGE, "a network has at most %zu members", PI_ARRAY_SIZE(ret->members));
+    ret->prefix = (unsigned)text.prefix;
     memcpy(ret->domain, text.domain, sizeof ret->domain);
     if (r == 0)
         r = check_domain(text.domain, err);

@@ -3,17 +3,17 @@
  * How the agent tells a switch what its network is to be: JSON over a stream, a request a line, an answer a line, in order.
  * A request has one or more of these keys; a key that is not known is an error.
  *
- *   {"plan": {"address": "10.77.0.1", "mac": "52:54:0a:4d:00:01", "domain": "lab.internal",
+ *   {"plan": {"address": "10.77.0.1", "prefix": 24, "mac": "52:54:0a:4d:00:01", "domain": "lab.internal",
  *             "members": [{"name": "server", "mac": "52:54:0a:4d:00:02", "address": "10.77.0.2", "plugged": true}]}}
  *
- * Sets the whole network, each time. address and mac are the network's own, at which it answers ARP, ping and DNS; "server" and
- * "server.lab.internal" are the names of its members there. Every member has a name (an instance's), and a MAC and an
- * address that no other has; at most RESOLVER_NAMES_MAX. plugged says that its instance runs or is about to: only then it
- * has a port and its sockets in the switch's folder, NAME.in, which the switch makes, and NAME.qemu, which QEMU makes; at most
- * PORTS_MAX. Without plugged (default: false) it is known by its name only. A port whose member stays the same stays: it loses
- * no frame and keeps its counters. trunk, in place of plugged, names the trunk that the member is behind: it runs on another
- * host. So to add, to remove or to start a member is to send the plan again. A plan that is refused
- * changes nothing; if a port cannot be made, the answer names it, and the rest is as planned.
+ * Sets the whole network, each time. address and mac are the network's own, at which it answers ARP, ping, DHCP and DNS;
+ * prefix is the subnet's, for DHCP; "server" and "server.lab.internal" are the names of its members there. Every member has a
+ * name (an instance's), and a MAC and an address that no other has; at most RESOLVER_NAMES_MAX. plugged says that its instance
+ * runs or is about to: only then it has a port and its sockets in the switch's folder, NAME.in, which the switch makes, and
+ * NAME.qemu, which QEMU makes; at most PORTS_MAX. Without plugged (default: false) it is known by its name only. A port whose
+ * member stays the same stays: it loses no frame and keeps its counters. trunk, in place of plugged, names the trunk that the
+ * member is behind: it runs on another host. So to add, to remove or to start a member is to send the plan again. A plan that
+ * is refused changes nothing; if a port cannot be made, the answer names it, and the rest is as planned.
  *
  *   {"trunk": "build-2"}
  *

@@ -204,6 +204,7 @@ static bool is_plugged(const struct fabric *fabric, const struct fabric_member *
 static void name_members(struct resolver *resolver, const struct fabric_plan *plan)
 {
     resolver->self = plan->self;
+    resolver->prefix = plan->prefix;
     memcpy(resolver->domain, plan->domain, sizeof resolver->domain);
     resolver->count = plan->count;
     for (size_t i = 0; i < plan->count; i++) {
@@ -282,6 +283,8 @@ static void send_frames(struct fabric *fabric, struct slot *to, const struct slo
 
 static void broadcast(struct fabric *fabric, struct slot *from, struct iovec *frame, uint64_t now_ms)
 {
+    if (frame_is_dhcp(frame->iov_base, frame->iov_len))
+        return;
     if (!switch_port_may_broadcast(&from->port, now_ms)) {
         from->port.counters.refused++;
         return;
@@ -303,7 +306,8 @@ static bool is_for_resolver(const struct fabric *fabric, const uint8_t *frame)
 static void resolve(struct fabric *fabric, struct slot *from, const struct iovec *frame, uint64_t now_ms)
 {
     uint8_t reply[FRAME_MAX];
-    size_t size = resolver_answer(&fabric->resolver, frame->iov_base, frame->iov_len, reply);
+    size_t size =
+        resolver_answer(&fabric->resolver, &from->port.owner, frame->iov_base, frame->iov_len, reply);
     struct iovec answer = {reply, size};
     if (size == 0)
         return;

@@ -24,6 +24,7 @@ struct fabric_member {
 /* How a network is to be. */
 struct fabric_plan {
     struct frame_owner self; /* the resolver's */
+    unsigned prefix;
     char domain[64];
     struct fabric_member members[RESOLVER_NAMES_MAX];
     size_t count;

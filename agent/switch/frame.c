@@ -6,6 +6,7 @@
 #include <net/if_arp.h>
 #include <netinet/if_ether.h>
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 uint16_t frame_type(const uint8_t *frame)
@@ -32,13 +33,31 @@ static bool arp_is_own(const uint8_t *packet, size_t size, const struct frame_ow
             memcmp(arp.arp_spa, &none, sizeof none) == 0);
 }
 
-static bool ipv4_is_own(const uint8_t *packet, size_t size, const struct frame_owner *owner)
+bool frame_is_dhcp(const uint8_t *frame, size_t size)
+{
+    static const uint8_t everybody[FRAME_MAC_SIZE] = {255, 255, 255, 255, 255, 255};
+    struct {
+        struct iphdr ip;
+        struct udphdr udp;
+    } packet;
+    if (size < FRAME_HEADER_SIZE + sizeof packet || frame_type(frame) != FRAME_IPV4 ||
+        memcmp(frame, everybody, sizeof everybody) != 0)
+        return false;
+    memcpy(&packet, frame + FRAME_HEADER_SIZE, sizeof packet);
+    return packet.ip.version == 4 && packet.ip.ihl == sizeof packet.ip / 4 &&
+           packet.ip.daddr == htonl(INADDR_BROADCAST) && packet.ip.protocol == IPPROTO_UDP &&
+           !(packet.ip.frag_off & htons(IP_MF | IP_OFFMASK)) && packet.udp.source == htons(68) &&
+           packet.udp.dest == htons(67);
+}
+
+static bool ipv4_is_own(const uint8_t *frame, size_t size, const struct frame_owner *owner)
 {
     struct iphdr ip;
-    if (size < sizeof ip)
+    if (size < FRAME_HEADER_SIZE + sizeof ip)
         return false;
-    memcpy(&ip, packet, sizeof ip);
-    return ip.version == 4 && ip.saddr == owner->address.s_addr;
+    memcpy(&ip, frame + FRAME_HEADER_SIZE, sizeof ip);
+    return ip.version == 4 &&
+           (ip.saddr == owner->address.s_addr || (ip.saddr == 0 && frame_is_dhcp(frame, size)));
 }
 
 bool frame_is_own(const uint8_t *frame, size_t size, const struct frame_owner *owner)
@@ -46,12 +65,11 @@ bool frame_is_own(const uint8_t *frame, size_t size, const struct frame_owner *o
     if (size < FRAME_HEADER_SIZE || size > FRAME_MAX ||
         memcmp(frame + FRAME_MAC_SIZE, owner->mac, FRAME_MAC_SIZE) != 0)
         return false;
-    const uint8_t *packet = frame + FRAME_HEADER_SIZE;
     switch (frame_type(frame)) {
     case FRAME_ARP:
-        return arp_is_own(packet, size - FRAME_HEADER_SIZE, owner);
+        return arp_is_own(frame + FRAME_HEADER_SIZE, size - FRAME_HEADER_SIZE, owner);
     case FRAME_IPV4:
-        return ipv4_is_own(packet, size - FRAME_HEADER_SIZE, owner);
+        return ipv4_is_own(frame, size, owner);
     default:
         return false;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ethernet frames of a network's members: what a member may send. Sources: IEEE 802.3 (header), RFC 826 (ARP),
- * RFC 791 (IPv4), RFC 5227 (ARP probes). */
+ * RFC 791 (IPv4), RFC 5227 (ARP probes), RFC 2131 (DHCP). */
 #ifndef PIAGENT_SWITCH_FRAME_H
 #define PIAGENT_SWITCH_FRAME_H
 
@@ -31,8 +31,12 @@ bool frame_is_group(const uint8_t *frame);
 /*
  * Whether the owner may send it: it has a header and is no longer than FRAME_MAX; it is ARP or IPv4; and it comes
  * from the owner's MAC and the owner's address. An ARP probe, which asks whether an address is free, comes from no
- * address. Any size is safe to ask about.
+ * address; and so does frame_is_dhcp(). Any size is safe to ask about.
  */
 bool frame_is_own(const uint8_t *frame, size_t size, const struct frame_owner *owner);
+
+/* Whether a DHCP client broadcasts it (UDP from port 68 to port 67). It is for the resolver alone: no other member is to
+ * answer it. Any size is safe to ask about. */
+bool frame_is_dhcp(const uint8_t *frame, size_t size);
 
 #endif

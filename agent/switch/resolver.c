@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "agent/base/auto.h"
+#include "agent/switch/dhcp.h"
 
 #define DNS_PORT     53
 #define DNS_SIZE_MAX 512 /* RFC 1035, 4.2.1: what every client takes */
@@ -61,17 +62,15 @@ static uint16_t to_checksum(uint32_t sum)
 
 /* Puts the header of an answer before a payload that is there already. */
 static size_t finish_ip(const struct resolver *resolver, const uint8_t *frame, uint8_t protocol,
-                        size_t payload, uint8_t *reply)
+                        struct in_addr to, size_t payload, uint8_t *reply)
 {
-    struct iphdr asked, ip;
-    memcpy(&asked, frame + FRAME_HEADER_SIZE, sizeof asked);
-    ip = (struct iphdr){.version = 4,
-                        .ihl = sizeof ip / 4,
-                        .tot_len = htons((uint16_t)(sizeof ip + payload)),
-                        .ttl = 64,
-                        .protocol = protocol,
-                        .saddr = resolver->self.address.s_addr,
-                        .daddr = asked.saddr};
+    struct iphdr ip = {.version = 4,
+                       .ihl = sizeof ip / 4,
+                       .tot_len = htons((uint16_t)(sizeof ip + payload)),
+                       .ttl = 64,
+                       .protocol = protocol,
+                       .saddr = resolver->self.address.s_addr,
+                       .daddr = to.s_addr};
     ip.check = to_checksum(add_words(0, &ip, sizeof ip));
     fill_header(resolver, frame, reply);
     memcpy(reply + FRAME_HEADER_SIZE, &ip, sizeof ip);
@@ -210,43 +209,52 @@ static size_t answer_dns(const struct resolver *resolver, const uint8_t *query, 
     return size;
 }
 
-/* UDP over IPv4 may leave its checksum out (RFC 768). */
-static size_t answer_udp(const struct resolver *resolver, const uint8_t *payload, size_t size, uint8_t *reply)
+/* UDP over IPv4 may leave its checksum out (RFC 768). DHCP says itself where its answer goes. */
+static size_t answer_udp(const struct resolver *resolver, const struct frame_owner *from,
+                         const uint8_t *payload, size_t size, uint8_t *reply, struct in_addr *to)
 {
     struct udphdr udp;
     if (size < sizeof udp)
         return 0;
     memcpy(&udp, payload, sizeof udp);
-    size_t length = ntohs(udp.len);
-    if (udp.dest != htons(DNS_PORT) || length < sizeof udp || length > size)
+    size_t length = ntohs(udp.len), answer = 0;
+    if (length < sizeof udp || length > size)
         return 0;
-    size_t answer = answer_dns(resolver, payload + sizeof udp, length - sizeof udp, reply + sizeof udp);
+    const uint8_t *data = payload + sizeof udp;
+    if (udp.dest == htons(DNS_PORT))
+        answer = answer_dns(resolver, data, length - sizeof udp, reply + sizeof udp);
+    else if (udp.dest == htons(DHCP_SERVER_PORT))
+        answer = dhcp_answer(resolver, from, data, length - sizeof udp, reply + sizeof udp, to);
     if (answer == 0)
         return 0;
     udp = (struct udphdr){
-        .source = htons(DNS_PORT), .dest = udp.source, .len = htons((uint16_t)(sizeof udp + answer))};
+        .source = udp.dest, .dest = udp.source, .len = htons((uint16_t)(sizeof udp + answer))};
     memcpy(reply, &udp, sizeof udp);
     return sizeof udp + answer;
 }
 
-static size_t answer_ip(const struct resolver *resolver, const uint8_t *frame, size_t size, uint8_t *reply)
+static size_t answer_ip(const struct resolver *resolver, const struct frame_owner *from, const uint8_t *frame,
+                        size_t size, uint8_t *reply)
 {
     struct iphdr ip;
+    struct in_addr to = from->address;
     uint8_t *payload = reply + FRAME_HEADER_SIZE + sizeof ip;
     memcpy(&ip, frame + FRAME_HEADER_SIZE, sizeof ip);
     size_t header = (size_t)ip.ihl * 4, total = ntohs(ip.tot_len), answer = 0;
-    if (ip.daddr != resolver->self.address.s_addr || (ip.frag_off & htons(IP_MF | IP_OFFMASK)) ||
-        header < sizeof ip || total < header || total > size - FRAME_HEADER_SIZE)
+    if ((ip.daddr != resolver->self.address.s_addr && !frame_is_dhcp(frame, size)) ||
+        (ip.frag_off & htons(IP_MF | IP_OFFMASK)) || header < sizeof ip || total < header ||
+        total > size - FRAME_HEADER_SIZE)
         return 0;
     if (ip.protocol == IPPROTO_ICMP && header == sizeof ip)
         answer = answer_ping(frame + FRAME_HEADER_SIZE + header, total - header, payload);
     else if (ip.protocol == IPPROTO_UDP)
-        answer = answer_udp(resolver, frame + FRAME_HEADER_SIZE + header, total - header, payload);
-    return answer ? finish_ip(resolver, frame, ip.protocol, answer, reply) : 0;
+        answer = answer_udp(resolver, from, frame + FRAME_HEADER_SIZE + header, total - header, payload, &to);
+    return answer ? finish_ip(resolver, frame, ip.protocol, to, answer, reply) : 0;
 }
 
-size_t resolver_answer(const struct resolver *resolver, const uint8_t *frame, size_t size, uint8_t *reply)
+size_t resolver_answer(const struct resolver *resolver, const struct frame_owner *from, const uint8_t *frame,
+                       size_t size, uint8_t *reply)
 {
     return frame_type(frame) == FRAME_ARP ? answer_arp(resolver, frame, reply)
-                                          : answer_ip(resolver, frame, size, reply);
+                                          : answer_ip(resolver, from, frame, size, reply);
 }

@@ -90,7 +90,7 @@ def ours(folder, plan):
         listening.bind(str(folder / "control"))
         listening.listen()
         switch = stack.enter_context(process([PIAGENT, "switch"], stdin=listening, cwd=folder))
-        tell(folder / "control", {"address": "10.77.0.1", "mac": "52:54:0a:4d:00:01", "domain": "bench", "members": plan})
+        tell(folder / "control", {"address": "10.77.0.1", "prefix": 24, "mac": "52:54:0a:4d:00:01", "domain": "bench", "members": plan})
         sender, receiver, *_ = [stack.enter_context(datagrams(folder / f"{member['name']}.qemu", None if i else folder / f"{member['name']}.in"))
                                 for i, member in enumerate(plan)]
         yield sender, receiver, switch.pid

@@ -49,11 +49,11 @@ class Network:
             return json.loads(agent.makefile().readline())
 
     def plan(self):
-        return self.tell({"plan": {"address": f"10.{self.number}.0.1", "mac": "52:54:00:00:00:01", "domain": "lab.internal",
+        return self.tell({"plan": {"address": f"10.{self.number}.0.1", "prefix": 24, "mac": "52:54:00:00:00:01", "domain": "lab.internal",
                                    "members": self.members}})
 
     def raw_plan(self, *members, domain="lab.internal"):
-        return json.dumps({"plan": {"address": "10.77.0.1", "mac": "52:54:00:00:00:01", "domain": domain, "members": [
+        return json.dumps({"plan": {"address": "10.77.0.1", "prefix": 24, "mac": "52:54:00:00:00:01", "domain": domain, "members": [
             {"name": name, "mac": f"52:54:00:00:00:0{mac}", "address": f"10.77.0.{address}"} for name, mac, address in members]}}).encode()
 
     def add(self, name):
@@ -159,13 +159,14 @@ def test_the_switch_carries_on_without_an_agent_and_takes_the_next_one(network):
 
 def test_a_plan_that_is_refused_changes_nothing(network):
     for raw, words in [(b"{", "JSON"), (b"[]", "object"), (b'{"plan": 1}', ""), (b'{"plan": {}}', "address"),
-                       (b'{"plan": {"address": "10.77.0.1", "mac": "52:54:00:00:00:01", "domain": "lab", "members": '
+                       (b'{"plan": {"address": "10.77.0.1", "prefix": 24, "mac": "52:54:00:00:00:01", "domain": "lab", "members": '
                         b'[{"name": "../x", "mac": "52:54:00:00:00:02", "address": "10.77.0.2", "plugged": true}]}}', "'../x'"),
                        (network.raw_plan(("a", 2, 2), ("a", 3, 3)), "a has"), (network.raw_plan(("a", 2, 2), ("b", 2, 3)), "b has"),
                        (network.raw_plan(("a", 2, 2), ("b", 3, 2)), "b has"), (network.raw_plan(("a", 1, 2)), "a has"),
                        (network.raw_plan(("a", 2, 2), domain="a..b"), "a..b"), (network.raw_plan(("A", 2, 2)), "'A'"),
-                       (b'{"plan": {"address": "10.77.0.999", "mac": "52:54:00:00:00:01", "domain": "lab", "members": []}}', "10.77.0.999"),
-                       (b'{"plan": {"address": "10.77.0.1", "mac": "53:54:00:00:00:01", "domain": "lab", "members": []}}', "53:54")]:
+                       (b'{"plan": {"address": "10.77.0.1", "prefix": 33, "mac": "52:54:00:00:00:01", "domain": "lab", "members": []}}', "prefix"),
+                       (b'{"plan": {"address": "10.77.0.999", "prefix": 24, "mac": "52:54:00:00:00:01", "domain": "lab", "members": []}}', "10.77.0.999"),
+                       (b'{"plan": {"address": "10.77.0.1", "prefix": 24, "mac": "53:54:00:00:00:01", "domain": "lab", "members": []}}', "53:54")]:
         answer = network.tell(None, raw)
         assert words in answer["error"], answer
     assert carries(network, b"as before")
@@ -244,13 +245,52 @@ def test_a_trunk_whose_other_switch_is_killed_is_told_and_may_be_given_again(two
     assert other.hears("node-9") == b"again" and network.trunk()["connected"]
 
 
+# A guest in a network namespace of its own: its card, a tap with the member's MAC, and busybox's DHCP client there.
+GUEST = """
+import fcntl, os, select, socket, struct, subprocess, sys, time
+folder, name, mac, client = sys.argv[1:]
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", b"card", 0x1002))
+subprocess.run(["ip", "link", "set", "card", "address", mac, "up"], check=True)
+qemu = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+os.unlink(f"{folder}/{name}.qemu")
+qemu.bind(f"{folder}/{name}.qemu")
+asking = subprocess.Popen(["busybox", "udhcpc", "-f", "-q", "-n", "-t", "10", "-i", "card", "-s", client])
+deadline = time.monotonic() + 60
+while asking.poll() is None and time.monotonic() < deadline:
+    for ready in select.select([tap, qemu], [], [], 0.2)[0]:
+        if ready == tap:
+            qemu.sendto(os.read(tap, 65536), f"{folder}/{name}.in")
+        else:
+            os.write(tap, qemu.recv(65536))
+asking.kill()
+sys.exit(asking.wait())
+"""
+
+
+def test_a_dhcp_client_is_given_the_members_address_and_neither_router_nor_name_server(network, tmp_path):
+    if os.geteuid() != 0 or not os.access("/dev/net/tun", os.W_OK):
+        pytest.skip("cannot here: only root may have a network and a card of its own")
+    if not shutil.which("busybox"):
+        pytest.skip("busybox is not installed: scripts/packages test")
+    client, heard = tmp_path / "client", tmp_path / "heard"
+    client.write_text(f"#!/bin/sh\n[ $1 = bound ] && env >{heard}\nexit 0\n")
+    client.chmod(0o755)
+    mac = network.members[1]["mac"]
+    subprocess.run(["unshare", "-n", "python3", "-c", GUEST, str(network.folder), "node-1", mac, str(client)], check=True, timeout=100)
+    told = dict(line.partition("=")[::2] for line in heard.read_text().splitlines())
+    assert (told["ip"], told["mask"], told["serverid"], told["lease"]) == (network.members[1]["address"], "24", "10.77.0.1", "604800")
+    assert not {"router", "dns", "domain", "search"} & told.keys()
+    assert network.hears_nothing("node-2") and network.hears_nothing("server")
+
+
 def test_a_trunk_that_no_member_is_behind_is_refused(network):
     before = network.descriptors()  # perhaps with the fixture's last connection
     assert "no member" in network.tell({"trunk": "other"}, fd=network.listening.fileno())["error"]
     network.add_remote({"name": "node-9", "mac": "52:54:00:00:00:63", "address": "10.77.0.99"}, trunk="other")
     assert "connected stream" in network.tell({"trunk": "other"})["error"]
     assert "connected stream" in network.tell({"trunk": "other"}, fd=network.listening.fileno())["error"]
-    assert "on one host" in network.tell({"plan": {"address": "10.77.0.1", "mac": "52:54:00:00:00:01", "domain": "lab", "members": [
+    assert "on one host" in network.tell({"plan": {"address": "10.77.0.1", "prefix": 24, "mac": "52:54:00:00:00:01", "domain": "lab", "members": [
         {**network.members[0], "trunk": "other"}]}})["error"]
     wait_for("nothing of what was passed is kept", lambda: network.descriptors() <= before, 20)
 
