@@ -95,8 +95,8 @@ static void adopt_qemu(struct instance *instance)
         journal_note(instance, "its seed cannot be served: %s", err.text);
     int r = launch_connect(instance, &err);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_FOUND});
-    if (r < 0)
-        monitor_lose(instance, -ECONNREFUSED, err.text);
+    if (r < 0) /* a QEMU that has just ended: the watch of its process will tell */
+        monitor_lose(instance, -ECONNRESET, err.text);
 }
 
 static void take_over(struct instance *instance)

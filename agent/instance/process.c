@@ -106,6 +106,8 @@ int process_adopt(struct instance *instance)
     struct pi_identity id = {.pid = (pid_t)record->pid, .start_ticks = record->start_ticks};
     snprintf(id.boot_id, sizeof id.boot_id, "%s", record->boot_id);
     instance->process.pidfd = pi_identity_open(&id);
+    if (instance->process.pidfd == -ESRCH) /* perhaps just now: its network may not have ended yet */
+        instance->process.ended_ms = pi_monotonic_ms();
     return instance->process.pidfd < 0 ? instance->process.pidfd : 0;
 }
 
@@ -120,12 +122,16 @@ static void explain_words(const struct instance *instance, int code, char *words
                  max_mib);
 }
 
+static bool is_starting(const struct vm_life *life)
+{
+    return life->state == VM_STARTING && life->rung == VM_RUNG_NONE;
+}
+
 /* If KVM cannot set up the vCPUs, QEMU aborts: TCG may work. An exit by itself has another reason, which TCG
  * would share. */
 static bool has_aborted_under_kvm(const struct vm_record *record, int code)
 {
-    return record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE &&
-           record->accel == VM_ACCEL_KVM && code > 128;
+    return is_starting(&record->life) && record->accel == VM_ACCEL_KVM && code > 128;
 }
 
 static bool is_expected(const struct vm_life *life)
@@ -134,6 +140,7 @@ static bool is_expected(const struct vm_life *life)
            (life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN);
 }
 
+/* code: negative if no agent saw how it ended. */
 static void feed_end(struct instance *instance, int code, const char *how)
 {
     const struct vm_life *life = &instance->record.life;
@@ -151,10 +158,14 @@ static void feed_end(struct instance *instance, int code, const char *how)
     else if (aborted)
         snprintf(reason, sizeof reason,
                  "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
+    else if (code < 0 && is_starting(life))
+        journal_note(instance, "QEMU ended while it was starting (%s)%s%s: starting it afresh", how,
+                     words[0] ? ": " : "", words);
     else if (!is_expected(life))
         snprintf(reason, sizeof reason, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED,
                                                .fallback = fallback,
+                                               .unseen = code < 0,
                                                .reason = reason[0] ? reason : NULL});
 }
 
@@ -162,7 +173,7 @@ static void on_qemu_ended(void *user)
 {
     struct instance *instance = user;
     char how[64] = "no agent saw how"; /* an adopted one is no child of this agent */
-    int code = 0;
+    int code = -1;
     if (pi_reap(instance->process.pidfd, &code, how, sizeof how) == -EAGAIN)
         return;
     instance->process.ended_ms = pi_monotonic_ms();

@@ -17,7 +17,7 @@ struct process {
     struct pi_child child; /* waits to become QEMU until the record tells of it */
     int pidfd;             /* -1: none; another negative value: the -errno of the failed open */
     struct watch *watch;   /* of its end */
-    uint64_t ended_ms;     /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen */
+    uint64_t ended_ms;     /* CLOCK_MONOTONIC of the last QEMU's end; 0 = none that was seen, or missed */
 };
 
 void process_init(struct instance *instance);

@@ -315,12 +315,15 @@ static unsigned life_on_unusable(struct vm_life *life)
     return life->state == VM_STARTING && !is_condemned(life) ? life_condemn(life, false) : 0;
 }
 
-static unsigned life_on_exited(struct vm_life *life, bool fallback)
+static unsigned life_on_exited(struct vm_life *life, const struct vm_event *event)
 {
+    bool starting = life->state == VM_STARTING && !is_condemned(life);
     /* If KVM cannot set up the CPU, QEMU aborts before its guest runs. */
-    bool aborted = life->state == VM_STARTING && !is_condemned(life) && fallback && !life->fell_back;
-    if (aborted || (life->state == VM_STARTING && life->relaunch)) {
-        *life = (struct vm_life){.state = VM_STARTING, .fell_back = true};
+    bool aborted = starting && event->fallback && !life->fell_back;
+    /* The agent that repeats a start is the parent of its QEMU, and sees how it ends. */
+    bool repeated = starting && event->unseen;
+    if (aborted || repeated || (life->state == VM_STARTING && life->relaunch)) {
+        *life = (struct vm_life){.state = VM_STARTING, .fell_back = !repeated || life->fell_back};
         return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;
     }
     /* Only the button was pressed. A guest that heard it would have powered off first. */
@@ -433,7 +436,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_NO_SIGN:
         return life_on_accelerator_failed(life, event);
     case VM_EVENT_EXITED:
-        return life_on_exited(life, event->fallback);
+        return life_on_exited(life, event);
     case VM_EVENT_POWERDOWN:
         return life_on_powerdown(life);
     case VM_EVENT_KILL:

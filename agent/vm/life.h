@@ -96,6 +96,7 @@ struct vm_event {
     bool again;    /* PANICKED: not the guest's fault, so the agent may begin the boot again */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be the cause, and the
                       user allows TCG (accelerator auto) */
+    bool unseen;   /* EXITED: a QEMU that an earlier agent started, so nobody knows how it ended */
     enum pi_kind kind;  /* STEP_FAILED */
     const char *reason; /* why, for people; borrowed; NULL = none */
 };

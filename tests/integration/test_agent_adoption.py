@@ -245,6 +245,22 @@ def test_a_fresh_start_that_goes_on_under_the_next_agent_keeps_no_reason():
         assert "its QEMU ended while no agent was running" in user.texts("anew")
 
 
+@pytest.mark.parametrize("when", ["before", "while it is taken over"])
+def test_a_start_whose_qemu_ends_unseen_is_repeated(when):
+    with User(**fake_qemu()) as user:
+        pid = user.boot("anew", boot_sectors.deaf(user.home))["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        user.kill_agent()
+        altered_record(user, "anew", state="starting")
+        if when == "before":
+            kill_qemu(pid)
+        user.do("ps")
+        if when != "before":
+            kill_qemu(pid)
+        wait_for("it is started anew", lambda: user.status("anew").get("pid", pid) != pid, 20)
+        assert "reason" not in user.wait_state("anew", "running", 20)
+
+
 def test_a_process_that_has_only_the_number_of_a_qemu_is_not_touched(user):
     pid = user.boot("dies", boot_sectors.deaf(user.home))["pid"]
     user.kill_agent()

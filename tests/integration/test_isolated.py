@@ -232,6 +232,20 @@ def test_a_fresh_start_under_tcg_waits_for_the_network_of_the_qemu_before(box):
     assert anew["pid"] != instance["pid"] and anew["ssh_port"] == instance["ssh_port"] and "reason" not in anew, anew
 
 
+def test_a_fresh_start_waits_for_the_network_of_a_qemu_that_no_agent_saw_end(box):
+    user, instance, network, _ = box
+    user.kill_agent()
+    path = user.instances / "box/record.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "state": "starting", "rung": "kill", "relaunch": True}))
+    os.kill(instance["pid"], signal.SIGKILL)
+    wait_for("its QEMU has ended", lambda: not is_running(instance["pid"]), 20)
+    user.do("ps")
+    time.sleep(0.5)
+    os.kill(network, signal.SIGCONT)
+    anew = user.wait_state("box", "running", 20)
+    assert anew["ssh_port"] == instance["ssh_port"] and "reason" not in anew, anew
+
+
 def test_a_start_that_waits_for_ports_can_be_stopped_and_does_not_wait_for_ever(box):
     user, _, _, port = box
     user.do("kill", "box")

@@ -2,14 +2,18 @@
 /* One instance without an agent: a loop, a folder, and a host of the test's own. Events go in; the record,
  * the journal and what the host hears come out. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/api/control_server.h"
+#include "agent/base/proc.h"
+#include "agent/instance/adoption.h"
 #include "agent/instance/api_view.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
@@ -210,6 +214,39 @@ static void end_of_qemu_resets_every_part_in_one_place(void **state)
     assert_true(guest_sign_realtime_ms(instance) > 0); /* status still shows when the guest was last heard */
 }
 
+/* An earlier agent started it. Its monitor is not there any more, its process is, and ends at once. */
+static void qemu_that_ends_before_its_monitor_is_reached_is_not_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct pi_identity id;
+    pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(pi_identify(child, &id, NULL), 0);
+    struct instance *instance = add_instance(f, VM_STARTING);
+    instance->record.pid = (uint64_t)id.pid;
+    instance->record.start_ticks = id.start_ticks;
+    snprintf(instance->record.boot_id, sizeof instance->record.boot_id, "%s", id.boot_id);
+    snprintf(f->host.boot_id, sizeof f->host.boot_id, "%s", id.boot_id);
+    store_save(instance);
+    run_until_saved(f);
+    instance_detach(instance);
+
+    adoption_load(&f->host, NAME);
+    instance = LIST_FIRST(&f->host.instances);
+    assert_non_null(instance);
+    assert_false(monitor_is_connected(instance));
+    kill(child, SIGKILL);
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    while (vm_state_is_live(instance->record.life.state) && pi_monotonic_ms() < end)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    run_until_saved(f);
+    assert_string_equal(instance->record.life.reason, "QEMU ended (killed by SIGKILL)");
+}
+
 static void only_a_boot_that_became_ready_is_kept_for_later_ones(void **state)
 {
     struct fixture *f = *state;
@@ -279,6 +316,7 @@ int main(void)
         TEST(event_is_told_when_the_record_that_it_speaks_of_is_on_disk),
         TEST(powerdown_without_a_monitor_waits_for_it_on_its_rung),
         TEST(end_of_qemu_resets_every_part_in_one_place),
+        TEST(qemu_that_ends_before_its_monitor_is_reached_is_not_given_up),
         TEST(only_a_boot_that_became_ready_is_kept_for_later_ones),
         TEST(another_agent_recalls_how_far_the_boot_had_come),
         TEST(stream_holds_an_instance_that_its_host_gave_up),

@@ -110,6 +110,7 @@ enum happening {
     NO_SIGN_FINAL,
     EXITED,
     ABORTED, /* and KVM may be to blame */
+    MISSED,  /* EXITED, and no agent saw how */
     POWERDOWN,
     KILL,
     EXPIRED,
@@ -149,6 +150,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [NO_SIGN_FINAL] = {.type = VM_EVENT_NO_SIGN},
     [EXITED] = {.type = VM_EVENT_EXITED},
     [ABORTED] = {.type = VM_EVENT_EXITED, .fallback = true},
+    [MISSED] = {.type = VM_EVENT_EXITED, .unseen = true},
     [POWERDOWN] = {.type = VM_EVENT_POWERDOWN},
     [KILL] = {.type = VM_EVENT_KILL},
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
@@ -341,13 +343,16 @@ static const struct {
      IN(STARTING),
      {.state = VM_STARTING, .fell_back = true},
      GONE | VM_DO_DISTRUST_KVM | VM_DO_LAUNCH},
-#define ENDED(in, ...)                   \
-    {EXITED, (in), __VA_ARGS__, GONE},   \
-    {                                    \
-        ABORTED, (in), __VA_ARGS__, GONE \
+    {MISSED, IN(STARTING), {.state = VM_STARTING}, GONE | VM_DO_LAUNCH},
+    {EXITED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
+    {ABORTED, IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}, GONE},
+    {MISSED, IN(STARTING_TCG), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
+#define ENDED(in, ...)                                                     \
+    {EXITED, (in), __VA_ARGS__, GONE}, {ABORTED, (in), __VA_ARGS__, GONE}, \
+    {                                                                      \
+        MISSED, (in), __VA_ARGS__, GONE                                    \
     }
     ENDED(DEAD, UNCHANGED),
-    ENDED(IN(STARTING_TCG), {.state = VM_FAILED, .fell_back = true}),
     ENDED(IN(DOOMED), {.state = VM_FAILED, .rung = VM_RUNG_KILL}),
     ENDED(IN(RUNNING) | IN(READY) | STILL, {.state = VM_LOST}),
     ENDED(IN(RUNNING_TCG), {.state = VM_LOST, .fell_back = true}),
@@ -359,6 +364,7 @@ static const struct {
     ENDED(IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}),
     {EXITED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
     {ABORTED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
+    {MISSED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
 
 #define ASK (VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_ARM_RUNG | VM_DO_SAVE)
     {POWERDOWN, CREATING, UNCHANGED, VM_DO_REFUSE},
