@@ -159,7 +159,7 @@ const struct pi_field api_network_counters_fields[] = {
     SOME(api_network_counters, sent_frames, .help = "to the member"),
     SOME(api_network_counters, sent_bytes),
     SOME(api_network_counters, refused,
-         .help = "from the member: not from its own address, or too many broadcasts"),
+         .help = "from the member: not from its own address, or too many broadcasts or questions"),
     SOME(api_network_counters, lost, .help = "to the member: it did not take them in time"),
     {0},
 };

@@ -281,14 +281,16 @@ static void send_frames(struct fabric *fabric, struct slot *to, const struct slo
         watch_output(fabric, to);
 }
 
+/* Counts a frame for everybody, or for the network's own address. */
+static bool is_within_rate(struct switch_port *from, const uint8_t *frame, uint64_t now_ms)
+{
+    return port_budget_take(frame_is_group(frame) ? &from->broadcasts : &from->questions, now_ms);
+}
+
 static void broadcast(struct fabric *fabric, struct slot *from, struct iovec *frame, uint64_t now_ms)
 {
     if (frame_is_dhcp(frame->iov_base, frame->iov_len))
         return;
-    if (!switch_port_may_broadcast(&from->port, now_ms)) {
-        from->port.counters.refused++;
-        return;
-    }
     for (size_t i = 0; i < PORTS_MAX; i++)
         if (fabric->slots[i].used && !fabric->slots[i].trunk)
             send_frames(fabric, &fabric->slots[i], from, frame, 1, now_ms);
@@ -327,7 +329,8 @@ static struct slot *find_receiver(struct fabric *fabric, const struct slot *from
 static void forward_special(struct fabric *fabric, struct slot *from, struct iovec *frame, uint64_t now_ms)
 {
     const uint8_t *bytes = frame->iov_base;
-    if (!frame_is_own(bytes, frame->iov_len, &from->port.owner)) {
+    if (!frame_is_own(bytes, frame->iov_len, &from->port.owner) ||
+        (is_for_resolver(fabric, bytes) && !is_within_rate(&from->port, bytes, now_ms))) {
         from->port.counters.refused++;
         return;
     }
@@ -375,7 +378,8 @@ static void forward_remote(struct fabric *fabric, struct trunk *trunk, struct io
 {
     const uint8_t *bytes = frame->iov_base;
     struct slot *from = find_mac(fabric, bytes + FRAME_MAC_SIZE);
-    if (!from || from->trunk != trunk || !frame_is_own(bytes, frame->iov_len, &from->port.owner))
+    if (!from || from->trunk != trunk || !frame_is_own(bytes, frame->iov_len, &from->port.owner) ||
+        (frame_is_group(bytes) && !is_within_rate(&from->port, bytes, now_ms)))
         trunk->counters.refused++;
     else if (frame_is_group(bytes))
         broadcast(fabric, from, frame, now_ms);

@@ -32,8 +32,11 @@ static int open_datagram_socket(void)
 
 void switch_port_init(struct switch_port *port, const struct frame_owner *owner)
 {
-    *port =
-        (struct switch_port){.owner = *owner, .in_fd = -1, .out_fd = -1, .broadcasts = PORT_BROADCASTS_BURST};
+    *port = (struct switch_port){.owner = *owner,
+                                 .in_fd = -1,
+                                 .out_fd = -1,
+                                 .broadcasts.left = PORT_BUDGET_BURST,
+                                 .questions.left = PORT_BUDGET_BURST};
     frame_queue_init(&port->queue);
 }
 
@@ -176,17 +179,17 @@ void switch_port_forget(struct switch_port *port, unsigned from)
     frame_queue_forget(&port->queue, from, 0);
 }
 
-bool switch_port_may_broadcast(struct switch_port *port, uint64_t now_ms)
+bool port_budget_take(struct port_budget *budget, uint64_t now_ms)
 {
-    uint64_t earned = (now_ms - port->counted_ms) * PORT_BROADCASTS_RATE / 1000;
-    if (port->broadcasts + earned >= PORT_BROADCASTS_BURST)
-        port->broadcasts = PORT_BROADCASTS_BURST;
+    uint64_t earned = (now_ms - budget->counted_ms) * PORT_BUDGET_RATE / 1000;
+    if (budget->left + earned >= PORT_BUDGET_BURST)
+        budget->left = PORT_BUDGET_BURST;
     else
-        port->broadcasts += earned;
-    if (earned || port->counted_ms == 0)
-        port->counted_ms = now_ms;
-    if (port->broadcasts == 0)
+        budget->left += earned;
+    if (earned || budget->counted_ms == 0)
+        budget->counted_ms = now_ms;
+    if (budget->left == 0)
         return false;
-    port->broadcasts--;
+    budget->left--;
     return true;
 }

@@ -16,15 +16,20 @@
 
 #define PORTS_MAX FRAME_SENDERS_MAX
 
-/* Broadcasts reach everybody: a member may send so many at once, and so many a second. */
-#define PORT_BROADCASTS_BURST 2000
-#define PORT_BROADCASTS_RATE  1000
+/* Broadcasts reach everybody, and the switch itself answers questions to its own address: of each a member may send so many
+ * at once, and so many a second. */
+#define PORT_BUDGET_BURST 2000
+#define PORT_BUDGET_RATE  1000
+
+struct port_budget {
+    uint64_t left, counted_ms; /* what the member may still send, as of then */
+};
 
 struct port_counters {
     uint64_t received_frames, received_bytes; /* from the member */
     uint64_t sent_frames, sent_bytes;         /* to the member */
-    uint64_t refused;                         /* not the member's own, or broadcasts beyond the rate */
-    uint64_t lost;                            /* the member did not take them in time */
+    uint64_t refused; /* not the member's own, or broadcasts or questions beyond the rate */
+    uint64_t lost;    /* the member did not take them in time */
 };
 
 struct switch_port {
@@ -35,7 +40,7 @@ struct switch_port {
     uint64_t connection;       /* counts its connections */
     uint64_t retry_ms;         /* before that no other connection is tried */
     struct frame_queue queue;
-    uint64_t broadcasts, counted_ms; /* what it may still send, as of then */
+    struct port_budget broadcasts, questions;
     struct port_counters counters;
 };
 
@@ -63,7 +68,7 @@ void switch_port_forget(struct switch_port *port, unsigned from);
 /* Whether a QEMU has the member's socket open. */
 bool switch_port_is_taken(const struct switch_port *port);
 
-/* Whether the member may send one more broadcast; counts it. */
-bool switch_port_may_broadcast(struct switch_port *port, uint64_t now_ms);
+/* Whether the member may send one more; counts it. */
+bool port_budget_take(struct port_budget *budget, uint64_t now_ms);
 
 #endif

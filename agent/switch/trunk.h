@@ -16,7 +16,7 @@
 struct trunk_counters {
     uint64_t received_frames, received_bytes; /* from the other switch */
     uint64_t sent_frames, sent_bytes;
-    uint64_t refused; /* from no member that is behind this trunk */
+    uint64_t refused; /* from no member that is behind this trunk, or broadcasts beyond the rate */
     uint64_t lost;    /* the other switch did not take them in time, or there is no connection */
 };
 

@@ -125,14 +125,14 @@ static void broadcasts_beyond_the_rate_are_refused_until_there_was_time(void **s
 {
     const struct fixture *f = *state;
     size_t got = 0;
-    for (size_t sent = 0; sent < PORT_BROADCASTS_BURST + 500; sent++) {
+    for (size_t sent = 0; sent < PORT_BUDGET_BURST + 500; sent++) {
         send_frame(f, 0, everybody, 1);
         fabric_run(f->fabric, f->now_ms);
         got += next_mark(f, 1) == 1;
         next_mark(f, 2);
         next_mark(f, 3);
     }
-    assert_int_equal(got, PORT_BROADCASTS_BURST);
+    assert_int_equal(got, PORT_BUDGET_BURST);
     send_frame(f, 0, MAC(f, 1), 2);
     fabric_run(f->fabric, f->now_ms);
     assert_int_equal(next_mark(f, 1), 2);
@@ -285,6 +285,22 @@ static void a_plan_that_stays_the_same_loses_no_frame(void **state)
     assert_int_equal(got, 100);
 }
 
+/* Sends a query over UDP. Returns the size of the answer, a frame, or -1 for none. */
+static ssize_t send_query(const struct fixture *f, const uint8_t *wire, size_t size, uint8_t *frame)
+{
+    make_frame(&f->plan.members[1].owner, f->plan.self.mac, 0, frame);
+    memcpy(frame + 30, &f->plan.self.address, 4);
+    frame[16] = (uint8_t)((28 + size) >> 8), frame[17] = (uint8_t)(28 + size);
+    frame[23] = IPPROTO_UDP;
+    memset(frame + 34, 0, 8);
+    frame[34] = 0x30, frame[35] = 0x39, frame[37] = 53;
+    frame[38] = (uint8_t)((8 + size) >> 8), frame[39] = (uint8_t)(8 + size);
+    memcpy(frame + 42, wire, size);
+    send_raw(1, frame, 42 + size, f->qemu[1]);
+    fabric_run(f->fabric, f->now_ms);
+    return recv(f->qemu[1], frame, FRAME_MAX, MSG_DONTWAIT);
+}
+
 /* The resolver's answer to a question over UDP: its code, or -1 for no answer; *address is set where there is one. */
 static int ask(const struct fixture *f, const char *name, ldns_rr_type type, struct in_addr *address)
 {
@@ -296,17 +312,7 @@ static int ask(const struct fixture *f, const char *name, ldns_rr_type type, str
     ldns_pkt_set_id(query, 4711);
     assert_int_equal(ldns_pkt2wire(&wire, query, &size), LDNS_STATUS_OK);
     ldns_pkt_free(query);
-    make_frame(&f->plan.members[1].owner, f->plan.self.mac, 0, frame);
-    memcpy(frame + 30, &f->plan.self.address, 4);
-    frame[16] = (uint8_t)((28 + size) >> 8), frame[17] = (uint8_t)(28 + size);
-    frame[23] = IPPROTO_UDP;
-    memset(frame + 34, 0, 8);
-    frame[34] = 0x30, frame[35] = 0x39, frame[37] = 53;
-    frame[38] = (uint8_t)((8 + size) >> 8), frame[39] = (uint8_t)(8 + size);
-    memcpy(frame + 42, wire, size);
-    send_raw(1, frame, 42 + size, f->qemu[1]);
-    fabric_run(f->fabric, f->now_ms);
-    ssize_t got = recv(f->qemu[1], frame, sizeof frame, MSG_DONTWAIT);
+    ssize_t got = send_query(f, wire, size, frame);
     if (got < 0)
         return -1;
     assert_memory_equal(frame, MAC(f, 1), FRAME_MAC_SIZE);
@@ -351,6 +357,83 @@ static void members_are_found_by_name(void **state)
     }
 }
 
+static void a_query_that_is_more_than_one_question_is_dropped(void **state)
+{
+    const struct fixture *f = *state;
+    static const uint8_t opt[] = {0, 0, 41, 4, 208, 0, 0, 0, 0}, txt[] = {0, 0, 16, 0, 1, 0, 0, 0, 0},
+                         question[] = {6, 's', 'e', 'r', 'v', 'e', 'r', 0, 0, 1, 0, 1};
+    static const struct {
+        uint8_t flags, questions, answers, authorities, additional;
+        const uint8_t *rr;
+        uint16_t rdata; /* the size of the record's data */
+        bool answered;
+    } cases[] = {
+        {.flags = 1, .questions = 1, .answered = true},
+        {.flags = 1, .questions = 1, .additional = 1, .rr = opt, .answered = true},
+        {.flags = 1, .questions = 1, .additional = 1, .rr = opt, .rdata = 400, .answered = true},
+        {.flags = 1, .questions = 1, .additional = 1, .rr = opt, .rdata = 480},
+        {.flags = 1, .questions = 1, .additional = 1, .rr = opt, .rdata = 8000},
+        {.flags = 1, .questions = 1, .additional = 1, .rr = txt, .rdata = 1},
+        {.flags = 1, .questions = 1, .answers = 1, .rr = txt, .rdata = 1},
+        {.flags = 1, .questions = 1, .authorities = 1, .rr = txt, .rdata = 1},
+        {.flags = 1, .questions = 2},
+        {.flags = 1, .questions = 0},
+        {.flags = 0x81, .questions = 1},
+        {.flags = 0x11, .questions = 1},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        uint8_t wire[FRAME_MAX] = {0,
+                                   1,
+                                   cases[i].flags,
+                                   0,
+                                   0,
+                                   cases[i].questions,
+                                   0,
+                                   cases[i].answers,
+                                   0,
+                                   cases[i].authorities,
+                                   0,
+                                   cases[i].additional};
+        uint8_t reply[FRAME_MAX];
+        size_t size = 12;
+        for (size_t k = 0; k < cases[i].questions; k++, size += sizeof question)
+            memcpy(wire + size, question, sizeof question);
+        if (cases[i].rr) {
+            memcpy(wire + size, cases[i].rr, sizeof opt);
+            wire[size + 9] = (uint8_t)(cases[i].rdata >> 8), wire[size + 10] = (uint8_t)cases[i].rdata;
+            size += sizeof opt + 2 + cases[i].rdata;
+        }
+        if ((send_query(f, wire, size, reply) > 0) != cases[i].answered)
+            fail_msg("case %zu", i);
+    }
+}
+
+static void questions_beyond_the_rate_are_refused_until_there_was_time(void **state)
+{
+    const struct fixture *f = *state;
+    uint8_t frame[64], reply[FRAME_MAX];
+    size_t got = 0;
+    make_frame(&f->plan.members[1].owner, f->plan.self.mac, 0, frame);
+    memcpy(frame + 30, &f->plan.self.address, 4);
+    frame[17] = 28, frame[23] = IPPROTO_ICMP, frame[34] = 8; /* an echo request */
+    for (size_t sent = 0; sent < PORT_BUDGET_BURST + 500; sent++) {
+        send_raw(1, frame, 42, f->qemu[1]);
+        fabric_run(f->fabric, f->now_ms);
+        got += recv(f->qemu[1], reply, sizeof reply, MSG_DONTWAIT) == 42;
+    }
+    assert_int_equal(got, PORT_BUDGET_BURST);
+    for (size_t i = 0; i < 5; i++) {
+        send_raw(1, frame, 42, f->qemu[1]);
+        fabric_run(f->fabric, f->now_ms + 3);
+        assert_int_equal(recv(f->qemu[1], reply, sizeof reply, MSG_DONTWAIT), i < 3 ? 42 : -1);
+    }
+    send_frame(f, 1, everybody, 3);
+    send_frame(f, 1, MAC(f, 2), 4);
+    fabric_run(f->fabric, f->now_ms + 3);
+    assert_int_equal(next_mark(f, 2), 3);
+    assert_int_equal(next_mark(f, 2), 4);
+}
+
 static void who_asks_for_the_networks_own_address_gets_its_mac(void **state)
 {
     const struct fixture *f = *state;
@@ -386,6 +469,8 @@ int main(void)
         TEST(a_member_that_leaves_takes_its_frames_along),
         TEST(a_plan_that_stays_the_same_loses_no_frame),
         TEST(members_are_found_by_name),
+        TEST(a_query_that_is_more_than_one_question_is_dropped),
+        TEST(questions_beyond_the_rate_are_refused_until_there_was_time),
         TEST(who_asks_for_the_networks_own_address_gets_its_mac),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
