@@ -37,6 +37,11 @@ const struct pi_field api_agent_fields[] = {
     NUMBER(api_agent, running, .help = "how many have a QEMU process"),
     NUMBER(api_agent, started_ms),
     STRING(api_agent, state_folder, .help = "where the instances and the agent's log are"),
+    STRING(api_agent, arch, .help = "of its host"),
+    NUMBER(api_agent, cpus, .help = "processors of its host"),
+    NUMBER(api_agent, memory_mib, .help = "of its host"),
+    NUMBER(api_agent, memory_available_mib, .help = "without swapping, now"),
+    FLAG(api_agent, kvm, .help = "KVM is there, and has not failed in this boot of its host"),
     {0},
 };
 

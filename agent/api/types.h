@@ -38,6 +38,9 @@ struct api_agent {
     uint64_t running;
     uint64_t started_ms;
     char *state_folder;
+    char *arch;                                      /* NULL: no guest is native */
+    uint64_t cpus, memory_mib, memory_available_mib; /* 0: an older agent does not tell */
+    bool kvm;
 };
 extern const struct pi_field api_agent_fields[];
 

@@ -9,6 +9,7 @@
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
+#include "agent/daemon/capacity.h"
 #include "agent/daemon/metrics.h"
 #include "agent/daemon/networks.h"
 #include "agent/instance/api_view.h"
@@ -35,6 +36,7 @@ static void get_agent(struct agent *agent, struct api_call *call)
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
         view.instances += !vm_life_is_gone(&instance->record.life);
+    capacity_look(&agent->host, &view);
     api_reply(call, 200, api_write(agent, &view));
 }
 

@@ -58,6 +58,7 @@ def test_commands_act_on_the_other_users_agent_and_log_in_once(near, far):
     status = json.loads(near.do("--host=" + far.url, "agent", "status", "--json"))
     assert status["state_folder"].startswith(str(far.user.home))
     assert os.stat(f"/proc/{status['pid']}").st_uid == far.uid
+    assert status["cpus"] >= 1 and status["memory_mib"] > status["memory_available_mib"] > 0 and status["arch"] == os.uname().machine
     near.env["PIAGENT_HOST"] = far.url
     assert near.do("ps", "-q") == ""
     assert far.logins() == 1

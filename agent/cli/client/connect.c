@@ -361,6 +361,17 @@ int cli_call_networks(struct cli_agent *agent, const char *method, const char *n
     return api_client_call(agent->client, method, path, body, CLI_CALL_MS, ret, err);
 }
 
+int cli_get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_error *err)
+{
+    json_auto_t *reply = NULL;
+    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &reply, err);
+    if (r == 0 && (r = api_read(agent, reply, ret, err)) < 0) {
+        api_done(agent, ret);
+        r = pi_context(err, r, "the agent's answer");
+    }
+    return r;
+}
+
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err)
 {

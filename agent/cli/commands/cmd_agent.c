@@ -101,12 +101,10 @@ static int run_agent_status(const struct cli_call *call, struct pi_error *err)
  * manager listens. */
 static int open_agent(struct cli_agent *agent, int *ret_pidfd, struct pi_error *err)
 {
-    json_auto_t *reply = NULL;
     struct api_agent view = {0};
     struct pi_identity id;
-    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, &reply, err);
-    if (r == 0 && (r = api_read(agent, reply, &view, err)) == 0 &&
-        pi_identify((pid_t)view.pid, &id, NULL) == 0)
+    int r = cli_get_agent(agent, &view, err);
+    if (r == 0 && pi_identify((pid_t)view.pid, &id, NULL) == 0)
         *ret_pidfd = pi_identity_open(&id);
     api_done(agent, &view);
     return r;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/daemon/capacity.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/vm/kvm_trust.h"
+#include "agent/vm/spec.h"
+
+static void read_memory(struct api_agent *ret)
+{
+    pi_auto_fclose FILE *file = fopen("/proc/meminfo", "re");
+    unsigned long long kib;
+    char line[128];
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "MemTotal: %llu kB", &kib) == 1)
+            ret->memory_mib = kib >> 10;
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            ret->memory_available_mib = kib >> 10;
+    }
+}
+
+void capacity_look(const struct instance_host *host, struct api_agent *ret)
+{
+    enum vm_arch arch = vm_arch_host();
+    ret->arch = arch < VM_ARCHES ? (char *)vm_arch_names[arch] : NULL;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    ret->cpus = cpus > 0 ? (uint64_t)cpus : 1;
+    ret->kvm = access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && !vm_kvm_distrusted(host->runtime, host->boot_id);
+    read_memory(ret);
+}

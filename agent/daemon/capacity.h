@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What this host has for instances. */
+#ifndef PIAGENT_DAEMON_CAPACITY_H
+#define PIAGENT_DAEMON_CAPACITY_H
+
+#include "agent/api/types.h"
+#include "agent/instance/host.h"
+
+/* Fills arch (a literal), cpus, memory_mib, memory_available_mib and kvm; what is not known stays 0. */
+void capacity_look(const struct instance_host *host, struct api_agent *ret);
+
+#endif
