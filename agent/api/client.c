@@ -13,6 +13,7 @@
 
 struct api_client {
     CURLM *multi;
+    bool shares; /* multi is another client's */
     char *socket_path;
     uint64_t slow_ms;
     void (*slow)(void); /* or NULL */
@@ -46,10 +47,17 @@ void api_client_free(struct api_client *client)
 {
     if (!client)
         return;
-    if (client->multi)
+    if (client->multi && !client->shares)
         curl_multi_cleanup(client->multi);
     free(client->socket_path);
     free(client);
+}
+
+void api_client_share(struct api_client *client, struct api_client *other)
+{
+    curl_multi_cleanup(client->multi);
+    client->multi = other->multi;
+    client->shares = true;
 }
 
 void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(void))

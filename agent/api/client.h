@@ -28,6 +28,10 @@ struct api_client;
 int api_client_new(const char *socket_path, struct api_client **ret, struct pi_error *err);
 void api_client_free(struct api_client *client);
 
+/* From here on the wait of either client drives the transfers of both: of agents of several hosts. client has no transfer yet,
+ * and other has to outlive it. */
+void api_client_share(struct api_client *client, struct api_client *other);
+
 /* Each api_client_call() that takes longer than ms calls slow once, to tell the person who waits. */
 void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(void));
 

@@ -286,18 +286,19 @@ struct fixed_port {
 };
 
 /* Two forwards of one entry are checked as those of one instance. */
-static void check_port(const struct fixed_port *mine, const struct fixed_port *all, size_t count,
-                       struct seed_findings *findings)
+static void check_port(const struct fleet *fleet, const struct fixed_port *mine, const struct fixed_port *all,
+                       size_t count, struct seed_findings *findings)
 {
     if (mine->entry->count > 1)
         entry_fault(findings, mine->entry, "forward", mine->line, "write one entry for each",
-                    "%u instances cannot share port %u of this host", mine->entry->count,
-                    mine->forward.host_port);
+                    "%u instances cannot share port %u of %s", mine->entry->count, mine->forward.host_port,
+                    fleet_host_text(fleet, mine->entry->host));
     for (size_t i = 0; i < count; i++)
-        if (all[i].entry != mine->entry && vm_forwards_clash(&all[i].forward, &mine->forward))
+        if (all[i].entry != mine->entry && all[i].entry->host == mine->entry->host &&
+            vm_forwards_clash(&all[i].forward, &mine->forward))
             entry_fault(findings, mine->entry, "forward", mine->line, "choose another",
-                        "port %u of this host is forwarded to %.40s already, line %zu",
-                        mine->forward.host_port, all[i].entry->name, all[i].line);
+                        "port %u of %s is forwarded to %.40s already, line %zu", mine->forward.host_port,
+                        fleet_host_text(fleet, mine->entry->host), all[i].entry->name, all[i].line);
 }
 
 static int check_ports(const struct fleet *fleet, struct seed_findings *findings)
@@ -314,7 +315,7 @@ static int check_ports(const struct fleet *fleet, struct seed_findings *findings
                 continue;
             mine->entry = &fleet->entries[i];
             mine->line = word->line;
-            check_port(mine, all, count++, findings);
+            check_port(fleet, mine, all, count++, findings);
         }
     }
     return 0;

@@ -435,6 +435,32 @@ static void read_top(struct fleet_reader *reader, const struct seed_node *root, 
         fault_at(reader, root, NULL, "write 'instances:' with an entry for each", "it names no instances");
 }
 
+static bool is_same_host(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Finds the host of each entry. */
+static void find_hosts(struct fleet_reader *reader)
+{
+    struct fleet *fleet = reader->fleet;
+    for (size_t i = 0; i < fleet->entry_count; i++) {
+        struct fleet_entry *entry = &fleet->entries[i];
+        size_t at = 0;
+        const struct fleet_word *word = fleet_next_word(entry, FLEET_HOST_KEY, &at);
+        const char *host = word ? word->value : NULL;
+        while (entry->host < fleet->host_count && !is_same_host(fleet->hosts[entry->host], host))
+            entry->host++;
+        if (entry->host == FLEET_HOSTS_MAX) {
+            seed_findings_addf(reader->findings, SEED_ERROR, entry->line, 0, entry->name, NULL,
+                               "more than %d hosts", FLEET_HOSTS_MAX);
+            entry->host = 0;
+        } else if (entry->host == fleet->host_count) {
+            fleet->hosts[fleet->host_count++] = host;
+        }
+    }
+}
+
 int fleet_read(const char *data, size_t size, const char *path, const struct fleet_option *options,
                struct seed_findings *findings, struct fleet *ret)
 {
@@ -447,6 +473,7 @@ int fleet_read(const char *data, size_t size, const char *path, const struct fle
     if (tree.root && tree.root->type == SEED_MAP) {
         r = seed_yaml_keys_check(tree.root, findings);
         read_top(&reader, tree.root, path);
+        find_hosts(&reader);
     } else if (!findings->errors) {
         seed_findings_addf(findings, SEED_ERROR, tree.root ? tree.root->line : 0, 0, NULL,
                            "it has a mapping with 'instances:', see piagent help fleet",
@@ -498,6 +525,40 @@ const struct fleet_network *fleet_network_named(const struct fleet *fleet, const
         if (!strcmp(fleet->networks[i].name, name))
             return &fleet->networks[i];
     return NULL;
+}
+
+static bool uses_network(const struct fleet_entry *entry, const char *name)
+{
+    const struct fleet_word *word;
+    struct vm_network_use use;
+    for (size_t at = 0; (word = fleet_next_word(entry, "network", &at));)
+        if (vm_network_use_parse(word->value, &use, NULL) == 0 && !use.bridge && !strcmp(use.name, name))
+            return true;
+    return false;
+}
+
+bool fleet_network_is_on(const struct fleet *fleet, const struct fleet_network *network, size_t host)
+{
+    bool used = false, there = false;
+    for (size_t i = 0; i < fleet->entry_count; i++)
+        if (uses_network(&fleet->entries[i], network->name)) {
+            used = true;
+            there = there || fleet->entries[i].host == host;
+        }
+    return used ? there : host == 0;
+}
+
+bool fleet_network_spans(const struct fleet *fleet, const struct fleet_network *network)
+{
+    size_t hosts = 0;
+    for (size_t i = 0; i < fleet->host_count; i++)
+        hosts += fleet_network_is_on(fleet, network, i);
+    return hosts > 1;
+}
+
+const char *fleet_host_text(const struct fleet *fleet, size_t host)
+{
+    return fleet->hosts[host] ? fleet->hosts[host] : "this host";
 }
 
 const struct fleet_word *fleet_next_word(const struct fleet_entry *entry, const char *option, size_t *at)

@@ -6,7 +6,7 @@
  *     defaults: {OPTION: VALUE}     for all instances; an entry's own value replaces it, and none (~) takes it away
  *     networks: {NAME: {subnet: 10.77.0.0/24}}
  *     instances:
- *       ENTRY: {count: 3, after: {ENTRY: ready}, OPTION: VALUE}
+ *       ENTRY: {count: 3, after: {ENTRY: ready}, host: ssh://pi@rack1, OPTION: VALUE}
  *
  * An OPTION is one of piagent run, without dashes: the caller gives the table of them, and knows what their values mean. Here
  * an instance is a list of words, as if it stood on a command line. Pure.
@@ -26,6 +26,9 @@
 #define FLEET_INSTANCES_MAX 1000 /* of all entries */
 #define FLEET_ENTRIES_MAX   256
 #define FLEET_NETWORKS_MAX  32
+#define FLEET_HOSTS_MAX     32
+
+#define FLEET_HOST_KEY "host" /* an option of the caller's table, and none of run: see fleet.hosts */
 
 enum fleet_value {
     FLEET_VALUE_FLAG, /* true or false */
@@ -57,6 +60,7 @@ struct fleet_after {
 struct fleet_entry {
     char name[PI_NAME_MAX + 1];
     size_t line;
+    size_t host;    /* the index of its host in fleet.hosts */
     unsigned count; /* 0: it is one instance, which has the entry's name */
     struct fleet_word *words;
     size_t word_count;
@@ -80,6 +84,9 @@ struct fleet {
     size_t network_count;
     struct fleet_entry *entries;
     size_t entry_count;
+    /* The hosts of the entries, by their URLs, each once; NULL = the host that the command acts on. Borrowed of the words. */
+    const char *hosts[FLEET_HOSTS_MAX];
+    size_t host_count;
 };
 
 /*
@@ -99,6 +106,14 @@ void fleet_instance_name(const struct fleet_entry *entry, unsigned index, char r
 /* NULL: there is none. */
 const struct fleet_entry *fleet_entry_named(const struct fleet *fleet, const char *name);
 const struct fleet_network *fleet_network_named(const struct fleet *fleet, const char *name);
+
+/* Whether the network is needed on that host: entries there use it, or no entry of the fleet does and it is the first host. */
+bool fleet_network_is_on(const struct fleet *fleet, const struct fleet_network *network, size_t host);
+/* Whether it is needed on several: then it has one subnet, and each instance an address that the plan chooses. */
+bool fleet_network_spans(const struct fleet *fleet, const struct fleet_network *network);
+
+/* "this host", or its URL. */
+const char *fleet_host_text(const struct fleet *fleet, size_t host);
 
 /* The next word of that option of the entry, from *at on; NULL: no more. *at begins as 0. */
 const struct fleet_word *fleet_next_word(const struct fleet_entry *entry, const char *option, size_t *at);

@@ -8,12 +8,13 @@
 
 #include "agent/base/auto.h"
 #include "agent/fleet/fleet_check.h"
+#include "agent/fleet/span.h"
 
 /* What is worked out for a plan. */
 struct plan_draft {
     const struct fleet *fleet;
     json_t *const *requests;
-    const struct fleet_have *have;
+    const struct fleet_have *have; /* of each host */
     const struct fleet_ask *ask;
     struct seed_findings *findings;
     bool wanted[FLEET_ENTRIES_MAX]; /* entries all of whose instances are asked for */
@@ -42,10 +43,10 @@ static const struct fleet_entry *entry_of_name(const struct fleet *fleet, const 
 }
 
 /* An entry with a count has no instance of its own name. */
-static bool is_in_file(const struct fleet *fleet, const char *name)
+static bool is_in_file(const struct fleet *fleet, const char *name, size_t host)
 {
     const struct fleet_entry *entry = entry_of_name(fleet, name);
-    return entry && !(entry->count && !strcmp(entry->name, name));
+    return entry && entry->host == host && !(entry->count && !strcmp(entry->name, name));
 }
 
 static void refuse_unknown_name(struct plan_draft *draft, const char *name)
@@ -105,6 +106,21 @@ static bool belongs_to_fleet(const struct plan_draft *draft, const struct api_in
     return !strcmp(instance->spec.fleet.name, draft->fleet->name);
 }
 
+/* An instance of the fleet that is on another host than the file says: two of a name would be in the fleet. */
+static void refuse_moved(struct plan_draft *draft, const struct fleet_entry *entry, const char *name)
+{
+    char path[96];
+    snprintf(path, sizeof path, "instances.%s", entry->name);
+    for (size_t i = 0; i < draft->fleet->host_count; i++) {
+        const struct api_instance *there = instance_there(&draft->have[i], name);
+        if (i != entry->host && there && belongs_to_fleet(draft, there) && !draft->ask->prune)
+            seed_findings_addf(draft->findings, SEED_ERROR, entry->line, 0, path,
+                               "write that host, or remove the instance with --prune",
+                               "the instance %s is on another host, %s", name,
+                               fleet_host_text(draft->fleet, i));
+    }
+}
+
 static void refuse_foreign(struct plan_draft *draft, const struct fleet_entry *entry,
                            const struct api_instance *now)
 {
@@ -126,7 +142,8 @@ static int plan_instance(struct plan_draft *draft, const struct fleet_entry *ent
                          struct fleet_change *change)
 {
     const struct fleet_ask *ask = draft->ask;
-    const struct api_instance *now = instance_there(draft->have, change->name);
+    const struct api_instance *now = instance_there(&draft->have[entry->host], change->name);
+    refuse_moved(draft, entry, change->name);
     change->now = now;
     if (now && !belongs_to_fleet(draft, now)) {
         refuse_foreign(draft, entry, now);
@@ -146,6 +163,7 @@ static struct fleet_change *add_change(struct fleet_plan *plan, const struct fle
     struct fleet_change *change = &plan->changes[plan->count++];
     change->entry = entry;
     change->index = index;
+    change->host = entry ? entry->host : 0;
     if (entry)
         fleet_instance_name(entry, index, change->name);
     return change;
@@ -167,13 +185,14 @@ static int plan_entries(struct plan_draft *draft)
     return r;
 }
 
-static void plan_prune(struct plan_draft *draft)
+static void plan_prune(struct plan_draft *draft, size_t host)
 {
-    for (size_t i = 0; i < draft->have->count; i++) {
-        const struct api_instance *now = &draft->have->instances[i];
-        if (!belongs_to_fleet(draft, now) || is_in_file(draft->fleet, now->name))
+    for (size_t i = 0; i < draft->have[host].count; i++) {
+        const struct api_instance *now = &draft->have[host].instances[i];
+        if (!belongs_to_fleet(draft, now) || is_in_file(draft->fleet, now->name, host))
             continue;
         struct fleet_change *change = add_change(draft->plan, NULL, 0);
+        change->host = host;
         snprintf(change->name, sizeof change->name, "%s", now->name);
         change->now = now;
         change->remove = draft->ask->prune;
@@ -188,87 +207,125 @@ static const struct fleet_network *network_there(const struct fleet_have *have, 
     return NULL;
 }
 
-static void plan_network(struct plan_draft *draft, const struct fleet_network *wanted)
+static void plan_network_on(struct plan_draft *draft, const struct fleet_network *wanted,
+                            const struct vm_subnet *subnet, size_t host)
 {
-    const struct fleet_network *now = network_there(draft->have, wanted->name);
-    char path[96], had[VM_SUBNET_TEXT_SIZE];
+    const struct fleet_have *have = &draft->have[host];
+    const struct fleet_network *now = network_there(have, wanted->name);
+    char path[96], had[VM_SUBNET_TEXT_SIZE], wants[VM_SUBNET_TEXT_SIZE] = "", where[320] = "";
     snprintf(path, sizeof path, "networks.%s", wanted->name);
-    if (!now)
-        draft->plan->networks[draft->plan->network_count++] = wanted;
-    for (size_t i = 0; wanted->subnet.prefix && i < draft->have->network_count; i++) {
-        const struct fleet_network *other = &draft->have->networks[i];
-        bool same = other->subnet.address.s_addr == wanted->subnet.address.s_addr &&
-                    other->subnet.prefix == wanted->subnet.prefix;
+    if (draft->fleet->host_count > 1)
+        snprintf(where, sizeof where, " on %s", fleet_host_text(draft->fleet, host));
+    if (subnet->prefix)
+        vm_subnet_format(subnet, wants);
+    if (!now) {
+        struct fleet_new_network *made = &draft->plan->networks[draft->plan->network_count++];
+        *made = (struct fleet_new_network){.network = wanted, .host = host};
+        memcpy(made->subnet, wants, sizeof made->subnet);
+    }
+    for (size_t i = 0; subnet->prefix && i < have->network_count; i++) {
+        const struct fleet_network *other = &have->networks[i];
+        bool same =
+            other->subnet.address.s_addr == subnet->address.s_addr && other->subnet.prefix == subnet->prefix;
         vm_subnet_format(&other->subnet, had);
         if (other == now && !same)
             seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path,
-                               "remove that network, or write its subnet", "the network is there, and is %s",
-                               had);
-        else if (other != now && vm_subnets_overlap(&other->subnet, &wanted->subnet))
+                               "remove that network, or write its subnet",
+                               "the network is there%s, and is %s", where, had);
+        else if (other != now && vm_subnets_overlap(&other->subnet, subnet))
             seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path, "choose another",
-                               "%s overlaps with the network %s, which is %s", wanted->text, other->name,
+                               "%s overlaps with the network %s%s, which is %s", wants, other->name, where,
                                had);
     }
+}
+
+static int plan_networks(struct plan_draft *draft)
+{
+    const struct fleet *fleet = draft->fleet;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < fleet->network_count; i++) {
+        const struct fleet_network *wanted = &fleet->networks[i];
+        struct vm_subnet subnet = wanted->subnet;
+        if (!subnet.prefix && fleet_network_spans(fleet, wanted))
+            r = fleet_span_subnet(fleet, wanted, draft->have, draft->plan, draft->findings, &subnet);
+        for (size_t host = 0; r == 0 && host < fleet->host_count; host++)
+            if (fleet_network_is_on(fleet, wanted, host))
+                plan_network_on(draft, wanted, &subnet, host);
+    }
+    return r;
 }
 
 /* Ports of new instances must not be those of instances that are not of this fleet, whether they run or not. */
 static void check_foreign_ports(struct plan_draft *draft, const struct fleet_entry *entry)
 {
     const struct fleet_word *word;
+    const struct fleet_have *have = &draft->have[entry->host];
     struct vm_forward mine, theirs;
     for (size_t at = 0; (word = fleet_next_word(entry, "forward", &at));)
-        for (size_t i = 0; i < draft->have->count; i++) {
-            const struct api_instance *other = &draft->have->instances[i];
+        for (size_t i = 0; i < have->count; i++) {
+            const struct api_instance *other = &have->instances[i];
             const struct pi_strv *forwards = &other->spec.forwards;
             for (size_t k = 0; !belongs_to_fleet(draft, other) && k < forwards->count; k++)
                 if (vm_forward_parse(word->value, &mine, NULL) == 0 &&
                     vm_forward_parse(forwards->items[k], &theirs, NULL) == 0 &&
                     vm_forwards_clash(&mine, &theirs))
-                    seed_findings_addf(
-                        draft->findings, SEED_ERROR, word->line, 0, entry->name, "choose another",
-                        "port %u of this host is forwarded to the instance %s", mine.host_port, other->name);
+                    seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, entry->name,
+                                       "choose another", "port %u of %s is forwarded to the instance %s",
+                                       mine.host_port, fleet_host_text(draft->fleet, entry->host),
+                                       other->name);
         }
 }
 
-/* An address that the file gives to an instance that is created must not be another one's by now. */
-static void check_addresses(struct plan_draft *draft, const struct fleet_change *change)
+/* A network of one name on two hosts is one only if the fleet needs it on both. */
+static bool is_one_network(const struct fleet *fleet, const char *name, size_t a, size_t b)
 {
+    const struct fleet_network *network = fleet_network_named(fleet, name);
+    return a == b || (network && fleet_network_is_on(fleet, network, b));
+}
+
+/* An address that the file gives to an instance that is created must not be another one's by now. */
+static void check_addresses(struct plan_draft *draft, const struct fleet_change *change, size_t host)
+{
+    const struct fleet_have *have = &draft->have[host];
     const struct fleet_word *word;
     struct vm_network_use mine, theirs;
     char path[96];
     snprintf(path, sizeof path, "instances.%s.network", change->entry->name);
     for (size_t at = 0; (word = fleet_next_word(change->entry, "network", &at));)
-        for (size_t i = 0; i < draft->have->count; i++) {
-            const struct api_instance *other = &draft->have->instances[i];
+        for (size_t i = 0; i < have->count; i++) {
+            const struct api_instance *other = &have->instances[i];
             for (size_t k = 0; k < other->spec.networks.count && strcmp(other->name, change->name) != 0; k++)
                 if (vm_network_use_parse(word->value, &mine, NULL) == 0 && mine.address[0] &&
                     vm_network_use_parse(other->spec.networks.items[k], &theirs, NULL) == 0 &&
-                    !strcmp(mine.name, theirs.name) && !strcmp(mine.address, theirs.address))
+                    !strcmp(mine.name, theirs.name) && !strcmp(mine.address, theirs.address) &&
+                    is_one_network(draft->fleet, mine.name, change->host, host))
                     seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
                                        "the instance %s has the address %s", other->name, mine.address);
         }
 }
 
-static bool plan_has(const struct fleet_plan *plan, const char *name)
+static bool plan_has(const struct fleet_plan *plan, const char *name, size_t host)
 {
     for (size_t i = 0; i < plan->count; i++)
-        if (!strcmp(plan->changes[i].name, name))
+        if (plan->changes[i].host == host && !strcmp(plan->changes[i].name, name))
             return true;
     return false;
 }
 
 /* All that is asked for, and what runs beside it, has to fit. */
-static void check_memory(struct plan_draft *draft)
+static void check_memory(struct plan_draft *draft, size_t host)
 {
-    uint64_t fleet_mib = 0, others_mib = 0, host_mib = draft->ask->host_mib;
+    const struct fleet_have *have = &draft->have[host];
+    uint64_t fleet_mib = 0, others_mib = 0, host_mib = have->host_mib;
     char needed[32], there[32], others[32], beside[64] = "";
     for (size_t i = 0; i < draft->plan->count; i++) {
         const struct fleet_entry *entry = draft->plan->changes[i].entry;
-        fleet_mib += fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
+        if (entry->host == host)
+            fleet_mib += fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
     }
-    for (size_t i = 0; i < draft->have->count; i++) {
-        const struct api_instance *now = &draft->have->instances[i];
-        if (is_live(now->state) && !plan_has(draft->plan, now->name))
+    for (size_t i = 0; i < have->count; i++) {
+        const struct api_instance *now = &have->instances[i];
+        if (is_live(now->state) && !plan_has(draft->plan, now->name, host))
             others_mib += now->spec.memory_mib + VM_OVERHEAD_MIB;
     }
     if (!host_mib || fleet_mib + others_mib <= host_mib)
@@ -276,12 +333,11 @@ static void check_memory(struct plan_draft *draft)
     if (others_mib)
         snprintf(beside, sizeof beside, ", other instances that run %s",
                  pi_size_format(others_mib << 20, others));
-    seed_findings_addf(
-        draft->findings, SEED_ERROR, 0, 0, NULL,
-        "fewer instances, a smaller memory, or --overcommit if they will not use all of it",
-        "its instances take up to %s%s, with %d MiB each for QEMU itself, and this host has %s",
-        pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
-        pi_size_format(host_mib << 20, there));
+    seed_findings_addf(draft->findings, SEED_ERROR, 0, 0, NULL,
+                       "fewer instances, a smaller memory, or --overcommit if they will not use all of it",
+                       "its instances take up to %s%s, with %d MiB each for QEMU itself, and %s has %s",
+                       pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
+                       fleet_host_text(draft->fleet, host), pi_size_format(host_mib << 20, there));
 }
 
 int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const struct fleet_have *have,
@@ -289,24 +345,29 @@ int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const st
 {
     struct plan_draft draft = {
         .fleet = fleet, .requests = requests, .have = have, .ask = ask, .findings = findings, .plan = ret};
-    size_t most = have->count;
+    size_t most = 0;
+    for (size_t i = 0; i < fleet->host_count; i++)
+        most += have[i].count;
     for (size_t i = 0; i < fleet->entry_count; i++)
         most += fleet_entry_size(&fleet->entries[i]);
     ret->changes = calloc(most + 1, sizeof *ret->changes);
-    if (!ret->changes)
+    ret->networks = calloc(fleet->network_count * fleet->host_count + 1, sizeof *ret->networks);
+    if (!ret->changes || !ret->networks)
         return -ENOMEM;
     choose_entries(&draft);
-    for (size_t i = 0; i < fleet->network_count; i++)
-        plan_network(&draft, &fleet->networks[i]);
+    int r = plan_networks(&draft);
     for (size_t i = 0; i < fleet->entry_count; i++)
         check_foreign_ports(&draft, &fleet->entries[i]);
-    int r = plan_entries(&draft);
-    check_memory(&draft);
-    for (size_t i = 0; i < ret->count; i++)
-        if (ret->changes[i].create)
-            check_addresses(&draft, &ret->changes[i]);
-    plan_prune(&draft);
-    return r;
+    r = r < 0 ? r : plan_entries(&draft);
+    for (size_t host = 0; host < fleet->host_count; host++) {
+        check_memory(&draft, host);
+        for (size_t i = 0; i < ret->count; i++)
+            if (ret->changes[i].create)
+                check_addresses(&draft, &ret->changes[i], host);
+    }
+    for (size_t host = 0; host < fleet->host_count; host++)
+        plan_prune(&draft, host);
+    return r < 0 || findings->errors ? r : fleet_span_addresses(fleet, have, findings, ret);
 }
 
 bool fleet_plan_is_empty(const struct fleet_plan *plan)
@@ -319,8 +380,11 @@ bool fleet_plan_is_empty(const struct fleet_plan *plan)
 
 void fleet_plan_done(struct fleet_plan *plan)
 {
-    for (size_t i = 0; i < plan->count; i++)
+    for (size_t i = 0; i < plan->count; i++) {
         pi_strv_done(&plan->changes[i].differences);
+        pi_strv_done(&plan->changes[i].networks);
+    }
+    free(plan->networks);
     free(plan->changes);
     *plan = (struct fleet_plan){0};
 }

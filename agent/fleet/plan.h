@@ -10,13 +10,14 @@
 #include "agent/base/buf.h"
 #include "agent/fleet/fleet_file.h"
 
-/* What the agent has. Borrowed. */
+/* What the agent of one host has. Borrowed. */
 struct fleet_have {
     const struct api_instance
         *instances; /* all of them; those that the file names with VM_SPEC_SHOWN of their spec */
     size_t count;
     const struct fleet_network *networks; /* .name and .subnet */
     size_t network_count;
+    uint64_t host_mib; /* the host's memory; 0: it is not checked */
 };
 
 /* What is asked for. Borrowed. */
@@ -25,7 +26,6 @@ struct fleet_ask {
         names; /* entries and instances of the file, and with them the entries that they are after; none: all */
     size_t name_count;
     const struct pi_strv *recreate; /* the same: made anew */
-    uint64_t host_mib;              /* the host's memory; 0: it is not checked */
     bool prune; /* the fleet's instances that the file does not have any more are removed */
 };
 
@@ -34,14 +34,24 @@ struct fleet_change {
     char name[PI_NAME_MAX + 1];
     const struct fleet_entry *entry; /* NULL: the file does not have it any more */
     unsigned index;                  /* within the entry, from 1 on */
+    size_t host;                     /* its index in fleet.hosts */
     const struct api_instance *now;  /* NULL: there is none */
     bool remove, create, start;
     struct pi_strv differences; /* of one that is left as it is: "memory is 1 GiB, the file says 2 GiB" */
+    /* Of one that is created: its networks with the addresses that the plan chose. Empty: as its entry says. */
+    struct pi_strv networks;
+};
+
+/* A network that is to be created on a host. */
+struct fleet_new_network {
+    const struct fleet_network *network;
+    size_t host;
+    char subnet[VM_SUBNET_TEXT_SIZE]; /* "": the agent chooses it */
 };
 
 /* Zeroed memory is a valid, empty one. */
 struct fleet_plan {
-    const struct fleet_network *networks[FLEET_NETWORKS_MAX]; /* to be created */
+    struct fleet_new_network *networks;
     size_t network_count;
     struct fleet_change
         *changes; /* first those of the file, in its order; also those to which nothing happens */
@@ -49,7 +59,7 @@ struct fleet_plan {
 };
 
 /*
- * requests has the request (api_create) of each entry, in their order; name, fleet and stopped are not looked at. Adds an error
+ * have has one of each of fleet's hosts; requests has the request (api_create) of each entry, in their order; name, fleet and stopped are not looked at. Adds an error
  * for what forbids to begin: a name of another instance, ports and subnets that others have, names that the file does not have.
  * Fill in *ret as zeros; free it with fleet_plan_done(), also after a failure. 0, or -ENOMEM.
  */

@@ -16,8 +16,11 @@
 
 #define HAVE_MAX 8
 
-static const struct fleet_option options[] = {
-    {"memory", FLEET_VALUE_ONE}, {"network", FLEET_VALUE_LIST}, {"forward", FLEET_VALUE_LIST}, {0}};
+static const struct fleet_option options[] = {{"memory", FLEET_VALUE_ONE},
+                                              {"network", FLEET_VALUE_LIST},
+                                              {"forward", FLEET_VALUE_LIST},
+                                              {"host", FLEET_VALUE_ONE},
+                                              {0}};
 
 /* An instance that the agent has. */
 struct case_have {
@@ -46,7 +49,7 @@ static struct api_instance instance_of(const struct case_have *have)
 static void plan_text(const struct fleet_plan *plan, struct pi_buf *ret)
 {
     for (size_t i = 0; i < plan->network_count; i++)
-        pi_buf_printf(ret, "%snetwork %s", ret->size ? "; " : "", plan->networks[i]->name);
+        pi_buf_printf(ret, "%snetwork %s", ret->size ? "; " : "", plan->networks[i].network->name);
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *c = &plan->changes[i];
         bool left = !c->remove && !c->create && !c->start;
@@ -75,7 +78,7 @@ static void check_plan(const struct plan_case *c, const struct fleet *fleet, con
     pi_auto_strv struct pi_strv recreate = {0};
     json_t *requests[8] = {NULL};
     char *names[] = {(char *)c->names, NULL};
-    const struct fleet_ask ask = {names, c->names != NULL, &recreate, c->host_mib, c->prune};
+    const struct fleet_ask ask = {names, c->names != NULL, &recreate, c->prune};
     if (c->recreate)
         assert_int_equal(pi_strv_add(&recreate, c->recreate), 0);
     for (size_t i = 0; i < fleet->entry_count; i++) {
@@ -103,7 +106,7 @@ static void check_case(const struct plan_case *c)
     pi_auto_fleet struct fleet fleet = {0};
     struct api_instance instances[HAVE_MAX];
     struct fleet_network network = {.name = "old"};
-    struct fleet_have have = {instances, 0, &network, 1};
+    struct fleet_have have = {instances, 0, &network, 1, c->host_mib};
     char line[640] = "";
     findings = (struct seed_findings){0};
     assert_int_equal(vm_subnet_parse("10.99.0.0/24", &network.subnet, NULL), 0);
@@ -224,6 +227,154 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
         check_case(&cases[i]);
 }
 
+/* Two hosts: this one has one instance, and B another one; each may have a network. */
+struct hosts_case {
+    const char *file;
+    struct case_have here, there;
+    const char *network_here, *network_there; /* subnets of "lab" */
+    uint64_t here_mib, there_mib;
+    bool prune;
+    const char *plan, *fault; /* one of these */
+};
+
+/* "+>a@1 lab,ip=10.77.0.2": on the second host, with this network. */
+static void hosts_text(const struct fleet_plan *plan, struct pi_buf *ret)
+{
+    for (size_t i = 0; i < plan->network_count; i++)
+        pi_buf_printf(ret, "%s%s@%zu %s", ret->size ? "; " : "", plan->networks[i].network->name,
+                      plan->networks[i].host, plan->networks[i].subnet);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct fleet_change *c = &plan->changes[i];
+        pi_buf_printf(ret, "%s%s%s%s%s@%zu", ret->size ? "; " : "", c->remove ? "-" : "",
+                      c->create ? "+" : "", c->start ? ">" : "", c->name, c->host);
+        for (size_t k = 0; k < c->networks.count; k++)
+            pi_buf_printf(ret, " %s", c->networks.items[k]);
+    }
+}
+
+static void check_hosts(const struct hosts_case *c)
+{
+    static struct seed_findings findings;
+    const struct case_have *const given[] = {&c->here, &c->there};
+    const char *const subnets[] = {c->network_here, c->network_there};
+    struct api_instance instances[2];
+    struct fleet_network networks[2] = {{.name = "lab"}, {.name = "lab"}};
+    struct fleet_have have[2] = {{.host_mib = c->here_mib}, {.host_mib = c->there_mib}};
+    pi_auto_fleet struct fleet fleet = {0};
+    pi_auto_plan struct fleet_plan plan = {0};
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_strv struct pi_strv recreate = {0};
+    const struct fleet_ask ask = {.recreate = &recreate, .prune = c->prune};
+    json_t *requests[4] = {NULL};
+    char line[640] = "";
+    findings = (struct seed_findings){0};
+    assert_int_equal(fleet_read(c->file, strlen(c->file), "lab.yaml", options, &findings, &fleet), 0);
+    assert_int_equal(fleet_check(&fleet, &findings), 0);
+    assert_int_equal(fleet.host_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        if (given[i]->name)
+            instances[i] = instance_of(given[i]);
+        have[i].instances = &instances[i];
+        have[i].count = given[i]->name != NULL;
+        if (subnets[i])
+            assert_int_equal(vm_subnet_parse(subnets[i], &networks[i].subnet, NULL), 0);
+        have[i].networks = &networks[i];
+        have[i].network_count = subnets[i] != NULL;
+    }
+    for (size_t i = 0; i < fleet.entry_count; i++)
+        requests[i] = json_pack("{s:s}", "name", "x");
+    assert_int_equal(fleet_plan_make(&fleet, requests, have, &ask, &findings, &plan), 0);
+    hosts_text(&plan, &text);
+    for (size_t i = 0; i < fleet.entry_count; i++)
+        json_decref(requests[i]);
+    for (size_t i = 0; i < 2; i++)
+        if (given[i]->name)
+            api_done(instance, &instances[i]);
+    assert_int_equal(findings.errors, c->fault != NULL);
+    if (c->plan)
+        assert_string_equal(text.data, c->plan);
+    if (c->fault)
+        seed_finding_format(&findings.items[0], line, sizeof line);
+    if (c->fault && !strstr(line, c->fault))
+        fail_msg("%s\nnot: %s", line, c->fault);
+}
+
+#define ON_BOTH "networks: {lab: {}}\ninstances: {a: {network: lab}, b: {network: lab, host: B, count: 2}}"
+
+static void a_network_of_several_hosts_has_one_subnet_and_no_address_twice(void **state)
+{
+    (void)state;
+    static const struct hosts_case cases[] = {
+        {.file = ON_BOTH,
+         .plan = "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; +>a@0 lab,ip=10.77.0.2; +>b-1@1 lab,ip=10.77.0.3; "
+                 "+>b-2@1 lab,ip=10.77.0.4"},
+        {.file = ON_BOTH, /* what one host has, the other one gets */
+         .network_there = "10.99.0.0/24",
+         .there = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
+         .plan =
+             "lab@0 10.99.0.0/24; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
+        {.file = "networks: {lab: {}, new: {}}\ninstances: {a: {network: [lab, new]}, b: {network: "
+                 "[\"lab,ip=10.77.0.2\", new], host: B}}",
+         .plan = "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; new@0 10.77.1.0/24; new@1 10.77.1.0/24; +>a@0 "
+                 "lab,ip=10.77.0.3 new,ip=10.77.1.2; +>b@1 lab,ip=10.77.0.2 new,ip=10.77.1.3"},
+        {.file = "networks: {lab: {}}\ninstances: {a: {network: lab}, b: {host: B}}", /* on one host only */
+         .plan = "lab@0 ; +>a@0; +>b@1"},
+        {.file = ON_BOTH,
+         .network_here = "10.99.0.0/24",
+         .network_there = "10.98.0.0/24",
+         .fault = "line 1: networks.lab: the network is there on B, and is 10.98.0.0/24"},
+        {.file = ON_BOTH,
+         .network_here = "10.99.0.0/29",
+         .here = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
+         .plan =
+             "lab@1 10.99.0.0/29; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
+        {.file =
+             "networks: {lab: {}}\ninstances: {a: {network: \"lab,ip=10.99.0.2\"}, b: {network: lab, host: B}}",
+         .network_there = "10.99.0.0/24",
+         .there = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
+         .fault = "instances.a.network: the instance x has the address 10.99.0.2"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        check_hosts(&cases[i]);
+}
+
+#define APART "instances: {a: {}, b: {host: B}}"
+
+static void each_host_has_its_own_memory_ports_and_instances(void **state)
+{
+    (void)state;
+    static const struct hosts_case cases[] = {
+        {.file = APART,
+         .here_mib = 1024 + VM_OVERHEAD_MIB,
+         .there_mib = 1024 + VM_OVERHEAD_MIB,
+         .plan = "+>a@0; +>b@1"},
+        {.file = APART, .here_mib = 1 << 20, .there_mib = 1024, .fault = "for QEMU itself, and B has 1 GiB"},
+        {.file = APART, /* another fleet's b here is none of ours */
+         .here = {"b", "web", "b", VM_READY, 0, NULL, NULL},
+         .plan = "+>a@0; +>b@1"},
+        {.file = "instances: {a: {forward: \"80:80\"}, b: {host: B, forward: \"80:80\"}}",
+         .plan = "+>a@0; +>b@1"},
+        {.file = "instances: {a: {}, b: {host: B, forward: \"80:80\"}}",
+         .here = {"x", NULL, NULL, VM_READY, 0, "80:80", NULL},
+         .plan = "+>a@0; +>b@1"},
+        {.file = "instances: {a: {}, b: {host: B, forward: \"80:80\"}}",
+         .there = {"x", NULL, NULL, VM_READY, 0, "80:80", NULL},
+         .fault = "port 80 of B is forwarded to the instance x"},
+        {.file = APART,
+         .here = {"b", "lab", "b", VM_READY, 0, NULL, NULL},
+         .fault = "instances.b: the instance b is on another host, this host: write that host"},
+        {.file = APART,
+         .here = {"b", "lab", "b", VM_READY, 0, NULL, NULL},
+         .prune = true,
+         .plan = "+>a@0; +>b@1; -b@0"},
+        {.file = "defaults: {host: B}\ninstances: {a: {host: ~}, b: {}}",
+         .there = {"b", "lab", "b", VM_READY, 0, NULL, NULL},
+         .plan = "+>a@0; b@1"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        check_hosts(&cases[i]);
+}
+
 #define FEDORA_44 "{\"image\":\"Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2\"}"
 
 static void a_difference_names_both_values(void **state)
@@ -306,6 +457,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_plan_is_what_the_file_has_and_the_agent_has_not),
         cmocka_unit_test(what_the_agent_has_can_forbid_to_begin),
+        cmocka_unit_test(a_network_of_several_hosts_has_one_subnet_and_no_address_twice),
+        cmocka_unit_test(each_host_has_its_own_memory_ports_and_instances),
         cmocka_unit_test(a_difference_names_both_values),
         cmocka_unit_test(those_that_started_last_stop_first),
     };

@@ -157,11 +157,11 @@ int cli_follow_open(struct cli_follow *follow, struct cli_agent *agent, const st
     return r;
 }
 
-int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
-                    struct pi_error *err)
+int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, struct cli_agent *agent,
+                    const struct api_instance *instance, struct pi_error *err)
 {
     *follow = (struct cli_follow){.leader = leader, .signal_fd = -1, .json = leader->json};
-    int r = begin(follow, leader->agent, instance, err);
+    int r = begin(follow, agent, instance, err);
     if (r < 0) {
         cli_follow_close(follow);
         return r;

@@ -73,9 +73,10 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
 void cli_follow_hold_signals(void);
 
 /* Follows another instance beside leader: its lines and status appear on the leader's screen, and the
- * leader's step is its step, too. Close it before its leader. */
-int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, const struct api_instance *instance,
-                    struct pi_error *err);
+ * leader's step is its step, too. Close it before its leader. The agent is the leader's, or one whose client shares
+ * the leader's (api_client_share()). */
+int cli_follow_join(struct cli_follow *follow, struct cli_follow *leader, struct cli_agent *agent,
+                    const struct api_instance *instance, struct pi_error *err);
 
 /* How long the instance has been quiet: no event, no byte on its console. The agent is asked about the
  * console only if there was no event for limit_ms. */

@@ -10,6 +10,7 @@
 #include "agent/cli/client/outcome.h"
 #include "agent/cli/client/undo.h"
 #include "agent/cli/terminal/error_report.h"
+#include "agent/cli/terminal/host_hint.h"
 
 /* A guest whose cloud-init is done and then powers it off, as power_state asks for, was as ready as it could
  * be. */
@@ -127,7 +128,7 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
     all[0].json = all[0].screen.silent = how->json;
     unsigned joined = 1;
     while (r == 0 && joined < count &&
-           (r = cli_follow_join(&all[joined], &all[0], &instances[joined], err)) == 0)
+           (r = cli_follow_join(&all[joined], &all[0], agent, &instances[joined], err)) == 0)
         joined++;
     if (r == 0)
         r = loop(how, &all[0], err);
@@ -141,19 +142,19 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
 struct wait_crowd {
     const struct cli_wait *how;
     const struct cli_wait_source *source;
-    struct cli_agent *agent;
     struct cli_follow *leader;
     unsigned waiting;
     int code;
 };
 
-static int join_crowd(struct wait_crowd *crowd, const struct api_instance *instance, struct pi_error *err)
+static int join_crowd(struct wait_crowd *crowd, struct cli_agent *agent, const struct api_instance *instance,
+                      struct pi_error *err)
 {
     pi_auto_free struct cli_follow *one = calloc(1, sizeof *one);
     if (!one)
         return pi_fail(err, ENOMEM, "wait");
-    int r = crowd->leader ? cli_follow_join(one, crowd->leader, instance, err)
-                          : cli_follow_open(one, crowd->agent, instance, err);
+    int r = crowd->leader ? cli_follow_join(one, crowd->leader, agent, instance, err)
+                          : cli_follow_open(one, agent, instance, err);
     if (r < 0)
         return r;
     one->json = crowd->how->json;
@@ -171,9 +172,10 @@ static int take_all_that_come(struct wait_crowd *crowd, struct pi_error *err)
 {
     for (;;) {
         pi_auto_instance struct api_instance instance = {0};
-        int r = crowd->source->next(crowd->source->user, crowd->agent, crowd->waiting, &instance, err);
+        struct cli_agent *agent = NULL;
+        int r = crowd->source->next(crowd->source->user, crowd->waiting, &agent, &instance, err);
         if (r > 0)
-            r = join_crowd(crowd, &instance, err);
+            r = join_crowd(crowd, agent, &instance, err);
         else
             return r;
         if (r < 0)
@@ -192,6 +194,7 @@ static void settle_crowd(struct wait_crowd *crowd)
             crowd->waiting--;
             if (r < 0)
                 cli_screen_clear(&crowd->leader->screen);
+            cli_host_hint_error(&err, one->agent->host.url);
             r = r >= 0 ? r : crowd->how->json ? cli_report_json(&err) : cli_report(&err);
             crowd->code = crowd->code ? crowd->code : r;
             crowd->source->over(crowd->source->user, one->view.name, r);
@@ -220,10 +223,9 @@ static int wait_for_crowd(struct wait_crowd *crowd, struct pi_error *err)
     }
 }
 
-int cli_wait_each(const struct cli_wait *how, struct cli_agent *agent, const struct cli_wait_source *source,
-                  struct pi_error *err)
+int cli_wait_each(const struct cli_wait *how, const struct cli_wait_source *source, struct pi_error *err)
 {
-    struct wait_crowd crowd = {.how = how, .source = source, .agent = agent};
+    struct wait_crowd crowd = {.how = how, .source = source};
     int r = wait_for_crowd(&crowd, err);
     while (crowd.leader) {
         struct cli_follow *last = crowd.leader, **at = &crowd.leader;

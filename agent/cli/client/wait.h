@@ -32,9 +32,9 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
 
 /* Instances that come while others are waited for. */
 struct cli_wait_source {
-    /* Gives the next instance to wait for: 1 with *ret, the caller's; 0 if none may come now; or negative with err filled, which
-     * ends the wait. waiting: for so many the wait goes on. */
-    int (*next)(void *user, struct cli_agent *agent, unsigned waiting, struct api_instance *ret,
+    /* Gives the next instance to wait for: 1 with *ret, the caller's, and its agent; 0 if none may come now; or negative with err
+     * filled, which ends the wait. waiting: for so many the wait goes on. Agents of several hosts share their clients. */
+    int (*next)(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
                 struct pi_error *err);
     /* The wait for one is over; code is its exit code, and its failure was told. */
     void (*over)(void *user, const char *name, int code);
@@ -45,7 +45,6 @@ struct cli_wait_source {
 
 /* Waits for each that comes, up to the first time that none is waited for and none comes. The exit code of the first failure.
  * After an interrupt, 128 and the signal's number: nothing is told. */
-int cli_wait_each(const struct cli_wait *how, struct cli_agent *agent, const struct cli_wait_source *source,
-                  struct pi_error *err);
+int cli_wait_each(const struct cli_wait *how, const struct cli_wait_source *source, struct pi_error *err);
 
 #endif

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/client/task.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/fleet_hosts.h"
 #include "agent/cli/commands/fleet_launch.h"
 #include "agent/cli/terminal/host_hint.h"
 
@@ -22,81 +21,29 @@ struct up_options {
     bool dry_run, prune, overcommit, json;
 };
 
-/* What the agent has. */
-struct up_have {
-    struct cli_chosen instances;
-    struct fleet_network *networks;
-    size_t network_count;
-};
-
-static void have_done(struct up_have *have)
+/* " on HOST", if the fleet is on several. */
+static const char *on_host(const struct fleet *fleet, size_t host, char ret[320])
 {
-    cli_chosen_done(&have->instances);
-    free(have->networks);
-}
-
-/* 0: not known, as that of another host. */
-static uint64_t host_memory_mib(const struct cli_agent *agent)
-{
-    struct sysinfo host;
-    return agent->host.url || sysinfo(&host) < 0 ? 0 : ((uint64_t)host.totalram * host.mem_unit) >> 20;
-}
-
-/* The list has not all that is compared: each instance of the fleet is asked for. */
-static int get_instances(struct cli_agent *agent, const char *fleet, struct cli_chosen *ret,
-                         struct pi_error *err)
-{
-    const struct cli_selection all = {.all = true};
-    int r = cli_choose(agent, NULL, &all, CLI_MACHINE, ret, err);
-    for (size_t i = 0; r == 0 && i < ret->count; i++) {
-        pi_auto_instance struct api_instance whole = {0};
-        struct api_instance *listed = &ret->items[i];
-        if (strcmp(listed->spec.fleet.name, fleet) != 0)
-            continue;
-        if ((r = cli_get_instance(agent, listed->name, &whole, err)) < 0)
-            return r;
-        struct api_instance other = *listed;
-        *listed = whole;
-        whole = other;
-    }
-    return r;
-}
-
-static int get_networks(struct cli_agent *agent, struct up_have *ret, struct pi_error *err)
-{
-    json_auto_t *reply = NULL;
-    json_t *object;
-    size_t i;
-    int r = cli_call_networks(agent, "GET", NULL, NULL, &reply, err);
-    const json_t *list = json_object_get(reply, "networks");
-    if (r < 0)
-        return r;
-    ret->networks = calloc(json_array_size(list) + 1, sizeof *ret->networks);
-    if (!ret->networks)
-        return pi_fail(err, ENOMEM, "networks");
-    json_array_foreach(list, i, object) {
-        struct fleet_network *network = &ret->networks[ret->network_count];
-        const char *name = json_string_value(json_object_get(object, "name"));
-        const char *subnet = json_string_value(json_object_get(object, "subnet"));
-        if (!name || !subnet || vm_subnet_parse(subnet, &network->subnet, NULL) < 0)
-            continue;
-        snprintf(network->name, sizeof network->name, "%s", name);
-        ret->network_count++;
-    }
-    return 0;
+    ret[0] = '\0';
+    if (fleet->host_count > 1)
+        snprintf(ret, 320, " on %s", fleet_host_text(fleet, host));
+    return ret;
 }
 
 /* Tells how it is with one instance, or with several of an entry that are alike. */
-static void tell_change(const struct fleet_change *first, const struct fleet_change *last)
+static void tell_change(const struct fleet *fleet, const struct fleet_change *first,
+                        const struct fleet_change *last)
 {
+    char where[320];
     const char *what = first->remove && first->create ? "is made anew, without its data, and started"
                        : first->remove                ? "is powered off and removed"
                        : first->create                ? "is created and started"
                                                       : "is started";
     if (first == last)
-        fprintf(stderr, "%s: %s\n", first->name, what);
+        fprintf(stderr, "%s: %s%s\n", first->name, what, on_host(fleet, first->host, where));
     else
-        fprintf(stderr, "%s to %s: each %s\n", first->name, last->name, what);
+        fprintf(stderr, "%s to %s: each %s%s\n", first->name, last->name, what,
+                on_host(fleet, first->host, where));
 }
 
 static bool are_alike(const struct fleet_change *a, const struct fleet_change *b)
@@ -114,17 +61,32 @@ static void tell_left(const struct fleet_change *change)
                  change->differences.items[i], change->name);
 }
 
-static void tell_changes(const struct fleet_plan *plan)
+/* One network of each host, with one subnet. */
+static void tell_spans(const struct fleet *fleet)
 {
-    for (size_t i = 0; i < plan->network_count; i++)
-        fprintf(stderr, "network %s: is created%s%s\n", plan->networks[i]->name,
-                plan->networks[i]->text ? ", " : "", plan->networks[i]->text ? plan->networks[i]->text : "");
+    for (size_t i = 0; i < fleet->network_count; i++)
+        if (fleet_network_spans(fleet, &fleet->networks[i]))
+            fprintf(stderr,
+                    "network %s: its instances on one host reach each other, but not those on another host\n",
+                    fleet->networks[i].name);
+}
+
+static void tell_changes(const struct fleet *fleet, const struct fleet_plan *plan)
+{
+    char where[320];
+    for (size_t i = 0; i < plan->network_count; i++) {
+        const struct fleet_new_network *network = &plan->networks[i];
+        fprintf(stderr, "network %s: is created%s%s%s\n", network->network->name,
+                on_host(fleet, network->host, where), network->subnet[0] ? ", " : "", network->subnet);
+    }
+    if (!fleet_plan_is_empty(plan))
+        tell_spans(fleet);
     for (size_t i = 0, last; i < plan->count; i = last + 1) {
         const struct fleet_change *change = &plan->changes[i];
         for (last = i; last + 1 < plan->count && are_alike(change, &plan->changes[last + 1]);)
             last++;
         if (change->remove || change->create || change->start)
-            tell_change(change, &plan->changes[last]);
+            tell_change(fleet, change, &plan->changes[last]);
     }
     for (size_t i = 0; i < plan->count; i++)
         tell_left(&plan->changes[i]);
@@ -146,16 +108,20 @@ static json_t *texts_json(const struct pi_strv *texts)
     return list;
 }
 
-static void print_plan(const struct fleet_plan *plan)
+static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
 {
-    for (size_t i = 0; i < plan->network_count; i++)
-        print_line(json_pack("{s:{s:s, s:s*, s:b}}", "network", "name", plan->networks[i]->name, "subnet",
-                             plan->networks[i]->text, "create", 1));
+    for (size_t i = 0; i < plan->network_count; i++) {
+        const struct fleet_new_network *network = &plan->networks[i];
+        print_line(json_pack("{s:{s:s, s:s*, s:s*, s:b}}", "network", "name", network->network->name, "host",
+                             fleet->hosts[network->host], "subnet",
+                             network->subnet[0] ? network->subnet : NULL, "create", 1));
+    }
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *change = &plan->changes[i];
-        print_line(json_pack("{s:{s:s, s:b, s:b, s:b, s:b, s:o}}", "change", "name", change->name, "in_file",
-                             change->entry != NULL, "remove", change->remove, "create", change->create,
-                             "start", change->start, "differences", texts_json(&change->differences)));
+        print_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o}}", "change", "name", change->name,
+                             "host", fleet->hosts[change->host], "in_file", change->entry != NULL, "remove",
+                             change->remove, "create", change->create, "start", change->start, "differences",
+                             texts_json(&change->differences)));
     }
     fflush(stdout);
 }
@@ -177,10 +143,10 @@ static size_t instances_of_file(const struct fleet_plan *plan)
     return count;
 }
 
-static int carry_out(struct cli_task *task, const struct up_options *options, const struct cli_fleet *fleet,
-                     const struct fleet_plan *plan, struct pi_error *err)
+static int carry_out(struct cli_fleet_hosts *hosts, const struct up_options *options,
+                     const struct cli_fleet *fleet, const struct fleet_plan *plan, struct pi_error *err)
 {
-    const struct cli_launch launch = {.task = task,
+    const struct cli_launch launch = {.hosts = hosts,
                                       .fleet = fleet,
                                       .plan = plan,
                                       .parallel = options->parallel,
@@ -204,49 +170,47 @@ static int carry_out(struct cli_task *task, const struct up_options *options, co
     return code;
 }
 
-static int compare_and_go(struct cli_task *task, const struct cli_call *call, struct cli_fleet *fleet,
-                          struct up_have *have, struct pi_error *err)
+static int compare_and_go(struct cli_fleet_hosts *hosts, const struct cli_call *call, struct cli_fleet *fleet,
+                          struct pi_error *err)
 {
     const struct up_options *options = call->values;
     pi_auto_plan struct fleet_plan plan = {0};
+    pi_auto_free struct fleet_have *have = cli_fleet_hosts_have(hosts, options->overcommit);
     const struct fleet_ask ask = {.names = call->operands,
                                   .name_count = call->count,
                                   .recreate = &options->recreate,
-                                  .prune = options->prune,
-                                  .host_mib = options->overcommit ? 0 : host_memory_mib(&task->agent)};
-    const struct fleet_have there = {have->instances.items, have->instances.count, have->networks,
-                                     have->network_count};
-    int r = fleet_plan_make(&fleet->fleet, fleet->requests, &there, &ask, fleet->findings, &plan);
+                                  .prune = options->prune};
+    int r =
+        have ? fleet_plan_make(&fleet->fleet, fleet->requests, have, &ask, fleet->findings, &plan) : -ENOMEM;
     if (r < 0)
         return pi_fail(err, -r, "plan");
     if ((r = cli_fleet_refuse(fleet, options->json, err)) < 0)
         return r;
     if (options->json)
-        print_plan(&plan);
+        print_plan(&fleet->fleet, &plan);
     else
-        tell_changes(&plan);
-    return carry_out(task, options, fleet, &plan, err);
+        tell_changes(&fleet->fleet, &plan);
+    return carry_out(hosts, options, fleet, &plan, err);
 }
 
 static int run_up(const struct cli_call *call, struct pi_error *err)
 {
     const struct up_options *options = call->values;
     pi_auto_cli_fleet struct cli_fleet fleet = {0};
-    pi_auto_task struct cli_task task = {.events = options->json};
-    pi_auto(have_done) struct up_have have = {0};
+    pi_auto_fleet_hosts struct cli_fleet_hosts hosts = {0};
     int r = cli_fleet_load(options->file, &fleet, err);
     if (r < 0)
         return r;
-    bool sound = !fleet.findings->errors;
+    bool sound = !fleet.findings->errors, elsewhere = fleet.fleet.host_count > 1 || fleet.fleet.hosts[0];
     /* No agent is started for a file that is wrong: what runs is compared only if one is there. */
-    r = sound ? cli_connect(&task.agent, err) : cli_connect_running(&task.agent, err);
+    if (!sound && elsewhere)
+        return cli_fleet_refuse(&fleet, options->json, err);
+    r = cli_fleet_connect(&fleet.fleet, !sound, &hosts, err);
     if (r == 0)
-        r = get_instances(&task.agent, fleet.fleet.name, &have.instances, err);
-    if (r == 0 && fleet.fleet.network_count)
-        r = get_networks(&task.agent, &have, err);
+        r = cli_fleet_hosts_look(&hosts, fleet.fleet.name, err);
     if (r < 0 && !sound)
         return cli_fleet_refuse(&fleet, options->json, err);
-    return r < 0 ? r : compare_and_go(&task, call, &fleet, &have, err);
+    return r < 0 ? r : compare_and_go(&hosts, call, &fleet, err);
 }
 
 static const struct cli_option up_table[] = {
@@ -273,10 +237,10 @@ static const struct cli_option up_table[] = {
      .min = 1,
      .max = PARALLEL_MAX,
      .help =
-         "how many boot at a time (default: one for each processor if they are emulated, four under KVM)"},
+         "how many boot at a time on a host (default: one for each processor if they are emulated, four under KVM)"},
     {.name = "overcommit",
      CLI_MEMBER(CLI_FLAG, up_options, overcommit),
-     .help = "even if the instances may take more memory than this host has"},
+     .help = "even if the instances may take more memory than their host has"},
     {.name = "timeout",
      CLI_MEMBER(CLI_LIMIT, up_options, timeout_ms),
      .argument = "TIME",

@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/proc.h"
 #include "agent/cli/client/start.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/terminal/error_report.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/fleet/fleet_check.h"
-#include "agent/vm/kvm_trust.h"
 
 #define CREATIONS_AT_ONCE 8 /* they take turns at the image and the disk anyway */
 
@@ -38,7 +36,6 @@ struct launch_pass {
     struct launch_item *items;
     size_t count;
     bool starts;
-    unsigned capacity;
     int code; /* of the first failure that no wait has told */
 };
 
@@ -49,27 +46,23 @@ struct launch_pass {
  */
 enum { LOAD_KVM = 1, LOAD_EMULATED = 4 };
 
-static bool kvm_runs_guests(const struct cli_agent *agent)
-{
-    char boot_id[PI_BOOT_ID_LENGTH + 1];
-    return !agent->host.url && access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && pi_boot_id(boot_id, NULL) == 0 &&
-           !vm_kvm_distrusted(agent->paths.runtime, boot_id);
-}
-
-static unsigned launch_load(const struct cli_agent *agent, const json_t *request)
+static unsigned launch_load(const struct api_agent *host, const json_t *request)
 {
     const char *arch = json_string_value(json_object_get(request, "arch"));
     const char *accel = json_string_value(json_object_get(request, "accel"));
-    bool native = !arch || vm_arch_host() == VM_ARCHES || !strcmp(arch, vm_arch_names[vm_arch_host()]);
-    bool kvm = native && !(accel && !strcmp(accel, "tcg")) && kvm_runs_guests(agent);
-    return kvm ? LOAD_KVM : LOAD_EMULATED;
+    bool native = !arch || !host->arch || !strcmp(arch, host->arch);
+    return host->kvm && native && !(accel && !strcmp(accel, "tcg")) ? LOAD_KVM : LOAD_EMULATED;
 }
 
-/* Of another host nothing is known here: it has two processors, most likely more. */
-static unsigned launch_capacity(const struct cli_agent *agent)
+/* Of a host whose older agent does not tell: it has two processors, most likely more. */
+static unsigned launch_capacity(const struct api_agent *host)
 {
-    long cpus = agent->host.url ? 2 : sysconf(_SC_NPROCESSORS_ONLN);
-    return LOAD_EMULATED * (unsigned)(cpus > 0 ? cpus : 1);
+    return LOAD_EMULATED * (unsigned)(host->cpus ? host->cpus : 2);
+}
+
+static struct cli_fleet_host *host_of(const struct cli_launch *launch, const struct fleet_change *change)
+{
+    return &launch->hosts->items[change->host];
 }
 
 static const json_t *request_for(const struct cli_launch *launch, const struct fleet_change *change)
@@ -122,6 +115,15 @@ static json_t *after_of(const struct fleet_entry *entry)
     return json_incref(list);
 }
 
+static json_t *networks_of(const struct pi_strv *networks)
+{
+    json_auto_t *list = json_array();
+    for (size_t i = 0; i < networks->count; i++)
+        if (json_array_append_new(list, json_string(networks->items[i])) < 0)
+            return NULL;
+    return json_incref(list);
+}
+
 static json_t *creation_of(const struct cli_launch *launch, const struct fleet_change *change)
 {
     json_auto_t *body = json_copy((json_t *)request_for(launch, change));
@@ -130,7 +132,8 @@ static json_t *creation_of(const struct cli_launch *launch, const struct fleet_c
                               (json_int_t)fleet_entry_size(change->entry), "after", after_of(change->entry));
     json_object_del(body, "user_data_sha256");
     if (json_object_set_new(body, "name", json_string(change->name)) < 0 ||
-        json_object_set_new(body, "fleet", place) < 0)
+        json_object_set_new(body, "fleet", place) < 0 ||
+        (change->networks.count && json_object_set_new(body, "networks", networks_of(&change->networks)) < 0))
         return NULL;
     return json_incref(body);
 }
@@ -172,10 +175,11 @@ typedef int begin_fn(const struct launch_pass *pass, const struct fleet_change *
 /* 1 with *ret if it is begun, 0 if it has failed, which was told, or negative if there is no agent any more. One that has died is
  * started again. */
 static int begin_item(struct launch_pass *pass, struct launch_item *item, begin_fn *begin,
-                      struct cli_agent *agent, struct api_instance *ret, struct pi_error *err)
+                      struct cli_agent **ret_agent, struct api_instance *ret, struct pi_error *err)
 {
+    struct cli_agent *agent = *ret_agent = &host_of(pass->launch, item->change)->task.agent;
     int r = begin(pass, item->change, agent, ret, err);
-    if (r < 0 && err->kind == PI_AGENT && !cli_agent_was_stopped(&agent->paths) &&
+    if (r < 0 && err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
         cli_reconnect(agent, err) == 0) {
         api_done(instance, ret);
         r = begin(pass, item->change, agent, ret, err);
@@ -187,18 +191,19 @@ static int begin_item(struct launch_pass *pass, struct launch_item *item, begin_
     api_done(instance, ret);
     if (err->kind == PI_AGENT)
         return r;
+    cli_host_hint_error(err, agent->host.url);
     fail_item(pass, item, err);
     return 0;
 }
 
-static int next_creation(void *user, struct cli_agent *agent, unsigned waiting, struct api_instance *ret,
+static int next_creation(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
                          struct pi_error *err)
 {
     struct launch_pass *pass = user;
     struct launch_item *item;
     int r = 0;
     while (r == 0 && waiting < CREATIONS_AT_ONCE && (item = next_to_create(pass)))
-        r = begin_item(pass, item, begin_creation, agent, ret, err);
+        r = begin_item(pass, item, begin_creation, ret_agent, ret, err);
     return r;
 }
 
@@ -219,43 +224,44 @@ static int may_start(const struct launch_pass *pass, const struct launch_item *i
     return 1;
 }
 
-static uint64_t memory_available_mib(void)
+/* UINT64_MAX: not known, QEMU will say it. */
+static uint64_t memory_available_mib(struct cli_agent *agent)
 {
-    pi_auto_fclose FILE *file = fopen("/proc/meminfo", "re");
-    unsigned long long kib = 0;
-    char line[128];
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            return kib >> 10;
-    return UINT64_MAX; /* not known: QEMU will say it */
+    struct api_agent now = {0};
+    uint64_t mib = cli_get_agent(agent, &now, NULL) == 0 && now.memory_available_mib
+                       ? now.memory_available_mib
+                       : UINT64_MAX;
+    api_done(agent, &now);
+    return mib;
 }
 
 /* 1: there is room for it. 0: when others are up, there may be. Negative: there is none. */
-static int host_has_room(const struct launch_pass *pass, const struct launch_item *item, unsigned waiting,
-                         struct pi_error *err)
+static int host_has_room(const struct launch_pass *pass, const struct launch_item *item, struct pi_error *err)
 {
     char needed_text[32], there[32];
+    struct cli_fleet_host *host = host_of(pass->launch, item->change);
     unsigned load = 0, begun = 0;
     for (size_t i = 0; i < pass->count; i++)
-        if (pass->items[i].state == LAUNCH_BEGUN) {
+        if (pass->items[i].state == LAUNCH_BEGUN && pass->items[i].change->host == item->change->host) {
             load += pass->items[i].load;
             begun++;
         }
     uint64_t most = pass->launch->parallel;
-    if (waiting && (most ? begun >= most : load + item->load > pass->capacity))
+    if (begun && (most ? begun >= most : load + item->load > launch_capacity(&host->told)))
         return 0;
     const struct fleet_entry *entry = item->change->entry;
-    uint64_t needed = fleet_entry_memory_mib(entry) / fleet_entry_size(entry),
-             available = memory_available_mib();
-    if (pass->launch->overcommit || pass->launch->task->agent.host.url || needed <= available)
+    uint64_t needed = fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
+    uint64_t available = pass->launch->overcommit ? UINT64_MAX : memory_available_mib(&host->task.agent);
+    if (needed <= available)
         return 1;
-    if (waiting)
+    if (begun)
         return 0;
     return pi_refuse(
         err, PI_HOST,
-        "%s is not started: it may take %s, and this host has %s available; stop other programs, or give "
+        "%s is not started: it may take %s, and %s has %s available; stop other programs, or give "
         "--overcommit",
         item->change->name, pi_size_format(needed << 20, needed_text),
+        fleet_host_text(&pass->launch->fleet->fleet, item->change->host),
         pi_size_format(available << 20, there));
 }
 
@@ -280,25 +286,28 @@ static void hold_item(struct launch_pass *pass, struct launch_item *item, const 
     item->state = LAUNCH_HELD;
 }
 
-static int next_start(void *user, struct cli_agent *agent, unsigned waiting, struct api_instance *ret,
+static int next_start(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
                       struct pi_error *err)
 {
     struct launch_pass *pass = user;
+    bool full[FLEET_HOSTS_MAX] = {false};
+    (void)waiting;
     for (size_t i = 0; i < pass->count; i++) {
         struct launch_item *item = &pass->items[i];
         const char *why = NULL;
         int may = item->state == LAUNCH_WAITS ? may_start(pass, item, &why) : 0;
-        if (may == 0)
+        if (may == 0 || (may > 0 && full[item->change->host]))
             continue;
         if (may < 0) {
             hold_item(pass, item, why);
         } else {
-            int room = item->change->start ? host_has_room(pass, item, waiting, err) : 1;
+            int room = item->change->start ? host_has_room(pass, item, err) : 1;
+            full[item->change->host] = room == 0; /* in order: a small one does not overtake */
             if (room == 0)
-                return 0; /* in order: a small one does not overtake */
+                continue;
             if (room < 0)
                 fail_item(pass, item, err);
-            int r = room < 0 ? 0 : begin_item(pass, item, begin_start, agent, ret, err);
+            int r = room < 0 ? 0 : begin_item(pass, item, begin_start, ret_agent, ret, err);
             if (r != 0)
                 return r;
         }
@@ -318,19 +327,21 @@ static int run_pass(struct launch_pass *pass, struct pi_error *err)
                                            .over = item_over,
                                            .rest = tell_rest,
                                            .user = pass};
-    int r = cli_wait_each(&how, &launch->task->agent, &source, err);
+    int r = cli_wait_each(&how, &source, err);
     return r ? r : pass->code;
 }
 
 static int add_networks(const struct cli_launch *launch, struct pi_error *err)
 {
     for (size_t i = 0; i < launch->plan->network_count; i++) {
-        const struct fleet_network *network = launch->plan->networks[i];
-        json_auto_t *body = json_pack("{s:s, s:s*}", "name", network->name, "subnet", network->text);
-        int r = body ? cli_call_networks(&launch->task->agent, "POST", NULL, body, NULL, err)
-                     : pi_fail(err, ENOMEM, "networks");
+        const struct fleet_new_network *network = &launch->plan->networks[i];
+        struct cli_agent *agent = &launch->hosts->items[network->host].task.agent;
+        json_auto_t *body = json_pack("{s:s, s:s*}", "name", network->network->name, "subnet",
+                                      network->subnet[0] ? network->subnet : NULL);
+        int r =
+            body ? cli_call_networks(agent, "POST", NULL, body, NULL, err) : pi_fail(err, ENOMEM, "networks");
         if (r < 0)
-            return pi_context(err, r, "network %s", network->name);
+            return pi_context(err, r, "network %s", network->network->name);
     }
     return 0;
 }
@@ -344,20 +355,22 @@ static int remove_stopped(struct cli_task *task, struct api_instance *instance, 
 }
 
 /* Those that run power themselves off first, as a member of a cluster should before it goes. */
-static int remove_instances(const struct cli_launch *launch, struct pi_error *err)
+static int remove_instances(const struct cli_launch *launch, size_t host, struct pi_error *err)
 {
-    struct cli_task *task = launch->task;
+    struct cli_task *task = &launch->hosts->items[host].task;
     int code = PI_OK;
     task->request = "powerdown";
+    task->events = launch->json;
     task->chosen.items = calloc(launch->plan->count + 1, sizeof *task->chosen.items);
     if (!task->chosen.items)
         return pi_fail(err, ENOMEM, "instances");
     for (size_t i = 0; i < launch->plan->count; i++) {
         const struct fleet_change *change = &launch->plan->changes[i];
-        if (change->remove &&
-            cli_get_instance(&task->agent, change->name, &task->chosen.items[task->chosen.count], err) < 0)
+        if (!change->remove || change->host != host)
+            continue;
+        if (cli_get_instance(&task->agent, change->name, &task->chosen.items[task->chosen.count], err) < 0)
             return -ENOENT;
-        task->chosen.count += change->remove;
+        task->chosen.count++;
     }
     for (size_t i = 0; i < task->chosen.count; i++)
         task->chosen.items[i].already = cli_state_is_over(task->chosen.items[i].state);
@@ -390,21 +403,22 @@ static enum launch_state state_before_start(const struct launch_item *created,
 int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err)
 {
     pi_auto_free struct launch_item *items = calloc(launch->plan->count + 1, sizeof *items);
-    struct launch_pass pass = {
-        .launch = launch, .items = items, .capacity = launch_capacity(&launch->task->agent)};
+    struct launch_pass pass = {.launch = launch, .items = items};
     if (!items)
         return pi_fail(err, ENOMEM, "fleet");
     cli_follow_hold_signals();
     int r = add_networks(launch, err);
-    if (r < 0 || (r = remove_instances(launch, err)) != 0)
+    for (size_t host = 0; r == 0 && host < launch->hosts->count; host++)
+        r = remove_instances(launch, host, err);
+    if (r != 0)
         return r;
     for (size_t i = 0; i < launch->plan->count; i++) {
         const struct fleet_change *change = &launch->plan->changes[i];
         if (change->entry)
-            items[pass.count++] =
-                (struct launch_item){.change = change,
-                                     .state = was_made_before(change) ? LAUNCH_DONE : LAUNCH_WAITS,
-                                     .load = launch_load(&launch->task->agent, request_for(launch, change))};
+            items[pass.count++] = (struct launch_item){
+                .change = change,
+                .state = was_made_before(change) ? LAUNCH_DONE : LAUNCH_WAITS,
+                .load = launch_load(&host_of(launch, change)->told, request_for(launch, change))};
     }
     int code = run_pass(&pass, err);
     if (code < 0 || code > CLI_EXIT_SIGNAL)

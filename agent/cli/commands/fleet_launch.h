@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Does what a fleet's plan says, through the agent: one request an instance. */
+/* Does what a fleet's plan says, through the agents of its hosts: one request an instance. */
 #ifndef PIAGENT_CLI_FLEET_LAUNCH_H
 #define PIAGENT_CLI_FLEET_LAUNCH_H
 
-#include "agent/cli/client/task.h"
+#include "agent/cli/commands/fleet_hosts.h"
 #include "agent/cli/commands/fleet_load.h"
 #include "agent/fleet/plan.h"
 
 struct cli_launch {
-    struct cli_task *task; /* of an agent that is connected */
+    struct cli_fleet_hosts *hosts; /* connected */
     const struct cli_fleet *fleet;
     const struct fleet_plan *plan;
-    uint64_t parallel; /* boots at a time; 0 = what the host can carry */
+    uint64_t parallel; /* boots at a time on a host; 0 = what the host can carry */
     uint64_t timeout_ms;
     bool overcommit, json;
 };

@@ -10,6 +10,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/cli/client/remote_host.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/run_options.h"
 #include "agent/cli/terminal/host_hint.h"
@@ -36,9 +37,10 @@ static int fill_options(struct cli_fleet *fleet)
     size_t count = 0;
     while (cli_create_options[count].name)
         count++;
-    struct fleet_option *all = calloc(count + 1, sizeof *all), *next = all;
+    struct fleet_option *all = calloc(count + 2, sizeof *all), *next = all;
     if (!all)
         return -ENOMEM;
+    *next++ = (struct fleet_option){FLEET_HOST_KEY, FLEET_VALUE_ONE};
     for (const struct cli_option *o = cli_create_options; o->name; o++) {
         if (o->group && !strcmp(o->group, CLI_RUN_COMMAND_GROUP))
             break;
@@ -50,6 +52,11 @@ static int fill_options(struct cli_fleet *fleet)
     }
     fleet->options = all;
     return 0;
+}
+
+static bool is_host(const struct fleet_word *word)
+{
+    return !strcmp(word->option->name, FLEET_HOST_KEY);
 }
 
 static const struct cli_option *run_option(const struct fleet_word *word)
@@ -73,11 +80,12 @@ static char *resolve_path(const char *file, const char *path)
 }
 
 /* An image that is a file of another host's is not found from here. */
-static bool names_local_file(const struct fleet_word *word)
+static bool names_local_file(const struct fleet *fleet, const struct fleet_entry *entry,
+                             const struct fleet_word *word)
 {
     struct image_ref ref;
-    enum cli_kind kind = run_option(word)->kind;
-    if (kind != CLI_IMAGE || cli_host_chosen())
+    enum cli_kind kind = is_host(word) ? CLI_TEXT : run_option(word)->kind;
+    if (kind != CLI_IMAGE || fleet->hosts[entry->host] || cli_host_chosen())
         return kind == CLI_FILE;
     return word->value[0] == '~' ||
            (image_ref_parse(word->value, &ref, NULL) == 0 && ref.kind == IMAGE_REF_FILE);
@@ -87,9 +95,11 @@ static int resolve_paths(struct cli_fleet *fleet)
 {
     for (size_t i = 0; i < fleet->fleet.entry_count; i++)
         for (size_t k = 0; k < fleet->fleet.entries[i].word_count; k++) {
-            struct fleet_word *word = &fleet->fleet.entries[i].words[k];
-            char *path =
-                word->value && names_local_file(word) ? resolve_path(fleet->path, word->value) : word->value;
+            const struct fleet_entry *entry = &fleet->fleet.entries[i];
+            struct fleet_word *word = &entry->words[k];
+            char *path = word->value && names_local_file(&fleet->fleet, entry, word)
+                             ? resolve_path(fleet->path, word->value)
+                             : word->value;
             if (word->value && !path)
                 return -ENOMEM;
             if (path != word->value)
@@ -157,21 +167,33 @@ static int request_of(const struct pi_strv *argv, const char *name, json_t **ret
     return r;
 }
 
-/* A word by itself, so that each one's fault is found, not only the first. */
-static int check_word(struct cli_fleet *fleet, const struct fleet_entry *entry, const struct fleet_word *word)
+/* A value by itself: 0 if it is right, else with err filled. */
+static int check_word_value(const struct fleet *fleet, const struct fleet_entry *entry,
+                            const struct fleet_word *word, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     json_auto_t *body = NULL;
-    struct pi_error err = {0};
-    bool file = run_option(word)->kind == CLI_FILE;
+    if (is_host(word))
+        return cli_host_check(word->value, err);
+    enum cli_kind kind = run_option(word)->kind;
+    if (kind == CLI_FILE)
+        return access(word->value, R_OK) < 0
+                   ? pi_refuse(err, PI_NOT_FOUND, "cannot open %s: %s", word->value, strerror(errno))
+                   : 0;
+    if (kind == CLI_IMAGE && fleet->hosts[entry->host] && cli_host_check_image(word->value, err) < 0)
+        return -EINVAL;
     if (add_argument(word, &argv) < 0)
         return -ENOMEM;
-    if (file && access(word->value, R_OK) < 0)
-        pi_refuse(&err, PI_NOT_FOUND, "cannot open %s: %s", word->value, strerror(errno));
-    else if (!file)
-        request_of(&argv, "a", &body, &err);
-    if (err.kind == PI_OK)
-        return 0;
+    return request_of(&argv, "a", &body, err);
+}
+
+/* A word by itself, so that each one's fault is found, not only the first. */
+static int check_word(struct cli_fleet *fleet, const struct fleet_entry *entry, const struct fleet_word *word)
+{
+    struct pi_error err = {0};
+    int r = check_word_value(&fleet->fleet, entry, word, &err);
+    if (r == 0 || err.kind == PI_OK)
+        return r;
     word_fault(fleet, entry, word, &err);
     return 1;
 }
@@ -232,7 +254,7 @@ static int make_entry_request(const struct fleet_entry *entry, json_t **ret, str
     pi_auto_strv struct pi_strv argv = {0};
     char name[PI_NAME_MAX + 1];
     for (size_t i = 0; i < entry->word_count; i++)
-        if (add_argument(&entry->words[i], &argv) < 0)
+        if (!is_host(&entry->words[i]) && add_argument(&entry->words[i], &argv) < 0)
             return pi_fail(err, ENOMEM, "%s", entry->name);
     fleet_instance_name(entry, 1, name);
     return request_of(&argv, name, ret, err);

@@ -50,6 +50,14 @@ const char *cli_host_hint(const char *text, const char *url, struct pi_buf *buf)
     return from == text || pi_buf_puts(buf, from) < 0 ? text : buf->data;
 }
 
+void cli_host_hint_error(struct pi_error *err, const char *url)
+{
+    pi_auto_buf struct pi_buf buf = {.max = sizeof err->text - 1};
+    const char *text = cli_host_hint(err->text, url, &buf);
+    if (text != err->text)
+        snprintf(err->text, sizeof err->text, "%s", text);
+}
+
 void cli_note(const char *format, ...)
 {
     pi_auto_buf struct pi_buf hint = {0};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/cli/commands/fleet_hosts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/terminal/host_hint.h"
+
+static const char *url_of(const struct fleet *fleet, size_t index)
+{
+    return fleet->hosts[index] ? fleet->hosts[index] : cli_host_chosen();
+}
+
+/* The host that the command acts on may be named in the file, too, or one host by two names. */
+static int refuse_twins(const struct fleet *fleet, const struct cli_fleet_hosts *hosts, size_t index,
+                        struct pi_error *err)
+{
+    const struct api_agent *mine = &hosts->items[index].told;
+    for (size_t i = 0; i < index; i++) {
+        const struct api_agent *other = &hosts->items[i].told;
+        if (other->pid == mine->pid && other->started_ms == mine->started_ms && other->state_folder &&
+            mine->state_folder && !strcmp(other->state_folder, mine->state_folder))
+            return pi_refuse(err, PI_USAGE, "%s and %s are one host: write it in one way",
+                             fleet_host_text(fleet, i), fleet_host_text(fleet, index));
+    }
+    return 0;
+}
+
+static int connect_host(const char *url, bool only_running, struct cli_agent *ret, struct pi_error *err)
+{
+    return only_running ? cli_connect_running(ret, err) : cli_connect_to(url, ret, err);
+}
+
+int cli_fleet_connect(const struct fleet *fleet, bool only_running, struct cli_fleet_hosts *ret,
+                      struct pi_error *err)
+{
+    int r = 0;
+    ret->items = calloc(fleet->host_count + 1, sizeof *ret->items);
+    if (!ret->items)
+        return pi_fail(err, ENOMEM, "hosts");
+    for (size_t i = 0; r == 0 && i < fleet->host_count; i++) {
+        struct cli_agent *agent = &ret->items[i].task.agent;
+        ret->count++;
+        r = connect_host(url_of(fleet, i), only_running, agent, err);
+        if (r == 0)
+            r = cli_get_agent(agent, &ret->items[i].told, err);
+        if (r == 0)
+            r = refuse_twins(fleet, ret, i, err);
+        if (r == 0 && i > 0)
+            api_client_share(agent->client, ret->items[0].task.agent.client);
+    }
+    return r;
+}
+
+void cli_fleet_hosts_done(struct cli_fleet_hosts *hosts)
+{
+    while (hosts->count > 0) {
+        struct cli_fleet_host *host = &hosts->items[--hosts->count];
+        api_done(agent, &host->told);
+        cli_chosen_done(&host->chosen);
+        free(host->networks);
+        cli_task_done(&host->task);
+    }
+    free(hosts->items);
+    hosts->items = NULL;
+}
+
+/* The list has not all that is compared: each instance of the fleet is asked for. */
+static int get_instances(struct cli_fleet_host *host, const char *fleet, struct pi_error *err)
+{
+    struct cli_agent *agent = &host->task.agent;
+    struct cli_chosen *ret = &host->chosen;
+    const struct cli_selection all = {.all = true};
+    int r = cli_choose(agent, NULL, &all, CLI_MACHINE, ret, err);
+    for (size_t i = 0; r == 0 && i < ret->count; i++) {
+        pi_auto_instance struct api_instance whole = {0};
+        struct api_instance *listed = &ret->items[i];
+        if (strcmp(listed->spec.fleet.name, fleet) != 0)
+            continue;
+        if ((r = cli_get_instance(agent, listed->name, &whole, err)) < 0)
+            return r;
+        struct api_instance other = *listed;
+        *listed = whole;
+        whole = other;
+    }
+    return r;
+}
+
+static int get_networks(struct cli_fleet_host *ret, struct pi_error *err)
+{
+    json_auto_t *reply = NULL;
+    json_t *object;
+    size_t i;
+    int r = cli_call_networks(&ret->task.agent, "GET", NULL, NULL, &reply, err);
+    const json_t *list = json_object_get(reply, "networks");
+    if (r < 0)
+        return r;
+    ret->networks = calloc(json_array_size(list) + 1, sizeof *ret->networks);
+    if (!ret->networks)
+        return pi_fail(err, ENOMEM, "networks");
+    json_array_foreach(list, i, object) {
+        struct fleet_network *network = &ret->networks[ret->network_count];
+        const char *name = json_string_value(json_object_get(object, "name"));
+        const char *subnet = json_string_value(json_object_get(object, "subnet"));
+        if (!name || !subnet || vm_subnet_parse(subnet, &network->subnet, NULL) < 0)
+            continue;
+        snprintf(network->name, sizeof network->name, "%s", name);
+        ret->network_count++;
+    }
+    return 0;
+}
+
+int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, const char *fleet, struct pi_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < hosts->count; i++) {
+        r = get_instances(&hosts->items[i], fleet, err);
+        if (r == 0)
+            r = get_networks(&hosts->items[i], err);
+    }
+    return r;
+}
+
+struct fleet_have *cli_fleet_hosts_have(const struct cli_fleet_hosts *hosts, bool overcommit)
+{
+    struct fleet_have *all = calloc(hosts->count + 1, sizeof *all);
+    for (size_t i = 0; all && i < hosts->count; i++) {
+        const struct cli_fleet_host *host = &hosts->items[i];
+        all[i] = (struct fleet_have){host->chosen.items, host->chosen.count, host->networks,
+                                     host->network_count, overcommit ? 0 : host->told.memory_mib};
+    }
+    return all;
+}
