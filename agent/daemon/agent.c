@@ -284,6 +284,7 @@ static void finish_agent(struct agent *agent)
     timer_free(pi_steal(agent->sleep_timer));
     while (is_undoing_creations(agent))
         uv_run(&agent->loop, UV_RUN_ONCE);
+    lans_leave(&agent->host.lans); /* the loop runs on for a while, without instances */
     while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));

@@ -165,10 +165,15 @@ int lans_open(struct lans *lans, struct pi_error *err)
     return r;
 }
 
+void lans_leave(struct lans *lans)
+{
+    timer_free(pi_steal(lans->timer));
+}
+
 void lans_close(struct lans *lans)
 {
     struct lan *lan;
-    timer_free(pi_steal(lans->timer));
+    lans_leave(lans);
     while ((lan = LIST_FIRST(&lans->list)))
         lan_drop(lan);
     pi_close_p(&lans->folder_fd);

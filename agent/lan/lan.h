@@ -57,6 +57,8 @@ struct lans {
 /* Reads all records, and takes over the switches that run. A damaged record is logged, and its network is listed with the
  * reason. The caller has set the members before folder_fd. */
 int lans_open(struct lans *lans, struct pi_error *err);
+/* The agent ends: from now on its instances leave the list, and no switch is told of that. */
+void lans_leave(struct lans *lans);
 /* Frees all. Switches go on. The loop must have run until .writes is 0. */
 void lans_close(struct lans *lans);
 

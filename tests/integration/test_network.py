@@ -13,6 +13,7 @@ import struct
 
 import boot_sectors
 import pytest
+from fedora_server import FedoraServer, Image
 from piagent import CONFLICT, HOST, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
 
 
@@ -186,6 +187,25 @@ def test_an_agent_that_is_killed_changes_nothing_for_the_members(pair):
     carries(pair, B, A, b"the next agent")
     boot(pair, "c", "lab")
     carries(pair, ("c", "10.77.5.4"), A, b"who came later")
+
+
+@pytest.mark.parametrize("how", ["stop", "signal"])
+def test_an_agent_that_ends_with_work_under_way_leaves_the_switch_alone(pair, how):
+    process = switch(pair)
+    with FedoraServer([Image("x86_64", boot_sectors.obedient(pair.home))], faults={"image": "stall", "metalink": "404"}) as fedora:
+        pair.env.update(fedora.env)
+        command = pair.start("run", "half", "--arch", "x86_64", "--network", "lab", "-d")
+        wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
+        agent = pair.agent_pid()
+        if how == "stop":
+            pair.do("agent", "stop", "--force")
+        else:
+            os.kill(agent, signal.SIGTERM)
+        wait_for("the agent is gone", lambda: not is_running(agent), 30)
+        command.communicate(timeout=60)
+    assert is_running(process)
+    carries(pair, A, B, b"the next agent")
+    assert switch(pair) == process
 
 
 def test_a_switch_that_is_killed_costs_a_pause(pair):
