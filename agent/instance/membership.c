@@ -22,7 +22,7 @@ static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct v
     return false;
 }
 
-/* The instances that are in a network: while (next_member(...)). */
+/* The instances that are in a network: while (next_member(...)). After the last one, .instance is NULL. */
 struct member_walk {
     const struct instance_host *host;
     const struct lan *lan;
@@ -39,10 +39,10 @@ static bool next_member(struct member_walk *walk)
         if (vm_life_is_gone(&next->record.life) || !find_use(&next->record.spec, walk->lan, &walk->use) ||
             inet_pton(AF_INET, walk->use.address, &walk->address) != 1)
             continue;
-        walk->instance = next;
-        return true;
+        break;
     }
-    return false;
+    walk->instance = next;
+    return next != NULL;
 }
 
 /* Addresses that members have. */
