@@ -384,6 +384,19 @@ int cli_get_instance(struct cli_agent *agent, const char *name, struct api_insta
     return r;
 }
 
+int cli_create_instance(struct cli_agent *agent, const json_t *body, struct api_instance *ret,
+                        struct pi_error *err)
+{
+    json_auto_t *reply = NULL;
+    int r = api_client_call(agent->client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
+    if (r == 0 && (r = api_read(instance, reply, ret, err)) < 0) {
+        api_done(instance, ret);
+        r = pi_context(err, r, "the agent's answer");
+    }
+    ret->last_event = 0;
+    return r;
+}
+
 struct stream {
     bool over;
     int result;

@@ -80,6 +80,11 @@ int cli_stream(struct cli_agent *agent, const char *path,
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);
 
+/* Asks for a new instance by a body of POST /v1/instances; *ret is it, with no event known yet. Free it with
+ * api_done(instance, ret). */
+int cli_create_instance(struct cli_agent *agent, const json_t *body, struct api_instance *ret,
+                        struct pi_error *err);
+
 /* This program by its path, so that a list of processes shows its name; by the kernel's link if the file was
  * replaced since (an upgrade). */
 void cli_own_program(char ret[PATH_MAX]);

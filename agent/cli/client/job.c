@@ -40,18 +40,13 @@ static void on_job_console_end(int result, const struct pi_error *err, void *use
     run->console = NULL;
 }
 
-static int create(struct job_run *run, struct pi_error *err)
+static int create_job_instance(struct job_run *run, struct pi_error *err)
 {
     char path[PI_NAME_MAX + 64];
-    json_auto_t *reply = NULL;
     const struct api_sink sink = {.data = on_job_console, .done = on_job_console_end, .user = run};
-    int r = api_client_call(run->agent.client, "POST", "/v1/instances", run->job->request, CLI_CALL_MS,
-                            &reply, err);
-    if (r == 0 && (r = api_read(instance, reply, &run->instance, err)) < 0)
-        pi_context(err, r, "the agent's answer");
+    int r = cli_create_instance(&run->agent, run->job->request, &run->instance, err);
     if (r < 0)
         return r;
-    run->instance.last_event = 0;
     fprintf(stderr, "%s: commands in the job reach it with XDG_RUNTIME_DIR=%s/run XDG_DATA_HOME=%s\n",
             run->instance.name, run->folder.path, run->folder.path);
     snprintf(path, sizeof path, "/v1/instances/%s/console?follow=1", run->instance.name);
@@ -100,7 +95,7 @@ static void power_down(struct job_run *run)
 static int run_to_the_end(struct job_run *run, struct pi_error *err)
 {
     const struct cli_wait how = {.fresh = true, .job = true, .timeout_ms = run->job->timeout_ms};
-    int r = create(run, err);
+    int r = create_job_instance(run, err);
     if (r == 0)
         r = cli_wait(&how, &run->agent, &run->instance, 1, err);
     if (r == 0)
@@ -132,8 +127,10 @@ static void end_agent(struct job_run *run)
         return;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     (void)api_client_call(run->agent.client, "POST", "/v1/agent/stop", body, CLI_CALL_MS, NULL, &why);
-    if (poll(&ended, 1, END_MS) == 0)
-        pi_signal(pidfd, SIGKILL), poll(&ended, 1, END_MS);
+    if (poll(&ended, 1, END_MS) == 0) {
+        pi_signal(pidfd, SIGKILL);
+        poll(&ended, 1, END_MS);
+    }
 }
 
 static void leave_job(struct job_run *run)

@@ -17,12 +17,7 @@
 static int make_one(struct cli_agent *agent, const json_t *body, struct cli_chosen *made,
                     struct pi_error *err)
 {
-    json_auto_t *reply = NULL;
-    struct api_instance *instance = &made->items[made->count];
-    int r = api_client_call(agent->client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
-    if (r == 0 && (r = api_read(instance, reply, instance, err)) < 0)
-        pi_context(err, r, "the agent's answer");
-    instance->last_event = 0;
+    int r = cli_create_instance(agent, body, &made->items[made->count], err);
     made->count += r == 0;
     return r;
 }

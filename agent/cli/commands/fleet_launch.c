@@ -142,16 +142,11 @@ static json_t *creation_of(const struct cli_launch *launch, const struct fleet_c
 static int begin_creation(const struct launch_pass *pass, const struct fleet_change *change,
                           struct cli_agent *agent, struct api_instance *ret, struct pi_error *err)
 {
-    json_auto_t *body = creation_of(pass->launch, change), *reply = NULL;
+    json_auto_t *body = creation_of(pass->launch, change);
     if (!body)
         return pi_fail(err, ENOMEM, "%s", change->name);
-    if (!change->create)
-        return cli_get_instance(agent, change->name, ret, err);
-    int r = api_client_call(agent->client, "POST", "/v1/instances", body, CLI_CALL_MS, &reply, err);
-    if (r == 0 && (r = api_read(instance, reply, ret, err)) < 0)
-        pi_context(err, r, "the agent's answer");
-    ret->last_event = 0; /* all of it is news */
-    return r;
+    return change->create ? cli_create_instance(agent, body, ret, err)
+                          : cli_get_instance(agent, change->name, ret, err);
 }
 
 /* Those with an address of the file's come first: another one could be given it otherwise. NULL: there is no more. */
