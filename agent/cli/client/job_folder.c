@@ -38,12 +38,14 @@ static void sweep_folders(const char *base)
             sweep_folder(dirfd(dir), entry->d_name);
 }
 
+/* The lock gets its name when it is locked: another job that begins would take it for that of a job that was killed. */
 static int fill_folder(struct cli_job_folder *folder, struct pi_error *err)
 {
-    char path[PATH_MAX + 8];
+    char path[PATH_MAX + 8], new_path[PATH_MAX + 12];
     snprintf(path, sizeof path, "%s/lock", folder->path);
-    folder->lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (folder->lock_fd < 0 || flock(folder->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    snprintf(new_path, sizeof new_path, "%s/lock.new", folder->path);
+    folder->lock_fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (folder->lock_fd < 0 || flock(folder->lock_fd, LOCK_EX | LOCK_NB) < 0 || rename(new_path, path) < 0)
         return pi_fail(err, errno, "cannot lock %s", path);
     snprintf(path, sizeof path, "%s/run", folder->path);
     if (mkdir(path, 0700) < 0 || setenv("XDG_RUNTIME_DIR", path, 1) < 0 ||
