@@ -180,6 +180,7 @@ def test_an_allocation_that_is_too_small_is_refused_with_what_to_ask_for(user):
     for option in ("-d", "--no-start", "--memory-max=2G", "--cpu-quota=100"):
         assert "does not go with --job" in user.refused(USAGE, "run", "pi", "--job", option)
     assert "does not go with --job" in user.refused(USAGE, "--host", "ssh://other", "run", "pi", "--job")
+    assert "which has no networks" in user.refused(USAGE, "run", "pi", "--job", "--network", "lab")
     assert "--grace goes with --job" in user.refused(USAGE, "run", "pi", "--grace", "1s")
     nothing_is_left(user)
 

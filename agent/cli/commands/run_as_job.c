@@ -8,6 +8,7 @@
 #include "agent/cli/client/allocation.h"
 #include "agent/cli/client/job.h"
 #include "agent/cli/terminal/host_hint.h"
+#include "agent/vm/subnet.h"
 
 static int refuse_beside_job(const struct cli_create *options, struct pi_error *err)
 {
@@ -26,6 +27,19 @@ static int refuse_beside_job(const struct cli_create *options, struct pi_error *
                  : 0;
 }
 
+/* The job's agent is new. */
+static int refuse_networks(const struct pi_strv *networks, struct pi_error *err)
+{
+    struct vm_network_use use;
+    for (size_t i = 0; i < networks->count; i++)
+        if (vm_network_use_parse(networks->items[i], &use, NULL) == 0 && !use.bridge)
+            return pi_refuse(
+                err, PI_USAGE,
+                "--network %s: a job has an agent of its own, which has no networks: leave it out",
+                networks->items[i]);
+    return 0;
+}
+
 static void tell_allocation(const char *name, const struct vm_spec *given, const struct vm_spec *spec)
 {
     if (spec->cpus != given->cpus)
@@ -42,6 +56,8 @@ int cli_run_as_job(const struct cli_create *options, const char *name, struct pi
     struct cli_allocation allocation;
     json_auto_t *body = NULL;
     int r = refuse_beside_job(options, err);
+    if (r == 0)
+        r = refuse_networks(&options->spec.networks, err);
     cli_allocation_read(&allocation);
     if (r == 0)
         r = cli_allocation_apply(&allocation, &given.spec, err);
