@@ -6,6 +6,7 @@ import copy
 import os
 import pathlib
 import signal
+import socket
 
 import boot_sectors
 import pytest
@@ -163,6 +164,14 @@ def test_jobs_side_by_side_share_nothing_but_the_images(fakes):
         job.send_signal(signal.SIGTERM)
     assert [finish(job)[0] for job in jobs] == [143] * 4
     nothing_is_left(fakes)
+
+
+def test_a_job_does_without_the_port_for_metrics_of_the_users_usual_agent(fakes):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        job = start(fakes, boot_sectors.deaf(fakes.home), "--grace", "1s", environment={"PIAGENT_METRICS": str(taken.getsockname()[1])})
+        inside(fakes)
+        job.send_signal(signal.SIGTERM)
+        assert finish(job)[0] == 143
 
 
 def test_processors_and_memory_are_those_of_the_allocation(fakes):

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/api/client.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
@@ -151,6 +153,7 @@ int cli_job(const struct cli_job *job, struct pi_error *err)
 {
     struct job_run run = {.job = job, .agent = {.bound = true}, .folder = {.lock_fd = -1}};
     cli_follow_hold_signals();
+    unsetenv(API_METRICS_VARIABLE); /* only one agent of this host can have the port */
     int r = cli_job_folder_make(&run.folder, err);
     if (r == 0)
         r = cli_connect(&run.agent, err);
