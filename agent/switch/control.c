@@ -74,7 +74,8 @@ static const struct pi_field trunk_counter_fields[] = {
     {0},
 };
 
-int control_parse_mac(const char *text, uint8_t mac[FRAME_MAC_SIZE], struct pi_error *err)
+/* "52:54:00:12:34:56", in lower or upper case. */
+static int parse_mac(const char *text, uint8_t mac[FRAME_MAC_SIZE], struct pi_error *err)
 {
     unsigned byte[FRAME_MAC_SIZE];
     int end = 0;
@@ -93,7 +94,7 @@ static int parse_owner(const char *mac, const char *address, struct frame_owner 
 {
     if (inet_pton(AF_INET, address, &ret->address) != 1)
         return pi_refuse(err, PI_USAGE, "'%s' is not an IPv4 address", address);
-    return control_parse_mac(mac, ret->mac, err);
+    return parse_mac(mac, ret->mac, err);
 }
 
 static int parse_member(const json_t *object, struct fabric_member *ret, struct pi_error *err)

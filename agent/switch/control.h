@@ -47,7 +47,4 @@
  * fabric takes it, it is negative then. */
 json_t *control_answer(struct fabric *fabric, const char *line, size_t size, int *fd);
 
-/* "52:54:00:12:34:56", in lower or upper case; PI_USAGE. */
-int control_parse_mac(const char *text, uint8_t mac[FRAME_MAC_SIZE], struct pi_error *err);
-
 #endif
