@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One executable, five programs: the command line, the agent, its worker, the network of isolated instances, and the
- * switch of a network that instances share. */
+/* One executable, six programs: the command line, the agent, its worker, the network of isolated instances, the switch of
+ * a network that instances share, and the one that plugs a QEMU into bridges of this host. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>

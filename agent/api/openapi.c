@@ -111,7 +111,7 @@ static json_t *responses(const struct api_operation *operation)
 {
     char status[4] = {(char)('0' + operation->status / 100), '0', (char)('0' + operation->status % 10), 0};
     const char *type = operation->reply_type ? operation->reply_type : "application/json";
-    const char *what = operation->reply_type      ? operation->reply ? "One JSON object a line" : "Not JSON"
+    const char *what = operation->reply_type ? operation->reply ? "One JSON object a line" : "Text or bytes"
                        : operation->status == 202 ? "Begun"
                                                   : "Done";
     return json_pack("{s:{s:s,s:o},s:{s:s}}", status, "description", what, "content",

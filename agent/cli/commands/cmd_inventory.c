@@ -84,9 +84,9 @@ const struct cli_command cli_command_inventory = {
     .operands = "[NAME...]",
     .summary = "prints the instances as an inventory of Ansible",
     .details =
-        "Without a name or a selection, all of them, in groups: arch_ARCH, state_STATE, fleet_NAME, role_NAME and label_KEY_VALUE.\n"
-        "A file of it stays true when a port changes, and waits for an instance that boots. If Ansible is to ask each\n"
-        "time, it can run piagent inventory from a script: see piagent help connecting.",
+        "Without a name or a selection, all of them, in groups: arch_ARCH, state_STATE, fleet_NAME, role_NAME and\n"
+        "label_KEY_VALUE. Written to a file, the inventory stays true when a port changes, and waits for an instance that\n"
+        "boots. If Ansible is to ask each time, it can run piagent inventory from a script: see piagent help connecting.",
     .example = "piagent inventory > hosts.yaml",
     .options = inventory_table,
     .values_size = sizeof(struct inventory_options),

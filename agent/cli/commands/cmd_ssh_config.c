@@ -60,8 +60,8 @@ const struct cli_command cli_command_ssh_config = {
     .operands = "[NAME...]",
     .summary = "prints an ssh_config for ssh and editors",
     .details =
-        "Without a name or a selection, for all instances. It stays true when a port changes, and waits for an instance that boots:\n"
-        "put it into a file and name that at the top of ~/.ssh/config (Include ~/.ssh/piagent).\n"
+        "Without a name or a selection, for all instances. It stays true when a port changes, and waits for an instance\n"
+        "that boots: put it into a file and name that at the top of ~/.ssh/config (Include ~/.ssh/piagent).\n"
         "There, ssh still adds the LocalForward, RemoteForward and DynamicForward of your other Host entries, and runs\n"
         "your Match exec: piagent ssh does neither.",
     .example = "piagent ssh-config > ~/.ssh/piagent",
