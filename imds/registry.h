@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Maps keys to seeds, reports and lists of peers. A key gives access to a seed, to the reports of an instance, or to
- * both, or to a list of its peers. It is a secret of 128 random bits, written as 32 lower-case hexadecimal digits. Only a client that knows it
- * may read that seed or report for that instance.
+ * both, or to a list of its peers. It is a secret of 128 random bits, written as 32 lower-case hexadecimal digits. Only a
+ * client that knows it may read that seed or list, or report for that instance.
  *
  * A lookup compares every entry, 64 bits at a time and without stopping early, so that its time tells nothing
  * about any key. Not for several threads at once.

@@ -155,7 +155,7 @@ static void hand_on_report(const struct imds_server *server, const struct connec
         server->handler.reported(owner, &report, server->user);
 }
 
-/* What the client's key gives access to, if that is what the client asks for; else NULL. */
+/* The entry of the client's key, if that gives access to what the client asks for; else NULL. */
 static const struct imds_entry *find_granted(const struct imds_server *server, const struct connection *c)
 {
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);

@@ -61,7 +61,7 @@ int pi_boot_id(char ret[PI_BOOT_ID_LENGTH + 1], struct pi_error *err);
 /* Adds /proc/PID/FILE to ret ("self" is a pid, too); -ENODATA if it is empty. */
 int pi_proc_read(const char *pid, const char *file, struct pi_buf *ret);
 
-/* What a process uses, by one look at /proc/PID/stat. */
+/* How much a process uses: one look at /proc/PID/stat. */
 struct pi_usage {
     uint64_t start_ticks; /* tells whether it is the process that was meant: as in struct pi_identity */
     double cpu_s;         /* user and system time */

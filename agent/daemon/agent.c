@@ -215,7 +215,7 @@ static void undo_creations(struct agent *agent, const char *why)
             creation_give_up(instance, why);
 }
 
-/* What "piagent agent" is told on its command line. */
+/* The command line of "piagent agent". */
 struct agent_words {
     int ready_fd;        /* -1 = none */
     const char *metrics; /* borrowed; NULL = what the environment says */
@@ -244,8 +244,7 @@ static int set_up_agent(struct agent *agent, const struct agent_words *words, st
     fill_host(agent);
     agent->host.bound = words->bound;
     /* The seeds first: adopted guests may ask for them. Networks before their members. The control API last: whoever it
-     * answers sees all
-     * instances. */
+     * answers sees all instances. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
         (r = metrics_port_open(agent, words->metrics ? words->metrics : getenv(API_METRICS_VARIABLE), err)) <
             0 ||

@@ -23,7 +23,7 @@
 #include "agent/instance/stop.h"
 #include "agent/vm/record.h"
 
-/* What has happened since this agent knows the instance: for metrics. */
+/* For metrics: how often something has happened since this agent knows the instance. */
 struct instance_counts {
     uint64_t boots, console_bytes, seed_requests, reports;
 };

@@ -230,7 +230,7 @@ int membership_refuse_any(const struct instance_host *host, const struct lan *la
                      lan->name, names.data, walk.instance ? ", and more" : "");
 }
 
-/* What the switch counted of a member: an object, or NULL. */
+/* The counters of a member in an answer of the switch; NULL if it has none. */
 static const json_t *find_counters(const json_t *counters, const char *name)
 {
     const json_t *member;

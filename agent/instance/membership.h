@@ -20,12 +20,12 @@ int membership_resolve(const struct instance_host *host, struct vm_spec *spec, s
 /* Whether its networks are there, and as they were when it was created. */
 int membership_check(const struct instance *instance, struct pi_error *err);
 
-/* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. What was opened on
- * failure is in fds, too. */
+/* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. On
+ * failure, fds holds those that were opened. */
 int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], struct pi_error *err);
 
-/* What its guest needs to know of each of its networks, in the order of its spec; a network that cannot be used is left out.
- * Returns how many. */
+/* Fills in what the seed tells the guest of each of its networks, in the order of its spec. Leaves out a network that cannot
+ * be used. Returns how many there are. */
 size_t membership_seed(const struct instance *instance, struct seed_network ret[VM_NETWORKS_MAX]);
 
 /* Its state, its place in the list, or its networks have changed: its networks' switches are told. */

@@ -39,7 +39,7 @@ bool process_is_watched(const struct instance *instance);
 bool process_is_there(const struct instance *instance);
 /* 0 or -errno. */
 int process_signal(const struct instance *instance, int signal);
-/* What QEMU uses now. False if none runs. */
+/* How much its QEMU uses now. False if none runs. */
 bool process_usage(const struct instance *instance, struct pi_usage *ret);
 /* CLOCK_MONOTONIC of the last end that was seen; 0 = none. */
 uint64_t process_ended_ms(const struct instance *instance);

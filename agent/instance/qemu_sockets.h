@@ -14,9 +14,9 @@ struct instance;
 
 enum qemu_socket { QEMU_SOCKET_QMP, QEMU_SOCKET_CONSOLE, QEMU_SOCKET_GUEST_AGENT, QEMU_SOCKETS };
 
-/* The descriptors in QEMU: its listening sockets, the one that keeps the seeds' port, the files of the
- * listening sockets, and one for each network of the spec (vm_host.network_fd). Isolated instances do without the seeds' port, because their guests do not come by it:
- * its descriptor is their network's (NET_FD). */
+/* The descriptors in QEMU: its listening sockets, the one that keeps the seeds' port, the files of the listening
+ * sockets, and one for each network of the spec (vm_host.network_fd). Isolated instances do without the seeds' port,
+ * because their guests do not come by it: its descriptor is their network's (NET_FD). */
 #define QEMU_SOCKET_FD    3
 #define QEMU_SEED_PORT_FD 6
 #define QEMU_FILE_FD      7

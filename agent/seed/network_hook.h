@@ -25,7 +25,7 @@ struct seed_network {
     char name[64]; /* of the network, or "bridge." and the bridge's */
     char mac[18];
     char address[19]; /* "10.77.0.2/24"; "" = by DHCP */
-    char gateway[16]; /* whom the guest asks for names in NAME.internal; "" = nobody */
+    char gateway[16]; /* the server for names in NAME.internal; "" = none */
 };
 
 /* The script. 0 or -ENOMEM. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What Slurm has allocated to this task, by the variables that it sets for a job: sbatch(1) and srun(1), "OUTPUT
- * ENVIRONMENT VARIABLES". */
+/* The processors and memory that Slurm has allocated to this task. Slurm sets variables for a job: sbatch(1) and srun(1),
+ * "OUTPUT ENVIRONMENT VARIABLES". */
 #ifndef PIAGENT_CLI_ALLOCATION_H
 #define PIAGENT_CLI_ALLOCATION_H
 

@@ -91,7 +91,7 @@ static int choose_each(struct cli_agent *agent, struct cli_chosen *ret, struct p
     return 0;
 }
 
-/* Leaves those that the selection takes, and, unless kind is CLI_MACHINE, are in such a state. */
+/* Keeps the instances that the selection takes and whose state fits the kind. */
 static void narrow(struct cli_chosen *chosen, const struct cli_selection *selection, enum cli_kind kind)
 {
     size_t left = 0;

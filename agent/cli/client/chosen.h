@@ -7,7 +7,7 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/terminal/options.h"
 
-/* What a command takes instead of names: an instance has to fulfil all of it. Zeroed memory takes nothing. */
+/* Chooses instances without their names: it takes an instance that fulfils all that is set. Zeroed memory takes nothing. */
 struct cli_selection {
     bool all;
     char *fleet;           /* NULL = any, or none */
@@ -43,7 +43,7 @@ bool cli_selection_takes(const struct cli_selection *selection, const struct api
 
 /* Whether an instance in this state is of that kind: CLI_MACHINE, CLI_MACHINE_LIVE or CLI_MACHINE_OVER. */
 bool cli_kind_fits(enum cli_kind kind, enum vm_state state);
-/* What a command of that kind says if a selection leaves it nothing to do: "nothing runs". */
+/* The message of a command of that kind if a selection leaves it nothing to do: "nothing runs". */
 const char *cli_none_of(enum cli_kind kind);
 
 struct cli_chosen {

@@ -190,7 +190,7 @@ static int reach(struct cli_agent *agent, struct api_instance *instance, int *re
     struct api_instance before = *instance;
     *instance = reach.instance;
     reach.instance = before;
-    if (agent->host.url) { /* that of the key's copy */
+    if (agent->host.url) { /* the folder stays that of the key's copy */
         reach.instance.folder = instance->folder;
         instance->folder = before.folder;
     }

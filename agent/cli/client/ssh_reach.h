@@ -22,8 +22,8 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 /* Waits until the guest is up: then its SSH server should answer. */
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
-/* Before cli_reach_connect(): if the instance is on another host, makes its folder here that of copies of its SSH key
- * (remote_key.h). */
+/* Call it before cli_reach_connect(). If the instance is on another host, copies its SSH key to this one; instance->folder
+ * is then the folder of the copy (remote_key.h). */
 int cli_reach_key(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
 
 /* Waits until the SSH server has sent its banner: *ret_fd is that connection, with the banner unread.

@@ -11,8 +11,7 @@
 
 /*
  * Offers the names of that kind (CLI_MACHINE, _LIVE, _OVER, CLI_IMAGE, CLI_STORED_IMAGE, CLI_NETWORK, CLI_FLEET, CLI_LABEL or
- * CLI_PLACE) with
- * cli_candidate(), whose description may be NULL.
+ * CLI_PLACE) with cli_candidate(), whose description may be NULL.
  */
 struct cli_candidates;
 typedef int cli_names_fn(enum cli_kind kind, struct cli_candidates *ret);
