@@ -11,6 +11,7 @@ import pytest
 from piagent import CONFLICT, NOT_FOUND, USAGE, User, fake_qemu, wait_for
 
 FLEET = {"name": "lab", "role": "node", "index": 2, "count": 3}
+SHOWN = {**FLEET, "after": []}
 
 
 @pytest.fixture
@@ -77,10 +78,10 @@ def test_labels_fleet_and_digest_are_in_record_view_list_and_status(user):
     digest = hashlib.sha256(text.encode()).hexdigest()
     record = json.loads((user.instances / "pi/record.json").read_text())["spec"]
     instance = user.status("pi")
-    assert (record["labels"], record["fleet"], record["user_data_sha256"]) == (["rack=b2", "empty="], FLEET, digest)
-    assert (instance["labels"], instance["fleet"], instance["user_data_sha256"]) == (["rack=b2", "empty="], FLEET, digest)
+    assert (record["labels"], record["fleet"], record["user_data_sha256"]) == (["rack=b2", "empty="], SHOWN, digest)
+    assert (instance["labels"], instance["fleet"], instance["user_data_sha256"]) == (["rack=b2", "empty="], SHOWN, digest)
     summary = user.api("GET", "/v1/instances?summary=1")[1]["instances"][0]
-    assert (summary["labels"], summary["fleet"]) == (["rack=b2", "empty="], FLEET)
+    assert (summary["labels"], summary["fleet"]) == (["rack=b2", "empty="], SHOWN)
     rows = [line.split(None, 1) for line in user.do("status", "pi").splitlines()]
     assert ["fleet", "lab, node 2 of 3"] in rows and ["labels", "rack=b2"] in rows and ["empty="] in rows
     user.do(*words(user, "alone", "--no-start"))

@@ -50,7 +50,7 @@ def test_they_are_made_side_by_side_with_one_download_and_waited_for():
             assert f"{name}: log in with: piagent ssh {name}" in out
         assert sum(path.startswith("/mirror/") for path in fedora.requests) == 1, fedora.requests
         fleets = [instance["fleet"] for instance in user.ps()]
-        assert fleets == [{"name": "web", "role": "web", "index": index, "count": 3} for index in (1, 2, 3)]
+        assert fleets == [{"name": "web", "role": "web", "index": index, "count": 3, "after": []} for index in (1, 2, 3)]
         assert len({instance["uuid"] for instance in user.ps()} | {instance["ssh_port"] for instance in user.ps()}) == 6
         user.do("rm", "--force", "--fleet", "web")
         assert user.ps() == []
