@@ -294,7 +294,7 @@ static struct reading *take_readings(const struct agent *agent, size_t *ret_coun
     return readings;
 }
 
-int metrics_render(const struct agent *agent, struct pi_buf *ret)
+static int render_metrics(const struct agent *agent, struct pi_buf *ret)
 {
     size_t count;
     pi_auto_free struct reading *readings = take_readings(agent, &count);
@@ -314,7 +314,7 @@ void metrics_reply(struct agent *agent, struct api_call *call)
 {
     pi_auto_buf struct pi_buf text = {0};
     struct pi_error err;
-    int r = metrics_render(agent, &text);
+    int r = render_metrics(agent, &text);
     if (r < 0) {
         pi_fail(&err, -r, "metrics");
         api_reply_error(call, &err);

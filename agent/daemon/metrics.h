@@ -7,13 +7,8 @@
 #ifndef PIAGENT_DAEMON_METRICS_H
 #define PIAGENT_DAEMON_METRICS_H
 
-#include "agent/base/buf.h"
-
 struct agent;
 struct api_call;
-
-/* Adds them all. 0, -ENOMEM or -E2BIG. */
-int metrics_render(const struct agent *agent, struct pi_buf *ret);
 
 /* Answers a call with them: GET /v1/metrics. */
 void metrics_reply(struct agent *agent, struct api_call *call);

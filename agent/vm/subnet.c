@@ -81,14 +81,14 @@ void vm_subnet_format(const struct vm_subnet *subnet, char ret[VM_SUBNET_TEXT_SI
     snprintf(ret, VM_SUBNET_TEXT_SIZE, "%s/%u", address, subnet->prefix % 100);
 }
 
-bool vm_subnet_has(const struct vm_subnet *subnet, struct in_addr address)
+static bool subnet_has(const struct vm_subnet *subnet, struct in_addr address)
 {
     return (ntohl(address.s_addr) & prefix_mask(subnet->prefix)) == first_number(subnet);
 }
 
 bool vm_subnets_overlap(const struct vm_subnet *a, const struct vm_subnet *b)
 {
-    return vm_subnet_has(a, b->address) || vm_subnet_has(b, a->address);
+    return subnet_has(a, b->address) || subnet_has(b, a->address);
 }
 
 struct in_addr vm_subnet_self(const struct vm_subnet *subnet)
@@ -104,7 +104,7 @@ int vm_subnet_member_parse(const struct vm_subnet *subnet, const char *text, str
     vm_subnet_format(subnet, whole);
     if (inet_pton(AF_INET, text, &address) != 1)
         return pi_refuse(err, PI_USAGE, "'%s' is not an IPv4 address", text);
-    if (!vm_subnet_has(subnet, address))
+    if (!subnet_has(subnet, address))
         return pi_refuse(err, PI_USAGE, "%s is not in the subnet %s", text, whole);
     uint32_t number = ntohl(address.s_addr);
     if (number == first_number(subnet) || number == last_number(subnet))

@@ -32,7 +32,6 @@ void vm_subnet_format(const struct vm_subnet *subnet, char ret[VM_SUBNET_TEXT_SI
 
 void vm_address_format(struct in_addr address, char ret[INET_ADDRSTRLEN]);
 
-bool vm_subnet_has(const struct vm_subnet *subnet, struct in_addr address);
 bool vm_subnets_overlap(const struct vm_subnet *a, const struct vm_subnet *b);
 
 /* The network's own address. */

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/base/auto.h"
 #include "agent/cli/client/allocation.h"
 #include "agent/cli/client/job.h"
 #include "agent/cli/terminal/host_hint.h"
