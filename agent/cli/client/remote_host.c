@@ -16,6 +16,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/fs.h"
+#include "agent/base/host_url.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 #include "agent/cli/client/ssh_options.h"
@@ -23,7 +24,6 @@
 #include "agent/image/digest.h"
 #include "agent/image/ref.h"
 
-#define SCHEME     "ssh://"
 #define CONTROL    ".ctl"
 #define SOCKET     ".sock"
 #define LOCK       ".lock"
@@ -34,41 +34,6 @@
 
 #define SSH_FAILED 255 /* ssh(1), EXIT STATUS */
 #define NOT_FOUND  127 /* sh(1): there is no such command */
-
-/* Characters of a user or a host, which does not begin with '-': ssh would take it for an option. */
-static bool is_url_part(const char *text, size_t length, const char *others)
-{
-    if (!length || *text == '-')
-        return false;
-    for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)text[i]) && !strchr(others, text[i]))
-            return false;
-    return true;
-}
-
-/* HOST[:PORT] or [IPV6][:PORT]. */
-static bool is_url_address(const char *text)
-{
-    uint64_t port;
-    bool bracket = *text == '[';
-    size_t length = bracket ? strcspn(++text, "]") : strcspn(text, ":");
-    const char *rest = text + length;
-    if (!is_url_part(text, length, bracket ? ":." : "._-") || (bracket && *rest++ != ']'))
-        return false;
-    return !*rest || (*rest == ':' && pi_number_parse(rest + 1, 1, 65535, &port, NULL) == 0);
-}
-
-int cli_host_check(const char *url, struct pi_error *err)
-{
-    const char *user = pi_starts_with(url, SCHEME) ? url + strlen(SCHEME) : "", *at = strchr(user, '@');
-    const char *address = at ? at + 1 : user;
-    if (is_url_address(address) && strlen(url) < 300 &&
-        (!at || is_url_part(user, (size_t)(at - user), "._+-")))
-        return 0;
-    return pi_refuse(err, PI_USAGE,
-                     "'%.80s' is not a host: write ssh://[USER@]HOST[:PORT], without a password or a path",
-                     url);
-}
 
 int cli_host_check_image(const char *image, struct pi_error *err)
 {
@@ -91,7 +56,7 @@ int cli_host_take(char **words, struct pi_error *err)
     const char *url = attached ? words[0] + length + 1 : words[1];
     if (!url)
         return pi_refuse(err, PI_USAGE, "--host needs a value: --host ssh://[USER@]HOST[:PORT]");
-    int r = *url ? cli_host_check(url, err) : 0;
+    int r = *url ? pi_host_url_check(url, err) : 0;
     if (r < 0)
         return pi_context(err, r, "--host");
     return setenv(CLI_HOST_VARIABLE, url, 1) < 0 ? pi_fail(err, errno, "--host") : attached ? 1 : 2;
@@ -100,7 +65,7 @@ int cli_host_take(char **words, struct pi_error *err)
 int cli_host_init(struct cli_host *ret, const char *url, const struct pi_paths *paths, struct pi_error *err)
 {
     char digest[IMAGE_SHA256_LENGTH + 1];
-    int r = cli_host_check(url, err);
+    int r = pi_host_url_check(url, err);
     if (r < 0)
         return r;
     if (image_digest_text(url, digest) < 0 || !(ret->url = strdup(url)))
@@ -131,23 +96,10 @@ static int add_host_path(const char *option, const char *base, const char *tail,
     return pi_strv_addf(ret, "%s%s%s", option, path.data, tail);
 }
 
-/* ssh and its options, up to the host. The user's ssh_config says how the host is reached, and nothing else. A
- * connection that is dead is noticed after 15 s. */
+/* ssh and its options, up to the host. */
 static int add_host_ssh(const struct cli_host *host, const char *const *more, struct pi_strv *ret,
                         struct pi_error *err)
 {
-    static const char *const fixed[] = {"-oControlMaster=no",
-                                        "-oClearAllForwardings=yes",
-                                        "-oForwardAgent=no",
-                                        "-oForwardX11=no",
-                                        "-oPermitLocalCommand=no",
-                                        "-oRemoteCommand=none",
-                                        "-oTunnel=no",
-                                        "-oStreamLocalBindMask=0177",
-                                        "-oStreamLocalBindUnlink=yes",
-                                        "-oServerAliveInterval=5",
-                                        "-oServerAliveCountMax=3",
-                                        "-oConnectTimeout=15"};
     pi_auto_free char *ssh = NULL;
     int r = cli_reach_program("ssh", &ssh, err);
     if (r < 0)
@@ -155,8 +107,8 @@ static int add_host_ssh(const struct cli_host *host, const char *const *more, st
     r = pi_strv_add(ret, ssh);
     for (; r == 0 && *more; more++) /* ssh takes the first of two settings */
         r = pi_strv_add(ret, *more);
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(fixed); i++)
-        r = pi_strv_add(ret, fixed[i]);
+    for (size_t i = 0; r == 0 && pi_host_ssh_options[i]; i++)
+        r = pi_strv_add(ret, pi_host_ssh_options[i]);
     if (r == 0)
         r = add_host_path("-S", host->base, CONTROL, ret);
     if (r == 0)

@@ -22,9 +22,6 @@ struct cli_host {
         [PATH_MAX]; /* the path in the runtime folder with which the names of the connection's files begin */
 };
 
-/* Refuses (PI_USAGE) text that is no such URL: ssh would read other text as options or commands. */
-int cli_host_check(const char *url, struct pi_error *err);
-
 /* Refuses (PI_USAGE) an image that is a file by a relative path: the path would begin at a folder of this host's, and
  * the agent of another host reads only its own files. */
 int cli_host_check_image(const char *image, struct pi_error *err);

@@ -10,6 +10,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/base/host_url.h"
 #include "agent/cli/client/remote_host.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/run_options.h"
@@ -174,7 +175,7 @@ static int check_word_value(const struct fleet *fleet, const struct fleet_entry 
     pi_auto_strv struct pi_strv argv = {0};
     json_auto_t *body = NULL;
     if (is_host(word))
-        return cli_host_check(word->value, err);
+        return pi_host_url_check(word->value, err);
     enum cli_kind kind = run_option(word)->kind;
     if (kind == CLI_FILE)
         return access(word->value, R_OK) < 0
