@@ -26,13 +26,14 @@ static const struct api_schema qemu_command = {
     "QemuCommand", api_qemu_command_fields, "options", {&qemu_option}};
 static const struct api_schema network_member = {"NetworkMember", api_network_member_fields, NULL, {0}};
 static const struct api_schema new_network = {"NewNetwork", api_new_network_fields, NULL, {0}};
+static const struct api_schema network_link = {"NetworkLink", api_network_link_fields, NULL, {0}};
 static const struct api_schema network = {"Network", api_network_fields, "members", {&network_member}};
 static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,     &empty,          &error,       &agent,   &create,   &instance,
-    &summary,      &instances,      &agent_stop,  &stop,    &event,    &qemu_option,
-    &qemu_command, &network_member, &new_network, &network, &networks, NULL,
+    &document,    &empty,        &error,   &agent,    &create,      &instance,     &summary,
+    &instances,   &agent_stop,   &stop,    &event,    &qemu_option, &qemu_command, &network_member,
+    &new_network, &network_link, &network, &networks, NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -240,6 +241,20 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                             .summary = "Removes a network that has no member",
                             .status = 200,
                             .reply = &empty},
+    [API_LINK_NETWORK] = {.method = "POST",
+                          .path = NETWORKS "/{name}/link",
+                          .id = "linkNetwork",
+                          .summary = "Links a network with that of the same name and subnet on another host",
+                          .request = &network_link,
+                          .status = 200,
+                          .reply = &network},
+    [API_UNLINK_NETWORK] = {.method = "POST",
+                            .path = NETWORKS "/{name}/unlink",
+                            .id = "unlinkNetwork",
+                            .summary = "Ends a link that this host dials",
+                            .request = &network_link,
+                            .status = 200,
+                            .reply = &network},
 };
 
 bool api_path_match(const char *path_template, const char *path, char *name, size_t size)

@@ -49,6 +49,8 @@ enum api_operation_id {
     API_CREATE_NETWORK,
     API_GET_NETWORK,
     API_DELETE_NETWORK,
+    API_LINK_NETWORK,
+    API_UNLINK_NETWORK,
     API_OPERATIONS
 };
 

@@ -154,6 +154,16 @@ const struct pi_field api_network_fields[] = {
     STRING(api_network, reason, .help = "why it cannot be used; absent: it can"),
     SOME(api_network, created_ms, .help = "since 1970"),
     SOME(api_network, switch_pid, .help = "the process of its switch; absent: no member runs"),
+    PI_FIELD(
+        api_network, links, PI_FIELD_JSON,
+        .help =
+            "the same network on other hosts: an array of {host, connected, dialed_here, reason, members}; "
+            "members is an array of {name, address, mac}; absent: none"),
+    {0},
+};
+
+const struct pi_field api_network_link_fields[] = {
+    STRING(api_network_link, host, .required = true, .help = "ssh://[USER@]HOST[:PORT]"),
     {0},
 };
 

@@ -137,9 +137,16 @@ struct api_network {
     char *reason;
     uint64_t created_ms;
     uint64_t switch_pid;
+    json_t *links;
 };
 extern const struct pi_field api_new_network_fields[];
 extern const struct pi_field api_network_fields[];
+
+/* Another host that a network is to be linked with, or not any more. */
+struct api_network_link {
+    char *host;
+};
+extern const struct pi_field api_network_link_fields[];
 
 /* What the switch counted of a member that runs. */
 struct api_network_counters {

@@ -412,4 +412,6 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_CREATE_NETWORK] = {.agent = networks_create},
     [API_GET_NETWORK] = {.network = networks_get},
     [API_DELETE_NETWORK] = {.network = networks_delete},
+    [API_LINK_NETWORK] = {.network = networks_link},
+    [API_UNLINK_NETWORK] = {.network = networks_unlink},
 };

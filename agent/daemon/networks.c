@@ -106,3 +106,31 @@ void networks_delete(struct agent *agent, struct lan *lan, struct api_call *call
     if (waiting)
         lan_remove(lan, on_removed_network, waiting);
 }
+
+static void change_links(struct agent *agent, struct lan *lan, struct api_call *call, bool link)
+{
+    struct api_network_link request = {0};
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    struct waiting *waiting = wait_with(agent, lan, call);
+    if (!waiting)
+        return;
+    int r = body ? pi_fields_read(api_network_link_fields, body, false, &request, &err) : -EINVAL;
+    if (r == 0)
+        r = lan_change_links(lan, request.host, link, on_written, waiting, &err);
+    if (r < 0) {
+        free(waiting);
+        api_reply_error(call, &err);
+    }
+    pi_fields_done(api_network_link_fields, &request);
+}
+
+void networks_link(struct agent *agent, struct lan *lan, struct api_call *call)
+{
+    change_links(agent, lan, call, true);
+}
+
+void networks_unlink(struct agent *agent, struct lan *lan, struct api_call *call)
+{
+    change_links(agent, lan, call, false);
+}

@@ -11,5 +11,7 @@ void networks_list(struct agent *agent, struct api_call *call);
 void networks_create(struct agent *agent, struct api_call *call);
 void networks_get(struct agent *agent, struct lan *lan, struct api_call *call);
 void networks_delete(struct agent *agent, struct lan *lan, struct api_call *call);
+void networks_link(struct agent *agent, struct lan *lan, struct api_call *call);
+void networks_unlink(struct agent *agent, struct lan *lan, struct api_call *call);
 
 #endif

@@ -60,6 +60,16 @@ static int find_free(const struct instance_host *host, const struct lan *lan, st
         used = more;
         used[count++] = walk.address;
     }
+    json_auto_t *others = lan_links_members(lan);
+    struct in_addr *all =
+        others ? reallocarray(used, count + json_array_size(others) + 1, sizeof *used) : NULL;
+    const json_t *other;
+    size_t i;
+    if (!all)
+        return pi_fail(err, ENOMEM, "--network %s", lan->name);
+    used = all;
+    json_array_foreach(others, i, other)
+        inet_pton(AF_INET, json_string_value(json_object_get(other, "address")), &used[count++]);
     int r = vm_subnet_pick_member(&lan->subnet, used, count, ret, err);
     return r < 0 ? pi_context(err, r, "the network %s", lan->name) : 0;
 }
@@ -75,8 +85,27 @@ static int check_free(const struct instance_host *host, const struct lan *lan, s
     return 0;
 }
 
+/* No member on another host, as far as one is known, has the name or the address. */
+static int check_free_elsewhere(const struct lan *lan, const char *name, const char *address,
+                                struct pi_error *err)
+{
+    json_auto_t *others = lan_links_members(lan);
+    const json_t *other;
+    size_t i;
+    json_array_foreach(others, i, other) {
+        const char *its_name = json_string_value(json_object_get(other, "name"));
+        const char *its_address = json_string_value(json_object_get(other, "address"));
+        if (!strcmp(its_name, name) || !strcmp(its_address, address))
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "a member of the network %s on another host is %s (%s): choose another name or address",
+                lan->name, its_name, its_address);
+    }
+    return 0;
+}
+
 /* text is the spec's own, and is replaced. */
-static int resolve_use(const struct instance_host *host, char **text, struct pi_error *err)
+static int resolve_use(const struct instance_host *host, const char *name, char **text, struct pi_error *err)
 {
     char address[INET_ADDRSTRLEN];
     struct vm_network_use use;
@@ -97,6 +126,8 @@ static int resolve_use(const struct instance_host *host, char **text, struct pi_
     if (r < 0)
         return r;
     vm_address_format(chosen, address);
+    if ((r = check_free_elsewhere(lan, name, address, err)) < 0)
+        return r;
     char *resolved;
     if (asprintf(&resolved, "%s,ip=%s", use.name, address) < 0)
         return pi_fail(err, ENOMEM, "--network %s", use.name);
@@ -109,7 +140,7 @@ int membership_resolve(const struct instance_host *host, struct vm_spec *spec, s
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < spec->networks.count; i++)
-        r = resolve_use(host, &spec->networks.items[i], err);
+        r = resolve_use(host, spec->name, &spec->networks.items[i], err);
     return r;
 }
 
@@ -288,7 +319,8 @@ json_t *membership_view(const struct instance_host *host, const struct lan *lan,
                                .created_ms = lan->created_ms,
                                .switch_pid = lan->link.pidfd < 0 ? 0 : (uint64_t)lan->link.pid};
     struct member_walk walk = {.host = host, .lan = lan};
-    json_auto_t *members = json_array();
+    json_auto_t *members = json_array(), *links = LIST_EMPTY(&lan->links.list) ? NULL : lan_links_view(lan);
+    view.links = links;
     if (!lan->reason) {
         vm_subnet_format(&lan->subnet, subnet);
         vm_address_format(vm_subnet_self(&lan->subnet), gateway);

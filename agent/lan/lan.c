@@ -23,14 +23,17 @@
 
 /* A record as it is in its file. Unknown members are passed over. */
 struct lan_record {
-    char name[LAN_NAME_MAX + 1], subnet[VM_SUBNET_TEXT_SIZE];
+    char name[LAN_NAME_MAX + 1], subnet[VM_SUBNET_TEXT_SIZE], id[LAN_ID_SIZE];
     uint64_t created_ms;
+    struct pi_strv links;
 };
 
 static const struct pi_field record_fields[] = {
     PI_FIELD(lan_record, name, PI_FIELD_TEXT, .required = true),
     PI_FIELD(lan_record, subnet, PI_FIELD_TEXT, .required = true),
     PI_FIELD(lan_record, created_ms, PI_FIELD_U64),
+    PI_FIELD(lan_record, id, PI_FIELD_TEXT),
+    PI_FIELD(lan_record, links, PI_FIELD_STRV, .max = LAN_LINKS_MAX),
     {0},
 };
 
@@ -52,6 +55,7 @@ int lan_folder(const struct lan *lan, char *ret, size_t size, struct pi_error *e
 
 static void lan_free(struct lan *lan)
 {
+    lan_links_done(lan);
     lan_switch_done(lan);
     free(lan->reason);
     free(lan);
@@ -82,7 +86,8 @@ static struct lan *lan_new(struct lans *lans, const char *name)
         return NULL;
     lan->lans = lans;
     snprintf(lan->name, sizeof lan->name, "%s", name);
-    if (lan_switch_init(lan) < 0) {
+    int r = lan_links_init(lan);
+    if (lan_switch_init(lan) < 0 || r < 0) {
         lan_free(lan);
         return NULL;
     }
@@ -104,7 +109,14 @@ static int read_record(struct lan *lan, struct pi_error *err)
         r = pi_refuse(err, PI_FAILED, "it is the record of %s", record.name);
     if (r == 0)
         r = vm_subnet_parse(record.subnet, &lan->subnet, err);
+    for (size_t i = 0; r == 0 && i < record.links.count; i++)
+        r = pi_host_url_check(record.links.items[i], err);
     lan->created_ms = record.created_ms;
+    if (pi_is_hex(record.id, LAN_ID_DIGITS))
+        memcpy(lan->links.id, record.id, sizeof lan->links.id);
+    if (r < 0)
+        pi_fields_done(record_fields, &record);
+    lan->links.urls = record.links;
     return r;
 }
 
@@ -160,8 +172,10 @@ int lans_open(struct lans *lans, struct pi_error *err)
         r = load_lan(lans, entry->d_name, err);
     struct lan *lan;
     LIST_FOREACH(lan, &lans->list, entry)
-        if (!lan->reason)
+        if (!lan->reason) {
             lan_switch_adopt(lan);
+            lan_links_open(lan);
+        }
     return r;
 }
 
@@ -218,8 +232,9 @@ int lans_need(const struct lans *lans, const char *name, struct lan **ret, struc
 static int write_lan(const struct lan *lan, struct pi_error *err)
 {
     char file[LAN_NAME_MAX + sizeof ENDING];
-    struct lan_record record = {.created_ms = lan->created_ms};
+    struct lan_record record = {.created_ms = lan->created_ms, .links = lan->links.urls};
     snprintf(record.name, sizeof record.name, "%s", lan->name);
+    memcpy(record.id, lan->links.id, sizeof record.id);
     vm_subnet_format(&lan->subnet, record.subnet);
     name_file(lan, file);
     json_auto_t *object = pi_fields_write(record_fields, &record);
@@ -250,6 +265,8 @@ static void on_lan_written(uv_work_t *request, int status)
     (void)status;
     lan->lans->writes--;
     lan->hidden = false;
+    if (lan->result == 0)
+        lan_links_open(lan);
     lan->then(lan, lan->result, &lan->failure, lan->user);
     if (lan->result < 0)
         lan_drop(lan);
@@ -264,13 +281,13 @@ static void on_lan_removed(uv_work_t *request, int status)
     lan->then(lan, lan->result, &lan->failure, lan->user);
     if (lan->result < 0)
         return;
+    lan_links_close(lan);
     lan_switch_remove(lan);
     lan_drop(lan);
 }
 
 static void start_lan_thread(struct lan *lan, uv_work_cb work, uv_after_work_cb after)
 {
-    lan->hidden = true;
     lan->lans->writes++;
     lan->request.data = lan;
     uv_queue_work(lan->lans->loop, &lan->request, work, after);
@@ -347,14 +364,96 @@ int lan_create(struct lans *lans, const char *name, const char *subnet_text,
     lan->created_ms = pi_realtime_ms();
     lan->then = then;
     lan->user = user;
+    lan->hidden = true;
     start_lan_thread(lan, write_lan_in_thread, on_lan_written);
     return 0;
+}
+
+static int refuse_while_writing(const struct lan *lan, struct pi_error *err)
+{
+    return lan->writing ? pi_refuse(err, PI_CONFLICT, "the network %s is being changed: try again", lan->name)
+                        : 0;
 }
 
 void lan_remove(struct lan *lan,
                 void (*then)(struct lan *lan, int result, const struct pi_error *err, void *user), void *user)
 {
+    struct pi_error err;
+    int r = refuse_while_writing(lan, &err);
+    if (r < 0) {
+        then(lan, r, &err, user);
+        return;
+    }
     lan->then = then;
     lan->user = user;
+    lan->hidden = true;
     start_lan_thread(lan, remove_lan_in_thread, on_lan_removed);
+}
+
+static void swap_urls(struct lan *lan)
+{
+    struct pi_strv other = lan->other_urls;
+    lan->other_urls = lan->links.urls;
+    lan->links.urls = other;
+}
+
+static void on_links_written(uv_work_t *request, int status)
+{
+    struct lan *lan = request->data;
+    (void)status;
+    lan->lans->writes--;
+    lan->writing = false;
+    if (lan->result < 0)
+        swap_urls(lan);
+    else
+        lan_links_open(lan);
+    pi_strv_done(&lan->other_urls);
+    lans_members_changed(lan->lans);
+    lan->then(lan, lan->result, &lan->failure, lan->user);
+}
+
+/* The URLs as they are to be. */
+static int change_urls(const struct lan *lan, const char *url, bool link, struct pi_strv *ret,
+                       struct pi_error *err)
+{
+    const struct pi_strv *urls = &lan->links.urls;
+    bool found = false;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < urls->count; i++) {
+        bool same = !strcmp(urls->items[i], url);
+        found = found || same;
+        if (!same || link)
+            r = pi_strv_add(ret, urls->items[i]);
+    }
+    if (link && found)
+        return pi_refuse(err, PI_CONFLICT, "the network %s has a link with %s already", lan->name, url);
+    if (!link && !found)
+        return pi_refuse(err, PI_NOT_FOUND,
+                         "the network %s has no link with %.300s: piagent network status %s", lan->name, url,
+                         lan->name);
+    if (link && urls->count == LAN_LINKS_MAX)
+        return pi_refuse(err, PI_CONFLICT, "a network has at most %d links", LAN_LINKS_MAX);
+    if (r == 0 && link)
+        r = pi_strv_add(ret, url);
+    return r < 0 ? pi_fail(err, ENOMEM, "the network %s", lan->name) : 0;
+}
+
+int lan_change_links(struct lan *lan, const char *url, bool link,
+                     void (*then)(struct lan *lan, int result, const struct pi_error *err, void *user),
+                     void *user, struct pi_error *err)
+{
+    struct lan *usable;
+    int r = lans_need(lan->lans, lan->name, &usable, err);
+    if (r < 0 || (r = pi_host_url_check(url, err)) < 0 || (r = refuse_while_writing(lan, err)) < 0)
+        return r;
+    if ((r = change_urls(lan, url, link, &lan->other_urls, err)) < 0) {
+        pi_strv_done(&lan->other_urls);
+        return r;
+    }
+    swap_urls(lan);
+    lan->writing = true;
+    lan->then = then;
+    lan->user = user;
+    start_lan_thread(lan, write_lan_in_thread, on_links_written);
+    return 0;
 }

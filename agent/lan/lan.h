@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "agent/base/error.h"
+#include "agent/lan/lan_links.h"
 #include "agent/lan/lan_switch.h"
 #include "agent/vm/subnet.h"
 
@@ -30,7 +31,10 @@ struct lan {
     char *reason; /* why its record cannot be used; NULL = it can */
     bool hidden;  /* it is being created or removed: its name is taken, and nobody can use it */
     struct lan_switch link;
+    struct lan_links links;
 
+    bool writing;              /* a thread writes its links: it is not changed or removed meanwhile */
+    struct pi_strv other_urls; /* meanwhile the links as they were */
     uv_work_t request;
     void (*then)(struct lan *lan, int result, const struct pi_error *err, void *user);
     void *user;
@@ -76,6 +80,12 @@ int lan_create(struct lans *lans, const char *name, const char *subnet,
 void lan_remove(struct lan *lan,
                 void (*then)(struct lan *lan, int result, const struct pi_error *err, void *user),
                 void *user);
+
+/* Notes (link) or forgets a host that this network is to be linked with: PI_USAGE, PI_NOT_FOUND or PI_CONFLICT; or 0, and then is
+ * called when the record is on disk, or could not be written: then nothing has changed. */
+int lan_change_links(struct lan *lan, const char *url, bool link,
+                     void (*then)(struct lan *lan, int result, const struct pi_error *err, void *user),
+                     void *user, struct pi_error *err);
 
 /* Members have come, gone, started or stopped: soon the switches are started, told or ended. */
 void lans_members_changed(struct lans *lans);

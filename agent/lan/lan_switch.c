@@ -94,14 +94,16 @@ static void on_answer_late(void *user)
     pi_signal(lan->link.pidfd, SIGKILL);
 }
 
-static void ask_switch(struct lan *lan, const json_t *request, lan_answer_fn fn, void *user)
+/* fd, which stays the caller's, is passed, too; negative = none. */
+static void ask_switch(struct lan *lan, const json_t *request, int fd, lan_answer_fn fn, void *user)
 {
     struct lan_switch *link = &lan->link;
     pi_auto_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     pi_auto_buf struct pi_buf line = {0};
     struct lan_question *question = malloc(sizeof *question);
     if (!link->channel || !text || !question || pi_buf_printf(&line, "%s\n", text) < 0 ||
-        channel_type(link->channel, line.data, line.size) < 0) {
+        (fd < 0 ? channel_type(link->channel, line.data, line.size)
+                : channel_pass(link->channel, line.data, line.size, fd)) < 0) {
         free(question);
         fn(NULL, user);
         return;
@@ -121,7 +123,7 @@ static void on_plan_answer(const json_t *answer, void *user)
 void lan_switch_count(struct lan *lan, lan_answer_fn fn, void *user)
 {
     json_auto_t *request = json_pack("{s:b}", "counters", 1);
-    ask_switch(lan, request, fn, user);
+    ask_switch(lan, request, -1, fn, user);
 }
 
 static void tell_plan(struct lan *lan, json_t *members)
@@ -134,7 +136,32 @@ static void tell_plan(struct lan *lan, json_t *members)
     json_auto_t *request =
         json_pack("{s:{s:s, s:i, s:s, s:s, s:O}}", "plan", "address", address, "prefix",
                   (int)lan->subnet.prefix, "mac", mac, "domain", domain, "members", members);
-    ask_switch(lan, request, on_plan_answer, NULL);
+    ask_switch(lan, request, -1, on_plan_answer, NULL);
+}
+
+/* A stream that the switch did not take is of no use: it is given again when it has been dialed again. */
+static void on_trunk_answer(const json_t *answer, void *user)
+{
+    struct lan *lan = user;
+    struct lan_link *link;
+    if (answer)
+        return;
+    LIST_FOREACH(link, &lan->links.list, entry)
+        if (link->given)
+            lan_link_end(link, "the network's switch did not take it");
+}
+
+/* Links that are connected, and whose stream the switch has not got yet. */
+static void give_trunks(struct lan *lan)
+{
+    struct lan_link *link;
+    LIST_FOREACH(link, &lan->links.list, entry) {
+        if (!link->connected || link->given || !json_array_size(link->members))
+            continue; /* a trunk that no member is behind is none */
+        json_auto_t *request = json_pack("{s:s}", "trunk", link->trunk);
+        link->given = true;
+        ask_switch(lan, request, link->fd, on_trunk_answer, lan);
+    }
 }
 
 /* The process. */
@@ -158,6 +185,7 @@ static void forget_switch(struct lan *lan)
     link->pidfd = -1;
     link->pid = 0;
     link->ending = false;
+    lan_links_lost_switch(lan);
 }
 
 static void try_again_later(struct lan *lan)
@@ -313,6 +341,7 @@ void lan_switch_update(struct lan *lan)
     json_auto_t *members = lan->lans->members(lan, lan->lans->user);
     if (!members)
         return;
+    lan_links_update(lan, members);
     if (!has_running_member(members)) {
         end_switch(lan);
         return;
@@ -327,8 +356,13 @@ void lan_switch_update(struct lan *lan)
     }
     if (link->pidfd < 0 && !timer_is_set(link->start_timer))
         start_or_retry(lan);
-    if (link->channel)
-        tell_plan(lan, members);
+    if (!link->channel)
+        return;
+    json_auto_t *others = lan_links_members(lan);
+    if (!others || json_array_extend(members, others) < 0)
+        return;
+    tell_plan(lan, members);
+    give_trunks(lan);
 }
 
 static void on_start_due(void *user)

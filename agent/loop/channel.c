@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,6 +88,22 @@ int channel_type(struct channel *channel, const char *bytes, size_t size)
         return -ENOBUFS;
     send_input(channel);
     return 0;
+}
+
+int channel_pass(struct channel *channel, const char *bytes, size_t size, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec part = {(char *)bytes, size};
+    const struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    if (channel->input.size)
+        return -ENOBUFS;
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    ssize_t n = sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n < 0 ? -ENOBUFS : channel_type(channel, bytes + n, size - (size_t)n);
 }
 
 void channel_drain(struct channel *channel)

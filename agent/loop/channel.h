@@ -29,6 +29,9 @@ void channel_free(struct channel *channel);
 /* Sends bytes. -ENOBUFS if the other side has not read what was sent before; then nothing is sent. */
 int channel_type(struct channel *channel, const char *bytes, size_t size);
 
+/* The same, and passes fd (SCM_RIGHTS), which stays the caller's, with the first byte. -ENOBUFS also if bytes wait. */
+int channel_pass(struct channel *channel, const char *bytes, size_t size, int fd);
+
 /* Reads what is there now: the last output of a QEMU that has ended. */
 void channel_drain(struct channel *channel);
 

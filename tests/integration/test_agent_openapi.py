@@ -152,6 +152,10 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert [event for event in api("GET", "/v1/events") if event["name"] == "pi"][-len(events):] == events
     assert api("DELETE", path) == {}
     assert api("DELETE", path)[0] == 404
+    other = {"host": "ssh://nobody@127.0.0.1:1"}
+    assert api("POST", "/v1/networks/{name}/link", other, name="lab")["links"][0]["host"] == other["host"]
+    assert api("POST", "/v1/networks/{name}/link", other, name="lab")[0] == 409
+    assert "links" not in api("POST", "/v1/networks/{name}/unlink", other, name="lab")
     assert api("DELETE", "/v1/networks/{name}", name="lab") == {}
     assert api("GET", "/v1/networks/{name}", name="lab")[0] == 404
     assert api("GET", "/v1/agent")["instances"] == 0

@@ -65,6 +65,26 @@ static int print_members(const json_t *list, struct pi_error *err)
     return r < 0 ? r : cli_table_print(table, err);
 }
 
+static const char *link_state(const json_t *link)
+{
+    const char *reason = cli_json_text(link, "reason");
+    return json_is_true(json_object_get(link, "connected")) ? "connected"
+           : *reason                                        ? reason
+                                                            : "not connected yet";
+}
+
+static void print_links(const json_t *links)
+{
+    const json_t *link, *member;
+    size_t i, j;
+    json_array_foreach(links, i, link) {
+        printf("%s %s: %s\n", json_is_true(json_object_get(link, "dialed_here")) ? "link to" : "link from",
+               *cli_json_text(link, "host") ? cli_json_text(link, "host") : "another host", link_state(link));
+        json_array_foreach(json_object_get(link, "members"), j, member)
+            printf("  %s %s\n", cli_json_text(member, "name"), cli_json_text(member, "address"));
+    }
+}
+
 static int print_network(const json_t *network, struct pi_error *err)
 {
     const json_t *members = json_object_get(network, "members");
@@ -76,6 +96,7 @@ static int print_network(const json_t *network, struct pi_error *err)
     if (process)
         printf(", its switch is process %" JSON_INTEGER_FORMAT, process);
     puts("");
+    print_links(json_object_get(network, "links"));
     if (json_array_size(members))
         return print_members(members, err);
     fprintf(stderr, "it has no member yet: piagent run NAME --network %s\n", cli_json_text(network, "name"));

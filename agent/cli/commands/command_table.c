@@ -51,6 +51,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_network_create,
     &cli_command_network_ls,
     &cli_command_network_status,
+    &cli_command_network_link,
+    &cli_command_network_unlink,
     &cli_command_network_rm,
     &cli_command_qemu_command,
     &cli_command_explain,
@@ -66,6 +68,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_help,
     &cli_command__complete,
     &cli_command__pages,
+    &cli_command__carry,
     NULL,
 };
 /* clang-format on */

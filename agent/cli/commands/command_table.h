@@ -23,6 +23,7 @@ extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_network_create, cli_command_network_ls;
 extern const struct cli_command cli_command_network_status, cli_command_network_rm;
+extern const struct cli_command cli_command_network_link, cli_command_network_unlink, cli_command__carry;
 extern const struct cli_command cli_command_validate;
 extern const struct cli_command cli_command_hash_password, cli_command_qemu_command, cli_command_explain;
 extern const struct cli_command cli_command_completion, cli_command__complete, cli_command__pages;
