@@ -558,7 +558,8 @@ bool fleet_network_spans(const struct fleet *fleet, const struct fleet_network *
 
 const char *fleet_host_text(const struct fleet *fleet, size_t host)
 {
-    return fleet->hosts[host] ? fleet->hosts[host] : "this host";
+    const char *name = fleet->hosts[host] ? fleet->hosts[host] : fleet->here;
+    return name ? name : "this host";
 }
 
 const struct fleet_word *fleet_next_word(const struct fleet_entry *entry, const char *option, size_t *at)

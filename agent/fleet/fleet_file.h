@@ -87,6 +87,7 @@ struct fleet {
     /* The hosts of the entries, by their URLs, each once; NULL = the host that the command acts on. Borrowed of the words. */
     const char *hosts[FLEET_HOSTS_MAX];
     size_t host_count;
+    const char *here; /* how messages name the host NULL: set by the caller; NULL = "this host". Borrowed. */
 };
 
 /*
@@ -112,7 +113,7 @@ bool fleet_network_is_on(const struct fleet *fleet, const struct fleet_network *
 /* Whether it is needed on several: then it has one subnet, and each instance an address that the plan chooses. */
 bool fleet_network_spans(const struct fleet *fleet, const struct fleet_network *network);
 
-/* "this host", or its URL. */
+/* Its URL, or fleet.here, or "this host". */
 const char *fleet_host_text(const struct fleet *fleet, size_t host);
 
 /* The next word of that option of the entry, from *at on; NULL: no more. *at begins as 0. */

@@ -116,8 +116,8 @@ static void refuse_moved(struct plan_draft *draft, const struct fleet_entry *ent
         if (i != entry->host && there && belongs_to_fleet(draft, there) && !draft->ask->prune)
             seed_findings_addf(draft->findings, SEED_ERROR, entry->line, 0, path,
                                "write that host, or remove the instance with --prune",
-                               "the instance %s is on another host, %s", name,
-                               fleet_host_text(draft->fleet, i));
+                               "the instance %s is on %s, the file says %s", name,
+                               fleet_host_text(draft->fleet, i), fleet_host_text(draft->fleet, entry->host));
     }
 }
 

@@ -62,6 +62,7 @@ def test_one_file_makes_instances_on_both_hosts_in_their_order_and_does_nothing_
         up = near.start("up", "-f", str(hosts.file))
         wait_for("the first one boots", lambda: there.names() == ["server"], 60)
         assert states(near) == {"node-1": "stopped", "node-2": "stopped"} and states(far)["web"] == "stopped"
+        hosts.far.break_connections()  # up connects again
         there.held.clear()
         wait_for("those after it boot", lambda: sorted(here.names()) == ["node-1", "node-2"], 60)
         assert states(far) == {"server": "ready", "web": "stopped"}
@@ -100,7 +101,10 @@ def test_faults_of_hosts_are_found_before_anything_happens(hosts):
     for fault in ("instances.a.host: 'rack1' is not a host: write ssh://", "./x.qcow2 is a file of this host", "did you mean host?"):
         assert fault in said, said
     hosts.write("{a: {}, b: {host: 'FAR'}}")
-    assert f"this host and {url} are one host: write it in one way" in near.call("--host", url, "up", "-f", str(hosts.file)).stderr
+    assert f"{url} is also the host of the entries without one: write it for all or none" in near.call("--host", url, "up", "-f", str(hosts.file)).stderr
+    hosts.write("{a: {memory: 900G}}")
+    assert f"and {url} has " in near.call("--host", url, "up", "-f", str(hosts.file)).stderr
+    hosts.write("{a: {}, b: {host: 'FAR'}}")
     near.do("network", "create", "lab", "--subnet", "10.99.0.0/24")
     far.do("network", "create", "lab", "--subnet", "10.98.0.0/24")
     assert f"the network is there on {url}, and is 10.98.0.0/24" in hosts.up(code=USAGE)
@@ -116,7 +120,7 @@ def test_an_instance_that_the_file_moves_is_a_fault_until_the_old_one_is_removed
         hosts.write("{a: {}, b: {host: 'FAR', forward: '18081:80'}, c: {forward: '18081:80'}}", "{lab: {subnet: 10.99.0.0/24}}")
         hosts.up()
         hosts.write("{a: {host: 'FAR'}, b: {host: 'FAR', forward: '18081:80'}, c: {forward: '18081:80'}}", "{lab: {subnet: 10.99.0.0/24}}")
-        assert "instances.a: the instance a is on another host, this host: write that host, or remove the instance with --prune" in hosts.up(code=USAGE)
+        assert f"instances.a: the instance a is on this host, the file says {hosts.far.url}: write that host, or remove" in hosts.up(code=USAGE)
         near.do("kill", "a")
         hosts.up("--prune")
     assert sorted(states(near)) == ["c"] and sorted(states(far)) == ["a", "b"]

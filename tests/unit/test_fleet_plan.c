@@ -362,7 +362,7 @@ static void each_host_has_its_own_memory_ports_and_instances(void **state)
          .fault = "port 80 of B is forwarded to the instance x"},
         {.file = APART,
          .here = {"b", "lab", "b", VM_READY, 0, NULL, NULL},
-         .fault = "instances.b: the instance b is on another host, this host: write that host"},
+         .fault = "instances.b: the instance b is on this host, the file says B: write that host"},
         {.file = APART,
          .here = {"b", "lab", "b", VM_READY, 0, NULL, NULL},
          .prune = true,

@@ -21,10 +21,14 @@ static int refuse_twins(const struct fleet *fleet, const struct cli_fleet_hosts 
     const struct api_agent *mine = &hosts->items[index].told;
     for (size_t i = 0; i < index; i++) {
         const struct api_agent *other = &hosts->items[i].told;
-        if (other->pid == mine->pid && other->started_ms == mine->started_ms && other->state_folder &&
-            mine->state_folder && !strcmp(other->state_folder, mine->state_folder))
-            return pi_refuse(err, PI_USAGE, "%s and %s are one host: write it in one way",
-                             fleet_host_text(fleet, i), fleet_host_text(fleet, index));
+        if (other->pid != mine->pid || other->started_ms != mine->started_ms || !other->state_folder ||
+            !mine->state_folder || strcmp(other->state_folder, mine->state_folder) != 0)
+            continue;
+        const char *a = fleet->hosts[i], *b = fleet->hosts[index];
+        return a && b ? pi_refuse(err, PI_USAGE, "%s and %s are one host: write it in one way", a, b)
+                      : pi_refuse(err, PI_USAGE,
+                                  "%s is also the host of the entries without one: write it for all or none",
+                                  a ? a : b);
     }
     return 0;
 }

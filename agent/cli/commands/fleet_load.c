@@ -304,6 +304,7 @@ int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err
     if (r == 0 && fleet_read(text.data ? text.data : "", text.size, ret->path, ret->options, ret->findings,
                              &ret->fleet) < 0)
         r = pi_fail(err, ENOMEM, "fleet");
+    ret->fleet.here = cli_host_chosen();
     return r;
 }
 
