@@ -168,10 +168,11 @@ def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(
             ("fleet.yaml:6: instances.d: ssh-key: key.pub", ""),
             ("fleet.yaml:7: instances.web: an instance web is there already, of no fleet", ""),
             ("fleet.yaml:8: instances.f.label: label a=b c", ""),
+            ("fleet.yaml:8: instances.f.firmware: firmware bios: an aarch64", ""),
             ("bad.yaml:2: packages: ", ""),
             ("bad.yaml:3: warning: runmcd: ", "did you mean runcmd?")]:
         assert any(fault.startswith(begin) and middle in fault for fault in faults), f"{begin}\n{said}"
-    assert faults[-1] == "piagent: fleet.yaml has 9 faults: nothing was changed"
+    assert faults[-1] == "piagent: fleet.yaml has 10 faults: nothing was changed"
     assert set(user.states()) == {"web"}
 
 
@@ -265,6 +266,12 @@ def test_an_image_that_cannot_be_had_fails_its_instances_alone(user):
         said = user.up(code=UNVERIFIED)
     assert "c is not started: b, which it is after, did not come up" in said
     assert user.states() == {"a": "ready", "c": "stopped"}
+
+
+def test_a_value_is_measured_by_those_of_its_own_instance(user):
+    user.write("instances: {a: {memory: 512M, memory-max: 800M}, b: {memory: 2G, memory-max: 800M}}\n")
+    said = user.up("--dry-run", code=USAGE)
+    assert "instances.b.memory-max: memory-max of 800 MiB is not from 2304 MiB" in said and "instances.a" not in said, said
 
 
 def test_more_memory_than_there_is_is_refused_unless_it_is_accepted(user):

@@ -168,9 +168,24 @@ static int request_of(const struct pi_strv *argv, const char *name, json_t **ret
     return r;
 }
 
-/* A value by itself: 0 if it is right, else with err filled. */
+/* What others are measured by: memory-max by the memory, the firmware by the architecture. */
+static bool is_measure(const struct fleet_word *word)
+{
+    return !strcmp(word->option->name, "memory") || !strcmp(word->option->name, "arch");
+}
+
+static int add_measures(const struct fleet_entry *entry, struct pi_strv *argv)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < entry->word_count; i++)
+        if (is_measure(&entry->words[i]))
+            r = add_argument(&entry->words[i], argv);
+    return r;
+}
+
+/* A value by itself, or beside the measures: 0 if it is right, else with err filled. */
 static int check_word_value(const struct fleet *fleet, const struct fleet_entry *entry,
-                            const struct fleet_word *word, struct pi_error *err)
+                            const struct fleet_word *word, bool measures, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     json_auto_t *body = NULL;
@@ -183,20 +198,31 @@ static int check_word_value(const struct fleet *fleet, const struct fleet_entry 
                    : 0;
     if (kind == CLI_IMAGE && fleet->hosts[entry->host] && cli_host_check_image(word->value, err) < 0)
         return -EINVAL;
-    if (add_argument(word, &argv) < 0)
+    if ((measures && add_measures(entry, &argv) < 0) || add_argument(word, &argv) < 0)
         return -ENOMEM;
     return request_of(&argv, "a", &body, err);
 }
 
-/* A word by itself, so that each one's fault is found, not only the first. */
-static int check_word(struct cli_fleet *fleet, const struct fleet_entry *entry, const struct fleet_word *word)
+/* Each word by itself, so that each one's fault is found, not only the first. 0, 1 if one is wrong, or -ENOMEM. */
+static int check_words(struct cli_fleet *fleet, const struct fleet_entry *entry)
 {
-    struct pi_error err = {0};
-    int r = check_word_value(&fleet->fleet, entry, word, &err);
-    if (r == 0 || err.kind == PI_OK)
-        return r;
-    word_fault(fleet, entry, word, &err);
-    return 1;
+    bool wrong = false, measures = false;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < entry->word_count; i++) {
+            struct pi_error err = {0};
+            const struct fleet_word *word = &entry->words[i];
+            int r = is_measure(word) == (pass == 0)
+                        ? check_word_value(&fleet->fleet, entry, word, measures, &err)
+                        : 0;
+            if (r < 0 && err.kind == PI_OK)
+                return -ENOMEM;
+            if (r < 0)
+                word_fault(fleet, entry, word, &err);
+            wrong = wrong || r < 0;
+        }
+        measures = !wrong;
+    }
+    return wrong;
 }
 
 static int add_user_data_faults(struct cli_fleet *fleet, const char *file,
@@ -267,13 +293,9 @@ static int load_entry(struct cli_fleet *fleet, size_t index, struct pi_error *er
     struct pi_error fault = {0};
     char digest[IMAGE_SHA256_LENGTH + 1] = "";
     size_t at = 0;
-    bool wrong = false;
-    for (size_t i = 0; i < entry->word_count; i++) {
-        int r = check_word(fleet, entry, &entry->words[i]);
-        if (r < 0)
-            return pi_fail(err, ENOMEM, "%s", entry->name);
-        wrong = wrong || r > 0;
-    }
+    int wrong = check_words(fleet, entry);
+    if (wrong < 0)
+        return pi_fail(err, ENOMEM, "%s", entry->name);
     const struct fleet_word *file = fleet_next_word(entry, "user-data", &at);
     const char *known = file ? known_digest(fleet, index, file->value) : NULL;
     if (known)
