@@ -5,6 +5,7 @@
 
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/membership.h"
 
 static enum api_cloud_init cloud_init_of(const struct vm_record *record)
 {
@@ -59,6 +60,8 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
             "another program took port %u, so that its guest cannot report: piagent powerdown %s, then piagent "
             "start %s",
             (unsigned)instance->record.imds_port, name, name);
+    else if (instance->left_out && membership_tell_left_out(instance, buf, VM_REASON_MAX))
+        return buf;
     else if (guest_link_clock_off_ms(instance))
         snprintf(buf, VM_REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",
                  guest_link_clock_off_ms(instance) < 0 ? "behind" : "ahead", name);

@@ -34,6 +34,7 @@ struct instance {
     unsigned refs;              /* the host's own, and one of each stream or request that reads it */
     bool detached;              /* it is in no list any more */
     bool broken;                /* its record cannot be read: it can only be removed */
+    unsigned left_out;          /* of which of its networks, by their index: membership.h */
     int dir_fd;                 /* of its folder; -1 = it cannot be opened */
     char *folder;               /* absolute */
     struct vm_record record;

@@ -12,13 +12,16 @@
 #include "agent/instance/instance.h"
 #include "agent/net/bridged.h"
 
-/* The use that an instance makes of a network; false if it makes none. */
-static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct vm_network_use *ret)
+/* The use that an instance makes of a network; false if it makes none. *index is its place in the spec. */
+static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct vm_network_use *ret,
+                     unsigned *index)
 {
     for (size_t i = 0; i < spec->networks.count; i++)
         if (vm_network_use_parse(spec->networks.items[i], ret, NULL) == 0 && !ret->bridge &&
-            !strcmp(ret->name, lan->name))
+            !strcmp(ret->name, lan->name)) {
+            *index = (unsigned)i;
             return true;
+        }
     return false;
 }
 
@@ -26,23 +29,87 @@ static bool find_use(const struct vm_spec *spec, const struct lan *lan, struct v
 struct member_walk {
     const struct instance_host *host;
     const struct lan *lan;
-    const struct instance *instance; /* NULL: before the first */
+    struct instance *instance; /* NULL: before the first */
     struct vm_network_use use;
+    unsigned index;
     struct in_addr address;
 };
 
 static bool next_member(struct member_walk *walk)
 {
-    const struct instance *next =
+    struct instance *next =
         walk->instance ? LIST_NEXT(walk->instance, entry) : LIST_FIRST(&walk->host->instances);
     for (; next; next = LIST_NEXT(next, entry)) {
-        if (vm_life_is_gone(&next->record.life) || !find_use(&next->record.spec, walk->lan, &walk->use) ||
+        if (vm_life_is_gone(&next->record.life) ||
+            !find_use(&next->record.spec, walk->lan, &walk->use, &walk->index) ||
             inet_pton(AF_INET, walk->use.address, &walk->address) != 1)
             continue;
         break;
     }
     walk->instance = next;
     return next != NULL;
+}
+
+/* Two members have the same address only if a record was put back after its address was given on. The one that runs keeps
+ * it, else the older one. */
+static bool has_precedence(const struct instance *a, const struct instance *b)
+{
+    bool a_lives = vm_state_is_live(a->record.life.state), b_lives = vm_state_is_live(b->record.life.state);
+    if (a_lives != b_lives)
+        return a_lives;
+    if (a->record.created_ms != b->record.created_ms)
+        return a->record.created_ms < b->record.created_ms;
+    return strcmp(a->record.spec.name, b->record.spec.name) < 0;
+}
+
+static int refuse_rival(const struct instance *instance, const struct lan *lan, struct in_addr address,
+                        struct pi_error *err)
+{
+    struct member_walk walk = {.host = instance->host, .lan = lan};
+    while (next_member(&walk))
+        if (walk.address.s_addr == address.s_addr && walk.instance != instance &&
+            has_precedence(walk.instance, instance)) {
+            const char *rival = walk.instance->record.spec.name;
+            return pi_refuse(err, PI_CONFLICT,
+                             "%s has the address %s in the network %s, too: remove one of the two, with "
+                             "piagent rm %s or piagent rm %s",
+                             rival, walk.use.address, lan->name, rival, instance->record.spec.name);
+        }
+    return 0;
+}
+
+static unsigned count_members(const struct instance_host *host, const struct lan *lan, bool running)
+{
+    struct member_walk walk = {.host = host, .lan = lan};
+    unsigned count = 0;
+    while (next_member(&walk))
+        count += !running || vm_state_is_live(walk.instance->record.life.state);
+    return count;
+}
+
+static int check_room(const struct instance_host *host, const struct lan *lan, struct pi_error *err)
+{
+    return count_members(host, lan, false) < VM_NETWORK_MEMBERS_MAX
+               ? 0
+               : pi_refuse(
+                     err, PI_CONFLICT,
+                     "the network %s has %d members, and can have no more: remove instances that you do not "
+                     "need (piagent rm), or make another network (piagent network create)",
+                     lan->name, VM_NETWORK_MEMBERS_MAX);
+}
+
+/* An instance that is made without a start needs no room. */
+static int check_room_to_run(const struct instance *instance, const struct lan *lan, struct pi_error *err)
+{
+    const struct vm_life *life = &instance->record.life;
+    return (life->state == VM_CREATED && life->left_stopped) ||
+                   count_members(instance->host, lan, true) < VM_NETWORK_RUNNING_MAX
+               ? 0
+               : pi_refuse(
+                     err, PI_CONFLICT,
+                     "%d members of the network %s run, and no more can run at once: first stop another one "
+                     "(piagent powerdown)",
+                     VM_NETWORK_RUNNING_MAX, lan->name);
 }
 
 /* Addresses that members have. */
@@ -116,7 +183,7 @@ static int resolve_use(const struct instance_host *host, const char *name, char 
         return r;
     if (use.bridge)
         return 0; /* membership_check() does that at each start */
-    if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0)
+    if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0 || (r = check_room(host, lan, err)) < 0)
         return r;
     if (!use.address[0])
         r = find_free(host, lan, &chosen, err);
@@ -165,6 +232,44 @@ int membership_check(const struct instance *instance, struct pi_error *err)
             return pi_context(err, r, "its network %s", networks->items[i]);
     }
     return 0;
+}
+
+/* The nth network of the instance, if it is one that can be used, with its address there; NULL if not. */
+static struct lan *find_network(const struct instance *instance, size_t n, struct in_addr *address)
+{
+    struct vm_network_use use;
+    struct lan *lan;
+    return vm_network_use_parse(instance->record.spec.networks.items[n], &use, NULL) == 0 && !use.bridge &&
+                   lans_need(&instance->host->lans, use.name, &lan, NULL) == 0 &&
+                   inet_pton(AF_INET, use.address, address) == 1
+               ? lan
+               : NULL;
+}
+
+int membership_check_start(const struct instance *instance, struct pi_error *err)
+{
+    struct in_addr address;
+    int r = membership_check(instance, err);
+    for (size_t i = 0; r == 0 && i < instance->record.spec.networks.count; i++) {
+        const struct lan *lan = find_network(instance, i, &address);
+        if (lan && (r = refuse_rival(instance, lan, address, err)) == 0)
+            r = check_room_to_run(instance, lan, err);
+    }
+    return r;
+}
+
+bool membership_tell_left_out(const struct instance *instance, char *buf, size_t size)
+{
+    struct in_addr address;
+    struct pi_error why;
+    for (size_t i = 0; i < instance->record.spec.networks.count; i++) {
+        const struct lan *lan = instance->left_out & 1U << i ? find_network(instance, i, &address) : NULL;
+        if (lan && refuse_rival(instance, lan, address, &why) < 0) {
+            snprintf(buf, size, "%s", why.text);
+            return true;
+        }
+    }
+    return false;
 }
 
 static int open_network_folder(const struct instance *instance, const char *text, int *ret,
@@ -231,17 +336,40 @@ void membership_changed(const struct instance *instance)
         lans_members_changed(&instance->host->lans);
 }
 
+/* By address; of two that have the same one, the one that keeps it comes first. */
+static int by_claim(const void *a, const void *b)
+{
+    const struct member_walk *one = a, *other = b;
+    if (one->address.s_addr != other->address.s_addr)
+        return one->address.s_addr < other->address.s_addr ? -1 : 1;
+    return has_precedence(one->instance, other->instance) ? -1 : 1;
+}
+
+static json_t *plan_member(const struct member_walk *member)
+{
+    char mac[VM_MAC_TEXT_SIZE];
+    vm_subnet_mac(member->address, mac);
+    return json_pack("{s:s, s:s, s:s, s:b}", "name", member->instance->record.spec.name, "mac", mac,
+                     "address", member->use.address, "plugged",
+                     vm_state_is_live(member->instance->record.life.state));
+}
+
 json_t *membership_list(const struct lan *lan, void *user)
 {
     struct member_walk walk = {.host = user, .lan = lan};
+    unsigned count = count_members(user, lan, false), i = 0;
+    pi_auto_free struct member_walk *claims = calloc(count + 1, sizeof *claims);
     json_auto_t *members = json_array();
-    char mac[VM_MAC_TEXT_SIZE];
-    while (next_member(&walk)) {
-        vm_subnet_mac(walk.address, mac);
-        json_t *member =
-            json_pack("{s:s, s:s, s:s, s:b}", "name", walk.instance->record.spec.name, "mac", mac, "address",
-                      walk.use.address, "plugged", vm_state_is_live(walk.instance->record.life.state));
-        if (json_array_append_new(members, member) < 0)
+    if (!claims)
+        return NULL;
+    while (next_member(&walk))
+        claims[i++] = walk;
+    qsort(claims, count, sizeof *claims, by_claim);
+    for (i = 0; i < count; i++) {
+        bool rival = i > 0 && claims[i].address.s_addr == claims[i - 1].address.s_addr;
+        unsigned *left_out = &claims[i].instance->left_out, bit = 1U << claims[i].index;
+        *left_out = rival ? *left_out | bit : *left_out & ~bit;
+        if (!rival && json_array_append_new(members, plan_member(&claims[i])) < 0)
             return NULL;
     }
     return json_incref(members);

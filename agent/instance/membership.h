@@ -4,6 +4,7 @@
 #define PIAGENT_INSTANCE_MEMBERSHIP_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "agent/base/error.h"
 #include "agent/seed/network_hook.h"
@@ -20,6 +21,12 @@ int membership_resolve(const struct instance_host *host, struct vm_spec *spec, s
 /* Whether its networks are there, and as they were when it was created. */
 int membership_check(const struct instance *instance, struct pi_error *err);
 
+/* Whether it may start besides: no other member that has precedence has its address, and not too many run. PI_CONFLICT. */
+int membership_check_start(const struct instance *instance, struct pi_error *err);
+
+/* Why the switch of one of its networks is not told of it: another member has its address. False if there is no reason. */
+bool membership_tell_left_out(const struct instance *instance, char *buf, size_t size);
+
 /* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. On
  * failure, fds holds those that were opened. */
 int membership_open(const struct instance *instance, int fds[VM_NETWORKS_MAX], struct pi_error *err);
@@ -31,7 +38,8 @@ size_t membership_seed(const struct instance *instance, struct seed_network ret[
 /* Its state, its place in the list, or its networks have changed: its networks' switches are told. */
 void membership_changed(const struct instance *instance);
 
-/* The members, as lans.members gives them; user is the host. */
+/* The members, as lans.members gives them, each with an address of its own; user is the host. Notes in the other instances
+ * that they are left out. */
 json_t *membership_list(const struct lan *lan, void *user);
 
 /* PI_CONFLICT if the network has members, who are named. */

@@ -55,7 +55,7 @@ int files_check(const struct instance *instance, struct pi_error *err)
     if (r == 0)
         r = check_file(instance, "disk", VM_DISK_FILE, err);
     if (r == 0)
-        r = membership_check(instance, err);
+        r = membership_check_start(instance, err);
     if (r == 0 && vm_spec_uses_uefi(&instance->record.spec))
         r = check_file(instance, "store of UEFI variables", VM_VARS_FILE, err);
     return r;

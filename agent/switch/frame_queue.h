@@ -10,8 +10,10 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
+#include "agent/vm/subnet.h"
+
 #define FRAME_QUEUE_MAX   512 /* frames */
-#define FRAME_SENDERS_MAX 256
+#define FRAME_SENDERS_MAX VM_NETWORK_RUNNING_MAX
 
 struct queued_frame {
     STAILQ_ENTRY(queued_frame) entry;

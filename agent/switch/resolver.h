@@ -8,8 +8,9 @@
 #define PIAGENT_SWITCH_RESOLVER_H
 
 #include "agent/switch/frame.h"
+#include "agent/vm/subnet.h"
 
-#define RESOLVER_NAMES_MAX 1024
+#define RESOLVER_NAMES_MAX VM_NETWORK_MEMBERS_MAX
 #define RESOLVER_TTL_S     5 /* an instance may come and go */
 
 struct resolver_name {

@@ -18,8 +18,12 @@
 #define VM_NETWORK_NAME_MAX 32 /* it is a domain for names, too */
 #define VM_SUBNET_TEXT_SIZE 19 /* "255.255.255.255/32" */
 #define VM_MAC_TEXT_SIZE    18 /* "52:54:0a:4d:00:10" */
-#define VM_PREFIX_MIN       16
-#define VM_PREFIX_MAX       29 /* five members */
+/* As many as a network's switch carries. */
+#define VM_NETWORK_MEMBERS_MAX 1024
+#define VM_NETWORK_RUNNING_MAX 256
+
+#define VM_PREFIX_MIN 16
+#define VM_PREFIX_MAX 29 /* five members */
 
 struct vm_subnet {
     struct in_addr address; /* its first bits; the others are 0 */

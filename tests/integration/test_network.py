@@ -260,6 +260,31 @@ def test_a_damaged_record_is_told_and_harms_no_other(pair):
     carries(pair, A, B, b"again")
 
 
+def test_a_record_that_comes_back_when_its_address_is_given_on_takes_the_network_from_nobody(pair):
+    boot(pair, "c", "lab")
+    pair.do("kill", "c")
+    pair.do("agent", "stop")
+    record = pair.instances / "c/record.json"
+    whole = record.read_text()
+    record.write_text("{")
+    pair.do("ps")
+    boot(pair, "d", "lab")
+    assert pair.status("d")["networks"] == ["lab,ip=10.77.5.4"]
+    pair.do("agent", "stop")
+    record.write_text(whole)
+    pair.do("ps")
+    wait_for("c says why", lambda: "d has the address 10.77.5.4" in pair.status("c").get("reason", ""), 20)
+    assert "piagent rm d" in pair.refused(CONFLICT, "start", "-d", "c")
+    os.kill(switch(pair), signal.SIGKILL)
+    carries(pair, A, ("d", "10.77.5.4"), b"again")
+    pair.do("rm", "--force", "d")
+    pair.do("kill", "b")
+    wait_for("c says so no more", lambda: "reason" not in pair.status("c"), 20)
+    assert pair.api("POST", "/v1/instances/c/start", {})[0] == 202
+    pair.wait_state("c", "running")
+    carries(pair, A, ("c", "10.77.5.4"), b"its own again")
+
+
 def test_an_instance_whose_network_is_gone_does_not_start(pair):
     for name in "ab":
         pair.do("kill", name)

@@ -42,7 +42,8 @@ const struct cli_command cli_command_network_create = {
     .name = "network create",
     .operands = "NAME",
     .summary = "makes a network that instances share",
-    .details = "Instances join it with piagent run --network NAME. piagent help networking tells the rest.",
+    .details = "Instances join it with piagent run --network NAME: at most 1024, of which 256 run at once. "
+               "piagent help networking tells the rest.",
     .example = "piagent network create lab --subnet 10.77.0.0/24",
     .options = network_create_table,
     .values_size = sizeof(struct network_create_options),
