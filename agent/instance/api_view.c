@@ -60,7 +60,7 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
             "another program took port %u, so that its guest cannot report: piagent powerdown %s, then piagent "
             "start %s",
             (unsigned)instance->record.imds_port, name, name);
-    else if (instance->left_out && membership_tell_left_out(instance, buf, VM_REASON_MAX))
+    else if ((live || instance->left_out) && membership_tell_trouble(instance, buf, VM_REASON_MAX))
         return buf;
     else if (guest_link_clock_off_ms(instance))
         snprintf(buf, VM_REASON_MAX, "its clock is %s: piagent ssh %s -- sudo date -s @$(date +%%s)",

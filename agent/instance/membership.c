@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
@@ -78,6 +80,13 @@ static int refuse_rival(const struct instance *instance, const struct lan *lan, 
     return 0;
 }
 
+/* Members on other hosts take as much of the switch as those that run here. */
+static unsigned count_elsewhere(const struct lan *lan)
+{
+    json_auto_t *others = lan_links_members(lan);
+    return (unsigned)json_array_size(others);
+}
+
 static unsigned count_members(const struct instance_host *host, const struct lan *lan, bool running)
 {
     struct member_walk walk = {.host = host, .lan = lan};
@@ -89,7 +98,7 @@ static unsigned count_members(const struct instance_host *host, const struct lan
 
 static int check_room(const struct instance_host *host, const struct lan *lan, struct pi_error *err)
 {
-    return count_members(host, lan, false) < VM_NETWORK_MEMBERS_MAX
+    return count_members(host, lan, false) + count_elsewhere(lan) < VM_NETWORK_MEMBERS_MAX
                ? 0
                : pi_refuse(
                      err, PI_CONFLICT,
@@ -103,11 +112,11 @@ static int check_room_to_run(const struct instance *instance, const struct lan *
 {
     const struct vm_life *life = &instance->record.life;
     return (life->state == VM_CREATED && life->left_stopped) ||
-                   count_members(instance->host, lan, true) < VM_NETWORK_RUNNING_MAX
+                   count_members(instance->host, lan, true) + count_elsewhere(lan) < VM_NETWORK_RUNNING_MAX
                ? 0
                : pi_refuse(
                      err, PI_CONFLICT,
-                     "%d members of the network %s run, and no more can run at once: first stop another one "
+                     "%d members of the network %s run or are on other hosts, and no more can run at once: first stop another one "
                      "(piagent powerdown)",
                      VM_NETWORK_RUNNING_MAX, lan->name);
 }
@@ -258,18 +267,37 @@ int membership_check_start(const struct instance *instance, struct pi_error *err
     return r;
 }
 
-bool membership_tell_left_out(const struct instance *instance, char *buf, size_t size)
+bool membership_tell_trouble(const struct instance *instance, char *buf, size_t size)
 {
+    bool live = vm_state_is_live(instance->record.life.state);
     struct in_addr address;
     struct pi_error why;
     for (size_t i = 0; i < instance->record.spec.networks.count; i++) {
-        const struct lan *lan = instance->left_out & 1U << i ? find_network(instance, i, &address) : NULL;
-        if (lan && refuse_rival(instance, lan, address, &why) < 0) {
+        const struct lan *lan = find_network(instance, i, &address);
+        if (lan && (instance->left_out & 1U << i) && refuse_rival(instance, lan, address, &why) < 0) {
             snprintf(buf, size, "%s", why.text);
+            return true;
+        }
+        if (lan && live && lan->link.refusal) {
+            snprintf(buf, size, "the switch of its network %s does not reach all members: %s", lan->name,
+                     lan->link.refusal);
             return true;
         }
     }
     return false;
+}
+
+/* A folder at the name of a member's socket would keep the member from the network. */
+static void remove_stray_folders(int folder_fd, const char *name)
+{
+    static const char *const endings[] = {"in", "qemu"}; /* agent/switch/control.h */
+    for (size_t i = 0; i < PI_ARRAY_SIZE(endings); i++) {
+        char file[PI_NAME_MAX + 8];
+        struct stat st;
+        snprintf(file, sizeof file, "%s.%s", name, endings[i]);
+        if (fstatat(folder_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+            pi_tree_remove(folder_fd, file, NULL);
+    }
 }
 
 static int open_network_folder(const struct instance *instance, const char *text, int *ret,
@@ -287,6 +315,7 @@ static int open_network_folder(const struct instance *instance, const char *text
     int fd = pi_dir_open(folder, err);
     if (fd < 0)
         return fd;
+    remove_stray_folders(fd, instance->record.spec.name);
     *ret = fd;
     return 0;
 }

@@ -24,8 +24,9 @@ int membership_check(const struct instance *instance, struct pi_error *err);
 /* Whether it may start besides: no other member that has precedence has its address, and not too many run. PI_CONFLICT. */
 int membership_check_start(const struct instance *instance, struct pi_error *err);
 
-/* Why the switch of one of its networks is not told of it: another member has its address. False if there is no reason. */
-bool membership_tell_left_out(const struct instance *instance, char *buf, size_t size);
+/* Why it may not be heard in one of its networks: another member has its address, or the network's switch could not do as it
+ * was told. False if there is no reason. */
+bool membership_tell_trouble(const struct instance *instance, char *buf, size_t size);
 
 /* Opens the folder of each of its networks that is no bridge, in the order of its spec, for its QEMU. On
  * failure, fds holds those that were opened. */

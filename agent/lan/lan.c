@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,14 +250,28 @@ static void write_lan_in_thread(uv_work_t *request)
     lan->result = write_lan(lan, &lan->failure);
 }
 
+/* A damaged record may be a folder. piagent removes what a person has put into one no more than it made it. */
+static int remove_record(const struct lan *lan, struct pi_error *err)
+{
+    char file[LAN_NAME_MAX + sizeof ENDING];
+    name_file(lan, file);
+    int r = unlinkat(lan->lans->folder_fd, file, 0);
+    if (r < 0 && errno == EISDIR)
+        r = unlinkat(lan->lans->folder_fd, file, AT_REMOVEDIR);
+    if (r < 0 && errno == ENOTEMPTY)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "the record %s/%s is a folder, and not empty: look into it, remove it, then try again",
+            lan->lans->folder, file);
+    if (r < 0 && errno != ENOENT)
+        return pi_fail(err, errno, "cannot remove %s/%s", lan->lans->folder, file);
+    return pi_dir_sync(lan->lans->folder_fd, err);
+}
+
 static void remove_lan_in_thread(uv_work_t *request)
 {
     struct lan *lan = request->data;
-    char file[LAN_NAME_MAX + sizeof ENDING];
-    name_file(lan, file);
-    lan->result = unlinkat(lan->lans->folder_fd, file, 0) < 0 && errno != ENOENT
-                      ? pi_fail(&lan->failure, errno, "cannot remove %s/%s", lan->lans->folder, file)
-                      : pi_dir_sync(lan->lans->folder_fd, &lan->failure);
+    lan->result = remove_record(lan, &lan->failure);
 }
 
 static void on_lan_written(uv_work_t *request, int status)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +68,20 @@ static void answer_oldest(struct lan *lan, const json_t *answer)
     free(question);
 }
 
+static void on_plan_answer(const json_t *answer, void *user)
+{
+    (void)answer; /* note_refusal() has it */
+    (void)user;
+}
+
+static void note_refusal(struct lan_switch *link, const char *failure)
+{
+    if (STAILQ_EMPTY(&link->questions) || STAILQ_FIRST(&link->questions)->fn != on_plan_answer)
+        return;
+    free(link->refusal);
+    link->refusal = failure ? strdup(failure) : NULL;
+}
+
 static int on_answer_line(char *line, size_t size, void *user)
 {
     struct lan *lan = user;
@@ -75,6 +90,7 @@ static int on_answer_line(char *line, size_t size, void *user)
     const char *failure = json_string_value(json_object_get(answer, "error"));
     if (!answer || failure)
         log_line("the switch of the network %s: %s", lan->name, failure ? failure : err.text);
+    note_refusal(&lan->link, failure);
     answer_oldest(lan, failure ? NULL : answer);
     return 0;
 }
@@ -112,12 +128,6 @@ static void ask_switch(struct lan *lan, const json_t *request, int fd, lan_answe
     STAILQ_INSERT_TAIL(&link->questions, question, entry);
     if (!timer_is_set(link->answer_timer))
         timer_set(link->answer_timer, ANSWER_MS);
-}
-
-static void on_plan_answer(const json_t *answer, void *user)
-{
-    (void)answer; /* a refusal was logged */
-    (void)user;
 }
 
 void lan_switch_count(struct lan *lan, lan_answer_fn fn, void *user)
@@ -185,6 +195,7 @@ static void forget_switch(struct lan *lan)
     link->pidfd = -1;
     link->pid = 0;
     link->ending = false;
+    free(pi_steal(link->refusal));
     lan_links_lost_switch(lan);
 }
 
@@ -383,6 +394,16 @@ static int read_identity(int folder_fd, struct pi_identity *ret)
     return 0;
 }
 
+/* A switch's current folder is its network's. The note alone proves nothing, because the members' QEMUs can write it, too. */
+static bool runs_in_folder(pid_t pid, int folder_fd)
+{
+    char path[32];
+    struct stat folder, current;
+    snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+    return fstat(folder_fd, &folder) == 0 && stat(path, &current) == 0 && folder.st_dev == current.st_dev &&
+           folder.st_ino == current.st_ino;
+}
+
 void lan_switch_adopt(struct lan *lan)
 {
     char folder[PATH_MAX];
@@ -393,11 +414,17 @@ void lan_switch_adopt(struct lan *lan)
     pi_auto_close int folder_fd = pi_dir_find(folder, NULL);
     if (folder_fd < 0 || read_identity(folder_fd, &id) < 0)
         return;
-    int pidfd = pi_identity_open(&id);
+    pi_auto_close int pidfd = pi_identity_open(&id);
     if (pidfd < 0)
         return;
+    if (!runs_in_folder(id.pid, folder_fd)) {
+        log_line("the network %s: process %d is not its switch, though %s/" IDENTITY_FILE
+                 " says so: another one is started",
+                 lan->name, (int)id.pid, folder);
+        return;
+    }
     lan->link.pid = id.pid;
-    lan->link.pidfd = pidfd;
+    lan->link.pidfd = pi_steal_fd(&pidfd);
     if (connect_switch(lan, folder, &err) < 0)
         log_line("the switch of the network %s (process %d) is replaced: %s", lan->name, (int)id.pid,
                  err.text);

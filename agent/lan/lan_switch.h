@@ -32,6 +32,7 @@ struct lan_switch {
     STAILQ_HEAD(, lan_question) questions; /* the oldest first, as the answers come */
     struct timer *answer_timer, *start_timer;
     uint64_t tried_ms, delay_ms;
+    char *refusal; /* what it did not like about the newest plan; NULL = nothing */
 };
 
 /* 0 or -ENOMEM. */

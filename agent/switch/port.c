@@ -40,6 +40,14 @@ void switch_port_init(struct switch_port *port, const struct frame_owner *owner)
     frame_queue_init(&port->queue);
 }
 
+/* Of an earlier switch, or a folder that is empty: whoever runs QEMU can make one. */
+static int clear_name(const char *name)
+{
+    if (unlink(name) == 0 || errno == ENOENT)
+        return 0;
+    return unlinkat(AT_FDCWD, name, AT_REMOVEDIR);
+}
+
 int switch_port_open(const struct frame_owner *owner, const char *in_name, const char *member_name,
                      struct switch_port *port, struct pi_error *err)
 {
@@ -50,8 +58,7 @@ int switch_port_open(const struct frame_owner *owner, const char *in_name, const
     if (r < 0)
         return r;
     pi_auto_close int fd = open_datagram_socket();
-    if (fd < 0 || (unlink(in_name) < 0 && errno != ENOENT) ||
-        bind(fd, (const struct sockaddr *)&in, sizeof in) < 0)
+    if (fd < 0 || clear_name(in_name) < 0 || bind(fd, (const struct sockaddr *)&in, sizeof in) < 0)
         return pi_fail(err, errno, "cannot listen at %s", in_name);
     switch_port_init(port, owner);
     port->member = member;

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 
 import boot_sectors
 import pytest
@@ -109,6 +110,17 @@ def test_default_subnets_differ_and_are_none_of_the_hosts(user):
     taken = {socket.inet_ntoa(struct.pack("=I", int(route[1], 16))) for route in routes}
     subnets = [json.loads(user.do("network", "create", f"n{i}", "--json"))["subnet"] for i in range(3)]
     assert len(set(subnets)) == 3 and not taken & {subnet.partition("/")[0] for subnet in subnets}
+
+
+def test_a_damaged_record_that_is_a_folder_is_removed_if_it_is_empty(user):
+    user.do("agent", "stop")
+    folder = user.home / "data/piagent/networks/lab.json"
+    (folder / "mine").mkdir(parents=True)
+    assert "is a folder, and not empty" in user.refused(CONFLICT, "network", "rm", "lab")
+    (folder / "mine").rmdir()
+    user.do("network", "rm", "lab")
+    assert not folder.exists()
+    user.do("network", "create", "lab")
 
 
 def test_members_get_addresses_that_stay_theirs(user):
@@ -283,6 +295,46 @@ def test_a_record_that_comes_back_when_its_address_is_given_on_takes_the_network
     assert pair.api("POST", "/v1/instances/c/start", {})[0] == 202
     pair.wait_state("c", "running")
     carries(pair, A, ("c", "10.77.5.4"), b"its own again")
+
+
+def test_a_folder_in_place_of_a_members_socket_keeps_it_from_nothing(pair):
+    sockets = pair.runtime / "lan/lab"
+    for name in ("c.in", "c.qemu"):
+        (sockets / name / "deep").mkdir(parents=True)
+    boot(pair, "c", "lab")
+    carries(pair, ("c", "10.77.5.4"), A, b"all the same")
+    for ending, said in [("", None), ("deep", "c.in")]:
+        (sockets / "c.in").unlink()
+        (sockets / "c.in" / ending).mkdir(parents=True)
+        os.kill(switch(pair), signal.SIGKILL)
+        carries(pair, A, B, b"the others are heard" + ending.encode())
+        if said:
+            wait_for("c says why", lambda: said in pair.status("c").get("reason", ""), 20)
+            assert "the switch of the network lab: " in pair.log()
+        else:
+            carries(pair, ("c", "10.77.5.4"), A, b"an empty one is removed")
+            assert "reason" not in pair.status("c")
+
+
+def test_a_process_that_is_no_switch_is_left_alone_whatever_the_note_says(pair):
+    note = pair.runtime / "lan/lab/switch.json"
+    real = json.loads(note.read_text())
+    with subprocess.Popen(["sleep", "1000"]) as bystander:
+        try:
+            ticks = int(pathlib.Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()[19])
+            pair.kill_agent()
+            note.write_text(json.dumps({**real, "pid": bystander.pid, "start_ticks": ticks}))
+            pair.do("ps")
+            assert switch(pair) not in (bystander.pid, real["pid"])
+            carries(pair, A, B, b"by a new one")
+            for name in "ab":
+                pair.do("kill", name)
+            wait_for("its switch has ended", lambda: "switch_pid" not in network(pair), 20)
+            assert bystander.poll() is None
+            assert f"process {bystander.pid} is not its switch" in pair.log()
+        finally:
+            bystander.kill()
+            os.kill(real["pid"], signal.SIGKILL)
 
 
 def test_an_instance_whose_network_is_gone_does_not_start(pair):

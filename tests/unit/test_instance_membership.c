@@ -90,7 +90,7 @@ static void the_switch_is_told_of_one_member_with_an_address_and_the_other_says_
         const struct instance *in = pair[cases[i].listed], *out = pair[1 - cases[i].listed];
         assert_true(is_listed(f, in) && is_listed(f, other) && !is_listed(f, out));
         assert_true(out->left_out && !in->left_out && !other->left_out);
-        assert_true(membership_tell_left_out(out, why, sizeof why) && strstr(why, in->record.spec.name));
+        assert_true(membership_tell_trouble(out, why, sizeof why) && strstr(why, in->record.spec.name));
         assert_int_equal(membership_check_start(in, &err), 0);
         assert_true(membership_check_start(out, &err) < 0);
         assert_int_equal(err.kind, PI_CONFLICT);
