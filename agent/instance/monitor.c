@@ -49,11 +49,6 @@ static void serve_waiting(struct instance *instance)
     }
 }
 
-static bool is_starting(const struct instance *instance)
-{
-    return instance->record.life.state == VM_STARTING && instance->record.life.rung == VM_RUNG_NONE;
-}
-
 static void give_up_start(struct instance *instance, const char *why)
 {
     if (scope_is_pending((pid_t)instance->record.pid))
@@ -67,7 +62,7 @@ void monitor_lose(struct instance *instance, int reason, const char *why)
     pi_text_clean(why, strlen(why), instance->monitor.why, sizeof instance->monitor.why);
     qmp_link_close(pi_steal(instance->monitor.link));
     instance->monitor.unwatched = true;
-    if (is_starting(instance) && reason != -ECONNRESET) {
+    if (vm_life_is_starting(&instance->record.life) && reason != -ECONNRESET) {
         give_up_start(instance, instance->monitor.why);
         return;
     }
@@ -145,7 +140,7 @@ static void on_cont(int result, const json_t *data, const char *why, void *user)
     (void)data;
     if (result == 0)
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
-    else if (result != -ECONNRESET && is_starting(instance))
+    else if (result != -ECONNRESET && vm_life_is_starting(&instance->record.life))
         give_up_start(instance, why);
     else if (result != -ECONNRESET)
         journal_note(instance, "QEMU did not let its guest go on: %s", why);
@@ -162,7 +157,7 @@ static void on_reconnect(void *user)
     struct instance *instance = user;
     struct monitor *monitor = &instance->monitor;
     struct pi_error err;
-    if (is_starting(instance)) /* QEMU closed its monitor, and has not ended since */
+    if (vm_life_is_starting(&instance->record.life)) /* QEMU closed its monitor, and has not ended since */
         give_up_start(instance, monitor->why);
     if (instance->record.life.state == VM_STARTING)
         return;

@@ -122,16 +122,11 @@ static void explain_words(const struct instance *instance, int code, char *words
                  max_mib);
 }
 
-static bool is_starting(const struct vm_life *life)
-{
-    return life->state == VM_STARTING && life->rung == VM_RUNG_NONE;
-}
-
 /* If KVM cannot set up the vCPUs, QEMU aborts: TCG may work. An exit by itself has another reason, which TCG
  * would share. */
 static bool has_aborted_under_kvm(const struct vm_record *record, int code)
 {
-    return is_starting(&record->life) && record->accel == VM_ACCEL_KVM && code > 128;
+    return vm_life_is_starting(&record->life) && record->accel == VM_ACCEL_KVM && code > 128;
 }
 
 static bool is_expected(const struct vm_life *life)
@@ -158,7 +153,7 @@ static void feed_end(struct instance *instance, int code, const char *how)
     else if (aborted)
         snprintf(reason, sizeof reason,
                  "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
-    else if (code < 0 && is_starting(life))
+    else if (code < 0 && vm_life_is_starting(life))
         journal_note(instance, "QEMU ended while it was starting (%s)%s%s: starting it afresh", how,
                      words[0] ? ": " : "", words);
     else if (!is_expected(life))

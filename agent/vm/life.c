@@ -85,6 +85,11 @@ static bool life_is_creating(const struct vm_life *life)
     return life->state == VM_CREATED && life->creation < VM_CREATION_UNDOING;
 }
 
+bool vm_life_is_starting(const struct vm_life *life)
+{
+    return life->state == VM_STARTING && life->rung == VM_RUNG_NONE;
+}
+
 bool vm_life_is_gone(const struct vm_life *life)
 {
     return life->state == VM_CREATED && life->creation == VM_CREATION_GONE;

@@ -163,6 +163,9 @@ bool vm_life_boots(const struct vm_life *life);
 /* Tells if only its events are left, for followers. */
 bool vm_life_is_gone(const struct vm_life *life);
 
+/* Tells if it is being started, and nobody has asked its QEMU to end since. */
+bool vm_life_is_starting(const struct vm_life *life);
+
 /* Tells if an instance in this state has a QEMU process. */
 bool vm_state_is_live(enum vm_state state);
 
