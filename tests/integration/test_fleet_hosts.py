@@ -54,7 +54,7 @@ def test_one_file_makes_instances_on_both_hosts_in_their_order_and_does_nothing_
     hosts.write("{server: {host: 'FAR'}, node: {count: 2, after: {server: ready}}, web: {host: 'FAR', after: {node: ready}}}")
     plan = hosts.up("--dry-run")
     assert plan == (f"network lab: is created on {url}, 10.77.0.0/24\nnetwork lab: is created on this host, 10.77.0.0/24\n"
-                    "network lab: its instances on one host reach each other, but not those on another host\n"
+                    "network lab: instances on different hosts reach each other when the hosts are linked: piagent network link lab HOST\n"
                     f"server: is created and started on {url}\nnode-1 to node-2: each is created and started on this host\n"
                     f"web: is created and started on {url}\n")
     assert near.ps() == far.ps() == []

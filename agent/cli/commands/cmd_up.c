@@ -66,9 +66,10 @@ static void tell_spans(const struct fleet *fleet)
 {
     for (size_t i = 0; i < fleet->network_count; i++)
         if (fleet_network_spans(fleet, &fleet->networks[i]))
-            fprintf(stderr,
-                    "network %s: its instances on one host reach each other, but not those on another host\n",
-                    fleet->networks[i].name);
+            fprintf(
+                stderr,
+                "network %s: instances on different hosts reach each other when the hosts are linked: piagent network link %s HOST\n",
+                fleet->networks[i].name, fleet->networks[i].name);
 }
 
 static void tell_changes(const struct fleet *fleet, const struct fleet_plan *plan)
