@@ -21,9 +21,9 @@ static const char *nearest_path(const char *path)
     for (size_t i = 0; i < API_OPERATIONS; i++)
         paths[i] = api_operations[i].path;
     for (size_t i = 0; i < PI_ARRAY_SIZE(parents); i++) {
-        const char *rest = strchr(path + strlen(parents[i]), '/');
         if (!pi_starts_with(path, parents[i]))
             continue;
+        const char *rest = strchr(path + strlen(parents[i]), '/');
         snprintf(shape, sizeof shape, "%s{name}%s", parents[i], rest ? rest : "");
         return pi_nearest(shape, paths);
     }

@@ -96,6 +96,14 @@ def test_the_console_is_bytes_of_which_the_last_can_be_had_alone(user, instance)
     assert curl(user, "http://pi/v1/instances/pi/console?tail=4") == whole[-4:]
 
 
+def test_every_short_path_that_is_none_is_answered(user, instance):
+    """Under AddressSanitizer also: without reading past its end."""
+    whole = ("/v1/instances/", "/v1/networks/", "/metrics/xxxxxxxxxx")
+    paths = sorted({path[:n] + more for path in whole for n in range(1, len(path) + 1) for more in ("", "x", "/")} - {"/v1/instances", "/v1/networks"})
+    answers = curl(user, *(f"http://pi{path}" for path in paths)).splitlines()
+    assert [json.loads(answer)["error"]["kind"] for answer in answers] == ["not-found"] * len(paths)
+
+
 def test_the_command_is_what_qemu_runs_with(user, instance):
     argv = user.api("GET", "/v1/instances/pi/qemu-command")[1]["argv"]
     assert argv == user.processes()[instance["pid"]]
