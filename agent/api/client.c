@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api/answer.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 
@@ -119,6 +120,8 @@ static int transfer_result(const struct api_transfer *transfer, CURLcode code, s
     json_auto_t *body =
         pi_json_parse(transfer->failure.data ? transfer->failure.data : "", transfer->failure.size, NULL);
     struct pi_error said;
+    if (api_answer_clean(body) < 0)
+        return pi_fail(err, ENOMEM, "the agent's answer");
     if (pi_failure_read(json_object_get(body, "error"), &said) < 0)
         return pi_refuse(err, PI_AGENT, "the agent answered with HTTP status %ld", status);
     return pi_refuse(err, said.kind, "%s", said.text);
@@ -281,10 +284,12 @@ int api_client_call(struct api_client *client, const char *method, const char *p
     if (r == 0)
         r = await_call(client, &one, transfer, timeout_ms, err);
     if (r == 0 && ret) {
-        json_t *reply = pi_json_parse(one.reply.data ? one.reply.data : "", one.reply.size, err);
-        r = reply ? 0 : pi_context(err, -EBADMSG, "the agent's answer");
-        if (reply)
-            *ret = reply;
+        struct pi_error why;
+        json_auto_t *reply = pi_json_parse(one.reply.data ? one.reply.data : "", one.reply.size, &why);
+        r = reply ? api_answer_check(method, path, body, reply, err)
+                  : pi_refuse(err, PI_AGENT, "the agent's answer: %.800s", why.text);
+        if (r == 0)
+            *ret = json_incref(reply);
     }
     pi_buf_done(&one.reply);
     return r;

@@ -32,7 +32,7 @@ const struct pi_field api_error_fields[] = {
 const struct pi_field api_agent_fields[] = {
     STRING(api_agent, version),
     NUMBER(api_agent, pid),
-    NUMBER(api_agent, imds_port, .help = "on 127.0.0.1"),
+    NUMBER(api_agent, imds_port, .max = UINT16_MAX, .help = "on 127.0.0.1"),
     NUMBER(api_agent, instances, .help = "how many are known"),
     NUMBER(api_agent, running, .help = "how many have a QEMU process"),
     NUMBER(api_agent, started_ms),
@@ -66,7 +66,7 @@ const struct pi_field api_create_fields[] = {
 };
 
 const struct pi_field api_instance_fields[] = {
-    STRING(api_instance, name, .required = true),
+    STRING(api_instance, name, .required = true, .check = pi_name_check),
     ENUM(api_instance, state, vm_state, .required = true),
     STRING(
         api_instance, reason,
@@ -117,7 +117,7 @@ const struct pi_field api_instance_fields[] = {
 };
 
 const struct pi_field api_summary_fields[] = {
-    STRING(api_instance, name, .required = true),
+    STRING(api_instance, name, .required = true, .check = pi_name_check),
     ENUM(api_instance, state, vm_state, .required = true),
     STRING(api_instance, reason),
     ENUM(api_instance, arch, vm_arch),
@@ -148,7 +148,7 @@ const struct pi_field api_new_network_fields[] = {
 };
 
 const struct pi_field api_network_fields[] = {
-    STRING(api_network, name, .required = true),
+    STRING(api_network, name, .required = true, .check = pi_name_check),
     STRING(api_network, subnet, .help = "absent: its record cannot be read"),
     STRING(api_network, gateway, .help = "the network's own address: its members ask it for names"),
     STRING(api_network, reason, .help = "why it cannot be used; absent: it can"),
@@ -180,7 +180,7 @@ const struct pi_field api_network_counters_fields[] = {
 };
 
 const struct pi_field api_network_member_fields[] = {
-    STRING(api_network_member, name, .required = true, .help = "an instance"),
+    STRING(api_network_member, name, .required = true, .check = pi_name_check, .help = "an instance"),
     STRING(api_network_member, address, .required = true),
     STRING(api_network_member, mac, .required = true),
     ENUM(api_network_member, state, vm_state, .required = true),
@@ -210,7 +210,8 @@ const struct pi_field api_event_fields[] = {
          .help = "from 1, without gaps, for the life of the instance; absent: it is not kept (image)"),
     NUMBER(api_event, realtime_ms, .help = "since 1970"),
     NUMBER(api_event, monotonic_ms, .help = "on the clock of the host's boot"),
-    STRING(api_event, name, .help = "of the instance; absent in events of older agents"),
+    STRING(api_event, name, .check = pi_name_check,
+           .help = "of the instance; absent in events of older agents"),
     ENUM(api_event, kind, api_event_kind, .required = true,
          .help = "what has happened; it says which members mean something"),
     STRING(api_event, text, .help = "one clean line for people"),

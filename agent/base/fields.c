@@ -65,10 +65,26 @@ static int replace_string(const struct pi_field *f, const char *text, char **ret
     return 0;
 }
 
+static int check_text(const struct pi_field *f, const char *text, struct pi_error *err)
+{
+    return f->check ? f->check(text, err) : 0;
+}
+
 static int read_string(const struct pi_field *f, const json_t *value, char **ret, struct pi_error *err)
 {
     const char *text = text_of(value);
-    return text ? replace_string(f, text, ret, err) : refuse_value(f, err, "a string");
+    int r = text ? check_text(f, text, err) : refuse_value(f, err, "a string");
+    return r < 0 ? r : replace_string(f, text, ret, err);
+}
+
+static int read_text(const struct pi_field *f, const json_t *value, char *ret, struct pi_error *err)
+{
+    const char *text = text_of(value);
+    bool fits = text && strlen(text) < f->size;
+    int r = fits ? check_text(f, text, err) : refuse_value(f, err, "a string of that length");
+    if (r == 0)
+        memcpy(ret, text, strlen(text) + 1);
+    return r;
 }
 
 static int read_u64(const struct pi_field *f, const json_t *value, uint64_t *ret, struct pi_error *err)
@@ -123,8 +139,10 @@ static int read_strv(const struct pi_field *f, const json_t *value, struct pi_st
         const char *text = text_of(item);
         if (!text)
             return refuse_value(f, err, "a list of strings");
-        int r = pi_strv_add(&list, text);
+        int r = check_text(f, text, err);
         if (r < 0)
+            return r;
+        if ((r = pi_strv_add(&list, text)) < 0)
             return pi_fail(err, -r, "%s", f->key);
     }
     pi_strv_done(ret);
@@ -141,10 +159,7 @@ static int read_field(const struct pi_field *f, json_t *value, bool lenient, cha
     case PI_FIELD_STRING:
         return read_string(f, value, (char **)at, err);
     case PI_FIELD_TEXT:
-        if (!text_of(value) || json_string_length(value) >= f->size)
-            return refuse_value(f, err, "a string of that length");
-        memcpy(at, text_of(value), json_string_length(value) + 1);
-        return 0;
+        return read_text(f, value, at, err);
     case PI_FIELD_U64:
         return read_u64(f, value, (uint64_t *)at, err);
     case PI_FIELD_BOOL:

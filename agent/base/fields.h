@@ -58,6 +58,8 @@ struct pi_field {
     size_t other;                  /* PI_FIELD_ENUM: offset of its char *, see PI_OPEN_ENUM; 0 = none */
     unsigned other_value;          /* of an unknown word; 0 = the value after the last of names[] */
     const struct pi_field *nested; /* PI_FIELD_STRUCT, PI_FIELD_INLINE: its table */
+    int (*check)(const char *text, struct pi_error *err); /* PI_FIELD_STRING, PI_FIELD_TEXT, each of
+        PI_FIELD_STRV: refuses a text with PI_USAGE, in a sentence of its own; NULL = takes any */
     unsigned
         parts; /* which parts of its table a row belongs to; PI_FIELD_INLINE: of which parts it takes the rows,
                        0 = all. A set of bits that the table's header names */

@@ -212,6 +212,15 @@ static uint32_t decode_character(const unsigned char *s, size_t n)
     return code_point;
 }
 
+bool pi_text_shows(const char *text, size_t length)
+{
+    for (size_t i = 0, n; i < length; i += n)
+        if (!(n = pi_utf8_length(text + i, length - i)) ||
+            !pi_char_shows(decode_character((const unsigned char *)text + i, n)))
+            return false;
+    return true;
+}
+
 char *pi_text_clean(const char *text, size_t length, char *buf, size_t max)
 {
     size_t used = 0;

@@ -48,6 +48,9 @@ bool pi_is_utf8(const char *text);
  * overrides and isolates of direction, tags). */
 bool pi_char_shows(uint32_t code_point);
 
+/* Tells if all characters of text show: it is UTF-8, and safe on a terminal and on one line as it is. */
+bool pi_text_shows(const char *text, size_t length);
+
 bool pi_starts_with(const char *text, const char *prefix);
 bool pi_ends_with(const char *text, const char *suffix);
 

@@ -28,6 +28,30 @@ static const struct pi_field image_fields[] = {
     {0},
 };
 
+/* useradd(8): a lower case letter or '_' first, then also digits and '-', 32 characters at most. */
+static bool is_user_name(const char *s)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz_";
+    size_t length = strspn(s, "abcdefghijklmnopqrstuvwxyz_0123456789-");
+    return length >= 1 && length <= 32 && s[length] == '\0' && strchr(first, s[0]);
+}
+
+static int check_user(const char *user, struct pi_error *err)
+{
+    return is_user_name(user)
+               ? 0
+               : pi_refuse(
+                     err, PI_USAGE,
+                     "--user %.64s: a user name has 1 to 32 of a-z, 0-9, '_' and '-', and begins with a letter or '_'",
+                     user);
+}
+
+static int check_forward(const char *text, struct pi_error *err)
+{
+    struct vm_forward forward;
+    return vm_forward_parse(text, &forward, err);
+}
+
 #define FLEET_NUMBER .required = true, .min = 1, .max = VM_FLEET_COUNT_MAX
 static const struct pi_field fleet_fields[] = {
     PI_FIELD(vm_fleet, name, PI_FIELD_TEXT, .required = true),
@@ -58,10 +82,10 @@ const struct pi_field vm_spec_fields[] = {
              .help = "default: 10 GiB or the image's own size, whichever is larger"),
     PI_ENUM(vm_spec, accel, vm_accel, CHOSEN, .help = "default: auto"),
     PI_ENUM(vm_spec, firmware, vm_firmware, CHOSEN, .help = "default: auto"),
-    PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+    PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64, .max = UINT16_MAX, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
              .help = "on 127.0.0.1"),
     PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
-    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH,
+    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH, .check = check_forward,
              .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
     PI_FIELD(
         vm_spec, networks, PI_FIELD_STRV, LISTED,
@@ -73,7 +97,7 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, labels, PI_FIELD_STRV, LISTED, .help = "each like \"rack=b2\""),
     PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = fleet_fields, .zero_is_none = true,
              .help = "its place in a fleet; absent: it is in none"),
-    PI_FIELD(vm_spec, user, PI_FIELD_STRING, BOTH, .help = "default: fedora"),
+    PI_FIELD(vm_spec, user, PI_FIELD_STRING, BOTH, .check = check_user, .help = "default: fedora"),
     PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING, CHOSEN, .help = "crypt(3); absent: no password"),
     PI_FIELD(vm_spec, authorized_keys, PI_FIELD_STRV),
     PI_FIELD(vm_spec, has_user_data, PI_FIELD_BOOL),
@@ -218,14 +242,6 @@ static int spec_check_limits(const struct vm_spec *spec, struct pi_error *err)
     return 0;
 }
 
-/* useradd(8): a lower case letter or '_' first, then also digits and '-', 32 characters at most. */
-static bool is_user_name(const char *s)
-{
-    static const char first[] = "abcdefghijklmnopqrstuvwxyz_";
-    size_t length = strspn(s, "abcdefghijklmnopqrstuvwxyz_0123456789-");
-    return length >= 1 && length <= 32 && s[length] == '\0' && strchr(first, s[0]);
-}
-
 /* crypt(5): printable ASCII without space, and none of ":;*!\". */
 static bool is_password_hash(const char *s)
 {
@@ -259,11 +275,9 @@ static int spec_check_identity(const struct vm_spec *spec, struct pi_error *err)
         return pi_refuse(err, PI_USAGE, "%.32s is not the MAC address of one network card", spec->mac);
     if (spec->ssh_port > UINT16_MAX)
         return pi_refuse(err, PI_USAGE, "SSH port %" PRIu64 " is not from 1 to 65535", spec->ssh_port);
-    if (spec->user && !is_user_name(spec->user))
-        return pi_refuse(
-            err, PI_USAGE,
-            "--user %.64s: a user name has 1 to 32 of a-z, 0-9, '_' and '-', and begins with a letter or '_'",
-            spec->user);
+    int r = spec->user ? check_user(spec->user, err) : 0;
+    if (r < 0)
+        return r;
     if (spec->password_hash && !is_password_hash(spec->password_hash))
         return pi_refuse(err, PI_USAGE,
                          "the password hash is not one of crypt(5): make it with 'piagent hash-password'");

@@ -30,7 +30,8 @@
 #define NAME_CHARS 16 /* hexadecimal digits of the URL's SHA-256, which name its files */
 #define SUFFIX     17 /* ssh binds its control socket under a temporary name: ".", then 16 characters */
 
-#define PATIENCE_MS 5000u /* after so long a command says that it waits for another one */
+#define PATIENCE_MS 5000u  /* after so long a command says that it waits for another one */
+#define COMMAND_MS  90000u /* for a command there; an agent's start is the slowest (connect.c) */
 
 #define SSH_FAILED 255 /* ssh(1), EXIT STATUS */
 #define NOT_FOUND  127 /* sh(1): there is no such command */
@@ -177,7 +178,10 @@ static int ask_host(const struct cli_host *host, const char *command, struct pi_
     if (r == 0 && pi_strv_add(&argv, command) < 0)
         r = pi_fail(err, ENOMEM, "ssh");
     if (r == 0)
-        r = pi_run((const char *const *)argv.items, ret, &code, err);
+        r = pi_run_within((const char *const *)argv.items, COMMAND_MS, ret, &code, err);
+    if (r == -ETIMEDOUT)
+        return pi_refuse(err, PI_TIMEOUT, "%s: a command there did not end in %u s", host->url,
+                         COMMAND_MS / 1000);
     if (r < 0)
         return r;
     return code == SSH_FAILED ? refuse_unreachable(host, err) : code;

@@ -35,7 +35,8 @@ static int add_proxy(const char *url, const char *host, struct pi_strv *ret)
     pi_auto_buf struct pi_buf text = {0};
     if (!word || add_escaped(&text, word, "%") < 0)
         return -ENOMEM;
-    return pi_strv_addf(ret, "ProxyCommand %s --host '%s' ssh --stdio %s", text.data, url ? url : "", host);
+    return pi_strv_addf(ret, "ProxyCommand %s --host '%s' ssh --stdio -- '%s'", text.data, url ? url : "",
+                        host);
 }
 
 static int add_path(const char *key, const char *path, const char *tail, struct pi_strv *ret)
@@ -152,6 +153,8 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
         r = pi_strv_add(&argv, "-G");
     for (size_t i = 0; r == 0 && i < ours->count; i++)
         r = pi_strv_addf(&argv, "-o%s", ours->items[i]);
+    if (r == 0)
+        r = pi_strv_add(&argv, "--");
     if (r == 0)
         r = pi_strv_addf(&argv, "%s@%s", how->instance->spec.user, how->instance->name);
     return r < 0 ? pi_fail(err, -r, "ssh -G") : pi_run((const char *const *)argv.items, ret, NULL, err);

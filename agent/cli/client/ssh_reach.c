@@ -169,11 +169,15 @@ static int reach_loop(struct reach *reach, bool connects, struct pi_error *err)
     }
 }
 
+static int refuse_unwhole(const struct api_instance *instance, struct pi_error *err)
+{
+    return pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", instance->name);
+}
+
 static int check_is_whole(const struct api_instance *instance, struct pi_error *err)
 {
-    return instance->folder && instance->spec.user && instance->spec.ssh_port
-               ? 0
-               : pi_refuse(err, PI_AGENT, "the agent did not say how to reach %s", instance->name);
+    return instance->folder && instance->spec.user && instance->spec.ssh_port ? 0
+                                                                              : refuse_unwhole(instance, err);
 }
 
 static int reach(struct cli_agent *agent, struct api_instance *instance, int *ret_fd, struct pi_error *err)
@@ -214,7 +218,9 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 
 int cli_reach_key(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
 {
-    return agent->host.url && instance->folder ? cli_key_fetch(&agent->host, instance, err) : 0;
+    if (!agent->host.url)
+        return 0;
+    return instance->folder ? cli_key_fetch(&agent->host, instance, err) : refuse_unwhole(instance, err);
 }
 
 int cli_reach(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)

@@ -64,10 +64,12 @@ static int on_line(char *line, size_t size, void *user)
     json_auto_t *doc = pi_json_parse(line, size, NULL);
     bool known = doc && api_read(event, doc, &event, NULL) == 0;
     bool old = known && event.realtime_ms < printing->from_ms;
-    if (printing->json && !old)
-        printf("%.*s\n", (int)size, line);
-    else if (known && !old)
+    if (printing->json && doc && !old) { /* ASCII: see cli_json_print() */
+        json_dumpf(doc, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        putchar('\n');
+    } else if (!printing->json && known && !old) {
         print_event(printing, &event, doc);
+    }
     api_done(event, &event);
     return 0;
 }

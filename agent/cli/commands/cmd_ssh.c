@@ -52,9 +52,9 @@ static int ssh_argv(const struct cli_ssh *how, const struct ssh_options *options
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(flags); i++)
         r = flags[i] ? pi_strv_add(ret, flags[i]) : 0;
     if (r == 0)
+        r = pi_strv_add(ret, "--"); /* of neither the destination nor the command a word is an option */
+    if (r == 0)
         r = pi_strv_addf(ret, "%s@%s", how->instance->spec.user, how->instance->name);
-    if (r == 0 && *command)
-        r = pi_strv_add(ret, "--");
     for (; r == 0 && *command; command++)
         r = pi_strv_add(ret, *command);
     return r;
@@ -69,7 +69,7 @@ static int check_ssh_words(const char *ssh, const struct ssh_options *options, c
         return 0;
     if (pi_strv_add(&argv, ssh) < 0 || pi_strv_add(&argv, "-G") < 0 || pi_strv_add(&argv, "-Fnone") < 0 ||
         add_all(&argv, "-o", &options->set) < 0 || add_forwards(options, &argv) < 0 ||
-        pi_strv_add(&argv, name) < 0)
+        pi_strv_add(&argv, "--") < 0 || pi_strv_add(&argv, name) < 0)
         return pi_fail(err, ENOMEM, "ssh");
     struct pi_error why = {0};
     int r = pi_run((const char *const *)argv.items, NULL, NULL, &why);
