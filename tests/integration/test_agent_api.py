@@ -81,12 +81,14 @@ def test_events_are_lines_without_gaps_and_go_on_from_any_of_them(user, instance
 
 def test_a_follower_gets_an_event_at_once(user, instance):
     del instance
+    boots = user.console("pi").count(b"hello\r\n")
     with connect(user) as client:
         client.sendall(b"GET /v1/instances/pi/events?since=1000&follow=1 HTTP/1.1\r\nHost: pi\r\n\r\n")
         assert user.api("POST", "/v1/instances/pi/reset", {})[0] == 200
         got = b""
         while b"was reset" not in got:
             got += client.recv(4096)
+    wait_for("it has booted again", lambda: user.console("pi").count(b"hello\r\n") > boots, 30)
 
 
 def test_the_console_is_bytes_of_which_the_last_can_be_had_alone(user, instance):
