@@ -66,7 +66,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         failed = self.server.failure if self.path != "/v1/agent" else None
-        body = json.dumps({"error": {"kind": "failed", "message": failed}} if failed else self.answer()).encode() + b"\n"
+        metrics = f"# HELP {self.server.texts}\n".encode() if self.path == "/v1/metrics" else None
+        body = metrics or json.dumps({"error": {"kind": "failed", "message": failed}} if failed else self.answer()).encode() + b"\n"
         self.send_response(500 if failed else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -146,13 +147,13 @@ def test_ssh_takes_no_option_after_the_words_of_piagent(near):
 
 @pytest.mark.parametrize("words", [("ps", "-a"), ("status", "web"), ("events", "web"), ("events",), ("network", "ls"), ("network", "status", "lab"),
                                    ("network", "create", "lab"), ("qemu-command", "web"), ("explain", "web"), ("agent", "status"), ("ssh-config",),
-                                   ("inventory",), ("wait", "web"), ("timeline", "web"), ("pause", "web"), ("kill", "web"), ("rm", "web")])
+                                   ("inventory",), ("metrics",), ("wait", "web"), ("timeline", "web"), ("pause", "web"), ("kill", "web"), ("rm", "web")])
 def test_no_text_of_an_agent_reaches_a_terminal_as_it_came(near, words):
     near.agent.texts = ESCAPES
     near.agent.answers = [{**INSTANCE, **{key: ESCAPES for key in ("reason", "image", "folder", "cloud_init_stage", "arch", "accel", "cloud_init")},
                            "user_data_problems": [ESCAPES], "failed_modules": [ESCAPES], "labels": [ESCAPES], "networks": [ESCAPES], "already": True}]
     for near.agent.failure in (None, ESCAPES):
-        done = near.call(*words)
+        done = near.call(*words, errors="replace")
         said = done.stdout + done.stderr
         assert not set(said) & set("\x1b\x07\x9b\u202e"), said
         assert not done.stdout.startswith("usage") and "usage:" not in done.stderr, said
