@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/api/answer.h"
+#include "agent/api/reply_check.h"
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 

@@ -37,7 +37,7 @@ void api_client_on_slow(struct api_client *client, uint64_t ms, void (*slow)(voi
 
 /*
  * Sends one request and waits for its answer. body may be NULL. *ret (may be NULL) gets the reply's JSON object, a new
- * reference, checked (answer.h). A failure that the agent reports has the agent's kind and message. Others: PI_AGENT if there is no agent
+ * reference, checked (reply_check.h). A failure that the agent reports has the agent's kind and message. Others: PI_AGENT if there is no agent
  * at the socket (-ECONNREFUSED), it hangs up (-ECONNRESET) or its answer is refused, PI_TIMEOUT if it does not answer in timeout_ms.
  */
 int api_client_call(struct api_client *client, const char *method, const char *path, const json_t *body,

@@ -3,8 +3,8 @@
  * What a client does not take from an agent, which may be another host's. The client applies this to each answer
  * before a command sees it: a name that is a path, or a user that is an option of ssh, goes no further.
  */
-#ifndef PIAGENT_API_ANSWER_H
-#define PIAGENT_API_ANSWER_H
+#ifndef PIAGENT_API_REPLY_CHECK_H
+#define PIAGENT_API_REPLY_CHECK_H
 
 #include <jansson.h>
 

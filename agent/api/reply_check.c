@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/api/answer.h"
+#include "agent/api/reply_check.h"
 
 #include <errno.h>
 #include <stdlib.h>
