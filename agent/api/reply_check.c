@@ -76,7 +76,7 @@ static const struct api_operation *find_operation(const char *method, const char
     return NULL;
 }
 
-static int check_name(const char *asked, const json_t *answer, struct pi_error *err)
+static int check_asked(const char *asked, const json_t *answer, struct pi_error *err)
 {
     const char *name = json_string_value(json_object_get(answer, "name"));
     return !asked || !name || !strcmp(asked, name)
@@ -93,7 +93,7 @@ int api_answer_check(const char *method, const char *path, const json_t *request
     const char *asked = name[0] ? name : json_string_value(json_object_get(request, "name"));
     int r = operation && operation->reply ? check_schema(operation->reply, answer, &why) : 0;
     if (r == 0)
-        r = check_name(asked, answer, &why);
+        r = check_asked(asked, answer, &why);
     if (r < 0)
         return pi_refuse(err, PI_AGENT, "the agent's answer cannot be used: %.800s", why.text);
     return api_answer_clean(answer) < 0 ? pi_fail(err, ENOMEM, "the agent's answer") : 0;

@@ -46,7 +46,7 @@ static int check_user(const char *user, struct pi_error *err)
                      user);
 }
 
-static int check_forward(const char *text, struct pi_error *err)
+static int spec_check_forward(const char *text, struct pi_error *err)
 {
     struct vm_forward forward;
     return vm_forward_parse(text, &forward, err);
@@ -85,7 +85,7 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, ssh_port, PI_FIELD_U64, .max = UINT16_MAX, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
              .help = "on 127.0.0.1"),
     PI_FIELD(vm_spec, mac, PI_FIELD_STRING),
-    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH, .check = check_forward,
+    PI_FIELD(vm_spec, forwards, PI_FIELD_STRV, BOTH, .check = spec_check_forward,
              .help = "TCP over IPv4, each like \"127.0.0.1:8080:80\""),
     PI_FIELD(
         vm_spec, networks, PI_FIELD_STRV, LISTED,
