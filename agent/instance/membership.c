@@ -96,7 +96,7 @@ static unsigned count_members(const struct instance_host *host, const struct lan
     return count;
 }
 
-static int check_room(const struct instance_host *host, const struct lan *lan, struct pi_error *err)
+static int check_room_to_join(const struct instance_host *host, const struct lan *lan, struct pi_error *err)
 {
     return count_members(host, lan, false) + count_elsewhere(lan) < VM_NETWORK_MEMBERS_MAX
                ? 0
@@ -192,7 +192,7 @@ static int resolve_use(const struct instance_host *host, const char *name, char 
         return r;
     if (use.bridge)
         return 0; /* membership_check() does that at each start */
-    if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0 || (r = check_room(host, lan, err)) < 0)
+    if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0 || (r = check_room_to_join(host, lan, err)) < 0)
         return r;
     if (!use.address[0])
         r = find_free(host, lan, &chosen, err);
