@@ -2,6 +2,7 @@
 #include "agent/instance/guest_seed.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -61,13 +62,18 @@ static const char *imds_base(const struct vm_record *record, char ret[BASE_SIZE]
     return ret;
 }
 
+static void free_peers(struct seed_fleet *fleet)
+{
+    free((void *)fleet->peers);
+}
+
 static int serve_seed(struct instance *instance, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
     pi_auto_buf struct pi_buf login = {0}, host_private = {0}, host_public = {0}, user_data = {0};
     pi_auto_strv struct pi_strv keys = {0};
     pi_auto_documents struct seed_documents documents = {0};
-    struct seed_fleet fleet = {0};
+    pi_auto(free_peers) struct seed_fleet fleet = {0};
     char id[64], base[BASE_SIZE], peers_url[96];
     int r;
     if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &login, err)) < 0 ||
@@ -88,7 +94,6 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     struct seed_network networks[VM_NETWORKS_MAX];
     if (instance->record.peers_key[0] && (r = peers_tell(instance, &fleet)) < 0)
         return pi_fail(err, -r, "seed");
-    pi_auto_free const void *peers = fleet.peers;
     snprintf(peers_url, sizeof peers_url, "%s/%s/peers", imds_base(&instance->record, base),
              instance->record.peers_key);
     fleet.peers_url = peers_url;

@@ -45,10 +45,10 @@ static int enter_switch_sandbox(struct pi_error *err)
         SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(sched_yield),
     };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r = filter
-                ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
-                                   SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE_BITS, SOCK_DGRAM))
-                : -ENOMEM;
+    int r = filter ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                                      SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+                                      SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE_BITS, SOCK_DGRAM))
+                   : -ENOMEM;
     for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(needed); i++)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, needed[i], 0);
     if (r == 0)
