@@ -148,7 +148,7 @@ struct api_network_link {
 };
 extern const struct pi_field api_network_link_fields[];
 
-/* What the switch counted of a member that runs. */
+/* The switch counts these for each member that runs. */
 struct api_network_counters {
     uint64_t received_frames, received_bytes, sent_frames, sent_bytes, refused, lost;
 };

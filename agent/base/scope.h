@@ -24,7 +24,7 @@ struct scope {
  * service whose end would end the program. PI_HOST if this host cannot keep limits. */
 int scope_enter(const struct scope *scope, struct pi_strv *argv, struct pi_error *err);
 
-/* Whether the process is still systemd-run and not the program: systemd has not answered yet. */
+/* True while the process is still systemd-run, because systemd has not answered yet, and not the program. */
 bool scope_is_pending(pid_t pid);
 
 #endif

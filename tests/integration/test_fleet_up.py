@@ -51,7 +51,6 @@ def test_up_makes_what_the_file_says_and_does_nothing_the_second_time(user):
     user.write(FLEET)
     with Reporters(user) as guests:
         said = user.up()
-        print(said)
         assert "server: is created and started\nnode-1 to node-3: each is created and started\n" in said
         assert said.endswith("lab: 4 instances are ready\n")
         assert guests.names()[0] == "server" and sorted(guests.names()[1:]) == ["node-1", "node-2", "node-3"]
@@ -157,7 +156,6 @@ def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(
                "  web: {}\n"
                "  f: {label: {a: b c}, firmware: bios, arch: aarch64}\n")
     said = user.up(code=USAGE).replace(f"{user.home}/", "")
-    print(said)
     faults = said.splitlines()
     for begin, middle in [
             ("fleet.yaml:3: instances.a.memory: memory of 100 MiB is not from 256 MiB", ""),

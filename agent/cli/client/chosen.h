@@ -35,13 +35,13 @@ struct cli_selection {
      .help = (help_)},                                 \
         CLI_PART_OPTIONS(values_)
 
-/* Whether fleet or labels narrow it. */
+/* True if the user gave a fleet or labels. */
 bool cli_selection_is_part(const struct cli_selection *selection);
 /* PI_USAGE if it has something that no fleet or label is called. */
 int cli_selection_check(const struct cli_selection *selection, struct pi_error *err);
 bool cli_selection_takes(const struct cli_selection *selection, const struct api_instance *instance);
 
-/* Whether an instance in this state is of that kind: CLI_MACHINE, CLI_MACHINE_LIVE or CLI_MACHINE_OVER. */
+/* True if an instance in this state is of that kind: CLI_MACHINE, CLI_MACHINE_LIVE or CLI_MACHINE_OVER. */
 bool cli_kind_fits(enum cli_kind kind, enum vm_state state);
 /* The message of a command of that kind if a selection leaves it nothing to do: "nothing runs". */
 const char *cli_none_of(enum cli_kind kind);

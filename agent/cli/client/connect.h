@@ -59,7 +59,7 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err);
 void cli_agent_done(struct cli_agent *agent);
 #define pi_auto_agent __attribute__((cleanup(cli_agent_done)))
 
-/* What the agent tells about itself and its host. Free *ret with api_done(agent, ret). */
+/* Asks the agent about itself and its host. Free *ret with api_done(agent, ret). */
 int cli_get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_error *err);
 
 /* One request about an instance: METHOD /v1/instances/NAME[/what]. body and ret may be NULL; body is

@@ -22,7 +22,7 @@ struct cli_inventory {
 /* Adds an instance. One whose record cannot be read is passed over. 0 or -ENOMEM. */
 int cli_inventory_add(struct cli_inventory *inventory, const struct api_instance *instance);
 
-/* What an inventory script prints if it is called with --list; a new reference, NULL without memory.
+/* The JSON that an inventory script prints for --list; a new reference, NULL without memory.
  * https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html */
 json_t *cli_inventory_list(const struct cli_inventory *inventory);
 
