@@ -15,6 +15,7 @@ import ctypes.util
 import json
 import os
 import pathlib
+import select
 import shutil
 import socket
 import statistics
@@ -35,6 +36,7 @@ QUEUE = pathlib.Path("/proc/sys/net/unix/max_dgram_qlen")
 QUEUE_OF_SYSTEMD = "512\n"
 CLONE_NEWNET = 0x40000000
 VDE_VERSION = 1  # LIBVDEPLUG_INTERFACE_VERSION of libvdeplug.h
+PATIENCE_S = 60  # for what takes a moment on a host that has nothing else to do
 
 
 def members(count):
@@ -75,7 +77,7 @@ def direct(folder, _):
 
 def tell(control, plan):
     with socket.socket(socket.AF_UNIX) as agent:
-        agent.settimeout(20)
+        agent.settimeout(PATIENCE_S)
         agent.connect(str(control))
         agent.sendall(json.dumps({"plan": plan}).encode() + b"\n")
         answer = json.loads(agent.makefile().readline())
@@ -96,22 +98,29 @@ def ours(folder, plan):
         yield sender, receiver, switch.pid
 
 
+def plug_in(library, switch, path):
+    """vde_switch is there before it listens."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (connection := library.vde_open_real(str(path).encode(), b"bench", VDE_VERSION, None)):
+        if switch.poll() is not None or time.monotonic() > deadline:
+            sys.exit("bench: libvdeplug does not connect to vde_switch")
+        time.sleep(0.01)
+    return ctypes.c_void_p(connection)
+
+
 @contextlib.contextmanager
 def vde(folder, plan):
     """Plugged in as QEMU does it, by libvdeplug: there, too, a datagram is a frame."""
     library = ctypes.CDLL(ctypes.util.find_library("vdeplug"))
     library.vde_open_real.restype = ctypes.c_void_p
     with process(["vde_switch", "-s", str(folder / "vde")], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as switch:
-        while not (folder / "vde/ctl").exists():
-            time.sleep(0.01)
-        plugs = [ctypes.c_void_p(library.vde_open_real(str(folder / "vde").encode(), b"bench", VDE_VERSION, None)) for _ in plan]
-        if not all(plug.value for plug in plugs):
-            sys.exit("bench: libvdeplug does not connect to vde_switch")
+        plugs = [plug_in(library, switch, folder / "vde") for _ in plan]
         sender, receiver, *_ = [library.vde_datafd(plug) for plug in plugs]
         hello = frame(plan[1], plan[0], 64)  # it learns where the receiver is
         library.vde_send(plugs[1], hello, len(hello), 0)
-        with socket.socket(fileno=os.dup(sender)) as one:
-            one.recv(64)
+        if not select.select([sender], [], [], PATIENCE_S)[0]:
+            sys.exit("bench: vde_switch does not carry a frame")
+        os.read(sender, 64)
         yield sender, receiver, switch.pid
         for plug in plugs:
             library.vde_close(plug)
@@ -126,10 +135,11 @@ def measure(network, count, size, seconds):
     plan = members(count)
     with tempfile.TemporaryDirectory(prefix="pi-bench-", dir="/tmp") as name, network(pathlib.Path(name), plan) as (sender, receiver, pid):
         before = cpu_us(pid)
-        with process([FRAMES, "receive", str(receiver)], pass_fds=[receiver], stdout=subprocess.PIPE, text=True) as counting:
+        with process([FRAMES, "receive", str(receiver)], pass_fds=[receiver], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                     text=True) as counting:
             subprocess.run([FRAMES, "send", str(sender), str(seconds)], pass_fds=[sender], input=frame(*plan[:2], size), stdout=subprocess.PIPE,
-                           timeout=seconds + 60, check=True)
-            received, took_s = counting.communicate(timeout=60)[0].split()
+                           timeout=seconds + PATIENCE_S, check=True)
+            received, took_s = counting.communicate(timeout=2 * PATIENCE_S)[0].split()
         cost = cpu_us(pid) - before
     if int(received) < 2:
         sys.exit(f"bench: {network.__name__} carries no frames of {size} bytes")

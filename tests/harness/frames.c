@@ -4,10 +4,12 @@
  * datagram socket; the sender's is connected.
  *
  *   frames send FD SECONDS < FRAME     sends the frame as fast as the other end takes it; prints how many were sent
- *   frames receive FD                  counts frames until none came for half a second (ten seconds for the first one); prints how
- *                                      many, and the seconds from the first one to the last
+ *   frames receive FD                  counts frames until its standard input has ended and none came for half a second (a minute
+ *                                      for the first one); prints how many, and the seconds from the first one to the last
  */
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #include <unistd.h>
 
 #define LOOK     256 /* frames between two looks at the clock */
-#define PATIENCE 20  /* half seconds that it waits for the first frame */
+#define PATIENCE 120 /* half seconds that it waits for the first frame */
 
 static double now_s(void)
 {
@@ -46,6 +48,13 @@ static int send_frames(int fd, double seconds)
     return 0;
 }
 
+static bool has_input_ended(void)
+{
+    struct pollfd polled = {STDIN_FILENO, POLLIN, 0};
+    char byte;
+    return poll(&polled, 1, 0) == 1 && read(STDIN_FILENO, &byte, 1) == 0;
+}
+
 static int receive_frames(int fd)
 {
     static uint8_t frame[65536];
@@ -56,7 +65,7 @@ static int receive_frames(int fd)
         return fail("setsockopt");
     for (int waited = 0;;) {
         ssize_t n = recv(fd, frame, sizeof frame, 0);
-        if (n < 0 && errno == EAGAIN && (received || ++waited == PATIENCE))
+        if (n < 0 && errno == EAGAIN && (received ? has_input_ended() : ++waited == PATIENCE))
             break;
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return fail("recv");

@@ -78,7 +78,9 @@ class Nginx:
         return f"https://127.0.0.1:{self.tls}"
 
     def wait(self, port):
-        for _ in range(100):
+        for _ in range(1200):
+            if self.process.poll() is not None:
+                break
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
                 return
