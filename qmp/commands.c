@@ -17,12 +17,28 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_STOP] = "stop",
     [QMP_CONT] = "cont",
     [QMP_QUIT] = "quit",
+    [QMP_QUERY_VERSION] = "query-version",
+    [QMP_QUERY_MIGRATE] = "query-migrate",
+    [QMP_MIGRATE_CANCEL] = "migrate_cancel",
+    [QMP_QOM_GET] = "qom-get",
+    [QMP_GETFD] = "getfd",
+    [QMP_MIGRATE_SET_PARAMETERS] = "migrate-set-parameters",
+    [QMP_MIGRATE] = "migrate",
+    [QMP_MIGRATE_INCOMING] = "migrate-incoming",
 };
 
 int qmp_command_execute(struct qmp_client *client, enum qmp_command command, uint64_t deadline_ms,
                         qmp_reply_fn reply, void *user)
 {
     return qmp_client_execute(client, command_names[command], NULL, deadline_ms, reply, user);
+}
+
+int qmp_command_execute_with(struct qmp_client *client, enum qmp_command command, json_t *arguments, int fd,
+                             uint64_t deadline_ms, qmp_reply_fn reply, void *user)
+{
+    const char *name = command_names[command];
+    return fd == -1 ? qmp_client_execute(client, name, arguments, deadline_ms, reply, user)
+                    : qmp_client_execute_fd(client, name, arguments, fd, deadline_ms, reply, user);
 }
 
 /* A member of a JSON object and its place in a struct; a table ends with {0}. */
@@ -133,6 +149,54 @@ int qmp_uuid_decode(const json_t *data, struct qmp_uuid *ret)
     if (decode_members(uuid_members, data, &uuid) < 0)
         return -EPROTO;
     *ret = uuid;
+    return 0;
+}
+
+/* Members of "qemu", of a size that a version has. */
+static int decode_number(const json_t *object, const char *key, unsigned *ret)
+{
+    const json_t *value = json_object_get(object, key);
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 0 || number > UINT16_MAX)
+        return -EPROTO;
+    *ret = (unsigned)number;
+    return 0;
+}
+
+int qmp_version_decode(const json_t *data, struct qmp_version *ret)
+{
+    const json_t *qemu = json_object_get(data, "qemu");
+    struct qmp_version version;
+    if (decode_number(qemu, "major", &version.major) < 0 ||
+        decode_number(qemu, "minor", &version.minor) < 0 || decode_number(qemu, "micro", &version.micro) < 0)
+        return -EPROTO;
+    *ret = version;
+    return 0;
+}
+
+static const struct member migration_members[] = {
+    TEXT(qmp_migration, name, "status", .optional = true),
+    TEXT(qmp_migration, error, "error-desc", .optional = true),
+    {0},
+};
+
+int qmp_migration_decode(const json_t *data, struct qmp_migration *ret)
+{
+    static const struct {
+        const char *name;
+        enum qmp_migration_state state;
+    } ends[] = {{"", QMP_MIGRATION_NONE},
+                {"none", QMP_MIGRATION_NONE},
+                {"completed", QMP_MIGRATION_DONE},
+                {"failed", QMP_MIGRATION_FAILED},
+                {"cancelled", QMP_MIGRATION_FAILED}};
+    struct qmp_migration migration = {.state = QMP_MIGRATION_ACTIVE};
+    if (!json_is_object(data) || decode_members(migration_members, data, &migration) < 0)
+        return -EPROTO;
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        if (strcmp(ends[i].name, migration.name) == 0)
+            migration.state = ends[i].state;
+    *ret = migration;
     return 0;
 }
 

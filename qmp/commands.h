@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Typed commands, replies and events over qmp/qmp.h. Source: QEMU's schema, qapi/run-state.json,
- * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json and qapi/accelerator.json (the "QMP
- * Reference Manual").
+ * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json, qapi/accelerator.json, qapi/control.json,
+ * qapi/qom.json and qapi/migration.json (the "QMP Reference Manual").
  *
  * Decoders are pure. They return 0, or -EPROTO if a member is missing or has the wrong type; *ret is then
  * untouched. They ignore members that the schema may gain later. Texts are copies. A text that is too long
@@ -25,12 +25,26 @@ enum qmp_command {
     QMP_STOP,             /* pauses; STOP follows */
     QMP_CONT,             /* runs, also from prelaunch; RESUME follows. No effect while suspended */
     QMP_QUIT,             /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
+    QMP_QUERY_VERSION,    /* reply: qmp_version_decode() */
+    QMP_QUERY_MIGRATE,    /* reply: qmp_migration_decode() */
+    QMP_MIGRATE_CANCEL,   /* no effect if none is under way */
+
+    /* These take arguments: */
+    QMP_QOM_GET,                /* "path", "property"; reply: any JSON value */
+    QMP_GETFD,                  /* "fdname": a name for the descriptor that goes along */
+    QMP_MIGRATE_SET_PARAMETERS, /* those of struct MigrationParameters */
+    QMP_MIGRATE,                /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
+    QMP_MIGRATE_INCOMING,       /* the same, of a QEMU that was started with -incoming defer */
     QMP_COMMANDS
 };
 
-/* Executes one of the commands above, as qmp_client_execute() does. None of them takes arguments. */
+/* Executes one of the commands above that take no arguments, as qmp_client_execute() does. */
 int qmp_command_execute(struct qmp_client *client, enum qmp_command command, uint64_t deadline_ms,
                         qmp_reply_fn reply, void *user);
+
+/* Executes any of them, as qmp_client_execute() or, unless fd is -1, qmp_client_execute_fd() does. */
+int qmp_command_execute_with(struct qmp_client *client, enum qmp_command command, json_t *arguments, int fd,
+                             uint64_t deadline_ms, qmp_reply_fn reply, void *user);
 
 /* QEMU's RunState. */
 enum qmp_run_state {
@@ -71,6 +85,25 @@ struct qmp_uuid {
     char text[36 + 1];
 };
 int qmp_uuid_decode(const json_t *data, struct qmp_uuid *ret);
+
+struct qmp_version {
+    unsigned major, minor, micro;
+};
+int qmp_version_decode(const json_t *data, struct qmp_version *ret);
+
+/* A MigrationStatus, and what it means to whoever waits. */
+enum qmp_migration_state {
+    QMP_MIGRATION_NONE,   /* none was begun */
+    QMP_MIGRATION_ACTIVE, /* it is under way, in whatever phase */
+    QMP_MIGRATION_DONE,   /* "completed": the other side has all of it */
+    QMP_MIGRATION_FAILED, /* "failed" or "cancelled" */
+};
+struct qmp_migration {
+    enum qmp_migration_state state;
+    char name[32];   /* as QEMU calls the status; "" = none */
+    char error[256]; /* why it failed, for people; "" = not known */
+};
+int qmp_migration_decode(const json_t *data, struct qmp_migration *ret);
 
 enum qmp_event_kind {
     QMP_EVENT_OTHER, /* nothing but realtime_ms is set */

@@ -18,6 +18,7 @@ struct command {
     uint64_t deadline_ms;
     uint64_t begin; /* its place in the stream of all bytes to send, counted from the connection's start */
     size_t size;
+    int fd; /* goes along with its first byte; -1 = none */
     qmp_reply_fn reply;
     void *user;
 };
@@ -133,17 +134,35 @@ enum qmp_state qmp_client_state(const struct qmp_client *client)
     return client->state;
 }
 
-/* The offset in the stream up to which bytes may be sent in this state. */
+/* The first command with a descriptor that begins at or after an offset in the stream; NULL if there is none. */
+static const struct command *command_with_fd(const struct qmp_client *client, uint64_t offset)
+{
+    for (size_t i = 0; i < client->count; i++)
+        if (client->commands[i].fd >= 0 && client->commands[i].begin >= offset)
+            return &client->commands[i];
+    return NULL;
+}
+
+/* The offset in the stream up to which bytes may be sent in this state, at once. */
 static uint64_t client_offered(const struct qmp_client *client)
 {
+    const struct command *next;
     switch (client->state) {
     case QMP_NEGOTIATING: /* until it is answered, the handshake is the first command */
         return client->commands[0].begin + client->commands[0].size;
-    case QMP_READY:
-        return client->sent + client->output.size;
+    case QMP_READY: /* a descriptor can only go along with the first byte */
+        next = command_with_fd(client, client->sent + 1);
+        return next ? next->begin : client->sent + client->output.size;
     default:
         return client->sent;
     }
+}
+
+int qmp_client_pending_fd(const struct qmp_client *client)
+{
+    const struct command *next = command_with_fd(client, client->sent);
+    bool due = client->state == QMP_READY && next && next->begin == client->sent;
+    return due ? next->fd : -1;
 }
 
 size_t qmp_client_pending(const struct qmp_client *client, const char **ret_bytes)
@@ -194,8 +213,8 @@ static int render_command(struct qmp_client *client, const char *name, json_t *a
     return sink.r < 0 ? sink.r : -ENOMEM;
 }
 
-int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
-                       uint64_t deadline_ms, qmp_reply_fn reply, void *user)
+static int client_execute(struct qmp_client *client, const char *command, json_t *arguments, int fd,
+                          uint64_t deadline_ms, qmp_reply_fn reply, void *user)
 {
     json_auto_t *stolen = arguments;
     if (client->state == QMP_CLOSED)
@@ -211,10 +230,27 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
         .deadline_ms = deadline_ms,
         .begin = begin,
         .size = (size_t)(client->sent + client->output.size - begin),
+        .fd = fd,
         .reply = reply,
         .user = user,
     };
     return 0;
+}
+
+int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
+                       uint64_t deadline_ms, qmp_reply_fn reply, void *user)
+{
+    return client_execute(client, command, arguments, -1, deadline_ms, reply, user);
+}
+
+int qmp_client_execute_fd(struct qmp_client *client, const char *command, json_t *arguments, int fd,
+                          uint64_t deadline_ms, qmp_reply_fn reply, void *user)
+{
+    if (fd < 0) {
+        json_decref(arguments);
+        return -EBADF;
+    }
+    return client_execute(client, command, arguments, fd, deadline_ms, reply, user);
 }
 
 /* The index of the command that has the id; client->count if there is none. */

@@ -23,6 +23,7 @@
  *         size = qmp_client_pending(client, &bytes);
  *         n = write(fd, bytes, size);
  *         qmp_client_sent(client, n);
+ * If you use qmp_client_execute_fd(), send what qmp_client_pending_fd() names along with the bytes.
  *
  * QEMU reads its monitor byte by byte, and may exit before it has read the end of the last line: on a unix
  * socket you then get ECONNRESET instead of an end of file, after all that QEMU sent. Treat both alike.
@@ -118,11 +119,14 @@ int qmp_client_receive(struct qmp_client *client, const char *bytes, size_t size
 
 /*
  * The bytes to send now and their number, 0 if there are none. They are valid until the next call with this
- * client (qmp_client_state() and _deadline_ms() excepted). Write or copy them, then tell qmp_client_sent()
+ * client (qmp_client_state(), _deadline_ms() and _pending_fd() excepted). Write or copy them, then tell qmp_client_sent()
  * how many you took.
  */
 size_t qmp_client_pending(const struct qmp_client *client, const char **ret_bytes);
 void qmp_client_sent(struct qmp_client *client, size_t size);
+
+/* The descriptor that has to go along with the first of these bytes, as SCM_RIGHTS of sendmsg() (unix(7)); -1: none. */
+int qmp_client_pending_fd(const struct qmp_client *client);
 
 /*
  * Executes a command; before QMP_READY, keeps it until then. arguments is an object or NULL; the reference is
@@ -133,6 +137,11 @@ void qmp_client_sent(struct qmp_client *client, size_t size);
  */
 int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments,
                        uint64_t deadline_ms, qmp_reply_fn reply, void *user);
+
+/* The same, for a command that takes a descriptor, as getfd does (qapi/misc.json). The descriptor is borrowed: keep it
+ * open until the command has ended. -EBADF if fd is negative. */
+int qmp_client_execute_fd(struct qmp_client *client, const char *command, json_t *arguments, int fd,
+                          uint64_t deadline_ms, qmp_reply_fn reply, void *user);
 
 /* When to call qmp_client_expire() at the latest: the earliest deadline; UINT64_MAX = there is none. */
 uint64_t qmp_client_deadline_ms(const struct qmp_client *client);

@@ -2,7 +2,9 @@
 #include "agent/loop/qmp_link.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +26,23 @@ struct qmp_link {
     struct budget bytes;
 };
 
+/* A descriptor goes along with the first byte (unix(7)). */
+static ssize_t send_pending(int socket_fd, const char *bytes, size_t size, int fd)
+{
+    struct iovec data = {(void *)bytes, size};
+    alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        *header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    return sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* After anything that may have queued bytes or moved a deadline. */
 static void settle_link(struct qmp_link *link)
 {
@@ -32,7 +51,7 @@ static void settle_link(struct qmp_link *link)
     if (link->busy || !link->client)
         return;
     while ((size = qmp_client_pending(link->client, &bytes))) {
-        ssize_t n = send(link->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send_pending(link->fd, bytes, size, qmp_client_pending_fd(link->client));
         if (n <= 0)
             break;
         qmp_client_sent(link->client, (size_t)n);
@@ -133,9 +152,18 @@ void qmp_link_close(struct qmp_link *link)
 int qmp_link_execute(struct qmp_link *link, enum qmp_command command, uint64_t timeout_ms, qmp_reply_fn reply,
                      void *user)
 {
-    if (!link->client)
+    return qmp_link_execute_with(link, command, NULL, -1, timeout_ms, reply, user);
+}
+
+int qmp_link_execute_with(struct qmp_link *link, enum qmp_command command, json_t *arguments, int fd,
+                          uint64_t timeout_ms, qmp_reply_fn reply, void *user)
+{
+    if (!link->client) {
+        json_decref(arguments);
         return -ECONNRESET;
-    int r = qmp_command_execute(link->client, command, pi_monotonic_ms() + timeout_ms, reply, user);
+    }
+    int r = qmp_command_execute_with(link->client, command, arguments, fd, pi_monotonic_ms() + timeout_ms,
+                                     reply, user);
     settle_link(link);
     return r;
 }

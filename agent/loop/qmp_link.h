@@ -26,5 +26,9 @@ void qmp_link_close(struct qmp_link *link);
 /* Sends a command that has to be answered in timeout_ms. */
 int qmp_link_execute(struct qmp_link *link, enum qmp_command command, uint64_t timeout_ms, qmp_reply_fn reply,
                      void *user);
+/* The same with arguments, which are stolen, and with a descriptor for QEMU, or -1: it has to stay open until the
+ * command has ended. */
+int qmp_link_execute_with(struct qmp_link *link, enum qmp_command command, json_t *arguments, int fd,
+                          uint64_t timeout_ms, qmp_reply_fn reply, void *user);
 
 #endif

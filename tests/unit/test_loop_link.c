@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -320,6 +321,45 @@ static void handshake_events_and_replies_go_through(void **state)
     assert_int_equal(f->reason, -ECONNRESET);
 }
 
+/* Reads up to the bytes that a descriptor comes with, "getfd" among them. */
+static int qemu_takes_fd(struct fixture *f)
+{
+    alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    char line[512] = "";
+    struct iovec data = {line, sizeof line - 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    struct cmsghdr *header = NULL;
+    int fd;
+    while (!header) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        assert_true(recvmsg(f->peer, &message, MSG_CMSG_CLOEXEC) > 0);
+        header = CMSG_FIRSTHDR(&message);
+    }
+    assert_int_equal(header->cmsg_type, SCM_RIGHTS);
+    assert_non_null(strstr(line, "\"getfd\""));
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return fd;
+}
+
+static void descriptor_reaches_qemu_with_its_command(void **state)
+{
+    struct fixture *f = *state;
+    struct stat sent, got;
+    open_link(f, LOOP_DEADLINE_MS);
+    shake_hands(f);
+    assert_int_equal(qmp_link_execute(f->link, QMP_STOP, LOOP_DEADLINE_MS, NULL, NULL), 0);
+    assert_int_equal(qmp_link_execute_with(f->link, QMP_GETFD, json_pack("{s:s}", "fdname", "save"),
+                                           f->folder->fd, LOOP_DEADLINE_MS, NULL, NULL),
+                     0);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    pi_auto_close int fd = qemu_takes_fd(f);
+    assert_int_equal(fstat(fd, &got), 0);
+    assert_int_equal(fstat(f->folder->fd, &sent), 0);
+    assert_int_equal(got.st_ino, sent.st_ino);
+    qmp_link_close(f->link);
+}
+
 static void greeting_that_does_not_come_closes(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +485,7 @@ int main(void)
         TEST(input_is_queued_up_to_its_limit_and_arrives_in_order),
         TEST(console_of_an_ended_qemu_is_not_turned_in_circles_for),
         TEST(handshake_events_and_replies_go_through),
+        TEST(descriptor_reaches_qemu_with_its_command),
         TEST(greeting_that_does_not_come_closes),
         TEST(command_without_an_answer_times_out_alone),
         TEST(late_reply_harms_nothing),

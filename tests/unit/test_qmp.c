@@ -375,6 +375,39 @@ static void short_writes_lose_nothing(void **state)
     qmp_client_free(peer.client);
 }
 
+static void a_descriptor_goes_along_with_the_first_byte_of_its_command(void **state)
+{
+    (void)state;
+    struct peer peer = {.piece = 1000};
+    const char *bytes;
+    peer.client = qmp_client_new(&handler, &peer, 1000);
+    assert_int_equal(qmp_client_execute(peer.client, "stop", NULL, UINT64_MAX, NULL, NULL), 0);
+    assert_int_equal(qmp_client_execute_fd(peer.client, "getfd", NULL, 7, UINT64_MAX, NULL, NULL), 0);
+    assert_int_equal(qmp_client_execute_fd(peer.client, "getfd", NULL, -1, UINT64_MAX, NULL, NULL), -EBADF);
+    assert_int_equal(qmp_client_execute(peer.client, "cont", NULL, UINT64_MAX, NULL, NULL), 0);
+    assert_int_equal(qmp_client_execute_fd(peer.client, "getfd", NULL, 8, UINT64_MAX, NULL, NULL), 0);
+    assert_int_equal(qmp_client_pending_fd(peer.client), -1);
+    static const char *const handshake[] = {HANDSHAKE};
+    for (size_t i = 0; i < sizeof handshake / sizeof *handshake; i++)
+        step(&peer, handshake[i]);
+
+    /* What comes before a descriptor is sent alone. */
+    assert_int_equal(qmp_client_pending_fd(peer.client), -1);
+    expect_sent(&peer, "{'execute':'stop','id':@1}");
+    assert_int_equal(qmp_client_pending_fd(peer.client), 7);
+    assert_true(qmp_client_pending(peer.client, &bytes) > 1);
+    qmp_client_sent(peer.client, 1);
+    assert_int_equal(qmp_client_pending_fd(peer.client), -1);
+    size_t size = qmp_client_pending(peer.client, &bytes);
+    assert_non_null(strstr(bytes, "\"cont\""));
+    assert_true(bytes + size < strstr(strstr(bytes, "\"cont\""), "getfd"));
+    qmp_client_sent(peer.client, size);
+    assert_int_equal(qmp_client_pending_fd(peer.client), 8);
+    expect_sent(&peer, "{'execute':'getfd','id':@4}");
+    assert_int_equal(qmp_client_pending_fd(peer.client), -1);
+    qmp_client_free(peer.client);
+}
+
 static void the_next_deadline_is_the_earliest(void **state)
 {
     (void)state;
@@ -447,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_reply_before_the_command_could_be_sent_closes),
         cmocka_unit_test(a_handshake_reply_before_the_greeting_closes),
         cmocka_unit_test(short_writes_lose_nothing),
+        cmocka_unit_test(a_descriptor_goes_along_with_the_first_byte_of_its_command),
         cmocka_unit_test(the_next_deadline_is_the_earliest),
         cmocka_unit_test(arguments_are_sent_in_ascii_on_one_line),
     };

@@ -109,6 +109,52 @@ static void kvm_and_uuid_are_read(void **state)
     assert_string_equal(uuid.text, "550e8400-e29b-41d4-a716-446655440000");
 }
 
+static void versions_and_migrations_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data;
+        enum qmp_migration_state state;
+        const char *name, *error;
+    } cases[] = {
+        {"{}", QMP_MIGRATION_NONE, "", ""},
+        {"{'status': 'none'}", QMP_MIGRATION_NONE, "none", ""},
+        {"{'status': 'setup'}", QMP_MIGRATION_ACTIVE, "setup", ""},
+        {"{'status': 'device', 'ram': {'total': 1}}", QMP_MIGRATION_ACTIVE, "device", ""},
+        {"{'status': 'completed'}", QMP_MIGRATION_DONE, "completed", ""},
+        {"{'status': 'cancelled'}", QMP_MIGRATION_FAILED, "cancelled", ""},
+        {"{'status': 'failed', 'error-desc': 'No space left'}", QMP_MIGRATION_FAILED, "failed",
+         "No space left"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_auto_t *data = json(cases[i].data);
+        struct qmp_migration migration;
+        assert_int_equal(qmp_migration_decode(data, &migration), 0);
+        assert_int_equal(migration.state, cases[i].state);
+        assert_string_equal(migration.name, cases[i].name);
+        assert_string_equal(migration.error, cases[i].error);
+    }
+    static const char *const bad[] = {"[]",
+                                      "1",
+                                      "{'status': 3}",
+                                      "{'qemu': 3}",
+                                      "{'status': true, 'qemu': {'major': 7, 'minor': 2}}",
+                                      "{'status': [], 'qemu': {'major': -7, 'minor': 2, 'micro': 1}}"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        json_auto_t *data = json(bad[i]);
+        struct qmp_migration migration;
+        struct qmp_version version = {.major = 3};
+        assert_int_equal(qmp_version_decode(data, &version), -EPROTO);
+        assert_int_equal(version.major, 3);
+        if (i != 3)
+            assert_int_equal(qmp_migration_decode(data, &migration), -EPROTO);
+    }
+    json_auto_t *data = json("{'qemu': {'micro': 22, 'minor': 2, 'major': 7}, 'package': 'Debian'}");
+    struct qmp_version version;
+    assert_int_equal(qmp_version_decode(data, &version), 0);
+    assert_true(version.major == 7 && version.minor == 2 && version.micro == 22);
+}
+
 static int decode_event(const char *name, const char *data, struct qmp_event_info *ret)
 {
     json_auto_t *object = data ? json(data) : NULL;
@@ -274,6 +320,14 @@ static void commands_are_sent_by_their_names(void **state)
         [QMP_STOP] = "stop",
         [QMP_CONT] = "cont",
         [QMP_QUIT] = "quit",
+        [QMP_QUERY_VERSION] = "query-version",
+        [QMP_QUERY_MIGRATE] = "query-migrate",
+        [QMP_MIGRATE_CANCEL] = "migrate_cancel",
+        [QMP_QOM_GET] = "qom-get",
+        [QMP_GETFD] = "getfd",
+        [QMP_MIGRATE_SET_PARAMETERS] = "migrate-set-parameters",
+        [QMP_MIGRATE] = "migrate",
+        [QMP_MIGRATE_INCOMING] = "migrate-incoming",
     };
     static const struct qmp_handler nothing = {0};
     struct tally tally = {0};
@@ -297,6 +351,7 @@ int main(void)
         cmocka_unit_test(run_states_are_known_by_name),
         cmocka_unit_test(replies_of_another_shape_are_refused),
         cmocka_unit_test(kvm_and_uuid_are_read),
+        cmocka_unit_test(versions_and_migrations_are_read),
         cmocka_unit_test(events_are_read),
         cmocka_unit_test(events_of_another_shape_are_refused),
         cmocka_unit_test(long_texts_are_cut_between_characters),
