@@ -7,7 +7,6 @@ Rows: bench, what, peer, ours, theirs, ratio (ours / theirs; how many times as f
 
 import argparse
 import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 from nginx import Nginx  # noqa: E402
+from turns import show  # noqa: E402
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
 MIB = 1 << 20
@@ -134,13 +134,6 @@ class Bench:
                      theirs / ours, ">= 3 times as fast" if peer == "curl" else "")
 
 
-def show(rows):
-    keys = list(rows[0])
-    widths = [max(len(str(row[key])) for row in [*rows, dict(zip(keys, keys))]) for key in keys]
-    for row in [dict(zip(keys, keys)), *rows]:
-        print("  ".join(str(row[key]).ljust(width) for key, width in zip(keys, widths)).rstrip())
-
-
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench fetch", description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
@@ -157,9 +150,7 @@ def main():
         with Nginx(folder, LIMIT_MIB_S) as nginx:
             bench.whole(f"{nginx.fast_url}/whole.qcow2", whole, args.size)
             bench.limited(f"{nginx.limited_url}/limited.qcow2", limited, limited_size)
-    show(bench.rows)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(bench.rows, indent=1) + "\n")
+    show(bench.rows, args.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Times are wall times. Memory is the command's own peak, and the agent's RSS. Row
 """
 
 import argparse
-import json
 import os
 import pathlib
 import subprocess
@@ -18,9 +17,9 @@ os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINA
 os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
 sys.path[:0] = [str(ROOT / "tests/harness"), str(ROOT / "tests/bench")]
 import boot_sectors  # noqa: E402
-from fetch import show  # noqa: E402
 from piagent import PIAGENT, User, fake_qemu  # noqa: E402
 from reporters import Reporters  # noqa: E402
+from turns import show  # noqa: E402
 
 FILE = """defaults: {{image: {disk}, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}}
 instances:
@@ -79,9 +78,7 @@ def main():
     with User(**fake_qemu()) as user:
         bench = Bench(user, args.count)
         bench.run()
-    show(bench.rows)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(bench.rows, indent=1) + "\n")
+    show(bench.rows, args.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio
 import argparse
 import asyncio
 import concurrent.futures
-import json
 import os
 import pathlib
 import shutil
@@ -26,8 +25,8 @@ import boot_sectors  # noqa: E402
 import fleet  # noqa: E402
 import imds_storm  # noqa: E402
 from faults import FragileUser  # noqa: E402
-from fetch import show  # noqa: E402
 from piagent import PIAGENT, User, fake_qemu, wait_for  # noqa: E402
+from turns import show  # noqa: E402
 
 RUNS = 21
 IDLE_S = 10
@@ -136,9 +135,7 @@ def main():
         slow = SlowDiskBench(user, min(args.count, SLOW))
         slow.run()
     rows = bench.rows + slow.rows
-    show(rows)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, args.json)
 
 
 if __name__ == "__main__":

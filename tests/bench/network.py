@@ -25,8 +25,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/bench"))
-from fetch import show  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests/harness"))
+from turns import show  # noqa: E402
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
 FRAMES = pathlib.Path(PIAGENT).resolve().parent / "tests/frames"
@@ -178,9 +178,7 @@ def main():
     print(f"a datagram socket holds {QUEUE.read_text().strip()} frames", file=sys.stderr)
     rows = [row for size in SIZES for row in rows_of(2, size, {"vde_switch": vde, "direct pair": direct}, args)]
     rows += [row for size in SIZES[:2] for row in rows_of(MANY, size, {"vde_switch": vde}, args)]
-    show(rows)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, args.json)
 
 
 if __name__ == "__main__":

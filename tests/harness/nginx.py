@@ -5,7 +5,7 @@ third by https, with a certificate that only FOLDER/ca.pem vouches for.
     with Nginx(folder, limit=8) as nginx:
         subprocess.run(["curl", f"{nginx.limited_url}/file"])
 
-nginx.requests() is its log so far: pairs of the status and the Range header ("-" where there was none).
+nginx.requests() is its log so far, unless that is log="off": pairs of the status and the Range header ("-" where there was none).
 """
 
 import os
@@ -23,7 +23,7 @@ error_log stderr crit;
 events {{ }}
 http {{
   log_format short '$status $http_range';
-  access_log {folder}/access.log short;
+  access_log {log};
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   sendfile on;
@@ -50,7 +50,7 @@ def free_ports(count):
 
 
 class Nginx:
-    def __init__(self, folder, limit):
+    def __init__(self, folder, limit, log=""):
         self.folder = pathlib.Path(folder)
         self.folder.chmod(0o755)  # nginx's worker may be another user
         self.fast, self.limited, self.tls = free_ports(3)
@@ -58,7 +58,8 @@ class Nginx:
                         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
                         "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem"], check=True, stderr=subprocess.DEVNULL)
         config = self.folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, tls=self.tls, limit=limit))
+        config.write_text(CONFIG.format(folder=folder, fast=self.fast, limited=self.limited, tls=self.tls, limit=limit,
+                                        log=log or f"{folder}/access.log short"))
         if not program():
             raise RuntimeError("nginx is not installed: scripts/packages test")
         self.process = subprocess.Popen([program(), "-c", config, "-p", folder, "-e", "stderr"])

@@ -42,3 +42,23 @@ def test_a_fleet_is_measured_up_again_and_down(tmp_path):
     for what in ("up --dry-run, wall_s", "up, 20 at a time, wall_s", "memory_mib of the command", "memory_mib of the agent",
                  "up again, wall_s", "down, wall_s"):
         assert any(row["what"].endswith(what) for row in rows), what
+
+
+def test_a_round_trip_is_measured_beside_a_bare_loop(tmp_path):
+    rows = rows_of("qmp", tmp_path, "--runs", "1", "--count", "200")
+    assert [row["peer"] for row in rows] == ["write and read"] and rows[0]["theirs"] > 0
+
+
+def test_status_is_measured_beside_virsh(tmp_path):
+    rows = rows_of("status", tmp_path, "--runs", "1", "--count", "2")
+    assert {row["what"] for row in rows} == {"2 instances, wall_s", "2 instances, cpu_s"}
+
+
+def test_ssh_is_measured_beside_ssh_alone(tmp_path):
+    rows = rows_of("ssh", tmp_path, "--runs", "1")
+    assert all(row["theirs"] > 0 for row in rows)
+
+
+def test_seeds_are_measured_beside_nginx(tmp_path):
+    rows = rows_of("imds", tmp_path, "--runs", "1", "--seconds", "1")
+    assert len(rows) == 2 and all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)

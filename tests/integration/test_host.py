@@ -10,8 +10,8 @@ import time
 import boot_sectors
 import pytest
 from another_host import AnotherHost, key
+from guest_sshd import log_in_as_this_user, report_ready, sshd
 from piagent import AGENT, GUEST, PIAGENT, USAGE, User, wait_for
-from test_reach import log_in_as_this_user, report_ready, sshd
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
 

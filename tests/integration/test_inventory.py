@@ -7,8 +7,9 @@ import subprocess
 
 import boot_sectors
 import pytest
+from guest_sshd import make, sshd
 from piagent import NOT_FOUND, PIAGENT, USAGE, wait_for
-from test_reach import make, sessions, sshd, user
+from test_reach import sessions, user
 
 assert user  # the fixture, with a folder of an odd name
 
