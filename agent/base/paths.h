@@ -32,7 +32,8 @@ int pi_socket_address(const char *folder, const char *name, struct sockaddr_un *
  * listens. */
 int pi_socket_connect(const char *folder, const char *name, struct pi_error *err);
 
-/* A connection to 127.0.0.1 that may still be under way (O_CLOEXEC, non-blocking), or -errno. */
+/* A connection to 127.0.0.1 that may still be under way (O_CLOEXEC, non-blocking), or -errno. Small packets leave at once
+ * (TCP_NODELAY), as ssh has it: behind a ProxyCommand it cannot set that. */
 int pi_loopback_connect(uint16_t port);
 
 /* Finds a program. A name with a slash is a path; any other name is looked for in the absolute folders of

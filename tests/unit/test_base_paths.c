@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -178,6 +179,10 @@ static void loopback_is_connected_to_without_waiting(void **state)
     assert_int_equal(listen(server, 1), 0);
     pi_auto_close int fd = pi_loopback_connect(ntohs(address.sin_port));
     assert_true(fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+    int nodelay = 0;
+    socklen_t nodelay_size = sizeof nodelay;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &nodelay_size), 0);
+    assert_true(nodelay); /* small packets, such as those of a terminal, do not wait for each other */
     pi_auto_close int served = accept(server, NULL, NULL);
     assert_int_equal(send(served, "hello", 5, 0), 5);
     struct pollfd readable = {.fd = fd, .events = POLLIN};

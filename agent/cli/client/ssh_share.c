@@ -86,7 +86,10 @@ int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *
         return -ENOMEM;
     }
     if (strlen(share.path) + SUFFIX >= sizeof((struct sockaddr_un *)0)->sun_path ||
-        lock_opening(share.lock_fd, (unsigned)connection) < 0 || (share.watch_fd = watch(paths->runtime)) < 0)
+        lock_opening(share.lock_fd, (unsigned)connection) < 0)
+        return 0;
+    /* The kernel takes some 20 ms to close a watch: there is none if the connection is there. */
+    if (access(share.path, F_OK) < 0 && (share.watch_fd = watch(paths->runtime)) < 0)
         return 0;
     if (access(share.path, F_OK) == 0)
         end_opening(&share);
