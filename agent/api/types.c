@@ -42,6 +42,7 @@ const struct pi_field api_agent_fields[] = {
     NUMBER(api_agent, memory_mib, .help = "of its host"),
     NUMBER(api_agent, memory_available_mib, .help = "without swapping, now"),
     FLAG(api_agent, kvm, .help = "KVM is there, and has not failed in this boot of its host"),
+    FLAG(api_agent, kvm_proven, .help = "the last run of one of its instances came up under KVM"),
     {0},
 };
 

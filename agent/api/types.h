@@ -40,7 +40,7 @@ struct api_agent {
     char *state_folder;
     char *arch;                                      /* NULL: no guest is native */
     uint64_t cpus, memory_mib, memory_available_mib; /* 0: an older agent does not tell */
-    bool kvm;
+    bool kvm, kvm_proven;
 };
 extern const struct pi_field api_agent_fields[];
 

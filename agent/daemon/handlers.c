@@ -25,6 +25,11 @@ static void get_openapi(struct agent *agent, struct api_call *call)
     api_reply(call, 200, api_openapi());
 }
 
+static bool came_up_under_kvm(const struct vm_record *record)
+{
+    return record->accel == VM_ACCEL_KVM && record->ready_ms && record->ready_ms >= record->started_ms;
+}
+
 static void get_agent(struct agent *agent, struct api_call *call)
 {
     struct api_agent view = {.version = (char *)PIAGENT_VERSION,
@@ -34,8 +39,10 @@ static void get_agent(struct agent *agent, struct api_call *call)
                              .running = agent_running(agent),
                              .state_folder = agent->paths.state};
     const struct instance *instance;
-    LIST_FOREACH(instance, &agent->host.instances, entry)
+    LIST_FOREACH(instance, &agent->host.instances, entry) {
         view.instances += !vm_life_is_gone(&instance->record.life);
+        view.kvm_proven = view.kvm_proven || came_up_under_kvm(&instance->record);
+    }
     capacity_look(&agent->host, &view);
     api_reply(call, 200, api_write(agent, &view));
 }

@@ -2,6 +2,7 @@
 """piagent up and down with fake guests: what they do, in which order, again, interrupted, and with a wrong file."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -76,7 +77,7 @@ def test_what_others_are_after_is_ready_first_and_a_failure_holds_back_only_thos
         guests.held.clear()
         said, _ = up.communicate(timeout=60)
     assert up.returncode == GUEST, said
-    assert "b is not started: a, which it is after, did not come up" in said
+    assert "b is not started: a, which it is after, did not come up; fix the cause shown above, then run 'piagent up' again" in said
     assert "d is not started: b, which it is after, did not come up" in said
     assert [user.states()[name] for name in "bd"] == ["stopped", "stopped"]
     again = user.up(code=GUEST)
@@ -94,6 +95,56 @@ def test_only_so_many_boot_at_a_time(user):
         guests.held.clear()
         assert up.wait(60) == 0
         assert guests.most == 2
+
+
+def test_until_a_guest_has_come_up_under_kvm_boots_count_as_emulated(user):
+    cpus = os.cpu_count()
+    file = user.write(f"instances: {{node: {{count: {cpus + 2}}}}}\n")
+    file.write_text(file.read_text().replace("accel: tcg, ", ""))
+    with Reporters(user, held={f"node-{n}" for n in range(1, cpus + 3)}) as guests:
+        up = user.start_up()
+        wait_for("one for each processor boots", lambda: len(guests.names()) == cpus, 60)
+        guests.held.discard("node-1")
+        more = 2 if user.status("node-1")["accel"] == "kvm" else 1
+        wait_for("others follow the first one that is ready", lambda: len(guests.names()) == cpus + more, 60)
+        assert user.states()["node-1"] == "ready"
+        assert user.api("GET", "/v1/agent")[1].get("kvm_proven", False) == (more == 2)
+        guests.held.clear()
+        assert up.wait(60) == 0
+
+
+def test_start_of_many_goes_in_the_order_of_the_fleet_and_only_so_many_at_a_time(user):
+    user.write("instances: {server: {}, node: {count: 4, after: {server: ready}}}\n")
+    with Reporters(user) as guests:
+        user.up()
+        user.do("down", "--fleet", "fleet")
+        begun, guests.most, guests.held = len(guests.order), 0, {"server"}
+        start = user.start("start", "--all", "-d", "--parallel", "2")
+        wait_for("the server boots", lambda: guests.names()[begun:] == ["server"], 60)
+        assert [user.states()[f"node-{n}"] for n in range(1, 5)] == ["stopped"] * 4
+        guests.held = set()
+        said, _ = start.communicate(timeout=60)
+        assert start.returncode == 0 and "node-4: log in with: piagent ssh node-4" in said, said
+        assert guests.most == 2
+        user.do("powerdown", "node-1", "node-2", "node-3")
+        begun = len(guests.order)
+        user.do("start", "-d", "node-1", "node-2", "--parallel", "1")
+        user.do("restart", "node-3", "node-1")
+        assert guests.names()[begun:begun + 2] == ["node-1", "node-2"]
+    assert set(user.states().values()) == {"ready"}
+
+
+def test_several_ups_of_one_file_at_the_same_time_all_see_it_come_up(user):
+    user.write("networks: {lab: {subnet: 10.201.9.0/24}}\n"
+               "instances: {server: {network: 'lab,ip=10.201.9.9'}, node: {count: 4, network: lab, after: {server: ready}}}\n")
+    with Reporters(user, held={"server"}) as guests:
+        ups = [user.start_up() for _ in range(4)]
+        wait_for("the server boots", lambda: guests.names() == ["server"], 60)
+        guests.held = set()
+        said = [up.communicate(timeout=60)[0] for up in ups]
+    assert [up.returncode for up in ups] == [0] * 4, said
+    assert all(text.endswith("fleet: 5 instances are ready\n") for text in said), said
+    assert len(guests.order) == 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

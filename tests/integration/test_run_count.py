@@ -7,7 +7,7 @@ import socket
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import CONFLICT, GUEST, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, USAGE, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -109,11 +109,33 @@ def test_an_interrupt_undoes_all_that_have_not_started(stalled):
     wait_for("nothing of them is left", lambda: not stalled.leftovers(), 20)
 
 
-def test_an_interrupt_leaves_those_that_have_started(user, local):
-    command = user.start("run", "--count", "3", "web", *local)
-    wait_for("all run", lambda: states(user) == dict.fromkeys(NAMES, "running"), 60)
+def test_an_interrupt_undoes_the_others_also_if_one_cannot_be_undone(stalled):
+    command = stalled.start("run", "--count", "3", "web", *EQUAL)
+    wait_for("all are being made", lambda: states(stalled) == dict.fromkeys(NAMES, "created"), 60)
+    command.send_signal(signal.SIGSTOP)
+    stalled.do("rm", "--force", "web-1")
+    command.send_signal(signal.SIGINT)
+    command.send_signal(signal.SIGCONT)
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == 128 + signal.SIGINT, out
+    assert "web-1 was interrupted, and could not be undone: " in out
+    for name in NAMES[1:]:
+        assert f"{name}: interrupted, and undone: nothing of it is left" in out
+    wait_for("nothing of them is left", lambda: not stalled.leftovers(), 20)
+
+
+def test_an_interrupt_leaves_those_that_have_started_and_undoes_the_rest(user, local):
+    command = user.start("run", "--count", "3", "web", "--parallel", "2", *local)
+    wait_for("two run", lambda: states(user) == {"web-1": "running", "web-2": "running", "web-3": "stopped"}, 60)
     command.send_signal(signal.SIGINT)
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 128 + signal.SIGINT, out
-    assert out.count("goes on; wait for it with") == 3
-    assert states(user) == dict.fromkeys(NAMES, "running")
+    assert out.count("goes on; wait for it with") == 2
+    assert "web-3: interrupted, and undone: nothing of it is left" in out
+    assert states(user) == {"web-1": "running", "web-2": "running"}
+
+
+def test_memory_is_checked_before_anything_is_made(user, local):
+    said = user.refused(HOST, "run", "--count", "400", "web", *local, "--memory", "900G")
+    assert said.startswith("web: its instances take up to") and "--overcommit" in said
+    assert user.ps() == []

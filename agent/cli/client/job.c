@@ -69,7 +69,7 @@ static int look_at_job(struct job_run *run, struct pi_error *err)
 
 static int await_stop(struct job_run *run, struct pi_error *err)
 {
-    const struct cli_wait how = {.stopped = true, .job = true};
+    const struct cli_wait how = {.stopped = true, .caller_tells_rest = true};
     int r = look_at_job(run, err);
     return r < 0 ? r : cli_wait(&how, &run->agent, &run->instance, 1, err);
 }
@@ -96,7 +96,8 @@ static void power_down(struct job_run *run)
 
 static int run_to_the_end(struct job_run *run, struct pi_error *err)
 {
-    const struct cli_wait how = {.fresh = true, .job = true, .timeout_ms = run->job->timeout_ms};
+    const struct cli_wait how = {
+        .fresh = true, .caller_tells_rest = true, .timeout_ms = run->job->timeout_ms};
     int r = create_job_instance(run, err);
     if (r == 0)
         r = cli_wait(&how, &run->agent, &run->instance, 1, err);

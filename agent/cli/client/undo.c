@@ -12,7 +12,7 @@ static int may_undo(const struct cli_follow *follow, struct pi_error *err)
 {
     pi_auto_instance struct api_instance now = {0};
     int r = cli_follow_look(follow, &now, err);
-    return r < 0 ? r : cli_state_is_before_boot(now.state);
+    return r < 0 ? r : cli_state_is_before_boot(now.state) || !now.started_ms;
 }
 
 /* QEMU was started meanwhile. As its guest has not run, it has nothing to write out that would take time. A

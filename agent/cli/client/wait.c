@@ -49,7 +49,7 @@ static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_er
 /* A guest that is to stop may run as long as it likes. */
 static uint64_t limit_of(const struct cli_wait *how)
 {
-    return how->timeout_ms ? how->timeout_ms : how->stopped ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
+    return how->timeout_ms ? how->timeout_ms : how->stopped || how->made ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
 }
 
 /* True if the wait for this instance is over; *ret is then its exit code, or negative with err filled. */
@@ -60,7 +60,9 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     int up;
     if (view->seq < follow->known) /* earlier events are still being read */
         return false;
-    if (cli_view_is_over(view))
+    if (how->made && view->error.kind == PI_OK && view->state != VM_CREATED)
+        *ret = PI_OK; /* another command may have started it by now */
+    else if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);
     else if (!how->stopped && cli_view_is_up(view) &&
              (up = cli_tell_up(follow, how->login, true, err)) != -EAGAIN)
@@ -74,20 +76,30 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     return true;
 }
 
-static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader, struct pi_error *err)
+/* Takes back one instance, if its guest has not run, or tells that it goes on. False: it was interrupted again. */
+static bool leave_one(const struct cli_wait *how, struct cli_follow *one)
+{
+    struct pi_error err = {0};
+    bool unbooted = how->fresh && (how->made || cli_state_is_before_boot(one->view.state));
+    int r = unbooted ? cli_undo(one, &err) : 0;
+    if (r > 0)
+        return !one->leader->signal;
+    if (r == 0 && !how->caller_tells_rest)
+        cli_tell_goes_on(one);
+    if (r < 0) {
+        pi_context(&err, r, "%s was interrupted, and could not be undone", one->view.name);
+        cli_screen_clear(&one->leader->screen);
+        (void)(how->json ? cli_report_json(&err) : cli_report(&err));
+    }
+    return true;
+}
+
+static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader)
 {
     int number = leader->signal;
-    for (struct cli_follow *one = leader; one; one = one->next) {
-        if (one->settled)
-            continue;
-        int r = how->fresh && cli_state_is_before_boot(one->view.state) ? cli_undo(one, err) : 0;
-        if (r < 0)
-            return r;
-        if (r == 0 && !how->job)
-            cli_tell_goes_on(one);
-        else if (leader->signal) /* interrupted again */
+    for (struct cli_follow *one = leader; one; one = one->next)
+        if (!one->settled && !leave_one(how, one))
             break;
-    }
     return CLI_EXIT_SIGNAL + number;
 }
 
@@ -111,7 +123,7 @@ static int loop(const struct cli_wait *how, struct cli_follow *leader, struct pi
         if (waits && (r = cli_follow_step(leader, NULL, 0, err)) < 0)
             return r;
         if (waits && leader->signal)
-            return on_wait_signal(how, leader, err);
+            return on_wait_signal(how, leader);
     }
     return code;
 }
@@ -217,8 +229,10 @@ static int wait_for_crowd(struct wait_crowd *crowd, struct pi_error *err)
             return r < 0 ? r : crowd->code;
         crowd->source->rest(crowd->source->user, crowd->leader->rest, sizeof crowd->leader->rest);
         r = cli_follow_step(crowd->leader, NULL, 0, err);
-        if (r < 0 || crowd->leader->signal)
-            return r < 0 ? r : CLI_EXIT_SIGNAL + crowd->leader->signal;
+        if (r < 0)
+            return r;
+        if (crowd->leader->signal)
+            return on_wait_signal(crowd->how, crowd->leader);
         settle_crowd(crowd);
     }
 }

@@ -16,13 +16,14 @@
 #define CLI_WAIT_LIMIT_HELP "give up after so long without any progress (default: 15m; none: never)"
 
 struct cli_wait {
-    bool stopped;        /* wait until they are stopped, else until they are ready */
-    bool fresh;          /* made by this command: undone when it is interrupted before the start */
-    bool login;          /* tell how to log in */
-    bool job;            /* an interrupt ends the instance, too: not a word that it runs on */
-    bool brief;          /* on a terminal only failures get a line that stays */
-    bool json;           /* events to standard output, nothing but errors to standard error */
-    uint64_t timeout_ms; /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
+    bool stopped;           /* wait until they are stopped, else until they are ready */
+    bool made;              /* wait until they are made, which is before they start */
+    bool fresh;             /* made by this command: undone when it is interrupted before the start */
+    bool login;             /* tell how to log in */
+    bool caller_tells_rest; /* after an interrupt the caller tells what became of them */
+    bool brief;             /* on a terminal only failures get a line that stays */
+    bool json;              /* events to standard output, nothing but errors to standard error */
+    uint64_t timeout_ms;    /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };
 
 /* The exit code, or negative with err filled. With several instances, each failure is told at once, and the
@@ -43,8 +44,8 @@ struct cli_wait_source {
     void *user;
 };
 
-/* Waits for each that comes, up to the first time that none is waited for and none comes. The exit code of the first failure.
- * After an interrupt, 128 and the signal's number: nothing is told. */
+/* Waits for each that comes, up to the first time that none is waited for and none comes. The exit code of the first failure;
+ * after an interrupt, 128 and the signal's number. */
 int cli_wait_each(const struct cli_wait *how, const struct cli_wait_source *source, struct pi_error *err);
 
 #endif

@@ -3,12 +3,13 @@
 #include <errno.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/client/start.h"
 #include "agent/cli/client/task.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/launch_chosen.h"
 
 struct restart_options {
     struct cli_selection which;
+    struct cli_pace pace;
     uint64_t timeout_ms;
     bool force, json;
 };
@@ -29,7 +30,7 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
     int code = cli_task_stop(&task);
     if (code > CLI_EXIT_SIGNAL)
         return code;
-    r = cli_start_all(&task.agent, &task.chosen, &how, err);
+    r = cli_launch_chosen(&task.agent, &task.chosen, &how, &options->pace, "piagent start", err);
     return r < 0 || !code ? r : code;
 }
 
@@ -43,6 +44,7 @@ static const struct cli_option table[] = {
      CLI_MEMBER(CLI_DURATION, restart_options, timeout_ms),
      .argument = "TIME",
      .help = "how long the guest may take to power itself off (default: 90s)"},
+    CLI_PACE_OPTIONS(restart_options, ""),
     {.name = "json", CLI_MEMBER(CLI_FLAG, restart_options, json), .help = "the events as JSON lines"},
     {0},
 };

@@ -6,10 +6,12 @@
 #include "agent/cli/client/foreground.h"
 #include "agent/cli/client/start.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/launch_chosen.h"
 #include "agent/cli/terminal/host_hint.h"
 
 struct start_options {
     struct cli_selection which;
+    struct cli_pace pace;
     bool detach, json;
     uint64_t timeout_ms;
 };
@@ -32,11 +34,7 @@ static int start_chosen(struct cli_agent *agent, const struct start_options *opt
     const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
     if (!chosen->count && !options->json)
         fprintf(stderr, "%s\n", cli_none_of(CLI_MACHINE_OVER));
-    if (chosen->count > CLI_WAIT_MAX)
-        return pi_refuse(err, PI_USAGE,
-                         "%zu instances are stopped, and %d at most are started at once: name them",
-                         chosen->count, CLI_WAIT_MAX);
-    return options->detach ? cli_start_all(agent, chosen, &how, err)
+    return options->detach ? cli_launch_chosen(agent, chosen, &how, &options->pace, "piagent start", err)
                            : start_attached(agent, &chosen->items[0], err);
 }
 
@@ -62,6 +60,7 @@ static const struct cli_option start_table[] = {
      .letter = 'd',
      CLI_MEMBER(CLI_FLAG, start_options, detach),
      .help = "return when the guest is ready"},
+    CLI_PACE_OPTIONS(start_options, "with -d: "),
     {.name = "timeout",
      CLI_MEMBER(CLI_LIMIT, start_options, timeout_ms),
      .argument = "TIME",

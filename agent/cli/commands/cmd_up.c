@@ -12,13 +12,12 @@
 #include "agent/cli/commands/fleet_launch.h"
 #include "agent/cli/terminal/host_hint.h"
 
-#define PARALLEL_MAX 500
-
 struct up_options {
     char *file;
     struct pi_strv recreate;
-    uint64_t parallel, timeout_ms;
-    bool dry_run, prune, overcommit, json;
+    struct cli_pace pace;
+    uint64_t timeout_ms;
+    bool dry_run, prune, json;
 };
 
 /* " on HOST", if the fleet is on several. */
@@ -147,13 +146,12 @@ static size_t instances_of_file(const struct fleet_plan *plan)
 static int carry_out(struct cli_fleet_hosts *hosts, const struct up_options *options,
                      const struct cli_fleet *fleet, const struct fleet_plan *plan, struct pi_error *err)
 {
-    const struct cli_launch launch = {.hosts = hosts,
-                                      .fleet = fleet,
-                                      .plan = plan,
-                                      .parallel = options->parallel,
-                                      .timeout_ms = options->timeout_ms,
-                                      .overcommit = options->overcommit,
-                                      .json = options->json};
+    const struct cli_launch launch = {
+        .hosts = hosts,
+        .fleet = fleet,
+        .plan = plan,
+        .pace = options->pace,
+        .wait = {.caller_tells_rest = true, .json = options->json, .timeout_ms = options->timeout_ms}};
     const char *name = fleet->fleet.name;
     size_t count = instances_of_file(plan);
     bool nothing = fleet_plan_is_empty(plan);
@@ -176,7 +174,7 @@ static int compare_and_go(struct cli_fleet_hosts *hosts, const struct cli_call *
 {
     const struct up_options *options = call->values;
     pi_auto_plan struct fleet_plan plan = {0};
-    pi_auto_free struct fleet_have *have = cli_fleet_hosts_have(hosts, options->overcommit);
+    pi_auto_free struct fleet_have *have = cli_fleet_hosts_have(hosts, options->pace.overcommit);
     const struct fleet_ask ask = {.names = call->operands,
                                   .name_count = call->count,
                                   .recreate = &options->recreate,
@@ -232,16 +230,7 @@ static const struct cli_option up_table[] = {
      .kind = CLI_MACHINE,
      .argument = "NAME",
      .help = "make this instance, or those of this entry, anew: their data is lost"},
-    {.name = "parallel",
-     CLI_MEMBER(CLI_NUMBER, up_options, parallel),
-     .argument = "N",
-     .min = 1,
-     .max = PARALLEL_MAX,
-     .help =
-         "how many boot at a time on a host (default: one for each processor if they are emulated, four under KVM)"},
-    {.name = "overcommit",
-     CLI_MEMBER(CLI_FLAG, up_options, overcommit),
-     .help = "even if the instances may take more memory than their host has"},
+    CLI_PACE_OPTIONS(up_options, ""),
     {.name = "timeout",
      CLI_MEMBER(CLI_LIMIT, up_options, timeout_ms),
      .argument = "TIME",

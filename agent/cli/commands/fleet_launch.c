@@ -2,328 +2,141 @@
 #include "agent/cli/commands/fleet_launch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/client/start.h"
-#include "agent/cli/client/wait.h"
+#include "agent/base/clock.h"
 #include "agent/cli/terminal/error_report.h"
-#include "agent/cli/terminal/host_hint.h"
 #include "agent/fleet/fleet_check.h"
 
-#define CREATIONS_AT_ONCE 8 /* they take turns at the image and the disk anyway */
-
-enum launch_state {
-    LAUNCH_WAITS,
-    LAUNCH_BEGUN, /* it is being created, or it boots */
-    LAUNCH_DONE,
-    LAUNCH_FAILED,
-    LAUNCH_HELD, /* it is after one that failed */
-    LAUNCH_STATES
-};
-
-struct launch_item {
-    const struct fleet_change *change;
-    enum launch_state state;
-    unsigned load; /* while it boots, see launch_load() */
-};
-
-/* Of one pass over all instances: the creations, or the starts. */
-struct launch_pass {
+/* What the two passes need of the plan: of each of its instances that the file has. */
+struct launch_list {
     const struct cli_launch *launch;
-    struct launch_item *items;
+    struct cli_launch_host *hosts;
+    struct cli_launch_item *items;
+    const struct fleet_change **changes;
+    struct vm_fleet *places;
     size_t count;
-    bool starts;
-    int code; /* of the first failure that no wait has told */
 };
 
-/*
- * How much of the host a boot takes, and how much there is. An emulated guest keeps a processor busy for its whole boot: more of
- * them than processors take longer in all, and run into their own time limits. One under KVM waits for its disk and the network
- * most of the time, so that four share a processor.
- */
-enum { LOAD_KVM = 1, LOAD_EMULATED = 4 };
-
-static unsigned launch_load(const struct api_agent *host, const json_t *request)
+static void list_done(struct launch_list *list)
 {
-    const char *arch = json_string_value(json_object_get(request, "arch"));
-    const char *accel = json_string_value(json_object_get(request, "accel"));
-    bool native = !arch || !host->arch || !strcmp(arch, host->arch);
-    return host->kvm && native && !(accel && !strcmp(accel, "tcg")) ? LOAD_KVM : LOAD_EMULATED;
+    for (size_t i = 0; i < list->count; i++) {
+        pi_strv_done(&list->places[i].after);
+        json_decref((json_t *)list->items[i].body);
+    }
+    for (size_t i = 0; list->hosts && i < list->launch->hosts->count; i++)
+        cli_launch_host_done(&list->hosts[i]);
+    free(list->hosts);
+    free(list->items);
+    free(list->changes);
+    free(list->places);
 }
 
-/* Of a host whose older agent does not tell: it has two processors, most likely more. */
-static unsigned launch_capacity(const struct api_agent *host)
-{
-    return LOAD_EMULATED * (unsigned)(host->cpus ? host->cpus : 2);
-}
-
-static struct cli_fleet_host *host_of(const struct cli_launch *launch, const struct fleet_change *change)
-{
-    return &launch->hosts->items[change->host];
-}
-
-static const json_t *request_for(const struct cli_launch *launch, const struct fleet_change *change)
-{
-    return launch->fleet->requests[change->entry - launch->fleet->fleet.entries];
-}
-
-/* Tells a failure that is no reason to end: the other instances go on. */
-static void fail_item(struct launch_pass *pass, struct launch_item *item, struct pi_error *failure)
-{
-    int code = pass->launch->json ? cli_report_json(failure) : cli_report(failure);
-    item->state = LAUNCH_FAILED;
-    pass->code = pass->code ? pass->code : code;
-    *failure = (struct pi_error){0};
-}
-
-static unsigned items_in(const struct launch_pass *pass, enum launch_state state)
-{
-    unsigned count = 0;
-    for (size_t i = 0; i < pass->count; i++)
-        count += pass->items[i].state == state;
-    return count;
-}
-
-static void tell_rest(void *user, char *ret, size_t size)
-{
-    const struct launch_pass *pass = user;
-    unsigned failed = items_in(pass, LAUNCH_FAILED) + items_in(pass, LAUNCH_HELD);
-    int n = snprintf(ret, size, "%u wait, %u %s", items_in(pass, LAUNCH_WAITS), items_in(pass, LAUNCH_DONE),
-                     pass->starts ? "ready" : "made");
-    if (failed)
-        snprintf(ret + n, size - (size_t)n, ", %u failed", failed);
-}
-
-static void item_over(void *user, const char *name, int code)
-{
-    struct launch_pass *pass = user;
-    for (size_t i = 0; i < pass->count; i++)
-        if (!strcmp(pass->items[i].change->name, name))
-            pass->items[i].state = code == PI_OK ? LAUNCH_DONE : LAUNCH_FAILED;
-}
-
-static json_t *after_of(const struct fleet_entry *entry)
+static json_t *texts_of(const struct pi_strv *texts)
 {
     json_auto_t *list = json_array();
-    for (size_t i = 0; i < entry->after_count; i++)
-        if (json_array_append_new(list, json_sprintf("%s=%s", entry->after[i].entry,
-                                                     entry->after[i].ready ? "ready" : "started")) < 0)
+    for (size_t i = 0; i < texts->count; i++)
+        if (json_array_append_new(list, json_string(texts->items[i])) < 0)
             return NULL;
     return json_incref(list);
 }
 
-static json_t *networks_of(const struct pi_strv *networks)
+static int fill_place(const struct fleet *fleet, const struct fleet_change *change, struct vm_fleet *ret)
 {
-    json_auto_t *list = json_array();
-    for (size_t i = 0; i < networks->count; i++)
-        if (json_array_append_new(list, json_string(networks->items[i])) < 0)
-            return NULL;
-    return json_incref(list);
+    const struct fleet_entry *entry = change->entry;
+    int r = 0;
+    ret->index = change->index;
+    ret->count = fleet_entry_size(entry);
+    snprintf(ret->name, sizeof ret->name, "%s", fleet->name);
+    snprintf(ret->role, sizeof ret->role, "%s", entry->name);
+    for (size_t i = 0; r == 0 && i < entry->after_count; i++)
+        r = pi_strv_addf(&ret->after, "%s=%s", entry->after[i].entry,
+                         entry->after[i].ready ? "ready" : "started");
+    return r;
 }
 
-static json_t *creation_of(const struct cli_launch *launch, const struct fleet_change *change)
+static json_t *creation_of(const json_t *request, const struct fleet_change *change,
+                           const struct vm_fleet *place)
 {
-    json_auto_t *body = json_copy((json_t *)request_for(launch, change));
-    json_t *place = json_pack("{s:s, s:s, s:I, s:I, s:o}", "name", launch->fleet->fleet.name, "role",
-                              change->entry->name, "index", (json_int_t)change->index, "count",
-                              (json_int_t)fleet_entry_size(change->entry), "after", after_of(change->entry));
+    json_auto_t *body = json_copy((json_t *)request);
+    json_t *fleet = json_pack("{s:s, s:s, s:I, s:I, s:o}", "name", place->name, "role", place->role, "index",
+                              (json_int_t)place->index, "count", (json_int_t)place->count, "after",
+                              texts_of(&place->after));
     json_object_del(body, "user_data_sha256");
     if (json_object_set_new(body, "name", json_string(change->name)) < 0 ||
-        json_object_set_new(body, "fleet", place) < 0 ||
-        (change->networks.count && json_object_set_new(body, "networks", networks_of(&change->networks)) < 0))
+        json_object_set_new(body, "stopped", json_true()) < 0 ||
+        json_object_set_new(body, "fleet", fleet) < 0 ||
+        (change->networks.count && json_object_set_new(body, "networks", texts_of(&change->networks)) < 0))
         return NULL;
     return json_incref(body);
 }
 
-/* An interrupted command may have left an instance that is being created. */
-static int begin_creation(const struct launch_pass *pass, const struct fleet_change *change,
-                          struct cli_agent *agent, struct api_instance *ret, struct pi_error *err)
+static bool was_made_before(const struct fleet_change *change)
 {
-    json_auto_t *body = creation_of(pass->launch, change);
-    if (!body)
-        return pi_fail(err, ENOMEM, "%s", change->name);
-    return change->create ? cli_create_instance(agent, body, ret, err)
-                          : cli_get_instance(agent, change->name, ret, err);
+    return !change->create && !(change->now && change->now->state == VM_CREATED);
 }
 
-/* Those with an address of the file's come first: another one could be given it otherwise. NULL: there is no more. */
-static struct launch_item *next_to_create(const struct launch_pass *pass)
+static int fill_item(struct launch_list *list, const struct fleet_change *change)
 {
-    struct launch_item *first = NULL;
-    for (size_t i = 0; i < pass->count; i++) {
-        struct launch_item *item = &pass->items[i];
-        if (item->state != LAUNCH_WAITS)
-            continue;
-        if (fleet_entry_has_address(item->change->entry))
-            return item;
-        first = first ? first : item;
-    }
-    return first;
+    const struct cli_fleet *fleet = list->launch->fleet;
+    const json_t *request = fleet->requests[change->entry - fleet->fleet.entries];
+    const char *accel = json_string_value(json_object_get(request, "accel"));
+    struct vm_fleet *place = &list->places[list->count];
+    struct cli_launch_item *item = &list->items[list->count];
+    list->changes[list->count++] = change;
+    *item = (struct cli_launch_item){.name = change->name,
+                                     .place = place,
+                                     .host = &list->hosts[change->host],
+                                     .first = fleet_entry_has_address(change->entry),
+                                     .start = change->start,
+                                     .memory_mib = fleet_entry_memory_mib(change->entry) /
+                                                   fleet_entry_size(change->entry),
+                                     .arch = json_string_value(json_object_get(request, "arch")),
+                                     .emulated = accel && !strcmp(accel, "tcg"),
+                                     .state = was_made_before(change) ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS};
+    if (fill_place(&fleet->fleet, change, place) < 0)
+        return -ENOMEM;
+    item->body = change->create ? creation_of(request, change, place) : NULL;
+    return change->create && !item->body ? -ENOMEM : 0;
 }
 
-typedef int begin_fn(const struct launch_pass *pass, const struct fleet_change *change,
-                     struct cli_agent *agent, struct api_instance *ret, struct pi_error *err);
-
-/* 1 with *ret if it is begun, 0 if it has failed, which was told, or negative if there is no agent any more. One that has died is
- * started again. */
-static int begin_item(struct launch_pass *pass, struct launch_item *item, begin_fn *begin,
-                      struct cli_agent **ret_agent, struct api_instance *ret, struct pi_error *err)
+static int fill_list(struct launch_list *list)
 {
-    struct cli_agent *agent = *ret_agent = &host_of(pass->launch, item->change)->task.agent;
-    int r = begin(pass, item->change, agent, ret, err);
-    if (r < 0 && err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
-        cli_reconnect(agent, err) == 0) {
-        api_done(instance, ret);
-        r = begin(pass, item->change, agent, ret, err);
-    }
-    if (r == 0) {
-        item->state = LAUNCH_BEGUN;
-        return 1;
-    }
-    api_done(instance, ret);
-    if (err->kind == PI_AGENT)
-        return r;
-    cli_host_hint_error(err, agent->host.url);
-    fail_item(pass, item, err);
-    return 0;
-}
-
-static int next_creation(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
-                         struct pi_error *err)
-{
-    struct launch_pass *pass = user;
-    struct launch_item *item;
+    const struct cli_launch *launch = list->launch;
+    size_t most = launch->plan->count + 1;
     int r = 0;
-    while (r == 0 && waiting < CREATIONS_AT_ONCE && (item = next_to_create(pass)))
-        r = begin_item(pass, item, begin_creation, ret_agent, ret, err);
+    list->hosts = calloc(launch->hosts->count + 1, sizeof *list->hosts);
+    list->items = calloc(most, sizeof *list->items);
+    list->changes = calloc(most, sizeof *list->changes);
+    list->places = calloc(most, sizeof *list->places);
+    if (!list->hosts || !list->items || !list->changes || !list->places)
+        return -ENOMEM;
+    for (size_t i = 0; i < launch->hosts->count; i++)
+        list->hosts[i] = (struct cli_launch_host){.agent = &launch->hosts->items[i].task.agent,
+                                                  .text = fleet_host_text(&launch->fleet->fleet, i)};
+    for (size_t i = 0; r == 0 && i < launch->plan->count; i++)
+        if (launch->plan->changes[i].entry)
+            r = fill_item(list, &launch->plan->changes[i]);
     return r;
 }
 
-/* 1: it may start. 0: not yet. Negative: it never may. */
-static int may_start(const struct launch_pass *pass, const struct launch_item *item, const char **ret_why)
+/* Another command may have made it meanwhile, or be about to: the agent shows it once its record is written. */
+static bool network_is_there(struct cli_agent *agent, const struct fleet_new_network *network)
 {
-    const struct fleet_entry *entry = item->change->entry;
-    for (size_t i = 0; i < entry->after_count; i++)
-        for (size_t k = 0; k < pass->count; k++) {
-            const struct launch_item *other = &pass->items[k];
-            bool begun = other->state == LAUNCH_BEGUN && !entry->after[i].ready;
-            if (strcmp(other->change->entry->name, entry->after[i].entry) != 0 ||
-                other->state == LAUNCH_DONE || begun)
-                continue;
-            *ret_why = other->change->name;
-            return other->state == LAUNCH_FAILED || other->state == LAUNCH_HELD ? -1 : 0;
-        }
-    return 1;
-}
-
-/* UINT64_MAX: not known, QEMU will say it. */
-static uint64_t memory_available_mib(struct cli_agent *agent)
-{
-    struct api_agent now = {0};
-    uint64_t mib = cli_get_agent(agent, &now, NULL) == 0 && now.memory_available_mib
-                       ? now.memory_available_mib
-                       : UINT64_MAX;
-    api_done(agent, &now);
-    return mib;
-}
-
-/* 1: there is room for it. 0: when others are up, there may be. Negative: there is none. */
-static int host_has_room(const struct launch_pass *pass, const struct launch_item *item, struct pi_error *err)
-{
-    char needed_text[32], there[32];
-    struct cli_fleet_host *host = host_of(pass->launch, item->change);
-    unsigned load = 0, begun = 0;
-    for (size_t i = 0; i < pass->count; i++)
-        if (pass->items[i].state == LAUNCH_BEGUN && pass->items[i].change->host == item->change->host) {
-            load += pass->items[i].load;
-            begun++;
-        }
-    uint64_t most = pass->launch->parallel;
-    if (begun && (most ? begun >= most : load + item->load > launch_capacity(&host->told)))
-        return 0;
-    const struct fleet_entry *entry = item->change->entry;
-    uint64_t needed = fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
-    uint64_t available = pass->launch->overcommit ? UINT64_MAX : memory_available_mib(&host->task.agent);
-    if (needed <= available)
-        return 1;
-    if (begun)
-        return 0;
-    return pi_refuse(
-        err, PI_HOST,
-        "%s is not started: it may take %s, and %s has %s available; stop other programs, or give "
-        "--overcommit",
-        item->change->name, pi_size_format(needed << 20, needed_text),
-        fleet_host_text(&pass->launch->fleet->fleet, item->change->host),
-        pi_size_format(available << 20, there));
-}
-
-/* Starts it, unless it runs already and is only waited for. */
-static int begin_start(const struct launch_pass *pass, const struct fleet_change *change,
-                       struct cli_agent *agent, struct api_instance *ret, struct pi_error *err)
-{
-    (void)pass;
-    if (!change->start)
-        return cli_get_instance(agent, change->name, ret, err);
-    ret->name = strdup(change->name);
-    return ret->name ? cli_start_one(agent, ret, err) : pi_fail(err, ENOMEM, "%s", change->name);
-}
-
-static void hold_item(struct launch_pass *pass, struct launch_item *item, const char *why)
-{
-    struct pi_error err = {0};
-    pi_refuse(&err, PI_GUEST,
-              "%s is not started: %s, which it is after, did not come up: mend it, then piagent up",
-              item->change->name, why);
-    fail_item(pass, item, &err);
-    item->state = LAUNCH_HELD;
-}
-
-static int next_start(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
-                      struct pi_error *err)
-{
-    struct launch_pass *pass = user;
-    bool full[FLEET_HOSTS_MAX] = {false};
-    (void)waiting;
-    for (size_t i = 0; i < pass->count; i++) {
-        struct launch_item *item = &pass->items[i];
-        const char *why = NULL;
-        int may = item->state == LAUNCH_WAITS ? may_start(pass, item, &why) : 0;
-        if (may == 0 || (may > 0 && full[item->change->host]))
-            continue;
-        if (may < 0) {
-            hold_item(pass, item, why);
-        } else {
-            int room = item->change->start ? host_has_room(pass, item, err) : 1;
-            full[item->change->host] = room == 0; /* in order: a small one does not overtake */
-            if (room == 0)
-                continue;
-            if (room < 0)
-                fail_item(pass, item, err);
-            int r = room < 0 ? 0 : begin_item(pass, item, begin_start, ret_agent, ret, err);
-            if (r != 0)
-                return r;
-        }
-        i = SIZE_MAX; /* from the first one again: those that are after it are held */
+    json_auto_t *reply = NULL;
+    struct pi_error why;
+    const uint64_t end_ms = pi_monotonic_ms() + CLI_CALL_MS;
+    int r = cli_call_networks(agent, "GET", network->network->name, NULL, &reply, &why);
+    while (r < 0 && why.kind == PI_NOT_FOUND && pi_monotonic_ms() < end_ms) {
+        poll(NULL, 0, 50);
+        r = cli_call_networks(agent, "GET", network->network->name, NULL, &reply, &why);
     }
-    return 0;
-}
-
-static int run_pass(struct launch_pass *pass, struct pi_error *err)
-{
-    const struct cli_launch *launch = pass->launch;
-    const struct cli_wait how = {.stopped = !pass->starts,
-                                 .brief = !pass->starts,
-                                 .json = launch->json,
-                                 .timeout_ms = launch->timeout_ms};
-    const struct cli_wait_source source = {.next = pass->starts ? next_start : next_creation,
-                                           .over = item_over,
-                                           .rest = tell_rest,
-                                           .user = pass};
-    int r = cli_wait_each(&how, &source, err);
-    return r ? r : pass->code;
+    const char *subnet = json_string_value(json_object_get(reply, "subnet"));
+    return r == 0 && (!network->subnet[0] || (subnet && !strcmp(subnet, network->subnet)));
 }
 
 static int add_networks(const struct cli_launch *launch, struct pi_error *err)
@@ -335,7 +148,7 @@ static int add_networks(const struct cli_launch *launch, struct pi_error *err)
                                       network->subnet[0] ? network->subnet : NULL);
         int r =
             body ? cli_call_networks(agent, "POST", NULL, body, NULL, err) : pi_fail(err, ENOMEM, "networks");
-        if (r < 0)
+        if (r < 0 && !(err->kind == PI_CONFLICT && network_is_there(agent, network)))
             return pi_context(err, r, "network %s", network->network->name);
     }
     return 0;
@@ -355,7 +168,7 @@ static int remove_instances(const struct cli_launch *launch, size_t host, struct
     struct cli_task *task = &launch->hosts->items[host].task;
     int code = PI_OK;
     task->request = "powerdown";
-    task->events = launch->json;
+    task->events = launch->wait.json;
     task->chosen.items = calloc(launch->plan->count + 1, sizeof *task->chosen.items);
     if (!task->chosen.items)
         return pi_fail(err, ENOMEM, "instances");
@@ -363,9 +176,10 @@ static int remove_instances(const struct cli_launch *launch, size_t host, struct
         const struct fleet_change *change = &launch->plan->changes[i];
         if (!change->remove || change->host != host)
             continue;
-        if (cli_get_instance(&task->agent, change->name, &task->chosen.items[task->chosen.count], err) < 0)
-            return -ENOENT;
-        task->chosen.count++;
+        int r = cli_get_instance(&task->agent, change->name, &task->chosen.items[task->chosen.count], err);
+        if (r < 0 && err->kind != PI_NOT_FOUND) /* another command may have removed it meanwhile */
+            return r;
+        task->chosen.count += r == 0;
     }
     for (size_t i = 0; i < task->chosen.count; i++)
         task->chosen.items[i].already = cli_state_is_over(task->chosen.items[i].state);
@@ -378,50 +192,77 @@ static int remove_instances(const struct cli_launch *launch, size_t host, struct
     return code;
 }
 
-static bool was_made_before(const struct fleet_change *change)
-{
-    return !change->create && !(change->now && change->now->state == VM_CREATED);
-}
-
-/* Which of the instances a pass is about, and how it is with them when it begins. */
-static enum launch_state state_before_start(const struct launch_item *created,
-                                            const struct fleet_change *change)
+/* How it is with an instance before the second pass. */
+static enum cli_launch_state state_before_start(const struct cli_launch_item *created,
+                                                const struct fleet_change *change)
 {
     const struct api_instance *now = change->now;
-    if (created->state == LAUNCH_FAILED)
-        return LAUNCH_FAILED;
+    if (created->state == CLI_LAUNCH_FAILED)
+        return CLI_LAUNCH_FAILED;
     bool is_there =
         !change->start && (now->state == VM_READY || now->state == VM_PAUSED || now->state == VM_SUSPENDED);
-    return is_there ? LAUNCH_DONE : LAUNCH_WAITS;
+    return is_there ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS;
+}
+
+/* Removes one that this command has made, unless somebody has started it since. */
+static int undo_item(const struct cli_launch_item *item, struct pi_error *err)
+{
+    pi_auto_instance struct api_instance now = {0};
+    int r = cli_get_instance(item->host->agent, item->name, &now, err);
+    if (r < 0 || now.started_ms)
+        return r;
+    return cli_call(item->host->agent, "DELETE", item->name, NULL, NULL, NULL, err);
+}
+
+/* After an interrupt: those that have begun in the last pass were undone, or go on. */
+static void undo_those_in(const struct launch_list *list, enum cli_launch_state state)
+{
+    bool json = list->launch->wait.json;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct cli_launch_item *item = &list->items[i];
+        struct pi_error err = {0};
+        if (!item->body || item->state != state)
+            continue;
+        if (undo_item(item, &err) < 0)
+            (void)(json ? cli_report_json(&err) : cli_report(&err));
+        else if (!json)
+            fprintf(stderr, "%s: interrupted, and undone: nothing of it is left\n", item->name);
+    }
+}
+
+static int create_and_start(struct launch_list *list, struct pi_error *err)
+{
+    const struct cli_launch *launch = list->launch;
+    struct cli_launch_pass pass = {.items = list->items,
+                                   .count = list->count,
+                                   .pace = launch->pace,
+                                   .wait = launch->wait,
+                                   .command = "piagent up"};
+    pass.wait.made = true;
+    pass.wait.brief = !launch->no_start;
+    int code = cli_launch_pass(&pass, err);
+    if (code > CLI_EXIT_SIGNAL && launch->wait.fresh)
+        undo_those_in(list, CLI_LAUNCH_DONE);
+    if (code < 0 || code > CLI_EXIT_SIGNAL || launch->no_start)
+        return code;
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i].state = state_before_start(&list->items[i], list->changes[i]);
+    pass.wait = launch->wait;
+    int r = cli_launch_pass(&pass, err);
+    if (r > CLI_EXIT_SIGNAL && launch->wait.fresh)
+        undo_those_in(list, CLI_LAUNCH_WAITS);
+    return r < 0 || r > CLI_EXIT_SIGNAL || !code ? r : code;
 }
 
 int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err)
 {
-    pi_auto_free struct launch_item *items = calloc(launch->plan->count + 1, sizeof *items);
-    struct launch_pass pass = {.launch = launch, .items = items};
-    if (!items)
-        return pi_fail(err, ENOMEM, "fleet");
+    __attribute__((cleanup(list_done))) struct launch_list list = {.launch = launch};
+    int r = fill_list(&list);
+    if (r < 0)
+        return pi_fail(err, -r, "fleet");
     cli_follow_hold_signals();
-    int r = add_networks(launch, err);
+    r = add_networks(launch, err);
     for (size_t host = 0; r == 0 && host < launch->hosts->count; host++)
         r = remove_instances(launch, host, err);
-    if (r != 0)
-        return r;
-    for (size_t i = 0; i < launch->plan->count; i++) {
-        const struct fleet_change *change = &launch->plan->changes[i];
-        if (change->entry)
-            items[pass.count++] = (struct launch_item){
-                .change = change,
-                .state = was_made_before(change) ? LAUNCH_DONE : LAUNCH_WAITS,
-                .load = launch_load(&host_of(launch, change)->told, request_for(launch, change))};
-    }
-    int code = run_pass(&pass, err);
-    if (code < 0 || code > CLI_EXIT_SIGNAL)
-        return code;
-    for (size_t i = 0; i < pass.count; i++)
-        items[i].state = state_before_start(&items[i], items[i].change);
-    pass.code = PI_OK;
-    pass.starts = true;
-    r = run_pass(&pass, err);
-    return r < 0 || r > CLI_EXIT_SIGNAL || !code ? r : code;
+    return r != 0 ? r : create_and_start(&list, err);
 }

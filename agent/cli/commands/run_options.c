@@ -90,6 +90,7 @@ const struct cli_option cli_create_options[] = {
     OPTION(count, "count", CLI_NUMBER, .group = CLI_RUN_COMMAND_GROUP, .argument = "N", .min = 1,
            .max = VM_FLEET_COUNT_MAX,
            .help = "make a fleet named NAME: NAME-1 to NAME-N, side by side; means -d"),
+    CLI_PACE_OPTIONS(cli_create, "with --count: "),
     OPTION(no_start, "no-start", CLI_FLAG, .help = "make it and leave it stopped; returns when it is made"),
     OPTION(detach, "detach", CLI_FLAG, .letter = 'd', .help = "return when the guest is ready"),
     OPTION(job, "job", CLI_FLAG,

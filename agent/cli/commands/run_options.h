@@ -4,6 +4,7 @@
 #define PIAGENT_CLI_RUN_OPTIONS_H
 
 #include "agent/api/types.h"
+#include "agent/cli/commands/launch_pass.h"
 #include "agent/cli/terminal/options.h"
 
 struct cli_create {
@@ -15,6 +16,7 @@ struct cli_create {
     uint64_t timeout_ms;    /* of the wait for it, with -d or --job */
     uint64_t grace_ms;      /* with --job; 0 = the usual one */
     uint64_t count;         /* of a fleet; 0 = one instance, of no fleet */
+    struct cli_pace pace;   /* with a count */
     struct pi_strv ssh_keys;
 };
 /* The last group of these: options of the command, not of the instance. */
