@@ -40,7 +40,7 @@
 /* clang-format off */
 #define CALLS(DO) \
     DO(open) DO(openat) DO(write) DO(pwrite) DO(ftruncate) DO(fsync) DO(mkdir) DO(mkdirat) DO(renameat) \
-    DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(send) DO(syscall) DO(fork) DO(execve)
+    DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(sendmsg) DO(syscall) DO(fork) DO(execve)
 /* clang-format on */
 #define POINTER(name) __typeof__(&(name)) name;
 #define LOOK_UP(name) real.name = (__typeof__(&(name)))dlsym(RTLD_NEXT, #name);
@@ -316,15 +316,15 @@ int listen(int fd, int backlog)
 }
 
 /* To QEMU's monitor; what goes to clients leaves nothing behind. */
-ssize_t send(int fd, const void *data, size_t size, int flags)
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct sockaddr_un peer = {0};
     socklen_t peer_size = sizeof peer - 1;
     bool monitor = faults.active && getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0 &&
                    peer.sun_family == AF_UNIX && strstr(peer.sun_path, ".qmp");
     if (!monitor)
-        return REAL(send)(fd, data, size, flags);
-    STEP("send", peer.sun_path, false, REAL(send)(fd, data, size, flags));
+        return REAL(sendmsg)(fd, message, flags);
+    STEP("send", peer.sun_path, false, REAL(sendmsg)(fd, message, flags));
 }
 
 /* Signals by pidfd have no function in this C library. */
