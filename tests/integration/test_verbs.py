@@ -132,7 +132,7 @@ def test_all_are_stopped_started_and_removed_and_those_that_run_are_kept(user):
     stopped(user, "d")
     assert sorted(json.loads(user.do("stop", "--all", "--json"))["machines"], key=lambda one: one["name"]) == [
         {"name": name, "stopped_by": "powerdown"} for name in "abc"]
-    start = user.start("start", "-d", "--all")
+    start = user.start("start", "-d", "--all", "--parallel", "4")
     wait_for("all run", lambda: set(states(user).values()) == {"running"}, 30)
     start.kill()
     user.do("kill", "a", "c")
