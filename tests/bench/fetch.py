@@ -5,7 +5,6 @@ Wall and CPU time are medians over the runs, which take turns, so that what else
 Rows: bench, what, peer, ours, theirs, ratio (ours / theirs; how many times as fast on the limited server), wanted.
 """
 
-import argparse
 import hashlib
 import os
 import pathlib
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 from nginx import Nginx  # noqa: E402
-from turns import show  # noqa: E402
+from turns import options, show  # noqa: E402
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
 MIB = 1 << 20
@@ -135,9 +134,7 @@ class Bench:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench fetch", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
-    parser.add_argument("--runs", type=int, default=5)
+    parser = options("fetch", __doc__, runs=5)
     parser.add_argument("--size", metavar="MIB", type=int, default=1024)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="piagent-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as name:

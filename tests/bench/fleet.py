@@ -5,21 +5,16 @@ Times are wall times. Memory is the command's own peak, and the agent's RSS. Row
 (ours / the limit), wanted.
 """
 
-import argparse
-import os
 import pathlib
 import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).parents[2]
-os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
-os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
-sys.path[:0] = [str(ROOT / "tests/harness"), str(ROOT / "tests/bench")]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import boot_sectors  # noqa: E402
 from piagent import PIAGENT, User, fake_qemu  # noqa: E402
 from reporters import Reporters  # noqa: E402
-from turns import show  # noqa: E402
+from turns import options, show  # noqa: E402
 
 FILE = """defaults: {{image: {disk}, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}}
 instances:
@@ -71,8 +66,7 @@ class Bench:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench fleet", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser = options("fleet", __doc__)
     parser.add_argument("--count", metavar="N", type=int, default=200)
     args = parser.parse_args()
     with User(**fake_qemu()) as user:

@@ -6,7 +6,6 @@ for a file than for a guest. Rates are files a second, medians over the runs, in
 Rows: bench, what, peer, ours, theirs, ratio (ours / theirs), wanted.
 """
 
-import os
 import pathlib
 import re
 import shutil
@@ -15,10 +14,7 @@ import sys
 import tempfile
 import urllib.request
 
-ROOT = pathlib.Path(__file__).parents[2]
-os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
-os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
-sys.path.insert(0, str(ROOT / "tests/harness"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import boot_sectors  # noqa: E402
 from nginx import Nginx  # noqa: E402
 from piagent import User, fake_qemu  # noqa: E402

@@ -5,10 +5,8 @@ Memory is the agent's RSS. Times are wall times, medians if there are several ru
 spoken with every QEMU. Rows: bench, what, peer, ours, theirs (the limit), ratio (ours / the limit), wanted.
 """
 
-import argparse
 import asyncio
 import concurrent.futures
-import os
 import pathlib
 import shutil
 import statistics
@@ -17,16 +15,13 @@ import sys
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).parents[2]
-os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
-os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
-sys.path[:0] = [str(ROOT / "tests/harness"), str(ROOT / "tests/bench")]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import boot_sectors  # noqa: E402
 import fleet  # noqa: E402
 import imds_storm  # noqa: E402
 from faults import FragileUser  # noqa: E402
 from piagent import PIAGENT, User, fake_qemu, wait_for  # noqa: E402
-from turns import show  # noqa: E402
+from turns import options, show  # noqa: E402
 
 RUNS = 21
 IDLE_S = 10
@@ -124,8 +119,7 @@ class SlowDiskBench(Bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench load", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser = options("load", __doc__)
     parser.add_argument("--count", metavar="N", type=int, default=1000)
     args = parser.parse_args()
     with User(**fake_qemu()) as user:

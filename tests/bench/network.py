@@ -8,7 +8,6 @@ is what the host has.
 Rows: bench, what, peer, ours, theirs, ratio (ours / theirs; of CPU theirs / ours), wanted.
 """
 
-import argparse
 import contextlib
 import ctypes
 import ctypes.util
@@ -18,7 +17,6 @@ import pathlib
 import select
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +24,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/harness"))
-from turns import show  # noqa: E402
+from turns import medians, options, show  # noqa: E402
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
 FRAMES = pathlib.Path(PIAGENT).resolve().parent / "tests/frames"
@@ -143,16 +141,13 @@ def measure(network, count, size, seconds):
         cost = cpu_us(pid) - before
     if int(received) < 2:
         sys.exit(f"bench: {network.__name__} carries no frames of {size} bytes")
-    return int(received) / float(took_s), cost / int(received)
+    return {"frames_s": int(received) / float(took_s), "cpu_us": cost / int(received)}
 
 
 def rows_of(count, size, peers, args):
     networks = {"switch": ours, **peers}
-    measured = {name: [] for name in networks}
-    for _ in range(args.runs):
-        for name, network in networks.items():
-            measured[name].append(measure(network, count, size, args.seconds))
-    rates, costs = ({name: statistics.median(one[i] for one in each) for name, each in measured.items()} for i in (0, 1))
+    measured = medians({name: lambda network=network: measure(network, count, size, args.seconds) for name, network in networks.items()}, args.runs)
+    rates, costs = ({name: one[key] for name, one in measured.items()} for key in ("frames_s", "cpu_us"))
 
     def row(what, peer, mine, other, ratio, wanted=""):
         return {"bench": "network", "what": f"{count} members, {size} bytes, {what}", "peer": peer, "ours": round(mine, 2), "theirs": round(other, 2),
@@ -166,9 +161,7 @@ def rows_of(count, size, peers, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench network", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
-    parser.add_argument("--runs", type=int, default=7)
+    parser = options("network", __doc__, runs=7)
     parser.add_argument("--seconds", type=float, default=1, help="how long each run sends")
     args = parser.parse_args()
     if not shutil.which("vde_switch"):

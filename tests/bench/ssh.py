@@ -6,15 +6,11 @@ Both are medians over the runs, in which the two take turns. Rows: bench, what, 
 """
 
 import contextlib
-import os
 import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).parents[2]
-os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
-os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
-sys.path.insert(0, str(ROOT / "tests/harness"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 from guest_sshd import make, sshd  # noqa: E402
 from piagent import PIAGENT, User, fake_qemu  # noqa: E402
 from turns import cost, medians, options, rows_beside, show  # noqa: E402

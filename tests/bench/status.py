@@ -5,14 +5,10 @@ piagent's instances all run (fake QEMUs), and libvirt's are defined: one that ru
 Both are medians over the runs, in which the two take turns. Rows: bench, what, peer, ours, theirs, ratio (ours / theirs), wanted.
 """
 
-import os
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).parents[2]
-os.environ.setdefault("PIAGENT_BUILD", str(pathlib.Path(os.environ["PIAGENT_BINARY"]).resolve().parent))
-os.environ.setdefault("PIAGENT_SOURCE", str(ROOT))
-sys.path.insert(0, str(ROOT / "tests/harness"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import boot_sectors  # noqa: E402
 import fleet  # noqa: E402
 from own_libvirt import VIRSH, Libvirt  # noqa: E402

@@ -13,10 +13,11 @@ import subprocess
 import time
 
 
-def options(name, doc, runs):
+def options(name, doc, runs=None):
     parser = argparse.ArgumentParser(prog=f"scripts/bench {name}", description=doc.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
-    parser.add_argument("--runs", type=int, default=runs)
+    if runs:
+        parser.add_argument("--runs", type=int, default=runs)
     return parser
 
 
