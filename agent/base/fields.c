@@ -221,7 +221,7 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
     return 0;
 }
 
-static json_t *strv_json(const struct pi_strv *v)
+json_t *pi_strv_json(const struct pi_strv *v)
 {
     json_auto_t *list = json_array();
     for (size_t i = 0; list && i < v->count; i++)
@@ -266,7 +266,7 @@ static json_t *field_json(const struct pi_field *f, const char *owner, bool zero
     case PI_FIELD_ENUM:
         return enum_json(f, owner, zero_is_none, absent);
     case PI_FIELD_STRV:
-        return strv_json((const struct pi_strv *)at);
+        return pi_strv_json((const struct pi_strv *)at);
     case PI_FIELD_STRUCT:
         *absent = zero_is_none && is_zero(at, f->size);
         return *absent ? NULL : pi_fields_write(f->nested, at);

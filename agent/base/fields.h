@@ -136,6 +136,9 @@ int pi_fields_read(const struct pi_field *table, const json_t *object, bool leni
  * texts, and 0 if it is none. */
 json_t *pi_fields_write(const struct pi_field *table, const void *from);
 
+/* An array of strings, a new reference; NULL without memory. */
+json_t *pi_strv_json(const struct pi_strv *v);
+
 /* Frees all that the struct owns, and zeroes those members. */
 void pi_fields_done(const struct pi_field *table, void *owner);
 

@@ -53,7 +53,7 @@ static int spec_check_forward(const char *text, struct pi_error *err)
 }
 
 #define FLEET_NUMBER .required = true, .min = 1, .max = VM_FLEET_COUNT_MAX
-static const struct pi_field fleet_fields[] = {
+const struct pi_field vm_fleet_fields[] = {
     PI_FIELD(vm_fleet, name, PI_FIELD_TEXT, .required = true),
     PI_FIELD(vm_fleet, role, PI_FIELD_TEXT, .required = true,
              .help = "the entry of the fleet's file that it was made of"),
@@ -95,7 +95,7 @@ const struct pi_field vm_spec_fields[] = {
              .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
     PI_FIELD(vm_spec, labels, PI_FIELD_STRV, LISTED, .help = "each like \"rack=b2\""),
-    PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = fleet_fields, .zero_is_none = true,
+    PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = vm_fleet_fields, .zero_is_none = true,
              .help = "its place in a fleet; absent: it is in none"),
     PI_FIELD(vm_spec, user, PI_FIELD_STRING, BOTH, .check = check_user, .help = "default: fedora"),
     PI_FIELD(vm_spec, password_hash, PI_FIELD_STRING, CHOSEN, .help = "crypt(3); absent: no password"),

@@ -77,6 +77,7 @@ struct vm_fleet {
         count;            /* its number among the instances of the entry, from 1 on, and how many these are */
     struct pi_strv after; /* "server=ready", "db=started": the entries that it starts after */
 };
+extern const struct pi_field vm_fleet_fields[];
 
 /* The part of it that a request to create an instance may choose, and the parts that the API shows of an instance. */
 enum vm_spec_part {

@@ -100,14 +100,6 @@ static void print_line(json_t *line)
     json_decref(line);
 }
 
-static json_t *texts_json(const struct pi_strv *texts)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < texts->count; i++)
-        json_array_append_new(list, json_string(texts->items[i]));
-    return list;
-}
-
 static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
 {
     for (size_t i = 0; i < plan->network_count; i++) {
@@ -121,7 +113,7 @@ static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
         print_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o}}", "change", "name", change->name,
                              "host", fleet->hosts[change->host], "in_file", change->entry != NULL, "remove",
                              change->remove, "create", change->create, "start", change->start, "differences",
-                             texts_json(&change->differences)));
+                             pi_strv_json(&change->differences)));
     }
     fflush(stdout);
 }

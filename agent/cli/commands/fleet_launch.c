@@ -12,7 +12,7 @@
 #include "agent/cli/terminal/error_report.h"
 #include "agent/fleet/fleet_check.h"
 
-/* What the two passes need of the plan: of each of its instances that the file has. */
+/* Both passes take these from the plan, one for each instance of the file. */
 struct launch_list {
     const struct cli_launch *launch;
     struct cli_launch_host *hosts;
@@ -36,15 +36,6 @@ static void list_done(struct launch_list *list)
     free(list->places);
 }
 
-static json_t *texts_of(const struct pi_strv *texts)
-{
-    json_auto_t *list = json_array();
-    for (size_t i = 0; i < texts->count; i++)
-        if (json_array_append_new(list, json_string(texts->items[i])) < 0)
-            return NULL;
-    return json_incref(list);
-}
-
 static int fill_place(const struct fleet *fleet, const struct fleet_change *change, struct vm_fleet *ret)
 {
     const struct fleet_entry *entry = change->entry;
@@ -63,14 +54,12 @@ static json_t *creation_of(const json_t *request, const struct fleet_change *cha
                            const struct vm_fleet *place)
 {
     json_auto_t *body = json_copy((json_t *)request);
-    json_t *fleet = json_pack("{s:s, s:s, s:I, s:I, s:o}", "name", place->name, "role", place->role, "index",
-                              (json_int_t)place->index, "count", (json_int_t)place->count, "after",
-                              texts_of(&place->after));
     json_object_del(body, "user_data_sha256");
     if (json_object_set_new(body, "name", json_string(change->name)) < 0 ||
         json_object_set_new(body, "stopped", json_true()) < 0 ||
-        json_object_set_new(body, "fleet", fleet) < 0 ||
-        (change->networks.count && json_object_set_new(body, "networks", texts_of(&change->networks)) < 0))
+        json_object_set_new(body, "fleet", pi_fields_write(vm_fleet_fields, place)) < 0 ||
+        (change->networks.count &&
+         json_object_set_new(body, "networks", pi_strv_json(&change->networks)) < 0))
         return NULL;
     return json_incref(body);
 }

@@ -182,7 +182,7 @@ static int next_creation(void *user, unsigned waiting, struct cli_agent **ret_ag
     return r;
 }
 
-/* Whether the text, "server=ready", is about the role. *ret_ready: it has to be ready. */
+/* True if the text, such as "server=ready", names this role. *ret_ready tells if the role has to be ready. */
 static bool is_about(const char *after, const char *role, bool *ret_ready)
 {
     size_t length = strlen(role);

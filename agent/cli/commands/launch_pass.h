@@ -5,7 +5,7 @@
 
 #include "agent/cli/client/wait.h"
 
-/* What the user says about it. */
+/* The user sets the pace by two options. */
 struct cli_pace {
     uint64_t parallel; /* boots at a time on a host; 0 = as many as the host can carry */
     bool overcommit;   /* memory is not checked */

@@ -40,7 +40,7 @@ static int check_last_name(const struct fleet_entry *entry, struct pi_error *err
     return pi_name_check(last, err);
 }
 
-/* What the plan finds wrong is about the host: the entry has no forwards and networks to look at. */
+/* The names are free, and the entry has no forwards and networks: the plan can only find that the host lacks memory. */
 static int make_plan(const struct cli_fleet *fleet, const struct cli_fleet_hosts *hosts, bool overcommit,
                      struct fleet_plan *ret, struct pi_error *err)
 {
