@@ -28,12 +28,14 @@ static const struct api_schema network_member = {"NetworkMember", api_network_me
 static const struct api_schema new_network = {"NewNetwork", api_new_network_fields, NULL, {0}};
 static const struct api_schema network_link = {"NetworkLink", api_network_link_fields, NULL, {0}};
 static const struct api_schema network = {"Network", api_network_fields, "members", {&network_member}};
+static const struct api_schema fleet_elsewhere = {"FleetElsewhere", api_fleet_elsewhere_fields, NULL, {0}};
+static const struct api_schema fleet_secret = {"FleetSecret", api_fleet_secret_fields, NULL, {0}};
 static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,    &empty,        &error,   &agent,    &create,      &instance,     &summary,
-    &instances,   &agent_stop,   &stop,    &event,    &qemu_option, &qemu_command, &network_member,
-    &new_network, &network_link, &network, &networks, NULL,
+    &document,    &empty,        &error,   &agent,    &create,          &instance,     &summary,
+    &instances,   &agent_stop,   &stop,    &event,    &qemu_option,     &qemu_command, &network_member,
+    &new_network, &network_link, &network, &networks, &fleet_elsewhere, &fleet_secret, NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -255,6 +257,15 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                             .request = &network_link,
                             .status = 200,
                             .reply = &network},
+    [API_TELL_FLEET] =
+        {.method = "POST",
+         .path = "/v1/fleets/{name}/elsewhere",
+         .id = "tellFleet",
+         .summary =
+             "Tells a fleet of its instances on other hosts; the answer has its join secret, for these hosts",
+         .request = &fleet_elsewhere,
+         .status = 200,
+         .reply = &fleet_secret},
 };
 
 bool api_path_match(const char *path_template, const char *path, char *name, size_t size)

@@ -51,11 +51,12 @@ enum api_operation_id {
     API_DELETE_NETWORK,
     API_LINK_NETWORK,
     API_UNLINK_NETWORK,
+    API_TELL_FLEET,
     API_OPERATIONS
 };
 
 struct api_operation {
-    const char *method, *path; /* "{name}" stands for the name of an instance or a network */
+    const char *method, *path; /* "{name}" stands for the name of an instance, a network or a fleet */
     const char *id, *summary;
     const struct api_query *queries;  /* ends with {0}; NULL = none */
     const struct api_schema *request; /* NULL: no body is read */

@@ -151,6 +151,8 @@ const struct pi_field api_new_network_fields[] = {
 const struct pi_field api_network_fields[] = {
     STRING(api_network, name, .required = true, .check = pi_name_check),
     STRING(api_network, subnet, .help = "absent: its record cannot be read"),
+    STRING(api_network, id,
+           .help = "random: by it, the links of other hosts tell which network they lead to"),
     STRING(api_network, gateway, .help = "the network's own address: its members ask it for names"),
     STRING(api_network, reason, .help = "why it cannot be used; absent: it can"),
     SOME(api_network, created_ms, .help = "since 1970"),
@@ -158,13 +160,27 @@ const struct pi_field api_network_fields[] = {
     PI_FIELD(
         api_network, links, PI_FIELD_JSON,
         .help =
-            "the same network on other hosts: an array of {host, connected, dialed_here, reason, members}; "
+            "the same network on other hosts: an array of {host, id, connected, dialed_here, reason, members}; "
             "members is an array of {name, address, mac}; absent: none"),
     {0},
 };
 
 const struct pi_field api_network_link_fields[] = {
     STRING(api_network_link, host, .required = true, .help = "ssh://[USER@]HOST[:PORT]"),
+    {0},
+};
+
+const struct pi_field api_fleet_elsewhere_fields[] = {
+    PI_FIELD(api_fleet_elsewhere, peers, PI_FIELD_JSON, .required = true,
+             .help =
+                 "in place of those that were told before: an array of {name, role, index, arch, address}"),
+    STRING(api_fleet_elsewhere, join_secret,
+           .help = "64 hexadecimal digits, in place of the fleet's own; absent: it stays as it is"),
+    {0},
+};
+
+const struct pi_field api_fleet_secret_fields[] = {
+    STRING(api_fleet_elsewhere, join_secret, .required = true),
     {0},
 };
 

@@ -133,6 +133,7 @@ extern const struct pi_field api_qemu_command_fields[];
 struct api_network {
     char *name;
     char *subnet;
+    char *id;
     char *gateway;
     char *reason;
     uint64_t created_ms;
@@ -147,6 +148,14 @@ struct api_network_link {
     char *host;
 };
 extern const struct pi_field api_network_link_fields[];
+
+/* A fleet that is on other hosts, too. */
+struct api_fleet_elsewhere {
+    json_t *peers;
+    char *join_secret;
+};
+extern const struct pi_field api_fleet_elsewhere_fields[];
+extern const struct pi_field api_fleet_secret_fields[];
 
 /* The switch counts these for each member that runs. */
 struct api_network_counters {

@@ -244,12 +244,15 @@ static int set_up_agent(struct agent *agent, const struct agent_words *words, st
     fill_host(agent);
     agent->host.bound = words->bound;
     /* The seeds first: adopted guests may ask for them. Networks before their members. The control API last: whoever it
-     * answers sees all instances. */
+     * answers sees all instances, and what is known of their fleets. */
     if ((r = start_imds(agent, state_fd, err)) < 0 || (r = runtime_serve(agent, err)) < 0 ||
         (r = metrics_port_open(agent, words->metrics ? words->metrics : getenv(API_METRICS_VARIABLE), err)) <
             0 ||
-        (r = lans_open(&agent->host.lans, err)) < 0 || (r = agent_adopt_all(agent, err)) < 0 ||
-        (r = start_api(agent, &control_fd, err)) < 0)
+        (r = lans_open(&agent->host.lans, err)) < 0 || (r = agent_adopt_all(agent, err)) < 0)
+        return r;
+    fleets_file_open(&agent->host.fleets, &agent->loop, agent->paths.state, &agent->host.fleet_changes);
+    peers_left(&agent->host);
+    if ((r = start_api(agent, &control_fd, err)) < 0)
         return r;
     return (r = agent_watch_sleep(agent, err)) < 0 ? r : start_pings(agent, err);
 }
@@ -283,14 +286,17 @@ static void finish_agent(struct agent *agent)
     timer_free(pi_steal(agent->sleep_timer));
     while (is_undoing_creations(agent))
         uv_run(&agent->loop, UV_RUN_ONCE);
+    fleets_file_leave(&agent->host.fleets);
     lans_leave(&agent->host.lans); /* the loop runs on for a while, without instances */
     while ((instance = LIST_FIRST(&agent->host.instances)))
         instance_detach(instance);
     api_server_free(pi_steal(agent->api));
-    while (agent->host.writes || agent->host.lans.writes || boots_file_is_busy(&agent->host.boots))
+    while (agent->host.writes || agent->host.lans.writes || boots_file_is_busy(&agent->host.boots) ||
+           fleets_file_is_busy(&agent->host.fleets))
         uv_run(&agent->loop, UV_RUN_ONCE);
     await_workers(agent);
     lans_close(&agent->host.lans);
+    fleets_file_close(&agent->host.fleets);
     feed_done(&agent->feed);
     imds_server_free(pi_steal(agent->imds));
     imds_registry_free(pi_steal(agent->host.registry));

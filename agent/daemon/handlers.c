@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
 #include "agent/daemon/capacity.h"
+#include "agent/daemon/fleets.h"
 #include "agent/daemon/metrics.h"
 #include "agent/daemon/networks.h"
 #include "agent/instance/api_view.h"
@@ -421,4 +422,5 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_DELETE_NETWORK] = {.network = networks_delete},
     [API_LINK_NETWORK] = {.network = networks_link},
     [API_UNLINK_NETWORK] = {.network = networks_unlink},
+    [API_TELL_FLEET] = {.fleet = fleets_tell},
 };

@@ -15,7 +15,7 @@
 /* The nearest path, with its {name}; NULL if there is none. */
 static const char *nearest_path(const char *path)
 {
-    static const char *const parents[] = {"/v1/instances/", "/v1/networks/"};
+    static const char *const parents[] = {"/v1/instances/", "/v1/networks/", "/v1/fleets/"};
     const char *paths[API_OPERATIONS + 1] = {0};
     char shape[160];
     for (size_t i = 0; i < API_OPERATIONS; i++)
@@ -149,6 +149,8 @@ static void run_operation(struct agent *agent, struct api_call *call, enum api_o
         agent_handlers[id].agent(agent, call);
     else if (agent_handlers[id].network)
         run_on_network(agent, call, id, name);
+    else if (agent_handlers[id].fleet)
+        agent_handlers[id].fleet(agent, name, call);
     else
         run_on_instance(agent, call, id, name);
 }

@@ -13,6 +13,7 @@
 
 #include "agent/base/proc.h"
 #include "agent/instance/boots_file.h"
+#include "agent/instance/fleets_file.h"
 #include "agent/lan/lan.h"
 
 struct imds_registry;
@@ -54,6 +55,7 @@ struct instance_host {
 
     struct lans lans;               /* the networks that instances share */
     struct boots_file boots;        /* how long boots took, of all instances */
+    struct fleets_file fleets;      /* fleets that are on other hosts, too */
     struct instance_list instances; /* all of them; an instance adds and removes itself */
     uint64_t fleet_changes;         /* how often the list of peers of any instance has changed */
     uint64_t downloaded_bytes;      /* of images, by this agent's workers: for metrics */

@@ -134,6 +134,7 @@ void instance_detach(struct instance *instance)
 {
     LIST_REMOVE(instance, entry);
     peers_changed(instance);
+    peers_left(instance->host);
     instance->detached = true;
     membership_changed(instance);
     store_refuse_waiting(instance, NULL);

@@ -472,6 +472,7 @@ json_t *membership_view(const struct instance_host *host, const struct lan *lan,
 {
     char subnet[VM_SUBNET_TEXT_SIZE], gateway[INET_ADDRSTRLEN];
     struct api_network view = {.name = (char *)lan->name,
+                               .id = (char *)lan->links.id,
                                .reason = lan->reason,
                                .created_ms = lan->created_ms,
                                .switch_pid = lan->link.pidfd < 0 ? 0 : (uint64_t)lan->link.pid};

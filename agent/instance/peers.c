@@ -27,16 +27,25 @@ static bool is_peer(const struct instance *instance, const char *fleet)
            !vm_life_is_gone(&instance->record.life);
 }
 
+const char *peers_secret(const struct instance_host *host, const char *fleet)
+{
+    const char *secret = fleets_file_secret(&host->fleets, fleet);
+    const struct instance *instance;
+    LIST_FOREACH(instance, &host->instances, entry)
+        if (is_of_fleet(instance, fleet) && instance->record.join_secret[0])
+            return secret ? secret : instance->record.join_secret;
+    return NULL;
+}
+
 int peers_enter(const struct instance_host *host, struct vm_record *record, struct pi_error *err)
 {
-    const struct instance *other;
     int r = 0;
     if (!record->spec.fleet.name[0])
         return 0;
-    LIST_FOREACH(other, &host->instances, entry)
-        if (is_of_fleet(other, record->spec.fleet.name) && other->record.join_secret[0])
-            memcpy(record->join_secret, other->record.join_secret, sizeof record->join_secret);
-    if (!record->join_secret[0])
+    const char *secret = peers_secret(host, record->spec.fleet.name);
+    if (secret)
+        snprintf(record->join_secret, sizeof record->join_secret, "%s", secret);
+    else
         r = pi_random_hex(sizeof record->join_secret - 1, record->join_secret);
     if (r == 0)
         r = pi_random_hex(IMDS_KEY_LENGTH, record->peers_key);
@@ -46,6 +55,16 @@ int peers_enter(const struct instance_host *host, struct vm_record *record, stru
 void peers_changed(const struct instance *instance)
 {
     instance->host->fleet_changes += instance->record.spec.fleet.name[0] != '\0';
+}
+
+static bool is_fleet_here(const char *fleet, void *user)
+{
+    return peers_secret(user, fleet) != NULL;
+}
+
+void peers_left(struct instance_host *host)
+{
+    fleets_file_sweep(&host->fleets, is_fleet_here, host);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -63,12 +82,40 @@ static void find_address(const struct vm_spec *spec, struct seed_peer *ret)
     snprintf(ret->address, sizeof ret->address, "%s", use.address);
 }
 
-/* All peers, sorted by name, the caller's to free. 0 or -ENOMEM. */
+static const char *text_of(const json_t *peer, const char *key)
+{
+    const char *text = json_string_value(json_object_get(peer, key));
+    return text ? text : "";
+}
+
+/* An instance that was moved to this host may still be told of. */
+static struct seed_peer *add_elsewhere(const struct instance_host *host, const char *fleet,
+                                       const json_t *elsewhere, struct seed_peer *next)
+{
+    const json_t *peer;
+    size_t i;
+    json_array_foreach(elsewhere, i, peer) {
+        const struct instance *here = host_find(host, text_of(peer, "name"), false);
+        if (here && is_peer(here, fleet))
+            continue;
+        *next = (struct seed_peer){.name = text_of(peer, "name"),
+                                   .role = text_of(peer, "role"),
+                                   .arch = text_of(peer, "arch"),
+                                   .index = (uint64_t)json_integer_value(json_object_get(peer, "index")),
+                                   .elsewhere = true};
+        snprintf(next->address, sizeof next->address, "%s", text_of(peer, "address"));
+        next++;
+    }
+    return next;
+}
+
+/* All peers, sorted by name, the caller's to free; the strings are borrowed, until the loop runs. 0 or -ENOMEM. */
 static int find_peers(const struct instance *instance, struct seed_peer **ret, size_t *ret_count)
 {
     const char *fleet = instance->record.spec.fleet.name;
+    const json_t *elsewhere = fleets_file_peers(&instance->host->fleets, fleet);
     const struct instance *other;
-    size_t count = 0;
+    size_t count = json_array_size(elsewhere);
     LIST_FOREACH(other, &instance->host->instances, entry)
         count += is_peer(other, fleet);
     struct seed_peer *peers = calloc(count + 1, sizeof *peers), *next = peers;
@@ -85,16 +132,16 @@ static int find_peers(const struct instance *instance, struct seed_peer **ret, s
                                    .running = instance_runs(other)};
         find_address(spec, next++);
     }
-    qsort(peers, count, sizeof *peers, compare_names);
+    next = add_elsewhere(instance->host, fleet, elsewhere, next);
     *ret = peers;
-    *ret_count = count;
+    *ret_count = (size_t)(next - peers);
+    qsort(peers, *ret_count, sizeof *peers, compare_names);
     return 0;
 }
 
 int peers_tell(struct instance *instance, struct seed_fleet *ret)
 {
-    const struct vm_record *record = &instance->record;
-    const struct vm_fleet *fleet = &record->spec.fleet;
+    const struct vm_fleet *fleet = &instance->record.spec.fleet;
     struct seed_peer *peers;
     size_t count;
     int r = find_peers(instance, &peers, &count);
@@ -106,7 +153,7 @@ int peers_tell(struct instance *instance, struct seed_fleet *ret)
                                .count = fleet->count,
                                .peers = peers,
                                .peer_count = count,
-                               .join_secret = record->join_secret};
+                               .join_secret = peers_secret(instance->host, fleet->name)};
     instance->peers.told = instance->host->fleet_changes;
     return 0;
 }

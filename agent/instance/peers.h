@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The other instances of an instance's fleet, as its guest is told: in its meta-data, and in a list that it can ask for as
- * long as it runs. Both are made anew when a guest asks for them and something has changed since.
+ * The other instances of an instance's fleet, also those on other hosts, as its guest is told: in its meta-data, and in a
+ * list that it can ask for as long as it runs. Both are made anew when a guest asks for them and something has changed since.
  */
 #ifndef PIAGENT_INSTANCE_PEERS_H
 #define PIAGENT_INSTANCE_PEERS_H
@@ -29,6 +29,12 @@ int peers_enter(const struct instance_host *host, struct vm_record *record, stru
 
 /* An instance has come or gone, or its state has changed. */
 void peers_changed(const struct instance *instance);
+
+/* An instance has gone: what other hosts told of a fleet that it was the last of is forgotten. */
+void peers_left(struct instance_host *host);
+
+/* The join secret of the fleet, NULL if no instance of it is here. Borrowed, until the loop runs. */
+const char *peers_secret(const struct instance_host *host, const char *fleet);
 
 /* The guest asks for that document. False: too often. */
 bool peers_wanted(struct instance *instance, enum imds_document document);

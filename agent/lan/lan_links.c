@@ -172,6 +172,8 @@ json_t *lan_links_view(const struct lan *lan)
                       link->connected, "dialed_here", *link->url != '\0', "members", view_link_members(link));
         if (*link->reason)
             json_object_set_new(object, "reason", json_string(link->reason));
+        if (*link->id)
+            json_object_set_new(object, "id", json_string(link->id));
         if (json_array_append_new(list, object) < 0)
             return NULL;
     }

@@ -10,7 +10,8 @@ static json_t *peer_json(const struct seed_peer *peer, bool running)
     if (!object ||
         (peer->address[0] && json_object_set_new(object, "address", json_string(peer->address)) < 0) ||
         json_object_set_new(object, "arch", json_string(peer->arch)) < 0 ||
-        (running && json_object_set_new(object, "running", json_boolean(peer->running)) < 0))
+        (running && !peer->elsewhere &&
+         json_object_set_new(object, "running", json_boolean(peer->running)) < 0))
         return NULL;
     return json_incref(object);
 }

@@ -7,7 +7,7 @@
  *              who are not root (sensitive_metadata_keys in cloudinit/sources/__init__.py, 22.4 and later). In Jinja
  *              it is ds.meta_data.security_credentials.join_secret.
  *  peers       a list of {name, role, index, address, arch}, sorted by name. The list that a guest asks for
- *              has "running" in each.
+ *              has "running" in each that is on this host.
  */
 #ifndef PIAGENT_SEED_FLEET_DATA_H
 #define PIAGENT_SEED_FLEET_DATA_H
@@ -23,6 +23,7 @@ struct seed_peer {
     char address[16]; /* the first in a network; "" = it has none */
     uint64_t index;
     bool running;
+    bool elsewhere; /* on another host: whether it runs is not known here */
 };
 
 struct seed_fleet {

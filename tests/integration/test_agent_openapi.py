@@ -107,7 +107,8 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     lab = api("POST", "/v1/networks", {"name": "lab", "subnet": "10.77.3.0/24"})
     assert (lab["gateway"], lab["members"]) == ("10.77.3.1", []) and api("POST", "/v1/networks", {"name": "lab"})[0] == 409
     create = {"name": "pi", "networks": ["lab"], "image": boot_sectors.obedient(user.home), "image_unverified": True, "arch": "x86_64",
-              "accel": "tcg", "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, "forwards": [], "user": "pi"}
+              "accel": "tcg", "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, "forwards": [], "user": "pi",
+              "fleet": {"name": "web", "role": "pi", "index": 1, "count": 1}}
     assert api("POST", "/v1/instances", create)["name"] == "pi"
     assert api("POST", "/v1/instances", create)[0] == 409
     wait_for("it says something", lambda: b"hello" in user.console("pi"), 60)
@@ -115,6 +116,15 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert b"hello" in api("GET", f"{path}/console")
     assert api("GET", f"{path}/qemu-command")["argv"][0].endswith("qemu-system-x86_64")
     assert [view["name"] for view in api("GET", "/v1/instances")["instances"]] == ["pi"]
+    elsewhere = [{"name": "server", "role": "server", "index": 1, "arch": "aarch64", "address": "10.77.3.9"}]
+    secret = api("POST", "/v1/fleets/{name}/elsewhere", {"peers": elsewhere}, name="web")["join_secret"]
+    given = "ab" * 32
+    assert len(secret) == 64 and secret != given
+    assert api("POST", "/v1/fleets/{name}/elsewhere", {"peers": elsewhere, "join_secret": given}, name="web")["join_secret"] == given
+    assert api("POST", "/v1/fleets/{name}/elsewhere", {"peers": elsewhere}, name="wen")[0] == 404
+    for wrong in ({"peers": [{**elsewhere[0], "address": "lab"}]}, {"peers": [{**elsewhere[0], "name": "../x"}]}, {"peers": {}}, {},
+                  {"peers": [], "join_secret": given[1:]}, {"peers": [{**elsewhere[0], "secret": "x"}]}):
+        assert api("POST", "/v1/fleets/{name}/elsewhere", wrong if wrong else None, name="web")[0] == 400, wrong
     assert b'piagent_instance_up{name="pi"} 1\n' in api("GET", "/v1/metrics")
     member = api("GET", "/v1/networks/{name}", name="lab")["members"][0]
     assert (member["address"], member["mac"], member["state"]) == ("10.77.3.2", "52:54:0a:4d:03:02", "running")

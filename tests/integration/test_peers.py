@@ -61,7 +61,7 @@ def peers_path(user, name):
 def live(user, path):
     status, kind, text = fetch(user, path)
     assert (status, kind) == (200, "application/json"), text
-    return {peer["name"]: peer["running"] for peer in json.loads(text)}
+    return {peer["name"]: peer.get("running") for peer in json.loads(text)}
 
 
 def test_all_instances_of_the_fleet_are_peers_whenever_they_came(user):
