@@ -199,7 +199,7 @@ static void plan_prune(struct plan_draft *draft, size_t host)
     }
 }
 
-static const struct fleet_network *network_there(const struct fleet_have *have, const char *name)
+static const struct fleet_lan *network_there(const struct fleet_have *have, const char *name)
 {
     for (size_t i = 0; i < have->network_count; i++)
         if (!strcmp(have->networks[i].name, name))
@@ -211,7 +211,7 @@ static void plan_network_on(struct plan_draft *draft, const struct fleet_network
                             const struct vm_subnet *subnet, size_t host)
 {
     const struct fleet_have *have = &draft->have[host];
-    const struct fleet_network *now = network_there(have, wanted->name);
+    const struct fleet_lan *now = network_there(have, wanted->name);
     char path[96], had[VM_SUBNET_TEXT_SIZE], wants[VM_SUBNET_TEXT_SIZE] = "", where[320] = "";
     snprintf(path, sizeof path, "networks.%s", wanted->name);
     if (draft->fleet->host_count > 1)
@@ -224,7 +224,7 @@ static void plan_network_on(struct plan_draft *draft, const struct fleet_network
         memcpy(made->subnet, wants, sizeof made->subnet);
     }
     for (size_t i = 0; subnet->prefix && i < have->network_count; i++) {
-        const struct fleet_network *other = &have->networks[i];
+        const struct fleet_lan *other = &have->networks[i];
         bool same =
             other->subnet.address.s_addr == subnet->address.s_addr && other->subnet.prefix == subnet->prefix;
         vm_subnet_format(&other->subnet, had);
@@ -251,6 +251,8 @@ static int plan_networks(struct plan_draft *draft)
         for (size_t host = 0; r == 0 && host < fleet->host_count; host++)
             if (fleet_network_is_on(fleet, wanted, host))
                 plan_network_on(draft, wanted, &subnet, host);
+        if (r == 0)
+            fleet_span_links(fleet, wanted, draft->have, draft->plan);
     }
     return r;
 }
@@ -352,7 +354,8 @@ int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const st
         most += fleet_entry_size(&fleet->entries[i]);
     ret->changes = calloc(most + 1, sizeof *ret->changes);
     ret->networks = calloc(fleet->network_count * fleet->host_count + 1, sizeof *ret->networks);
-    if (!ret->changes || !ret->networks)
+    ret->links = calloc(fleet->network_count * fleet->host_count * fleet->host_count + 1, sizeof *ret->links);
+    if (!ret->changes || !ret->networks || !ret->links)
         return -ENOMEM;
     choose_entries(&draft);
     int r = plan_networks(&draft);
@@ -375,7 +378,7 @@ bool fleet_plan_is_empty(const struct fleet_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         if (plan->changes[i].remove || plan->changes[i].create || plan->changes[i].start)
             return false;
-    return !plan->network_count;
+    return !plan->network_count && !plan->link_count;
 }
 
 void fleet_plan_done(struct fleet_plan *plan)
@@ -385,6 +388,7 @@ void fleet_plan_done(struct fleet_plan *plan)
         pi_strv_done(&plan->changes[i].networks);
     }
     free(plan->networks);
+    free(plan->links);
     free(plan->changes);
     *plan = (struct fleet_plan){0};
 }

@@ -10,12 +10,20 @@
 #include "agent/base/buf.h"
 #include "agent/fleet/fleet_file.h"
 
+/* A network that an agent has. */
+struct fleet_lan {
+    char name[PI_NAME_MAX + 1];
+    struct vm_subnet subnet;
+    const char *id;      /* NULL: an older agent does not tell */
+    const json_t *links; /* with the same network on other hosts, as the agent shows them; may be NULL */
+};
+
 /* What the agent of one host has. Borrowed. */
 struct fleet_have {
     const struct api_instance
         *instances; /* all of them; those that the file names with VM_SPEC_SHOWN of their spec */
     size_t count;
-    const struct fleet_network *networks; /* .name and .subnet */
+    const struct fleet_lan *networks;
     size_t network_count;
     uint64_t host_mib; /* the host's memory; 0: it is not checked */
 };
@@ -49,10 +57,18 @@ struct fleet_new_network {
     char subnet[VM_SUBNET_TEXT_SIZE]; /* "": the agent chooses it */
 };
 
+/* A network that two hosts have is to be linked. */
+struct fleet_new_link {
+    const struct fleet_network *network;
+    size_t from, to; /* the hosts: the first dials */
+};
+
 /* Zeroed memory is a valid, empty one. */
 struct fleet_plan {
     struct fleet_new_network *networks;
     size_t network_count;
+    struct fleet_new_link *links;
+    size_t link_count;
     struct fleet_change
         *changes; /* first those of the file, in its order; also those to which nothing happens */
     size_t count;

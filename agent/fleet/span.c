@@ -165,3 +165,73 @@ int fleet_span_addresses(const struct fleet *fleet, const struct fleet_have *hav
     }
     return 0;
 }
+
+static const struct fleet_lan *lan_of(const struct fleet_have *have, const struct fleet_network *network)
+{
+    for (size_t i = 0; i < have->network_count; i++)
+        if (!strcmp(have->networks[i].name, network->name))
+            return &have->networks[i];
+    return NULL;
+}
+
+/* NULL: no other host can dial it. */
+static const char *url_to(const struct fleet *fleet, size_t host)
+{
+    return fleet->hosts[host] ? fleet->hosts[host] : fleet->here;
+}
+
+static const char *link_text(const json_t *link, const char *key)
+{
+    const char *text = json_string_value(json_object_get(link, key));
+    return text ? text : "";
+}
+
+/* A person may have linked them by another name of the host: then the id tells. */
+static enum fleet_link_state look_from(const struct fleet_lan *from, const struct fleet_lan *to,
+                                       const char *url, const char **ret_reason)
+{
+    enum fleet_link_state state = FLEET_LINK_NONE;
+    const json_t *link;
+    size_t i;
+    json_array_foreach(from->links, i, link) {
+        bool dialed = json_is_true(json_object_get(link, "dialed_here"));
+        if (!(dialed && url && !strcmp(link_text(link, "host"), url)) &&
+            !(to->id && !strcmp(link_text(link, "id"), to->id)))
+            continue;
+        if (json_is_true(json_object_get(link, "connected")))
+            return FLEET_LINK_CONNECTED;
+        if (dialed)
+            state = FLEET_LINK_NOTED;
+        if (*link_text(link, "reason"))
+            *ret_reason = link_text(link, "reason");
+    }
+    return state;
+}
+
+enum fleet_link_state fleet_span_look(const struct fleet *fleet, const struct fleet_network *network,
+                                      const struct fleet_have *have, size_t a, size_t b,
+                                      const char **ret_reason)
+{
+    const struct fleet_lan *one = lan_of(&have[a], network), *other = lan_of(&have[b], network);
+    *ret_reason = "";
+    if (!one || !other)
+        return FLEET_LINK_NONE;
+    enum fleet_link_state there = look_from(other, one, url_to(fleet, a), ret_reason);
+    enum fleet_link_state here = look_from(one, other, url_to(fleet, b), ret_reason);
+    return here > there ? here : there;
+}
+
+void fleet_span_links(const struct fleet *fleet, const struct fleet_network *network,
+                      const struct fleet_have *have, struct fleet_plan *plan)
+{
+    const char *reason;
+    for (size_t a = 0; a < fleet->host_count; a++)
+        for (size_t b = a + 1; b < fleet->host_count; b++) {
+            if (!fleet_network_is_on(fleet, network, a) || !fleet_network_is_on(fleet, network, b) ||
+                fleet_span_look(fleet, network, have, a, b, &reason) != FLEET_LINK_NONE)
+                continue;
+            bool turned = !url_to(fleet, b);
+            plan->links[plan->link_count++] =
+                (struct fleet_new_link){network, turned ? b : a, turned ? a : b};
+        }
+}

@@ -58,7 +58,7 @@ class AnotherHost:
             follower.wait()
         if self.server.poll() is not None:
             self.serve()
-        (self.here / "keys").write_text(self.public_key)
+        self.let_in()
         self.know(self.host_key)
 
     def prepare(self):
@@ -121,12 +121,15 @@ class AnotherHost:
         """From now on nobody can log in."""
         (self.here / "keys").write_text("")
 
+    def let_in(self):
+        (self.here / "keys").write_text(self.public_key)
+
     def admit(self):
         """What the near user needs: a key, the host's key, and a configuration of ssh that is not the account's that runs this test."""
         tools = self.near.home / "tools"
         tools.mkdir()
         self.public_key = key(tools / "id")
-        (self.here / "keys").write_text(self.public_key)
+        self.let_in()
         self.know(self.host_key)
         (tools / "config").write_text(f"IdentityFile {tools}/id\nIdentitiesOnly yes\nUserKnownHostsFile {tools}/known_hosts\nGlobalKnownHostsFile none\n"
                                       "LocalForward 1 localhost:1\nRemoteCommand false\nControlPath none\n")
@@ -137,6 +140,10 @@ class AnotherHost:
 
     def know(self, host_key):
         (self.near.home / "tools/known_hosts").write_text(f"[{self.address}]:{self.port} {host_key}")
+
+    def know_also(self, address):
+        with open(self.near.home / "tools/known_hosts", "a", encoding="utf-8") as known:
+            known.write(f"[{address}]:{self.port} {self.host_key}")
 
     def log(self):
         return (self.here / "log").read_text()

@@ -9,6 +9,8 @@ import pytest
 from another_host import AnotherHost
 from piagent import AGENT, USAGE, User, fake_qemu, wait_for
 from reporters import Reporters
+from test_network_link import is_linked, links
+from test_peers import live, meta_data, peers_path
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
 
@@ -54,7 +56,7 @@ def test_one_file_makes_instances_on_both_hosts_in_their_order_and_does_nothing_
     hosts.write("{server: {host: 'FAR'}, node: {count: 2, after: {server: ready}}, web: {host: 'FAR', after: {node: ready}}}")
     plan = hosts.up("--dry-run")
     assert plan == (f"network lab: is created on {url}, 10.77.0.0/24\nnetwork lab: is created on this host, 10.77.0.0/24\n"
-                    "network lab: instances on different hosts reach each other when the hosts are linked: piagent network link lab HOST\n"
+                    f"network lab: is linked: this host with {url}\n"
                     f"server: is created and started on {url}\nnode-1 to node-2: each is created and started on this host\n"
                     f"web: is created and started on {url}\n")
     assert near.ps() == far.ps() == []
@@ -84,6 +86,109 @@ def test_one_file_makes_instances_on_both_hosts_in_their_order_and_does_nothing_
     at = [said.index(f"\n{name}: " if name != "web" else "web: ") for name in ("web", "node-1", "server")]
     assert at == sorted(at), said
     assert set(states(near).values()) | set(states(far).values()) == {"stopped"}
+
+
+def peers_told(user, name):
+    return {one["name"]: (one["role"], one["index"], one["address"], one["arch"]) for one in meta_data(user, name)["fleet"]["peers"]}
+
+
+def secret(user, name):
+    return meta_data(user, name)["security-credentials"]["join_secret"]
+
+
+def test_instances_on_both_hosts_are_one_fleet_with_one_secret_before_the_first_boots(hosts):
+    near, far = hosts.near, hosts.far.user
+    hosts.write("{server: {host: 'FAR'}, node: {count: 2}}")
+    with Reporters(far, held={"server"}), Reporters(near, held={"node-1", "node-2"}):
+        up = near.start("up", "-f", str(hosts.file))
+        wait_for("all boot", lambda: {*states(near).values(), *states(far).values()} == {"running"}, 60)
+        all_of_them = {"server": ("server", 1, "10.77.0.2", "x86_64"), "node-1": ("node", 1, "10.77.0.3", "x86_64"), "node-2": ("node", 2, "10.77.0.4", "x86_64")}
+        for user, name in ((far, "server"), (near, "node-1"), (near, "node-2")):
+            assert peers_told(user, name) == all_of_them and meta_data(user, name)["fleet"]["size"] == 3
+        assert len(secret(far, "server")) == 64 and secret(far, "server") == secret(near, "node-1") == secret(near, "node-2")
+        told = secret(far, "server")
+        up.kill()
+        up.wait()
+    with Reporters(far), Reporters(near):
+        hosts.up()
+        hosts.write("{server: {host: 'FAR'}, node: {count: 2}, late: {host: 'FAR'}}")
+        hosts.up()
+        # A guest of the first hour hears of it, and the newcomer has the secret of the others.
+        assert live(near, peers_path(near, "node-1")) == {"late": None, "node-1": True, "node-2": True, "server": None}
+        assert live(far, peers_path(far, "late")) == {"late": True, "node-1": None, "node-2": None, "server": True}
+        far.do("reseed", "late")
+        assert secret(far, "late") == told
+        far.kill_agent()
+        near.kill_agent()
+        near.do("ps")
+        far.do("ps")
+        assert sorted(live(near, peers_path(near, "node-1"))) == sorted(live(far, peers_path(far, "late"))) == ["late", "node-1", "node-2", "server"]
+        for user in (near, far):
+            file = user.home / "data/piagent/fleets.json"
+            assert told in file.read_text() and file.stat().st_mode & 0o777 == 0o600 and told not in user.log()
+        far.do("rm", "--force", "late")
+        hosts.write("{server: {host: 'FAR'}, node: {count: 2}}")
+        hosts.up()
+        assert sorted(live(near, peers_path(near, "node-1"))) == ["node-1", "node-2", "server"]
+        far.do("rm", "--force", "server")
+        wait_for("what was told of the fleet is forgotten with its last instance", lambda: told not in (far.home / "data/piagent/fleets.json").read_text(), 20)
+
+
+def test_hosts_that_had_parts_of_the_fleet_get_the_secret_of_the_oldest_instance(hosts):
+    near, far = hosts.near, hosts.far.user
+    with Reporters(near, held={"node"}), Reporters(far, held={"server"}):
+        for instances, user in (("{node: {}}", near), ("{server: {host: 'FAR'}}", far)):
+            hosts.write(instances)
+            near.start("up", "-f", str(hosts.file))
+            wait_for("it boots", lambda user=user: list(states(user).values()) == ["running"], 60)
+        assert secret(near, "node") != secret(far, "server")
+        oldest = secret(near, "node")
+        hosts.write("{server: {host: 'FAR'}, node: {}}")  # the other host comes first
+        near.start("up", "-f", str(hosts.file))
+        wait_for("it is told", lambda: secret(far, "server") == oldest, 60)
+        assert secret(near, "node") == oldest and set(peers_told(near, "node")) == {"server", "node"}
+
+
+def test_up_links_what_the_file_spans_and_links_it_again_when_the_link_was_lost(hosts):
+    near, far, url = hosts.near, hosts.far, hosts.far.url
+    hosts.write("{a: {}, b: {host: 'FAR'}}")
+    linked = f"network lab: is linked: this host with {url}\n"
+    with Reporters(near), Reporters(far.user):
+        assert linked in hosts.up()
+        is_linked(near, far)
+        assert hosts.up() == "lab: nothing is to be done: 2 instances are there\n"
+        near.do("network", "unlink", "lab", url)
+        lines = [json.loads(line) for line in near.do("up", "-f", str(hosts.file), "--dry-run", "--json").splitlines()]
+        assert {"network": {"name": "lab", "link": url}} in lines
+        assert hosts.up() == f"{linked}lab: 2 instances are ready\n"
+        # A person has linked them from the other side, or by another name of the host.
+        near.do("network", "unlink", "lab", url)
+        near.do("network", "link", "lab", url.replace("127.0.0.1", "localhost"))
+        far.know_also("localhost")
+        is_linked(near, far)
+        assert hosts.up() == "lab: nothing is to be done: 2 instances are there\n"
+        hosts.call("down", "--timeout", "1s", "--step-timeout", "10s", code=9)
+        hosts.up()
+        assert [one["connected"] for one in links(near)] == [True]
+
+
+def test_a_network_that_cannot_be_linked_is_told_with_the_reason_before_anything_starts(hosts):
+    near, far = hosts.near, hosts.far
+    hosts.write("{a: {}, b: {host: 'FAR'}}")
+    near.do("--host", far.url, "ps")
+    far.refuse()  # the connection that is open stays, a new one is not let in
+    with Reporters(near), Reporters(far.user):
+        up = near.start("up", "-f", str(hosts.file))
+        wait_for("it says what it waits for", lambda: "Permission denied" in links_reason(near), 60)
+        assert {*states(near).values(), *states(far.user).values()} == {"stopped"}
+        far.let_in()
+        said, _ = up.communicate(timeout=90)
+        assert up.returncode == 0, said
+        assert f"network lab: waiting for its link between this host and {far.url}: " in said
+
+
+def links_reason(near):
+    return "".join(one.get("reason", "") for one in links(near)) if "lab" in near.call("network", "ls").stdout else ""
 
 
 def test_nothing_happens_if_a_host_cannot_be_reached(hosts):

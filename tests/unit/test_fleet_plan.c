@@ -105,7 +105,7 @@ static void check_case(const struct plan_case *c)
     pi_auto_buf struct pi_buf text = {0};
     pi_auto_fleet struct fleet fleet = {0};
     struct api_instance instances[HAVE_MAX];
-    struct fleet_network network = {.name = "old"};
+    struct fleet_lan network = {.name = "old"};
     struct fleet_have have = {instances, 0, &network, 1, c->host_mib};
     char line[640] = "";
     findings = (struct seed_findings){0};
@@ -258,7 +258,7 @@ static void check_hosts(const struct hosts_case *c)
     const struct case_have *const given[] = {&c->here, &c->there};
     const char *const subnets[] = {c->network_here, c->network_there};
     struct api_instance instances[2];
-    struct fleet_network networks[2] = {{.name = "lab"}, {.name = "lab"}};
+    struct fleet_lan networks[2] = {{.name = "lab"}, {.name = "lab"}};
     struct fleet_have have[2] = {{.host_mib = c->here_mib}, {.host_mib = c->there_mib}};
     pi_auto_fleet struct fleet fleet = {0};
     pi_auto_plan struct fleet_plan plan = {0};

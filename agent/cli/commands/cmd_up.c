@@ -60,17 +60,6 @@ static void tell_left(const struct fleet_change *change)
                  change->differences.items[i], change->name);
 }
 
-/* One network of each host, with one subnet. */
-static void tell_spans(const struct fleet *fleet)
-{
-    for (size_t i = 0; i < fleet->network_count; i++)
-        if (fleet_network_spans(fleet, &fleet->networks[i]))
-            fprintf(
-                stderr,
-                "network %s: instances on different hosts reach each other when the hosts are linked: piagent network link %s HOST\n",
-                fleet->networks[i].name, fleet->networks[i].name);
-}
-
 static void tell_changes(const struct fleet *fleet, const struct fleet_plan *plan)
 {
     char where[320];
@@ -79,8 +68,9 @@ static void tell_changes(const struct fleet *fleet, const struct fleet_plan *pla
         fprintf(stderr, "network %s: is created%s%s%s\n", network->network->name,
                 on_host(fleet, network->host, where), network->subnet[0] ? ", " : "", network->subnet);
     }
-    if (!fleet_plan_is_empty(plan))
-        tell_spans(fleet);
+    for (size_t i = 0; i < plan->link_count; i++)
+        fprintf(stderr, "network %s: is linked: %s with %s\n", plan->links[i].network->name,
+                fleet_host_text(fleet, plan->links[i].from), fleet_host_text(fleet, plan->links[i].to));
     for (size_t i = 0, last; i < plan->count; i = last + 1) {
         const struct fleet_change *change = &plan->changes[i];
         for (last = i; last + 1 < plan->count && are_alike(change, &plan->changes[last + 1]);)
@@ -107,6 +97,11 @@ static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
         print_line(json_pack("{s:{s:s, s:s*, s:s*, s:b}}", "network", "name", network->network->name, "host",
                              fleet->hosts[network->host], "subnet",
                              network->subnet[0] ? network->subnet : NULL, "create", 1));
+    }
+    for (size_t i = 0; i < plan->link_count; i++) {
+        const struct fleet_new_link *link = &plan->links[i];
+        print_line(json_pack("{s:{s:s, s:s*, s:s}}", "network", "name", link->network->name, "host",
+                             fleet->hosts[link->from], "link", fleet_host_text(fleet, link->to)));
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *change = &plan->changes[i];
@@ -146,14 +141,14 @@ static int carry_out(struct cli_fleet_hosts *hosts, const struct up_options *opt
         .wait = {.caller_tells_rest = true, .json = options->json, .timeout_ms = options->timeout_ms}};
     const char *name = fleet->fleet.name;
     size_t count = instances_of_file(plan);
-    bool nothing = fleet_plan_is_empty(plan);
-    if (options->dry_run || (nothing && is_done(plan))) {
+    bool nothing = fleet_plan_is_empty(plan), done = nothing && is_done(plan);
+    int code = options->dry_run ? PI_OK : cli_launch_fleet(&launch, err);
+    if (code == PI_OK && (options->dry_run || done)) {
         if (!options->json && nothing)
             fprintf(stderr, "%s: nothing is to be done: %zu instance%s there\n", name, count,
                     count == 1 ? " is" : "s are");
         return PI_OK;
     }
-    int code = cli_launch_fleet(&launch, err);
     if (code > CLI_EXIT_SIGNAL && !options->json)
         cli_note("%s: interrupted; what was begun goes on, and piagent up does the rest", name);
     else if (code == PI_OK && !options->json)
@@ -198,7 +193,7 @@ static int run_up(const struct cli_call *call, struct pi_error *err)
         return cli_fleet_refuse(&fleet, options->json, err);
     r = cli_fleet_connect(&fleet.fleet, !sound, &hosts, err);
     if (r == 0)
-        r = cli_fleet_hosts_look(&hosts, fleet.fleet.name, err);
+        r = cli_fleet_hosts_look(&hosts, err);
     if (r < 0 && !sound)
         return cli_fleet_refuse(&fleet, options->json, err);
     return r < 0 ? r : compare_and_go(&hosts, call, &fleet, err);

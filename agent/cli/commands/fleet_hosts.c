@@ -66,64 +66,57 @@ void cli_fleet_hosts_done(struct cli_fleet_hosts *hosts)
         api_done(agent, &host->told);
         cli_chosen_done(&host->chosen);
         free(host->networks);
+        json_decref(host->networks_reply);
         cli_task_done(&host->task);
     }
     free(hosts->items);
     hosts->items = NULL;
 }
 
-/* The list has not all that is compared: each instance of the fleet is asked for. */
-static int get_instances(struct cli_fleet_host *host, const char *fleet, struct pi_error *err)
+int cli_fleet_host_networks(struct cli_fleet_host *host, struct pi_error *err)
 {
-    struct cli_agent *agent = &host->task.agent;
-    struct cli_chosen *ret = &host->chosen;
-    const struct cli_selection all = {.all = true};
-    int r = cli_choose(agent, NULL, &all, CLI_MACHINE, ret, err);
-    for (size_t i = 0; r == 0 && i < ret->count; i++) {
-        pi_auto_instance struct api_instance whole = {0};
-        struct api_instance *listed = &ret->items[i];
-        if (strcmp(listed->spec.fleet.name, fleet) != 0)
-            continue;
-        if ((r = cli_get_instance(agent, listed->name, &whole, err)) < 0)
-            return r;
-        struct api_instance other = *listed;
-        *listed = whole;
-        whole = other;
-    }
-    return r;
-}
-
-static int get_networks(struct cli_fleet_host *ret, struct pi_error *err)
-{
-    json_auto_t *reply = NULL;
-    json_t *object;
+    json_t *object, *reply = NULL;
     size_t i;
-    int r = cli_call_networks(&ret->task.agent, "GET", NULL, NULL, &reply, err);
-    const json_t *list = json_object_get(reply, "networks");
+    int r = cli_call_networks(&host->task.agent, "GET", NULL, NULL, &reply, err);
     if (r < 0)
         return r;
-    ret->networks = calloc(json_array_size(list) + 1, sizeof *ret->networks);
-    if (!ret->networks)
+    json_decref(host->networks_reply);
+    free(host->networks);
+    host->networks_reply = reply;
+    host->network_count = 0;
+    const json_t *list = json_object_get(reply, "networks");
+    host->networks = calloc(json_array_size(list) + 1, sizeof *host->networks);
+    if (!host->networks)
         return pi_fail(err, ENOMEM, "networks");
     json_array_foreach(list, i, object) {
-        struct fleet_network *network = &ret->networks[ret->network_count];
+        struct fleet_lan *network = &host->networks[host->network_count];
         const char *name = json_string_value(json_object_get(object, "name"));
         const char *subnet = json_string_value(json_object_get(object, "subnet"));
         if (!name || !subnet || vm_subnet_parse(subnet, &network->subnet, NULL) < 0)
             continue;
         snprintf(network->name, sizeof network->name, "%s", name);
-        ret->network_count++;
+        network->id = json_string_value(json_object_get(object, "id"));
+        network->links = json_object_get(object, "links");
+        host->network_count++;
     }
     return 0;
 }
 
-int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, const char *fleet, struct pi_error *err)
+bool cli_fleet_reconnect(struct cli_agent *agent, struct pi_error *err)
 {
+    return err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
+           cli_reconnect(agent, err) == 0;
+}
+
+int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, struct pi_error *err)
+{
+    const struct cli_selection all = {.all = true};
     int r = 0;
     for (size_t i = 0; r == 0 && i < hosts->count; i++) {
-        r = get_instances(&hosts->items[i], fleet, err);
+        struct cli_fleet_host *host = &hosts->items[i];
+        r = cli_choose(&host->task.agent, NULL, &all, CLI_MACHINE, &host->chosen, err);
         if (r == 0)
-            r = get_networks(&hosts->items[i], err);
+            r = cli_fleet_host_networks(host, err);
     }
     return r;
 }

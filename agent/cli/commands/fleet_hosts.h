@@ -11,8 +11,9 @@ struct cli_fleet_host {
     struct cli_task task;     /* of its agent, which is connected */
     struct api_agent told;    /* processors, memory and KVM of the host; 0: an older agent does not tell */
     struct cli_chosen chosen; /* its instances */
-    struct fleet_network *networks;
+    struct fleet_lan *networks;
     size_t network_count;
+    json_t *networks_reply; /* which they borrow of */
 };
 
 /* In the order of fleet.hosts. Zeroed memory is a valid, empty one. */
@@ -30,8 +31,14 @@ int cli_fleet_connect(const struct fleet *fleet, bool only_running, struct cli_f
 void cli_fleet_hosts_done(struct cli_fleet_hosts *hosts);
 #define pi_auto_fleet_hosts __attribute__((cleanup(cli_fleet_hosts_done)))
 
-/* Gets all instances of each host, those of the fleet with all that is compared, and the networks. */
-int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, const char *fleet, struct pi_error *err);
+/* Gets all instances of each host, with all that is compared, by one request, and the networks. */
+int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, struct pi_error *err);
+
+/* The networks as they are now: what was got before of them is freed. */
+int cli_fleet_host_networks(struct cli_fleet_host *host, struct pi_error *err);
+
+/* Whether a request that failed may be sent again: its agent, which had died or could not be reached, is connected to once more. */
+bool cli_fleet_reconnect(struct cli_agent *agent, struct pi_error *err);
 
 /* The same as fleet_plan_make() takes it: the caller's to free. NULL without memory. overcommit: memory is not checked. */
 struct fleet_have *cli_fleet_hosts_have(const struct cli_fleet_hosts *hosts, bool overcommit);

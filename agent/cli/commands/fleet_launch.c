@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/cli/commands/fleet_join.h"
 #include "agent/cli/terminal/error_report.h"
 #include "agent/fleet/fleet_check.h"
 
@@ -219,6 +220,14 @@ static void undo_those_in(const struct launch_list *list, enum cli_launch_state 
     }
 }
 
+/* A fleet of run --count is on one host, and no file says that it is on no other. */
+static int join_hosts(const struct cli_launch *launch, struct pi_error *err)
+{
+    const struct fleet *fleet = &launch->fleet->fleet;
+    int r = launch->wait.fresh ? 0 : cli_fleet_tell_peers(launch->hosts, fleet->name, err);
+    return r < 0 ? r : cli_fleet_await_links(launch->hosts, fleet, launch->wait.json, err);
+}
+
 static int create_and_start(struct launch_list *list, struct pi_error *err)
 {
     const struct cli_launch *launch = list->launch;
@@ -234,10 +243,13 @@ static int create_and_start(struct launch_list *list, struct pi_error *err)
         undo_those_in(list, CLI_LAUNCH_DONE);
     if (code < 0 || code > CLI_EXIT_SIGNAL || launch->no_start)
         return code;
+    int r = join_hosts(launch, err);
+    if (r != 0)
+        return r;
     for (size_t i = 0; i < list->count; i++)
         list->items[i].state = state_before_start(&list->items[i], list->changes[i]);
     pass.wait = launch->wait;
-    int r = cli_launch_pass(&pass, err);
+    r = cli_launch_pass(&pass, err);
     if (r > CLI_EXIT_SIGNAL && launch->wait.fresh)
         undo_those_in(list, CLI_LAUNCH_WAITS);
     return r < 0 || r > CLI_EXIT_SIGNAL || !code ? r : code;
@@ -251,7 +263,11 @@ int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err)
         return pi_fail(err, -r, "fleet");
     cli_follow_hold_signals();
     r = add_networks(launch, err);
+    if (r == 0)
+        r = cli_fleet_link(launch->hosts, &launch->fleet->fleet, launch->plan, err);
     for (size_t host = 0; r == 0 && host < launch->hosts->count; host++)
         r = remove_instances(launch, host, err);
+    if (r == 0)
+        r = cli_fleet_await_removed(launch->hosts, launch->plan, err);
     return r != 0 ? r : create_and_start(&list, err);
 }

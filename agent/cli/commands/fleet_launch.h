@@ -18,8 +18,8 @@ struct cli_launch {
 };
 
 /*
- * Networks, removals, creations, then the starts in the order of after: cli_launch_pass(). wait.fresh: an interrupt also removes
- * those that have not started. The exit code of the first failure; after an interrupt 128 and the signal's number; or negative
+ * Networks and their links, removals, creations, what the hosts are told of each other, then the starts in the order of after:
+ * cli_launch_pass(). wait.fresh: an interrupt also removes those that have not started. The exit code of the first failure; after an interrupt 128 and the signal's number; or negative
  * with err filled.
  */
 int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err);

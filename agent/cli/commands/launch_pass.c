@@ -140,8 +140,7 @@ static int begin_item(struct cli_launch_pass *pass, struct cli_launch_item *item
 {
     struct cli_agent *agent = *ret_agent = item->host->agent;
     int r = begin(pass, item, ret, err);
-    if (r < 0 && err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
-        cli_reconnect(agent, err) == 0) {
+    if (r < 0 && cli_fleet_reconnect(agent, err)) {
         api_done(instance, ret);
         r = begin(pass, item, ret, err);
     }

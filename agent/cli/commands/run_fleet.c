@@ -69,7 +69,7 @@ static int plan_and_launch(const struct cli_create *options, const struct cli_fl
         .no_start = options->no_start};
     int r = cli_fleet_connect(&fleet->fleet, false, hosts, err);
     if (r == 0)
-        r = cli_fleet_hosts_look(hosts, fleet->fleet.name, err);
+        r = cli_fleet_hosts_look(hosts, err);
     if (r == 0)
         r = refuse_member(&hosts->items[0].chosen, fleet->fleet.entries, err);
     if (r == 0)
