@@ -286,6 +286,12 @@ int cli_reconnect(struct cli_agent *agent, struct pi_error *err)
     return agent->host.url ? connect_there(agent, true, err) : connect_here(agent, err);
 }
 
+bool cli_may_ask_again(struct cli_agent *agent, struct pi_error *err)
+{
+    return err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
+           cli_reconnect(agent, err) == 0;
+}
+
 static int prepare_for(const char *url, struct cli_agent *ret, struct pi_error *err)
 {
     char socket[PATH_MAX];

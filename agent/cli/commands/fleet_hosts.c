@@ -102,12 +102,6 @@ int cli_fleet_host_networks(struct cli_fleet_host *host, struct pi_error *err)
     return 0;
 }
 
-bool cli_fleet_reconnect(struct cli_agent *agent, struct pi_error *err)
-{
-    return err->kind == PI_AGENT && (agent->host.url || !cli_agent_was_stopped(&agent->paths)) &&
-           cli_reconnect(agent, err) == 0;
-}
-
 int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, struct pi_error *err)
 {
     const struct cli_selection all = {.all = true};

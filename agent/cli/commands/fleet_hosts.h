@@ -37,9 +37,6 @@ int cli_fleet_hosts_look(struct cli_fleet_hosts *hosts, struct pi_error *err);
 /* The networks as they are now: what was got before of them is freed. */
 int cli_fleet_host_networks(struct cli_fleet_host *host, struct pi_error *err);
 
-/* Whether a request that failed may be sent again: its agent, which had died or could not be reached, is connected to once more. */
-bool cli_fleet_reconnect(struct cli_agent *agent, struct pi_error *err);
-
 /* The same as fleet_plan_make() takes it: the caller's to free. NULL without memory. overcommit: memory is not checked. */
 struct fleet_have *cli_fleet_hosts_have(const struct cli_fleet_hosts *hosts, bool overcommit);
 

@@ -22,7 +22,7 @@ static int ask_again(struct cli_agent *agent, const char *path, const json_t *bo
                      struct pi_error *err)
 {
     int r = api_client_call(agent->client, "POST", path, body, CLI_CALL_MS, ret, err);
-    return r < 0 && cli_fleet_reconnect(agent, err)
+    return r < 0 && cli_may_ask_again(agent, err)
                ? api_client_call(agent->client, "POST", path, body, CLI_CALL_MS, ret, err)
                : r;
 }
@@ -53,7 +53,7 @@ static int look_again(struct cli_fleet_hosts *hosts, struct pi_error *err)
 {
     for (size_t i = 0; i < hosts->count; i++) {
         int r = cli_fleet_host_networks(&hosts->items[i], err);
-        if (r < 0 && (!cli_fleet_reconnect(&hosts->items[i].task.agent, err) ||
+        if (r < 0 && (!cli_may_ask_again(&hosts->items[i].task.agent, err) ||
                       (r = cli_fleet_host_networks(&hosts->items[i], err)) < 0))
             return r;
     }
@@ -260,7 +260,7 @@ int cli_fleet_tell_peers(struct cli_fleet_hosts *hosts, const char *fleet, struc
     for (size_t i = 0; r == 0 && i < hosts->count; i++) {
         struct cli_agent *agent = &hosts->items[i].task.agent;
         r = cli_choose(agent, NULL, &every, CLI_MACHINE, &all[i], err);
-        if (r < 0 && cli_fleet_reconnect(agent, err)) {
+        if (r < 0 && cli_may_ask_again(agent, err)) {
             cli_chosen_done(&all[i]);
             r = cli_choose(agent, NULL, &every, CLI_MACHINE, &all[i], err);
         }

@@ -140,7 +140,7 @@ static int begin_item(struct cli_launch_pass *pass, struct cli_launch_item *item
 {
     struct cli_agent *agent = *ret_agent = item->host->agent;
     int r = begin(pass, item, ret, err);
-    if (r < 0 && cli_fleet_reconnect(agent, err)) {
+    if (r < 0 && cli_may_ask_again(agent, err)) {
         api_done(instance, ret);
         r = begin(pass, item, ret, err);
     }
