@@ -82,7 +82,7 @@ static void find_address(const struct vm_spec *spec, struct seed_peer *ret)
     snprintf(ret->address, sizeof ret->address, "%s", use.address);
 }
 
-static const char *text_of(const json_t *peer, const char *key)
+static const char *peer_text(const json_t *peer, const char *key)
 {
     const char *text = json_string_value(json_object_get(peer, key));
     return text ? text : "";
@@ -95,15 +95,15 @@ static struct seed_peer *add_elsewhere(const struct instance_host *host, const c
     const json_t *peer;
     size_t i;
     json_array_foreach(elsewhere, i, peer) {
-        const struct instance *here = host_find(host, text_of(peer, "name"), false);
+        const struct instance *here = host_find(host, peer_text(peer, "name"), false);
         if (here && is_peer(here, fleet))
             continue;
-        *next = (struct seed_peer){.name = text_of(peer, "name"),
-                                   .role = text_of(peer, "role"),
-                                   .arch = text_of(peer, "arch"),
+        *next = (struct seed_peer){.name = peer_text(peer, "name"),
+                                   .role = peer_text(peer, "role"),
+                                   .arch = peer_text(peer, "arch"),
                                    .index = (uint64_t)json_integer_value(json_object_get(peer, "index")),
                                    .elsewhere = true};
-        snprintf(next->address, sizeof next->address, "%s", text_of(peer, "address"));
+        snprintf(next->address, sizeof next->address, "%s", peer_text(peer, "address"));
         next++;
     }
     return next;

@@ -231,7 +231,8 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
 struct hosts_case {
     const char *file;
     struct case_have here, there;
-    const char *network_here, *network_there; /* subnets of "lab" */
+    const char *network_here, *network_there; /* subnets of "lab", whose id is "here" and "there" */
+    const char *links_here, *links_there;     /* JSON */
     uint64_t here_mib, there_mib;
     bool prune;
     const char *plan, *fault; /* one of these */
@@ -243,6 +244,9 @@ static void hosts_text(const struct fleet_plan *plan, struct pi_buf *ret)
     for (size_t i = 0; i < plan->network_count; i++)
         pi_buf_printf(ret, "%s%s@%zu %s", ret->size ? "; " : "", plan->networks[i].network->name,
                       plan->networks[i].host, plan->networks[i].subnet);
+    for (size_t i = 0; i < plan->link_count; i++)
+        pi_buf_printf(ret, "%s%s %zu>%zu", ret->size ? "; " : "", plan->links[i].network->name,
+                      plan->links[i].from, plan->links[i].to);
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *c = &plan->changes[i];
         pi_buf_printf(ret, "%s%s%s%s%s@%zu", ret->size ? "; " : "", c->remove ? "-" : "",
@@ -258,7 +262,9 @@ static void check_hosts(const struct hosts_case *c)
     const struct case_have *const given[] = {&c->here, &c->there};
     const char *const subnets[] = {c->network_here, c->network_there};
     struct api_instance instances[2];
-    struct fleet_lan networks[2] = {{.name = "lab"}, {.name = "lab"}};
+    struct fleet_lan networks[2] = {{.name = "lab", .id = "here"}, {.name = "lab", .id = "there"}};
+    json_t *links[2] = {c->links_here ? json_loads(c->links_here, 0, NULL) : NULL,
+                        c->links_there ? json_loads(c->links_there, 0, NULL) : NULL};
     struct fleet_have have[2] = {{.host_mib = c->here_mib}, {.host_mib = c->there_mib}};
     pi_auto_fleet struct fleet fleet = {0};
     pi_auto_plan struct fleet_plan plan = {0};
@@ -279,12 +285,15 @@ static void check_hosts(const struct hosts_case *c)
         if (subnets[i])
             assert_int_equal(vm_subnet_parse(subnets[i], &networks[i].subnet, NULL), 0);
         have[i].networks = &networks[i];
+        networks[i].links = links[i];
         have[i].network_count = subnets[i] != NULL;
     }
     for (size_t i = 0; i < fleet.entry_count; i++)
         requests[i] = json_pack("{s:s}", "name", "x");
     assert_int_equal(fleet_plan_make(&fleet, requests, have, &ask, &findings, &plan), 0);
     hosts_text(&plan, &text);
+    json_decref(links[0]);
+    json_decref(links[1]);
     for (size_t i = 0; i < fleet.entry_count; i++)
         json_decref(requests[i]);
     for (size_t i = 0; i < 2; i++)
@@ -306,17 +315,19 @@ static void a_network_of_several_hosts_has_one_subnet_and_no_address_twice(void 
     (void)state;
     static const struct hosts_case cases[] = {
         {.file = ON_BOTH,
-         .plan = "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; +>a@0 lab,ip=10.77.0.2; +>b-1@1 lab,ip=10.77.0.3; "
-                 "+>b-2@1 lab,ip=10.77.0.4"},
+         .plan =
+             "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; lab 0>1; +>a@0 lab,ip=10.77.0.2; +>b-1@1 lab,ip=10.77.0.3; "
+             "+>b-2@1 lab,ip=10.77.0.4"},
         {.file = ON_BOTH, /* what one host has, the other one gets */
          .network_there = "10.99.0.0/24",
          .there = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
          .plan =
-             "lab@0 10.99.0.0/24; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
+             "lab@0 10.99.0.0/24; lab 0>1; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
         {.file = "networks: {lab: {}, new: {}}\ninstances: {a: {network: [lab, new]}, b: {network: "
                  "[\"lab,ip=10.77.0.2\", new], host: B}}",
-         .plan = "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; new@0 10.77.1.0/24; new@1 10.77.1.0/24; +>a@0 "
-                 "lab,ip=10.77.0.3 new,ip=10.77.1.2; +>b@1 lab,ip=10.77.0.2 new,ip=10.77.1.3"},
+         .plan =
+             "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; new@0 10.77.1.0/24; new@1 10.77.1.0/24; lab 0>1; new 0>1; +>a@0 "
+             "lab,ip=10.77.0.3 new,ip=10.77.1.2; +>b@1 lab,ip=10.77.0.2 new,ip=10.77.1.3"},
         {.file = "networks: {lab: {}}\ninstances: {a: {network: lab}, b: {host: B}}", /* on one host only */
          .plan = "lab@0 ; +>a@0; +>b@1"},
         {.file = ON_BOTH,
@@ -327,12 +338,37 @@ static void a_network_of_several_hosts_has_one_subnet_and_no_address_twice(void 
          .network_here = "10.99.0.0/29",
          .here = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
          .plan =
-             "lab@1 10.99.0.0/29; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
+             "lab@1 10.99.0.0/29; lab 0>1; +>a@0 lab,ip=10.99.0.3; +>b-1@1 lab,ip=10.99.0.4; +>b-2@1 lab,ip=10.99.0.5"},
         {.file =
              "networks: {lab: {}}\ninstances: {a: {network: \"lab,ip=10.99.0.2\"}, b: {network: lab, host: B}}",
          .network_there = "10.99.0.0/24",
          .there = {"x", NULL, NULL, VM_STOPPED, 0, NULL, "lab,ip=10.99.0.2"},
          .fault = "instances.a.network: the instance x has the address 10.99.0.2"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        check_hosts(&cases[i]);
+}
+
+static void two_hosts_of_a_network_are_linked_unless_one_of_them_dials_the_other(void **state)
+{
+    (void)state;
+#define LINKED(dialed, host, id) \
+    "[{\"host\": \"" host "\", \"id\": \"" id "\", \"connected\": false, \"dialed_here\": " dialed "}]"
+#define BOTH_HAVE .network_here = "10.99.0.0/24", .network_there = "10.99.0.0/24"
+#define ON_ALL    "networks: {lab: {}}\ninstances: {a: {network: lab}, b: {network: lab, host: B}}"
+#define MADE      "+>a@0 lab,ip=10.99.0.2; +>b@1 lab,ip=10.99.0.3"
+    static const struct hosts_case cases[] = {
+        {.file = ON_ALL, BOTH_HAVE, .plan = "lab 0>1; " MADE},
+        {.file = ON_ALL, BOTH_HAVE, .links_here = LINKED("true", "B", ""), .plan = MADE},
+        {.file = ON_ALL, BOTH_HAVE, .links_here = LINKED("true", "by-another-name", "there"), .plan = MADE},
+        {.file = ON_ALL, BOTH_HAVE, .links_there = LINKED("true", "ssh://here", "here"), .plan = MADE},
+        {.file = ON_ALL, BOTH_HAVE, .links_here = LINKED("true", "C", "elsewhere"), .plan = "lab 0>1; " MADE},
+        /* it was dialed, and is not any more */
+        {.file = ON_ALL, BOTH_HAVE, .links_there = LINKED("false", "h", "here"), .plan = "lab 0>1; " MADE},
+        {.file =
+             "networks: {lab: {}}\ninstances: {b: {network: lab, host: B}, a: {network: lab}}", /* only B has a URL */
+         .plan =
+             "lab@0 10.77.0.0/24; lab@1 10.77.0.0/24; lab 1>0; +>b@0 lab,ip=10.77.0.2; +>a@1 lab,ip=10.77.0.3"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
         check_hosts(&cases[i]);
@@ -458,6 +494,7 @@ int main(void)
         cmocka_unit_test(the_plan_is_what_the_file_has_and_the_agent_has_not),
         cmocka_unit_test(what_the_agent_has_can_forbid_to_begin),
         cmocka_unit_test(a_network_of_several_hosts_has_one_subnet_and_no_address_twice),
+        cmocka_unit_test(two_hosts_of_a_network_are_linked_unless_one_of_them_dials_the_other),
         cmocka_unit_test(each_host_has_its_own_memory_ports_and_instances),
         cmocka_unit_test(a_difference_names_both_values),
         cmocka_unit_test(those_that_started_last_stop_first),

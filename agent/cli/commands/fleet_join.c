@@ -49,7 +49,7 @@ struct gap {
     char reason[400];
 };
 
-static int look_again(struct cli_fleet_hosts *hosts, struct pi_error *err)
+static int get_networks_anew(struct cli_fleet_hosts *hosts, struct pi_error *err)
 {
     for (size_t i = 0; i < hosts->count; i++) {
         int r = cli_fleet_host_networks(&hosts->items[i], err);
@@ -65,7 +65,7 @@ static int find_gap(struct cli_fleet_hosts *hosts, const struct fleet *fleet, bo
 {
     const char *reason;
     *ret_any = false;
-    int r = look_again(hosts, err);
+    int r = get_networks_anew(hosts, err);
     if (r < 0)
         return r;
     pi_auto_free struct fleet_have *have = cli_fleet_hosts_have(hosts, false);
@@ -154,7 +154,7 @@ int cli_fleet_await_removed(struct cli_fleet_hosts *hosts, const struct fleet_pl
     const uint64_t end = pi_monotonic_ms() + REMOVED_MS;
     bool any = hosts->count > 1;
     while (any && pi_monotonic_ms() < end) {
-        int r = look_again(hosts, err), number = signal_that_came();
+        int r = get_networks_anew(hosts, err), number = signal_that_came();
         if (r < 0 || number)
             return r < 0 ? r : CLI_EXIT_SIGNAL + number;
         any = false;
