@@ -274,15 +274,20 @@ static void remove_lan_in_thread(uv_work_t *request)
     lan->result = remove_record(lan, &lan->failure);
 }
 
+static void tell_done(struct lan *lan)
+{
+    lan->lans->writes--;
+    lan->hidden = lan->writing = false;
+    lan->then(lan, lan->result, &lan->failure, lan->user);
+}
+
 static void on_lan_written(uv_work_t *request, int status)
 {
     struct lan *lan = request->data;
     (void)status;
-    lan->lans->writes--;
-    lan->hidden = false;
     if (lan->result == 0)
         lan_links_open(lan);
-    lan->then(lan, lan->result, &lan->failure, lan->user);
+    tell_done(lan);
     if (lan->result < 0)
         lan_drop(lan);
 }
@@ -291,9 +296,7 @@ static void on_lan_removed(uv_work_t *request, int status)
 {
     struct lan *lan = request->data;
     (void)status;
-    lan->lans->writes--;
-    lan->hidden = false;
-    lan->then(lan, lan->result, &lan->failure, lan->user);
+    tell_done(lan);
     if (lan->result < 0)
         return;
     lan_links_close(lan);
@@ -416,15 +419,13 @@ static void on_links_written(uv_work_t *request, int status)
 {
     struct lan *lan = request->data;
     (void)status;
-    lan->lans->writes--;
-    lan->writing = false;
     if (lan->result < 0)
         swap_urls(lan);
     else
         lan_links_open(lan);
     pi_strv_done(&lan->other_urls);
     lans_members_changed(lan->lans);
-    lan->then(lan, lan->result, &lan->failure, lan->user);
+    tell_done(lan);
 }
 
 /* The URLs as they are to be. */

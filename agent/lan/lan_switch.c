@@ -74,12 +74,28 @@ static void on_plan_answer(const json_t *answer, void *user)
     (void)user;
 }
 
-static void note_refusal(struct lan_switch *link, const char *failure)
+/* The program of an earlier agent may not know what this one's plans say. A switch of this agent's own that refuses would
+ * refuse again. */
+static void replace_adopted(struct lan *lan)
 {
+    struct lan_switch *link = &lan->link;
+    if (!link->adopted || link->ending)
+        return;
+    log_line("the switch of the network %s (process %d), which an earlier agent started, is replaced",
+             lan->name, (int)link->pid);
+    link->ending = true;
+    pi_signal(link->pidfd, SIGKILL);
+}
+
+static void note_refusal(struct lan *lan, const char *failure)
+{
+    struct lan_switch *link = &lan->link;
     if (STAILQ_EMPTY(&link->questions) || STAILQ_FIRST(&link->questions)->fn != on_plan_answer)
         return;
     free(link->refusal);
     link->refusal = failure ? strdup(failure) : NULL;
+    if (failure)
+        replace_adopted(lan);
 }
 
 static int on_answer_line(char *line, size_t size, void *user)
@@ -90,7 +106,7 @@ static int on_answer_line(char *line, size_t size, void *user)
     const char *failure = json_string_value(json_object_get(answer, "error"));
     if (!answer || failure)
         log_line("the switch of the network %s: %s", lan->name, failure ? failure : err.text);
-    note_refusal(&lan->link, failure);
+    note_refusal(lan, failure);
     answer_oldest(lan, failure ? NULL : answer);
     return 0;
 }
@@ -111,32 +127,43 @@ static void on_answer_late(void *user)
 }
 
 /* fd, which stays the caller's, is passed, too; negative = none. */
-static void ask_switch(struct lan *lan, const json_t *request, int fd, lan_answer_fn fn, void *user)
+static int write_request(struct channel *channel, const json_t *request, int fd)
 {
-    struct lan_switch *link = &lan->link;
     pi_auto_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     pi_auto_buf struct pi_buf line = {0};
+    if (!channel)
+        return -ENOTCONN;
+    if (!text || pi_buf_printf(&line, "%s\n", text) < 0)
+        return -ENOMEM;
+    return fd < 0 ? channel_type(channel, line.data, line.size)
+                  : channel_pass(channel, line.data, line.size, fd);
+}
+
+/* As write_request(). On failure fn is not called. */
+static int ask_switch(struct lan *lan, const json_t *request, int fd, lan_answer_fn fn, void *user)
+{
+    struct lan_switch *link = &lan->link;
     struct lan_question *question = malloc(sizeof *question);
-    if (!link->channel || !text || !question || pi_buf_printf(&line, "%s\n", text) < 0 ||
-        (fd < 0 ? channel_type(link->channel, line.data, line.size)
-                : channel_pass(link->channel, line.data, line.size, fd)) < 0) {
+    int r = question ? write_request(link->channel, request, fd) : -ENOMEM;
+    if (r < 0) {
         free(question);
-        fn(NULL, user);
-        return;
+        return r;
     }
     *question = (struct lan_question){.fn = fn, .user = user};
     STAILQ_INSERT_TAIL(&link->questions, question, entry);
     if (!timer_is_set(link->answer_timer))
         timer_set(link->answer_timer, ANSWER_MS);
+    return 0;
 }
 
 void lan_switch_count(struct lan *lan, lan_answer_fn fn, void *user)
 {
     json_auto_t *request = json_pack("{s:b}", "counters", 1);
-    ask_switch(lan, request, -1, fn, user);
+    if (ask_switch(lan, request, -1, fn, user) < 0)
+        fn(NULL, user);
 }
 
-static void tell_plan(struct lan *lan, json_t *members)
+static int tell_plan(struct lan *lan, json_t *members)
 {
     char address[INET_ADDRSTRLEN], mac[VM_MAC_TEXT_SIZE], domain[LAN_DOMAIN_SIZE];
     struct in_addr self = vm_subnet_self(&lan->subnet);
@@ -146,7 +173,7 @@ static void tell_plan(struct lan *lan, json_t *members)
     json_auto_t *request =
         json_pack("{s:{s:s, s:i, s:s, s:s, s:O}}", "plan", "address", address, "prefix",
                   (int)lan->subnet.prefix, "mac", mac, "domain", domain, "members", members);
-    ask_switch(lan, request, -1, on_plan_answer, NULL);
+    return ask_switch(lan, request, -1, on_plan_answer, NULL);
 }
 
 /* A stream that the switch did not take is of no use: it is given again when it has been dialed again. */
@@ -162,16 +189,20 @@ static void on_trunk_answer(const json_t *answer, void *user)
 }
 
 /* Links that are connected, and whose stream the switch has not got yet. */
-static void give_trunks(struct lan *lan)
+static int give_trunks(struct lan *lan)
 {
     struct lan_link *link;
+    int r = 0;
     LIST_FOREACH(link, &lan->links.list, entry) {
         if (!link->connected || link->given || !json_array_size(link->members))
             continue; /* a trunk that no member is behind is none */
         json_auto_t *request = json_pack("{s:s}", "trunk", link->trunk);
+        r = ask_switch(lan, request, link->fd, on_trunk_answer, lan);
+        if (r < 0)
+            break;
         link->given = true;
-        ask_switch(lan, request, link->fd, on_trunk_answer, lan);
     }
+    return r;
 }
 
 /* The process. */
@@ -194,7 +225,7 @@ static void forget_switch(struct lan *lan)
     pi_close_p(&link->pidfd);
     link->pidfd = -1;
     link->pid = 0;
-    link->ending = false;
+    link->ending = link->adopted = false;
     free(pi_steal(link->refusal));
     lan_links_lost_switch(lan);
 }
@@ -204,7 +235,7 @@ static void try_again_later(struct lan *lan)
     struct lan_switch *link = &lan->link;
     link->delay_ms =
         backoff_next_ms(link->delay_ms, link->tried_ms, pi_monotonic_ms(), RETRY_MIN_MS, RETRY_MAX_MS);
-    timer_set(link->start_timer, link->delay_ms);
+    timer_set(link->retry_timer, link->delay_ms);
 }
 
 static void on_switch_ended(void *user)
@@ -314,15 +345,16 @@ static void start_or_retry(struct lan *lan)
     }
 }
 
+/* A switch has nothing to tidy up, and one that hangs ends by SIGKILL only. */
 static void end_switch(struct lan *lan)
 {
-    timer_clear(lan->link.start_timer);
+    timer_clear(lan->link.retry_timer);
     lan->link.delay_ms = 0;
     if (lan->link.pidfd < 0 || lan->link.ending)
         return;
     lan->link.ending = true;
     hang_up_switch(lan);
-    pi_signal(lan->link.pidfd, SIGTERM);
+    pi_signal(lan->link.pidfd, SIGKILL);
 }
 
 static bool has_running_member(const json_t *members)
@@ -365,18 +397,18 @@ void lan_switch_update(struct lan *lan)
         pi_signal(link->pidfd, SIGKILL);
         return;
     }
-    if (link->pidfd < 0 && !timer_is_set(link->start_timer))
+    if (link->pidfd < 0 && !timer_is_set(link->retry_timer))
         start_or_retry(lan);
     if (!link->channel)
         return;
     json_auto_t *others = lan_links_members(lan);
     if (!others || json_array_extend(members, others) < 0)
         return;
-    tell_plan(lan, members);
-    give_trunks(lan);
+    if (tell_plan(lan, members) < 0 || give_trunks(lan) < 0)
+        timer_set(link->retry_timer, RETRY_MIN_MS); /* it has not yet read what it was told before */
 }
 
-static void on_start_due(void *user)
+static void on_retry_due(void *user)
 {
     lan_switch_update(user);
 }
@@ -423,6 +455,7 @@ void lan_switch_adopt(struct lan *lan)
                  lan->name, (int)id.pid, folder);
         return;
     }
+    lan->link.adopted = true;
     lan->link.pid = id.pid;
     lan->link.pidfd = pi_steal_fd(&pidfd);
     if (connect_switch(lan, folder, &err) < 0)
@@ -449,13 +482,13 @@ int lan_switch_init(struct lan *lan)
     *link = (struct lan_switch){.pidfd = -1, .lines.partial.max = TALK_MAX};
     STAILQ_INIT(&link->questions);
     link->answer_timer = timer_new(lan->lans->loop, on_answer_late, lan);
-    link->start_timer = timer_new(lan->lans->loop, on_start_due, lan);
-    return link->answer_timer && link->start_timer ? 0 : -ENOMEM;
+    link->retry_timer = timer_new(lan->lans->loop, on_retry_due, lan);
+    return link->answer_timer && link->retry_timer ? 0 : -ENOMEM;
 }
 
 void lan_switch_done(struct lan *lan)
 {
     forget_switch(lan);
     timer_free(pi_steal(lan->link.answer_timer));
-    timer_free(pi_steal(lan->link.start_timer));
+    timer_free(pi_steal(lan->link.retry_timer));
 }

@@ -24,13 +24,15 @@ typedef void (*lan_answer_fn)(const json_t *answer, void *user);
 
 struct lan_switch {
     pid_t pid;
-    int pidfd; /* negative: it does not run */
-    bool ending;
+    int pidfd;    /* negative: it does not run */
+    bool ending;  /* it was killed, as was intended */
+    bool adopted; /* an earlier agent has started it */
     struct watch *watch;
     struct channel *channel;
     struct pi_lines lines;
     STAILQ_HEAD(, lan_question) questions; /* the oldest first, as the answers come */
-    struct timer *answer_timer, *start_timer;
+    struct timer *answer_timer;
+    struct timer *retry_timer; /* set: it is to be started, or told again what it could not be told */
     uint64_t tried_ms, delay_ms;
     char *refusal; /* what it did not like about the newest plan; NULL = nothing */
 };

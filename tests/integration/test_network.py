@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 
 import boot_sectors
 import pytest
@@ -63,6 +64,13 @@ def network(user, name="lab"):
 
 def switch(user, name="lab"):
     return wait_for("its switch runs", lambda: network(user, name).get("switch_pid"), 30)
+
+
+def note_switch(sockets, pid):
+    """As an agent notes which process is the switch."""
+    note = sockets / "switch.json"
+    ticks = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    note.write_text(json.dumps({**json.loads(note.read_text()), "pid": pid, "start_ticks": ticks}))
 
 
 A, B = ("a", "10.77.5.2"), ("b", "10.77.5.3")
@@ -241,6 +249,7 @@ def test_a_switch_that_dies_while_no_agent_runs_is_replaced_by_the_next(pair):
 
 def test_the_switch_ends_with_its_last_member_and_comes_back_with_the_next_start(pair):
     process = switch(pair)
+    os.kill(process, signal.SIGSTOP)  # also one that hangs
     for name in "ab":
         pair.do("kill", name)
     wait_for("the switch has ended", lambda: not is_running(process), 20)
@@ -316,16 +325,48 @@ def test_a_folder_in_place_of_a_members_socket_keeps_it_from_nothing(pair):
             assert "reason" not in pair.status("c")
 
 
+OLD_SWITCH = """
+import socket
+agent = socket.socket(fileno=0).accept()[0]
+for request in agent.makefile():
+    agent.sendall(b'{"error": "plan: there is no key named prefix"}\\n')
+"""
+
+
+def test_a_switch_of_an_earlier_agent_that_refuses_its_plan_is_replaced_once(pair):
+    sockets, process = pair.runtime / "lan/lab", switch(pair)
+    pair.kill_agent()
+    os.kill(process, signal.SIGKILL)
+    wait_for("it is gone", lambda: not is_running(process), 10)
+    for name in ("control", "a.in"):
+        (sockets / name).unlink()
+    (sockets / "a.in/deep").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(sockets / "control"))
+        listening.listen()
+        old = subprocess.Popen([sys.executable, "-c", OLD_SWITCH], cwd=sockets, stdin=listening)
+    try:
+        note_switch(sockets, old.pid)
+        pair.do("ps")
+        wait_for("the old one is gone", lambda: old.poll() is not None, 20)
+    finally:
+        old.kill()
+    wait_for("the new one refuses, too", lambda: "a.in" in pair.status("a").get("reason", ""), 20)
+    process = switch(pair)
+    shutil.rmtree(sockets / "a.in")
+    boot(pair, "c", "lab")
+    carries(pair, A, B, b"by the new one")
+    assert switch(pair) == process and pair.log().count("which an earlier agent started, is replaced") == 1
+
+
 def test_a_process_that_is_no_switch_is_left_alone_whatever_the_note_says(pair):
-    note = pair.runtime / "lan/lab/switch.json"
-    real = json.loads(note.read_text())
+    real = switch(pair)
     with subprocess.Popen(["sleep", "1000"]) as bystander:
         try:
-            ticks = int(pathlib.Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()[19])
             pair.kill_agent()
-            note.write_text(json.dumps({**real, "pid": bystander.pid, "start_ticks": ticks}))
+            note_switch(pair.runtime / "lan/lab", bystander.pid)
             pair.do("ps")
-            assert switch(pair) not in (bystander.pid, real["pid"])
+            assert switch(pair) not in (bystander.pid, real)
             carries(pair, A, B, b"by a new one")
             for name in "ab":
                 pair.do("kill", name)
@@ -334,7 +375,7 @@ def test_a_process_that_is_no_switch_is_left_alone_whatever_the_note_says(pair):
             assert f"process {bystander.pid} is not its switch" in pair.log()
         finally:
             bystander.kill()
-            os.kill(real["pid"], signal.SIGKILL)
+            os.kill(real, signal.SIGKILL)
 
 
 def test_an_instance_whose_network_is_gone_does_not_start(pair):
