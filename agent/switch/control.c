@@ -55,22 +55,12 @@ static const struct pi_field request_fields[] = {
 };
 
 static const struct pi_field counter_fields[] = {
-    PI_FIELD(port_counters, received_frames, PI_FIELD_U64),
-    PI_FIELD(port_counters, received_bytes, PI_FIELD_U64),
-    PI_FIELD(port_counters, sent_frames, PI_FIELD_U64),
-    PI_FIELD(port_counters, sent_bytes, PI_FIELD_U64),
-    PI_FIELD(port_counters, refused, PI_FIELD_U64),
-    PI_FIELD(port_counters, lost, PI_FIELD_U64),
-    {0},
-};
-
-static const struct pi_field trunk_counter_fields[] = {
-    PI_FIELD(trunk_counters, received_frames, PI_FIELD_U64),
-    PI_FIELD(trunk_counters, received_bytes, PI_FIELD_U64),
-    PI_FIELD(trunk_counters, sent_frames, PI_FIELD_U64),
-    PI_FIELD(trunk_counters, sent_bytes, PI_FIELD_U64),
-    PI_FIELD(trunk_counters, refused, PI_FIELD_U64),
-    PI_FIELD(trunk_counters, lost, PI_FIELD_U64),
+    PI_FIELD(frame_counters, received_frames, PI_FIELD_U64),
+    PI_FIELD(frame_counters, received_bytes, PI_FIELD_U64),
+    PI_FIELD(frame_counters, sent_frames, PI_FIELD_U64),
+    PI_FIELD(frame_counters, sent_bytes, PI_FIELD_U64),
+    PI_FIELD(frame_counters, refused, PI_FIELD_U64),
+    PI_FIELD(frame_counters, lost, PI_FIELD_U64),
     {0},
 };
 
@@ -175,32 +165,27 @@ static int apply(struct fabric *fabric, const json_t *object, struct pi_error *e
     return r < 0 ? r : fabric_apply(fabric, plan, err);
 }
 
-static json_t *render_trunks(const struct fabric *fabric)
+/* The new object of the list, borrowed. */
+static json_t *render_counters(json_t *list, const char *name, const struct frame_counters *counters)
 {
-    json_auto_t *trunks = json_array();
-    const struct trunk *trunk;
-    for (size_t i = 0; (trunk = fabric_trunk(fabric, i)); i++) {
-        json_t *object = pi_fields_write(trunk_counter_fields, &trunk->counters);
-        if (json_object_set_new(object, "name", json_string(trunk->name)) < 0 ||
-            json_object_set_new(object, "connected", json_boolean(trunk->fd >= 0)) < 0 ||
-            json_array_append_new(trunks, object) < 0)
-            return NULL;
-    }
-    return json_incref(trunks);
+    json_t *object = pi_fields_write(counter_fields, counters);
+    json_object_set_new(object, "name", json_string(name));
+    json_array_append_new(list, object);
+    return object;
 }
 
-static json_t *render_counters(const struct fabric *fabric)
+static json_t *render_all_counters(const struct fabric *fabric)
 {
-    json_auto_t *members = json_array();
+    json_t *members = json_array(), *trunks = json_array();
     const struct switch_port *port;
+    const struct trunk *trunk;
     const char *name;
-    for (size_t i = 0; (port = fabric_port(fabric, i, &name)); i++) {
-        json_t *member = pi_fields_write(counter_fields, &port->counters);
-        if (json_object_set_new(member, "name", json_string(name)) < 0 ||
-            json_array_append_new(members, member) < 0)
-            return NULL;
-    }
-    return json_pack("{s:O, s:o}", "members", members, "trunks", render_trunks(fabric));
+    for (size_t i = 0; (port = fabric_port(fabric, i, &name)); i++)
+        render_counters(members, name, &port->counters);
+    for (size_t i = 0; (trunk = fabric_trunk(fabric, i)); i++)
+        json_object_set_new(render_counters(trunks, trunk->name, &trunk->counters), "connected",
+                            json_boolean(trunk->fd >= 0));
+    return json_pack("{s:o, s:o}", "members", members, "trunks", trunks);
 }
 
 json_t *control_answer(struct fabric *fabric, const char *line, size_t size, int *fd)
@@ -216,7 +201,7 @@ json_t *control_answer(struct fabric *fabric, const char *line, size_t size, int
     if (r < 0)
         answer = json_pack("{s:s}", "error", err.text);
     else
-        answer = request.counters ? render_counters(fabric) : json_object();
+        answer = request.counters ? render_all_counters(fabric) : json_object();
     pi_fields_done(request_fields, &request);
     return json_incref(answer);
 }

@@ -27,9 +27,8 @@
  *
  *   {"counters": true}
  *
- * Answered with {"members": [{"name": "server", ...}], "trunks": [{"name": "build-2", "connected": true, ...}]}: of each plugged
- * member the numbers of struct port_counters, since its port was made, and of each trunk those of struct trunk_counters, since
- * a plan has named it.
+ * Answered with {"members": [{"name": "server", ...}], "trunks": [{"name": "build-2", "connected": true, ...}]}: the numbers
+ * of struct frame_counters, of each plugged member since its port was made, and of each trunk since a plan has named it.
  *
  * The answer is {} otherwise, and {"error": TEXT} if the request is refused. A request of more than CONTROL_LINE_MAX bytes
  * closes the connection. The switch serves one connection at a time: the newest.

@@ -12,19 +12,19 @@
 
 #include "agent/base/auto.h"
 
-#define BATCH       64 /* frames of a member, before it is another's turn */
+#define BATCH       64 /* frames that one member sends before the next one's turn */
 #define EVENTS_MAX  64
-#define TABLE_SIZE  1024 /* a power of two, and sparse with PORTS_MAX */
+#define TABLE_SIZE  1024 /* a power of two, so large that it is mostly empty with PORTS_MAX */
 #define FOR_OUTPUT  0x10000u
 #define FOR_TRUNK   0x20000u
 #define OUTPUT_NAME "%.63s.qemu"
 #define INPUT_NAME  "%.63s.in"
 
-/* A member: with a port of its own, or behind a trunk. */
+/* A member that has a port of its own, or is behind a trunk. */
 struct slot {
     bool used;
-    struct trunk *trunk; /* NULL: it has a port of its own */
-    uint64_t watched; /* the connection that epoll watches, until the member takes frames again; 0 = none */
+    struct trunk *trunk; /* NULL: the member has a port of its own */
+    uint64_t watched;    /* the connection of the port that epoll watches for output; 0 = none */
     char name[64];
     struct switch_port port;
 };
@@ -35,10 +35,10 @@ struct fabric {
     struct trunk trunks[TRUNKS_MAX];
     uint16_t table[TABLE_SIZE]; /* a slot's index + 1 by its MAC */
     struct resolver resolver;
-    bool overran; /* there was no room for frames in this run */
+    bool overran; /* a queue was full in this run */
     struct mmsghdr messages[BATCH];
     struct iovec frames[BATCH];
-    uint8_t bytes[BATCH][FRAME_MAX + 1]; /* one more, to tell those that are too long */
+    uint8_t bytes[BATCH][FRAME_MAX + 1]; /* one byte more, so that a frame that is too long is seen */
 };
 
 struct fabric *fabric_new(struct pi_error *err)
@@ -232,8 +232,8 @@ int fabric_apply(struct fabric *fabric, const struct fabric_plan *plan, struct p
     return r;
 }
 
-/* Has epoll tell when a member takes frames again, exactly while some wait for it. A connection that was closed is not
- * watched any more. */
+/* While frames wait for a member, epoll watches its connection until the member takes frames again. epoll forgets a
+ * connection that was closed. */
 static void watch_output(struct fabric *fabric, struct slot *slot)
 {
     struct epoll_event event = {.events = EPOLLOUT,
@@ -241,9 +241,9 @@ static void watch_output(struct fabric *fabric, struct slot *slot)
     uint64_t wanted = switch_port_waits(&slot->port) ? slot->port.connection : 0;
     if (wanted == slot->watched)
         return;
-    if (wanted)
-        epoll_ctl(fabric->epoll_fd, EPOLL_CTL_ADD, slot->port.out_fd, &event);
-    else if (slot->port.out_fd >= 0 && slot->watched == slot->port.connection)
+    if (wanted && epoll_ctl(fabric->epoll_fd, EPOLL_CTL_ADD, slot->port.out_fd, &event) < 0)
+        return; /* it is tried again with the next frame */
+    if (!wanted && slot->port.out_fd >= 0 && slot->watched == slot->port.connection)
         epoll_ctl(fabric->epoll_fd, EPOLL_CTL_DEL, slot->port.out_fd, NULL);
     slot->watched = wanted;
 }
@@ -281,7 +281,7 @@ static void send_frames(struct fabric *fabric, struct slot *to, const struct slo
         watch_output(fabric, to);
 }
 
-/* Counts a frame for everybody, or for the network's own address. */
+/* Whether the member may send one more frame to everybody, or to the network's own address. Counts it. */
 static bool is_within_rate(struct switch_port *from, const uint8_t *frame, uint64_t now_ms)
 {
     return port_budget_take(frame_is_group(frame) ? &from->broadcasts : &from->questions, now_ms);
@@ -304,7 +304,7 @@ static bool is_for_resolver(const struct fabric *fabric, const uint8_t *frame)
     return frame_is_group(frame) || memcmp(frame, fabric->resolver.self.mac, FRAME_MAC_SIZE) == 0;
 }
 
-/* What the resolver answers goes back to who asked. */
+/* Sends the resolver's answer back to the member that asked. */
 static void resolve(struct fabric *fabric, struct slot *from, const struct iovec *frame, uint64_t now_ms)
 {
     uint8_t reply[FRAME_MAX];
@@ -317,7 +317,7 @@ static void resolve(struct fabric *fabric, struct slot *from, const struct iovec
     watch_output(fabric, from);
 }
 
-/* The member that a frame is for; NULL if it is not for exactly one, or is not the sender's own. */
+/* The member that a frame is for. NULL if it is not for exactly one member, or does not come from the sender's address. */
 static struct slot *find_receiver(struct fabric *fabric, const struct slot *from, const struct iovec *frame)
 {
     const uint8_t *bytes = frame->iov_base;
@@ -340,7 +340,7 @@ static void forward_special(struct fabric *fabric, struct slot *from, struct iov
         broadcast(fabric, from, frame, now_ms);
 }
 
-/* Frames to one member in a row go in one call. */
+/* Sends frames in a row that are for the same member in one call. */
 static void forward(struct fabric *fabric, struct slot *from, size_t count, uint64_t now_ms)
 {
     struct slot *to = NULL;
@@ -373,7 +373,7 @@ static void receive(struct fabric *fabric, struct slot *from, uint64_t now_ms)
     forward(fabric, from, (size_t)count, now_ms);
 }
 
-/* The other switch has proven its members' frames; but it is on another host, and may be another's. */
+/* The other switch has checked its members' frames. This one checks them again, because the other host may be hostile. */
 static void forward_remote(struct fabric *fabric, struct trunk *trunk, struct iovec *frame, uint64_t now_ms)
 {
     const uint8_t *bytes = frame->iov_base;
@@ -432,8 +432,8 @@ void fabric_run(struct fabric *fabric, uint64_t now_ms)
             receive(fabric, slot, now_ms);
         }
     }
-    /* On a busy host the members that do not keep up wait for a processor: to take more frames from the senders now is to
-     * lose more. */
+    /* On a busy host a member whose queue is full waits for a processor. The switch gives it one, because frames that it took
+     * from the senders now would be lost. */
     if (fabric->overran)
         sched_yield();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The ports of one network, and what goes from one to another. The members' MACs are known, so nothing is learned: a frame
- * goes to the member that has its MAC, to all if it is a broadcast or multicast, and to the resolver; else nowhere. What came
- * over a trunk goes to ports only, so that frames do not go round: each two hosts of a network have a trunk of their own. */
+/* The ports of one network, and the way of frames between them. The members' MACs are known from the plan, and nothing is
+ * learned. A frame goes to the member that has its MAC, a broadcast or multicast to all members and the resolver, and any
+ * other frame nowhere. A frame that came over a trunk goes to ports only, so that no frame goes round: each two hosts of a
+ * network have a trunk of their own. */
 #ifndef PIAGENT_SWITCH_FABRIC_H
 #define PIAGENT_SWITCH_FABRIC_H
 
@@ -32,24 +33,24 @@ struct fabric_plan {
 
 struct fabric;
 
-/* A network without members; its epoll is for others' descriptors, too. NULL with err set. */
+/* A network without members. NULL with err set. */
 struct fabric *fabric_new(struct pi_error *err);
 void fabric_free(struct fabric *fabric);
 
 /* A descriptor that is readable when fabric_run() has work. */
 int fabric_fd(const struct fabric *fabric);
 
-/* Makes the network as planned: ports that stay as they were lose no frame. A port's sockets are NAME.in and NAME.qemu in the
- * current folder. On failure (the port is named) the others are as planned. */
+/* Makes the network as planned. A port that stays as it was loses no frame. A port's sockets are NAME.in and NAME.qemu in
+ * the current folder. If a port cannot be made, err names it, and the others are as planned. */
 int fabric_apply(struct fabric *fabric, const struct fabric_plan *plan, struct pi_error *err);
 
 /* Gives a trunk of the plan its connection: trunk_connect(). PI_NOT_FOUND if no member is behind it. */
 int fabric_connect_trunk(struct fabric *fabric, const char *name, int *fd, struct pi_error *err);
 
-/* Moves what can be moved now, a bounded number of frames. */
+/* Carries the frames that are there now, up to a limit. */
 void fabric_run(struct fabric *fabric, uint64_t now_ms);
 
-/* Whether the QEMU of a member is there. */
+/* Whether a member's QEMU runs. */
 bool fabric_is_used(const struct fabric *fabric);
 
 /* The trunk with this index; NULL past the last. */

@@ -25,13 +25,6 @@ struct port_budget {
     uint64_t left, counted_ms; /* what the member may still send, as of then */
 };
 
-struct port_counters {
-    uint64_t received_frames, received_bytes; /* from the member */
-    uint64_t sent_frames, sent_bytes;         /* to the member */
-    uint64_t refused; /* not the member's own, or broadcasts or questions beyond the rate */
-    uint64_t lost;    /* the member did not take them in time */
-};
-
 struct switch_port {
     struct frame_owner owner;
     struct sockaddr_un member; /* the socket that its QEMU takes frames at */
@@ -41,7 +34,7 @@ struct switch_port {
     uint64_t retry_ms;         /* before that no other connection is tried */
     struct frame_queue queue;
     struct port_budget broadcasts, questions;
-    struct port_counters counters;
+    struct frame_counters counters;
 };
 
 /* Of a member that is behind a trunk: without sockets. */

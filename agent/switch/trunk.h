@@ -13,13 +13,6 @@
 #define TRUNK_LENGTH_SIZE 4
 #define TRUNK_INPUT_SIZE  65536
 
-struct trunk_counters {
-    uint64_t received_frames, received_bytes; /* from the other switch */
-    uint64_t sent_frames, sent_bytes;
-    uint64_t refused; /* from no member that is behind this trunk, or broadcasts beyond the rate */
-    uint64_t lost;    /* the other switch did not take them in time, or there is no connection */
-};
-
 struct trunk {
     char name[64]; /* "": not in use */
     int fd;        /* negative while there is no connection */
@@ -28,7 +21,7 @@ struct trunk {
     size_t sent;    /* bytes of the first frame in the queue, with its length, that are sent */
     uint8_t *input; /* TRUNK_INPUT_SIZE; NULL without a connection */
     size_t input_size;
-    struct trunk_counters counters;
+    struct frame_counters counters;
 };
 
 void trunk_init(struct trunk *trunk, const char *name);
