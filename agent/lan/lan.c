@@ -274,7 +274,7 @@ static void remove_lan_in_thread(uv_work_t *request)
     lan->result = remove_record(lan, &lan->failure);
 }
 
-static void tell_done(struct lan *lan)
+static void end_write(struct lan *lan)
 {
     lan->lans->writes--;
     lan->hidden = lan->writing = false;
@@ -287,7 +287,7 @@ static void on_lan_written(uv_work_t *request, int status)
     (void)status;
     if (lan->result == 0)
         lan_links_open(lan);
-    tell_done(lan);
+    end_write(lan);
     if (lan->result < 0)
         lan_drop(lan);
 }
@@ -296,7 +296,7 @@ static void on_lan_removed(uv_work_t *request, int status)
 {
     struct lan *lan = request->data;
     (void)status;
-    tell_done(lan);
+    end_write(lan);
     if (lan->result < 0)
         return;
     lan_links_close(lan);
@@ -425,7 +425,7 @@ static void on_links_written(uv_work_t *request, int status)
         lan_links_open(lan);
     pi_strv_done(&lan->other_urls);
     lans_members_changed(lan->lans);
-    tell_done(lan);
+    end_write(lan);
 }
 
 /* The URLs as they are to be. */
