@@ -31,8 +31,27 @@ static bool text_fulfils(const char *wanted, const char *had)
     return !strncmp(wanted, had, length) && (!had[length] || (had[length] == ',' && !strchr(wanted, ',')));
 }
 
+static bool has_text(const json_t *list, const json_t *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_equal(json_array_get(list, i), text))
+            return true;
+    return false;
+}
+
+/* Labels have no order, and none is given twice. */
+static bool are_same_set(const json_t *a, const json_t *b)
+{
+    bool same = json_array_size(a) == json_array_size(b);
+    for (size_t i = 0; same && i < json_array_size(a); i++)
+        same = has_text(b, json_array_get(a, i));
+    return same;
+}
+
 static bool value_fulfils(const char *key, const json_t *wanted, const json_t *had)
 {
+    if (!strcmp(key, "labels"))
+        return are_same_set(wanted, had);
     if (strcmp(key, "networks") != 0 || json_array_size(wanted) != json_array_size(had))
         return json_equal(wanted, had);
     for (size_t i = 0; i < json_array_size(wanted); i++)
@@ -132,10 +151,28 @@ static int compare_request(const json_t *request, struct api_create *wanted,
     return r < 0 ? r : compare_specs(&wanted->spec, &instance->spec, ret);
 }
 
-int fleet_differences(json_t *request, const struct api_instance *instance, struct pi_strv *ret)
+/* What an instance is after stands in its fleet, which is not compared as a whole. */
+static int compare_after(const struct fleet_entry *entry, const struct api_instance *instance,
+                         struct pi_strv *ret)
+{
+    json_auto_t *wanted = json_array(), *had = json_array();
+    const struct pi_strv *after = &instance->spec.fleet.after;
+    int r = wanted && had ? 0 : -1;
+    for (size_t i = 0; r == 0 && i < entry->after_count; i++)
+        r = json_array_append_new(wanted, json_sprintf("%s=%s", entry->after[i].entry,
+                                                       entry->after[i].ready ? "ready" : "started"));
+    for (size_t i = 0; r == 0 && i < after->count; i++)
+        r = json_array_append_new(had, json_string(after->items[i]));
+    if (r < 0)
+        return -ENOMEM;
+    return are_same_set(wanted, had) ? 0 : add_difference("after", wanted, had, ret);
+}
+
+int fleet_differences(const struct fleet_entry *entry, json_t *request, const struct api_instance *instance,
+                      struct pi_strv *ret)
 {
     struct api_create wanted = {0};
     int r = compare_request(request, &wanted, instance, ret);
     api_done(create, &wanted);
-    return r;
+    return r < 0 ? r : compare_after(entry, instance, ret);
 }

@@ -8,7 +8,7 @@
 #include "agent/api/types.h"
 
 /* ranks has room for count of them. An instance's is higher than those of all that it started after: the highest stop first,
- * and those of the same rank together. */
-void fleet_down_ranks(const struct api_instance *instances, size_t count, size_t *ranks);
+ * and those of the same rank together. 0, or -ENOMEM. */
+int fleet_down_ranks(const struct api_instance *instances, size_t count, size_t *ranks);
 
 #endif

@@ -132,12 +132,6 @@ static void refuse_foreign(struct plan_draft *draft, const struct fleet_entry *e
         "an instance %s is there already, of %s%s", now->name, other[0] ? "the fleet " : "no fleet", other);
 }
 
-/* QEMU runs, or is about to. */
-static bool is_live(enum vm_state state)
-{
-    return state != VM_CREATED && state != VM_STOPPED && state != VM_FAILED && state != VM_LOST;
-}
-
 static int plan_instance(struct plan_draft *draft, const struct fleet_entry *entry,
                          struct fleet_change *change)
 {
@@ -151,10 +145,10 @@ static int plan_instance(struct plan_draft *draft, const struct fleet_entry *ent
     }
     change->remove = now && names_instance(ask->recreate->items, ask->recreate->count, entry, change->name);
     change->create = !now || change->remove;
-    change->start = change->create || !is_live(now->state);
-    return change->create
-               ? 0
-               : fleet_differences(draft->requests[entry - draft->fleet->entries], now, &change->differences);
+    change->start = change->create || !vm_state_is_live(now->state);
+    return change->create ? 0
+                          : fleet_differences(entry, draft->requests[entry - draft->fleet->entries], now,
+                                              &change->differences);
 }
 
 static struct fleet_change *add_change(struct fleet_plan *plan, const struct fleet_entry *entry,
@@ -257,25 +251,50 @@ static int plan_networks(struct plan_draft *draft)
     return r;
 }
 
-/* Ports of new instances must not be those of instances that are not of this fleet, whether they run or not. */
-static void check_foreign_ports(struct plan_draft *draft, const struct fleet_entry *entry)
+/* NULL: it is not in the plan. */
+static const struct fleet_change *change_of(const struct fleet_plan *plan, const char *name, size_t host)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->changes[i].host == host && !strcmp(plan->changes[i].name, name))
+            return &plan->changes[i];
+    return NULL;
+}
+
+/* Whether the instance is still there when others are created. */
+static bool stays(const struct plan_draft *draft, const struct api_instance *now, size_t host)
+{
+    const struct fleet_change *change = change_of(draft->plan, now->name, host);
+    return !change || !change->remove;
+}
+
+static void check_port_there(struct plan_draft *draft, const struct fleet_entry *entry,
+                             const struct fleet_word *word, const struct api_instance *other)
+{
+    struct vm_forward mine, theirs;
+    char path[96];
+    snprintf(path, sizeof path, "instances.%s.forward", entry->name);
+    for (size_t i = 0; i < other->spec.forwards.count; i++)
+        if (vm_forward_parse(word->value, &mine, NULL) == 0 &&
+            vm_forward_parse(other->spec.forwards.items[i], &theirs, NULL) == 0 &&
+            vm_forwards_clash(&mine, &theirs))
+            seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
+                               "port %u of %s is forwarded to the instance %s", mine.host_port,
+                               fleet_host_text(draft->fleet, entry->host), other->name);
+}
+
+/* Ports of the file must not be those of instances that are not in it and stay, whether they run or not. */
+static void check_ports_there(struct plan_draft *draft, const struct fleet_entry *entry)
 {
     const struct fleet_word *word;
     const struct fleet_have *have = &draft->have[entry->host];
-    struct vm_forward mine, theirs;
-    for (size_t at = 0; (word = fleet_next_word(entry, "forward", &at));)
-        for (size_t i = 0; i < have->count; i++) {
-            const struct api_instance *other = &have->instances[i];
-            const struct pi_strv *forwards = &other->spec.forwards;
-            for (size_t k = 0; !belongs_to_fleet(draft, other) && k < forwards->count; k++)
-                if (vm_forward_parse(word->value, &mine, NULL) == 0 &&
-                    vm_forward_parse(forwards->items[k], &theirs, NULL) == 0 &&
-                    vm_forwards_clash(&mine, &theirs))
-                    seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, entry->name,
-                                       "choose another", "port %u of %s is forwarded to the instance %s",
-                                       mine.host_port, fleet_host_text(draft->fleet, entry->host),
-                                       other->name);
-        }
+    for (size_t i = 0; i < have->count; i++) {
+        const struct api_instance *other = &have->instances[i];
+        bool ours = belongs_to_fleet(draft, other) && is_in_file(draft->fleet, other->name, entry->host);
+        if (ours || !entry->word_count || !stays(draft, other, entry->host))
+            continue;
+        for (size_t at = 0; (word = fleet_next_word(entry, "forward", &at));)
+            check_port_there(draft, entry, word, other);
+    }
 }
 
 /* A network of one name on two hosts is one only if the fleet needs it on both. */
@@ -296,7 +315,8 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
     for (size_t at = 0; (word = fleet_next_word(change->entry, "network", &at));)
         for (size_t i = 0; i < have->count; i++) {
             const struct api_instance *other = &have->instances[i];
-            for (size_t k = 0; k < other->spec.networks.count && strcmp(other->name, change->name) != 0; k++)
+            bool counts = strcmp(other->name, change->name) != 0 && stays(draft, other, host);
+            for (size_t k = 0; counts && k < other->spec.networks.count; k++)
                 if (vm_network_use_parse(word->value, &mine, NULL) == 0 && mine.address[0] &&
                     vm_network_use_parse(other->spec.networks.items[k], &theirs, NULL) == 0 &&
                     !strcmp(mine.name, theirs.name) && !strcmp(mine.address, theirs.address) &&
@@ -304,14 +324,6 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
                     seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
                                        "the instance %s has the address %s", other->name, mine.address);
         }
-}
-
-static bool plan_has(const struct fleet_plan *plan, const char *name, size_t host)
-{
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->changes[i].host == host && !strcmp(plan->changes[i].name, name))
-            return true;
-    return false;
 }
 
 /* All that is asked for, and what runs beside it, has to fit. */
@@ -322,12 +334,14 @@ static void check_memory(struct plan_draft *draft, size_t host)
     char needed[32], there[32], others[32], beside[64] = "";
     for (size_t i = 0; i < draft->plan->count; i++) {
         const struct fleet_entry *entry = draft->plan->changes[i].entry;
-        if (entry->host == host)
+        if (entry && entry->host == host)
             fleet_mib += fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
     }
     for (size_t i = 0; i < have->count; i++) {
         const struct api_instance *now = &have->instances[i];
-        if (is_live(now->state) && !plan_has(draft->plan, now->name, host))
+        const struct fleet_change *change = change_of(draft->plan, now->name, host);
+        bool counted = change && change->entry; /* it takes its memory, or will */
+        if (vm_state_is_live(now->state) && !counted && stays(draft, now, host))
             others_mib += now->spec.memory_mib + VM_OVERHEAD_MIB;
     }
     if (!host_mib || fleet_mib + others_mib <= host_mib)
@@ -359,17 +373,17 @@ int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const st
         return -ENOMEM;
     choose_entries(&draft);
     int r = plan_networks(&draft);
-    for (size_t i = 0; i < fleet->entry_count; i++)
-        check_foreign_ports(&draft, &fleet->entries[i]);
     r = r < 0 ? r : plan_entries(&draft);
+    for (size_t host = 0; host < fleet->host_count; host++)
+        plan_prune(&draft, host);
+    for (size_t i = 0; i < fleet->entry_count; i++)
+        check_ports_there(&draft, &fleet->entries[i]);
     for (size_t host = 0; host < fleet->host_count; host++) {
         check_memory(&draft, host);
         for (size_t i = 0; i < ret->count; i++)
             if (ret->changes[i].create)
                 check_addresses(&draft, &ret->changes[i], host);
     }
-    for (size_t host = 0; host < fleet->host_count; host++)
-        plan_prune(&draft, host);
     return r < 0 || findings->errors ? r : fleet_span_addresses(fleet, have, findings, ret);
 }
 

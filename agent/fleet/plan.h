@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to change for the host to match the file of a fleet: a function of the file, of what is asked for and of what the
- * agent has. Pure. */
+/* What has to change for the host to match the file of a fleet. It follows from the file, from what the user asks for, and
+ * from what the agent has. Pure. */
 #ifndef PIAGENT_FLEET_PLAN_H
 #define PIAGENT_FLEET_PLAN_H
 
@@ -75,9 +75,10 @@ struct fleet_plan {
 };
 
 /*
- * have has one of each of fleet's hosts; requests has the request (api_create) of each entry, in their order; name, fleet and stopped are not looked at. Adds an error
- * for what forbids to begin: a name of another instance, ports and subnets that others have, names that the file does not have.
- * Fill in *ret as zeros; free it with fleet_plan_done(), also after a failure. 0, or -ENOMEM.
+ * have has one item for each host of the fleet. requests has the request (api_create) of each entry, in the file's order; name,
+ * fleet and stopped in it are ignored. Adds an error for each reason not to begin: the name of another instance; ports, addresses
+ * and subnets that others have; names that the file does not have; too little memory. An instance that this plan removes is in
+ * nobody's way. Give *ret as zeros; free it with fleet_plan_done(), also after a failure. 0, or -ENOMEM.
  */
 int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const struct fleet_have *have,
                     const struct fleet_ask *ask, struct seed_findings *findings, struct fleet_plan *ret);
@@ -88,8 +89,10 @@ void fleet_plan_done(struct fleet_plan *plan);
 /* Tells if nothing is to be done. */
 bool fleet_plan_is_empty(const struct fleet_plan *plan);
 
-/* Adds what the instance has, and the request has otherwise, each as a text. What the agent does not show is not compared: the
- * accelerator, the firmware, the password and the SSH keys; nor which Fedora the newest is. 0, or -ENOMEM. */
-int fleet_differences(json_t *request, const struct api_instance *instance, struct pi_strv *ret);
+/* Adds what the instance has, and the entry or its request has otherwise, each as a text. Labels and after have no order. What
+ * the agent does not show is not compared: the accelerator, the firmware, the password and the SSH keys; nor which Fedora the
+ * newest is. 0, or -ENOMEM. */
+int fleet_differences(const struct fleet_entry *entry, json_t *request, const struct api_instance *instance,
+                      struct pi_strv *ret);
 
 #endif

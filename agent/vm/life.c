@@ -28,15 +28,13 @@ static const unsigned needs_monitor = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO
 bool vm_state_is_live(enum vm_state state)
 {
     switch (state) {
-    case VM_STARTING:
-    case VM_RUNNING:
-    case VM_READY:
-    case VM_PAUSED:
-    case VM_SUSPENDED:
-    case VM_STOPPING:
-        return true;
-    default:
+    case VM_CREATED:
+    case VM_STOPPED:
+    case VM_FAILED:
+    case VM_LOST:
         return false;
+    default:
+        return true;
     }
 }
 

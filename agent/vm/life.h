@@ -166,7 +166,8 @@ bool vm_life_is_gone(const struct vm_life *life);
 /* Tells if it is being started, and nobody has asked its QEMU to end since. */
 bool vm_life_is_starting(const struct vm_life *life);
 
-/* Tells if an instance in this state has a QEMU process. */
+/* Tells if an instance in this state has a QEMU process. One of a newer agent, which is not known here (VM_STATES), is
+ * taken to have one: nobody starts it a second time. */
 bool vm_state_is_live(enum vm_state state);
 
 /* Tells if the guest stands still, and later goes on in its old state: paused or suspended. */

@@ -12,7 +12,7 @@ import textwrap
 import boot_sectors
 import pexpect
 import pytest
-from piagent import GUEST, NOT_FOUND, PIAGENT, SOURCE, UNVERIFIED, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, NOT_FOUND, PIAGENT, SOURCE, UNVERIFIED, USAGE, User, fake_qemu, wait_for
 from reporters import Reporters
 
 DEFAULTS = "{image: disk, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}"
@@ -186,7 +186,7 @@ def test_differences_are_told_and_made_good_only_when_asked(user):
             "a: memory is 256 MiB, the file says 300 MiB: 'piagent up --recreate a' makes it anew, without its data",
             "a: label is not set, the file says rack=b2: 'piagent up --recreate a' makes it anew, without its data",
             "c is not in the file any more: 'piagent up --prune' removes it",
-            "fleet: nothing is to be done: 2 instances are there"]
+            "fleet: nothing is done: 2 instances are there; 1 differs from the file"]
         said = user.up("--recreate", "a", "--prune")
         assert "a: is made anew, without its data, and started\nc: is powered off and removed\n" in said
     assert set(user.states()) == {"a", "b"}
@@ -247,6 +247,17 @@ def test_a_fault_of_the_defaults_is_told_once(user):
     assert user.up(code=USAGE).replace(f"{user.home}/", "").splitlines() == [
         "fleet.yaml:2: defaults.memory: memory of 1 MiB is not from 256 MiB to 1048576 MiB",
         "piagent: fleet.yaml has 1 fault: nothing was changed"]
+
+
+def test_up_says_who_ended_an_instance_that_did_not_come_up(user):
+    user.write("instances: {a: {}}\n")
+    with Reporters(user, held={"a"}):
+        up = user.start_up()
+        wait_for("it boots", lambda: user.states().get("a") == "running", 60)
+        user.do("kill", "a")
+        said, _ = up.communicate(timeout=60)
+    assert up.returncode == CONFLICT, said
+    assert "a stopped before it was ready: another command ended its QEMU (piagent events a)" in said and "console" not in said, said
 
 
 def test_down_stops_those_that_started_last_first(user):

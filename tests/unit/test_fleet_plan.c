@@ -42,6 +42,8 @@ static struct api_instance instance_of(const struct case_have *have)
         assert_int_equal(pi_strv_add(&instance.spec.networks, have->network), 0);
     snprintf(instance.spec.fleet.name, sizeof instance.spec.fleet.name, "%s", have->fleet ? have->fleet : "");
     snprintf(instance.spec.fleet.role, sizeof instance.spec.fleet.role, "%s", have->role ? have->role : "");
+    if (have->role && !strcmp(have->role, "node")) /* as the file TWO says */
+        assert_int_equal(pi_strv_add(&instance.spec.fleet.after, "server=ready"), 0);
     return instance;
 }
 
@@ -186,6 +188,19 @@ static void the_plan_is_what_the_file_has_and_the_agent_has_not(void **state)
          .host_mib = 4 * (1024 + VM_OVERHEAD_MIB),
          .plan = "+>server; +>node-1; +>node-2"},
         {.instances = TWO, .names = "server", .host_mib = 1024 + VM_OVERHEAD_MIB, .plan = "+>server"},
+        {.instances =
+             "instances: {a: {forward: 8080:80}}", /* the removed one gives back its memory and its port */
+         .have = {{"old", "lab", "old", VM_READY, 0, "8080:80", NULL}},
+         .prune = true,
+         .host_mib = 1024 + VM_OVERHEAD_MIB,
+         .plan = "+>a; -old?"},
+        {.instances = "networks: {old: {}}\ninstances: {a: {network: \"old,ip=10.99.0.5\"}}",
+         .have = {{"b", "lab", "b", VM_STOPPED, 0, NULL, "old,ip=10.99.0.5"}},
+         .prune = true,
+         .plan = "+>a; -b?"},
+        {.instances = "instances: {a: {}}", /* a state of a newer agent */
+         .have = {{"a", "lab", "a", VM_STATES, 0, NULL, NULL}},
+         .plan = "=a"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
         check_case(&cases[i]);
@@ -211,7 +226,14 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
          .fault = "10.99.0.0/25 overlaps with the network old, which is 10.99.0.0/24"},
         {.instances = "instances: {a: {forward: 8080:80}}",
          .have = {{"web", NULL, NULL, VM_STOPPED, 0, "0.0.0.0:8080:80", NULL}},
-         .fault = "port 8080 of this host is forwarded to the instance web"},
+         .fault = "instances.a.forward: port 8080 of this host is forwarded to the instance web"},
+        {.instances = "instances: {a: {forward: 8080:80}}", /* it is not in the file any more, and stays */
+         .have = {{"old", "lab", "old", VM_STOPPED, 0, "8080:80", NULL}},
+         .fault = "port 8080 of this host is forwarded to the instance old"},
+        {.instances = "instances: {a: {}}",
+         .have = {{"old", "lab", "old", VM_READY, 0, NULL, NULL}},
+         .host_mib = 2 * (1024 + VM_OVERHEAD_MIB) - 1,
+         .fault = "take up to 1.3 GiB, other instances that run 1.3 GiB, with"},
         {.instances = "networks: {old: {}}\ninstances: {a: {network: \"old,ip=10.99.0.5\"}}",
          .have = {{"b", "lab", "b", VM_STOPPED, 0, NULL, "old,ip=10.99.0.5"}},
          .fault = "line 3: instances.a.network: the instance b has the address 10.99.0.5: choose another"},
@@ -429,6 +451,8 @@ static void a_difference_names_both_values(void **state)
         {"{\"forwards\":[\"1:1\",\"2:2\"]}", "{\"forwards\":[\"1:1\"]}",
          "forward is 1:1, the file says 1:1, 2:2"},
         {"{\"labels\":[\"a=b\"]}", "{}", "label is not set, the file says a=b"},
+        {"{\"labels\":[\"a=b\",\"c=d\"]}", "{\"labels\":[\"c=d\",\"a=b\"]}", ""},
+        {"{\"labels\":[\"a=b\"]}", "{\"labels\":[\"a=b\",\"c=d\"]}", "label is a=b, c=d, the file says a=b"},
         {"{\"image\":\"fedora\"}", FEDORA_44, ""},
         {"{\"image\":\"fedora:44\"}", FEDORA_44, ""},
         {"{\"image\":\"fedora:45\"}", FEDORA_44,
@@ -446,6 +470,7 @@ static void a_difference_names_both_values(void **state)
         json_auto_t *request = json_loads(cases[i].request, 0, NULL),
                     *shown = json_loads(cases[i].instance, 0, NULL);
         struct api_instance instance = {0};
+        const struct fleet_entry entry = {.name = "a"};
         pi_auto_strv struct pi_strv told = {0};
         json_object_set_new(request, "name", json_string("a"));
         json_object_set_new(shown, "name", json_string("a"));
@@ -453,12 +478,64 @@ static void a_difference_names_both_values(void **state)
         assert_int_equal(api_read(instance, shown, &instance, NULL), 0);
         instance.arch = vm_arch_host();
         assert_int_equal(vm_spec_complete(&instance.spec), 0);
-        assert_int_equal(fleet_differences(request, &instance, &told), 0);
+        assert_int_equal(fleet_differences(&entry, request, &instance, &told), 0);
         assert_int_equal(told.count, cases[i].says[0] != '\0');
         if (told.count)
             assert_string_equal(told.items[0], cases[i].says);
         api_done(instance, &instance);
     }
+}
+
+static void a_changed_after_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        struct fleet_after wanted[2];
+        size_t count;
+        const char *had[2], *says;
+    } cases[] = {
+        {{{"db", true, 0}, {"web", false, 0}}, 2, {"web=started", "db=ready"}, NULL},
+        {{{"db", true, 0}}, 1, {"db=started", NULL}, "after is db=started, the file says db=ready"},
+        {{{"db", true, 0}}, 1, {NULL, NULL}, "after is not set, the file says db=ready"},
+        {{{"", false, 0}}, 0, {"db=ready", NULL}, "after is db=ready, the file says not set"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        const struct fleet_entry entry = {
+            .name = "a", .after = (struct fleet_after *)cases[i].wanted, .after_count = cases[i].count};
+        struct api_instance instance =
+            instance_of(&(struct case_have){"a", "lab", "a", VM_READY, 0, NULL, NULL});
+        pi_auto_strv struct pi_strv told = {0};
+        json_auto_t *request = json_pack("{s:s, s:I}", "name", "a", "memory_mib", (json_int_t)1024);
+        for (size_t k = 0; k < 2 && cases[i].had[k]; k++)
+            assert_int_equal(pi_strv_add(&instance.spec.fleet.after, cases[i].had[k]), 0);
+        assert_int_equal(fleet_differences(&entry, request, &instance, &told), 0);
+        assert_int_equal(told.count, cases[i].says != NULL);
+        if (told.count)
+            assert_string_equal(told.items[0], cases[i].says);
+        api_done(instance, &instance);
+    }
+}
+
+static void the_order_of_a_thousand_instances_in_a_cycle_is_found_at_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    struct api_instance *instances = calloc(COUNT, sizeof *instances);
+    size_t *ranks = calloc(COUNT, sizeof *ranks);
+    assert_non_null(instances);
+    assert_non_null(ranks);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct vm_fleet *fleet = &instances[i].spec.fleet;
+        snprintf(fleet->role, sizeof fleet->role, "%s", i % 2 ? "a" : "b");
+        assert_int_equal(pi_strv_add(&fleet->after, i % 2 ? "b=ready" : "a=ready"), 0);
+    }
+    assert_int_equal(fleet_down_ranks(instances, COUNT, ranks), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_true(ranks[i] < 2); /* of the two roles, not of the instances */
+        pi_strv_done(&instances[i].spec.fleet.after);
+    }
+    free(instances);
+    free(ranks);
 }
 
 static void those_that_started_last_stop_first(void **state)
@@ -476,12 +553,12 @@ static void those_that_started_last_stop_first(void **state)
         if (rows[i].after)
             assert_int_equal(pi_strv_add(&instances[i].spec.fleet.after, rows[i].after), 0);
     }
-    fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks);
+    assert_int_equal(fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks), 0);
     for (size_t i = 0; i < PI_ARRAY_SIZE(rows); i++)
         assert_int_equal(ranks[i], rows[i].rank);
     /* Instances of two versions of a file can be after each other: that ends, too. */
     assert_int_equal(pi_strv_add(&instances[1].spec.fleet.after, "web=ready"), 0);
-    fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks);
+    assert_int_equal(fleet_down_ranks(instances, PI_ARRAY_SIZE(rows), ranks), 0);
     for (size_t i = 0; i < PI_ARRAY_SIZE(rows); i++) {
         assert_true(ranks[i] < PI_ARRAY_SIZE(rows));
         pi_strv_done(&instances[i].spec.fleet.after);
@@ -497,6 +574,8 @@ int main(void)
         cmocka_unit_test(two_hosts_of_a_network_are_linked_unless_one_of_them_dials_the_other),
         cmocka_unit_test(each_host_has_its_own_memory_ports_and_instances),
         cmocka_unit_test(a_difference_names_both_values),
+        cmocka_unit_test(a_changed_after_is_told),
+        cmocka_unit_test(the_order_of_a_thousand_instances_in_a_cycle_is_found_at_once),
         cmocka_unit_test(those_that_started_last_stop_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

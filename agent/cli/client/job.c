@@ -67,9 +67,10 @@ static int look_at_job(struct job_run *run, struct pi_error *err)
     return r;
 }
 
-static int await_stop(struct job_run *run, struct pi_error *err)
+/* calm: its guest runs as long as it likes. */
+static int await_stop(struct job_run *run, bool calm, struct pi_error *err)
 {
-    const struct cli_wait how = {.stopped = true, .caller_tells_rest = true};
+    const struct cli_wait how = {.stopped = true, .caller_tells_rest = true, .calm = calm};
     int r = look_at_job(run, err);
     return r < 0 ? r : cli_wait(&how, &run->agent, &run->instance, 1, err);
 }
@@ -88,7 +89,7 @@ static void power_down(struct job_run *run)
     fprintf(stderr, "%s: powering down\n", run->instance.name);
     if (cli_call(&run->agent, "POST", run->instance.name, "powerdown", body, NULL, &why) < 0)
         return;
-    while (await_stop(run, &why) > CLI_EXIT_SIGNAL)
+    while (await_stop(run, false, &why) > CLI_EXIT_SIGNAL)
         ;
     if (look_at_job(run, &why) == 0)
         fprintf(stderr, "%s: %s\n", run->instance.name, cli_ended_by(run->instance.stopped_by, &forced));
@@ -102,7 +103,7 @@ static int run_to_the_end(struct job_run *run, struct pi_error *err)
     if (r == 0)
         r = cli_wait(&how, &run->agent, &run->instance, 1, err);
     if (r == 0)
-        r = await_stop(run, err);
+        r = await_stop(run, true, err);
     if (r != 0 && run->instance.name)
         power_down(run);
     return r;

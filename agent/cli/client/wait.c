@@ -14,24 +14,45 @@
 
 /* A guest whose cloud-init is done and then powers it off, as power_state asks for, was as ready as it could
  * be. */
-static bool was_done(struct cli_follow *follow)
+static bool was_done(const struct api_instance *now)
 {
-    pi_auto_instance struct api_instance instance = {0};
-    return cli_get_instance(follow->agent, follow->view.name, &instance, NULL) == 0 &&
-           (instance.cloud_init == API_CLOUD_INIT_DONE || instance.cloud_init == API_CLOUD_INIT_DEGRADED);
+    return now->cloud_init == API_CLOUD_INIT_DONE || now->cloud_init == API_CLOUD_INIT_DEGRADED;
+}
+
+/* NULL: nobody asked for it. */
+static const char *ender_of(const struct api_instance *now)
+{
+    switch (now->stopped_by) {
+    case API_STOPPED_BY_POWERDOWN:
+        return "another command powered it down";
+    case API_STOPPED_BY_QUIT:
+    case API_STOPPED_BY_TERM:
+    case API_STOPPED_BY_KILL:
+        return "another command ended its QEMU";
+    default:
+        return NULL;
+    }
 }
 
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
+    pi_auto_instance struct api_instance now = {0};
     if (how->stopped && view->state == VM_STOPPED)
         return PI_OK;
     int r = cli_tell_over(follow, true, err);
-    if (r < 0 || how->stopped || was_done(follow))
+    if (r < 0 || how->stopped)
         return r;
+    bool known = cli_follow_look(follow, &now, NULL) == 0;
+    if (known && was_done(&now))
+        return r;
+    const char *ender = known ? ender_of(&now) : NULL;
+    if (ender)
+        return pi_refuse(err, PI_CONFLICT, "%s stopped before it was ready: %s (piagent events %s)",
+                         view->name, ender, view->name);
     cli_tell_last_words(follow, NULL);
     return pi_refuse(err, PI_GUEST, "%s stopped before it was ready: %s", view->name,
-                     view->reason[0] ? view->reason : "no reason is known");
+                     view->reason[0] ? view->reason : "the guest powered itself off");
 }
 
 static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_error *err)
@@ -138,6 +159,7 @@ int cli_wait(const struct cli_wait *how, struct cli_agent *agent, const struct a
     if (r < 0)
         return r;
     all[0].json = all[0].screen.silent = how->json;
+    all[0].screen.calm = how->calm;
     unsigned joined = 1;
     while (r == 0 && joined < count &&
            (r = cli_follow_join(&all[joined], &all[0], agent, &instances[joined], err)) == 0)

@@ -22,6 +22,7 @@ struct cli_wait {
     bool login;             /* tell how to log in */
     bool caller_tells_rest; /* after an interrupt the caller tells what became of them */
     bool brief;             /* on a terminal only failures get a line that stays */
+    bool calm;              /* nobody waits for it: the status is no line */
     bool json;              /* events to standard output, nothing but errors to standard error */
     uint64_t timeout_ms;    /* without any progress; 0 = CLI_WAIT_LIMIT_MS, CLI_NEVER = for ever */
 };

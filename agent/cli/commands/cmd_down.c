@@ -128,10 +128,13 @@ static int stop_in_order(struct cli_fleet_hosts *hosts, const struct cli_call *c
 {
     struct cli_chosen *all = &instances->all;
     bool forced = false;
-    size_t stopped = 0;
+    size_t stopped = 0, ranks = 0;
     int code = PI_OK;
-    fleet_down_ranks(all->items, all->count, instances->ranks);
-    for (size_t rank = all->count; rank-- > 0;) {
+    if (fleet_down_ranks(all->items, all->count, instances->ranks) < 0)
+        return pi_fail(err, ENOMEM, "down");
+    for (size_t i = 0; i < all->count; i++)
+        ranks = instances->ranks[i] < ranks ? ranks : instances->ranks[i] + 1;
+    for (size_t rank = ranks; rank-- > 0;) {
         int r = stop_rank(hosts, call, instances, rank, &stopped);
         if (r < 0)
             return pi_fail(err, -r, "down");

@@ -130,6 +130,29 @@ static size_t instances_of_file(const struct fleet_plan *plan)
     return count;
 }
 
+static size_t instances_that_differ(const struct fleet_plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        count += plan->changes[i].differences.count > 0;
+    return count;
+}
+
+/* The last line: what there is now, and what is otherwise than the file says. */
+static void tell_outcome(const char *name, const struct fleet_plan *plan, bool nothing)
+{
+    char differ[80] = "";
+    size_t count = instances_of_file(plan), others = instances_that_differ(plan);
+    if (others)
+        snprintf(differ, sizeof differ, "; %zu differ%s from the file", others, others == 1 ? "s" : "");
+    if (!nothing)
+        fprintf(stderr, "%s: %zu instance%s ready%s\n", name, count, count == 1 ? " is" : "s are", differ);
+    else
+        fprintf(stderr, "%s: %s: %zu instance%s there%s\n", name,
+                others ? "nothing is done" : "nothing is to be done", count, count == 1 ? " is" : "s are",
+                differ);
+}
+
 static int carry_out(struct cli_fleet_hosts *hosts, const struct up_options *options,
                      const struct cli_fleet *fleet, const struct fleet_plan *plan, struct pi_error *err)
 {
@@ -140,19 +163,17 @@ static int carry_out(struct cli_fleet_hosts *hosts, const struct up_options *opt
         .pace = options->pace,
         .wait = {.caller_tells_rest = true, .json = options->json, .timeout_ms = options->timeout_ms}};
     const char *name = fleet->fleet.name;
-    size_t count = instances_of_file(plan);
     bool nothing = fleet_plan_is_empty(plan), done = nothing && is_done(plan);
     int code = options->dry_run ? PI_OK : cli_launch_fleet(&launch, err);
     if (code == PI_OK && (options->dry_run || done)) {
         if (!options->json && nothing)
-            fprintf(stderr, "%s: nothing is to be done: %zu instance%s there\n", name, count,
-                    count == 1 ? " is" : "s are");
+            tell_outcome(name, plan, true);
         return PI_OK;
     }
     if (code > CLI_EXIT_SIGNAL && !options->json)
         cli_note("%s: interrupted; what was begun goes on, and piagent up does the rest", name);
     else if (code == PI_OK && !options->json)
-        fprintf(stderr, "%s: %zu instance%s ready\n", name, count, count == 1 ? " is" : "s are");
+        tell_outcome(name, plan, false);
     return code;
 }
 
@@ -235,8 +256,8 @@ const struct cli_command cli_command_up = {
     .details =
         "The file names networks and instances: piagent help fleet explains it. All of it is checked before anything\n"
         "happens; then up shows what it does: it creates what is missing, starts what does not run, in the order of\n"
-        "'after', and returns when all are ready. An instance that is otherwise than the file says is left as it is,\n"
-        "and the difference is told. Interrupted and run again, it goes on. NAME is an entry or an instance of the\n"
+        "'after', and returns when all are ready. An instance that differs from the file is left as it is. Each\n"
+        "difference is told, and the exit code is 0 all the same. Interrupted and run again, it goes on. NAME is an entry or an instance of the\n"
         "file, and those that it is after are included. If one fails, the others go on, except those that are after\n"
         "it; the exit code is that of the first failure, as of piagent run -d.",
     .example = "piagent up -f fleet.yaml --dry-run",

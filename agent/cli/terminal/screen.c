@@ -17,14 +17,12 @@
 #include "agent/cli/terminal/colour.h"
 #include "agent/cli/terminal/host_hint.h"
 
-#define SILENCE_MIN_MS 5000
-#define SILENCE_MAX_MS 30000
+#define FIRST_STATUS_MS 5000
+#define NEXT_STATUS_MS  30000
 
 void cli_screen_init(struct cli_screen *screen)
 {
-    *screen = (struct cli_screen){.redraws = cli_is_terminal(STDERR_FILENO),
-                                  .spoken_ms = pi_monotonic_ms(),
-                                  .pause_ms = SILENCE_MIN_MS};
+    *screen = (struct cli_screen){.redraws = cli_is_terminal(STDERR_FILENO), .spoken_ms = pi_monotonic_ms()};
 }
 
 unsigned cli_screen_width(const struct cli_screen *screen)
@@ -101,16 +99,21 @@ void cli_screen_line(struct cli_screen *screen, const char *format, ...)
         pi_write_all(STDERR_FILENO, line.data, line.size);
     free(formatted);
     screen->spoken_ms = pi_monotonic_ms();
-    screen->pause_ms = SILENCE_MIN_MS;
+    screen->status_told = false;
+}
+
+bool cli_screen_is_due(const struct cli_screen *screen, uint64_t now_ms)
+{
+    uint64_t pause_ms = screen->status_told ? NEXT_STATUS_MS : FIRST_STATUS_MS;
+    return !screen->calm && now_ms - screen->spoken_ms >= pause_ms;
 }
 
 static void break_silence(struct cli_screen *screen, const char *text)
 {
-    uint64_t pause_ms = screen->pause_ms;
-    if (pi_monotonic_ms() - screen->spoken_ms < pause_ms)
+    if (!cli_screen_is_due(screen, pi_monotonic_ms()))
         return;
     cli_screen_line(screen, "%s", text);
-    screen->pause_ms = 2 * pause_ms < SILENCE_MAX_MS ? 2 * pause_ms : SILENCE_MAX_MS;
+    screen->status_told = true;
 }
 
 void cli_screen_status(struct cli_screen *screen, const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows progress on standard error. On a terminal the status is redrawn; elsewhere each step is a line, and
- * after a long silence the status is printed.
+ * Shows progress on standard error. On a terminal the status is redrawn. Elsewhere each step is a line when it begins; when no
+ * line was written for 5 s, the status becomes one, and then again every 30 s until the next step.
  */
 #ifndef PIAGENT_CLI_SCREEN_H
 #define PIAGENT_CLI_SCREEN_H
@@ -18,7 +18,8 @@ struct cli_screen {
     bool hidden;                            /* nothing is drawn: the guest's console has the terminal */
     bool silent;                            /* nothing is said at all: the events go to standard output */
     uint64_t spoken_ms;                     /* when the last line was written */
-    uint64_t pause_ms; /* after such a silence the status becomes a line, if it cannot be redrawn */
+    bool status_told;                       /* that line was the status */
+    bool calm;                              /* the status is shown on a terminal only */
 };
 
 /* If SIGCONT is blocked, the status is drawn anew below the lines that a shell wrote while this process was
@@ -29,8 +30,10 @@ void cli_screen_init(struct cli_screen *screen);
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Shows the status, one line or several. A terminal's is redrawn; elsewhere it is written as it is after a
- * silence of 5 s, then after longer ones, up to 30 s. */
+/* Whether the status becomes a line now, if it cannot be redrawn. */
+bool cli_screen_is_due(const struct cli_screen *screen, uint64_t now_ms);
+
+/* Shows the status, one line or several: redraws it, or writes it if it is due. */
 void cli_screen_status(struct cli_screen *screen, const char *text);
 
 /* Takes the status line away. */
