@@ -341,6 +341,16 @@ const char *pi_nearest(const char *word, const char *const *candidates)
     return nearest;
 }
 
+const char *pi_suggest(const char *word, const char *const *candidates, const char *otherwise,
+                       char buf[PI_SUGGESTION_SIZE])
+{
+    const char *nearest = pi_nearest(word, candidates);
+    if (!nearest)
+        return otherwise;
+    snprintf(buf, PI_SUGGESTION_SIZE, "did you mean %s?", nearest);
+    return buf;
+}
+
 uint64_t pi_hash(const char *bytes, size_t size)
 {
     uint64_t hash = 0xcbf29ce484222325;

@@ -77,12 +77,12 @@ static void refuse_name(struct api_call *call, const char *what, const char *com
 {
     struct pi_error err;
     char clean[PI_NAME_MAX + 1];
-    const char *nearest = names->items ? pi_nearest(name, (const char *const *)names->items) : NULL;
+    char otherwise[64], suggestion[PI_SUGGESTION_SIZE];
+    snprintf(otherwise, sizeof otherwise, "%s lists them", command);
     pi_text_clean(name, strlen(name), clean, sizeof clean);
-    if (nearest)
-        pi_refuse(&err, PI_NOT_FOUND, "there is no %s named %s: did you mean %s?", what, clean, nearest);
-    else
-        pi_refuse(&err, PI_NOT_FOUND, "there is no %s named %s: %s lists them", what, clean, command);
+    pi_refuse(&err, PI_NOT_FOUND, "there is no %s named %s: %s", what, clean,
+              names->items ? pi_suggest(name, (const char *const *)names->items, otherwise, suggestion)
+                           : otherwise);
     api_reply_error(call, &err);
 }
 

@@ -3,33 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
-
-static void fault_of(struct seed_findings *findings, const char *section, const char *name, const char *key,
-                     size_t line, const char *remedy, const char *message)
-{
-    char path[96];
-    snprintf(path, sizeof path, "%s%s%.40s%s%s", section, name[0] ? "." : "", name, key[0] ? "." : "", key);
-    seed_findings_addf(findings, SEED_ERROR, line, 0, path, remedy, "%s", message);
-}
-
-__attribute__((format(printf, 6, 7))) static void entry_fault(struct seed_findings *findings,
-                                                              const struct fleet_entry *entry,
-                                                              const char *key, size_t line,
-                                                              const char *remedy, const char *format, ...)
-{
-    char message[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    fault_of(findings, "instances", entry->name, key, line, remedy, message);
-}
+#include "agent/fleet/fleet_fault.h"
 
 struct named_instance {
     char name[PI_NAME_MAX + 1];
@@ -66,8 +45,8 @@ static int check_instance_names(const struct fleet *fleet, struct seed_findings 
         char number[16];
         int length = snprintf(number, sizeof number, "-%u", entry->count);
         if (entry->count && strlen(entry->name) + (size_t)length > PI_NAME_MAX)
-            entry_fault(findings, entry, "", entry->line, "shorten it",
-                        "with a number behind it, the name is longer than %d characters", PI_NAME_MAX);
+            fleet_entry_fault(findings, entry, NULL, entry->line, "shorten it",
+                              "with a number behind it, the name is longer than %d characters", PI_NAME_MAX);
         for (unsigned k = 1; k <= fleet_entry_size(entry); k++, at++) {
             all[at].entry = entry;
             fleet_instance_name(entry, k, all[at].name);
@@ -76,36 +55,28 @@ static int check_instance_names(const struct fleet *fleet, struct seed_findings 
     qsort(all, count, sizeof *all, by_instance_name);
     for (size_t i = 1; i < count; i++)
         if (!strcmp(all[i - 1].name, all[i].name) && strcmp(all[i - 1].entry->name, all[i].entry->name) != 0)
-            entry_fault(findings, all[i].entry, "", all[i].entry->line, "give one of them another name",
-                        "its instance %s has the name of one of %.40s, line %zu", all[i].name,
-                        all[i - 1].entry->name, all[i - 1].entry->line);
+            fleet_entry_fault(findings, all[i].entry, NULL, all[i].entry->line,
+                              "give one of them another name",
+                              "its instance %s has the name of one of %.40s, line %zu", all[i].name,
+                              all[i - 1].entry->name, all[i - 1].entry->line);
     return 0;
-}
-
-/* The nearest name of an entry or a network, as a question, or "". */
-static void suggest(const char *word, const char *const *names, char ret[96])
-{
-    const char *nearest = pi_nearest(word, names);
-    ret[0] = '\0';
-    if (nearest)
-        snprintf(ret, 96, "did you mean %s?", nearest);
 }
 
 static void check_after_names(const struct fleet *fleet, const struct fleet_entry *entry,
                               struct seed_findings *findings)
 {
     const char *names[FLEET_ENTRIES_MAX + 1] = {NULL};
-    char remedy[96];
+    char suggestion[PI_SUGGESTION_SIZE];
     for (size_t i = 0; i < fleet->entry_count; i++)
         names[i] = fleet->entries[i].name;
     for (size_t i = 0; i < entry->after_count; i++) {
         const struct fleet_after *after = &entry->after[i];
-        suggest(after->entry, names, remedy);
         if (!fleet_entry_named(fleet, after->entry))
-            entry_fault(findings, entry, "after", after->line, remedy[0] ? remedy : NULL,
-                        "there is no entry %s", after->entry);
+            fleet_entry_fault(findings, entry, "after", after->line,
+                              pi_suggest(after->entry, names, NULL, suggestion), "there is no entry %s",
+                              after->entry);
         else if (!strcmp(after->entry, entry->name))
-            entry_fault(findings, entry, "after", after->line, NULL, "an entry cannot be after itself");
+            fleet_entry_fault(findings, entry, "after", after->line, NULL, "an entry cannot be after itself");
     }
 }
 
@@ -147,7 +118,8 @@ static void tell_cycle(const struct fleet *fleet, struct seed_findings *findings
         if (step >= fleet->entry_count && at == first)
             break;
     }
-    entry_fault(findings, at, "after", at->line, "none of them could start first", "%s%s", text, at->name);
+    fleet_entry_fault(findings, at, "after", at->line, "none of them could start first", "%s%s", text,
+                      at->name);
 }
 
 static void check_order(struct fleet *fleet, struct seed_findings *findings)
@@ -177,15 +149,12 @@ static void check_subnets(struct fleet *fleet, struct seed_findings *findings)
         struct fleet_network *network = &fleet->networks[i];
         struct pi_error err = {0};
         if (network->text && vm_subnet_parse(network->text, &network->subnet, &err) < 0)
-            fault_of(findings, "networks", network->name, "subnet", network->line, NULL, err.text);
+            fleet_network_fault(findings, network, NULL, "%s", err.text);
         for (size_t k = 0; k < i && network->subnet.prefix; k++) {
             const struct fleet_network *other = &fleet->networks[k];
-            char message[192];
-            if (!other->subnet.prefix || !vm_subnets_overlap(&network->subnet, &other->subnet))
-                continue;
-            snprintf(message, sizeof message, "%s overlaps with %s of %s, line %zu", network->text,
-                     other->text, other->name, other->line);
-            fault_of(findings, "networks", network->name, "subnet", network->line, NULL, message);
+            if (other->subnet.prefix && vm_subnets_overlap(&network->subnet, &other->subnet))
+                fleet_network_fault(findings, network, NULL, "%s overlaps with %s of %s, line %zu",
+                                    network->text, other->text, other->name, other->line);
         }
     }
 }
@@ -205,16 +174,16 @@ static void check_address(const struct fleet_entry *entry, const struct fleet_wo
     struct fixed_address *mine = &all[*count];
     struct pi_error err = {0};
     if (entry->count > 1)
-        entry_fault(findings, entry, "network", word->line, "write one entry for each",
-                    "%u instances cannot have one address, %s", entry->count, use->address);
+        fleet_word_fault(findings, entry, word, "write one entry for each",
+                         "%u instances cannot have one address, %s", entry->count, use->address);
     if (vm_subnet_member_parse(&mine->network->subnet, use->address, &mine->address, &err) < 0) {
-        entry_fault(findings, entry, "network", word->line, NULL, "%s", err.text);
+        fleet_word_fault(findings, entry, word, NULL, "%s", err.text);
         return;
     }
     for (size_t i = 0; i < *count; i++)
         if (all[i].network == mine->network && all[i].address.s_addr == mine->address.s_addr)
-            entry_fault(findings, entry, "network", word->line, NULL, "%s is the address of %.40s, line %zu",
-                        use->address, all[i].entry->name, all[i].line);
+            fleet_word_fault(findings, entry, word, NULL, "%s is the address of %.40s, line %zu",
+                             use->address, all[i].entry->name, all[i].line);
     mine->entry = entry;
     mine->line = word->line;
     ++*count;
@@ -231,14 +200,12 @@ static size_t count_words(const struct fleet *fleet, const char *option)
 
 static void check_room(const struct fleet_network *network, uint64_t members, struct seed_findings *findings)
 {
-    char message[128];
     /* The first address, the last and the network's own are no member's. */
     uint64_t room = network->subnet.prefix ? (1ull << (32 - network->subnet.prefix)) - 3 : members;
-    if (members <= room)
-        return;
-    snprintf(message, sizeof message, "%s has addresses for %" PRIu64 " instances, and %" PRIu64 " are in it",
-             network->text, room, members);
-    fault_of(findings, "networks", network->name, "subnet", network->line, "choose a larger one", message);
+    if (members > room)
+        fleet_network_fault(findings, network, "choose a larger one",
+                            "%s has addresses for %" PRIu64 " instances, and %" PRIu64 " are in it",
+                            network->text, room, members);
 }
 
 static int check_networks(struct fleet *fleet, struct seed_findings *findings)
@@ -257,15 +224,14 @@ static int check_networks(struct fleet *fleet, struct seed_findings *findings)
         const struct fleet_word *word;
         for (size_t at = 0; (word = fleet_next_word(entry, "network", &at));) {
             struct vm_network_use use;
-            char remedy[96];
+            char suggestion[PI_SUGGESTION_SIZE];
             if (pi_starts_with(word->value, "bridge=") || vm_network_use_parse(word->value, &use, NULL) < 0)
                 continue;
             const struct fleet_network *network = fleet_network_named(fleet, use.name);
-            suggest(use.name, names, remedy);
             if (!network) {
-                entry_fault(findings, entry, "network", word->line,
-                            remedy[0] ? remedy : "name it under networks",
-                            "there is no network %s in the file", use.name);
+                fleet_word_fault(findings, entry, word,
+                                 pi_suggest(use.name, names, "name it under networks", suggestion),
+                                 "there is no network %s in the file", use.name);
                 continue;
             }
             members[network - fleet->networks] += fleet_entry_size(entry);
@@ -281,8 +247,8 @@ static int check_networks(struct fleet *fleet, struct seed_findings *findings)
 
 struct fixed_port {
     const struct fleet_entry *entry;
+    const struct fleet_word *word;
     struct vm_forward forward;
-    size_t line;
 };
 
 /* Two forwards of one entry are checked as those of one instance. */
@@ -290,15 +256,16 @@ static void check_port(const struct fleet *fleet, const struct fixed_port *mine,
                        size_t count, struct seed_findings *findings)
 {
     if (mine->entry->count > 1)
-        entry_fault(findings, mine->entry, "forward", mine->line, "write one entry for each",
-                    "%u instances cannot share port %u of %s", mine->entry->count, mine->forward.host_port,
-                    fleet_host_text(fleet, mine->entry->host));
+        fleet_word_fault(findings, mine->entry, mine->word, "write one entry for each",
+                         "%u instances cannot share port %u of %s", mine->entry->count,
+                         mine->forward.host_port, fleet_host_text(fleet, mine->entry->host));
     for (size_t i = 0; i < count; i++)
         if (all[i].entry != mine->entry && all[i].entry->host == mine->entry->host &&
             vm_forwards_clash(&all[i].forward, &mine->forward))
-            entry_fault(findings, mine->entry, "forward", mine->line, "choose another",
-                        "port %u of %s is forwarded to %.40s already, line %zu", mine->forward.host_port,
-                        fleet_host_text(fleet, mine->entry->host), all[i].entry->name, all[i].line);
+            fleet_word_fault(findings, mine->entry, mine->word, "choose another",
+                             "port %u of %s is forwarded to %.40s already, line %zu", mine->forward.host_port,
+                             fleet_host_text(fleet, mine->entry->host), all[i].entry->name,
+                             all[i].word->line);
 }
 
 static int check_ports(const struct fleet *fleet, struct seed_findings *findings)
@@ -314,7 +281,7 @@ static int check_ports(const struct fleet *fleet, struct seed_findings *findings
             if (vm_forward_parse(word->value, &mine->forward, NULL) < 0)
                 continue;
             mine->entry = &fleet->entries[i];
-            mine->line = word->line;
+            mine->word = word;
             check_port(fleet, mine, all, count++, findings);
         }
     }

@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/fleet/fleet_fault.h"
 #include "agent/seed/yaml_check.h"
 
 #define KEYS_MAX       64 /* known in one mapping */
-#define WORDS_MAX      256
+#define WORDS_MAX      512
 #define LIST_ITEMS_MAX 64
 
 struct fleet_reader {
@@ -19,7 +20,8 @@ struct fleet_reader {
     struct seed_findings *findings;
     struct fleet *fleet;
     struct fleet_entry defaults;
-    char path[96]; /* of the mapping that is read: "instances.node" */
+    char path[96];                  /* of the mapping that is read: "instances.node" */
+    const struct fleet_entry *full; /* that it has too many words was told */
     bool no_memory;
 };
 
@@ -80,6 +82,12 @@ static bool next_pair(struct fleet_reader *reader, const struct seed_node **at, 
     return false;
 }
 
+/* The text ends within it, at what is no YAML. The items of such a one may not be what was meant. */
+static bool is_cut(const struct seed_node *node)
+{
+    return (node->type == SEED_MAP || node->type == SEED_LIST) && !node->whole;
+}
+
 /* The first item of a mapping; NULL if it is empty, or, with a fault, something else. */
 static const struct seed_node *mapping_of(struct fleet_reader *reader, const struct fleet_pair *pair)
 {
@@ -117,21 +125,15 @@ static void unknown_key(struct fleet_reader *reader, const struct seed_node *key
                         bool options)
 {
     const char *names[KEYS_MAX + 1] = {NULL};
-    char remedy[96] = "";
+    char list[96] = "piagent help fleet lists the keys", suggestion[PI_SUGGESTION_SIZE];
     size_t count = 0;
     while (*own)
         names[count++] = *own++;
     for (const struct fleet_option *o = reader->options; options && o->name && count < KEYS_MAX; o++)
         names[count++] = o->name;
-    const char *nearest = pi_nearest(key->text, names);
-    if (nearest)
-        snprintf(remedy, sizeof remedy, "did you mean %s?", nearest);
-    else if (!options)
-        for (size_t i = 0, used = 0; i < count && used < sizeof remedy; i++)
-            used += (size_t)snprintf(remedy + used, sizeof remedy - used, "%s%s", i ? ", " : "it may be ",
-                                     names[i]);
-    fault_at(reader, key, key->text, remedy[0] ? remedy : "piagent help fleet lists the keys",
-             "an unknown key");
+    for (size_t i = 0, used = 0; !options && i < count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "it may be ", names[i]);
+    fault_at(reader, key, key->text, pi_suggest(key->text, names, list, suggestion), "an unknown key");
 }
 
 static bool good_name(struct fleet_reader *reader, const struct seed_node *node, const char *key,
@@ -147,8 +149,13 @@ static bool good_name(struct fleet_reader *reader, const struct seed_node *node,
 static void add_word(struct fleet_reader *reader, struct fleet_entry *entry,
                      const struct fleet_option *option, const char *value, size_t line)
 {
-    if (entry->word_count == WORDS_MAX)
-        return; /* LIST_ITEMS_MAX has told */
+    if (entry->word_count == WORDS_MAX) {
+        if (reader->full != entry)
+            seed_findings_addf(reader->findings, SEED_ERROR, line, 0, reader->path, NULL,
+                               "more than %d options, an item of a list is one", WORDS_MAX);
+        reader->full = entry;
+        return;
+    }
     struct fleet_word *word = grow(reader, (void **)&entry->words, &entry->word_count, sizeof *entry->words);
     if (word)
         *word = (struct fleet_word){
@@ -240,9 +247,25 @@ static void read_count(struct fleet_reader *reader, struct fleet_entry *entry, c
     entry->count = (unsigned)count;
 }
 
+/* after: server, or [server] */
+static bool refuse_plain_after(struct fleet_reader *reader, const struct fleet_pair *pair)
+{
+    const struct seed_node *value = pair->value;
+    char remedy[128];
+    if (value->type == SEED_LIST && value->first)
+        value = seed_node_target(value->first);
+    bool plain = value->text && value->text[0] && value->type != SEED_NULL;
+    if (plain) {
+        snprintf(remedy, sizeof remedy, "write after: {%.63s: ready}, or started in place of ready",
+                 value->text);
+        fault_at(reader, pair->key, "after", remedy, "it does not say for what to wait");
+    }
+    return plain;
+}
+
 static void read_after(struct fleet_reader *reader, struct fleet_entry *entry, const struct fleet_pair *pair)
 {
-    const struct seed_node *at = mapping_of(reader, pair);
+    const struct seed_node *at = refuse_plain_after(reader, pair) ? NULL : mapping_of(reader, pair);
     for (struct fleet_pair item; next_pair(reader, &at, &item);) {
         const char *word = item.value->text ? item.value->text : "";
         if (strcmp(word, "ready") != 0 && strcmp(word, "started") != 0) {
@@ -300,9 +323,10 @@ static void take_defaults(struct fleet_reader *reader, struct fleet_entry *entry
         const struct fleet_word *word = &reader->defaults.words[i];
         if (mapping_has(first, word->option->name))
             continue;
+        size_t before = entry->word_count;
         add_word(reader, entry, word->option, word->value, word->line);
-        if (!reader->no_memory)
-            entry->words[entry->word_count - 1].of_defaults = true;
+        if (entry->word_count > before)
+            entry->words[before].of_defaults = true;
     }
 }
 
@@ -319,10 +343,12 @@ static void read_entries(struct fleet_reader *reader, const struct fleet_pair *i
     const struct seed_node *at = mapping_of(reader, instances);
     struct fleet *fleet = reader->fleet;
     char before[sizeof reader->path];
-    if (!at && instances->value->type & (SEED_NULL | SEED_MAP))
+    if (!at && !is_cut(instances->value) && instances->value->type & (SEED_NULL | SEED_MAP))
         fault_at(reader, instances->key, instances->key->text, NULL, "there is no instance in it");
     enter(reader, instances->key->text);
     for (struct fleet_pair pair; next_pair(reader, &at, &pair) && !reader->no_memory;) {
+        if (is_cut(pair.value))
+            continue;
         if (fleet->entry_count == FLEET_ENTRIES_MAX) {
             fault_at(reader, pair.key, NULL, "use count", "more than %d entries", FLEET_ENTRIES_MAX);
             break;
@@ -365,6 +391,8 @@ static void read_networks(struct fleet_reader *reader, const struct fleet_pair *
     char before[sizeof reader->path];
     enter(reader, networks->key->text);
     for (struct fleet_pair pair; next_pair(reader, &at, &pair) && !reader->no_memory;) {
+        if (is_cut(pair.value))
+            continue;
         const struct seed_node *first = mapping_of(reader, &pair);
         if (!good_name(reader, pair.key, NULL, pair.key->text))
             continue;
@@ -420,9 +448,9 @@ static void read_top(struct fleet_reader *reader, const struct seed_node *root, 
     const char *given = name.key ? text_of_pair(reader, &name) : NULL;
     if (given && good_name(reader, name.key, "name", given))
         snprintf(reader->fleet->name, sizeof reader->fleet->name, "%s", given);
-    else if (!name.key)
+    else if (!name.key && !is_cut(root))
         name_after_file(reader, root, path);
-    if (defaults.key) {
+    if (defaults.key && !is_cut(defaults.value)) {
         enter(reader, "defaults");
         read_options(reader, &reader->defaults, mapping_of(reader, &defaults), false);
         leave(reader, "");
@@ -431,7 +459,7 @@ static void read_top(struct fleet_reader *reader, const struct seed_node *root, 
         read_networks(reader, &networks);
     if (instances.key)
         read_entries(reader, &instances);
-    else
+    else if (!is_cut(root))
         fault_at(reader, root, NULL, "write 'instances:' with an entry for each", "it names no instances");
 }
 
@@ -452,8 +480,8 @@ static void find_hosts(struct fleet_reader *reader)
         while (entry->host < fleet->host_count && !is_same_host(fleet->hosts[entry->host], host))
             entry->host++;
         if (entry->host == FLEET_HOSTS_MAX) {
-            seed_findings_addf(reader->findings, SEED_ERROR, entry->line, 0, entry->name, NULL,
-                               "more than %d hosts", FLEET_HOSTS_MAX);
+            fleet_entry_fault(reader->findings, entry, FLEET_HOST_KEY, word ? word->line : entry->line, NULL,
+                              "more than %d hosts", FLEET_HOSTS_MAX);
             entry->host = 0;
         } else if (entry->host == fleet->host_count) {
             fleet->hosts[fleet->host_count++] = host;
@@ -471,6 +499,7 @@ int fleet_read(const char *data, size_t size, const char *path, const struct fle
     if (r < 0)
         return r;
     if (tree.root && tree.root->type == SEED_MAP) {
+        fleet.whole = !is_cut(tree.root);
         r = seed_yaml_keys_check(tree.root, findings);
         read_top(&reader, tree.root, path);
         find_hosts(&reader);

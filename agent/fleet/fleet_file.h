@@ -80,6 +80,7 @@ struct fleet_network {
 /* Zeroed memory is a valid, empty one. */
 struct fleet {
     char name[PI_NAME_MAX + 1];
+    bool whole; /* false: the file is no YAML from some line on, and what follows is not known */
     struct fleet_network *networks;
     size_t network_count;
     struct fleet_entry *entries;

@@ -8,6 +8,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/fleet/fleet_check.h"
+#include "agent/fleet/fleet_fault.h"
 #include "agent/fleet/span.h"
 
 /* What is worked out for a plan. */
@@ -52,13 +53,10 @@ static bool is_in_file(const struct fleet *fleet, const char *name, size_t host)
 static void refuse_unknown_name(struct plan_draft *draft, const char *name)
 {
     const char *names[FLEET_ENTRIES_MAX + 1] = {NULL};
-    char remedy[96] = "";
+    char suggestion[PI_SUGGESTION_SIZE];
     for (size_t i = 0; i < draft->fleet->entry_count; i++)
         names[i] = draft->fleet->entries[i].name;
-    const char *nearest = pi_nearest(name, names);
-    if (nearest)
-        snprintf(remedy, sizeof remedy, "did you mean %s?", nearest);
-    seed_findings_addf(draft->findings, SEED_ERROR, 0, 0, NULL, remedy,
+    seed_findings_addf(draft->findings, SEED_ERROR, 0, 0, NULL, pi_suggest(name, names, NULL, suggestion),
                        "it has no entry and no instance '%.64s'", name);
 }
 
@@ -109,27 +107,23 @@ static bool belongs_to_fleet(const struct plan_draft *draft, const struct api_in
 /* An instance of the fleet that is on another host than the file says: two of a name would be in the fleet. */
 static void refuse_moved(struct plan_draft *draft, const struct fleet_entry *entry, const char *name)
 {
-    char path[96];
-    snprintf(path, sizeof path, "instances.%s", entry->name);
     for (size_t i = 0; i < draft->fleet->host_count; i++) {
         const struct api_instance *there = instance_there(&draft->have[i], name);
         if (i != entry->host && there && belongs_to_fleet(draft, there) && !draft->ask->prune)
-            seed_findings_addf(draft->findings, SEED_ERROR, entry->line, 0, path,
-                               "write that host, or remove the instance with --prune",
-                               "the instance %s is on %s, the file says %s", name,
-                               fleet_host_text(draft->fleet, i), fleet_host_text(draft->fleet, entry->host));
+            fleet_entry_fault(draft->findings, entry, NULL, entry->line,
+                              "write that host, or remove the instance with --prune",
+                              "the instance %s is on %s, the file says %s", name,
+                              fleet_host_text(draft->fleet, i), fleet_host_text(draft->fleet, entry->host));
     }
 }
 
 static void refuse_foreign(struct plan_draft *draft, const struct fleet_entry *entry,
                            const struct api_instance *now)
 {
-    char path[96];
     const char *other = now->spec.fleet.name;
-    snprintf(path, sizeof path, "instances.%s", entry->name);
-    seed_findings_addf(
-        draft->findings, SEED_ERROR, entry->line, 0, path, "rename the entry, or remove that instance",
-        "an instance %s is there already, of %s%s", now->name, other[0] ? "the fleet " : "no fleet", other);
+    fleet_entry_fault(draft->findings, entry, NULL, entry->line, "rename the entry, or remove that instance",
+                      "an instance %s is there already, of %s%s", now->name,
+                      other[0] ? "the fleet " : "no fleet", other);
 }
 
 static int plan_instance(struct plan_draft *draft, const struct fleet_entry *entry,
@@ -206,8 +200,7 @@ static void plan_network_on(struct plan_draft *draft, const struct fleet_network
 {
     const struct fleet_have *have = &draft->have[host];
     const struct fleet_lan *now = network_there(have, wanted->name);
-    char path[96], had[VM_SUBNET_TEXT_SIZE], wants[VM_SUBNET_TEXT_SIZE] = "", where[320] = "";
-    snprintf(path, sizeof path, "networks.%s", wanted->name);
+    char had[VM_SUBNET_TEXT_SIZE], wants[VM_SUBNET_TEXT_SIZE] = "", where[320] = "";
     if (draft->fleet->host_count > 1)
         snprintf(where, sizeof where, " on %s", fleet_host_text(draft->fleet, host));
     if (subnet->prefix)
@@ -223,13 +216,12 @@ static void plan_network_on(struct plan_draft *draft, const struct fleet_network
             other->subnet.address.s_addr == subnet->address.s_addr && other->subnet.prefix == subnet->prefix;
         vm_subnet_format(&other->subnet, had);
         if (other == now && !same)
-            seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path,
-                               "remove that network, or write its subnet",
-                               "the network is there%s, and is %s", where, had);
+            fleet_network_fault(draft->findings, wanted, "remove that network, or write its subnet",
+                                "the network is there%s, and is %s", where, had);
         else if (other != now && vm_subnets_overlap(&other->subnet, subnet))
-            seed_findings_addf(draft->findings, SEED_ERROR, wanted->line, 0, path, "choose another",
-                               "%s overlaps with the network %s%s, which is %s", wants, other->name, where,
-                               had);
+            fleet_network_fault(draft->findings, wanted, "choose another",
+                                "%s overlaps with the network %s%s, which is %s", wants, other->name, where,
+                                had);
     }
 }
 
@@ -271,15 +263,13 @@ static void check_port_there(struct plan_draft *draft, const struct fleet_entry 
                              const struct fleet_word *word, const struct api_instance *other)
 {
     struct vm_forward mine, theirs;
-    char path[96];
-    snprintf(path, sizeof path, "instances.%s.forward", entry->name);
     for (size_t i = 0; i < other->spec.forwards.count; i++)
         if (vm_forward_parse(word->value, &mine, NULL) == 0 &&
             vm_forward_parse(other->spec.forwards.items[i], &theirs, NULL) == 0 &&
             vm_forwards_clash(&mine, &theirs))
-            seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
-                               "port %u of %s is forwarded to the instance %s", mine.host_port,
-                               fleet_host_text(draft->fleet, entry->host), other->name);
+            fleet_word_fault(draft->findings, entry, word, "choose another",
+                             "port %u of %s is forwarded to the instance %s", mine.host_port,
+                             fleet_host_text(draft->fleet, entry->host), other->name);
 }
 
 /* Ports of the file must not be those of instances that are not in it and stay, whether they run or not. */
@@ -310,8 +300,6 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
     const struct fleet_have *have = &draft->have[host];
     const struct fleet_word *word;
     struct vm_network_use mine, theirs;
-    char path[96];
-    snprintf(path, sizeof path, "instances.%s.network", change->entry->name);
     for (size_t at = 0; (word = fleet_next_word(change->entry, "network", &at));)
         for (size_t i = 0; i < have->count; i++) {
             const struct api_instance *other = &have->instances[i];
@@ -321,8 +309,8 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
                     vm_network_use_parse(other->spec.networks.items[k], &theirs, NULL) == 0 &&
                     !strcmp(mine.name, theirs.name) && !strcmp(mine.address, theirs.address) &&
                     is_one_network(draft->fleet, mine.name, change->host, host))
-                    seed_findings_addf(draft->findings, SEED_ERROR, word->line, 0, path, "choose another",
-                                       "the instance %s has the address %s", other->name, mine.address);
+                    fleet_word_fault(draft->findings, change->entry, word, "choose another",
+                                     "the instance %s has the address %s", other->name, mine.address);
         }
 }
 

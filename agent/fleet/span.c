@@ -8,14 +8,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
-
-static void span_fault(struct seed_findings *findings, const struct fleet_network *network,
-                       const struct pi_error *err)
-{
-    char path[96];
-    snprintf(path, sizeof path, "networks.%s", network->name);
-    seed_findings_addf(findings, SEED_ERROR, network->line, 0, path, "write a subnet", "%s", err->text);
-}
+#include "agent/fleet/fleet_fault.h"
 
 int fleet_span_subnet(const struct fleet *fleet, const struct fleet_network *network,
                       const struct fleet_have *have, const struct fleet_plan *plan,
@@ -44,7 +37,7 @@ int fleet_span_subnet(const struct fleet *fleet, const struct fleet_network *net
     for (size_t i = 0; i < plan->network_count; i++)
         used += vm_subnet_parse(plan->networks[i].subnet, &all[used], NULL) == 0;
     if (vm_subnet_pick(all, used, ret, &err) < 0)
-        span_fault(findings, network, &err);
+        fleet_network_fault(findings, network, "write a subnet", "%s", err.text);
     return 0;
 }
 
@@ -143,7 +136,7 @@ static int add_choice(const struct fleet *fleet, const struct fleet_have *have,
     note_all(fleet, have, network, plan, &used);
     struct vm_subnet subnet = subnet_of(fleet, network, have, plan);
     if (vm_subnet_pick_member(&subnet, used.items, used.count, &address, &err) < 0) {
-        span_fault(findings, network, &err);
+        fleet_network_fault(findings, network, "write a subnet", "%s", err.text);
         return 0;
     }
     vm_address_format(address, text);

@@ -2,6 +2,7 @@
 #include "agent/seed/findings.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,22 +32,36 @@ struct seed_finding *seed_findings_add(struct seed_findings *findings, enum seed
     return finding;
 }
 
+static bool is_there(const struct seed_findings *findings, const struct seed_finding *finding)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct seed_finding *one = &findings->items[i];
+        if (one->severity == finding->severity && one->line == finding->line &&
+            one->column == finding->column && !strcmp(one->path, finding->path) &&
+            !strcmp(one->message, finding->message))
+            return true;
+    }
+    return false;
+}
+
 void seed_findings_addf(struct seed_findings *findings, enum seed_severity severity, size_t line,
                         size_t column, const char *path, const char *remedy, const char *format, ...)
 {
-    struct seed_finding *finding = seed_findings_add(findings, severity, line, column);
-    if (!finding)
-        return;
-    char message[2 * sizeof finding->message];
+    struct seed_finding finding = {.severity = severity, .line = line, .column = column};
+    char message[2 * sizeof finding.message];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    pi_text_clean(message, strlen(message), finding->message, sizeof finding->message);
+    pi_text_clean(message, strlen(message), finding.message, sizeof finding.message);
     if (path)
-        pi_text_clean(path, strlen(path), finding->path, sizeof finding->path);
+        pi_text_clean(path, strlen(path), finding.path, sizeof finding.path);
     if (remedy)
-        pi_text_clean(remedy, strlen(remedy), finding->remedy, sizeof finding->remedy);
+        pi_text_clean(remedy, strlen(remedy), finding.remedy, sizeof finding.remedy);
+    struct seed_finding *added =
+        is_there(findings, &finding) ? NULL : seed_findings_add(findings, severity, line, column);
+    if (added)
+        *added = finding;
 }
 
 static int by_line_and_column(const void *a, const void *b)

@@ -32,7 +32,7 @@ struct seed_findings {
 struct seed_finding *seed_findings_add(struct seed_findings *findings, enum seed_severity severity,
                                        size_t line, size_t column);
 
-/* The same, filled in. Cleans the message. path and remedy may be NULL. */
+/* The same, filled in, unless it is there already, word for word. Cleans the message. path and remedy may be NULL. */
 void seed_findings_addf(struct seed_findings *findings, enum seed_severity severity, size_t line,
                         size_t column, const char *path, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 7, 8)));

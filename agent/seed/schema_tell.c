@@ -170,7 +170,7 @@ static void words_list(const char *const *words, char *ret, size_t size)
 void seed_tell_word(const struct seed_schema_run *run, const json_t *words, const struct seed_place *place)
 {
     const char *known[NAMES_MAX + 1] = {0}, *text = place->node->text;
-    char shown[48], remedy[160];
+    char shown[48], list[160], suggestion[PI_SUGGESTION_SIZE];
     size_t i, count = 0;
     json_t *word;
     if (!text)
@@ -181,11 +181,8 @@ void seed_tell_word(const struct seed_schema_run *run, const json_t *words, cons
                              : json_is_true(word) ? "true"
                                                   : "false";
     pi_text_clean(text, strlen(text), shown, sizeof shown);
-    const char *nearest = pi_nearest(shown, known);
-    if (nearest)
-        snprintf(remedy, sizeof remedy, "did you mean %s?", nearest);
-    else
-        words_list(known, remedy, sizeof remedy);
+    words_list(known, list, sizeof list);
+    const char *remedy = pi_suggest(shown, known, list, suggestion);
     if (seed_secret_named(place->path, strlen(place->path)))
         seed_tell(run, place, remedy, "not a known word");
     else

@@ -2,6 +2,7 @@
 #include "agent/seed/yaml_check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -20,10 +21,17 @@ static int key_compare(const void *a, const void *b)
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* No key may occur twice in a mapping. */
-static int keys_check(const struct seed_node *map, struct seed_findings *findings)
+/* "users[0].name" */
+static void join_path(const char *path, const char *key, char ret[96])
+{
+    snprintf(ret, 96, "%.60s%s%.32s", path, path[0] ? "." : "", key);
+}
+
+/* No key may occur twice in a mapping. path is the mapping's; "" for the document's. */
+static int keys_check(const struct seed_node *map, const char *path, struct seed_findings *findings)
 {
     size_t count = 0;
+    char where[96];
     pi_auto_free const struct seed_node **keys = map->count > 2 ? calloc(map->count, sizeof *keys) : NULL;
     if (!keys)
         return map->count > 2 ? -ENOMEM : 0;
@@ -31,21 +39,37 @@ static int keys_check(const struct seed_node *map, struct seed_findings *finding
         if (key->text && !seed_node_is_merge(key))
             keys[count++] = key;
     qsort(keys, count, sizeof *keys, key_compare);
-    for (size_t i = 1; i < count; i++)
-        if (strcmp(keys[i - 1]->text, keys[i]->text) == 0)
-            seed_findings_addf(findings, SEED_ERROR, keys[i]->line, keys[i]->column, NULL,
-                               "keep one of them: the last one would win",
-                               "the key '%.64s' is there already, in line %zu", keys[i]->text,
-                               keys[i - 1]->line);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(keys[i - 1]->text, keys[i]->text) != 0)
+            continue;
+        join_path(path, keys[i]->text, where);
+        seed_findings_addf(findings, SEED_ERROR, keys[i]->line, keys[i]->column, where,
+                           "keep one of them: the last one would win",
+                           "the key is there already, in line %zu", keys[i - 1]->line);
+    }
     return 0;
+}
+
+static int check_below(const struct seed_node *node, const char *path, struct seed_findings *findings)
+{
+    bool map = node->type == SEED_MAP && !node->target;
+    char below[96], number[24];
+    size_t i = 0;
+    int r = map ? keys_check(node, path, findings) : 0;
+    for (const struct seed_node *item = node->first; r == 0 && item; item = item->next, i++) {
+        snprintf(number, sizeof number, "[%zu]", i);
+        if (map && i % 2 == 0)
+            join_path(path, item->text ? item->text : "?", below);
+        else if (!map)
+            snprintf(below, sizeof below, "%.70s%s", path, number);
+        r = check_below(item, below, findings);
+    }
+    return r;
 }
 
 int seed_yaml_keys_check(const struct seed_node *node, struct seed_findings *findings)
 {
-    int r = node->type == SEED_MAP && !node->target ? keys_check(node, findings) : 0;
-    for (const struct seed_node *item = node->first; r == 0 && item; item = item->next)
-        r = seed_yaml_keys_check(item, findings);
-    return r;
+    return check_below(node, "", findings);
 }
 
 int seed_yaml_read(const char *data, size_t size, bool pyyaml, struct seed_tree *tree)

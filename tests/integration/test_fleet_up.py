@@ -205,24 +205,30 @@ def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(
                "  c: {user-data: none.yaml, forward: 8080}\n"
                "  d: {ssh-key: key.pub}\n"
                "  web: {}\n"
-               "  f: {label: {a: b c}, firmware: bios, arch: aarch64}\n")
+               "  f: {label: {a: b c}, firmware: bios, arch: aarch64}\n"
+               "  g:\n    forward: ['81:1', '82:2', '81:3']\n")
     said = user.up(code=USAGE).replace(f"{user.home}/", "")
     faults = said.splitlines()
     for begin, middle in [
-            ("fleet.yaml:3: instances.a.memory: memory of 100 MiB is not from 256 MiB", ""),
-            ("fleet.yaml:3: instances.a.cpus: cpus", "1"),
-            ("fleet.yaml:4: instances.b.memroy: an unknown key: did you mean memory?", ""),
-            ("fleet.yaml:5: instances.c.user-data: cannot open none.yaml: No such file", ""),
-            ("fleet.yaml:5: instances.c.forward: forward 8080 is not ADDRESS:HOSTPORT:GUESTPORT", ""),
-            ("fleet.yaml:6: instances.d: ssh-key: key.pub", ""),
-            ("fleet.yaml:7: instances.web: an instance web is there already, of no fleet", ""),
-            ("fleet.yaml:8: instances.f.label: label a=b c", ""),
-            ("fleet.yaml:8: instances.f.firmware: firmware bios: an aarch64", ""),
-            ("bad.yaml:2: packages: ", ""),
-            ("bad.yaml:3: warning: runmcd: ", "did you mean runcmd?")]:
+            ("fleet.yaml:3: error: instances.a.memory: memory of 100 MiB is not from 256 MiB", ""),
+            ("fleet.yaml:3: error: instances.a.cpus: '0' is not", "1"),
+            ("fleet.yaml:4:28: error: instances.b.memroy: an unknown key", ""),
+            ("       = did you mean memory?", ""),
+            ("fleet.yaml:5: error: instances.c.user-data: cannot open none.yaml: No such file", ""),
+            ("fleet.yaml:5: error: instances.c.forward: forward 8080 is not ADDRESS:HOSTPORT:GUESTPORT", ""),
+            ("fleet.yaml:6: error: instances.d.ssh-key: key.pub", ""),
+            ("fleet.yaml:7: error: instances.web: an instance web is there already, of no fleet", ""),
+            ("fleet.yaml:8: error: instances.f.label: label a=b c", ""),
+            ("fleet.yaml:8: error: instances.f.firmware: firmware bios: an aarch64", ""),
+            ("fleet.yaml:10: error: instances.g.forward: forward 81:3: port 81 is forwarded already", ""),
+            ("bad.yaml:2:", " error: packages: "),
+            ("bad.yaml:3:1: warning: runmcd: ", ""),
+            ("       = did you mean runcmd?", "")]:
         assert any(fault.startswith(begin) and middle in fault for fault in faults), f"{begin}\n{said}"
-    assert faults[-1] == "piagent: fleet.yaml has 10 faults: nothing was changed"
+    assert faults[-1] == "piagent: fleet.yaml has 11 faults: nothing was changed"
     assert set(user.states()) == {"web"}
+    assert [line.partition(" ")[2] for line in user.call("validate", str(user.home / "bad.yaml")).stdout.splitlines() if ": error: " in line
+            ] == ["error: packages: " + line.partition("packages: ")[2] for line in faults if line.startswith("bad.yaml:2:")]
 
 
 def test_networks_are_made_and_a_fixed_address_is_kept_free_for_its_instance(user):
@@ -237,15 +243,16 @@ def test_networks_are_made_and_a_fixed_address_is_kept_free_for_its_instance(use
     assert addresses["server"] == "lab,ip=10.201.7.2"
     assert sorted(addresses.values()) == [f"lab,ip=10.201.7.{n}" for n in (2, 3, 4, 5)]
     user.write("networks: {lab: {subnet: 10.201.8.0/24}}\ninstances: {new: {network: 'lab,ip=10.201.8.9'}}\n")
-    assert "fleet.yaml:2: networks.lab: the network is there, and is 10.201.7.0/24" in user.up(code=USAGE)
+    assert "fleet.yaml:2: error: networks.lab.subnet: the network is there, and is 10.201.7.0/24" in user.up(code=USAGE)
     user.write("networks: {lab: {}}\ninstances: {new: {network: 'lab,ip=10.201.7.2'}}\n")
-    assert "fleet.yaml:3: instances.new.network: the instance server has the address 10.201.7.2" in user.up(code=USAGE)
+    assert "fleet.yaml:3: error: instances.new.network: the instance server has the address 10.201.7.2" in user.up(code=USAGE)
 
 
 def test_a_fault_of_the_defaults_is_told_once(user):
     (user.home / "fleet.yaml").write_text("instances: {a: {}, b: {count: 2}, c: {memory: 1G}}\ndefaults: {memory: 1M}\n")
     assert user.up(code=USAGE).replace(f"{user.home}/", "").splitlines() == [
-        "fleet.yaml:2: defaults.memory: memory of 1 MiB is not from 256 MiB to 1048576 MiB",
+        "fleet.yaml:2: error: defaults.memory: memory of 1 MiB is not from 256 MiB to 1048576 MiB",
+        "     2 | defaults: {memory: 1M}",
         "piagent: fleet.yaml has 1 fault: nothing was changed"]
 
 

@@ -153,7 +153,7 @@ def test_ps_shows_fleet_and_labels_if_asked(kept_five):
     assert head.split()[-2:] == ["FLEET", "LABELS"]
     assert rows[0].split()[-2:] == ["lab", "rack=b1,gpu="] and rows[-1].split()[-2:] == ["-", "-"]
     done = kept_five.call("ps", "--fleet", "none")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no instance is of that fleet and has those labels\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no instance is of a fleet named none: piagent ps -a --labels shows the fleets\n")
 
 
 def chosen_of(text):

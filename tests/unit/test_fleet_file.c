@@ -13,17 +13,10 @@
 #include "agent/fleet/fleet_check.h"
 
 static const struct fleet_option options[] = {
-    {"image", FLEET_VALUE_ONE},
-    {"memory", FLEET_VALUE_ONE},
-    {"cpus", FLEET_VALUE_ONE},
-    {"ssh-key", FLEET_VALUE_LIST},
-    {"forward", FLEET_VALUE_LIST},
-    {"network", FLEET_VALUE_LIST},
-    {"user-data", FLEET_VALUE_ONE},
-    {"label", FLEET_VALUE_MAP},
-    {"isolate", FLEET_VALUE_FLAG},
-    {"unverified", FLEET_VALUE_FLAG},
-    {0},
+    {"image", FLEET_VALUE_ONE},    {"memory", FLEET_VALUE_ONE},      {"cpus", FLEET_VALUE_ONE},
+    {"ssh-key", FLEET_VALUE_LIST}, {"forward", FLEET_VALUE_LIST},    {"network", FLEET_VALUE_LIST},
+    {"ssh-key", FLEET_VALUE_LIST}, {"user-data", FLEET_VALUE_ONE},   {"label", FLEET_VALUE_MAP},
+    {"isolate", FLEET_VALUE_FLAG}, {"unverified", FLEET_VALUE_FLAG}, {0},
 };
 
 /* All faults, each a line "LINE: path: message: remedy". */
@@ -192,11 +185,117 @@ static void all_faults_are_told_at_once(void **state)
         "22: instances.h-2.label: 'a' is a list, not text\n"
         "22: instances.h-2.forward: an item is a mapping, not text\n"
         "23: instances.i: this is a single value, not a mapping: write 'key: value' in it\n"
-        "24: the key 'memory' is there already, in line 24: keep one of them: the last one would win\n";
+        "24: instances.j.memory: the key is there already, in line 24: keep one of them: the last one would win\n";
     pi_auto_buf struct pi_buf faults = {0};
     pi_auto_fleet struct fleet fleet = {0};
     read_fleet(text, &fleet, &faults);
     assert_string_equal(faults.data, expected);
+}
+
+/* The items of lists that may be given several times, as many as there may be; and a thousand instances. */
+static void long_lists_and_a_thousand_instances_are_kept_whole(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"forward", "network", "label", "ssh-key"};
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_fleet struct fleet fleet = {0};
+    pi_buf_puts(&text, "defaults:\n");
+    for (size_t k = 0; k < 4; k++) {
+        pi_buf_printf(&text, "  %s: [", lists[k]);
+        for (unsigned i = 0; i < 64; i++)
+            pi_buf_printf(&text, "%sw%u", i ? ", " : "", i);
+        pi_buf_puts(&text, "]\n");
+    }
+    pi_buf_puts(&text, "  memory: 1G\ninstances:\n");
+    for (unsigned i = 0; i < 250; i++)
+        pi_buf_printf(&text, "  e%u: {count: 4, isolate: true}\n", i);
+    static struct seed_findings findings;
+    assert_int_equal(fleet_read(text.data, text.size, "lab.yaml", options, &findings, &fleet), 0);
+    assert_int_equal(findings.errors, 0);
+    assert_int_equal(fleet.entry_count, 250);
+    for (size_t i = 0; i < fleet.entry_count; i++) {
+        assert_int_equal(fleet.entries[i].word_count, 1 + 4 * 64 + 1);
+        assert_true(!fleet.entries[i].words[0].of_defaults && fleet.entries[i].words[257].of_defaults);
+    }
+}
+
+static void a_thousand_instances_are_enough(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf faults = {0}, more = {0};
+    pi_auto_fleet struct fleet most = {0}, fleet = {0};
+    read_fleet("instances: {a: {count: 500}, b: {count: 500}}\n", &most, &faults);
+    assert_int_equal(faults.size, 0);
+    read_fleet("instances: {a: {count: 500}, b: {count: 500}, c: {}}\n", &fleet, &more);
+    assert_string_equal(more.data, "1: instances: 1001 instances are more than 1000\n");
+}
+
+/* A key that is given again and again makes the words of an entry more than any command line has. */
+static void words_past_the_limit_are_a_fault(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf text = {0};
+    pi_auto_fleet struct fleet fleet = {0};
+    pi_buf_puts(&text, "instances:\n  a:\n");
+    for (unsigned i = 0; i < 520; i++)
+        pi_buf_printf(&text, "    %s: 1\n", i % 2 ? "cpus" : "memory");
+    static struct seed_findings findings;
+    assert_int_equal(fleet_read(text.data, text.size, "lab.yaml", options, &findings, &fleet), 0);
+    assert_int_equal(findings.errors, 1 + 518); /* besides each key that is there already */
+}
+
+static void behind_what_is_no_yaml_nothing_is_missed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *fault, *other;
+    } cases[] = {
+        {"networks:\n  lab: {}\n  b: {a\n  c: }", "4: ", NULL}, /* no instances yet */
+        {"instances:\n  a: {memory: 1G, cpus: [2\n  b: {}\n", "3: ", NULL},
+        {"instances:\n  a: {memroy: 1G}\n  b: {mem: [\n", "2: instances.a.memroy: an unknown key", "4: "},
+        {"defaults: {memory: [\n", "2: ", NULL},
+        {"instances:\n", "1: instances: there is no instance in it", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static struct seed_findings findings;
+        pi_auto_fleet struct fleet fleet = {0};
+        char line[640];
+        findings = (struct seed_findings){0};
+        assert_int_equal(
+            fleet_read(cases[i].text, strlen(cases[i].text), "lab.yaml", options, &findings, &fleet), 0);
+        seed_findings_sort(&findings);
+        for (size_t k = 0; k < findings.count; k++) {
+            const char *begin = k ? cases[i].other : cases[i].fault;
+            snprintf(line, sizeof line, "%zu: %s%s%s", findings.items[k].line, findings.items[k].path,
+                     findings.items[k].path[0] ? ": " : "", findings.items[k].message);
+            assert_true(begin && !strncmp(line, begin, strlen(begin)));
+        }
+        assert_int_equal(findings.count, cases[i].other ? 2 : 1);
+        assert_int_equal(fleet.whole, i == 4);
+    }
+}
+
+static void after_as_a_text_says_what_to_write(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf faults = {0};
+    pi_auto_fleet struct fleet fleet = {0};
+    read_fleet("instances: {a: {}, b: {after: a}, c: {after: [a, b]}, d: {after: ~}}\n", &fleet, &faults);
+    assert_string_equal(faults.data,
+                        "1: instances.b.after: it does not say for what to wait: write after: {a: ready}, or "
+                        "started in place of ready\n"
+                        "1: instances.c.after: it does not say for what to wait: write after: {a: ready}, or "
+                        "started in place of ready\n");
+}
+
+static void a_fault_of_the_defaults_is_told_once(void **state)
+{
+    (void)state;
+    pi_auto_buf struct pi_buf faults = {0};
+    pi_auto_fleet struct fleet fleet = {0};
+    read_fleet("defaults: {network: lab}\ninstances: {a: {}, b: {count: 3}, c: {}}\n", &fleet, &faults);
+    assert_string_equal(faults.data,
+                        "1: defaults.network: there is no network lab in the file: name it under networks\n");
 }
 
 int main(void)
@@ -206,6 +305,12 @@ int main(void)
         cmocka_unit_test(a_file_becomes_a_fleet),
         cmocka_unit_test(a_name_is_the_file_s_own_or_given),
         cmocka_unit_test(all_faults_are_told_at_once),
+        cmocka_unit_test(long_lists_and_a_thousand_instances_are_kept_whole),
+        cmocka_unit_test(a_thousand_instances_are_enough),
+        cmocka_unit_test(words_past_the_limit_are_a_fault),
+        cmocka_unit_test(behind_what_is_no_yaml_nothing_is_missed),
+        cmocka_unit_test(after_as_a_text_says_what_to_write),
+        cmocka_unit_test(a_fault_of_the_defaults_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,7 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
          .fault = "it has no entry and no instance 'nodes': did you mean node?"},
         {.instances = TWO, .recreate = "node-3", .fault = "it has no entry and no instance 'node-3'"},
         {.instances = "networks: {old: {subnet: 10.98.0.0/24}}\ninstances: {a: {}}",
-         .fault = "line 2: networks.old: the network is there, and is 10.99.0.0/24"},
+         .fault = "line 2: networks.old.subnet: the network is there, and is 10.99.0.0/24"},
         {.instances = "networks: {new: {subnet: 10.99.0.0/25}}\ninstances: {a: {}}",
          .fault = "10.99.0.0/25 overlaps with the network old, which is 10.99.0.0/24"},
         {.instances = "instances: {a: {forward: 8080:80}}",

@@ -105,14 +105,11 @@ static void narrow(struct cli_chosen *chosen, const struct cli_selection *select
     chosen->count = left;
 }
 
-static int refuse_fleet(const struct cli_chosen *all, const char *fleet, struct pi_error *err)
+static int refuse_fleet(const char *fleet, const char *const *fleets, struct pi_error *err)
 {
-    pi_auto_free const char **names = calloc(all->count + 1, sizeof *names);
-    for (size_t i = 0; names && i < all->count; i++)
-        names[i] = all->items[i].spec.fleet.name;
-    const char *nearest = names ? pi_nearest(fleet, names) : NULL;
-    return pi_refuse(err, PI_NOT_FOUND, "no instance is of a fleet named %s%s%s%s", fleet,
-                     nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    char suggestion[PI_SUGGESTION_SIZE];
+    return pi_refuse(err, PI_NOT_FOUND, "no instance is of a fleet named %s: %s", fleet,
+                     pi_suggest(fleet, fleets, "piagent ps -a --labels shows the fleets", suggestion));
 }
 
 static int refuse_labels(const struct cli_selection *selection, struct pi_error *err)
@@ -125,20 +122,28 @@ static int refuse_labels(const struct cli_selection *selection, struct pi_error 
                      selection->labels.count > 1 ? "s" : "", labels.data ? labels.data : "");
 }
 
+int cli_selection_refuse(const struct cli_selection *selection, const char *const *fleets,
+                         struct pi_error *err)
+{
+    bool known = !selection->fleet;
+    for (size_t i = 0; !known && fleets[i]; i++)
+        known = !strcmp(fleets[i], selection->fleet);
+    return known ? refuse_labels(selection, err) : refuse_fleet(selection->fleet, fleets, err);
+}
+
 /* A fleet or label that no instance has is a mistake. */
 static int check_taken(const struct cli_chosen *all, const struct cli_selection *selection,
                        struct pi_error *err)
 {
-    const struct cli_selection fleet = {.fleet = selection->fleet};
-    bool any_of_fleet = false, any = false;
+    pi_auto_free const char **fleets = calloc(all->count + 1, sizeof *fleets);
+    if (!fleets)
+        return pi_fail(err, ENOMEM, "instances");
     for (size_t i = 0; i < all->count; i++) {
-        any_of_fleet = any_of_fleet || cli_selection_takes(&fleet, &all->items[i]);
-        any = any || cli_selection_takes(selection, &all->items[i]);
+        if (cli_selection_takes(selection, &all->items[i]))
+            return 0;
+        fleets[i] = all->items[i].spec.fleet.name;
     }
-    if (any || !cli_selection_is_part(selection))
-        return 0;
-    return selection->fleet && !any_of_fleet ? refuse_fleet(all, selection->fleet, err)
-                                             : refuse_labels(selection, err);
+    return cli_selection_is_part(selection) ? cli_selection_refuse(selection, fleets, err) : 0;
 }
 
 int cli_choose(struct cli_agent *agent, const struct cli_call *call, const struct cli_selection *selection,

@@ -39,6 +39,9 @@ struct cli_selection {
 bool cli_selection_is_part(const struct cli_selection *selection);
 /* PI_USAGE if it has something that no fleet or label is called. */
 int cli_selection_check(const struct cli_selection *selection, struct pi_error *err);
+/* PI_NOT_FOUND for a fleet or labels that it takes no instance by. fleets: of all instances; ends with NULL. */
+int cli_selection_refuse(const struct cli_selection *selection, const char *const *fleets,
+                         struct pi_error *err);
 bool cli_selection_takes(const struct cli_selection *selection, const struct api_instance *instance);
 
 /* True if an instance in this state is of that kind: CLI_MACHINE, CLI_MACHINE_LIVE or CLI_MACHINE_OVER. */

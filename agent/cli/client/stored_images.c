@@ -72,15 +72,13 @@ int cli_images_find_users(struct cli_images *images, struct pi_error *err)
 static int refuse_unknown(const struct cli_images *images, const char *text, struct pi_error *err)
 {
     pi_auto_free const char **names = calloc(images->list.count + 1, sizeof *names);
+    char suggestion[PI_SUGGESTION_SIZE];
     for (size_t i = 0; names && i < images->list.count; i++)
         names[i] = images->list.items[i].name;
-    const char *nearest = names ? pi_nearest(text, names) : NULL;
-    if (nearest)
-        return pi_refuse(err, PI_NOT_FOUND, "no image is called '%.80s': did you mean %s?", text, nearest);
-    return pi_refuse(err, PI_NOT_FOUND,
-                     "no image is called '%.80s': name it by its file name or the first digits of its "
-                     "SHA-256 (piagent image ls)",
-                     text);
+    static const char otherwise[] =
+        "name it by its file name or the first digits of its SHA-256 (piagent image ls)";
+    return pi_refuse(err, PI_NOT_FOUND, "no image is called '%.80s': %s", text,
+                     names ? pi_suggest(text, names, otherwise, suggestion) : otherwise);
 }
 
 int cli_images_find(const struct cli_images *images, const char *text, struct image **ret,

@@ -150,13 +150,29 @@ static int print_list(const json_t *list, const struct ps_options *options, stru
     return r;
 }
 
-/* Tells on standard error which instances the list does not show. */
-static void tell_hidden(const struct cli_call *call, size_t shown, size_t hidden, const char *place)
+static void tell_nothing_taken(const struct cli_selection *selection, const json_t *all)
 {
+    pi_auto_free const char **fleets = calloc(json_array_size(all) + 1, sizeof *fleets);
+    struct pi_error why;
+    const json_t *instance;
+    size_t i, count = 0;
+    json_array_foreach(all, i, instance) {
+        const json_t *fleet = json_object_get(instance, "fleet");
+        if (fleets && fleet)
+            fleets[count++] = cli_json_text(fleet, "name");
+    }
+    if (fleets && cli_selection_refuse(selection, fleets, &why) < 0)
+        cli_note("%s", why.text);
+}
+
+/* Tells on standard error which instances the list does not show. */
+static void tell_hidden(const struct cli_call *call, const json_t *all, size_t shown, const char *place)
+{
+    size_t hidden = json_array_size(all) - shown;
     const struct ps_options *options = call->values;
     bool part = cli_selection_is_part(&options->which);
     if (part && !shown)
-        cli_note("no instance is of that fleet and has those labels");
+        tell_nothing_taken(&options->which, all);
     else if (!shown && hidden)
         cli_note("nothing runs; %zu stopped: piagent ps -a", hidden);
     else if (!shown)
@@ -184,12 +200,12 @@ static int run_ps(const struct cli_call *call, struct pi_error *err)
         return r;
     json_auto_t *list = chosen(reply, call);
     size_t shown = json_array_size(list);
-    size_t hidden = json_array_size(json_object_get(reply, "instances")) - shown;
     if (options->json || options->quiet)
         return print_list(list, options, err);
     if (shown && (r = print_list(list, options, err)) < 0)
         return r;
-    tell_hidden(call, shown, hidden, agent.host.url ? agent.host.url : agent.paths.instances);
+    tell_hidden(call, json_object_get(reply, "instances"), shown,
+                agent.host.url ? agent.host.url : agent.paths.instances);
     return PI_OK;
 }
 

@@ -210,7 +210,7 @@ static int run_up(const struct cli_call *call, struct pi_error *err)
         return r;
     bool sound = !fleet.findings->errors, elsewhere = fleet.fleet.host_count > 1 || fleet.fleet.hosts[0];
     /* No agent is started for a file that is wrong: what runs is compared only if one is there. */
-    if (!sound && elsewhere)
+    if (!fleet.fleet.whole || (!sound && elsewhere))
         return cli_fleet_refuse(&fleet, options->json, err);
     r = cli_fleet_connect(&fleet.fleet, !sound, &hosts, err);
     if (r == 0)

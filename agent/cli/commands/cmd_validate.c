@@ -10,7 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/cli/commands/command_table.h"
-#include "agent/cli/terminal/excerpt.h"
+#include "agent/cli/terminal/finding_show.h"
 #include "agent/cli/terminal/table.h"
 #include "agent/cli/terminal/user_data_findings.h"
 
@@ -18,36 +18,11 @@ struct validate_options {
     bool json, strict;
 };
 
-static void show_source(const struct pi_buf *text, const struct seed_finding *finding)
-{
-    char line[CLI_EXCERPT_MAX + 1];
-    size_t caret = cli_excerpt(text->data, text->size, finding->line, finding->column, line);
-    if (!line[0])
-        return;
-    printf("%6zu | %s\n", finding->line, line);
-    if (caret)
-        printf("       | %*s^\n", (int)caret - 1, "");
-}
-
-static void show_finding(const char *path, const struct pi_buf *text, const struct seed_finding *finding)
-{
-    printf("%s:", path);
-    if (finding->line)
-        printf("%zu:", finding->line);
-    if (finding->column)
-        printf("%zu:", finding->column);
-    printf(" %s: %s%s%s\n", finding->severity == SEED_ERROR ? "error" : "warning", finding->path,
-           finding->path[0] ? ": " : "", finding->message);
-    show_source(text, finding);
-    if (finding->remedy[0])
-        printf("       = %s\n", finding->remedy);
-}
-
 static void show_findings(const char *path, const struct pi_buf *text, enum seed_kind kind,
                           const struct seed_findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++)
-        show_finding(path, text, &findings->items[i]);
+        cli_finding_show(stdout, path, text, &findings->items[i]);
     size_t all = findings->errors + findings->warnings;
     if (all > findings->count)
         printf("%s: %zu more are not shown\n", path, all - findings->count);
@@ -59,29 +34,15 @@ static void show_findings(const char *path, const struct pi_buf *text, enum seed
                kind == SEED_CLOUD_CONFIG ? ", nothing wrong" : ", which is not checked inside");
 }
 
-/* The name as it is, if JSON can hold it: a name need not be UTF-8. */
-static json_t *file_name(const char *path)
-{
-    char clean[PATH_MAX];
-    json_t *name = json_string(path);
-    return name ? name : json_string(pi_text_clean(path, strlen(path), clean, sizeof clean));
-}
-
 static json_t *to_json(const char *path, enum seed_kind kind, const struct seed_findings *findings)
 {
     json_auto_t *list = json_array();
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct seed_finding *f = &findings->items[i];
-        json_t *item =
-            json_pack("{s:s, s:I, s:I, s:s, s:s, s:s}", "severity",
-                      f->severity == SEED_ERROR ? "error" : "warning", "line", (json_int_t)f->line, "column",
-                      (json_int_t)f->column, "path", f->path, "message", f->message, "remedy", f->remedy);
-        if (json_array_append_new(list, item) < 0)
+    for (size_t i = 0; i < findings->count; i++)
+        if (json_array_append_new(list, cli_finding_json(&findings->items[i])) < 0)
             return NULL;
-    }
-    return json_pack("{s:o, s:s, s:I, s:I, s:O}", "file", file_name(path), "kind", seed_kind_name(kind),
-                     "errors", (json_int_t)findings->errors, "warnings", (json_int_t)findings->warnings,
-                     "findings", list);
+    return json_pack("{s:o, s:s, s:I, s:I, s:O}", "file", cli_file_name_json(path), "kind",
+                     seed_kind_name(kind), "errors", (json_int_t)findings->errors, "warnings",
+                     (json_int_t)findings->warnings, "findings", list);
 }
 
 /* 0, or PI_USAGE if the file is refused. */

@@ -14,17 +14,20 @@
 #include "agent/cli/client/remote_host.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/run_options.h"
+#include "agent/cli/terminal/finding_show.h"
 #include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/user_data_findings.h"
 #include "agent/fleet/fleet_check.h"
+#include "agent/fleet/fleet_fault.h"
 #include "agent/image/digest.h"
 #include "agent/image/ref.h"
+#include "agent/seed/ssh_key.h"
 
-#define FAULTS_MAX 500
-
-struct cli_fault {
+struct cli_user_data {
     char *file;
-    struct seed_finding finding;
+    struct pi_buf text;
+    char sha256[IMAGE_SHA256_LENGTH + 1];
+    struct seed_findings *findings; /* NULL: no instance wants it checked */
 };
 
 /* The options of run that make an instance. The last group is about the command alone. */
@@ -110,24 +113,19 @@ static int resolve_paths(struct cli_fleet *fleet)
     return 0;
 }
 
-/* What is wrong with a value as run says it, without the dashes. Told once for all entries that have it of the defaults. word is
- * NULL if the values do not fit together. */
+/* What is wrong with a value as run says it, without the option, which the path names. word is NULL if the values do not fit
+ * together. */
 static void word_fault(struct cli_fleet *fleet, const struct fleet_entry *entry,
                        const struct fleet_word *word, const struct pi_error *err)
 {
     const char *text = err->text + (pi_starts_with(err->text, "--") ? 2 : 0);
-    size_t line = word ? word->line : entry->line;
-    char path[96];
-    struct seed_findings *findings = fleet->findings;
-    for (size_t i = 0; i < findings->count; i++)
-        if (findings->items[i].line == line && !strcmp(findings->items[i].message, text))
-            return;
-    if (word && word->of_defaults)
-        snprintf(path, sizeof path, "defaults.%s", word->option->name);
+    size_t named = word ? strlen(word->option->name) : 0;
+    if (named && !strncmp(text, word->option->name, named) && pi_starts_with(text + named, ": "))
+        text += named + strlen(": ");
+    if (word)
+        fleet_word_fault(fleet->findings, entry, word, NULL, "%s", text);
     else
-        snprintf(path, sizeof path, "instances.%.40s%s%s", entry->name, word ? "." : "",
-                 word ? word->option->name : "");
-    seed_findings_addf(findings, SEED_ERROR, line, 0, path, NULL, "%s", text);
+        fleet_entry_fault(fleet->findings, entry, NULL, entry->line, NULL, "%s", text);
 }
 
 /* The words that a command line would have. */
@@ -144,13 +142,16 @@ static int request_of(const struct pi_strv *argv, const char *name, json_t **ret
     struct cli_operands operands = {0};
     struct api_create request = {.spec.arch = vm_arch_host()};
     json_auto_t *body = NULL;
+    pi_auto_strv struct pi_strv copy = {0}; /* the words may be overwritten, as that of a password is */
     pi_auto_free char **words = calloc(argv->count + 2, sizeof *words); /* a parse moves them */
-    if (!words)
+    int r = words ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < argv->count; i++)
+        if ((r = pi_strv_add(&copy, argv->items[i])) == 0)
+            words[i] = copy.items[i];
+    if (r < 0)
         return pi_fail(err, ENOMEM, "%s", name);
-    for (size_t i = 0; i < argv->count; i++)
-        words[i] = argv->items[i];
     words[argv->count] = (char *)name;
-    int r = cli_parse(&cli_command_run, words, &options, &operands, err);
+    r = cli_parse(&cli_command_run, words, &options, &operands, err);
     options.user_data_checked = options.no_start = true;
     if (r == 0)
         r = cli_create_request(&options, name, &body, err);
@@ -168,163 +169,145 @@ static int request_of(const struct pi_strv *argv, const char *name, json_t **ret
     return r;
 }
 
-/* What others are measured by: memory-max by the memory, the firmware by the architecture. */
-static bool is_measure(const struct fleet_word *word)
+/* First those that others are measured by (memory-max by the memory, the firmware by the architecture), last the files. */
+enum { TURN_MEASURE, TURN_VALUE, TURN_FILE, TURNS };
+
+static int turn_of(const struct fleet_word *word)
 {
-    return !strcmp(word->option->name, "memory") || !strcmp(word->option->name, "arch");
+    bool measure = !strcmp(word->option->name, "memory") || !strcmp(word->option->name, "arch");
+    return measure                                                ? TURN_MEASURE
+           : !is_host(word) && run_option(word)->kind == CLI_FILE ? TURN_FILE
+                                                                  : TURN_VALUE;
 }
 
-static int add_measures(const struct fleet_entry *entry, struct pi_strv *argv)
+static int check_file(const struct fleet_word *word, struct pi_error *err)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < entry->word_count; i++)
-        if (is_measure(&entry->words[i]))
-            r = add_argument(&entry->words[i], argv);
-    return r;
+    pi_auto_strv struct pi_strv keys = {0};
+    if (!strcmp(word->option->name, "ssh-key"))
+        return seed_ssh_keys_read(word->value, &keys, err);
+    return access(word->value, R_OK) < 0
+               ? pi_refuse(err, PI_NOT_FOUND, "cannot open %s: %s", word->value, strerror(errno))
+               : 0;
 }
 
-/* A value by itself, or beside the measures: 0 if it is right, else with err filled. */
-static int check_word_value(const struct fleet *fleet, const struct fleet_entry *entry,
-                            const struct fleet_word *word, bool measures, struct pi_error *err)
+/* A value beside those of good: 0 if it is right, and then it is one of them; else with err filled, or -ENOMEM. */
+static int check_word(const struct fleet *fleet, const struct fleet_entry *entry,
+                      const struct fleet_word *word, struct pi_strv *good, struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv argv = {0};
     json_auto_t *body = NULL;
     if (is_host(word))
         return pi_host_url_check(word->value, err);
     enum cli_kind kind = run_option(word)->kind;
-    if (kind == CLI_FILE)
-        return access(word->value, R_OK) < 0
-                   ? pi_refuse(err, PI_NOT_FOUND, "cannot open %s: %s", word->value, strerror(errno))
-                   : 0;
-    if (kind == CLI_IMAGE && fleet->hosts[entry->host] && cli_host_check_image(word->value, err) < 0)
-        return -EINVAL;
-    if ((measures && add_measures(entry, &argv) < 0) || add_argument(word, &argv) < 0)
-        return -ENOMEM;
-    return request_of(&argv, "a", &body, err);
+    int r = kind == CLI_FILE ? check_file(word, err) : 0;
+    if (r == 0 && kind == CLI_IMAGE && fleet->hosts[entry->host])
+        r = cli_host_check_image(word->value, err);
+    if (r < 0 || add_argument(word, good) < 0)
+        return r < 0 ? r : -ENOMEM;
+    if (kind != CLI_FILE && (r = request_of(good, "a", &body, err)) < 0)
+        pi_strv_cut(good, good->count - 1);
+    return r;
 }
 
-/* Each word by itself, so that each one's fault is found, not only the first. 0, 1 if one is wrong, or -ENOMEM. */
-static int check_words(struct cli_fleet *fleet, const struct fleet_entry *entry)
+/* One word after the other, so that each one's fault is found. good gets those that are right. 0, 1 if one is
+ * wrong, or -ENOMEM. */
+static int check_words(struct cli_fleet *fleet, const struct fleet_entry *entry, struct pi_strv *good)
 {
-    bool wrong = false, measures = false;
-    for (int pass = 0; pass < 2; pass++) {
+    bool wrong = false;
+    for (int turn = 0; turn < TURNS; turn++)
         for (size_t i = 0; i < entry->word_count; i++) {
             struct pi_error err = {0};
             const struct fleet_word *word = &entry->words[i];
-            int r = is_measure(word) == (pass == 0)
-                        ? check_word_value(&fleet->fleet, entry, word, measures, &err)
-                        : 0;
+            int r = turn_of(word) == turn ? check_word(&fleet->fleet, entry, word, good, &err) : 0;
             if (r < 0 && err.kind == PI_OK)
                 return -ENOMEM;
             if (r < 0)
                 word_fault(fleet, entry, word, &err);
             wrong = wrong || r < 0;
         }
-        measures = !wrong;
-    }
     return wrong;
 }
 
-static int add_user_data_faults(struct cli_fleet *fleet, const char *file,
-                                const struct seed_findings *findings)
+static void user_data_done(struct cli_user_data *file)
 {
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct seed_finding *finding = &findings->items[i];
-        if (fleet->fault_count == FAULTS_MAX)
-            break;
-        struct cli_fault *more = reallocarray(fleet->faults, fleet->fault_count + 1, sizeof *more);
-        if (!more)
-            return -ENOMEM;
-        fleet->faults = more;
-        more[fleet->fault_count] = (struct cli_fault){strdup(file), *finding};
-        if (!more[fleet->fault_count++].file)
-            return -ENOMEM;
-    }
-    fleet->fault_total += findings->errors;
-    return 0;
+    free(file->file);
+    free(file->findings);
+    pi_buf_done(&file->text);
 }
 
-/* All that validate would find, once a file. */
-static int check_user_data(struct cli_fleet *fleet, const struct fleet_entry *entry, const char *file,
-                           char ret_sha256[IMAGE_SHA256_LENGTH + 1], struct pi_error *err)
+/* Of the list; read at the first time. NULL with err filled. */
+static struct cli_user_data *user_data_of(struct cli_fleet *fleet, const char *file, struct pi_error *err)
 {
-    pi_auto_buf struct pi_buf text = {.max = SEED_USER_DATA_MAX + 1};
-    pi_auto_free struct seed_findings *findings = calloc(1, sizeof *findings);
+    for (size_t i = 0; i < fleet->user_data_count; i++)
+        if (!strcmp(fleet->user_data[i].file, file))
+            return &fleet->user_data[i];
+    struct cli_user_data *more =
+        reallocarray(fleet->user_data, fleet->user_data_count + 1, sizeof *fleet->user_data);
+    struct cli_user_data read = {.file = strdup(file), .text.max = SEED_USER_DATA_MAX + 1};
+    fleet->user_data = more ? more : fleet->user_data;
+    int r =
+        more && read.file ? seed_user_data_read(file, &read.text, err) : pi_fail(err, ENOMEM, "user-data");
+    if (r == 0 && image_digest_bytes(read.text.data, read.text.size, read.sha256) < 0)
+        r = pi_fail(err, ENOMEM, "user-data");
+    if (r < 0) {
+        user_data_done(&read);
+        return NULL;
+    }
+    more[fleet->user_data_count] = read;
+    return &more[fleet->user_data_count++];
+}
+
+/* All that validate would find, once a file. NULL if it cannot be read, with err filled. */
+static const struct cli_user_data *check_user_data(struct cli_fleet *fleet, const struct fleet_entry *entry,
+                                                   const char *path, struct pi_error *err)
+{
     enum seed_kind kind;
     size_t at = 0;
-    int r = findings ? seed_user_data_read(file, &text, err) : pi_fail(err, ENOMEM, "user-data");
-    if (r == 0 && image_digest_bytes(text.data, text.size, ret_sha256) < 0)
-        r = pi_fail(err, ENOMEM, "user-data");
-    if (r < 0 || fleet_next_word(entry, "user-data-unchecked", &at))
-        return r;
-    r = cli_user_data_findings(&text, &kind, findings, err);
-    if (r == 0 && add_user_data_faults(fleet, file, findings) < 0)
-        r = pi_fail(err, ENOMEM, "user-data");
-    return r;
-}
-
-/* Of an entry before this one that has the same file; NULL if there is none. */
-static const char *known_digest(const struct cli_fleet *fleet, size_t index, const char *file)
-{
-    for (size_t i = 0; i < index; i++) {
-        size_t at = 0;
-        const struct fleet_word *word = fleet_next_word(&fleet->fleet.entries[i], "user-data", &at);
-        const char *digest = json_string_value(json_object_get(fleet->requests[i], "user_data_sha256"));
-        if (word && digest && !strcmp(word->value, file))
-            return digest;
-    }
-    return NULL;
-}
-
-static int make_entry_request(const struct fleet_entry *entry, json_t **ret, struct pi_error *err)
-{
-    pi_auto_strv struct pi_strv argv = {0};
-    char name[PI_NAME_MAX + 1];
-    for (size_t i = 0; i < entry->word_count; i++)
-        if (!is_host(&entry->words[i]) && add_argument(&entry->words[i], &argv) < 0)
-            return pi_fail(err, ENOMEM, "%s", entry->name);
-    fleet_instance_name(entry, 1, name);
-    return request_of(&argv, name, ret, err);
+    struct cli_user_data *file = user_data_of(fleet, path, err);
+    if (!file || file->findings || fleet_next_word(entry, "user-data-unchecked", &at))
+        return file;
+    file->findings = calloc(1, sizeof *file->findings);
+    if (!file->findings)
+        pi_fail(err, ENOMEM, "user-data");
+    return file->findings && cli_user_data_findings(&file->text, &kind, file->findings, err) == 0 ? file
+                                                                                                  : NULL;
 }
 
 static int load_entry(struct cli_fleet *fleet, size_t index, struct pi_error *err)
 {
     const struct fleet_entry *entry = &fleet->fleet.entries[index];
+    pi_auto_strv struct pi_strv good = {0};
     struct pi_error fault = {0};
-    char digest[IMAGE_SHA256_LENGTH + 1] = "";
+    char name[PI_NAME_MAX + 1];
     size_t at = 0;
-    int wrong = check_words(fleet, entry);
+    int wrong = check_words(fleet, entry, &good);
     if (wrong < 0)
         return pi_fail(err, ENOMEM, "%s", entry->name);
-    const struct fleet_word *file = fleet_next_word(entry, "user-data", &at);
-    const char *known = file ? known_digest(fleet, index, file->value) : NULL;
-    if (known)
-        snprintf(digest, sizeof digest, "%s", known);
-    if (wrong)
-        return 0;
-    if (file && !known && check_user_data(fleet, entry, file->value, digest, &fault) < 0)
-        word_fault(fleet, entry, file, &fault);
-    else if (make_entry_request(entry, &fleet->requests[index], &fault) < 0)
+    const struct fleet_word *word = fleet_next_word(entry, "user-data", &at);
+    bool there = word && access(word->value, R_OK) == 0; /* else it was told */
+    const struct cli_user_data *file = there ? check_user_data(fleet, entry, word->value, &fault) : NULL;
+    if (there && !file)
+        word_fault(fleet, entry, word, &fault);
+    fleet_instance_name(entry, 1, name);
+    if (request_of(&good, name, &fleet->requests[index], &fault) < 0 && !wrong && there == !!file)
         word_fault(fleet, entry, NULL, &fault);
-    if (fleet->requests[index] && digest[0])
-        json_object_set_new(fleet->requests[index], "user_data_sha256", json_string(digest));
+    if (fleet->requests[index] && file)
+        json_object_set_new(fleet->requests[index], "user_data_sha256", json_string(file->sha256));
     return 0;
 }
 
 int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err)
 {
-    pi_auto_buf struct pi_buf text = {0};
     ret->path = path ? path : CLI_FLEET_FILE;
     ret->findings = calloc(1, sizeof *ret->findings);
     if (!ret->findings || fill_options(ret) < 0)
         return pi_fail(err, ENOMEM, "fleet");
-    int r = pi_file_read(AT_FDCWD, ret->path, FLEET_FILE_MAX, &text, err);
+    int r = pi_file_read(AT_FDCWD, ret->path, FLEET_FILE_MAX, &ret->text, err);
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND,
                          "there is no file %s: -f FILE names the fleet's, and piagent help fleet explains it",
                          ret->path);
-    if (r == 0 && fleet_read(text.data ? text.data : "", text.size, ret->path, ret->options, ret->findings,
-                             &ret->fleet) < 0)
+    if (r == 0 && fleet_read(ret->text.data ? ret->text.data : "", ret->text.size, ret->path, ret->options,
+                             ret->findings, &ret->fleet) < 0)
         r = pi_fail(err, ENOMEM, "fleet");
     ret->fleet.here = cli_host_chosen();
     return r;
@@ -333,7 +316,7 @@ int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err
 int cli_fleet_load(const char *path, struct cli_fleet *ret, struct pi_error *err)
 {
     int r = cli_fleet_read(path, ret, err);
-    if (r < 0)
+    if (r < 0 || !ret->fleet.whole)
         return r;
     ret->requests = calloc(ret->fleet.entry_count + 1, sizeof *ret->requests);
     if (!ret->requests || resolve_paths(ret) < 0 || fleet_check(&ret->fleet, ret->findings) < 0)
@@ -343,42 +326,48 @@ int cli_fleet_load(const char *path, struct cli_fleet *ret, struct pi_error *err
     return r;
 }
 
-static void print_fault(const char *file, const struct seed_finding *finding, bool json)
+static void print_fault_json(const char *file, const struct seed_finding *finding)
 {
-    char clean[PATH_MAX], line[32] = "";
-    pi_text_clean(file, strlen(file), clean, sizeof clean);
-    json_auto_t *fault = json ? json_pack("{s:{s:s, s:I, s:s, s:s, s:s}}",
-                                          finding->severity == SEED_ERROR ? "fault" : "warning", "file",
-                                          clean, "line", (json_int_t)finding->line, "path", finding->path,
-                                          "message", finding->message, "remedy", finding->remedy)
-                              : NULL;
-    if (fault) {
-        json_dumpf(fault, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
-        fputc('\n', stderr);
-        return;
+    json_auto_t *line = json_object();
+    json_t *fault = cli_finding_json(finding);
+    json_object_set_new(fault, "file", cli_file_name_json(file));
+    json_object_set_new(line, finding->severity == SEED_ERROR ? "fault" : "warning", fault);
+    json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
+    fputc('\n', stderr);
+}
+
+/* Counts all faults, and those that are not shown. */
+static void print_faults(const char *file, const struct pi_buf *text, const struct seed_findings *findings,
+                         bool json, size_t *total, size_t *hidden)
+{
+    size_t told = 0;
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct seed_finding *finding = &findings->items[i];
+        if (json)
+            print_fault_json(file, finding);
+        else
+            cli_finding_show(stderr, file, text, finding);
+        told += finding->severity == SEED_ERROR;
     }
-    if (finding->line)
-        snprintf(line, sizeof line, ":%zu", finding->line);
-    fprintf(stderr, "%s%s: %s%s%s%s%s%s\n", clean, line,
-            finding->severity == SEED_ERROR ? "" : "warning: ", finding->path, finding->path[0] ? ": " : "",
-            finding->message, finding->remedy[0] ? ": " : "", finding->remedy);
+    *total += findings->errors;
+    *hidden += findings->errors - told;
 }
 
 int cli_fleet_refuse(struct cli_fleet *fleet, bool json, struct pi_error *err)
 {
-    size_t total = fleet->findings->errors + fleet->fault_total, told = fleet->findings->count;
+    size_t total = 0, hidden = 0;
     char more[48] = "";
     seed_findings_sort(fleet->findings);
-    for (size_t i = 0; i < fleet->findings->count; i++)
-        print_fault(fleet->path, &fleet->findings->items[i], json);
-    for (size_t i = 0; i < fleet->fault_count; i++) {
-        print_fault(fleet->faults[i].file, &fleet->faults[i].finding, json);
-        told += fleet->faults[i].finding.severity == SEED_ERROR;
+    print_faults(fleet->path, &fleet->text, fleet->findings, json, &total, &hidden);
+    for (size_t i = 0; i < fleet->user_data_count; i++) {
+        const struct cli_user_data *file = &fleet->user_data[i];
+        if (file->findings)
+            print_faults(file->file, &file->text, file->findings, json, &total, &hidden);
     }
     if (!total)
         return 0;
-    if (total > told)
-        snprintf(more, sizeof more, " (%zu of them are not shown)", total - told);
+    if (hidden)
+        snprintf(more, sizeof more, " (%zu of them are not shown)", hidden);
     return pi_refuse(err, PI_USAGE, "%s has %zu fault%s%s: nothing was changed", fleet->path, total,
                      total == 1 ? "" : "s", more);
 }
@@ -387,10 +376,11 @@ void cli_fleet_done(struct cli_fleet *fleet)
 {
     for (size_t i = 0; fleet->requests && i < fleet->fleet.entry_count; i++)
         json_decref(fleet->requests[i]);
-    for (size_t i = 0; i < fleet->fault_count; i++)
-        free(fleet->faults[i].file);
+    for (size_t i = 0; i < fleet->user_data_count; i++)
+        user_data_done(&fleet->user_data[i]);
+    pi_buf_done(&fleet->text);
     free(fleet->requests);
-    free(fleet->faults);
+    free(fleet->user_data);
     free(fleet->options);
     free(fleet->findings);
     fleet_done(&fleet->fleet);

@@ -10,7 +10,7 @@
 
 #define CLI_FLEET_FILE "fleet.yaml" /* in the current folder, if no other is named */
 
-struct cli_fault; /* in a line of the file, or of a file that it names */
+struct cli_user_data; /* a file that the file names, with what is found in it */
 
 /* Zeroed memory is a valid, empty one. */
 struct cli_fleet {
@@ -20,9 +20,10 @@ struct cli_fleet {
         requests; /* of each entry, as fleet_plan_make() takes them: with user_data_sha256, and without a fleet */
     struct seed_findings *findings; /* of the file itself; add to them */
     /* Private. */
+    struct pi_buf text;
     struct fleet_option *options;
-    struct cli_fault *faults;
-    size_t fault_count, fault_total;
+    struct cli_user_data *user_data;
+    size_t user_data_count;
 };
 
 /* Reads the file alone: its name is the fleet's, and its keys are right or a fault. Faults are no failure: cli_fleet_refuse()
@@ -32,8 +33,8 @@ int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err
 /* The same with what the file names, and checks all that needs no agent. */
 int cli_fleet_load(const char *path, struct cli_fleet *ret, struct pi_error *err);
 
-/* Prints all faults, and the warnings about user-data, on standard error, each as "FILE:LINE: ...", or as a line of JSON. PI_USAGE
- * if there are faults. */
+/* Prints all faults, and the warnings about user-data, on standard error, each as piagent validate does, or as a line of JSON.
+ * PI_USAGE if there are faults. */
 int cli_fleet_refuse(struct cli_fleet *fleet, bool json, struct pi_error *err);
 
 void cli_fleet_done(struct cli_fleet *fleet);

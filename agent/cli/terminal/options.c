@@ -61,6 +61,7 @@ const struct cli_option *cli_option_lettered(const struct cli_command *command, 
 int cli_find_word(const char *text, const char *const *words, unsigned *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf all = {0};
+    char suggestion[PI_SUGGESTION_SIZE];
     const char *ours = cli_foreign_value(text, words);
     for (unsigned i = 0; words[i]; i++) {
         if (!strcmp(words[i], ours ? ours : text)) {
@@ -70,9 +71,9 @@ int cli_find_word(const char *text, const char *const *words, unsigned *ret, str
         if (pi_buf_printf(&all, "%s%s", i ? ", " : "", words[i]) < 0)
             return pi_fail(err, ENOMEM, "words");
     }
-    const char *nearest = pi_nearest(text, words);
-    return pi_refuse(err, PI_USAGE, "'%.40s' is not one of: %s%s%s%s", text, all.data,
-                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    const char *remedy = pi_suggest(text, words, NULL, suggestion);
+    return pi_refuse(err, PI_USAGE, "'%.40s' is not one of: %s%s%s", text, all.data, remedy ? "; " : "",
+                     remedy ? remedy : "");
 }
 
 /* The one name that begins with prefix. If several do, the one that all the others begin with: --memory
