@@ -15,6 +15,8 @@ static const struct api_schema empty = {"Empty", no_fields, NULL, {0}};
 static const struct api_schema error = {"Error", api_error_fields, NULL, {0}};
 static const struct api_schema agent = {"Agent", api_agent_fields, NULL, {0}};
 static const struct api_schema create = {"Create", api_create_fields, NULL, {0}};
+static const struct api_schema fault = {"Fault", api_fault_fields, NULL, {0}};
+static const struct api_schema check = {"Check", no_fields, "faults", {&fault}};
 static const struct api_schema instance = {"Instance", api_instance_fields, NULL, {0}};
 static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {0}};
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
@@ -33,9 +35,10 @@ static const struct api_schema fleet_secret = {"FleetSecret", api_fleet_secret_f
 static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,    &empty,        &error,   &agent,    &create,          &instance,     &summary,
-    &instances,   &agent_stop,   &stop,    &event,    &qemu_option,     &qemu_command, &network_member,
-    &new_network, &network_link, &network, &networks, &fleet_elsewhere, &fleet_secret, NULL,
+    &document, &empty,       &error,           &agent,          &create,      &fault,
+    &check,    &instance,    &summary,         &instances,      &agent_stop,  &stop,
+    &event,    &qemu_option, &qemu_command,    &network_member, &new_network, &network_link,
+    &network,  &networks,    &fleet_elsewhere, &fleet_secret,   NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -118,6 +121,16 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                              .request = &create,
                              .status = 202,
                              .reply = &instance},
+    [API_CHECK_INSTANCE] =
+        {.method = "POST",
+         .path = "/v1/check",
+         .id = "checkInstance",
+         .summary =
+             "What would keep an instance from being made and started, as far as its host knows without the network. "
+             "Makes nothing, and does not look whether the name is free",
+         .request = &create,
+         .status = 200,
+         .reply = &check},
     [API_GET_INSTANCE] = {.method = "GET",
                           .path = PATH,
                           .id = "getInstance",

@@ -66,6 +66,15 @@ const struct pi_field api_create_fields[] = {
     {0},
 };
 
+const struct pi_field api_fault_fields[] = {
+    STRING(api_fault, option,
+           .help = "of piagent run, without dashes; absent: it is about the instance as a whole"),
+    STRING(api_fault, value, .help = "which one, if the option may be given several times"),
+    FAILURE(api_fault, kind, .required = true, .help = "as in the failure of the creation"),
+    STRING(api_fault, message, .required = true),
+    {0},
+};
+
 const struct pi_field api_instance_fields[] = {
     STRING(api_instance, name, .required = true, .check = pi_name_check),
     ENUM(api_instance, state, vm_state, .required = true),

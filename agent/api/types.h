@@ -60,6 +60,15 @@ struct api_create {
 };
 extern const struct pi_field api_create_fields[];
 
+/* What keeps an instance from being made or started. */
+struct api_fault {
+    char *option;
+    char *value;
+    PI_OPEN_ENUM(pi_kind, kind);
+    char *message;
+};
+extern const struct pi_field api_fault_fields[];
+
 /* The state of the guest's cloud-init, in its newest boot, as far as piagent knows. */
 enum api_cloud_init {
     API_CLOUD_INIT_NONE,     /* nothing, and nothing is to come: it never ran, or ended before it reported */

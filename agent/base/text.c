@@ -28,7 +28,7 @@ int pi_name_check(const char *name, struct pi_error *err)
             "'%s' is not a name: say %s alone; the instance's login was chosen when it was made (run --user)",
             pi_text_clean(name, length, shown, sizeof shown), login + 1);
     return pi_refuse(err, PI_USAGE,
-                     "'%s' is not a usable name: it becomes the host name, so 1 to %d of a-z, 0-9 and '-', "
+                     "'%s' is not a usable name: write 1 to %d of a-z, 0-9 and '-', "
                      "without '-' at either end",
                      pi_text_clean(name, length, shown, sizeof shown), PI_NAME_MAX);
 }

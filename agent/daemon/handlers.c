@@ -14,6 +14,7 @@
 #include "agent/daemon/metrics.h"
 #include "agent/daemon/networks.h"
 #include "agent/instance/api_view.h"
+#include "agent/instance/creation_check.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/qemu_command.h"
@@ -128,6 +129,18 @@ static void create_instance(struct agent *agent, struct api_call *call)
         api_reply_error(call, &err);
     else
         store_answer(instance, call, 202, false);
+    api_done(create, &request);
+}
+
+static void check_new_instance(struct agent *agent, struct api_call *call)
+{
+    struct api_create request = {.spec.arch = vm_arch_host()};
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    if (body && pi_fields_read(api_create_fields, body, false, &request, &err) == 0)
+        api_reply(call, 200, json_pack("{s:o}", "faults", creation_check(&agent->host, &request)));
+    else
+        api_reply_error(call, &err);
     api_done(create, &request);
 }
 
@@ -403,6 +416,7 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_GET_ALL_EVENTS] = {.agent = get_all_events},
     [API_LIST_INSTANCES] = {.agent = list_instances},
     [API_CREATE_INSTANCE] = {.agent = create_instance},
+    [API_CHECK_INSTANCE] = {.agent = check_new_instance},
     [API_GET_INSTANCE] = {.instance = get_instance},
     [API_DELETE_INSTANCE] = {.instance = delete_instance},
     [API_START] = {.instance = start_instance},

@@ -21,11 +21,10 @@ struct fleet_reader {
     struct fleet *fleet;
     struct fleet_entry defaults;
     char path[96];                  /* of the mapping that is read: "instances.node" */
-    const struct fleet_entry *full; /* that it has too many words was told */
+    const struct fleet_entry *full; /* too many words: that was told */
     bool no_memory;
 };
 
-/* A key with its value. */
 struct fleet_pair {
     const struct seed_node *key, *value;
 };
@@ -82,7 +81,7 @@ static bool next_pair(struct fleet_reader *reader, const struct seed_node **at, 
     return false;
 }
 
-/* The text ends within it, at what is no YAML. The items of such a one may not be what was meant. */
+/* The text ends within it, at what is no YAML: its items may not be what was meant. */
 static bool is_cut(const struct seed_node *node)
 {
     return (node->type == SEED_MAP || node->type == SEED_LIST) && !node->whole;
@@ -247,7 +246,6 @@ static void read_count(struct fleet_reader *reader, struct fleet_entry *entry, c
     entry->count = (unsigned)count;
 }
 
-/* after: server, or [server] */
 static bool refuse_plain_after(struct fleet_reader *reader, const struct fleet_pair *pair)
 {
     const struct seed_node *value = pair->value;
@@ -468,7 +466,6 @@ static bool is_same_host(const char *a, const char *b)
     return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* Finds the host of each entry. */
 static void find_hosts(struct fleet_reader *reader)
 {
     struct fleet *fleet = reader->fleet;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
@@ -17,6 +18,7 @@
 #include "agent/image/name.h"
 #include "agent/image/resolve.h"
 #include "agent/image/steps.h"
+#include "agent/image/stored.h"
 
 /* Checks the name only, before anything is read. A worker checks the image's partitions later
  * (prepare_job.c). */
@@ -93,4 +95,44 @@ int image_fetch_for_user(const struct image_request *request, image_progress_fn 
     if (r == 0)
         r = image_store_open(paths.images, &store, err);
     return r < 0 ? r : image_fetch(&store, &sources, request, progress, user, ret, err);
+}
+
+static int find_expected(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
+{
+    pi_auto_image struct image wanted = {0};
+    const char *release = fetch->ref.release;
+    int r = prepare_fetch(fetch, err);
+    if (r < 0 || fetch->ref.kind == IMAGE_REF_FILE)
+        return r < 0 ? r : image_import_expect(fetch, ret, err);
+    if (fetch->store->dir_fd < 0)
+        return 0;
+    memcpy(wanted.sha256, fetch->sha256, sizeof wanted.sha256);
+    if (image_set(&wanted.source, fetch->ref.text) < 0)
+        return pi_fail(err, ENOMEM, "%s", fetch->ref.text);
+    if (fetch->ref.kind == IMAGE_REF_FEDORA && !fetch->sha256[0])
+        image_store_newest(fetch->store, release[0] ? release : NULL, fetch->request->arch,
+                           fetch->allow_unsigned, ret, NULL);
+    else
+        image_find_stored(fetch, &wanted, ret);
+    return 0;
+}
+
+int image_expect_for_user(const struct image_request *request, struct image *ret, struct pi_error *err)
+{
+    pi_auto_paths struct pi_paths paths = {0};
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    pi_auto_image struct image image = {0};
+    int r = pi_paths_find(&paths, err);
+    if (r == 0 && access(paths.images, F_OK) == 0)
+        r = image_store_open(paths.images, &store, err);
+    struct image_fetch fetch = {.store = &store,
+                                .request = request,
+                                .allow_unsigned = request->allow_unsigned || request->unverified};
+    if (r == 0)
+        r = find_expected(&fetch, &image, err);
+    if (r < 0)
+        return r;
+    *ret = image;
+    image = (struct image){0};
+    return 0;
 }

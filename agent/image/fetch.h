@@ -48,4 +48,11 @@ int image_fetch(const struct image_store *store, const struct image_sources *sou
 int image_fetch_for_user(const struct image_request *request, image_progress_fn progress, void *user,
                          struct image *ret, struct pi_error *err);
 
+/*
+ * What is known of the image before it is fetched: from the file's header, or because the store has it. No network, and no more
+ * than the header is read. Nothing known: ret->path and ret->name are NULL, and its sizes 0. PI_USAGE, PI_NOT_FOUND and PI_UNVERIFIED,
+ * as a fetch would fail. *ret is the caller's: image_done().
+ */
+int image_expect_for_user(const struct image_request *request, struct image *ret, struct pi_error *err);
+
 #endif

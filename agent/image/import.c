@@ -89,19 +89,40 @@ static int want_file(struct image_fetch *fetch, struct image *image, struct pi_e
     return 0;
 }
 
+/* Its descriptor, with *st and the image filled in from its header. */
+static int look_at_file(struct image_fetch *fetch, struct stat *st, struct image *image, struct pi_error *err)
+{
+    pi_auto_close int fd = open_file(fetch->ref.text, st, err);
+    if (fd < 0)
+        return fd;
+    int r = want_file(fetch, image, err);
+    if (r < 0)
+        return r;
+    r = image_inspect(fd, (uint64_t)st->st_size, image, err);
+    return r < 0 ? pi_context(err, r, "%s", fetch->ref.text) : pi_steal_fd(&fd);
+}
+
+int image_import_expect(struct image_fetch *fetch, struct image *image, struct pi_error *err)
+{
+    struct stat st;
+    pi_auto_close int fd = look_at_file(fetch, &st, image, err);
+    if (fd < 0 || fetch->sha256[0] || fetch->request->unverified)
+        return fd < 0 ? fd : 0;
+    return pi_refuse(err, PI_UNVERIFIED,
+                     "%s has no published checksum: give the one of its origin with --sha256 HEX, or take it "
+                     "as it is with --unverified",
+                     fetch->ref.text);
+}
+
 int image_import(struct image_fetch *fetch, struct image *ret, struct pi_error *err)
 {
     pi_auto_image struct image image = {.schema = IMAGE_SCHEMA};
     struct stat st;
     char sha256[IMAGE_SHA256_LENGTH + 1];
-    pi_auto_close int fd = open_file(fetch->ref.text, &st, err);
+    pi_auto_close int fd = look_at_file(fetch, &st, &image, err);
+    int r;
     if (fd < 0)
         return fd;
-    int r = want_file(fetch, &image, err);
-    if (r < 0)
-        return r;
-    if ((r = image_inspect(fd, (uint64_t)st.st_size, &image, err)) < 0)
-        return pi_context(err, r, "%s", fetch->ref.text);
     image_meter_phase(&fetch->meter, IMAGE_CHECKING, (uint64_t)st.st_size);
     if ((r = image_digest_file(fd, -1, (uint64_t)st.st_size, &fetch->meter, sha256, err)) < 0 ||
         (r = judge_file(fetch, sha256, &image, err)) < 0)

@@ -104,12 +104,16 @@ bool image_still_good(struct image_fetch *fetch, struct image *stored)
            image_store_verify(fetch->store, stored, &fetch->meter, NULL) == 0;
 }
 
+bool image_find_stored(const struct image_fetch *fetch, const struct image *wanted, struct image *ret)
+{
+    return wanted->sha256[0] ? image_store_find(fetch->store, wanted->sha256, ret, NULL) == 0
+                             : find_without_digest(fetch, wanted, ret);
+}
+
 bool image_is_stored(struct image_fetch *fetch, struct image *image)
 {
     pi_auto_image struct image stored = {0};
-    bool found = image->sha256[0] ? image_store_find(fetch->store, image->sha256, &stored, NULL) == 0
-                                  : find_without_digest(fetch, image, &stored);
-    if (!found || !image_still_good(fetch, &stored))
+    if (!image_find_stored(fetch, image, &stored) || !image_still_good(fetch, &stored))
         return false;
     bool known = image->sha256[0] || image->packed_sha256[0];
     if (!known && !is_current(fetch, &stored, image))

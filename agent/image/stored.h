@@ -13,6 +13,9 @@
  */
 bool image_is_stored(struct image_fetch *fetch, struct image *image);
 
+/* The stored image of the wanted one's SHA-256, or of its source; not checked any further. */
+bool image_find_stored(const struct image_fetch *fetch, const struct image *wanted, struct image *ret);
+
 /* Tells if a stored image is still good. Hashes it again if the quick check cannot tell. */
 bool image_still_good(struct image_fetch *fetch, struct image *stored);
 

@@ -17,10 +17,9 @@
 #include "agent/image/fetch.h"
 #include "agent/instance/adoption.h"
 #include "agent/instance/create_request.h"
+#include "agent/instance/creation_check.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/membership.h"
-#include "agent/instance/ports.h"
-#include "agent/instance/qemu_command.h"
 #include "agent/instance/qemu_sockets.h"
 #include "agent/instance/start_files.h"
 #include "agent/loop/log.h"
@@ -256,20 +255,21 @@ static int start_fetch(struct instance *instance, struct pi_error *err)
                         &request->environment, &handler, err);
 }
 
+static void keep_first(const char *option, const char *value, const struct pi_error *why, void *user)
+{
+    struct pi_error *first = user;
+    (void)option;
+    (void)value;
+    if (first->kind == PI_OK)
+        *first = *why;
+}
+
 /* Checks, before anything is downloaded, everything on this host that the start will need. */
 static int check_host(struct instance *instance, struct pi_error *err)
 {
-    pi_auto_strv struct pi_strv argv = {0};
-    int r = qemu_sockets_check(instance, err);
-    if (r == 0)
-        r = create_request_check_memory(&instance->record.spec, err);
-    if (r == 0)
-        r = ports_check(instance, err);
-    if (r == 0)
-        r = membership_check(instance, err);
-    if (r == 0)
-        r = qemu_command_show(instance, false, &argv, err);
-    return r < 0 ? r : process_enter_scope(instance, &argv, err);
+    struct pi_error first = {0};
+    creation_check_host(instance, keep_first, &first);
+    return first.kind == PI_OK ? 0 : pi_refuse(err, first.kind, "%s", first.text);
 }
 
 /* If an instance's folder was taken away, its name stays in use as long as its QEMU runs. */

@@ -191,7 +191,7 @@ static int resolve_use(const struct instance_host *host, const char *name, char 
     if (r < 0)
         return r;
     if (use.bridge)
-        return 0; /* membership_check() does that at each start */
+        return 0; /* membership_check_use() does that at each start */
     if ((r = lans_need(&host->lans, use.name, &lan, err)) < 0 || (r = check_room_to_join(host, lan, err)) < 0)
         return r;
     if (!use.address[0])
@@ -220,27 +220,30 @@ int membership_resolve(const struct instance_host *host, struct vm_spec *spec, s
     return r;
 }
 
-int membership_check(const struct instance *instance, struct pi_error *err)
+int membership_check_use(const struct instance *instance, const char *text, struct pi_error *err)
+{
+    struct vm_network_use use;
+    struct in_addr address;
+    struct lan *lan;
+    int r = vm_network_use_parse(text, &use, err);
+    if (r == 0 && use.bridge) {
+        r = bridged_check(use.name, err);
+        return r < 0 ? pi_context(err, r, "--network %s", text) : 0;
+    }
+    if (r == 0)
+        r = lans_need(&instance->host->lans, use.name, &lan, err);
+    if (r == 0)
+        r = vm_subnet_member_parse(&lan->subnet, use.address, &address, err);
+    return r < 0 ? pi_context(err, r, "its network %s", text) : 0;
+}
+
+static int check_uses(const struct instance *instance, struct pi_error *err)
 {
     const struct pi_strv *networks = &instance->record.spec.networks;
-    for (size_t i = 0; i < networks->count; i++) {
-        struct vm_network_use use;
-        struct in_addr address;
-        struct lan *lan;
-        int r = vm_network_use_parse(networks->items[i], &use, err);
-        if (r == 0 && use.bridge) {
-            if ((r = bridged_check(use.name, err)) < 0)
-                return pi_context(err, r, "--network %s", networks->items[i]);
-            continue;
-        }
-        if (r == 0)
-            r = lans_need(&instance->host->lans, use.name, &lan, err);
-        if (r == 0)
-            r = vm_subnet_member_parse(&lan->subnet, use.address, &address, err);
-        if (r < 0)
-            return pi_context(err, r, "its network %s", networks->items[i]);
-    }
-    return 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < networks->count; i++)
+        r = membership_check_use(instance, networks->items[i], err);
+    return r;
 }
 
 /* The nth network of the instance, if it is one that can be used, with its address there; NULL if not. */
@@ -258,7 +261,7 @@ static struct lan *find_network(const struct instance *instance, size_t n, struc
 int membership_check_start(const struct instance *instance, struct pi_error *err)
 {
     struct in_addr address;
-    int r = membership_check(instance, err);
+    int r = check_uses(instance, err);
     for (size_t i = 0; r == 0 && i < instance->record.spec.networks.count; i++) {
         const struct lan *lan = find_network(instance, i, &address);
         if (lan && (r = refuse_rival(instance, lan, address, err)) == 0)

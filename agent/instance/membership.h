@@ -18,10 +18,10 @@ struct lan;
  * the next free one. PI_NOT_FOUND for a network that there is not, PI_USAGE, or PI_CONFLICT. */
 int membership_resolve(const struct instance_host *host, struct vm_spec *spec, struct pi_error *err);
 
-/* Whether its networks are there, and as they were when it was created. */
-int membership_check(const struct instance *instance, struct pi_error *err);
+/* Whether a network of its spec is there, and as it was when the instance was created; or whether the bridge can be used. */
+int membership_check_use(const struct instance *instance, const char *text, struct pi_error *err);
 
-/* Whether it may start besides: no other member that has precedence has its address, and not too many run. PI_CONFLICT. */
+/* Whether it may start: its networks are so, no other member that has precedence has its address, and not too many run. PI_CONFLICT. */
 int membership_check_start(const struct instance *instance, struct pi_error *err);
 
 /* Why it may not be heard in one of its networks: another member has its address, or the network's switch could not do as it

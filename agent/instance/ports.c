@@ -35,37 +35,35 @@ static bool port_taken(uint16_t port, void *user)
            port == self->host->seed_port;
 }
 
-static int check_forward(const struct instance *instance, const struct vm_forward *forward,
-                         struct pi_error *err)
+int ports_check_forward(const struct instance *instance, const char *text, struct pi_error *err)
 {
-    uint16_t port = forward->host_port;
-    int r = vm_port_check(forward->address, port, err);
+    struct vm_forward forward;
+    int r = vm_forward_parse(text, &forward, err);
+    if (r < 0)
+        return r;
+    uint16_t port = forward.host_port;
+    r = vm_port_check(forward.address, port, err);
     const struct instance *owner = r < 0 ? find_owner(instance, port, true) : NULL;
     if (owner)
         return pi_refuse(err, PI_HOST,
                          "port %s:%u is in use by your instance %s: choose another port, or end that "
                          "instance with: piagent powerdown %s",
-                         forward->address, port, owner->record.spec.name, owner->record.spec.name);
+                         forward.address, port, owner->record.spec.name, owner->record.spec.name);
     if (r < 0 && port == instance->host->seed_port)
         return pi_refuse(err, PI_HOST,
                          "port %s:%u is in use by piagent's agent, which serves seeds there: choose another "
                          "port",
-                         forward->address, port);
+                         forward.address, port);
     return r;
 }
 
 static int check_forwards(const struct instance *instance, struct pi_error *err)
 {
     const struct pi_strv *forwards = &instance->record.spec.forwards;
-    for (size_t i = 0; i < forwards->count; i++) {
-        struct vm_forward forward;
-        int r = vm_forward_parse(forwards->items[i], &forward, err);
-        if (r == 0)
-            r = check_forward(instance, &forward, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < forwards->count; i++)
+        r = ports_check_forward(instance, forwards->items[i], err);
+    return r;
 }
 
 static bool ssh_port_is_free(const struct vm_spec *spec)
@@ -83,13 +81,17 @@ bool ports_may_linger(const struct instance *instance)
 
 int ports_check(struct instance *instance, struct pi_error *err)
 {
+    int r = check_forwards(instance, err);
+    return r < 0 ? r : ports_choose(instance, err);
+}
+
+int ports_choose(struct instance *instance, struct pi_error *err)
+{
     struct vm_spec *spec = &instance->record.spec;
     uint16_t port;
-    int r = check_forwards(instance, err);
-    if (r < 0 ||
-        (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance)))
-        return r;
-    r = vm_port_pick(port_taken, instance, &port, err);
+    if (spec->ssh_port && ssh_port_is_free(spec) && !port_taken((uint16_t)spec->ssh_port, instance))
+        return 0;
+    int r = vm_port_pick(port_taken, instance, &port, err);
     if (r < 0)
         return r;
     const struct instance *owner = find_owner(instance, (uint16_t)spec->ssh_port, false);

@@ -9,7 +9,11 @@
 
 struct instance;
 
-/* The user's own ports must be free; the automatic one for SSH moves if another program has taken it. */
+/* Whether the port of a forward ("8080:80") is free, at an address of this host. PI_HOST. */
+int ports_check_forward(const struct instance *instance, const char *text, struct pi_error *err);
+/* Chooses the port for SSH: another one than before if another program has taken that. */
+int ports_choose(struct instance *instance, struct pi_error *err);
+/* Both, for all forwards. */
 int ports_check(struct instance *instance, struct pi_error *err);
 /* Whether the ports of an isolated instance may still be held by the network of its last QEMU, which ends
  * right after that. */

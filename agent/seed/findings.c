@@ -32,7 +32,7 @@ struct seed_finding *seed_findings_add(struct seed_findings *findings, enum seed
     return finding;
 }
 
-static bool is_there(const struct seed_findings *findings, const struct seed_finding *finding)
+static bool is_found(const struct seed_findings *findings, const struct seed_finding *finding)
 {
     for (size_t i = 0; i < findings->count; i++) {
         const struct seed_finding *one = &findings->items[i];
@@ -59,7 +59,7 @@ void seed_findings_addf(struct seed_findings *findings, enum seed_severity sever
     if (remedy)
         pi_text_clean(remedy, strlen(remedy), finding.remedy, sizeof finding.remedy);
     struct seed_finding *added =
-        is_there(findings, &finding) ? NULL : seed_findings_add(findings, severity, line, column);
+        is_found(findings, &finding) ? NULL : seed_findings_add(findings, severity, line, column);
     if (added)
         *added = finding;
 }

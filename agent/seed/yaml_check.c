@@ -22,7 +22,7 @@ static int key_compare(const void *a, const void *b)
 }
 
 /* "users[0].name" */
-static void join_path(const char *path, const char *key, char ret[96])
+static void key_path(const char *path, const char *key, char ret[96])
 {
     snprintf(ret, 96, "%.60s%s%.32s", path, path[0] ? "." : "", key);
 }
@@ -42,7 +42,7 @@ static int keys_check(const struct seed_node *map, const char *path, struct seed
     for (size_t i = 1; i < count; i++) {
         if (strcmp(keys[i - 1]->text, keys[i]->text) != 0)
             continue;
-        join_path(path, keys[i]->text, where);
+        key_path(path, keys[i]->text, where);
         seed_findings_addf(findings, SEED_ERROR, keys[i]->line, keys[i]->column, where,
                            "keep one of them: the last one would win",
                            "the key is there already, in line %zu", keys[i - 1]->line);
@@ -59,7 +59,7 @@ static int check_below(const struct seed_node *node, const char *path, struct se
     for (const struct seed_node *item = node->first; r == 0 && item; item = item->next, i++) {
         snprintf(number, sizeof number, "[%zu]", i);
         if (map && i % 2 == 0)
-            join_path(path, item->text ? item->text : "?", below);
+            key_path(path, item->text ? item->text : "?", below);
         else if (!map)
             snprintf(below, sizeof below, "%.70s%s", path, number);
         r = check_below(item, below, findings);

@@ -197,8 +197,12 @@ int vm_network_use_parse(const char *text, struct vm_network_use *ret, struct pi
     int r = pi_name_check(use.name, err);
     if (r < 0)
         return pi_context(err, r, "--network %s", text);
-    if (more &&
-        (strncmp(more, key, strlen(key)) != 0 || inet_pton(AF_INET, more + strlen(key), &address) != 1))
+    if (more && pi_starts_with(more, key) && inet_pton(AF_INET, more + strlen(key), &address) != 1)
+        return pi_refuse(err, PI_USAGE,
+                         "--network %s: '%.40s' is not an IPv4 address: write four numbers from 0 to 255, "
+                         "such as 10.77.0.5",
+                         text, more + strlen(key));
+    if (more && !pi_starts_with(more, key))
         return pi_refuse(err, PI_USAGE,
                          "--network %s: after the name only ip=ADDRESS may follow, such as %s,ip=10.77.0.5",
                          text, use.name);

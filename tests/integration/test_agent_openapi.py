@@ -109,6 +109,8 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     create = {"name": "pi", "networks": ["lab"], "image": boot_sectors.obedient(user.home), "image_unverified": True, "arch": "x86_64",
               "accel": "tcg", "cpus": 1, "memory_mib": 256, "disk_bytes": 1 << 20, "forwards": [], "user": "pi",
               "fleet": {"name": "web", "role": "pi", "index": 1, "count": 1}}
+    assert api("POST", "/v1/check", create)["faults"] == []
+    assert [fault["option"] for fault in api("POST", "/v1/check", {**create, "networks": ["bridge=none"]})["faults"]] == ["network"]
     assert api("POST", "/v1/instances", create)["name"] == "pi"
     assert api("POST", "/v1/instances", create)[0] == 409
     wait_for("it says something", lambda: b"hello" in user.console("pi"), 60)

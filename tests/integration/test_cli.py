@@ -74,7 +74,6 @@ def test_version_is_one_line(run):
     (["run", "web", "-m", "big"], USAGE, "--memory: 'big' is not a size"),
     (["run", "web", "--image-sha256", "abc"], USAGE, "--sha256: 'abc' is not a SHA-256"),
     (["start"], USAGE, "start needs NAME..., or --all, --fleet, --label: piagent start NAME... (piagent ps -a lists the names)"),
-    (["start", "--all"], USAGE, "only be started with -d"),
     (["rm", "--all", "web"], USAGE, "rm takes names or --all, not both"),
     (["rm", "--all", "--force"], USAGE, "powerdown --all first"),
     (["powerdown", "web", "--timeout", "5", "minutes"], USAGE, "--timeout 5 minutes is two words: write --timeout 5minutes"),

@@ -222,7 +222,8 @@ def test_an_instance_that_the_file_moves_is_a_fault_until_the_old_one_is_removed
         hosts.write("{a: {}, b: {host: 'FAR', forward: '18081:80'}, c: {forward: '18081:80'}}", "{lab: {subnet: 10.99.0.0/24}}")
         hosts.up()
         hosts.write("{a: {host: 'FAR'}, b: {host: 'FAR', forward: '18081:80'}, c: {forward: '18081:80'}}", "{lab: {subnet: 10.99.0.0/24}}")
-        assert f"instances.a: the instance a is on this host, the file says {hosts.far.url}: write that host, or remove" in hosts.up(code=USAGE)
+        said = hosts.up(code=USAGE)
+        assert f"instances.a: the instance a is on this host, the file says {hosts.far.url}\n" in said and "write that host, or remove" in said
         near.do("kill", "a")
         hosts.up("--prune")
     assert sorted(states(near)) == ["c"] and sorted(states(far)) == ["a", "b"]

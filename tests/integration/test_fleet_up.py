@@ -7,12 +7,13 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import textwrap
 
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, GUEST, NOT_FOUND, PIAGENT, SOURCE, UNVERIFIED, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, NETWORK, NOT_FOUND, PIAGENT, SOURCE, USAGE, User, fake_qemu, wait_for
 from reporters import Reporters
 
 DEFAULTS = "{image: disk, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}"
@@ -231,6 +232,28 @@ def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(
             ] == ["error: packages: " + line.partition("packages: ")[2] for line in faults if line.startswith("bad.yaml:2:")]
 
 
+def test_faults_of_the_host_are_told_before_anything_is_made(user):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        user.write("instances:\n"
+                   f"  a:\n    forward: ['127.0.0.1:{port}:22', '192.0.2.1:8080:80']\n"
+                   "    network: bridge=no-such\n"
+                   "    unverified: false\n"
+                   "  b: {arch: aarch64, accel: kvm}\n"
+                   "  c: {disk: 1000}\n")
+        said = user.up("--dry-run", code=HOST).replace(f"{user.home}/", "")
+    for begin in (f"fleet.yaml:4: error: instances.a.forward: port 127.0.0.1:{port} is in use by another program",
+                  "fleet.yaml:4: error: instances.a.forward: 192.0.2.1 is not an address of this host",
+                  "fleet.yaml:5: error: instances.a.network: network bridge=no-such: this host has no bridge",
+                  "fleet.yaml:1: error: defaults.image: ",
+                  "fleet.yaml:8: error: instances.c.disk: disk 1000 B is smaller than the image",
+                  "fleet.yaml:7: error: instances.b.accel: "):
+        assert f"\n{begin}" in f"\n{said}", f"{begin}\n{said}"
+    assert user.ps() == []
+
+
 def test_networks_are_made_and_a_fixed_address_is_kept_free_for_its_instance(user):
     user.write("networks: {lab: {subnet: 10.201.7.0/24}, other: {}}\n"
                "instances: {node: {count: 3, network: [lab, other]}, server: {network: 'lab,ip=10.201.7.2'}}\n")
@@ -327,10 +350,12 @@ def test_up_goes_on_when_the_agent_is_killed(user):
 
 
 def test_an_image_that_cannot_be_had_fails_its_instances_alone(user):
-    user.write("instances: {a: {}, b: {image: ./none.raw}, c: {after: {b: started}}}\n")
-    (user.home / "none.raw").write_bytes(b"")
-    with Reporters(user):
-        said = user.up(code=UNVERIFIED)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/none.raw"
+        user.write(f"instances: {{a: {{}}, b: {{image: '{url}'}}, c: {{after: {{b: started}}}}}}\n")
+        with Reporters(user):
+            said = user.up(code=NETWORK)
     assert "c is not started: b, which it is after, did not come up" in said
     assert user.states() == {"a": "ready", "c": "stopped"}
 
@@ -342,9 +367,11 @@ def test_a_value_is_measured_by_those_of_its_own_instance(user):
 
 
 def test_more_memory_than_there_is_is_refused_unless_it_is_accepted(user):
-    user.write("instances: {a: {memory: 1000G}}\n")
-    assert "its instances take up to 1000 GiB, with 256 MiB each for QEMU itself, and this host has" in user.up(code=USAGE)
-    assert user.up("--overcommit", "--dry-run") == "a: is created and started\n"
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    user.write(f"instances: {{a: {{count: 3, memory: {most // 2}M}}}}\n")
+    said = user.up(code=USAGE)
+    assert "its instances take up to " in said and ", with 256 MiB each for QEMU itself, and this host has" in said
+    assert user.up("--overcommit", "--dry-run") == "a-1 to a-3: each is created and started\n"
 
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f pi\n"

@@ -142,7 +142,7 @@ def test_members_get_addresses_that_stay_theirs(user):
     assert create("b", "lab,ip=10.77.5.4") == ["lab,ip=10.77.5.4"]
     assert create("c", "lab") == ["lab,ip=10.77.5.3"]
     for networks, said in [(["lab,ip=10.77.5.3"], "address of c"), (["lab,ip=10.77.6.3"], "not in the subnet"), (["lab,ip=10.77.5.1"], "network's own"),
-                           (["lab,ip=10.77.5.7"], "last address"), (["lab,ip=x"], "ip=ADDRESS"), (["lab", "lab"], "once"), (["../x"], "../x"),
+                           (["lab,ip=10.77.5.7"], "last address"), (["lab,ip=x"], "not an IPv4 address"), (["lab,x"], "only ip=ADDRESS"), (["lab", "lab"], "once"), (["../x"], "../x"),
                            (["lub"], "piagent network create lub"), ([f"n{i}" for i in range(9)], "at most 8")]:
         status, message = create("d", *networks)
         assert status >= 400 and said in message, message

@@ -75,7 +75,7 @@ def test_a_fleet_is_made_as_a_whole_or_not_at_all(user, local):
     assert user.refused(CONFLICT, "run", "--count", "3", "web", *local).startswith("web-3 is there already: choose another name for the fleet")
     user.do("run", "--count", "1", "--no-start", "lab", *local)
     user.do("rm", "web-3")
-    assert "lab-1 is there already" in user.refused(CONFLICT, "run", "--count", "2", "lab", *local)
+    assert "the fleet lab is there already, with lab-1" in user.refused(CONFLICT, "run", "--count", "2", "lab", *local)
     assert states(user) == {"lab-1": "stopped"}
 
 

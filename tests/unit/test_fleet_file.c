@@ -166,7 +166,7 @@ static void all_faults_are_told_at_once(void **state)
         "8: networks.bad.subnet: the subnet 8.8.8.0/24 is not private: choose one of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16\n"
         "9: networks.small.subnet: 10.78.0.0/29 has addresses for 5 instances, and 6 are in it: choose a larger one\n"
         "10: networks.the-name-of-this-one-is-far-too-long: a network's name has at most 32 characters\n"
-        "12: instances: 'Server' is not a usable name: it becomes the host name, so 1 to 63 of a-z, 0-9 and '-', without '-' at either end\n"
+        "12: instances: 'Server' is not a usable name: write 1 to 63 of a-z, 0-9 and '-', without '-' at either end\n"
         "13: instances.a.after: a is after b is after c is after a: none of them could start first\n"
         "13: instances.a.network: there is no network lba in the file: did you mean lab?\n"
         "14: instances.b.network: 10.78.0.9 is not in the subnet 10.77.0.0/24\n"

@@ -150,8 +150,12 @@ static int stop_in_order(struct cli_fleet_hosts *hosts, const struct cli_call *c
 }
 
 /* The fleet's name and hosts, of the file. Without it, the fleet is on the host that the command acts on. */
-static int find_fleet(const struct down_options *options, struct cli_fleet *file, struct pi_error *err)
+static int find_fleet(const struct cli_call *call, struct cli_fleet *file, struct pi_error *err)
 {
+    const struct down_options *options = call->values;
+    int r = cli_fleet_refuse_files(call, err);
+    if (r < 0)
+        return r;
     if (options->fleet && options->file)
         return pi_refuse(err, PI_USAGE, "--fleet and --file exclude each other");
     if (options->fleet) {
@@ -159,7 +163,7 @@ static int find_fleet(const struct down_options *options, struct cli_fleet *file
         file->fleet.host_count = 1;
         return 0;
     }
-    int r = cli_fleet_read(options->file, file, err);
+    r = cli_fleet_read(options->file, file, err);
     return r < 0 ? r : cli_fleet_refuse(file, options->stop.json, err);
 }
 
@@ -172,7 +176,7 @@ static int run_down(const struct cli_call *call, struct pi_error *err)
     pi_auto_fleet_hosts struct cli_fleet_hosts hosts = {0};
     pi_auto(instances_done) struct down_instances instances = {0};
     const char *fleet = file.fleet.name;
-    int r = body ? find_fleet(options, &file, err) : pi_fail(err, ENOMEM, "down");
+    int r = body ? find_fleet(call, &file, err) : pi_fail(err, ENOMEM, "down");
     if (r == 0)
         r = cli_fleet_connect(&file.fleet, false, &hosts, err);
     for (size_t i = 0; i < hosts.count; i++) {
@@ -194,7 +198,8 @@ static const struct cli_option down_table[] = {
      CLI_MEMBER(CLI_STRING, down_options, file),
      .kind = CLI_FILE,
      .argument = "FILE",
-     .help = "the fleet's file, for its name and hosts (default: " CLI_FLEET_FILE " in the current folder)"},
+     .help = "the fleet's file, or -, for its name and hosts (default: " CLI_FLEET_FILE
+             " in the current folder)"},
     {.name = "fleet",
      CLI_MEMBER(CLI_STRING, down_options, fleet),
      .kind = CLI_FLEET,
@@ -203,7 +208,7 @@ static const struct cli_option down_table[] = {
     {.name = "timeout",
      CLI_MEMBER(CLI_DURATION, down_options, stop.timeout_ms),
      .argument = "TIME",
-     .help = "how long each guest may take (default: 90s)"},
+     .help = "how long each guest may go on without a sign of life (default: 90s); in all it has 10 minutes"},
     {.name = "step-timeout",
      CLI_MEMBER(CLI_DURATION, down_options, stop.step_ms),
      .argument = "TIME",

@@ -15,7 +15,7 @@ static const struct cli_option powerdown_table[] = {
     {.name = "timeout",
      CLI_MEMBER(CLI_DURATION, cli_stop_options, timeout_ms),
      .argument = "TIME",
-     .help = "how long the guest may take (default: 90s)"},
+     .help = "how long the guest may go on without a sign of life (default: 90s); in all it has 10 minutes"},
     CLI_STEP_OPTION,
     CLI_RESULTS_OPTION(cli_stop_options),
     {0},

@@ -43,7 +43,7 @@ static const struct cli_option table[] = {
     {.name = "timeout",
      CLI_MEMBER(CLI_DURATION, restart_options, timeout_ms),
      .argument = "TIME",
-     .help = "how long the guest may take to power itself off (default: 90s)"},
+     .help = "how long the guest may go on without a sign of life (default: 90s); in all it has 10 minutes"},
     CLI_PACE_OPTIONS(restart_options, ""),
     {.name = "json", CLI_MEMBER(CLI_FLAG, restart_options, json), .help = "the events as JSON lines"},
     {0},

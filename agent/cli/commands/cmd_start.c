@@ -28,14 +28,22 @@ static int start_attached(struct cli_agent *agent, struct api_instance *instance
     return PI_OK;
 }
 
-static int start_chosen(struct cli_agent *agent, const struct start_options *options,
-                        struct cli_chosen *chosen, struct pi_error *err)
+/* There is one terminal, and a console for one instance. */
+static bool is_detached(const struct cli_call *call)
 {
+    const struct start_options *options = call->values;
+    return options->detach || call->count != 1;
+}
+
+static int start_chosen(struct cli_agent *agent, const struct cli_call *call, struct cli_chosen *chosen,
+                        struct pi_error *err)
+{
+    const struct start_options *options = call->values;
     const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
     if (!chosen->count && !options->json)
         fprintf(stderr, "%s\n", cli_none_of(CLI_MACHINE_OVER));
-    return options->detach ? cli_launch_chosen(agent, chosen, &how, &options->pace, "piagent start", err)
-                           : start_attached(agent, &chosen->items[0], err);
+    return is_detached(call) ? cli_launch_chosen(agent, chosen, &how, &options->pace, "piagent start", err)
+                             : start_attached(agent, &chosen->items[0], err);
 }
 
 static int run_start(const struct cli_call *call, struct pi_error *err)
@@ -43,24 +51,21 @@ static int run_start(const struct cli_call *call, struct pi_error *err)
     const struct start_options *options = call->values;
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_chosen struct cli_chosen chosen = {0};
-    if (call->count != 1 && !options->detach)
-        return pi_refuse(err, PI_USAGE,
-                         "several instances can only be started with -d: there is one terminal");
-    int r = cli_refuse_attached(options->detach, options->json, options->timeout_ms, err);
+    int r = cli_refuse_attached(is_detached(call), options->json, options->timeout_ms, err);
     if (r == 0)
         r = cli_connect(&agent, err);
     if (r == 0)
         r = cli_choose(&agent, call, &options->which, CLI_MACHINE_OVER, &chosen, err);
-    return r < 0 ? r : start_chosen(&agent, options, &chosen, err);
+    return r < 0 ? r : start_chosen(&agent, call, &chosen, err);
 }
 
 static const struct cli_option start_table[] = {
-    CLI_SELECTION_OPTIONS(start_options, 0, "all that do not run, instead of NAME...; with -d"),
+    CLI_SELECTION_OPTIONS(start_options, 0, "all that do not run, instead of NAME..."),
     {.name = "detach",
      .letter = 'd',
      CLI_MEMBER(CLI_FLAG, start_options, detach),
-     .help = "return when the guest is ready"},
-    CLI_PACE_OPTIONS(start_options, "with -d: "),
+     .help = "return when the guest is ready; so it is always if several are started"},
+    CLI_PACE_OPTIONS(start_options, "with several: "),
     {.name = "timeout",
      CLI_MEMBER(CLI_LIMIT, start_options, timeout_ms),
      .argument = "TIME",

@@ -8,7 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/commands/command_table.h"
-#include "agent/cli/commands/fleet_hosts.h"
+#include "agent/cli/commands/fleet_host_check.h"
 #include "agent/cli/commands/fleet_launch.h"
 #include "agent/cli/terminal/host_hint.h"
 
@@ -191,7 +191,8 @@ static int compare_and_go(struct cli_fleet_hosts *hosts, const struct cli_call *
         have ? fleet_plan_make(&fleet->fleet, fleet->requests, have, &ask, fleet->findings, &plan) : -ENOMEM;
     if (r < 0)
         return pi_fail(err, -r, "plan");
-    if ((r = cli_fleet_refuse(fleet, options->json, err)) < 0)
+    if ((r = cli_fleet_check_hosts(hosts, fleet, &plan, err)) < 0 ||
+        (r = cli_fleet_refuse(fleet, options->json, err)) < 0)
         return r;
     if (options->json)
         print_plan(&fleet->fleet, &plan);
@@ -205,7 +206,9 @@ static int run_up(const struct cli_call *call, struct pi_error *err)
     const struct up_options *options = call->values;
     pi_auto_cli_fleet struct cli_fleet fleet = {0};
     pi_auto_fleet_hosts struct cli_fleet_hosts hosts = {0};
-    int r = cli_fleet_load(options->file, &fleet, err);
+    int r = cli_fleet_refuse_files(call, err);
+    if (r == 0)
+        r = cli_fleet_load(options->file, &fleet, err);
     if (r < 0)
         return r;
     bool sound = !fleet.findings->errors, elsewhere = fleet.fleet.host_count > 1 || fleet.fleet.hosts[0];
@@ -226,7 +229,8 @@ static const struct cli_option up_table[] = {
      CLI_MEMBER(CLI_STRING, up_options, file),
      .kind = CLI_FILE,
      .argument = "FILE",
-     .help = "the fleet's file (default: " CLI_FLEET_FILE " in the current folder)"},
+     .help =
+         "the fleet's file, or - for the standard input (default: " CLI_FLEET_FILE " in the current folder)"},
     {.name = "dry-run",
      CLI_MEMBER(CLI_FLAG, up_options, dry_run),
      .help = "show what would be done, and do nothing"},

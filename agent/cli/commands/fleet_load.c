@@ -180,7 +180,7 @@ static int turn_of(const struct fleet_word *word)
                                                                   : TURN_VALUE;
 }
 
-static int check_file(const struct fleet_word *word, struct pi_error *err)
+static int check_named_file(const struct fleet_word *word, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv keys = {0};
     if (!strcmp(word->option->name, "ssh-key"))
@@ -198,7 +198,7 @@ static int check_word(const struct fleet *fleet, const struct fleet_entry *entry
     if (is_host(word))
         return pi_host_url_check(word->value, err);
     enum cli_kind kind = run_option(word)->kind;
-    int r = kind == CLI_FILE ? check_file(word, err) : 0;
+    int r = kind == CLI_FILE ? check_named_file(word, err) : 0;
     if (r == 0 && kind == CLI_IMAGE && fleet->hosts[entry->host])
         r = cli_host_check_image(word->value, err);
     if (r < 0 || add_argument(word, good) < 0)
@@ -295,13 +295,37 @@ static int load_entry(struct cli_fleet *fleet, size_t index, struct pi_error *er
     return 0;
 }
 
+static int read_standard_input(struct pi_buf *ret, struct pi_error *err)
+{
+    char chunk[16384];
+    int r = 0;
+    ret->max = FLEET_FILE_MAX;
+    for (size_t n; r == 0 && (n = fread(chunk, 1, sizeof chunk, stdin)) > 0;)
+        r = pi_buf_add(ret, chunk, n);
+    if (r == -E2BIG)
+        return pi_refuse(err, PI_USAGE, "standard input: larger than %zu bytes", FLEET_FILE_MAX);
+    return r < 0 || ferror(stdin) ? pi_fail(err, r < 0 ? -r : EIO, "standard input") : 0;
+}
+
+int cli_fleet_refuse_files(const struct cli_call *call, struct pi_error *err)
+{
+    for (unsigned i = 0; i < call->count; i++)
+        if (strpbrk(call->operands[i], "./"))
+            return pi_refuse(
+                err, PI_USAGE,
+                "'%.200s' is no name of an instance: name the fleet's file with -f: piagent %s -f %.200s",
+                call->operands[i], call->command->name, call->operands[i]);
+    return 0;
+}
+
 int cli_fleet_read(const char *path, struct cli_fleet *ret, struct pi_error *err)
 {
     ret->path = path ? path : CLI_FLEET_FILE;
     ret->findings = calloc(1, sizeof *ret->findings);
     if (!ret->findings || fill_options(ret) < 0)
         return pi_fail(err, ENOMEM, "fleet");
-    int r = pi_file_read(AT_FDCWD, ret->path, FLEET_FILE_MAX, &ret->text, err);
+    int r = !strcmp(ret->path, "-") ? read_standard_input(&ret->text, err)
+                                    : pi_file_read(AT_FDCWD, ret->path, FLEET_FILE_MAX, &ret->text, err);
     if (r == -ENOENT)
         return pi_refuse(err, PI_NOT_FOUND,
                          "there is no file %s: -f FILE names the fleet's, and piagent help fleet explains it",
@@ -368,8 +392,9 @@ int cli_fleet_refuse(struct cli_fleet *fleet, bool json, struct pi_error *err)
         return 0;
     if (hidden)
         snprintf(more, sizeof more, " (%zu of them are not shown)", hidden);
-    return pi_refuse(err, PI_USAGE, "%s has %zu fault%s%s: nothing was changed", fleet->path, total,
-                     total == 1 ? "" : "s", more);
+    return pi_refuse(err, total == fleet->host_faults ? fleet->host_kind : PI_USAGE,
+                     "%s has %zu fault%s%s: nothing was changed", fleet->path, total, total == 1 ? "" : "s",
+                     more);
 }
 
 void cli_fleet_done(struct cli_fleet *fleet)

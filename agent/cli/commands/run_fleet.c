@@ -23,6 +23,12 @@ static int refuse_member(const struct cli_chosen *there, const struct fleet_entr
             fleet_instance_name(entry, k, name);
             clashes = !strcmp(one->name, name);
         }
+        if (clashes && !strcmp(one->spec.fleet.name, entry->name))
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "the fleet %s is there already, with %s: choose another name, or remove it first with: "
+                "piagent rm --fleet %s",
+                entry->name, one->name, entry->name);
         if (clashes)
             return pi_refuse(
                 err, PI_CONFLICT,

@@ -26,6 +26,8 @@ const struct cli_foreign cli_foreign_commands[] = {
     {NULL, "image remove", "image rm", NULL},
     {NULL, "networks", "network ls", NULL},
     {NULL, "network list", "network ls", NULL},
+    {NULL, "network add", "network create", NULL},
+    {NULL, "network new", "network create", NULL},
     {NULL, "network inspect", "network status", NULL},
     {NULL, "network delete", "network rm", NULL},
     {NULL, "network remove", "network rm", NULL},
