@@ -91,16 +91,16 @@ def test_a_terminal_that_is_closed_stops_no_instance(user):
 
 @contextlib.contextmanager
 def end_is_not_told(user):
-    """Between a command and the agent: no answer or event goes on that says "stopped". The values: the runtime folder in which the
-    command finds its agent, and what is set when something was held back."""
-    folder, held = user.home / "held", threading.Event()
+    """Between a command and the agent: answers and events say "running" for "stopped". The values: the runtime folder in which the
+    command finds its agent, and what is set when this has happened."""
+    folder, hidden = user.home / "hidden", threading.Event()
 
     def pass_on(source, target, answers):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if answers and b'"stopped"' in data:
-                    held.set()
-                    return
+                    hidden.set()
+                    data = data.replace(b'"stopped"', b'"running"')
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
@@ -118,13 +118,13 @@ def end_is_not_told(user):
         server.listen(64)
         threading.Thread(target=accept_all, args=(server,), daemon=True).start()
         try:
-            yield folder, held
+            yield folder, hidden
         finally:
             server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_second_interrupt_does_not_wait_until_all_is_undone():
-    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as (folder, held):
+    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as (folder, hidden):
         command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"), environment={"XDG_RUNTIME_DIR": str(folder)})
 
         def is_starting():
@@ -132,7 +132,7 @@ def test_a_second_interrupt_does_not_wait_until_all_is_undone():
             return user.call("status", "half").returncode == 0 and user.status("half").get("pid")
         wait_for("QEMU is being started", is_starting, 60)
         command.send_signal(signal.SIGINT)
-        assert held.wait(20) and command.poll() is None
+        assert hidden.wait(20) and command.poll() is None
         command.send_signal(signal.SIGINT)
         code, out = finish(command)
         assert code == 128 + signal.SIGINT, out

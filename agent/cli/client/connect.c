@@ -390,6 +390,15 @@ int cli_get_instance(struct cli_agent *agent, const char *name, struct api_insta
     return r;
 }
 
+int cli_get_same_instance(struct cli_agent *agent, const char *name, const char *uuid,
+                          struct api_instance *ret, struct pi_error *err)
+{
+    int r = cli_get_instance(agent, name, ret, err);
+    if (r == 0 && uuid[0] && strcmp(ret->spec.uuid, uuid) != 0)
+        r = pi_refuse(err, PI_NOT_FOUND, "%s was removed, and another instance has its name now", name);
+    return r;
+}
+
 int cli_create_instance(struct cli_agent *agent, const json_t *body, struct api_instance *ret,
                         struct pi_error *err)
 {

@@ -84,6 +84,10 @@ int cli_stream(struct cli_agent *agent, const char *path,
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);
 
+/* The same, but PI_NOT_FOUND if another instance has its name now. uuid is that of the one that is meant; "" = any. */
+int cli_get_same_instance(struct cli_agent *agent, const char *name, const char *uuid,
+                          struct api_instance *ret, struct pi_error *err);
+
 /* Asks for a new instance by a body of POST /v1/instances; *ret is it, with no event known yet. Free it with
  * api_done(instance, ret). */
 int cli_create_instance(struct cli_agent *agent, const json_t *body, struct api_instance *ret,

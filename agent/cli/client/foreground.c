@@ -58,12 +58,18 @@ static int ask_to_stop(struct foreground *fg, struct pi_error *err)
 /* 0 = go on, positive = the exit code, negative = err. A closed terminal (SIGHUP) never stops an instance. */
 static int on_foreground_signal(struct foreground *fg, struct pi_error *err)
 {
-    int r = fg->fresh && cli_state_is_before_boot(fg->follow->view.state) ? cli_undo(fg->follow, err) : 0;
-    if (r != 0)
+    struct cli_follow *follow = fg->follow;
+    enum cli_undo undone = CLI_UNDO_RAN;
+    bool unbooted = fg->fresh && cli_state_is_before_boot(follow->view.state);
+    int r = unbooted ? cli_undo(follow->agent, follow->view.name, follow->uuid, &follow->screen, &undone, err)
+                     : 0;
+    if (r < 0)
         return r;
-    if (fg->follow->signal != SIGHUP)
+    if (undone != CLI_UNDO_RAN)
+        return CLI_EXIT_SIGNAL + follow->signal;
+    if (follow->signal != SIGHUP)
         return ask_to_stop(fg, err);
-    cli_tell_goes_on(fg->follow);
+    cli_tell_goes_on(follow);
     return CLI_EXIT_SIGNAL + SIGHUP;
 }
 

@@ -104,13 +104,18 @@ void cli_follow_hold_signals(void)
     sigprocmask(SIG_BLOCK, &caught, NULL);
 }
 
+int cli_follow_take_signal(unsigned patience_ms)
+{
+    const struct timespec patience = {.tv_sec = patience_ms / 1000, .tv_nsec = patience_ms % 1000 * 1000000L};
+    sigset_t caught;
+    fill_caught(&caught);
+    int number = sigtimedwait(&caught, NULL, &patience);
+    return number < 0 ? 0 : number;
+}
+
 int cli_follow_look(const struct cli_follow *follow, struct api_instance *ret, struct pi_error *err)
 {
-    int r = cli_get_instance(follow->agent, follow->view.name, ret, err);
-    if (r == 0 && follow->uuid[0] && strcmp(ret->spec.uuid, follow->uuid) != 0)
-        r = pi_refuse(err, PI_NOT_FOUND, "%s was removed, and another instance has its name now",
-                      follow->view.name);
-    return r;
+    return cli_get_same_instance(follow->agent, follow->view.name, follow->uuid, ret, err);
 }
 
 int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_instance *ret,

@@ -72,6 +72,9 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
  * request that makes an instance and its follow. */
 void cli_follow_hold_signals(void);
 
+/* Takes one of those that are held, also while a follow is open, and waits so long for it. 0: none came. */
+int cli_follow_take_signal(unsigned patience_ms);
+
 /* Follows another instance beside leader: its lines and status appear on the leader's screen, and the
  * leader's step is its step, too. Close it before its leader. The agent is the leader's, or one whose client shares
  * the leader's (api_client_share()). */

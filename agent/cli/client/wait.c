@@ -101,18 +101,16 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
 static bool leave_one(const struct cli_wait *how, struct cli_follow *one)
 {
     struct pi_error err = {0};
+    struct cli_screen *screen = &one->leader->screen;
+    enum cli_undo undone = CLI_UNDO_RAN;
     bool unbooted = how->fresh && (how->made || cli_state_is_before_boot(one->view.state));
-    int r = unbooted ? cli_undo(one, &err) : 0;
-    if (r > 0)
-        return !one->leader->signal;
-    if (r == 0 && !how->caller_tells_rest)
-        cli_tell_goes_on(one);
-    if (r < 0) {
-        pi_context(&err, r, "%s was interrupted, and could not be undone", one->view.name);
-        cli_screen_clear(&one->leader->screen);
+    if (unbooted && cli_undo(one->agent, one->view.name, one->uuid, screen, &undone, &err) < 0) {
+        cli_screen_clear(screen);
         (void)(how->json ? cli_report_json(&err) : cli_report(&err));
+    } else if (undone == CLI_UNDO_RAN && !how->caller_tells_rest) {
+        cli_tell_goes_on(one);
     }
-    return true;
+    return undone != CLI_UNDO_CUT;
 }
 
 static int on_wait_signal(const struct cli_wait *how, struct cli_follow *leader)

@@ -2,7 +2,6 @@
 #include "agent/cli/commands/fleet_join.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,17 +85,6 @@ static int find_gap(struct cli_fleet_hosts *hosts, const struct fleet *fleet, bo
     return 0;
 }
 
-/* Of those that are held (cli_follow_hold_signals()); 0: none came. */
-static int signal_that_came(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    sigset_t came;
-    for (size_t i = 0; sigpending(&came) == 0 && i < PI_ARRAY_SIZE(numbers); i++)
-        if (sigismember(&came, numbers[i]) > 0)
-            return numbers[i];
-    return 0;
-}
-
 int cli_fleet_await_links(struct cli_fleet_hosts *hosts, const struct fleet *fleet, bool quiet,
                           struct pi_error *err)
 {
@@ -106,7 +94,7 @@ int cli_fleet_await_links(struct cli_fleet_hosts *hosts, const struct fleet *fle
     if (hosts->count < 2)
         return 0;
     for (;;) {
-        int r = find_gap(hosts, fleet, &any, &gap, err), number = signal_that_came();
+        int r = find_gap(hosts, fleet, &any, &gap, err), number = cli_follow_take_signal(0);
         uint64_t waited = pi_monotonic_ms() - begun;
         if (r < 0 || !any)
             return r;
@@ -154,7 +142,7 @@ int cli_fleet_await_removed(struct cli_fleet_hosts *hosts, const struct fleet_pl
     const uint64_t end = pi_monotonic_ms() + REMOVED_MS;
     bool any = hosts->count > 1;
     while (any && pi_monotonic_ms() < end) {
-        int r = get_networks_anew(hosts, err), number = signal_that_came();
+        int r = get_networks_anew(hosts, err), number = cli_follow_take_signal(0);
         if (r < 0 || number)
             return r < 0 ? r : CLI_EXIT_SIGNAL + number;
         any = false;

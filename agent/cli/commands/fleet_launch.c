@@ -9,6 +9,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
+#include "agent/cli/client/undo.h"
 #include "agent/cli/commands/fleet_join.h"
 #include "agent/cli/terminal/error_report.h"
 #include "agent/fleet/fleet_check.h"
@@ -194,29 +195,19 @@ static enum cli_launch_state state_before_start(const struct cli_launch_item *cr
     return is_there ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS;
 }
 
-/* Removes one that this command has made, unless somebody has started it since. */
-static int undo_item(const struct cli_launch_item *item, struct pi_error *err)
-{
-    pi_auto_instance struct api_instance now = {0};
-    int r = cli_get_instance(item->host->agent, item->name, &now, err);
-    if (r < 0 || now.started_ms)
-        return r;
-    return cli_call(item->host->agent, "DELETE", item->name, NULL, NULL, NULL, err);
-}
-
 /* After an interrupt: those that have begun in the last pass were undone, or go on. */
 static void undo_those_in(const struct launch_list *list, enum cli_launch_state state)
 {
-    bool json = list->launch->wait.json;
-    for (size_t i = 0; i < list->count; i++) {
+    struct cli_screen screen;
+    enum cli_undo undone = CLI_UNDO_DONE;
+    cli_screen_init(&screen);
+    screen.silent = list->launch->wait.json;
+    for (size_t i = 0; i < list->count && undone != CLI_UNDO_CUT; i++) {
         const struct cli_launch_item *item = &list->items[i];
         struct pi_error err = {0};
-        if (!item->body || item->state != state)
-            continue;
-        if (undo_item(item, &err) < 0)
-            (void)(json ? cli_report_json(&err) : cli_report(&err));
-        else if (!json)
-            fprintf(stderr, "%s: interrupted, and undone: nothing of it is left\n", item->name);
+        if (item->body && item->state == state &&
+            cli_undo(item->host->agent, item->name, item->uuid, &screen, &undone, &err) < 0)
+            (void)(screen.silent ? cli_report_json(&err) : cli_report(&err));
     }
 }
 

@@ -145,6 +145,7 @@ static int begin_item(struct cli_launch_pass *pass, struct cli_launch_item *item
         r = begin(pass, item, ret, err);
     }
     if (r == 0) {
+        snprintf(item->uuid, sizeof item->uuid, "%s", ret->spec.uuid);
         item->state = CLI_LAUNCH_BEGUN;
         item->load = launch_load(item);
         item->host->looked = false;

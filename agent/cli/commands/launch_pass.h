@@ -3,6 +3,7 @@
 #ifndef PIAGENT_CLI_LAUNCH_PASS_H
 #define PIAGENT_CLI_LAUNCH_PASS_H
 
+#include "agent/base/random.h"
 #include "agent/cli/client/wait.h"
 
 /* The user sets the pace by two options. */
@@ -54,7 +55,8 @@ struct cli_launch_item {
     const char *arch;    /* NULL = its host's */
     bool emulated;       /* whatever its host can do */
     enum cli_launch_state state;
-    unsigned load; /* private: of its boot */
+    unsigned load;                 /* private: of its boot */
+    char uuid[PI_UUID_LENGTH + 1]; /* set when it is begun */
 };
 
 struct cli_launch_pass {
