@@ -139,7 +139,7 @@ def test_the_command_is_what_qemu_runs_with(user, instance):
     ("POST", "/v1/instances", "{\"name\": \"a\", \"name\": \"b\"}", 400, "usage", "duplicate"),
     ("POST", "/v1/instances", {}, 400, "usage", "name"),
     ("POST", "/v1/instances", {"name": 5}, 400, "usage", "name"),
-    ("POST", "/v1/instances", {"name": "../up"}, 400, "usage", "host name"),
+    ("POST", "/v1/instances", {"name": "../up"}, 400, "usage", "is not a usable name"),
     ("POST", "/v1/instances", {"name": "new", "colour": "red"}, 400, "usage", "colour"),
     ("POST", "/v1/instances", {"name": "new", "cpus": -1}, 400, "usage", "cpus"),
     ("POST", "/v1/instances", {"name": "new", "cpus": 65}, 400, "usage", "cpus"),

@@ -38,7 +38,7 @@ def nothing_left(user):
 
 
 CASES = {
-    "a_name_that_is_no_host_name": (USAGE, ["Not_A_Host"], "host name"),
+    "a_name_that_is_no_host_name": (USAGE, ["Not_A_Host"], "is not a usable name"),
     "an_unknown_option": (USAGE, ["m", "--memroy", "1G"], "--memory"),
     "a_size_that_is_none": (USAGE, ["m", "--memory", "lots"], "1G"),
     "an_unknown_architecture": (USAGE, ["m", "--arch", "riscv"], "x86_64"),
