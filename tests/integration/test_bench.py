@@ -62,3 +62,8 @@ def test_ssh_is_measured_beside_ssh_alone(tmp_path):
 def test_seeds_are_measured_beside_nginx(tmp_path):
     rows = rows_of("imds", tmp_path, "--runs", "1", "--seconds", "1")
     assert len(rows) == 2 and all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
+
+
+def test_a_boot_is_measured_beside_one_by_hand(tmp_path):
+    rows = rows_of("boot", tmp_path, "--fake")
+    assert {"x86_64, until ready, wall_s", "x86_64, until ready, cpu_s"} == {row["what"] for row in rows}
