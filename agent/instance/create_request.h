@@ -8,8 +8,7 @@
 #include "agent/base/error.h"
 #include "agent/vm/spec.h"
 
-#define CREATE_DEFAULT_IMAGE      "fedora"
-#define CREATE_DEFAULT_DISK_BYTES ((uint64_t)10 << 30)
+#define CREATE_DEFAULT_IMAGE "fedora"
 
 /* Takes the spec out of the request, and completes it. Adds the agent's own settings to the environment for the
  * fetch of the image. PI_USAGE or PI_HOST. */

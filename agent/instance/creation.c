@@ -187,9 +187,7 @@ static int take_image(struct instance *instance, const json_t *result, struct pi
     ret->virtual_size_bytes = image.virtual_size_bytes;
     ret->verified = image.verified;
     if (!instance->record.spec.disk_bytes)
-        instance->record.spec.disk_bytes = image.virtual_size_bytes > CREATE_DEFAULT_DISK_BYTES
-                                               ? image.virtual_size_bytes
-                                               : CREATE_DEFAULT_DISK_BYTES;
+        instance->record.spec.disk_bytes = image.virtual_size_bytes;
     if (!ret->path || !ret->name || !ret->format)
         return pi_refuse(err, PI_FAILED, "the image worker's answer lacks the image's path or name");
     if (image.note)

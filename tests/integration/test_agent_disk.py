@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Real QEMUs report a full disk, a damaged image, a panic."""
 
+import json
+import subprocess
 import time
 
 import boot_sectors
@@ -109,3 +111,11 @@ def test_a_panic_is_shown_until_the_next_boot_and_is_the_exit_code(user):
     user.do("kill", "pi")
     out, _ = command.communicate(timeout=60)
     assert command.returncode == GUEST, out
+
+
+def test_a_disk_is_as_large_as_its_image_unless_the_user_asks_for_more(user):
+    image = boot_sectors.deaf(user.home)
+    for name, more, size in (("pi", [], 1 << 20), ("large", ["--disk", "3G"], 3 << 30)):
+        user.do("run", name, "--image", image, "--unverified", "--arch", "x86_64", "--accel", "tcg", "--no-start", *more)
+        about = subprocess.run(["qemu-img", "info", "--output=json", user.instances / name / "disk.qcow2"], stdout=subprocess.PIPE, check=True)
+        assert user.status(name)["disk_bytes"] == json.loads(about.stdout)["virtual-size"] == size

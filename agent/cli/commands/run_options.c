@@ -51,7 +51,7 @@ const struct cli_option cli_create_options[] = {
     OPTION(spec.cpus, "cpus", CLI_NUMBER, .letter = 'c', .argument = "N", .min = 1, .max = VM_CPUS_MAX,
            .help = "virtual CPUs (default: 2)"),
     OPTION(spec.disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
-           .help = "disk, grown from the image (default: 10G)"),
+           .help = "disk; the guest grows into it (default: as large as the image)"),
     CHOICE(spec.accel, "accel", vm_accel, .argument = "HOW",
            .help = "auto, kvm or tcg (default: auto, which is KVM if guests run on it)"),
     CHOICE(spec.firmware, "firmware", vm_firmware, .argument = "WHICH",
