@@ -32,6 +32,12 @@ static const char boot_hook[] =
     "    umask 077\n"
     "    echo '#cloud-config' >$cfg\n"
     "    echo \"reporting: {piagent: {type: webhook, endpoint: '$url', timeout: 5, retries: 1}}\" >>$cfg\n"
+    "    size=$(cat /sys/block/vda/size 2>/dev/null || echo 0) end=0\n"
+    "    for part in /sys/block/vda/vda*; do\n"
+    "        read -r from <$part/start && read -r length <$part/size || continue\n"
+    "        [ $((from + length)) -lt $end ] || end=$((from + length))\n"
+    "    done 2>/dev/null\n"
+    "    [ $end = 0 ] || [ $((size - end)) -ge 4096 ] || echo \"growpart: {mode: 'off'}\" >>$cfg\n"
     "    ln -sf $cfg /var/lib/cloud/instance/vendor2-cloud-config.txt\n"
     "fi\n";
 
@@ -180,13 +186,14 @@ static int render_user_data(const struct seed_spec *spec, struct pi_buf *ret)
 }
 
 /* After the first boot the guest has its host key. cloud-init must not replace it, as it would after
- * "cloud-init clean". */
+ * "cloud-init clean". Nobody needs the keys on the console: piagent made this one and checks it. */
 static json_t *host_key_json(const struct seed_spec *spec)
 {
     if (spec->booted)
-        return json_pack("{s:b, s:[s]}", "ssh_deletekeys", 0, "ssh_genkeytypes", "ed25519");
-    return json_pack("{s:{s:s, s:s}}", "ssh_keys", "ed25519_private", spec->host_key_private,
-                     "ed25519_public", spec->host_key_public);
+        return json_pack("{s:b, s:[s], s:{s:b}}", "ssh_deletekeys", 0, "ssh_genkeytypes", "ed25519", "ssh",
+                         "emit_keys_to_console", 0);
+    return json_pack("{s:{s:s, s:s}, s:{s:b}}", "ssh_keys", "ed25519_private", spec->host_key_private,
+                     "ed25519_public", spec->host_key_public, "ssh", "emit_keys_to_console", 0);
 }
 
 static int add_network_hook(const struct seed_spec *spec, json_t *parts)

@@ -35,6 +35,9 @@
  * the address too, and up to 23.1 all may read it: the hook changes its mode. Before you make an image of an
  * instance's disk, run "cloud-init clean" in the guest, as on any cloud.
  *
+ * If no partition of the disk can grow, the hook turns cloud-init's growpart off in the same file: to find that out by itself, it
+ * needs two seconds of an emulated boot. A user's own "growpart" wins.
+ *
  * The hook also writes the address of the list of peers to /run/cloud-init/piagent-peers-url, which all may read: the
  * one in the meta-data is of the boot in which cloud-init fetched that, and the port may have changed since.
  *

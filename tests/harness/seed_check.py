@@ -12,6 +12,7 @@ import http.server
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,12 +102,31 @@ def check_peers_url(root, source, port):
         os.remove(path)
 
 
+def check_growpart(root, script, init, source):
+    """It is off if there are partitions and none of them can grow by 2 MiB. Sizes are in sectors."""
+    for size, parts, grows in ((0, [], True), (8192, [], True), (20480, [(34, 2014), (2048, 18399)], False),
+                               (20480, [(4096, 16351), (2048, 2048)], False), (20480, [(34, 2014), (2048, 14336)], True)):
+        shutil.rmtree(f"{root}/vda", ignore_errors=True)
+        for number, part in enumerate(parts, 1):
+            os.makedirs(f"{root}/vda/vda{number}")
+            for file, value in zip(("start", "size"), part):
+                with open(f"{root}/vda/vda{number}/{file}", "w", encoding="ascii") as out:
+                    out.write(f"{value}\n")
+        if size:
+            os.makedirs(f"{root}/vda", exist_ok=True)
+            with open(f"{root}/vda/size", "w", encoding="ascii") as out:
+                out.write(f"{size}\n")
+        subprocess.run(["sh", "-euc", script], check=True)
+        config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg
+        assert config.get("growpart") == (None if grows else {"mode": "off"}), (size, parts, config)
+
+
 def check_hook(root, hook, init, source):
     """The hook, run with its paths moved into root: what the next boot finds."""
     os.makedirs(f"{root}/run/cloud-init", exist_ok=True)
     os.makedirs(f"{root}/dmi", exist_ok=True)
     script = hook.replace("/var/lib/cloud", f"{root}/cloud").replace("/run/cloud-init", f"{root}/run/cloud-init")
-    script = script.replace("/sys/class/dmi/id", f"{root}/dmi").replace("/var/log", f"{root}/dmi")
+    script = script.replace("/sys/class/dmi/id", f"{root}/dmi").replace("/var/log", f"{root}/dmi").replace("/sys/block", root)
     with open(f"{root}/dmi/cloud-init.log", "w", encoding="ascii") as log:
         os.fchmod(log.fileno(), 0o644)
     with open(f"{root}/dmi/product_serial", "w", encoding="ascii") as out:
@@ -120,6 +140,7 @@ def check_hook(root, hook, init, source):
         assert os.stat(f"{root}/dmi/cloud-init.log").st_mode & 0o777 == 0o640
         assert reporting(init, source, root) in (None, board or "http://10.0.2.2:1234/KEY/events")
         check_peers_url(root, source, "1235" if board and "1235" in board else "1234")
+    check_growpart(root, script, init, source)
     os.remove(f"{root}/run/cloud-init/piagent.cfg")  # as at the next boot: nothing is left of it
     config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg
     assert "piagent" not in config.get("reporting", {}), config
