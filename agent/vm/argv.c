@@ -98,12 +98,12 @@ static void add_image(struct building *b, const char *node, const char *format, 
     argv_addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
 }
 
-/* Translated code grows up to 1 GiB by default. It must fit into the memory that QEMU may use beside the
- * guest's. */
+/* Translated code would grow up to 1 GiB by default, and a boot fills most of that with code that does not run again. It must
+ * fit into the memory that QEMU may use beside the guest's. */
 static uint64_t code_cache_mib(const struct vm_spec *spec)
 {
-    uint64_t mib = (spec->memory_max_mib - spec->memory_mib) / 2;
-    return mib < 1024 ? mib : 1024;
+    uint64_t beside_mib = spec->memory_max_mib ? spec->memory_max_mib - spec->memory_mib : VM_OVERHEAD_MIB;
+    return beside_mib / 2 < 1024 ? beside_mib / 2 : 1024;
 }
 
 static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
@@ -114,7 +114,7 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     argv_addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
     /* TCG uses a thread for each CPU by default, unless the guest's memory order is stronger than this
      * host's. */
-    if (host->accel == VM_ACCEL_TCG && spec->memory_max_mib)
+    if (host->accel == VM_ACCEL_TCG)
         argv_addf(b, "-accel", "tcg,tb-size=%" PRIu64, code_cache_mib(spec));
     else
         argv_add(b, "-accel", vm_accel_names[host->accel]);
@@ -293,6 +293,9 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     add_network(&b, spec, host);
     for (size_t i = 0; i < spec->networks.count; i++)
         add_shared_network(&b, spec, host, i);
+    /* The last device, so that the others keep their places. It never takes memory from the guest: it tells QEMU which of it is
+     * free. */
+    argv_add(&b, "-device", "virtio-balloon-pci,free-page-reporting=on");
     if (b.r < 0) {
         pi_strv_done(&b.argv);
         return pi_fail(err, -b.r, "QEMU's command line");

@@ -54,6 +54,8 @@ static const struct reason {
     {"-action", NULL, HARDWARE,
      "after a panic the guest's own setting decides; after its poweroff QEMU waits until the agent says quit"},
     {"-device", "pvpanic", HARDWARE, "the guest's kernel tells QEMU by this device that it panicked"},
+    {"-device", "virtio-balloon", HARDWARE,
+     "memory that the guest freed goes back to this host; none is ever taken from the guest"},
     {"-smbios", "/" VM_BOARD_FILE, HARDWARE,
      "the mainboard's serial number, which only root in the guest can read, holds the address for reports, with its key"},
     {"-smbios", NULL, HARDWARE,

@@ -83,6 +83,7 @@ static void every_instance_is_closed_in_and_held_by_qmp(void **state)
         {"-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22"},
         {"-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile="},
         {"-device", "pvpanic-pci"},
+        {"-device", "virtio-balloon-pci,free-page-reporting=on"},
         {"-action", "panic=none,shutdown=pause"},
         {"-chardev", "socket,id=console,fd=4,server=on,wait=off"},
         {"-chardev", "socket,id=agent,fd=5,server=on,wait=off"},
@@ -113,11 +114,13 @@ static void processor_follows_architecture_and_accelerator(void **state)
         enum vm_accel accel;
         struct option options[3];
     } cases[] = {
-        {VM_X86_64, VM_ACCEL_TCG, {{"-accel", "tcg"}, {"-cpu", "max"}, {"-machine", "q35,graphics=off"}}},
+        {VM_X86_64,
+         VM_ACCEL_TCG,
+         {{"-accel", "tcg,tb-size=128"}, {"-cpu", "max"}, {"-machine", "q35,graphics=off"}}},
         {VM_X86_64, VM_ACCEL_KVM, {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "q35,graphics=off"}}},
         {VM_AARCH64,
          VM_ACCEL_TCG,
-         {{"-accel", "tcg"}, {"-cpu", "cortex-a72"}, {"-machine", "virt,gic-version=max"}}},
+         {{"-accel", "tcg,tb-size=128"}, {"-cpu", "cortex-a72"}, {"-machine", "virt,gic-version=max"}}},
         {VM_AARCH64,
          VM_ACCEL_KVM,
          {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "virt,gic-version=max"}}},
@@ -139,7 +142,7 @@ static void translated_code_has_room_within_the_limit_of_memory(void **state)
         uint64_t memory_max_mib;
         struct option option;
     } cases[] = {
-        {VM_ACCEL_TCG, 0, {"-accel", "tcg"}},
+        {VM_ACCEL_TCG, 0, {"-accel", "tcg,tb-size=128"}},
         {VM_ACCEL_TCG, 1024 + VM_OVERHEAD_MIB, {"-accel", "tcg,tb-size=128"}},
         {VM_ACCEL_TCG, 1 << 20, {"-accel", "tcg,tb-size=1024"}},
         {VM_ACCEL_KVM, 1024 + VM_OVERHEAD_MIB, {"-accel", "kvm"}},
