@@ -169,7 +169,8 @@ const struct pi_field api_network_fields[] = {
     PI_FIELD(
         api_network, links, PI_FIELD_JSON,
         .help =
-            "the same network on other hosts: an array of {host, id, connected, dialed_here, reason, members}; "
+            "the same network on other hosts: an array of {host, id, connected, dialed_here, reason, members}, "
+            "with the counters that a member has; "
             "members is an array of {name, address, mac}; absent: none"),
     {0},
 };
@@ -199,6 +200,8 @@ const struct pi_field api_network_counters_fields[] = {
     SOME(api_network_counters, received_bytes),
     SOME(api_network_counters, sent_frames, .help = "to the member"),
     SOME(api_network_counters, sent_bytes),
+    SOME(api_network_counters, ipv6,
+         .help = "from the member: frames of IPv6, which a network does not carry"),
     SOME(api_network_counters, refused,
          .help = "from the member: not from its own address, or too many broadcasts or questions"),
     SOME(api_network_counters, lost, .help = "to the member: it did not take them in time"),

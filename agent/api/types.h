@@ -166,9 +166,9 @@ struct api_fleet_elsewhere {
 extern const struct pi_field api_fleet_elsewhere_fields[];
 extern const struct pi_field api_fleet_secret_fields[];
 
-/* The switch counts these for each member that runs. */
+/* The switch counts these for each member that runs, and for each link. */
 struct api_network_counters {
-    uint64_t received_frames, received_bytes, sent_frames, sent_bytes, refused, lost;
+    uint64_t received_frames, received_bytes, sent_frames, sent_bytes, ipv6, refused, lost;
 };
 extern const struct pi_field api_network_counters_fields[];
 

@@ -421,26 +421,25 @@ int membership_refuse_any(const struct instance_host *host, const struct lan *la
                      lan->name, names.data, walk.instance ? ", and more" : "");
 }
 
-/* The counters of a member in an answer of the switch; NULL if it has none. */
-static const json_t *find_counters(const json_t *counters, const char *name)
+/* What the switch has counted, by its answer, for one of its "members" or "trunks"; zero if it has none of that name. */
+static struct api_network_counters find_counters(const json_t *answer, const char *list, const char *name)
 {
-    const json_t *member;
+    struct api_network_counters counters = {0};
+    const json_t *one;
     size_t i;
-    json_array_foreach(json_object_get(counters, "members"), i, member) {
-        const char *of = json_string_value(json_object_get(member, "name"));
+    json_array_foreach(json_object_get(answer, list), i, one) {
+        const char *of = json_string_value(json_object_get(one, "name"));
         if (of && !strcmp(of, name))
-            return member;
+            (void)api_read(network_counters, one, &counters, NULL);
     }
-    return NULL;
+    return counters;
 }
 
 static json_t *view_member(const struct member_walk *walk, const json_t *counters)
 {
     char mac[VM_MAC_TEXT_SIZE];
-    struct api_network_member view = {0};
-    const json_t *counted = find_counters(counters, walk->instance->record.spec.name);
-    if (counted)
-        (void)api_read(network_counters, counted, &view.counters, NULL);
+    struct api_network_member view = {
+        .counters = find_counters(counters, "members", walk->instance->record.spec.name)};
     vm_subnet_mac(walk->address, mac);
     view.name = (char *)walk->instance->record.spec.name;
     view.address = (char *)walk->use.address;
@@ -471,6 +470,19 @@ static json_t *sort_members(json_t *members)
     return sorted;
 }
 
+static json_t *view_links(const struct lan *lan, const json_t *counters)
+{
+    json_t *links = lan_links_view(lan), *link;
+    size_t i;
+    json_array_foreach(links, i, link) {
+        struct api_network_counters counted =
+            find_counters(counters, "trunks", json_string_value(json_object_get(link, "trunk")));
+        json_object_update_new(link, api_write(network_counters, &counted));
+        json_object_del(link, "trunk");
+    }
+    return links;
+}
+
 json_t *membership_view(const struct instance_host *host, const struct lan *lan, const json_t *counters)
 {
     char subnet[VM_SUBNET_TEXT_SIZE], gateway[INET_ADDRSTRLEN];
@@ -480,7 +492,8 @@ json_t *membership_view(const struct instance_host *host, const struct lan *lan,
                                .created_ms = lan->created_ms,
                                .switch_pid = lan->link.pidfd < 0 ? 0 : (uint64_t)lan->link.pid};
     struct member_walk walk = {.host = host, .lan = lan};
-    json_auto_t *members = json_array(), *links = LIST_EMPTY(&lan->links.list) ? NULL : lan_links_view(lan);
+    json_auto_t *members = json_array(),
+                *links = LIST_EMPTY(&lan->links.list) ? NULL : view_links(lan, counters);
     view.links = links;
     if (!lan->reason) {
         vm_subnet_format(&lan->subnet, subnet);

@@ -167,9 +167,9 @@ json_t *lan_links_view(const struct lan *lan)
     json_auto_t *list = json_array();
     const struct lan_link *link;
     LIST_FOREACH(link, &lan->links.list, entry) {
-        json_t *object =
-            json_pack("{s:s, s:b, s:b, s:o}", "host", *link->url ? link->url : link->host, "connected",
-                      link->connected, "dialed_here", *link->url != '\0', "members", view_link_members(link));
+        json_t *object = json_pack("{s:s, s:b, s:b, s:s, s:o}", "host", *link->url ? link->url : link->host,
+                                   "connected", link->connected, "dialed_here", *link->url != '\0', "trunk",
+                                   link->trunk, "members", view_link_members(link));
         if (*link->reason)
             json_object_set_new(object, "reason", json_string(link->reason));
         if (*link->id)

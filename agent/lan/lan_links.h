@@ -37,7 +37,8 @@ void lan_links_lost_switch(struct lan *lan);
 /* The members on other hosts, as the switch's plan has them: a new array; NULL without memory. */
 json_t *lan_links_members(const struct lan *lan);
 
-/* As the API shows them: a new array of {"host", "id", "connected", "dialed_here", "reason", "members"}; NULL without memory. */
+/* As the API shows them: a new array of {"host", "id", "connected", "dialed_here", "reason", "members"}, and "trunk", its name
+ * in the switch; NULL without memory. */
 json_t *lan_links_view(const struct lan *lan);
 
 #endif

@@ -59,6 +59,7 @@ static const struct pi_field counter_fields[] = {
     PI_FIELD(frame_counters, received_bytes, PI_FIELD_U64),
     PI_FIELD(frame_counters, sent_frames, PI_FIELD_U64),
     PI_FIELD(frame_counters, sent_bytes, PI_FIELD_U64),
+    PI_FIELD(frame_counters, ipv6, PI_FIELD_U64),
     PI_FIELD(frame_counters, refused, PI_FIELD_U64),
     PI_FIELD(frame_counters, lost, PI_FIELD_U64),
     {0},

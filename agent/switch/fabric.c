@@ -329,6 +329,10 @@ static struct slot *find_receiver(struct fabric *fabric, const struct slot *from
 static void forward_special(struct fabric *fabric, struct slot *from, struct iovec *frame, uint64_t now_ms)
 {
     const uint8_t *bytes = frame->iov_base;
+    if (frame->iov_len >= FRAME_HEADER_SIZE && frame_type(bytes) == FRAME_IPV6) {
+        from->port.counters.ipv6++;
+        return;
+    }
     if (!frame_is_own(bytes, frame->iov_len, &from->port.owner) ||
         (is_for_resolver(fabric, bytes) && !is_within_rate(&from->port, bytes, now_ms))) {
         from->port.counters.refused++;

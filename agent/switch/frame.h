@@ -15,6 +15,7 @@
 
 #define FRAME_ARP  0x0806
 #define FRAME_IPV4 0x0800
+#define FRAME_IPV6 0x86dd
 
 /* The addresses that a member sends from. */
 struct frame_owner {
@@ -26,6 +27,7 @@ struct frame_owner {
 struct frame_counters {
     uint64_t received_frames, received_bytes; /* from the member, or from the other switch */
     uint64_t sent_frames, sent_bytes;         /* to it */
+    uint64_t ipv6;    /* from it: every guest sends some by itself, and a network carries none */
     uint64_t refused; /* from it: not from an own address, or broadcasts or questions beyond the rate */
     uint64_t lost;    /* to it: it was not there, or did not take them in time */
 };

@@ -181,7 +181,8 @@ def test_members_hear_each_other_and_status_counts(pair):
     assert "10.77.5.3" in shown and "52:54:0a:4d:05:03" in shown and "process" in shown
     assert "10.77.5.2" in pair.do("status", "a")
     send(pair, "a", frame("10.77.5.9", "10.77.5.3", b"not my address"))
-    wait_for("it is refused", lambda: network(pair)["members"][0].get("refused"), 20)
+    send(pair, "a", "333300000001" + "52540a4d0502" + "86dd" + "00" * 40)
+    wait_for("both are counted, each as what it is", lambda: [network(pair)["members"][0].get(key) for key in ("refused", "ipv6")] == [1, 1], 20)
 
 
 def test_another_network_hears_nothing(pair):

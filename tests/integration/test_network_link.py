@@ -104,6 +104,11 @@ def test_members_on_two_hosts_hear_and_resolve_each_other_and_no_other_network_d
     near.do("network", "create", "other")
     boot(near, "stranger", "other")
     carries(near, far, b"hello")
+    (link,), (back,) = links(near), links(near, "--host", far.url)
+    for one in (link, back):
+        assert min(one["sent_frames"], one["received_frames"]) >= 1 and min(one["sent_bytes"], one["received_bytes"]) > 30
+        assert "refused" not in one and "trunk" not in one
+    assert f"  sent {link['sent_frames']}, " in near.do("network", "status", "lab")
     resolves(near, "far.lab.internal", FAR[1])
     assert not heard(near, "stranger")
     shown = near.do("network", "status", "lab")

@@ -154,7 +154,7 @@ static void what_is_not_the_senders_own_is_refused(void **state)
     for (size_t i = 0; i < PI_ARRAY_SIZE(owners); i++)
         send_raw(0, frame, make_frame(owners[i], MAC(f, 1), 1, frame), f->qemu[0]);
     make_frame(&f->plan.members[0].owner, MAC(f, 1), 1, frame);
-    frame[12] = 0x86, frame[13] = 0xdd; /* IPv6 */
+    frame[12] = 0x88, frame[13] = 0xcc; /* LLDP */
     send_raw(0, frame, 64, f->qemu[0]);
     frame[12] = 0x08, frame[13] = 0x00;
     for (size_t size = 0; size < 34; size++)
@@ -167,6 +167,26 @@ static void what_is_not_the_senders_own_is_refused(void **state)
     assert_string_equal(name, "server");
     assert_int_equal(port->counters.refused, 2 + 1 + 34 + 1);
     assert_int_equal(port->counters.received_frames, port->counters.refused);
+}
+
+static void ipv6_goes_to_nobody_and_is_no_offence(void **state)
+{
+    const struct fixture *f = *state;
+    const uint8_t *const receivers[] = {MAC(f, 1), everybody, f->plan.self.mac};
+    const char *name;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(receivers); i++) {
+        uint8_t frame[64];
+        make_frame(&f->plan.members[0].owner, receivers[i], 1, frame);
+        frame[12] = 0x86, frame[13] = 0xdd;
+        send_raw(0, frame, sizeof frame, f->qemu[0]);
+    }
+    fabric_run(f->fabric, f->now_ms);
+    for (size_t i = 0; i < MEMBERS; i++)
+        assert_int_equal(next_mark(f, i), -1);
+    const struct frame_counters *counters = &fabric_port(f->fabric, 0, &name)->counters;
+    assert_int_equal(counters->received_frames, 3);
+    assert_int_equal(counters->ipv6, 3);
+    assert_int_equal(counters->refused, 0);
 }
 
 static void arp_tells_of_the_sender_alone(void **state)
@@ -462,6 +482,7 @@ int main(void)
         TEST(a_broadcast_goes_to_all_others),
         TEST(broadcasts_beyond_the_rate_are_refused_until_there_was_time),
         TEST(what_is_not_the_senders_own_is_refused),
+        TEST(ipv6_goes_to_nobody_and_is_no_offence),
         TEST(arp_tells_of_the_sender_alone),
         TEST(who_floods_a_member_leaves_room_for_the_others),
         TEST(frames_wait_in_order_for_a_member_that_is_busy),

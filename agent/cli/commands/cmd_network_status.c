@@ -22,23 +22,19 @@ static void format_amount(uint64_t frames, uint64_t bytes, char ret[64])
 static int add_member_row(struct libscols_table *table, const json_t *object, struct pi_error *err)
 {
     struct api_network_member member = {0};
-    char sent[64], got[64], refused[24], lost[24];
+    char sent[64], got[64], ipv6[24], refused[24], lost[24];
     int r = api_read(network_member, object, &member, err);
     if (r == 0) {
         const struct api_network_counters *counters = &member.counters;
         format_amount(counters->received_frames, counters->received_bytes, sent);
         format_amount(counters->sent_frames, counters->sent_bytes, got);
+        snprintf(ipv6, sizeof ipv6, "%" PRIu64, counters->ipv6);
         snprintf(refused, sizeof refused, "%" PRIu64, counters->refused);
         snprintf(lost, sizeof lost, "%" PRIu64, counters->lost);
         bool over = cli_state_is_over(member.state);
         const char *const cells[] = {
-            member.name,
-            member.address,
-            member.mac,
-            api_state_word(&member),
-            over ? NULL : sent,
-            over ? NULL : got,
-            over ? NULL : refused,
+            member.name,        member.address,    member.mac,         api_state_word(&member),
+            over ? NULL : sent, over ? NULL : got, over ? NULL : ipv6, over ? NULL : refused,
             over ? NULL : lost,
         };
         if (cli_table_add(table, cells, cli_state_colour(member.state)) < 0)
@@ -51,9 +47,11 @@ static int add_member_row(struct libscols_table *table, const json_t *object, st
 static int print_members(const json_t *list, struct pi_error *err)
 {
     static const struct cli_column columns[] = {
-        {"MEMBER", CLI_LEFT},   {"ADDRESS", CLI_LEFT}, {"MAC", CLI_LEFT},
-        {"STATE", CLI_LEFT},    {"SENT", CLI_LEFT},    {"GOT", CLI_LEFT},
-        {"REFUSED", CLI_RIGHT}, {"LOST", CLI_RIGHT},   {0},
+        {"MEMBER", CLI_LEFT}, {"ADDRESS", CLI_LEFT},
+        {"MAC", CLI_LEFT},    {"STATE", CLI_LEFT},
+        {"SENT", CLI_LEFT},   {"GOT", CLI_LEFT},
+        {"IPV6", CLI_RIGHT},  {"REFUSED", CLI_RIGHT},
+        {"LOST", CLI_RIGHT},  {0},
     };
     pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
     int r = table ? 0 : pi_fail(err, ENOMEM, "network status");
@@ -73,6 +71,17 @@ static const char *link_state(const json_t *link)
                                                             : "not connected yet";
 }
 
+static void print_traffic(const json_t *link)
+{
+    struct api_network_counters counters = {0};
+    char sent[64], got[64];
+    (void)api_read(network_counters, link, &counters, NULL);
+    format_amount(counters.sent_frames, counters.sent_bytes, sent);
+    format_amount(counters.received_frames, counters.received_bytes, got);
+    printf("  sent %s; got %s; refused %" PRIu64 ", lost %" PRIu64 "\n", sent, got, counters.refused,
+           counters.lost);
+}
+
 static void print_links(const json_t *links)
 {
     const json_t *link, *member;
@@ -80,6 +89,7 @@ static void print_links(const json_t *links)
     json_array_foreach(links, i, link) {
         printf("%s %s: %s\n", json_is_true(json_object_get(link, "dialed_here")) ? "link to" : "link from",
                *cli_json_text(link, "host") ? cli_json_text(link, "host") : "another host", link_state(link));
+        print_traffic(link);
         json_array_foreach(json_object_get(link, "members"), j, member)
             printf("  %s %s\n", cli_json_text(member, "name"), cli_json_text(member, "address"));
     }
@@ -126,9 +136,9 @@ const struct cli_command cli_command_network_status = {
     .operands = "NAME",
     .summary = "tells all about one network and its members",
     .details =
-        "SENT and GOT are the frames and bytes that the member sent to the switch and got from it, since the switch or\n"
-        "the member started. REFUSED counts frames that did not come from the member's own address, and broadcasts beyond\n"
-        "the rate. LOST counts frames that the member did not take in time.",
+        "For each member that runs: the frames and bytes that it SENT to the switch and GOT from it, its frames of IPV6 and\n"
+        "those that were REFUSED, and frames for it that were LOST; and the same of each link, as this host sees it. piagent\n"
+        "help networking explains them.",
     .example = "piagent network status lab",
     .options = network_status_table,
     .values_size = sizeof(struct network_status_options),
