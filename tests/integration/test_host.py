@@ -11,7 +11,7 @@ import boot_sectors
 import pytest
 from another_host import AnotherHost, key
 from guest_sshd import log_in_as_this_user, report_ready, sshd
-from piagent import AGENT, GUEST, PIAGENT, USAGE, User, wait_for
+from piagent import AGENT, CONFLICT, PIAGENT, USAGE, User, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
 
@@ -213,7 +213,7 @@ def test_a_host_in_another_network_is_reached_and_a_cable_that_is_pulled_for_a_m
             subprocess.run([*here, "ip", "link", "set", "cable", how], check=True, timeout=30)
         near.do("--host", far.url, "kill", "box")
         said = command.communicate(timeout=60)[0]
-        assert command.returncode == GUEST and far.logins() == 1, said
+        assert command.returncode == CONFLICT and far.logins() == 1, said
 
 
 def test_a_session_without_a_runtime_folder_finds_the_agent_of_the_users_other_sessions(near):
