@@ -22,6 +22,7 @@ static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
 static const struct api_schema agent_stop = {"AgentStop", api_agent_stop_fields, NULL, {0}};
 static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
+static const struct api_schema update = {"Update", api_update_fields, NULL, {0}};
 static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
 static const struct api_schema qemu_option = {"QemuOption", api_qemu_option_fields, NULL, {0}};
 static const struct api_schema qemu_command = {
@@ -38,7 +39,7 @@ const struct api_schema *const api_schemas[] = {
     &document, &empty,       &error,           &agent,          &create,      &fault,
     &check,    &instance,    &summary,         &instances,      &agent_stop,  &stop,
     &event,    &qemu_option, &qemu_command,    &network_member, &new_network, &network_link,
-    &network,  &networks,    &fleet_elsewhere, &fleet_secret,   NULL,
+    &network,  &networks,    &fleet_elsewhere, &fleet_secret,   &update,      NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -201,6 +202,13 @@ const struct api_operation api_operations[API_OPERATIONS] = {
          .request = &empty,
          .status = 200,
          .reply = &instance},
+    [API_UPDATE] = {.method = "POST",
+                    .path = PATH "/update",
+                    .id = "update",
+                    .summary = "Changes the labels of an instance, or what it is after in its fleet",
+                    .request = &update,
+                    .status = 200,
+                    .reply = &instance},
     [API_GET_EVENTS] = {.method = "GET",
                         .path = PATH "/events",
                         .id = "getEvents",

@@ -42,6 +42,7 @@ enum api_operation_id {
     API_PAUSE,
     API_RESUME,
     API_RESEED,
+    API_UPDATE,
     API_GET_EVENTS,
     API_GET_CONSOLE,
     API_TYPE,

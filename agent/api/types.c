@@ -231,6 +231,13 @@ const struct pi_field api_stop_fields[] = {
     {0},
 };
 
+const struct pi_field api_update_fields[] = {
+    LIST(api_update, labels, .help = "in place of those that it has; absent: they stay"),
+    LIST(api_update, after, .max = VM_FLEET_AFTER_MAX,
+         .help = "of its place in a fleet, in place of what is there; absent: that stays"),
+    {0},
+};
+
 const char *const api_event_kind_names[] = {"state", "image", "seed", "report",   "note",   "panic",
                                             "stuck", "error", "boot", "landmark", "silent", NULL};
 

@@ -192,6 +192,12 @@ struct api_stop {
 };
 extern const struct pi_field api_stop_fields[];
 
+/* What may be changed of an instance that is there. */
+struct api_update {
+    struct pi_strv labels, after; /* whether one is given, the request's JSON tells */
+};
+extern const struct pi_field api_update_fields[];
+
 enum api_event_kind {
     API_EVENT_STATE,  /* state changed: state, text */
     API_EVENT_IMAGE,  /* progress of the image; not kept in the journal (seq 0): phase, done, total, rate */

@@ -202,6 +202,46 @@ static void reseed_instance(struct instance *instance, struct api_call *call)
     store_answer(instance, call, 200, already);
 }
 
+/* The lists that body gives change places with those of the spec, if the whole is then right. */
+static int update_spec(struct vm_spec *spec, const json_t *body, struct api_update *update,
+                       struct pi_error *err)
+{
+    bool labels = json_object_get(body, "labels"), after = json_object_get(body, "after");
+    struct vm_spec wanted = *spec;
+    if (after && !spec->fleet.name[0])
+        return pi_refuse(err, PI_USAGE, "%s is in no fleet: it cannot be after others", spec->name);
+    if (labels)
+        wanted.labels = update->labels;
+    if (after)
+        wanted.fleet.after = update->after;
+    int r = vm_spec_check(&wanted, err);
+    if (r < 0)
+        return r;
+    update->labels = labels ? spec->labels : update->labels;
+    update->after = after ? spec->fleet.after : update->after;
+    *spec = wanted;
+    return 0;
+}
+
+static void update_instance(struct instance *instance, struct api_call *call)
+{
+    struct api_update update = {0};
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    int r = body ? pi_fields_read(api_update_fields, body, false, &update, &err) : -EINVAL;
+    if (r == 0)
+        r = check_whole(instance, &err);
+    if (r == 0)
+        r = update_spec(&instance->record.spec, body, &update, &err);
+    if (r == 0) {
+        store_save(instance);
+        store_answer(instance, call, 200, false);
+    } else {
+        api_reply_error(call, &err);
+    }
+    pi_fields_done(api_update_fields, &update);
+}
+
 static void start_instance(struct instance *instance, struct api_call *call)
 {
     request_event(instance, call, VM_EVENT_START);
@@ -426,6 +466,7 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_PAUSE] = {.instance = pause_instance, .asks_qemu = true},
     [API_RESUME] = {.instance = resume_instance, .asks_qemu = true},
     [API_RESEED] = {.instance = reseed_instance},
+    [API_UPDATE] = {.instance = update_instance},
     [API_GET_EVENTS] = {.instance = get_events},
     [API_GET_CONSOLE] = {.instance = get_console},
     [API_TYPE] = {.instance = post_console},

@@ -103,14 +103,15 @@ static bool is_compared(const struct pi_field *field, const struct vm_spec *want
     return (field->parts & both) == both;
 }
 
-static int compare_specs(const struct vm_spec *wanted, const struct vm_spec *had, struct pi_strv *ret)
+static int compare_specs(const struct vm_spec *wanted, const struct vm_spec *had, struct pi_strv *ret,
+                         struct pi_strv *ret_updates)
 {
     json_auto_t *want = pi_fields_write(vm_spec_fields, wanted), *have = pi_fields_write(vm_spec_fields, had);
     int r = want && have ? 0 : -ENOMEM;
     for (const struct pi_field *field = vm_spec_fields; r == 0 && field->key; field++) {
         const json_t *a = json_object_get(want, field->key), *b = json_object_get(have, field->key);
         if (is_compared(field, wanted) && !value_fulfils(field->key, a, b))
-            r = add_difference(field->key, a, b, ret);
+            r = add_difference(field->key, a, b, strcmp(field->key, "labels") != 0 ? ret : ret_updates);
     }
     return r;
 }
@@ -131,7 +132,8 @@ static bool image_fulfils(const char *wanted, const char *had)
 }
 
 static int compare_request(const json_t *request, struct api_create *wanted,
-                           const struct api_instance *instance, struct pi_strv *ret)
+                           const struct api_instance *instance, struct pi_strv *ret,
+                           struct pi_strv *ret_updates)
 {
     wanted->spec.arch = vm_arch_host();
     if (api_read(create, request, wanted, NULL) < 0 || vm_spec_complete(&wanted->spec) < 0)
@@ -148,31 +150,40 @@ static int compare_request(const json_t *request, struct api_create *wanted,
         r = pi_strv_add(ret, !digest                               ? "it has user-data, the file says none"
                              : !instance->spec.user_data_sha256[0] ? "it has no user-data, the file says some"
                                                                    : "user-data has changed since");
-    return r < 0 ? r : compare_specs(&wanted->spec, &instance->spec, ret);
+    return r < 0 ? r : compare_specs(&wanted->spec, &instance->spec, ret, ret_updates);
+}
+
+static json_t *after_of_entry(const struct fleet_entry *entry)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < entry->after_count; i++)
+        json_array_append_new(
+            list, json_sprintf("%s=%s", entry->after[i].entry, entry->after[i].ready ? "ready" : "started"));
+    return list;
 }
 
 /* What an instance is after stands in its fleet, which is not compared as a whole. */
 static int compare_after(const struct fleet_entry *entry, const struct api_instance *instance,
                          struct pi_strv *ret)
 {
-    json_auto_t *wanted = json_array(), *had = json_array();
-    const struct pi_strv *after = &instance->spec.fleet.after;
-    int r = wanted && had ? 0 : -1;
-    for (size_t i = 0; r == 0 && i < entry->after_count; i++)
-        r = json_array_append_new(wanted, json_sprintf("%s=%s", entry->after[i].entry,
-                                                       entry->after[i].ready ? "ready" : "started"));
-    for (size_t i = 0; r == 0 && i < after->count; i++)
-        r = json_array_append_new(had, json_string(after->items[i]));
-    if (r < 0)
+    json_auto_t *wanted = after_of_entry(entry), *had = pi_strv_json(&instance->spec.fleet.after);
+    if (!wanted || !had)
         return -ENOMEM;
     return are_same_set(wanted, had) ? 0 : add_difference("after", wanted, had, ret);
 }
 
+json_t *fleet_update_request(const struct fleet_entry *entry, const json_t *request)
+{
+    json_t *labels = json_object_get(request, "labels");
+    return json_pack("{s:o, s:o}", "labels", labels ? json_incref(labels) : json_array(), "after",
+                     after_of_entry(entry));
+}
+
 int fleet_differences(const struct fleet_entry *entry, json_t *request, const struct api_instance *instance,
-                      struct pi_strv *ret)
+                      struct pi_strv *ret, struct pi_strv *ret_updates)
 {
     struct api_create wanted = {0};
-    int r = compare_request(request, &wanted, instance, ret);
+    int r = compare_request(request, &wanted, instance, ret, ret_updates);
     api_done(create, &wanted);
-    return r < 0 ? r : compare_after(entry, instance, ret);
+    return r < 0 ? r : compare_after(entry, instance, ret_updates);
 }

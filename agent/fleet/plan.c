@@ -142,7 +142,7 @@ static int plan_instance(struct plan_draft *draft, const struct fleet_entry *ent
     change->start = change->create || !vm_state_is_live(now->state);
     return change->create ? 0
                           : fleet_differences(entry, draft->requests[entry - draft->fleet->entries], now,
-                                              &change->differences);
+                                              &change->differences, &change->updates);
 }
 
 static struct fleet_change *add_change(struct fleet_plan *plan, const struct fleet_entry *entry,
@@ -378,7 +378,8 @@ int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const st
 bool fleet_plan_is_empty(const struct fleet_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->changes[i].remove || plan->changes[i].create || plan->changes[i].start)
+        if (plan->changes[i].remove || plan->changes[i].create || plan->changes[i].start ||
+            plan->changes[i].updates.count)
             return false;
     return !plan->network_count && !plan->link_count;
 }
@@ -387,6 +388,7 @@ void fleet_plan_done(struct fleet_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         pi_strv_done(&plan->changes[i].differences);
+        pi_strv_done(&plan->changes[i].updates);
         pi_strv_done(&plan->changes[i].networks);
     }
     free(plan->networks);

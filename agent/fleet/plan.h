@@ -46,6 +46,7 @@ struct fleet_change {
     const struct api_instance *now;  /* NULL: there is none */
     bool remove, create, start;
     struct pi_strv differences; /* of one that is left as it is: "memory is 1 GiB, the file says 2 GiB" */
+    struct pi_strv updates;     /* the same, of labels and after: they are changed */
     /* Of one that is created: its networks with the addresses that the plan chose. Empty: as its entry says. */
     struct pi_strv networks;
 };
@@ -89,10 +90,13 @@ void fleet_plan_done(struct fleet_plan *plan);
 /* Tells if nothing is to be done. */
 bool fleet_plan_is_empty(const struct fleet_plan *plan);
 
-/* Adds what the instance has, and the entry or its request has otherwise, each as a text. Labels and after have no order. What
- * the agent does not show is not compared: the accelerator, the firmware, the password and the SSH keys; nor which Fedora the
+/* What is asked of the agent (api_update) for the labels and after of the entry. A new reference; NULL without memory. */
+json_t *fleet_update_request(const struct fleet_entry *entry, const json_t *request);
+
+/* Adds what the instance has, and the entry or its request has otherwise, each as a text; what fleet_update_request() changes to
+ * ret_updates. Labels and after have no order. What the agent does not show is not compared: the accelerator, the firmware, the password and the SSH keys; nor which Fedora the
  * newest is. 0, or -ENOMEM. */
 int fleet_differences(const struct fleet_entry *entry, json_t *request, const struct api_instance *instance,
-                      struct pi_strv *ret);
+                      struct pi_strv *ret, struct pi_strv *ret_updates);
 
 #endif

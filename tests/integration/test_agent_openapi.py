@@ -127,6 +127,12 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     for wrong in ({"peers": [{**elsewhere[0], "address": "lab"}]}, {"peers": [{**elsewhere[0], "name": "../x"}]}, {"peers": {}}, {},
                   {"peers": [], "join_secret": given[1:]}, {"peers": [{**elsewhere[0], "secret": "x"}]}):
         assert api("POST", "/v1/fleets/{name}/elsewhere", wrong if wrong else None, name="web")[0] == 400, wrong
+    updated = api("POST", f"{path}/update", {"labels": ["rack=b2"], "after": ["server=ready"]})
+    assert (updated["labels"], updated["fleet"]["after"]) == (["rack=b2"], ["server=ready"])
+    assert api("POST", f"{path}/update", {"labels": []})["fleet"]["after"] == ["server=ready"]
+    assert [one["labels"] for one in api("GET", "/v1/instances", query="?summary=1")["instances"]] == [[]]
+    for wrong in ({"labels": ["rack"]}, {"labels": ["a=b", "a=c"]}, {"after": ["server"]}):
+        assert api("POST", f"{path}/update", wrong)[0] == 400, wrong
     assert b'piagent_instance_up{name="pi"} 1\n' in api("GET", "/v1/metrics")
     member = api("GET", "/v1/networks/{name}", name="lab")["members"][0]
     assert (member["address"], member["mac"], member["state"]) == ("10.77.3.2", "52:54:0a:4d:03:02", "running")

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`piagent run` and `start` while they follow their instance: in a terminal, without one, and when they are interrupted."""
 
-import contextlib
 import os
 import signal
-import socket
 import termios
 import threading
 
@@ -14,6 +12,7 @@ import pytest
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
 from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, fake_qemu, wait_for
+from relay import relay
 from test_hostile_guest import Guest
 
 
@@ -89,43 +88,15 @@ def test_a_terminal_that_is_closed_stops_no_instance(user):
     assert user.state("job") == "running"
 
 
-@contextlib.contextmanager
-def end_is_not_told(user):
-    """Between a command and the agent: answers and events say "running" for "stopped". The values: the runtime folder in which the
-    command finds its agent, and what is set when this has happened."""
-    folder, hidden = user.home / "hidden", threading.Event()
-
-    def pass_on(source, target, answers):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if answers and b'"stopped"' in data:
-                    hidden.set()
-                    data = data.replace(b'"stopped"', b'"running"')
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    def accept_all(server):
-        with contextlib.suppress(OSError):
-            while True:
-                client, agent = server.accept()[0], socket.socket(socket.AF_UNIX)
-                agent.connect(str(user.runtime / "agent.sock"))
-                for way in ((client, agent, False), (agent, client, True)):
-                    threading.Thread(target=pass_on, args=way, daemon=True).start()
-    user.do("ps")
-    (folder / "piagent").mkdir(mode=0o700, parents=True)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "piagent/agent.sock"))
-        server.listen(64)
-        threading.Thread(target=accept_all, args=(server,), daemon=True).start()
-        try:
-            yield folder, hidden
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-
-
 def test_a_second_interrupt_does_not_wait_until_all_is_undone():
-    with User(**fake_qemu("silent=cont")) as user, end_is_not_told(user) as (folder, hidden):
-        command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"), environment={"XDG_RUNTIME_DIR": str(folder)})
+    hidden = threading.Event()
+
+    def hide_end(data):
+        if b'"stopped"' in data:
+            hidden.set()
+        return data.replace(b'"stopped"', b'"running"')
+    with User(**fake_qemu("silent=cont")) as user, relay(user, answered=hide_end) as environment:
+        command = user.start(*words("half", boot_sectors.deaf(user.home), "-d"), environment=environment)
 
         def is_starting():
             assert command.poll() is None, finish(command)

@@ -13,7 +13,8 @@ import textwrap
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, GUEST, HOST, NETWORK, NOT_FOUND, PIAGENT, SOURCE, USAGE, User, fake_qemu, wait_for
+from piagent import AGENT, CONFLICT, GUEST, HOST, NETWORK, NOT_FOUND, PIAGENT, SOURCE, USAGE, User, fake_qemu, wait_for
+from relay import relay
 from reporters import Reporters
 
 DEFAULTS = "{image: disk, unverified: true, arch: x86_64, accel: tcg, memory: 256M, cpus: 1, disk: 1M}"
@@ -181,18 +182,67 @@ def test_differences_are_told_and_made_good_only_when_asked(user):
     with Reporters(user):
         user.up()
         uuids = {name: user.status(name)["uuid"] for name in "ab"}
-        user.write("instances: {a: {memory: 300M, label: {rack: b2}}, b: {}}\n")
+        user.write("instances: {a: {memory: 300M}, b: {}}\n")
         said = user.up()
         assert said.splitlines() == [
             "a: memory is 256 MiB, the file says 300 MiB: 'piagent up --recreate a' makes it anew, without its data",
-            "a: label is not set, the file says rack=b2: 'piagent up --recreate a' makes it anew, without its data",
             "c is not in the file any more: 'piagent up --prune' removes it",
             "fleet: nothing is done: 2 instances are there; 1 differs from the file"]
         said = user.up("--recreate", "a", "--prune")
         assert "a: is made anew, without its data, and started\nc: is powered off and removed\n" in said
     assert set(user.states()) == {"a", "b"}
-    assert (user.status("a")["memory_mib"], user.status("a")["labels"]) == (300, ["rack=b2"])
+    assert user.status("a")["memory_mib"] == 300
     assert user.status("a")["uuid"] != uuids["a"] and user.status("b")["uuid"] == uuids["b"]
+
+
+def test_instances_of_an_entry_that_differ_alike_are_told_in_one_line(user):
+    user.write("instances: {a: {count: 3}}\n")
+    user.do("run", "--count", "3", "--no-start", "a", "--image", str(boot_sectors.deaf(user.home)), "--unverified", "--arch", "x86_64", "--accel",
+            "tcg", "--memory", "300M", "--cpus", "1", "--disk", "1M")
+    (user.home / "fleet.yaml").rename(user.home / "a.yaml")
+    done = user.call("up", "-f", str(user.home / "a.yaml"), "--dry-run")
+    assert done.stderr.splitlines() == [
+        "a-1 to a-3: each is started",
+        "a-1 to a-3: memory is 300 MiB, the file says 256 MiB: 'piagent up --recreate a' makes them anew, without their data"]
+
+
+def test_labels_and_after_are_changed_while_the_instances_run(user):
+    user.write("instances: {db: {}, node: {count: 2, label: [rack=b1, x=y]}}\n")
+    with Reporters(user):
+        user.up()
+        before = [user.status(name)["pid"] for name in user.states()]
+        user.write("instances: {db: {label: {disk: ssd}}, node: {count: 2, label: {rack: b2}, after: {db: ready}}}\n")
+        plan = ["db: label is not set, the file says disk=ssd: that is changed",
+                "node-1 to node-2: label is rack=b1, x=y, the file says rack=b2: that is changed",
+                "node-1 to node-2: after is not set, the file says db=ready: that is changed"]
+        assert user.up("--dry-run").splitlines() == plan
+        assert user.status("db")["labels"] == []
+        assert user.up().splitlines() == [*plan, "fleet: 3 instances are ready"]
+        assert user.up() == "fleet: nothing is to be done: 3 instances are there\n"
+        user.kill_agent()
+        assert [user.status(name)["pid"] for name in user.states()] == before
+        assert user.do("ps", "-q", "--label", "rack=b2").split() == ["node-1", "node-2"]
+        assert user.call("down", "-f", str(user.home / "fleet.yaml")).returncode == 0
+        user.write("instances: {db: {}, node: {count: 2}}\n")
+        lines = user.call("up", "-f", str(user.home / "fleet.yaml"), "--dry-run", "--json").stdout.splitlines()
+    assert [json.loads(line)["change"]["updates"] for line in lines] == [
+        ["label is disk=ssd, the file says not set"],
+        *[["label is rack=b2, the file says not set", "after is db=ready, the file says not set"]] * 2]
+    stopped = {name: user.status(name)["stopped_ms"] for name in user.states()}
+    assert max(stopped["node-1"], stopped["node-2"]) <= stopped["db"]
+
+
+def test_an_agent_that_is_too_old_to_change_labels_is_named_and_the_others_go_on(user):
+    user.write("instances: {a: {}}\n")
+    with Reporters(user), relay(user, asked=lambda data: data.replace(b"/update", b"/unheard", 1)) as old:
+        user.up()
+        user.write("instances: {a: {label: {rack: b2}}, b: {}}\n")
+        up = user.start("up", "-f", str(user.home / "fleet.yaml"), environment=old)
+        said, _ = up.communicate(timeout=60)
+    assert up.returncode == AGENT, said
+    assert "piagent: a: label and after are not changed: the agent of this host is older than piagent " in said
+    assert "fleet: 2 instances are ready" not in said
+    assert user.states() == {"a": "ready", "b": "ready"}
 
 
 def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(user):
@@ -328,7 +378,7 @@ def test_json_is_one_line_for_each_change_and_event(user):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
     assert [line["change"] for line in lines[:2]] == [
-        {"name": name, "in_file": True, "remove": False, "create": True, "start": True, "differences": []} for name in "ab"]
+        {"name": name, "in_file": True, "remove": False, "create": True, "start": True, "differences": [], "updates": []} for name in "ab"]
     states = [(line["name"], line["state"]) for line in lines[2:] if line["kind"] == "state"]
     assert states.index(("b", "stopped")) < states.index(("a", "ready")) < states.index(("b", "running"))
     (user.home / "fleet.yaml").write_text("instances: {A: {}}\n")

@@ -471,22 +471,24 @@ static void a_difference_names_both_values(void **state)
                     *shown = json_loads(cases[i].instance, 0, NULL);
         struct api_instance instance = {0};
         const struct fleet_entry entry = {.name = "a"};
-        pi_auto_strv struct pi_strv told = {0};
+        pi_auto_strv struct pi_strv told = {0}, updates = {0};
         json_object_set_new(request, "name", json_string("a"));
         json_object_set_new(shown, "name", json_string("a"));
         json_object_set_new(shown, "state", json_string("ready"));
         assert_int_equal(api_read(instance, shown, &instance, NULL), 0);
         instance.arch = vm_arch_host();
         assert_int_equal(vm_spec_complete(&instance.spec), 0);
-        assert_int_equal(fleet_differences(&entry, request, &instance, &told), 0);
-        assert_int_equal(told.count, cases[i].says[0] != '\0');
-        if (told.count)
-            assert_string_equal(told.items[0], cases[i].says);
+        assert_int_equal(fleet_differences(&entry, request, &instance, &told, &updates), 0);
+        bool label = pi_starts_with(cases[i].says, "label ");
+        const struct pi_strv *expected = label ? &updates : &told;
+        assert_int_equal(told.count + updates.count, cases[i].says[0] != '\0');
+        if (told.count + updates.count)
+            assert_string_equal(expected->items[0], cases[i].says);
         api_done(instance, &instance);
     }
 }
 
-static void a_changed_after_is_told(void **state)
+static void a_changed_after_is_an_update(void **state)
 {
     (void)state;
     static const struct {
@@ -504,14 +506,15 @@ static void a_changed_after_is_told(void **state)
             .name = "a", .after = (struct fleet_after *)cases[i].wanted, .after_count = cases[i].count};
         struct api_instance instance =
             instance_of(&(struct case_have){"a", "lab", "a", VM_READY, 0, NULL, NULL});
-        pi_auto_strv struct pi_strv told = {0};
+        pi_auto_strv struct pi_strv told = {0}, updates = {0};
         json_auto_t *request = json_pack("{s:s, s:I}", "name", "a", "memory_mib", (json_int_t)1024);
         for (size_t k = 0; k < 2 && cases[i].had[k]; k++)
             assert_int_equal(pi_strv_add(&instance.spec.fleet.after, cases[i].had[k]), 0);
-        assert_int_equal(fleet_differences(&entry, request, &instance, &told), 0);
-        assert_int_equal(told.count, cases[i].says != NULL);
-        if (told.count)
-            assert_string_equal(told.items[0], cases[i].says);
+        assert_int_equal(fleet_differences(&entry, request, &instance, &told, &updates), 0);
+        assert_int_equal(told.count, 0);
+        assert_int_equal(updates.count, cases[i].says != NULL);
+        if (updates.count)
+            assert_string_equal(updates.items[0], cases[i].says);
         api_done(instance, &instance);
     }
 }
@@ -574,7 +577,7 @@ int main(void)
         cmocka_unit_test(two_hosts_of_a_network_are_linked_unless_one_of_them_dials_the_other),
         cmocka_unit_test(each_host_has_its_own_memory_ports_and_instances),
         cmocka_unit_test(a_difference_names_both_values),
-        cmocka_unit_test(a_changed_after_is_told),
+        cmocka_unit_test(a_changed_after_is_an_update),
         cmocka_unit_test(the_order_of_a_thousand_instances_in_a_cycle_is_found_at_once),
         cmocka_unit_test(those_that_started_last_stop_first),
     };

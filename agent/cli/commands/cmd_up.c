@@ -51,13 +51,48 @@ static bool are_alike(const struct fleet_change *a, const struct fleet_change *b
            a->start == b->start;
 }
 
-static void tell_left(const struct fleet_change *change)
+/* Tells what is otherwise than the file says, of one instance or of several of an entry. */
+static void tell_differences(const struct fleet_change *first, const struct fleet_change *last)
 {
-    if (!change->entry && !change->remove)
-        cli_note("%s is not in the file any more: 'piagent up --prune' removes it", change->name);
-    for (size_t i = 0; i < change->differences.count; i++)
-        cli_note("%s: %s: 'piagent up --recreate %s' makes it anew, without its data", change->name,
-                 change->differences.items[i], change->name);
+    char who[2 * sizeof first->name + 16];
+    bool one = first == last, all = last - first + 1 == fleet_entry_size(first->entry);
+    const char *again = one ? first->name : all ? first->entry->name : "NAME";
+    snprintf(who, sizeof who, "%s%s%s", first->name, one ? "" : " to ", one ? "" : last->name);
+    for (size_t i = 0; i < first->updates.count; i++)
+        fprintf(stderr, "%s: %s: that is changed\n", who, first->updates.items[i]);
+    for (size_t i = 0; i < first->differences.count; i++)
+        cli_note("%s: %s: 'piagent up --recreate %s' makes %s anew, without %s data", who,
+                 first->differences.items[i], again, one || !all ? "it" : "them",
+                 one || !all ? "its" : "their");
+}
+
+static bool are_same_texts(const struct pi_strv *a, const struct pi_strv *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = !strcmp(a->items[i], b->items[i]);
+    return same;
+}
+
+static bool differ_alike(const struct fleet_change *a, const struct fleet_change *b)
+{
+    return a->entry == b->entry && are_same_texts(&a->differences, &b->differences) &&
+           are_same_texts(&a->updates, &b->updates);
+}
+
+static void tell_all_differences(const struct fleet_plan *plan)
+{
+    for (size_t i = 0, last; i < plan->count; i = last + 1) {
+        const struct fleet_change *change = &plan->changes[i];
+        last = i;
+        if (change->entry) {
+            while (last + 1 < plan->count && differ_alike(change, &plan->changes[last + 1]))
+                last++;
+            tell_differences(change, &plan->changes[last]);
+        } else if (!change->remove) {
+            cli_note("%s is not in the file any more: 'piagent up --prune' removes it", change->name);
+        }
+    }
 }
 
 static void tell_changes(const struct fleet *fleet, const struct fleet_plan *plan)
@@ -78,8 +113,7 @@ static void tell_changes(const struct fleet *fleet, const struct fleet_plan *pla
         if (change->remove || change->create || change->start)
             tell_change(fleet, change, &plan->changes[last]);
     }
-    for (size_t i = 0; i < plan->count; i++)
-        tell_left(&plan->changes[i]);
+    tell_all_differences(plan);
 }
 
 static void print_line(json_t *line)
@@ -105,10 +139,10 @@ static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *change = &plan->changes[i];
-        print_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o}}", "change", "name", change->name,
+        print_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o, s:o}}", "change", "name", change->name,
                              "host", fleet->hosts[change->host], "in_file", change->entry != NULL, "remove",
                              change->remove, "create", change->create, "start", change->start, "differences",
-                             pi_strv_json(&change->differences)));
+                             pi_strv_json(&change->differences), "updates", pi_strv_json(&change->updates)));
     }
     fflush(stdout);
 }
@@ -260,8 +294,9 @@ const struct cli_command cli_command_up = {
     .details =
         "The file names networks and instances: piagent help fleet explains it. All of it is checked before anything\n"
         "happens; then up shows what it does: it creates what is missing, starts what does not run, in the order of\n"
-        "'after', and returns when all are ready. An instance that differs from the file is left as it is. Each\n"
-        "difference is told, and the exit code is 0 all the same. Interrupted and run again, it goes on. NAME is an entry or an instance of the\n"
+        "'after', and returns when all are ready. Labels and after are changed as\n"
+        "the file says; an instance that differs in something else is left as it is. Each difference is told, and the\n"
+        "exit code is 0 all the same. Interrupted and run again, it goes on. NAME is an entry or an instance of the\n"
         "file, and those that it is after are included. If one fails, the others go on, except those that are after\n"
         "it; the exit code is that of the first failure, as of piagent run -d.",
     .example = "piagent up -f fleet.yaml --dry-run",

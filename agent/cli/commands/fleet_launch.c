@@ -12,6 +12,7 @@
 #include "agent/cli/client/undo.h"
 #include "agent/cli/commands/fleet_join.h"
 #include "agent/cli/terminal/error_report.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/fleet/fleet_check.h"
 
 /* Both passes take these from the plan, one for each instance of the file. */
@@ -145,6 +146,43 @@ static int add_networks(const struct cli_launch *launch, struct pi_error *err)
     return 0;
 }
 
+/* Labels and after are no part of the machine: they change while it runs. */
+static int update_as_file(const struct cli_launch *launch, const struct fleet_change *change,
+                          struct pi_error *err)
+{
+    const struct cli_fleet *fleet = launch->fleet;
+    struct cli_agent *agent = &launch->hosts->items[change->host].task.agent;
+    pi_auto_instance struct api_instance there = {0};
+    json_auto_t *body =
+        fleet_update_request(change->entry, fleet->requests[change->entry - fleet->fleet.entries]);
+    if (!body)
+        return pi_fail(err, ENOMEM, "%s", change->name);
+    int r = cli_call(agent, "POST", change->name, "update", body, NULL, err);
+    if (r < 0 && err->kind == PI_NOT_FOUND && cli_get_instance(agent, change->name, &there, NULL) == 0)
+        pi_refuse(
+            err, PI_AGENT,
+            "%s: label and after are not changed: the agent of %s is older than piagent " PIAGENT_VERSION
+            ": install that there, then piagent agent stop (instances run on), then piagent up",
+            change->name, fleet_host_text(&fleet->fleet, change->host));
+    return r;
+}
+
+/* A failure is told, and the others go on: the exit code of the first one. */
+static int update_instances(const struct cli_launch *launch)
+{
+    int code = PI_OK;
+    for (size_t i = 0; i < launch->plan->count; i++) {
+        const struct fleet_change *change = &launch->plan->changes[i];
+        struct pi_error err = {0};
+        if (!change->updates.count || update_as_file(launch, change, &err) == 0)
+            continue;
+        cli_host_hint_error(&err, launch->fleet->fleet.hosts[change->host]);
+        int told = launch->wait.json ? cli_report_json(&err) : cli_report(&err);
+        code = code ? code : told;
+    }
+    return code;
+}
+
 static int remove_stopped(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     int r = cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
@@ -260,5 +298,9 @@ int cli_launch_fleet(const struct cli_launch *launch, struct pi_error *err)
         r = remove_instances(launch, host, err);
     if (r == 0)
         r = cli_fleet_await_removed(launch->hosts, launch->plan, err);
-    return r != 0 ? r : create_and_start(&list, err);
+    if (r != 0)
+        return r;
+    int updated = update_instances(launch);
+    r = create_and_start(&list, err);
+    return r ? r : updated;
 }
