@@ -43,6 +43,9 @@ const struct pi_field api_agent_fields[] = {
     NUMBER(api_agent, memory_available_mib, .help = "without swapping, now"),
     FLAG(api_agent, kvm, .help = "KVM is there, and has not failed in this boot of its host"),
     FLAG(api_agent, kvm_proven, .help = "the last run of one of its instances came up under KVM"),
+    STRING(api_agent, metrics, .help = "where Prometheus may fetch them, as HOST:PORT; absent: nowhere"),
+    STRING(api_agent, metrics_failure,
+           .help = "why they are not served there; the agent tries again; absent: they are"),
     {0},
 };
 

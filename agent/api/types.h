@@ -41,6 +41,7 @@ struct api_agent {
     char *arch;                                      /* NULL: no guest is native */
     uint64_t cpus, memory_mib, memory_available_mib; /* 0: an older agent does not tell */
     bool kvm, kvm_proven;
+    char *metrics, *metrics_failure;
 };
 extern const struct pi_field api_agent_fields[];
 

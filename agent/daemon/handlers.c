@@ -39,7 +39,9 @@ static void get_agent(struct agent *agent, struct api_call *call)
                              .imds_port = agent->seed_port.port,
                              .started_ms = agent->host.started_ms,
                              .running = agent_running(agent),
-                             .state_folder = agent->paths.state};
+                             .state_folder = agent->paths.state,
+                             .metrics = *agent->metrics.address ? (char *)agent->metrics.address : NULL,
+                             .metrics_failure = agent->metrics.failure};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry) {
         view.instances += !vm_life_is_gone(&instance->record.life);

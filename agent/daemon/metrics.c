@@ -11,6 +11,7 @@
 #include "agent/api/exposition.h"
 #include "agent/api/operations.h"
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/daemon/agent.h"
 #include "agent/instance/instance.h"
 #include "agent/vm/argv.h"
@@ -310,15 +311,38 @@ static int render_metrics(const struct agent *agent, struct pi_buf *ret)
     return r == 0 ? add_instance_metrics(readings, count, ret) : r;
 }
 
-void metrics_reply(struct agent *agent, struct api_call *call)
+int metrics_refresh(const struct agent *agent, uint64_t now_ms, struct metrics_page *page)
+{
+    pi_auto_buf struct pi_buf text = {0};
+    if (page->text.size && now_ms - page->made_ms < METRICS_AGE_MS)
+        return 0;
+    int r = render_metrics(agent, &text);
+    if (r < 0)
+        return r;
+    pi_buf_done(&page->text);
+    *page = (struct metrics_page){text, now_ms};
+    text = (struct pi_buf){0};
+    return 0;
+}
+
+void metrics_reply_page(const struct agent *agent, struct metrics_page *page, struct api_call *call)
 {
     pi_auto_buf struct pi_buf text = {0};
     struct pi_error err;
-    int r = render_metrics(agent, &text);
+    int r = metrics_refresh(agent, pi_monotonic_ms(), page);
+    if (r == 0)
+        r = pi_buf_add(&text, page->text.data, page->text.size);
     if (r < 0) {
         pi_fail(&err, -r, "metrics");
         api_reply_error(call, &err);
     } else {
         api_reply_text(call, API_TYPE_METRICS, &text);
     }
+}
+
+void metrics_reply(struct agent *agent, struct api_call *call)
+{
+    struct metrics_page page = {0};
+    metrics_reply_page(agent, &page, call);
+    pi_buf_done(&page.text);
 }

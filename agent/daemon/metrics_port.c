@@ -2,20 +2,24 @@
 #include "agent/daemon/metrics_port.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/api/client.h"
 #include "agent/api/control_server.h"
 #include "agent/base/auto.h"
 #include "agent/daemon/agent.h"
-#include "agent/daemon/metrics.h"
 #include "agent/loop/log.h"
+#include "agent/loop/loop.h"
 #include "agent/loop/sockets.h"
 
 #define METRICS_PATH "/metrics"
+#define RETRY_MS     10000
 
 static void answer_scrape(struct api_call *call, void *user)
 {
+    struct agent *agent = user;
     struct pi_error err;
     const char *method = api_call_method(call);
     if (strcmp(api_call_path(call), METRICS_PATH) != 0) {
@@ -25,7 +29,7 @@ static void answer_scrape(struct api_call *call, void *user)
         pi_refuse(&err, PI_USAGE, METRICS_PATH " takes GET");
         api_reply_not_allowed(call, "GET", &err);
     } else {
-        metrics_reply(user, call);
+        metrics_reply_page(agent, &agent->metrics.page, call);
     }
 }
 
@@ -57,32 +61,68 @@ static int parse_address(const char *text, uint16_t *ret, struct pi_error *err)
     return 0;
 }
 
-int metrics_port_open(struct agent *agent, const char *address, struct pi_error *err)
+static int open_port(struct agent *agent, struct pi_error *err)
 {
     struct metrics_port *metrics = &agent->metrics;
-    uint16_t port = 0;
-    int r = address ? parse_address(address, &port, err) : 0;
-    if (r < 0 || !address)
+    uint16_t port;
+    int r = parse_address(metrics->address, &port, err);
+    if (r < 0)
         return r;
     pi_auto_close int fd = socket_listen_loopback(port, err);
     if (fd == -EADDRINUSE)
-        return pi_refuse(
-            err, PI_HOST,
-            "metrics: another program listens at 127.0.0.1:%u: choose another port (--metrics, or " API_METRICS_VARIABLE
-            ")",
-            port);
+        return pi_refuse(err, PI_HOST, "another program listens at %s", metrics->address);
     if (fd < 0)
         return fd;
     if ((r = api_server_new(fd, API_CLIENTS_ANYONE, answer_scrape, agent, &metrics->server, err)) < 0)
         return r;
     pi_steal_fd(&fd);
-    log_line("metrics at http://127.0.0.1:%u" METRICS_PATH, port);
-    return pump_start(&metrics->pump, &agent->loop, api_server_fd(metrics->server), serve_metrics,
-                      metrics_timeout, agent, err);
+    r = pump_start(&metrics->pump, &agent->loop, api_server_fd(metrics->server), serve_metrics,
+                   metrics_timeout, agent, err);
+    if (r < 0)
+        api_server_free(pi_steal(metrics->server));
+    return r;
+}
+
+/* The first failure is logged. It is mostly for good: a second agent, of another user, has the port. */
+static void try_port(void *user)
+{
+    struct agent *agent = user;
+    struct metrics_port *metrics = &agent->metrics;
+    struct pi_error err;
+    if (open_port(agent, &err) == 0) {
+        free(pi_steal(metrics->failure));
+        log_line("metrics at http://%s" METRICS_PATH, metrics->address);
+        return;
+    }
+    if (!metrics->failure)
+        log_line("no metrics: %s; choose another port (--metrics, or " API_METRICS_VARIABLE
+                 "), or free it: it is tried every %d s",
+                 err.text, RETRY_MS / 1000);
+    free(metrics->failure);
+    metrics->failure = strdup(err.text);
+    timer_set(metrics->timer, RETRY_MS);
+}
+
+int metrics_port_open(struct agent *agent, const char *address, struct pi_error *err)
+{
+    struct metrics_port *metrics = &agent->metrics;
+    uint16_t port;
+    int r = address ? parse_address(address, &port, err) : 0;
+    if (r < 0 || !address)
+        return r;
+    if (!(metrics->timer = timer_new(&agent->loop, try_port, agent)))
+        return pi_fail(err, ENOMEM, "metrics");
+    snprintf(metrics->address, sizeof metrics->address, "127.0.0.1:%u", port);
+    try_port(agent);
+    return 0;
 }
 
 void metrics_port_close(struct agent *agent)
 {
-    pump_stop(&agent->metrics.pump);
-    api_server_free(pi_steal(agent->metrics.server));
+    struct metrics_port *metrics = &agent->metrics;
+    pump_stop(&metrics->pump);
+    api_server_free(pi_steal(metrics->server));
+    timer_free(pi_steal(metrics->timer));
+    free(pi_steal(metrics->failure));
+    pi_buf_done(&metrics->page.text);
 }

@@ -32,6 +32,10 @@ void doctor_check_agent(const struct doctor_host *host, int arg, struct doctor_f
                    (int)agent->pid, agent->version);
         doctor_mend(ret,
                     "run piagent agent stop: instances run on, and the next command starts this version");
+    } else if (*agent->metrics_failure) {
+        doctor_say(ret, DOCTOR_WARN, "process %d answers, but serves no metrics: %s", (int)agent->pid,
+                   agent->metrics_failure);
+        doctor_mend(ret, "choose another port: piagent agent stop, then PIAGENT_METRICS=PORT piagent ps");
     } else {
         doctor_say(ret, DOCTOR_OK, "process %d answers: %" PRIu64 " instance%s, %" PRIu64 " running",
                    (int)agent->pid, agent->instances, agent->instances == 1 ? "" : "s", agent->running);

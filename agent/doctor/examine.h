@@ -44,6 +44,7 @@ struct doctor_agent {
     bool answers;     /* if so, the members below are set */
     char version[32]; /* of its program */
     uint64_t instances, running;
+    char metrics_failure[256]; /* why it does not serve metrics where it was to; "" = it does */
 };
 
 /* The host that the checks look at. A test makes one up. The checks read PATH, HOME and the like from the

@@ -3,13 +3,14 @@
 
 import os
 import re
+import json
 import socket
 import subprocess
 
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import HOST, USAGE, User, fake_qemu, wait_for
+from piagent import USAGE, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -144,9 +145,26 @@ def test_the_variable_asks_for_the_port_also_of_an_agent_that_a_command_starts()
     with User(PIAGENT_METRICS=str(port)) as user:
         user.do("ps")
         assert scrape(port)[0].startswith("HTTP/1.1 200")
-        with User(PIAGENT_METRICS=str(port)) as other:
-            said = other.refused(HOST, "ps")
-            assert f"another program listens at 127.0.0.1:{port}" in said and "PIAGENT_METRICS" in said
+
+
+def test_an_agent_whose_metrics_port_is_taken_runs_says_so_and_tries_again():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        why = f"another program listens at 127.0.0.1:{port}"
+        with User(PIAGENT_METRICS=str(port)) as user:
+            user.do("ps")
+            assert f"no metrics: {why}; choose another port" in user.log()
+            assert f"metrics at http://127.0.0.1:{port}/metrics: not yet: {why}" in user.do("agent", "status")
+            checks = json.loads(user.call("doctor", "--offline", "--json").stdout)["checks"]
+            found, = (check for check in checks if check["id"] == "agent")
+            assert found["verdict"] == "warn" and why in found["text"] and "PIAGENT_METRICS" in found["remedy"]
+            holder.close()
+            wait_for("it has the port", lambda: f"metrics at http://127.0.0.1:{port}/metrics" in user.log(), 60)
+            assert scrape(port)[0].startswith("HTTP/1.1 200")
+            assert user.api("GET", "/v1/agent")[1].get("metrics_failure") is None
+            assert user.log().count("no metrics") == 1
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9464", "[::1]:9464", "localhost", "127.0.0.1:0", "127.0.0.1:65536", "10.0.0.1:80", ""])

@@ -481,12 +481,15 @@ static void agent_is_judged(void **state)
     host.agent.pid = 7;
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_FAIL, "process 7 is the agent and does not answer", "piagent agent stop");
-    host.agent = (struct doctor_agent){7, true, "0.0.9", 3, 2};
+    host.agent = (struct doctor_agent){7, true, "0.0.9", 3, 2, ""};
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_WARN, "version 0.0.9", "agent stop");
-    host.agent = (struct doctor_agent){7, true, PIAGENT_VERSION, 3, 2};
+    host.agent = (struct doctor_agent){7, true, PIAGENT_VERSION, 3, 2, ""};
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_OK, "3 instances, 2 running", NULL);
+    strcpy(host.agent.metrics_failure, "another program listens");
+    ret = examine(doctor_check_agent, 0, &host);
+    assert_finding(&ret, DOCTOR_WARN, "serves no metrics: another program listens", "PIAGENT_METRICS");
 }
 
 static void clock_is_judged(void **state)

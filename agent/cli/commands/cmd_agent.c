@@ -58,6 +58,10 @@ static int print_agent(const json_t *reply, struct pi_error *err)
                agent.version ? agent.version : "-", agent.pid, up_time((pid_t)agent.pid, up), agent.instances,
                agent.instances == 1 ? "" : "s", agent.running, agent.imds_port,
                agent.state_folder ? agent.state_folder : "-");
+    if (r == 0 && agent.metrics)
+        printf("metrics at http://%s/metrics%s%s\n", agent.metrics,
+               agent.metrics_failure ? ": not yet: " : "",
+               agent.metrics_failure ? agent.metrics_failure : "");
     api_done(agent, &agent);
     return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
 }

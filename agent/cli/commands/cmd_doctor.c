@@ -34,6 +34,8 @@ static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret)
         ret->answers = true;
         ret->instances = agent.instances;
         ret->running = agent.running;
+        snprintf(ret->metrics_failure, sizeof ret->metrics_failure, "%s",
+                 agent.metrics_failure ? agent.metrics_failure : "");
         snprintf(ret->version, sizeof ret->version, "%s", agent.version ? agent.version : "-");
     }
     api_done(agent, &agent);
