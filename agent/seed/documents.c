@@ -201,7 +201,7 @@ static int add_network_hook(const struct seed_spec *spec, json_t *parts)
     pi_auto_buf struct pi_buf hook = {0};
     if (!spec->network_count)
         return 0;
-    int r = seed_network_hook(spec->networks, spec->network_count, &hook);
+    int r = seed_network_hook(spec->hostname, spec->networks, spec->network_count, &hook);
     return r < 0 ? r
                  : json_array_append_new(
                        parts, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
@@ -221,6 +221,9 @@ static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
     json_auto_t *config = host_key_json(spec);
     if (!config || (spec->user_data && json_object_set_new(config, "user", account_json(spec)) < 0))
         return -ENOMEM;
+    if (seed_network_of_name(spec->networks, spec->network_count) &&
+        json_object_set_new(config, "manage_etc_hosts", json_false()) < 0)
+        return -ENOMEM; /* the boot hook keeps the file (network_hook.h) */
 
     pi_auto_buf struct pi_buf config_text = {0}, hook_text = {0};
     int r = add_json(&config_text, "#cloud-config\n", config);

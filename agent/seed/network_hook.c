@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/seed/network_hook.h"
 
-/* Most are called with NAME MAC ADDRESS GATEWAY. Routes of a bridge's DHCP come after those of the first interface. */
+/* Most are called with NAME MAC ADDRESS GATEWAY, and own_name with HOSTNAME NAME ADDRESS. Routes of a bridge's DHCP come after those of the first interface. */
 static const char functions[] =
     "#!/bin/sh\n"
     "changed=\n"
@@ -53,6 +53,13 @@ static const char functions[] =
     "    fi\n"
     "    ip link set \"$dev\" up; ip address replace \"$3\" dev \"$dev\"\n"
     "}\n"
+    "own_name() {\n"
+    "    words=\"[[:space:]]+$1(\\\\.[^[:space:]]*)?([[:space:]]|\\$)\"\n"
+    "    hosts=$(sed -E -e '/ # piagent$/d' -e \"/^(127\\\\.|::1[[:space:]])/{\" -e :again -e \"s/$words/\\\\2/\" -e 't again' \\\n"
+    "        -e '/^[^[:space:]]+[[:space:]]*$/d' -e '}' /etc/hosts 2>/dev/null\n"
+    "        echo \"${3%/*} $1.$2.internal $1 # piagent\")\n"
+    "    [ \"$(cat /etc/hosts 2>/dev/null)\" = \"$hosts\" ] || echo \"$hosts\" >/etc/hosts\n"
+    "}\n"
     "join() {\n"
     "    if active systemd-networkd; then\n"
     "        put \"/etc/systemd/network/10-piagent-$1.network\" 644 \"$(networkd \"$@\")\"\n"
@@ -76,9 +83,21 @@ static const char apply[] =
     "fi\n"
     "exit 0\n";
 
-int seed_network_hook(const struct seed_network *networks, size_t count, struct pi_buf *ret)
+const struct seed_network *seed_network_of_name(const struct seed_network *networks, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (*networks[i].address)
+            return &networks[i];
+    return NULL;
+}
+
+int seed_network_hook(const char *hostname, const struct seed_network *networks, size_t count,
+                      struct pi_buf *ret)
+{
+    const struct seed_network *own = seed_network_of_name(networks, count);
     int r = pi_buf_puts(ret, functions);
+    if (r == 0 && own)
+        r = pi_buf_printf(ret, "own_name %s %s %s\n", hostname, own->name, own->address);
     for (size_t i = 0; r == 0 && i < count; i++)
         r = pi_buf_printf(ret, "join %s %s \"%s\" \"%s\"\n", networks[i].name, networks[i].mac,
                           networks[i].address, networks[i].gateway);

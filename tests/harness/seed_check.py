@@ -11,6 +11,7 @@ import functools
 import http.server
 import inspect
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import threading
 from unittest import mock
 
 from cloudinit import dmi, helpers, sources, stages, util
-from cloudinit.config import cc_ssh
+from cloudinit.config import cc_ssh, cc_update_etc_hosts
 from cloudinit.distros import ug_util
 from cloudinit.handlers import boot_hook
 from cloudinit.settings import PER_INSTANCE
@@ -43,7 +44,7 @@ def serve(folder):
 
 
 def base_config(root):
-    return {"users": ["default"], "datasource_list": ["NoCloud"], "vendor_data": {"enabled": True, "prefix": []},
+    return {"users": ["default"], "manage_etc_hosts": True, "datasource_list": ["NoCloud"], "vendor_data": {"enabled": True, "prefix": []},
             "system_info": {"distro": "fedora", "default_user": DEFAULT_USER,
                             "paths": {"cloud_dir": f"{root}/cloud", "run_dir": f"{root}/run"}}}
 
@@ -190,10 +191,31 @@ def check_account(pi):
     assert pi["sudo"] == "ALL=(ALL) NOPASSWD:ALL" and pi["shell"] == "/bin/bash", pi
 
 
+def is_hosts_rewritten(config, init):
+    """Whether cloud-init writes /etc/hosts at each boot, as Debian's images ask it to."""
+    path = init.paths.get_runpath() + "/hosts"
+    with open(path, "w", encoding="ascii") as out:
+        out.write("mine\n")
+    with mock.patch.object(type(init.distro), "hosts_fn", path):
+        arguments = ["hosts", config, init.cloudify(), logging.getLogger(), []]
+        cc_update_etc_hosts.handle(*arguments[:len(inspect.signature(cc_update_etc_hosts.handle).parameters)])
+    return open(path, encoding="ascii").read() != "mine\n"
+
+
 def case_plain(users, config, _):
     assert list(users) == ["pi"], users
     check_account(users["pi"])
     assert sorted(users["pi"]["groups"].split(",")) == ["adm", "wheel"], users
+
+
+def case_alone(users, config, init):
+    case_plain(users, config, init)
+    assert is_hosts_rewritten(config, init)
+
+
+def case_networks(users, config, init):
+    case_plain(users, config, init)
+    assert not is_hosts_rewritten(config, init), "it would lead the guest's own name to loopback"
 
 
 def case_locked(users, config, _):
@@ -269,7 +291,7 @@ def case_fleet_booted(users, config, init):
 
 
 CASES = {"fleet": case_fleet, "fleet-booted": case_fleet_booted,
-         "plain": case_plain, "networks": case_plain, "locked": case_locked, "users": case_users, "jinja": case_other,
+         "plain": case_alone, "networks": case_networks, "locked": case_locked, "users": case_users, "jinja": case_other,
          "script": case_script, "mime": case_mime, "gzip": case_gzip, "booted": case_booted}
 
 

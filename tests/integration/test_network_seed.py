@@ -89,6 +89,37 @@ def test_systemd_networkd_gets_a_file_for_each_card_and_is_told_once(hook, tmp_p
     assert (tmp_path / "etc/resolv.conf").read_text() == "nameserver 127.0.0.53\n"
 
 
+def test_the_guests_own_name_leads_to_its_address_in_its_first_network(hook, tmp_path):
+    """From the files of Debian's cloud-init, of Fedora, and of an instance that this one's disk is a copy of."""
+    guest, hosts = Guest(tmp_path, "systemd-networkd"), tmp_path / "etc/hosts"
+    own = "10.77.5.2 member.lab.internal member # piagent\n"
+    for before, kept in [
+            ("127.0.1.1 member.localdomain member\n127.0.0.1 localhost\n\n::1 localhost ip6-localhost\n", "127.0.0.1 localhost\n\n::1 localhost ip6-localhost\n"),
+            ("127.0.0.1\tlocalhost member member.example\n::1 member localhost\n", "127.0.0.1\tlocalhost\n::1 localhost\n"),
+            ("# mine\n10.77.5.9 server.lab.internal server # piagent\n10.1.1.1 member-2 members my-member\n127.0.0.1 member-2 member\n",
+             "# mine\n10.1.1.1 member-2 members my-member\n127.0.0.1 member-2\n"), ("", "")]:
+        hosts.write_text(before)
+        for _ in range(2):
+            guest.boot(hook)
+            assert hosts.read_text() == kept + own
+            assert found_by_the_c_library(hosts, "member") in (None, ["10.77.5.2"])
+    hosts.unlink()
+    guest.boot(hook)
+    assert hosts.read_text() == own
+
+
+def found_by_the_c_library(hosts, name):
+    """With the services in the order of Debian 12 and Fedora. None: this host does not let us put files in place of its own."""
+    if os.geteuid() != 0:
+        return None
+    (hosts.parent / "nsswitch.conf").write_text("hosts: files myhostname resolve [!UNAVAIL=return] dns\n")
+    (hosts.parent / "host.conf").write_text("multi on\n")
+    mounts = " && ".join(f"mount --bind {hosts.parent}/{file} /etc/{file}" for file in ("hosts", "nsswitch.conf", "host.conf"))
+    out = subprocess.run(["unshare", "-mnu", "sh", "-ec", f"{mounts}; ip link set lo up; ip address add 10.0.2.15/32 dev lo; hostname {name}; getent ahosts {name}"],
+                         stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    return sorted({line.split()[0] for line in out.splitlines()})
+
+
 def test_systemd_networkd_is_restarted_if_it_cannot_be_asked_to_reload(hook, tmp_path):
     """So early in a boot there may be no D-Bus."""
     guest = Guest(tmp_path, "systemd-networkd")
