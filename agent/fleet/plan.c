@@ -314,12 +314,28 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
         }
 }
 
+/* Too little memory is the fault of all. It is told at the entry that takes most. */
+static const struct fleet_entry *largest_entry(const struct fleet_plan *plan, size_t host)
+{
+    const struct fleet_entry *most = NULL;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct fleet_entry *entry = plan->changes[i].entry;
+        if (entry && entry->host == host &&
+            (!most || fleet_entry_memory_mib(entry) > fleet_entry_memory_mib(most)))
+            most = entry;
+    }
+    return most;
+}
+
 /* All that is asked for, and what runs beside it, has to fit. */
 static void check_memory(struct plan_draft *draft, size_t host)
 {
+    static const char remedy[] =
+        "fewer instances, a smaller memory, or --overcommit if they will not use all of it";
     const struct fleet_have *have = &draft->have[host];
     uint64_t fleet_mib = 0, others_mib = 0, host_mib = have->host_mib;
-    char needed[32], there[32], others[32], beside[64] = "";
+    char needed[32], there[32], others[32], beside[64] = "", message[256];
+    size_t at = 0;
     for (size_t i = 0; i < draft->plan->count; i++) {
         const struct fleet_entry *entry = draft->plan->changes[i].entry;
         if (entry && entry->host == host)
@@ -332,16 +348,21 @@ static void check_memory(struct plan_draft *draft, size_t host)
         if (vm_state_is_live(now->state) && !counted && stays(draft, now, host))
             others_mib += now->spec.memory_mib + VM_OVERHEAD_MIB;
     }
-    if (!host_mib || fleet_mib + others_mib <= host_mib)
+    const struct fleet_entry *most = largest_entry(draft->plan, host);
+    if (!most || !host_mib || fleet_mib + others_mib <= host_mib)
         return;
     if (others_mib)
         snprintf(beside, sizeof beside, ", other instances that run %s",
                  pi_size_format(others_mib << 20, others));
-    seed_findings_addf(draft->findings, SEED_ERROR, 0, 0, NULL,
-                       "fewer instances, a smaller memory, or --overcommit if they will not use all of it",
-                       "its instances take up to %s%s, with %d MiB each for QEMU itself, and %s has %s",
-                       pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
-                       fleet_host_text(draft->fleet, host), pi_size_format(host_mib << 20, there));
+    snprintf(message, sizeof message,
+             "all instances together take up to %s%s, with %d MiB each for QEMU itself, and %s has %s",
+             pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
+             fleet_host_text(draft->fleet, host), pi_size_format(host_mib << 20, there));
+    const struct fleet_word *word = fleet_next_word(most, "memory", &at);
+    if (word)
+        fleet_word_fault(draft->findings, most, word, remedy, "%s", message);
+    else
+        fleet_entry_fault(draft->findings, most, NULL, most->line, remedy, "%s", message);
 }
 
 int fleet_plan_make(const struct fleet *fleet, json_t *const *requests, const struct fleet_have *have,

@@ -137,5 +137,5 @@ def test_an_interrupt_leaves_those_that_have_started_and_undoes_the_rest(user, l
 
 def test_memory_is_checked_before_anything_is_made(user, local):
     said = user.refused(HOST, "run", "--count", "400", "web", *local, "--memory", "900G")
-    assert said.startswith("web: its instances take up to") and "--overcommit" in said
+    assert said.startswith("web: all instances together take up to") and "--overcommit" in said
     assert user.ps() == []

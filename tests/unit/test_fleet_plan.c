@@ -239,7 +239,8 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
          .fault = "line 3: instances.a.network: the instance b has the address 10.99.0.5: choose another"},
         {.instances = TWO,
          .host_mib = 3 * (1024 + VM_OVERHEAD_MIB) - 1,
-         .fault = "its instances take up to 3.8 GiB, with 256 MiB each for QEMU itself, and this host has"},
+         .fault =
+             "instances.node: all instances together take up to 3.8 GiB, with 256 MiB each for QEMU itself, and this host has"},
         {.instances = TWO,
          .have = {{"web", NULL, NULL, VM_READY, 0, NULL, NULL}},
          .host_mib = 4 * (1024 + VM_OVERHEAD_MIB) - 1,

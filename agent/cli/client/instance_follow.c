@@ -11,19 +11,12 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/cli/terminal/bar.h"
+#include "agent/cli/terminal/table.h"
 
 #define BREAKS_MAX 5 /* an agent that dies that often is not started again */
 #define REDRAW_MS  200
 #define IDLE_MS    1000
 #define SILENCE_MS 60000 /* an emulated guest on a loaded host is silent for some 15 s at most */
-
-static void stream(const struct cli_follow *follow, json_t *event)
-{
-    json_object_set_new(event, "name", json_string(follow->view.name));
-    pi_auto_free char *text = json_dumps(event, JSON_COMPACT);
-    if (text && puts(text) >= 0)
-        fflush(stdout);
-}
 
 static int on_event(char *line, size_t size, void *user)
 {
@@ -41,8 +34,8 @@ static int on_event(char *line, size_t size, void *user)
         follow->heard_ms = pi_monotonic_ms();
         if (wanted && news && text.size && !screen->hidden && !follow->settled)
             cli_screen_line(screen, "%s: %s", follow->view.name, text.data);
-        if (follow->json)
-            stream(follow, doc);
+        if (follow->json && json_object_set_new(doc, "name", json_string(follow->view.name)) == 0)
+            cli_json_line(stdout, doc);
     }
     api_done(event, &event);
     return 0;

@@ -12,6 +12,7 @@
 #include "agent/base/lines.h"
 #include "agent/cli/client/connect.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/table.h"
 
 struct events_options {
     bool follow, json;
@@ -64,14 +65,11 @@ static int on_line(char *line, size_t size, void *user)
     json_auto_t *doc = pi_json_parse(line, size, NULL);
     bool known = doc && api_read(event, doc, &event, NULL) == 0;
     bool old = known && event.realtime_ms < printing->from_ms;
-    if (printing->json && doc && !old) { /* ASCII: see cli_json_print() */
-        json_dumpf(doc, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        putchar('\n');
-    } else if (!printing->json && known && !old) {
+    int r = printing->json && doc && !old ? cli_json_line(stdout, doc) : 0;
+    if (!printing->json && known && !old)
         print_event(printing, &event, doc);
-    }
     api_done(event, &event);
-    return 0;
+    return r;
 }
 
 static int on_event_data(const char *bytes, size_t size, void *user)

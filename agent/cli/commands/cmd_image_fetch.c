@@ -11,6 +11,7 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/terminal/bar.h"
 #include "agent/cli/terminal/screen.h"
+#include "agent/cli/terminal/table.h"
 #include "agent/image/fetch.h"
 #include "agent/vm/spec.h"
 
@@ -35,9 +36,7 @@ struct reporter {
 
 static void print_fetch_json(json_t *line)
 {
-    if (line && json_dumpf(line, stdout, JSON_COMPACT) == 0)
-        putchar('\n');
-    fflush(stdout);
+    cli_json_line(stdout, line);
     json_decref(line);
 }
 

@@ -11,6 +11,7 @@
 #include "agent/cli/commands/fleet_host_check.h"
 #include "agent/cli/commands/fleet_launch.h"
 #include "agent/cli/terminal/host_hint.h"
+#include "agent/cli/terminal/table.h"
 
 struct up_options {
     char *file;
@@ -116,11 +117,10 @@ static void tell_changes(const struct fleet *fleet, const struct fleet_plan *pla
     tell_all_differences(plan);
 }
 
-static void print_line(json_t *line)
+/* Takes the line over. */
+static void print_plan_line(json_t *line)
 {
-    pi_auto_free char *text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    if (text)
-        puts(text);
+    cli_json_line(stdout, line);
     json_decref(line);
 }
 
@@ -128,23 +128,23 @@ static void print_plan(const struct fleet *fleet, const struct fleet_plan *plan)
 {
     for (size_t i = 0; i < plan->network_count; i++) {
         const struct fleet_new_network *network = &plan->networks[i];
-        print_line(json_pack("{s:{s:s, s:s*, s:s*, s:b}}", "network", "name", network->network->name, "host",
-                             fleet->hosts[network->host], "subnet",
-                             network->subnet[0] ? network->subnet : NULL, "create", 1));
+        print_plan_line(json_pack("{s:{s:s, s:s*, s:s*, s:b}}", "network", "name", network->network->name,
+                                  "host", fleet->hosts[network->host], "subnet",
+                                  network->subnet[0] ? network->subnet : NULL, "create", 1));
     }
     for (size_t i = 0; i < plan->link_count; i++) {
         const struct fleet_new_link *link = &plan->links[i];
-        print_line(json_pack("{s:{s:s, s:s*, s:s}}", "network", "name", link->network->name, "host",
-                             fleet->hosts[link->from], "link", fleet_host_text(fleet, link->to)));
+        print_plan_line(json_pack("{s:{s:s, s:s*, s:s}}", "network", "name", link->network->name, "host",
+                                  fleet->hosts[link->from], "link", fleet_host_text(fleet, link->to)));
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct fleet_change *change = &plan->changes[i];
-        print_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o, s:o}}", "change", "name", change->name,
-                             "host", fleet->hosts[change->host], "in_file", change->entry != NULL, "remove",
-                             change->remove, "create", change->create, "start", change->start, "differences",
-                             pi_strv_json(&change->differences), "updates", pi_strv_json(&change->updates)));
+        print_plan_line(json_pack("{s:{s:s, s:s*, s:b, s:b, s:b, s:b, s:o, s:o}}", "change", "name",
+                                  change->name, "host", fleet->hosts[change->host], "in_file",
+                                  change->entry != NULL, "remove", change->remove, "create", change->create,
+                                  "start", change->start, "differences", pi_strv_json(&change->differences),
+                                  "updates", pi_strv_json(&change->updates)));
     }
-    fflush(stdout);
 }
 
 /* True if all instances of the file that are asked for have booted, and nothing is to be done. */

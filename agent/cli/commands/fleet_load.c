@@ -16,6 +16,7 @@
 #include "agent/cli/commands/run_options.h"
 #include "agent/cli/terminal/finding_show.h"
 #include "agent/cli/terminal/host_hint.h"
+#include "agent/cli/terminal/table.h"
 #include "agent/cli/terminal/user_data_findings.h"
 #include "agent/fleet/fleet_check.h"
 #include "agent/fleet/fleet_fault.h"
@@ -356,8 +357,7 @@ static void print_fault_json(const char *file, const struct seed_finding *findin
     json_t *fault = cli_finding_json(finding);
     json_object_set_new(fault, "file", cli_file_name_json(file));
     json_object_set_new(line, finding->severity == SEED_ERROR ? "fault" : "warning", fault);
-    json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
-    fputc('\n', stderr);
+    cli_json_line(stderr, line);
 }
 
 /* Counts all faults, and those that are not shown. */

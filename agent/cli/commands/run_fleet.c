@@ -52,13 +52,12 @@ static int make_plan(const struct cli_fleet *fleet, const struct cli_fleet_hosts
 {
     const struct pi_strv none = {0};
     const struct fleet_ask ask = {.recreate = &none};
-    char line[640];
     pi_auto_free struct fleet_have *have = cli_fleet_hosts_have(hosts, overcommit);
     if (!have || fleet_plan_make(&fleet->fleet, fleet->requests, have, &ask, fleet->findings, ret) < 0)
         return pi_fail(err, ENOMEM, "%s", fleet->fleet.name);
     if (fleet->findings->errors)
-        return pi_refuse(err, PI_HOST, "%s: %s", fleet->fleet.name,
-                         seed_finding_format(&fleet->findings->items[0], line, sizeof line));
+        return pi_refuse(err, PI_HOST, "%s: %s: %s", fleet->fleet.name, fleet->findings->items[0].message,
+                         fleet->findings->items[0].remedy);
     return 0;
 }
 

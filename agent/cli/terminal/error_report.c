@@ -9,6 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/terminal/colour.h"
 #include "agent/cli/terminal/host_hint.h"
+#include "agent/cli/terminal/table.h"
 
 int cli_report(const struct pi_error *err)
 {
@@ -24,8 +25,7 @@ int cli_report(const struct pi_error *err)
 int cli_report_json(const struct pi_error *err)
 {
     json_auto_t *error = pi_failure_write(err), *line = json_pack("{s:O?}", "error", error);
-    if (!error || !line || json_dumpf(line, stderr, JSON_COMPACT | JSON_ENSURE_ASCII) < 0)
+    if (!error || cli_json_line(stderr, line) < 0)
         return cli_report(err);
-    fputc('\n', stderr);
     return err->kind ? (int)err->kind : PI_FAILED;
 }

@@ -62,6 +62,15 @@ int cli_json_print(const json_t *value, struct pi_error *err)
     return 0;
 }
 
+int cli_json_line(FILE *out, const json_t *value)
+{
+    errno = EIO;
+    if (value && json_dumpf(value, out, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 && fputc('\n', out) != EOF &&
+        fflush(out) == 0)
+        return 0;
+    return -errno;
+}
+
 const char *cli_json_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));

@@ -7,6 +7,7 @@
 #include <libsmartcols.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "agent/base/error.h"
 #include "agent/cli/terminal/colour.h"
@@ -40,6 +41,9 @@ int cli_table_print(struct libscols_table *table, struct pi_error *err);
 
 /* Prints the value, indented on a terminal and on one line elsewhere. */
 int cli_json_print(const json_t *value, struct pi_error *err);
+
+/* Prints the value on a line of its own, at once and in ASCII; NULL prints nothing. 0 or -errno. */
+int cli_json_line(FILE *out, const json_t *value);
 
 /* The text at the key, or "" if there is none. Borrowed. */
 const char *cli_json_text(const json_t *object, const char *key);
