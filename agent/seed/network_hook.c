@@ -4,7 +4,7 @@
 /* Most are called with NAME MAC ADDRESS GATEWAY, and own_name with HOSTNAME NAME ADDRESS. Routes of a bridge's DHCP come after those of the first interface. */
 static const char functions[] =
     "#!/bin/sh\n"
-    "changed=\n"
+    "changed= plain=\n"
     "active() { systemctl is-active --quiet \"$1\" 2>/dev/null; }\n"
     "put() {\n"
     "    mkdir -p \"${1%/*}\"\n"
@@ -39,6 +39,7 @@ static const char functions[] =
     "    fi\n"
     "}\n"
     "resolv_conf() {\n"
+    "    plain=1\n"
     "    grep -qsx \"nameserver $2\" /etc/resolv.conf && return\n"
     "    search=$(sed -n 's/^\\(search\\|domain\\) //p' /etc/resolv.conf | tail -n 1)\n"
     "    rest=$(grep -vE '^(search|domain) ' /etc/resolv.conf)\n"
@@ -71,7 +72,14 @@ static const char functions[] =
     "    [ \"$4\" ] && ! active systemd-resolved && ! active NetworkManager && resolv_conf \"$1\" \"$4\"\n"
     "}\n";
 
+/* A DHCP client writes resolv.conf anew with each lease: this script then runs again. Nothing here may wait for D-Bus, as
+ * systemd-run does: D-Bus starts after sysinit.target, and that may wait for this script. */
 static const char apply[] =
+    "if [ \"$plain\" ] && [ -d /run/systemd/system ] && ! active piagent-names.path; then\n"
+    "    printf '%s\\n' '[Path]' PathChanged=/etc/resolv.conf >/run/systemd/system/piagent-names.path\n"
+    "    printf '%s\\n' '[Service]' Type=oneshot \"ExecStart=/bin/sh $0\" >/run/systemd/system/piagent-names.service\n"
+    "    systemctl --no-block start piagent-names.path\n"
+    "fi\n"
     "if [ ! \"$changed\" ]; then\n"
     "    :\n"
     "elif active systemd-networkd; then\n"

@@ -50,7 +50,7 @@ class Guest:
             (root / "sys/class/net" / name / "address").write_text(f"{mac}\n")
         (root / "etc").mkdir()
         (root / "bin").mkdir()
-        self.program("systemctl", f'[ $1 = restart ] && echo "systemctl $*" >>{self.calls} && exit; case " {active} " in *" $3 "*) exit 0;; esac; exit 3')
+        self.program("systemctl", f'case $1 in restart|--no-block) echo "systemctl $*" >>{self.calls}; exit;; esac; case " {active} " in *" $3 "*) exit 0;; esac; exit 3')
         for name in ["networkctl", "nmcli", "ip", *programs]:
             self.program(name, f'echo "{name} $*" >>{self.calls}')
 
@@ -62,8 +62,10 @@ class Guest:
     def boot(self, hook):
         """What was called."""
         self.calls.write_text("")
-        script = hook.replace("/etc/", f"{self.root}/etc/").replace("/sys/class", f"{self.root}/sys/class")
-        subprocess.run(["sh", "-c", script], check=True, timeout=60, umask=0o022,
+        script = hook.replace("/etc/", f"{self.root}/etc/").replace("/sys/class", f"{self.root}/sys/class").replace("/run/", f"{self.root}/run/")
+        path = self.root / "hook"
+        path.write_text(script)
+        subprocess.run(["sh", path], check=True, timeout=60, umask=0o022,
                        env={"PATH": f"{self.root}/bin:/usr/bin:/bin"})
         return self.calls.read_text().splitlines()
 
@@ -122,7 +124,7 @@ def found_by_the_c_library(hosts, name):
 
 def test_systemd_networkd_is_restarted_if_it_cannot_be_asked_to_reload(hook, tmp_path):
     """So early in a boot there may be no D-Bus."""
-    guest = Guest(tmp_path, "systemd-networkd")
+    guest = Guest(tmp_path, "systemd-networkd systemd-resolved")
     guest.program("networkctl", "echo 'Failed to connect to system bus' >&2; exit 1")
     assert guest.boot(hook) == ["systemctl restart systemd-networkd"]
 
@@ -149,6 +151,21 @@ def test_without_either_the_hook_sets_the_address_and_resolv_conf(hook, tmp_path
         assert (tmp_path / "etc/resolv.conf").read_text().split("\n") == [
             "search store.internal lab.internal example.org example.com", "nameserver 10.77.6.1", "nameserver 10.77.5.1", "nameserver 10.0.2.3",
             "options edns0", ""]
+
+
+def test_the_hook_runs_again_when_a_dhcp_client_writes_resolv_conf_anew(hook, tmp_path):
+    guest = Guest(tmp_path, "")
+    path, units = tmp_path / "etc/resolv.conf", tmp_path / "run/systemd/system"
+    units.mkdir(parents=True)
+    path.write_text("nameserver 10.0.2.3\n")
+    assert guest.boot(hook)[-1] == "systemctl --no-block start piagent-names.path"
+    assert (units / "piagent-names.path").read_text() == f"[Path]\nPathChanged={path}\n"
+    assert (units / "piagent-names.service").read_text() == f"[Service]\nType=oneshot\nExecStart=/bin/sh {tmp_path}/hook\n"
+    ours = path.read_text()
+    path.write_text("nameserver 10.0.2.3\n")
+    guest.program("systemctl", "[ $3 = piagent-names.path ]")
+    guest.boot(hook)
+    assert path.read_text() == ours and "nameserver 10.77.5.1\n" in ours
 
 
 RESOLVERS = textwrap.dedent("""
