@@ -8,6 +8,7 @@
 #include "agent/base/buf.h"
 #include "agent/doctor/examine.h"
 #include "agent/vm/spec.h"
+#include "agent/vm/subnet.h"
 
 /* The table gives each check its arg, mostly an enum vm_arch. ret comes with id, group and what. A check that
  * leaves the verdict as it is does not apply here. */
@@ -19,6 +20,7 @@ doctor_check_fn doctor_check_kvm;                                               
 doctor_check_fn doctor_check_program;                                              /* check_programs.c */
 doctor_check_fn doctor_check_disk, doctor_check_memory, doctor_check_limits;       /* check_room.c */
 doctor_check_fn doctor_check_folder, doctor_check_runtime, doctor_check_config;    /* check_folders.c */
+doctor_check_fn doctor_check_networks, doctor_check_bridges;                       /* check_networks.c */
 doctor_check_fn doctor_check_keys, doctor_check_ports, doctor_check_fedora;        /* check_reach.c */
 doctor_check_fn doctor_check_agent, doctor_check_user_manager, doctor_check_clock; /* check_session.c */
 
@@ -61,6 +63,10 @@ bool doctor_read(const struct doctor_host *host, const char *path, struct pi_buf
 /* Runs a program, at most DOCTOR_LIMIT_MS long. 0 with its first line, cleaned, in line; PI_HOST if it is not
  * installed; PI_FAILED with what it said if it fails. */
 int doctor_ask(const char *const *argv, struct pi_buf *output, char line[256], struct pi_error *err);
+
+/* networks as in struct doctor_host; used are the host's own subnets. */
+void doctor_judge_networks(const json_t *networks, const struct vm_subnet *used, size_t count,
+                           struct doctor_finding *ret);
 
 /* The facts about /dev/kvm. doctor_judge_kvm() turns them into a finding, and is pure. */
 struct doctor_kvm {

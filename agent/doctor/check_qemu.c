@@ -118,14 +118,22 @@ void doctor_check_qemu_net(const struct doctor_host *host, int arg, struct docto
         doctor_say(ret, doctor_lacking(arch), "%s", err.text);
         doctor_mend_program(host, path, "-machine none -sandbox on -netdev help", vm_qemu_packages(arch),
                             ret);
-    } else if (!has_line(output.data ? output.data : "", "user")) {
+    } else if (!output.data || !has_line(output.data, "user")) {
         doctor_say(ret, doctor_lacking(arch),
                    "%s was built without the user network (libslirp): only "
                    "instances with --isolate have a network",
                    path);
         doctor_mend_install(host, vm_qemu_packages(arch), ret);
+    } else if (!has_line(output.data, "dgram")) {
+        doctor_say(
+            ret, DOCTOR_WARN,
+            "it has the user network and the sandbox, but instances cannot share a network: this needs "
+            "QEMU 7.2 or newer (-netdev dgram)");
+        ret->works = true;
+        doctor_mend(ret, "install QEMU 7.2 or newer if instances are to share networks");
     } else {
-        doctor_say(ret, DOCTOR_OK, "it has the user network and the sandbox");
+        doctor_say(ret, DOCTOR_OK,
+                   "it has the user network and the sandbox, and can join networks that instances share");
     }
 }
 

@@ -49,6 +49,8 @@ static const struct check {
     {"session", "user-manager", "your systemd", doctor_check_user_manager, 0},
     {"session", "clock", "clock", doctor_check_clock, 0},
     {"network", "ports", "ports", doctor_check_ports, 0},
+    {"network", "networks", "shared networks", doctor_check_networks, 0},
+    {"network", "bridges", "bridges", doctor_check_bridges, 0},
     {"network", "keys", "signing keys", doctor_check_keys, 0},
     {"network", "fedora", "Fedora", doctor_check_fedora, 0},
 };

@@ -54,8 +54,9 @@ struct doctor_host {
     const struct pi_paths *paths; /* NULL if pi_paths_find() failed; then paths_error says why */
     const char *paths_error;
     struct doctor_agent agent;
-    uint64_t now_ms; /* CLOCK_REALTIME */
-    bool offline;    /* ask no server */
+    const json_t *networks; /* that instances share, as GET /v1/networks lists them; NULL = not known */
+    uint64_t now_ms;        /* CLOCK_REALTIME */
+    bool offline;           /* ask no server */
 };
 
 struct doctor_finding {

@@ -14,9 +14,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/fields.h"
 #include "agent/base/fs.h"
-#include "agent/lan/host_subnets.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
+#include "agent/net/host_subnets.h"
 
 #define RECORD_MAX ((size_t)64 << 10)
 #define ENDING     ".json"

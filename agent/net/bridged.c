@@ -63,18 +63,22 @@ static int check_config(const char *bridge, struct pi_error *err)
                      bridge);
 }
 
-int bridged_check(const char *bridge, struct pi_error *err)
+int bridged_check_helper(struct pi_error *err)
 {
     pi_auto_free char *helper = NULL;
+    int r = find_helper(&helper, err);
+    return r < 0 ? r : check_rights(helper, err);
+}
+
+int bridged_check(const char *bridge, struct pi_error *err)
+{
     if (!if_nametoindex(bridge))
         return pi_refuse(
             err, PI_HOST,
             "this host has no bridge named %s: ip link shows its interfaces, and as root ip link add %s "
             "type bridge makes one",
             bridge, bridge);
-    int r = find_helper(&helper, err);
-    if (r == 0)
-        r = check_rights(helper, err);
+    int r = bridged_check_helper(err);
     return r < 0 ? r : check_config(bridge, err);
 }
 

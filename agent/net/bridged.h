@@ -12,8 +12,10 @@
 /* Returns only if this failed: an exit code (enum pi_kind), after a line on standard error. */
 int bridged_main(int argc, char **argv);
 
-/* PI_HOST, with what to do, if this user cannot use the bridge: there is no such interface or no helper, the helper has no
- * rights, or bridge.conf does not allow it. What cannot be read is left for the helper to judge. */
+/* PI_HOST, with what to do, if this user can use no bridge: there is no helper, or it has no rights. */
+int bridged_check_helper(struct pi_error *err);
+
+/* The same for one bridge: also if there is no such interface, or bridge.conf does not allow it. What cannot be read is left for the helper to judge. */
 int bridged_check(const char *bridge, struct pi_error *err);
 
 #endif

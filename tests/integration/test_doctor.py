@@ -114,12 +114,14 @@ def test_without_a_home_it_says_so(user):
 
 
 def test_agent_and_what_it_found_out_of_kvm_are_told(user):
-    user.do("ps")
+    user.do("network", "create", "lab")
     boot_id = open("/proc/sys/kernel/random/boot_id", encoding="ascii").read().strip()
     (user.runtime / "kvm-runs-no-guest").write_text(boot_id)
     code, found = doctor(user, "--offline")
     assert code == 0
     assert f"process {user.agent_pid()} answers: 0 instances" in found["agent"]["text"]
+    assert found["networks"]["verdict"] == "ok" and "1 network, with members that run in 0" in found["networks"]["text"]
+    assert "--network bridge=BR" in found["bridges"]["text"]
     if "a small guest runs" in found["kvm"]["text"]:
         assert found["kvm"]["verdict"] == "warn" and f"rm {user.runtime}/kvm-runs-no-guest" in found["kvm"]["remedy"]
         assert all(guest["accel"] == "tcg" for guest in found["summary"]["guests"])

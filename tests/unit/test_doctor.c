@@ -264,9 +264,13 @@ static void qemu_that_lacks_something_is_told(void **state)
     const struct doctor_host host = {.root = f->path};
     enum vm_arch arch = VM_X86_64;
     enum doctor_verdict lacking = doctor_lacking(arch);
-    program(f, "qemu-system-x86_64", "echo socket; echo user");
+    program(f, "qemu-system-x86_64", "echo socket; echo user; echo dgram");
     struct doctor_finding ret = examine(doctor_check_qemu_net, arch, &host);
     assert_finding(&ret, DOCTOR_OK, "has the user network and the sandbox", NULL);
+    program(f, "qemu-system-x86_64", "echo socket; echo user");
+    ret = examine(doctor_check_qemu_net, arch, &host);
+    assert_finding(&ret, DOCTOR_WARN, "cannot share a network", "QEMU 7.2");
+    assert_true(ret.works);
     program(f, "qemu-system-x86_64", "echo socket; echo vhost-user");
     ret = examine(doctor_check_qemu_net, arch, &host);
     assert_finding(&ret, lacking, "without the user network", "qemu-system-x86");
@@ -492,6 +496,40 @@ static void agent_is_judged(void **state)
     assert_finding(&ret, DOCTOR_WARN, "serves no metrics: another program listens", "PIAGENT_METRICS");
 }
 
+static void networks_are_judged(void **state)
+{
+    static const struct {
+        const char *networks;
+        enum doctor_verdict verdict;
+        const char *text, *remedy;
+    } cases[] = {
+        {"[]", DOCTOR_NONE, "", NULL},
+        {"[{'name': 'lab', 'subnet': '10.77.0.0/24', 'members': []}]", DOCTOR_OK,
+         "1 network, with members that run in 0", NULL},
+        {"[{'name': 'lab', 'subnet': '10.77.0.0/24', 'switch_pid': 7, 'members': [{'state': 'ready'}]},"
+         " {'name': 'old', 'subnet': '10.77.1.0/24', 'members': [{'state': 'stopped'}]}]",
+         DOCTOR_OK, "2 networks, with members that run in 1", NULL},
+        {"[{'name': 'lab', 'subnet': '10.77.0.0/24', 'members': [{'state': 'stopped'}, {'state': 'ready'}]}]",
+         DOCTOR_WARN, "lab has members that run, but its switch does not", "network status lab"},
+        {"[{'name': 'lab', 'subnet': '10.77.0.0/24', 'members': []}, {'name': 'x', 'reason': 'it is damaged', 'members': []}]",
+         DOCTOR_WARN, "x: it is damaged", NULL},
+        {"[{'name': 'lab', 'subnet': '172.17.4.0/24', 'members': []}]", DOCTOR_WARN,
+         "lab is 172.17.4.0/24, and this host uses 172.17.0.0/16", "piagent network create"},
+    };
+    const struct vm_subnet used[] = {{{htonl(0x7f000000)}, 8}, {{htonl(0xac110000)}, 16}};
+    (void)state;
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        pi_auto_free char *text = strdup(cases[i].networks);
+        for (char *quote = text; (quote = strchr(quote, '\''));)
+            *quote = '"';
+        json_auto_t *networks = json_loads(text, 0, NULL);
+        struct doctor_finding ret = {.id = "networks"};
+        assert_non_null(networks);
+        doctor_judge_networks(networks, used, PI_ARRAY_SIZE(used), &ret);
+        assert_finding(&ret, cases[i].verdict, cases[i].text, cases[i].remedy);
+    }
+}
+
 static void clock_is_judged(void **state)
 {
     static const struct {
@@ -576,6 +614,7 @@ int main(void)
         TEST(long_paths_of_sockets_are_told),
         TEST(configuration_is_read),
         TEST(agent_is_judged),
+        TEST(networks_are_judged),
         TEST(clock_is_judged),
         TEST(without_a_users_systemd_limits_are_said_to_be_missing),
         TEST(report_counts_and_names_what_can_run),

@@ -19,7 +19,7 @@ struct doctor_options {
 };
 
 /* Asks the agent only if its lock says that it runs: systemd may hold the socket, and would start one. */
-static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret)
+static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret, json_t **ret_networks)
 {
     char path[PATH_MAX];
     struct api_client *client = NULL;
@@ -38,6 +38,8 @@ static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret)
                  agent.metrics_failure ? agent.metrics_failure : "");
         snprintf(ret->version, sizeof ret->version, "%s", agent.version ? agent.version : "-");
     }
+    if (ret->answers)
+        (void)api_client_call(client, "GET", "/v1/networks", NULL, AGENT_MS, ret_networks, NULL);
     api_done(agent, &agent);
     api_client_free(client);
 }
@@ -70,10 +72,12 @@ static int run_doctor(const struct cli_call *call, struct pi_error *err)
     pi_auto_paths struct pi_paths paths = {0};
     doctor_auto_report struct doctor_report report = {0};
     struct pi_error no_paths;
+    json_auto_t *networks = NULL;
     struct doctor_host host = {.root = "", .now_ms = pi_realtime_ms(), .offline = options->offline};
     if (pi_paths_find(&paths, &no_paths) == 0) {
         host.paths = &paths;
-        ask_agent(&paths, &host.agent);
+        ask_agent(&paths, &host.agent, &networks);
+        host.networks = json_object_get(networks, "networks");
     } else {
         host.paths_error = no_paths.text;
     }
@@ -103,8 +107,9 @@ static const struct cli_option doctor_table[] = {
 const struct cli_command cli_command_doctor = {
     .name = "doctor",
     .summary = "tells what this host can do, and how to mend the rest",
-    .details = "QEMU, KVM, firmware, programs, disk, memory, folders, ports, keys. It changes nothing and\n"
-               "starts no agent. The exit code is 6 if something is missing that instances need.",
+    .details =
+        "QEMU, KVM, firmware, programs, disk, memory, folders, networks, keys. It changes nothing and\n"
+        "starts no agent. The exit code is 6 if something is missing that instances need.",
     .example = "piagent doctor",
     .options = doctor_table,
     .values_size = sizeof(struct doctor_options),

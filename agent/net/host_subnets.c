@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/lan/host_subnets.h"
+#include "agent/net/host_subnets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The IPv4 subnets that this host uses: its interfaces' and its routes'. */
-#ifndef PIAGENT_LAN_HOST_SUBNETS_H
-#define PIAGENT_LAN_HOST_SUBNETS_H
+#ifndef PIAGENT_NET_HOST_SUBNETS_H
+#define PIAGENT_NET_HOST_SUBNETS_H
 
 #include "agent/vm/subnet.h"
 
