@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import boot_sectors  # noqa: E402
 from piagent import User, fake_qemu, guest_image  # noqa: E402
 from reporters import Reporters  # noqa: E402
-from turns import medians, options, rows_beside, show  # noqa: E402
+from turns import cpu_s, medians, options, rows_beside, show  # noqa: E402
 
 WANTED = {"x86_64": 0.6, "aarch64": 0.75}
 BY_HAND = {
@@ -59,31 +59,33 @@ def served(folder):
         server.server_close()
 
 
-def cpu_s(pid):
-    """By the process's CPU clock, as clock_getcpuclockid(3) has it: it counts finer than /proc."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def by_hand(arch, image, qemu):
+@contextlib.contextmanager
+def booted_by_hand(arch, image, qemu):
+    """The pid of a QEMU whose guest is ready."""
     with tempfile.TemporaryDirectory(prefix="pi-bench-", dir="/tmp") as name:
         folder = pathlib.Path(name)
         for file, text in SEED.items():
             (folder / file).write_text(text)
         disk = shutil.copy(image, folder / "disk.qcow2")
         os.chmod(disk, 0o600)
-        with served(folder) as url:
-            begin = time.monotonic()
-            with subprocess.Popen([qemu, *BY_HAND[arch], "-drive", f"file={disk}", "-nographic", "-smbios",
-                                   f"type=1,serial=ds=nocloud;seedfrom={url}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as guest:
-                watchdog = threading.Timer(BOOT_S, guest.kill)
-                watchdog.start()
-                try:
-                    if not any(b"Cloud-init v" in line and b"finished at" in line for line in guest.stdout):
-                        sys.exit(f"bench: the guest of {qemu} does not become ready")
-                    return {"wall_s": time.monotonic() - begin, "cpu_s": cpu_s(guest.pid)}
-                finally:
-                    watchdog.cancel()
-                    guest.kill()
+        with served(folder) as url, subprocess.Popen([qemu, *BY_HAND[arch], "-drive", f"file={disk}", "-nographic", "-smbios",
+                                                      f"type=1,serial=ds=nocloud;seedfrom={url}"], stdin=subprocess.PIPE,
+                                                     stdout=subprocess.PIPE) as guest:
+            watchdog = threading.Timer(BOOT_S, guest.kill)
+            watchdog.start()
+            try:
+                if not any(b"Cloud-init v" in line and b"finished at" in line for line in guest.stdout):
+                    sys.exit(f"bench: the guest of {qemu} does not become ready")
+                yield guest.pid
+            finally:
+                watchdog.cancel()
+                guest.kill()
+
+
+def by_hand(arch, image, qemu):
+    begin = time.monotonic()
+    with booted_by_hand(arch, image, qemu) as pid:
+        return {"wall_s": time.monotonic() - begin, "cpu_s": cpu_s(pid)}
 
 
 def ours(user, arch, image):
@@ -111,13 +113,17 @@ def measure(arches, runs):
         return [row for arch in arches for row in rows_of(user, arch, guest_image(arch), f"qemu-system-{arch}", runs)]
 
 
+def fake_by_hand(user):
+    qemu = user.home / "qemu-by-hand"
+    qemu.write_text(FAKE)
+    qemu.chmod(0o700)
+    return qemu
+
+
 def measure_fake():
     """Checks the bench: nothing is booted."""
     with User(**fake_qemu()) as user, Reporters(user):
-        qemu = user.home / "qemu-by-hand"
-        qemu.write_text(FAKE)
-        qemu.chmod(0o700)
-        return rows_of(user, "x86_64", boot_sectors.deaf(user.home), qemu, 1)
+        return rows_of(user, "x86_64", boot_sectors.deaf(user.home), fake_by_hand(user), 1)
 
 
 def main():

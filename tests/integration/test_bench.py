@@ -67,3 +67,16 @@ def test_seeds_are_measured_beside_nginx(tmp_path):
 def test_a_boot_is_measured_beside_one_by_hand(tmp_path):
     rows = rows_of("boot", tmp_path, "--fake")
     assert {"x86_64, until ready, wall_s", "x86_64, until ready, cpu_s"} == {row["what"] for row in rows}
+
+
+def test_two_members_are_measured_beside_a_direct_pair(tmp_path):
+    """With fake guests, and iperf3 on this host."""
+    rows = rows_of("iperf", tmp_path, "--fake", "--runs", "1")
+    assert [row["what"] for row in rows] == ["two guests, megabits_s", "two guests, cpu_s a gigabit"] and rows[0]["theirs"] > 0
+
+
+def test_each_number_of_boots_at_a_time_has_its_turn(tmp_path):
+    rows = rows_of("stagger", tmp_path, "--fake", "--runs", "1", "--count", "4", "--parallel", "2", "1")
+    assert [row["what"] for row in rows] == [f"4 guests, {parallel} at a time, {what}" for parallel in (2, 1)
+                                             for what in ("wall_s", "longest boot_s", "cpu_s")]
+    assert all(row["ours"] > 0 for row in rows if row["what"].endswith(", wall_s"))

@@ -15,9 +15,9 @@
 
 /*
  * How much of a host a boot takes, and how much there is for each processor. An emulated guest keeps a processor busy for its
- * whole boot: more of them than processors take longer in all, and run into their own time limits. One under KVM waits for its
- * disk and the network most of the time, so that four share a processor. That /dev/kvm can be opened proves nothing: until a guest
- * has come up under KVM, boots count as emulated.
+ * whole boot: more of them than processors need more CPU time in all (scripts/bench stagger), and run into their own time limits.
+ * One under KVM waits for its disk and the network most of the time, so that four share a processor. That /dev/kvm can be opened
+ * proves nothing: until a guest has come up under KVM, boots count as emulated.
  */
 enum { LOAD_KVM = 1, LOAD_EMULATED = 4, LOAD_PROCESSOR = LOAD_EMULATED };
 
