@@ -11,7 +11,7 @@
 #include "qmp/buffer.h"
 #include "qmp/message.h"
 
-#define ID_MAX 48
+#define ID_MAX 24
 
 struct command {
     uint64_t number;
@@ -177,10 +177,15 @@ void qmp_client_sent(struct qmp_client *client, size_t size)
     qmp_buffer_remove(&client->output, 0, size);
 }
 
-/* Replies to an earlier connection may arrive on this one: the ids of two connections must differ. */
-static void format_id(const struct qmp_client *client, uint64_t number, char ret[ID_MAX])
+/*
+ * Replies to an earlier connection may arrive on this one, but none after the reply to the handshake, as QEMU carries
+ * out commands in their order. So the handshake has an id that no other connection has, a text, and later commands have
+ * short ids, their numbers: QEMU reads each byte of a command on its own, with several system calls.
+ */
+static json_t *make_id(const struct qmp_client *client, uint64_t number)
 {
-    snprintf(ret, ID_MAX, "%" PRIx64 "-%" PRIu64, client->greeting_deadline_ms, number);
+    return number == 0 ? json_sprintf("%" PRIx64, client->greeting_deadline_ms)
+                       : json_integer((json_int_t)number);
 }
 
 struct sink {
@@ -198,9 +203,8 @@ static int add_bytes(const char *bytes, size_t size, void *user)
 /* Adds the command's line to the output. */
 static int render_command(struct qmp_client *client, const char *name, json_t *arguments)
 {
-    char id[ID_MAX];
-    format_id(client, client->next_number, id);
-    json_auto_t *message = json_pack("{s:s, s:s}", "execute", name, "id", id);
+    json_auto_t *message =
+        json_pack("{s:s, s:o}", "execute", name, "id", make_id(client, client->next_number));
     if (!message || (arguments && json_object_set(message, "arguments", arguments) < 0))
         return -ENOMEM;
 
@@ -253,16 +257,19 @@ int qmp_client_execute_fd(struct qmp_client *client, const char *command, json_t
     return client_execute(client, command, arguments, fd, deadline_ms, reply, user);
 }
 
-/* The index of the command that has the id; client->count if there is none. */
-static size_t find_command(const struct qmp_client *client, const char *id)
+/* The index of the command that has the id; client->count if there is none. Until the handshake is answered, it is the
+ * first command, and all other ids are those of an earlier connection. */
+static size_t find_command(const struct qmp_client *client, const json_t *id)
 {
-    size_t index = 0;
-    for (; index < client->count; index++) {
+    if (client->state != QMP_READY) {
         char own[ID_MAX];
-        format_id(client, client->commands[index].number, own);
-        if (strcmp(own, id) == 0)
-            break;
+        snprintf(own, sizeof(own), "%" PRIx64, client->greeting_deadline_ms);
+        return json_is_string(id) && strcmp(json_string_value(id), own) == 0 ? 0 : client->count;
     }
+    size_t index = 0;
+    while (index < client->count &&
+           (!json_is_integer(id) || client->commands[index].number != (uint64_t)json_integer_value(id)))
+        index++;
     return index;
 }
 
@@ -272,8 +279,7 @@ static void on_qmp_reply(struct qmp_client *client, const struct qmp_message *me
         client_shut(client, -EPROTO, message->data ? "QEMU sent a reply without an id" : message->why);
         return;
     }
-    const char *id = json_string_value(message->id);
-    size_t index = id ? find_command(client, id) : client->count;
+    size_t index = find_command(client, message->id);
     if (index == client->count)
         return; /* the command has expired, or an earlier client sent it */
     if (client->commands[index].begin >= client_offered(client)) {

@@ -97,10 +97,10 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
     char line[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line - 2, format, args);
+    vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    strcat(line, "\r\n");
     put(&monitor, line);
+    put(&monitor, "\r\n");
 }
 
 static void event(const char *name, const char *data)
@@ -355,38 +355,38 @@ static const struct {
     {"system_wakeup", wakeup},
 };
 
-/* The string that is the member's value, as it stands in the line. */
+/* The member's value as it stands in the line: a number, or a text with its quotes. */
 static void member(const char *line, const char *name, char *ret, size_t size)
 {
     char quoted[32];
     snprintf(quoted, sizeof quoted, "\"%s\"", name);
     const char *value = strstr(line, quoted);
-    value = value ? value + strlen(quoted) + strspn(value + strlen(quoted), ": \"") : "";
-    snprintf(ret, size, "%.*s", (int)strcspn(value, "\""), value);
+    value = value ? value + strlen(quoted) + strspn(value + strlen(quoted), ": ") : "null";
+    snprintf(ret, size, "%.*s", (int)strcspn(value, ",}"), value);
 }
 
 static void reply(const char *command, const char *id)
 {
     if (!strcmp(command, "query-status"))
-        say("{\"return\":{\"status\":\"%s\",\"singlestep\":false,\"running\":%s},\"id\":\"%s\"}", status,
+        say("{\"return\":{\"status\":\"%s\",\"singlestep\":false,\"running\":%s},\"id\":%s}", status,
             strcmp(status, "running") ? "false" : "true", id);
     else if (!strcmp(command, "query-uuid"))
-        say("{\"return\":{\"UUID\":\"%s\"},\"id\":\"%s\"}", uuid, id);
+        say("{\"return\":{\"UUID\":\"%s\"},\"id\":%s}", uuid, id);
     else
-        say("{\"return\":{},\"id\":\"%s\"}", id);
+        say("{\"return\":{},\"id\":%s}", id);
 }
 
 static void refuse(const char *kind, const char *command, const char *id)
 {
-    say("{\"error\":{\"class\":\"%s\",\"desc\":\"the fake does not do %s\"},\"id\":\"%s\"}", kind, command,
-        id);
+    say("{\"error\":{\"class\":\"%s\",\"desc\":\"the fake does not do %s\"},\"id\":%s}", kind, command, id);
 }
 
 static void execute(const char *line)
 {
-    char command[64], id[64];
+    char quoted[64], command[64] = "", id[64];
     size_t i = 0;
-    member(line, "execute", command, sizeof command);
+    member(line, "execute", quoted, sizeof quoted);
+    (void)sscanf(quoted, "\"%63[^\"]", command);
     member(line, "id", id, sizeof id);
     while (i < ARRAY_SIZE(commands) && strcmp(commands[i].name, command) != 0)
         i++;

@@ -283,15 +283,16 @@ static void qemu_hears(struct fixture *f, const char *command)
     assert_non_null(strstr(line, wanted));
     json_auto_t *object =
         json_loads(line, JSON_DISABLE_EOF_CHECK, NULL); /* the first of those sent at once */
-    const char *id = json_string_value(json_object_get(object, "id"));
+    char *id = json_dumps(json_object_get(object, "id"), JSON_ENCODE_ANY);
     assert_non_null(id);
     snprintf(f->id, sizeof f->id, "%s", id);
+    free(id);
 }
 
 static void qemu_returns(struct fixture *f)
 {
     char reply[128];
-    snprintf(reply, sizeof reply, "{\"return\": {}, \"id\": \"%s\"}\r\n", f->id);
+    snprintf(reply, sizeof reply, "{\"return\": {}, \"id\": %s}\r\n", f->id);
     qemu_says(f, reply);
 }
 

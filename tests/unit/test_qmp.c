@@ -106,7 +106,8 @@ static const char *expand(const char *text, char ret[2048])
         if (*text == '\'')
             *to++ = '"';
         else if (*text == '@')
-            to += sprintf(to, "\"3e8-%c\"", *++text); /* 3e8: see qmp_client_new() */
+            to += *++text == '0' ? sprintf(to, "\"3e8\"")
+                                 : sprintf(to, "%c", *text); /* 3e8: see qmp_client_new() */
         else
             *to++ = *text;
     }
@@ -280,9 +281,10 @@ SCRIPT(an_overdue_command_is_not_sent_even_if_it_is_the_next, HANDSHAKE, "xa 500
 SCRIPT(a_command_may_wait_forever, HANDSHAKE, "xa 18446744073709551615", "t18446744073709551615", "=",
        ">{'execute':'a','id':@1}", "<{'return': 1, 'id': @1}", "=a: 1")
 
-SCRIPT(replies_to_an_earlier_client_are_dropped, GREETING, "<{'return': {}, 'id': '3e7-0'}", NEGOTIATE,
-       "<{'return': {}, 'id': 1}", "<{'error': {'class': 'a', 'desc': 'b'}, 'id': null}", "=", NEGOTIATED,
-       "=ready")
+SCRIPT(replies_to_an_earlier_client_are_dropped, "xa 5000", GREETING, "<{'return': {}, 'id': '3e7'}",
+       NEGOTIATE, "<{'return': {}, 'id': @1}", "<{'error': {'class': 'a', 'desc': 'b'}, 'id': null}", "=",
+       NEGOTIATED, "=ready", "<{'return': {}, 'id': '3e8'}", ">{'execute':'a','id':@1}",
+       "<{'return': 1, 'id': @1}", "=a: 1")
 
 SCRIPT(a_late_greeting_closes, "t999", "=", "xa 5000", "t1000",
        "=a: ECONNRESET QEMU did not greet in time; closed ETIMEDOUT QEMU did not greet in time", GREETING,
@@ -341,9 +343,6 @@ SCRIPT(a_key_given_twice_closes, HANDSHAKE, "xa 5000", "<{'event': 'STOP', 'even
 
 SCRIPT(half_a_message_closes, HANDSHAKE, "xa 5000", "<{'event': 'STOP'",
        "~a: ECONNRESET QEMU sent something that is not JSON: ")
-
-SCRIPT(a_reply_before_the_command_could_be_sent_closes, "xa 5000", GREETING, "<{'return': {}, 'id': @1}",
-       "~a: ECONNRESET QEMU sent a reply to a command before it was sent; closed EPROTO ")
 
 SCRIPT(a_handshake_reply_before_the_greeting_closes, "<{'return': {}, 'id': @0}",
        "=closed EPROTO QEMU sent a reply to a command before it was sent")
@@ -477,7 +476,6 @@ int main(void)
         cmocka_unit_test(each_breach_of_the_protocol_closes),
         cmocka_unit_test(a_key_given_twice_closes),
         cmocka_unit_test(half_a_message_closes),
-        cmocka_unit_test(a_reply_before_the_command_could_be_sent_closes),
         cmocka_unit_test(a_handshake_reply_before_the_greeting_closes),
         cmocka_unit_test(short_writes_lose_nothing),
         cmocka_unit_test(a_descriptor_goes_along_with_the_first_byte_of_its_command),

@@ -18,7 +18,7 @@
 #include "qmp/qmp.h"
 
 #define GREETING   "{\"QMP\": {}}\r\n"
-#define NEGOTIATED "{\"return\": {}, \"id\": \"3e8-0\"}\r\n"
+#define NEGOTIATED "{\"return\": {}, \"id\": \"3e8\"}\r\n"
 #define STOP       "{\"event\": \"STOP\"}\r\n"
 
 /* The calls that the callbacks saw, and what they do next. */
@@ -236,7 +236,7 @@ static void by_reply(struct watcher *watcher)
     receive(watcher, NEGOTIATED);
     watcher->act = later;
     watcher->ready = 0;
-    receive(watcher, "{\"return\": {}, \"id\": \"3e8-2\"}\n{\"return\": {}, \"id\": \"3e8-1\"}\n");
+    receive(watcher, "{\"return\": {}, \"id\": 2}\n{\"return\": {}, \"id\": 1}\n");
 }
 
 static void by_breach(struct watcher *watcher)

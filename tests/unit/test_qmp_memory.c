@@ -57,13 +57,13 @@ static int conversation_is_held(struct pi_error *err)
         return -ENOMEM;
     receive(&watcher, "{\"QMP\": {}}\r\n");
     send_all(&watcher);
-    receive(&watcher, "{\"return\": {}, \"id\": \"3e8-0\"}\r\n");
+    receive(&watcher, "{\"return\": {}, \"id\": \"3e8\"}\r\n");
     json_t *arguments =
         json_pack("{s:s}", "text", "a text that is longer than any first buffer of a few bytes");
     int r = qmp_client_execute(watcher.client, "say", arguments, 10, on_answer, &watcher);
     memory_promise(r == 0 || r == -ENOMEM || r == -ECONNRESET);
     send_all(&watcher);
-    receive(&watcher, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}, \"id\": \"3e8-1\"}\r\n");
+    receive(&watcher, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}, \"id\": 1}\r\n");
     receive(&watcher, "{\"event\": \"STOP\"}\r\n");
     qmp_client_close(watcher.client, 0, "the end");
     qmp_client_free(watcher.client);
