@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ struct connection {
     uint64_t deadline_ms;
     struct imds_route route;
     bool granted; /* it is sent a document */
+    bool kept;    /* the client wants to ask for more on it */
     bool keep_body;
     char *body;
     size_t body_size;
@@ -70,6 +72,16 @@ static void connection_opened(struct imds_server *server, struct MHD_Connection 
     *context = c;
 }
 
+/* The connection waits for its next request, with the deadline of a new one. */
+static void connection_renewed(struct imds_server *server, struct connection *c)
+{
+    if (c->cut)
+        return;
+    c->deadline_ms = server->now_ms + server->limits.request_ms;
+    TAILQ_REMOVE(&server->connections, c, link);
+    TAILQ_INSERT_TAIL(&server->connections, c, link);
+}
+
 static void connection_closed(struct imds_server *server, struct connection *c)
 {
     if (!c->cut) {
@@ -97,11 +109,19 @@ static void copy_user_agent(struct MHD_Connection *mhd, char *ret, size_t size)
     *ret = '\0';
 }
 
+static bool asks_to_keep(struct MHD_Connection *mhd)
+{
+    const char *text = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONNECTION);
+    return text && strcasecmp(text, "keep-alive") == 0;
+}
+
 static void request_begins(const struct imds_server *server, struct connection *c, struct MHD_Connection *mhd,
                            const char *method, const char *path)
 {
     imds_route_parse(method, path, &c->route);
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
+    c->granted = false;
+    c->kept = asks_to_keep(mhd);
     c->keep_body = c->route.target == IMDS_ROUTE_EVENTS && entry && entry->reports;
     copy_user_agent(mhd, c->user_agent, sizeof(c->user_agent));
 }
@@ -131,7 +151,8 @@ static void release_document(void *bytes)
     imds_blob_unref(imds_blob_of(bytes));
 }
 
-static enum MHD_Result send_document(struct MHD_Connection *mhd, struct imds_blob *blob, const char *type)
+static enum MHD_Result send_document(struct MHD_Connection *mhd, struct imds_blob *blob, const char *type,
+                                     bool kept)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
         blob->size, imds_blob_ref(blob)->bytes, release_document);
@@ -141,7 +162,7 @@ static enum MHD_Result send_document(struct MHD_Connection *mhd, struct imds_blo
     }
     enum MHD_Result r = MHD_NO;
     if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES)
+        (kept || MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES))
         r = MHD_queue_response(mhd, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return r;
@@ -173,7 +194,7 @@ static enum MHD_Result answer_document(const struct imds_server *server, struct 
         return MHD_queue_response(mhd, MHD_HTTP_NOT_FOUND, server->nothing);
     c->granted = true;
     return send_document(mhd, entry->documents[document],
-                         document == IMDS_PEERS ? "application/json" : "text/plain");
+                         document == IMDS_PEERS ? "application/json" : "text/plain", c->kept);
 }
 
 static enum MHD_Result request_ends(const struct imds_server *server, struct connection *c,
@@ -213,10 +234,12 @@ static void on_imds_completed(void *user, struct MHD_Connection *mhd, void **req
                               enum MHD_RequestTerminationCode how)
 {
     (void)mhd;
-    const struct imds_server *server = user;
-    const struct connection *c = *request;
-    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK || !server->handler.served || !c->granted ||
-        c->route.head)
+    struct imds_server *server = user;
+    struct connection *c = *request;
+    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK || !c->granted)
+        return;
+    connection_renewed(server, c);
+    if (!server->handler.served || c->route.head)
         return;
     const struct imds_entry *entry = imds_registry_find(server->registry, c->route.key);
     if (entry && entry->documents[c->route.document])

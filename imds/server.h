@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The instance metadata service (IMDS). It serves each instance its NoCloud seed under a secret key, and
- * receives the reports of its cloud-init. HTTP/1.1, one request a connection, so that a connection is as old
- * as its request. (cloud-init opens a new connection for each file and report anyway.)
+ * receives the reports of its cloud-init. HTTP/1.1. A connection takes one request, or, if the client asks for it
+ * (Connection: keep-alive), any number of them for documents. (cloud-init opens a new connection for each file and report.)
  *
  *   GET, HEAD  /KEY/meta-data, user-data, vendor-data, network-config   200 and the exact bytes, or no bytes
  *   GET, HEAD  /KEY/peers                                               200 and the exact bytes, which are JSON
@@ -16,7 +16,8 @@
  * server cannot tell them apart before it knows the key, and a limit by address would hit all of them.
  * Instead:
  *
- * - Every connection has one deadline for its whole request and response, even if bytes keep trickling in.
+ * - Every connection has one deadline for its whole request and response, even if bytes keep trickling in. A connection that
+ *   is kept has it anew after each document.
  * - If all connections are taken, a new one replaces the oldest. An honest exchange takes milliseconds, so
  *   the oldest is not an honest one.
  * - Header and body are bounded.
@@ -52,9 +53,10 @@ struct imds_handler {
  * connection: 288 MiB with the defaults. */
 struct imds_limits {
     unsigned connections; /* 4,096 */
-    unsigned request_ms;  /* 60,000: from the connection to the last byte of its response */
-    size_t header_bytes;  /* 8 KiB a connection, request line and headers; at least 1 KiB */
-    size_t body_bytes;    /* IMDS_REPORT_MAX: of a report, kept until it is whole */
+    unsigned
+        request_ms; /* 60,000: from the connection, or the document before, to the last byte of a response */
+    size_t header_bytes; /* 8 KiB a connection, request line and headers; at least 1 KiB */
+    size_t body_bytes;   /* IMDS_REPORT_MAX: of a report, kept until it is whole */
 };
 
 struct imds_server;

@@ -25,7 +25,7 @@ FILES = ("meta-data", "user-data", "vendor-data", "network-config")
 SCRIPT = """local paths, n = {{"{}"}}, 0
 request = function() n = n % #paths + 1; return wrk.format("GET", paths[n]) end
 """
-HOW = {"a new connection a file": (["-H", "Connection: close"], ">= 1.0"), "connections that are kept": ([], ">= 0.8")}
+HOW = {"a new connection a file": (["-H", "Connection: close"], ">= 1.0"), "connections that are kept": (["-H", "Connection: keep-alive"], ">= 0.8")}
 
 
 def ask(url, script, seconds, more):

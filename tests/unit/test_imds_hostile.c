@@ -111,6 +111,28 @@ static void slow_sender_is_cut_however_busily_it_trickles(void **state)
     assert_int_equal(fx->reported, 0);
 }
 
+static void kept_connection_has_its_deadline_anew_and_is_cut_when_idle(void **state)
+{
+    static const char get[] = "GET /" KEY "/meta-data HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
+    struct fixture *fx = *state;
+    int fd = dial(fx), younger = dial(fx);
+    settle(fx);
+    fx->now_ms += REQUEST_MS - 1;
+    say(fx, fd, get, sizeof(get) - 1);
+    settle(fx);
+    fx->now_ms += REQUEST_MS - 1;
+    char answer[512];
+    assert_false(is_open(fx, younger));
+    assert_int_equal(fx->served, 1);
+    while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+        ;
+    assert_true(is_open(fx, fd));
+    fx->now_ms += 1;
+    assert_false(is_open(fx, fd));
+    close(fd);
+    close(younger);
+}
+
 static void slow_reader_is_cut(void **state)
 {
     struct fixture *fx = *state;
@@ -329,6 +351,7 @@ int main(void)
         BIG_SERVER(idle_server_has_nothing_to_wait_for),
         SMALL_SERVER(timeout_is_the_oldest_connections_deadline),
         SMALL_SERVER(slow_sender_is_cut_however_busily_it_trickles),
+        SMALL_SERVER(kept_connection_has_its_deadline_anew_and_is_cut_when_idle),
         SMALL_SERVER(slow_reader_is_cut),
         SMALL_SERVER(oldest_connection_makes_room_when_all_are_taken),
         SMALL_SERVER(half_open_flood_does_not_shut_out_honest_clients),

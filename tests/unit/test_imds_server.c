@@ -234,19 +234,44 @@ static void user_agent_is_cleaned_and_cut(void **state)
     }
 }
 
-static void connection_ends_after_one_request_whatever_the_client_asks(void **state)
+/* Asks twice on one connection; the number of documents that were served. */
+static unsigned ask_twice(struct fixture *fx, const char *first, const char *second)
 {
-    static const char request[] =
-        "GET /" KEY "/meta-data HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"
-        "GET /" KEY "/meta-data HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
+    char requests[512];
+    unsigned before = fx->served;
+    int size = snprintf(requests, sizeof(requests),
+                        "%s\r\nHost: x\r\n%s\r\n\r\n%s\r\nHost: x\r\nConnection: close\r\n\r\n",
+                        "GET /" KEY "/meta-data HTTP/1.1", first, second);
+    free(ask_bytes(fx, requests, (size_t)size, NULL));
+    return fx->served - before;
+}
+
+static void connection_is_kept_for_a_client_that_asks_for_it(void **state)
+{
+    static const char get[] = "GET /" KEY "/meta-data HTTP/1.1",
+                      post[] = "POST /" KEY "/events HTTP/1.1\r\nContent-Length: 0";
     struct fixture *fx = *state;
     put(fx, KEY, IMDS_META_DATA, "x", 1, NULL);
-    char *answer = ask_bytes(fx, request, sizeof(request) - 1, NULL);
-    assert_true(has_status(answer, 200));
-    assert_non_null(strstr(answer, "\r\nConnection: close\r\n"));
-    assert_string_equal(body_of(answer), "x");
-    free(answer);
-    assert_int_equal(fx->served, 1);
+    assert_int_equal(ask_twice(fx, "Connection: Keep-Alive", get), 2);
+    assert_int_equal(ask_twice(fx, "Connection: keep-alive", post), 1);
+    assert_int_equal(ask_twice(fx, "X: keep-alive", get), 1);
+    assert_int_equal(ask_twice(fx, "Connection: close", get), 1);
+}
+
+static void other_answers_end_the_connection_whatever_the_client_asks(void **state)
+{
+    static const char *const requests[] = {"GET /" OTHER "/meta-data", "POST /" KEY "/events", "GET /"};
+    struct fixture *fx = *state;
+    put(fx, KEY, IMDS_META_DATA, "x", 1, NULL);
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        char request[256];
+        int size = snprintf(request, sizeof(request),
+                            "%s HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+                            requests[i]);
+        char *answer = ask_bytes(fx, request, (size_t)size, NULL);
+        assert_non_null(strstr(answer, "\r\nConnection: close\r\n"));
+        free(answer);
+    }
 }
 
 #define BIG ((size_t)12 << 20)
@@ -433,7 +458,8 @@ int main(int argc, char **argv)
         TCP(report_in_chunks_is_put_together),
         TCP(bad_report_is_answered_200_and_not_handed_on),
         TCP(user_agent_is_cleaned_and_cut),
-        TCP(connection_ends_after_one_request_whatever_the_client_asks),
+        TCP(connection_is_kept_for_a_client_that_asks_for_it),
+        TCP(other_answers_end_the_connection_whatever_the_client_asks),
         TCP(big_document_is_served_once_its_last_byte_is_out),
         TCP(removal_during_a_transfer_lets_it_end_whole),
         TCP(replacement_during_a_transfer_does_not_mix_old_and_new),
