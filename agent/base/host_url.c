@@ -2,6 +2,7 @@
 #include "agent/base/host_url.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/text.h"
@@ -45,13 +46,21 @@ static bool is_url_address(const char *text)
     return !*rest || (*rest == ':' && pi_number_parse(rest + 1, 1, 65535, &port, NULL) == 0);
 }
 
-int pi_host_url_check(const char *url, struct pi_error *err)
+static bool is_host_url(const char *url)
 {
     const char *user = pi_starts_with(url, SCHEME) ? url + strlen(SCHEME) : "", *at = strchr(user, '@');
-    const char *address = at ? at + 1 : user;
-    if (is_url_address(address) && strlen(url) < PI_HOST_URL_SIZE &&
-        (!at || is_url_part(user, (size_t)(at - user), "._+-")))
+    return is_url_address(at ? at + 1 : user) && strlen(url) < PI_HOST_URL_SIZE &&
+           (!at || is_url_part(user, (size_t)(at - user), "._+-"));
+}
+
+int pi_host_url_check(const char *url, struct pi_error *err)
+{
+    char meant[PI_HOST_URL_SIZE + sizeof SCHEME];
+    snprintf(meant, sizeof meant, SCHEME "%.*s", PI_HOST_URL_SIZE, url);
+    if (is_host_url(url))
         return 0;
+    if (is_host_url(meant))
+        return pi_refuse(err, PI_USAGE, "'%.80s' is not a host: did you mean %.80s?", url, meant);
     return pi_refuse(err, PI_USAGE,
                      "'%.80s' is not a host: write ssh://[USER@]HOST[:PORT], without a password or a path",
                      url);

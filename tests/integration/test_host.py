@@ -4,10 +4,13 @@
 import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import time
 
 import boot_sectors
+import pexpect
 import pytest
 from another_host import AnotherHost, key
 from guest_sshd import log_in_as_this_user, report_ready, sshd
@@ -125,13 +128,56 @@ def test_doctor_and_the_images_are_those_of_the_host(near, far):
 
 
 @pytest.mark.parametrize("url", ["ssh://-oProxyCommand=touch${IFS}x", "ssh://-l@host", "ssh://a@-oProxyCommand=x", "ssh://h;touch x", "ssh://h:0", "ssh://h:x",
-                                 "ssh://", "ssh://u:secret@h", "ssh://h/path", "ssh://$(touch x)@h", "ssh://a b", "ssh://h\nx", "h", "-oProxyCommand=x",
+                                 "ssh://", "ssh://u:secret@h", "ssh://h/path", "ssh://$(touch x)@h", "ssh://a b", "ssh://h\nx", "-oProxyCommand=x",
                                  "tcp://h", "ssh://[::1", "ssh://[::1]x", "ssh://a%2db@h"])
 def test_what_is_no_host_is_refused_and_nothing_runs(near, url):
     near.env["PATH"] = str(near.home)  # without ssh
     assert "is not a host: write ssh://" in near.refused(USAGE, "--host", url, "ps")
     near.env["PIAGENT_HOST"] = url
-    assert "is not a host: write ssh://" in near.refused(USAGE, "doctor")
+    for command in ("doctor", "ps"):
+        assert "PIAGENT_HOST: " in (said := near.refused(USAGE, command)) and "is not a host: write ssh://" in said
+
+
+def test_a_host_without_its_scheme_and_a_misspelt_option_are_told_what_was_meant(near):
+    (near.home / "fleet.yaml").write_text("instances: {a: {host: rack1}}\n")
+    for host in ("rack1", "pi@rack1:2222", "[::1]"):
+        assert near.refused(USAGE, "--host", host, "ps") == f"--host: '{host}' is not a host: did you mean ssh://{host}?"
+    assert "error: instances.a.host: 'rack1' is not a host: did you mean ssh://rack1?\n" in near.call(
+        "up", "-f", str(near.home / "fleet.yaml")).stderr
+    for words in (("--hots", "ssh://rack1", "ps"), ("--hots=ssh://rack1", "ps")):
+        assert near.refused(USAGE, *words) == "piagent has no option --hots: did you mean --host?"
+    assert near.refused(USAGE, "-q", "ps") == "piagent has no option -q: options of a command stand behind it: see piagent help"
+
+
+def test_a_run_in_the_foreground_and_its_console_are_on_the_other_host(near, far):
+    words = [word for word in run_words(far, "box") if word != "-d"]
+    terminal = pexpect.spawn(PIAGENT, words, env=near.env, timeout=60, encoding="utf-8")
+    terminal.expect("hello")
+    terminal.send("\x1d")
+    terminal.expect(f"piagent --host {re.escape(far.url)} console box")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, state(near, far, "box")) == (0, "running")
+    terminal = pexpect.spawn(PIAGENT, ["--host", far.url, "console", "box"], env=near.env, timeout=60, encoding="utf-8")
+    terminal.expect("hello")
+    terminal.send("typed here")
+    typed = far.user.instances / "box/typed"
+    wait_for("the guest has it", lambda: typed.exists() and typed.read_text() == "typed here", 60)
+    far.break_connections()
+    wait_for("the console is there again", lambda: far.logins() == 2, 60)
+    near.do("--host", far.url, "powerdown", "box")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0 and state(near, far, "box") == "stopped"
+
+
+def test_an_interrupt_of_a_run_in_the_foreground_powers_the_far_guest_down(near, far):
+    command = near.start(*[word for word in run_words(far, "box") if word != "-d"])
+    wait_for("it runs", lambda: near.call("--host", far.url, "status", "box").returncode == 0 and state(near, far, "box") == "running", 60)
+    command.send_signal(signal.SIGINT)
+    command.send_signal(signal.SIGINT)
+    said, _ = command.communicate(timeout=60)
+    assert "box: powering down; interrupt again to kill it" in said, said
 
 
 def test_a_host_that_cannot_be_reached_is_told_in_sshs_words_and_one_line(near, far):

@@ -66,9 +66,10 @@ int cli_host_take(char **words, struct pi_error *err)
 int cli_host_init(struct cli_host *ret, const char *url, const struct pi_paths *paths, struct pi_error *err)
 {
     char digest[IMAGE_SHA256_LENGTH + 1];
+    const char *chosen = cli_host_chosen();
     int r = pi_host_url_check(url, err);
-    if (r < 0)
-        return r;
+    if (r < 0) /* the value of --host was checked before */
+        return chosen && !strcmp(chosen, url) ? pi_context(err, r, CLI_HOST_VARIABLE) : r;
     if (image_digest_text(url, digest) < 0 || !(ret->url = strdup(url)))
         return pi_fail(err, ENOMEM, "%s", url);
     snprintf(ret->base, sizeof ret->base, "%s/ssh-%.*s", paths->runtime, NAME_CHARS, digest);

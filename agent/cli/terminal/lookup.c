@@ -75,10 +75,23 @@ static const char *nearest_command(const struct cli_command *const *commands, co
     return nearest && is_destructive(commands, nearest) ? NULL : nearest;
 }
 
+/* An option before the command. */
+static int refuse_first_option(const char *word, struct pi_error *err)
+{
+    static const char *const options[] = {"--host", "--help", "--version", NULL};
+    char name[32], suggestion[PI_SUGGESTION_SIZE];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    return pi_refuse(
+        err, PI_USAGE, "piagent has no option %s: %s", name,
+        pi_suggest(name, options, "options of a command stand behind it: see piagent help", suggestion));
+}
+
 int cli_refuse_command(const struct cli_command *const *commands, char **words, size_t count, bool topics,
                        struct pi_error *err)
 {
     char two[64];
+    if (words[0][0] == '-')
+        return refuse_first_option(words[0], err);
     snprintf(two, sizeof two, "%.30s%s%.30s", words[0], count > 1 ? " " : "", count > 1 ? words[1] : "");
     const struct cli_foreign *foreign = cli_foreign_command((const char *const *)words, count);
     if (foreign && foreign->answer)
