@@ -27,6 +27,7 @@
 #define FORGET_MS    120000
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 30000
+#define TWIN_REASON  "another link with that host is used"
 
 static void release_process(struct lan_link *link)
 {
@@ -37,8 +38,34 @@ static void release_process(struct lan_link *link)
     link->pidfd = link->words_fd = -1;
 }
 
+/* Links between the same two hosts: each of them dials the other, or one dials by two names. One is used, and the others wait. */
+static bool are_twins(const struct lan_link *link, const struct lan_link *other)
+{
+    return other != link && *link->id && !strcmp(other->id, link->id);
+}
+
+static bool has_connected_twin(const struct lan_link *link)
+{
+    const struct lan_link *other;
+    LIST_FOREACH(other, &link->lan->links.list, entry)
+        if (other->connected && are_twins(link, other))
+            return true;
+    return false;
+}
+
+/* It has ended: unless it comes back at once, one that waits takes its place. */
+static void wake_twins(const struct lan_link *link)
+{
+    const struct lan_link *other;
+    LIST_FOREACH(other, &link->lan->links.list, entry)
+        if (*other->url && other->pidfd < 0 && are_twins(link, other))
+            timer_set(other->timer, END_MS);
+}
+
 static void release_stream(struct lan_link *link, bool end)
 {
+    if (end && link->connected)
+        wake_twins(link);
     if (end && link->fd >= 0)
         shutdown(link->fd, SHUT_RDWR);
     watch_free(pi_steal(link->data));
@@ -106,15 +133,34 @@ void lan_link_free(struct lan_link *link, bool end)
 
 /* The hello. */
 
-/* A host that dials anew has lost its earlier connection, whether or not this is seen here. */
-static void drop_earlier(const struct lan_link *link)
+/* If both hosts dial, both keep the link that the host with the smaller id dialed. If one of them dials twice: here the first
+ * one stays. There the newer one does, because a host that dials anew has lost its connection, whether or not this is seen. */
+static bool yields_to(const struct lan_link *link, const struct lan_link *other)
+{
+    bool is_ours = *link->url != '\0';
+    if (is_ours == (*other->url != '\0'))
+        return is_ours;
+    return is_ours != (strcmp(link->lan->links.id, link->id) < 0);
+}
+
+/* Ends the other links with that host. False if one of them is to stay. */
+static bool replace_twins(const struct lan_link *link)
 {
     struct lan_link *other, *next;
+    LIST_FOREACH(other, &link->lan->links.list, entry)
+        if (are_twins(link, other) && other->connected && yields_to(link, other))
+            return false;
     for (other = LIST_FIRST(&link->lan->links.list); other; other = next) {
         next = LIST_NEXT(other, entry);
-        if (other != link && !*other->url && !strcmp(other->id, link->id))
+        if (!are_twins(link, other))
+            continue;
+        json_decref(pi_steal(other->members));
+        if (!*other->url)
             lan_link_free(other, true);
+        else if (other->connected)
+            lan_link_end(other, TWIN_REASON);
     }
+    return true;
 }
 
 static int agree(struct lan_link *link, const struct lan_hello *hello, struct pi_error *err)
@@ -139,17 +185,19 @@ static void take_hello(struct lan_link *link)
 {
     struct lan_hello hello = {0};
     struct pi_error err;
+    bool spare = false;
     int r = lan_hello_parse(link->line.data, link->line.size, &hello, &err);
     if (r == 0) {
         memcpy(link->id, hello.id, sizeof link->id);
         memcpy(link->host, hello.host, sizeof link->host);
-        if (!*link->url)
-            drop_earlier(link);
-        r = agree(link, &hello, &err);
+        spare = !replace_twins(link);
+        r = spare ? pi_refuse(&err, PI_CONFLICT, TWIN_REASON) : agree(link, &hello, &err);
         lan_hello_done(&hello);
     }
     if (r < 0) {
         lan_link_end(link, err.text);
+        if (spare && !*link->url)
+            timer_set(link->timer, 0); /* the other host shows it */
         return;
     }
     watch_free(pi_steal(link->data));
@@ -328,6 +376,11 @@ static int start_ssh(struct lan_link *link, struct pi_error *err)
 static void dial(struct lan_link *link)
 {
     struct pi_error err;
+    if (has_connected_twin(link)) {
+        note_reason(link, TWIN_REASON);
+        timer_set(link->timer, RETRY_MAX_MS);
+        return;
+    }
     *link->words = '\0';
     link->tried_ms = pi_monotonic_ms();
     if (start_ssh(link, &err) == 0)

@@ -6,11 +6,12 @@ import os
 import signal
 import socket
 import struct
+import time
 
 import boot_sectors
 import pytest
 from another_host import AnotherHost
-from piagent import CONFLICT, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
+from piagent import CONFLICT, NOT_FOUND, PIAGENT, USAGE, User, fake_qemu, is_running, wait_for
 from test_network import boot, frame, heard, send
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
@@ -190,3 +191,63 @@ def test_members_with_one_name_are_told_on_both_hosts_until_one_is_gone(hosts):
     near.do("--host", far.url, "kill", "near")
     near.do("--host", far.url, "rm", "near")
     is_linked(near, far)
+
+
+SSH = """#!/bin/sh
+for words; do :; done
+. "$(dirname "$0")/other"
+exec sh -c "$words"
+"""
+
+
+@pytest.fixture
+def two_users():
+    """Two agents on this host; "ssh" leads from each to the other, whatever the host's name."""
+    with User(**fake_qemu()) as one, User(**fake_qemu()) as other:
+        for user, peer in ((one, other), (other, one)):
+            tools = user.home / "tools"
+            tools.mkdir()
+            (tools / "piagent").symlink_to(PIAGENT)
+            (tools / "ssh").write_text(SSH)
+            (tools / "ssh").chmod(0o755)
+            (tools / "other").write_text("".join(f"export {key}='{value}'\n" for key, value in peer.env.items() if key.startswith("XDG_") or key == "HOME"))
+            user.env["PATH"] = f"{tools}:{user.env['PATH']}"
+            user.do("network", "create", "lab", "--subnet", "10.77.5.0/24")
+        yield one, other
+
+
+def used(*users):
+    """The links that are connected, as each of the users sees them, and how often links came up so far."""
+    return [[one["dialed_here"] for one in links(user) if one["connected"]] for user in users], [user.log().count("is linked with") for user in users]
+
+
+def test_two_hosts_that_dial_each_other_keep_one_link_and_the_other_one_takes_its_place(two_users):
+    one, other = two_users
+    boot(one, "near", "lab")
+    boot(other, "far", "lab,ip=10.77.5.9")
+    for user in (one, other):
+        user.do("network", "link", "lab", "ssh://peer")
+
+    def is_one():
+        (here, there), _ = used(one, other)
+        waiting = [link.get("reason") for user in (one, other) for link in links(user) if not link["connected"]]
+        return len(here) == len(there) == 1 and here != there and waiting == ["another link with that host is used"]
+    wait_for("one link is used", is_one, 60)
+    _, before = used(one, other)
+    time.sleep(3)
+    assert is_one() and used(one, other)[1] == before, "the links take turns"
+    assert links(one)[0].get("members") or links(one)[1].get("members")
+    dials, waits = (one, other) if used(one, other)[0] == [[True], [False]] else (other, one)
+    dials.do("network", "unlink", "lab", "ssh://peer")
+    wait_for("the other one is used", lambda: used(dials, waits)[0] == [[False], [True]], 60)
+
+
+def test_a_host_that_is_dialed_by_two_names_keeps_one_link(two_users):
+    one, other = two_users
+    for name in ("peer", "same"):
+        one.do("network", "link", "lab", f"ssh://{name}")
+    wait_for("one link is used", lambda: used(one, other)[0] == [[True], [False]] and
+             [link.get("reason") for link in links(one) if not link["connected"]] == ["another link with that host is used"], 60)
+    _, before = used(one, other)
+    time.sleep(3)
+    assert used(one, other)[1] == before, "the links take turns"
