@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/sandbox.h"
 #include "agent/net/net.h"
 
 /* libslirp reads what a hostile guest wrote, outside QEMU's sandbox. So it gets a sandbox of its own: it may
@@ -27,14 +28,7 @@ static int enter_sandbox(struct pi_error *err)
         SCMP_SYS(munmap),        SCMP_SYS(mremap),       SCMP_SYS(madvise),      SCMP_SYS(futex),
         SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
     };
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r = filter ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(needed); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, needed[i], 0);
-    if (r == 0)
-        r = seccomp_load(filter);
-    seccomp_release(filter);
-    return r < 0 ? pi_fail(err, -r, "cannot put the network into its sandbox") : 0;
+    return pi_sandbox_enter(needed, PI_ARRAY_SIZE(needed), false, err);
 }
 
 /* Closes QEMU's descriptors in the network's process, which keeps those that it opened: from first_fd up. */

@@ -15,11 +15,11 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/base/lines.h"
+#include "agent/base/sandbox.h"
 #include "agent/switch/control.h"
 
-#define ALONE_MS         60000 /* how long it waits for an agent or a member */
-#define LOOK_MS          5000
-#define SOCKET_TYPE_BITS 0xf /* the others are flags: SOCK_TYPE_MASK of Linux */
+#define ALONE_MS 60000 /* how long it waits for an agent or a member */
+#define LOOK_MS  5000
 
 struct network_switch {
     struct fabric *fabric;
@@ -44,17 +44,7 @@ static int enter_switch_sandbox(struct pi_error *err)
         SCMP_SYS(mremap),       SCMP_SYS(madvise),    SCMP_SYS(futex),       SCMP_SYS(clock_gettime),
         SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(sched_yield),
     };
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r = filter ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                      SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
-                                      SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE_BITS, SOCK_DGRAM))
-                   : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(needed); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, needed[i], 0);
-    if (r == 0)
-        r = seccomp_load(filter);
-    seccomp_release(filter);
-    return r < 0 ? pi_fail(err, -r, "cannot put the switch into its sandbox") : 0;
+    return pi_sandbox_enter(needed, PI_ARRAY_SIZE(needed), true, err);
 }
 
 static void hang_up(struct network_switch *s)

@@ -3,13 +3,16 @@
 #ifndef TESTS_UNIT_SWITCH_FIXTURE_H
 #define TESTS_UNIT_SWITCH_FIXTURE_H
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/switch/frame.h"
+#include "agent/base/auto.h"
+#include "agent/switch/fabric.h"
 
 static const uint8_t everybody[FRAME_MAC_SIZE] = {255, 255, 255, 255, 255, 255};
 
@@ -21,6 +24,41 @@ static inline int bind_qemu(const char *name)
     unlink(at.sun_path);
     assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
     return fd;
+}
+
+/* Makes a folder the current one; template ends with XXXXXX. */
+static inline void enter_network(char *template)
+{
+    assert_non_null(mkdtemp(template));
+    assert_int_equal(chdir(template), 0);
+}
+
+/* Nothing of the switch may be left in it. */
+static inline void leave_network(const char *folder, const char *const *names, int *qemu, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char path[80];
+        pi_close_p(&qemu[i]);
+        snprintf(path, sizeof path, "%s.qemu", names[i]);
+        unlink(path);
+    }
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static inline void plan_network(struct fabric_plan *plan, const char *const *names, size_t count)
+{
+    *plan = (struct fabric_plan){.self = {{0x52, 0x54, 0, 0, 0, 1}, {htonl(0x0a4d0001)}},
+                                 .prefix = 20,
+                                 .domain = "lab.internal",
+                                 .count = count};
+    for (size_t i = 0; i < count; i++) {
+        struct fabric_member *member = &plan->members[i];
+        *member = (struct fabric_member){
+            .owner = {{0x52, 0x54, 0, 0, 0, (uint8_t)(0x10 + i)}, {htonl(0x0a4d0010u + (uint32_t)i)}},
+            .plugged = true};
+        snprintf(member->name, sizeof member->name, "%s", names[i]);
+    }
 }
 
 /* An IPv4 packet that says so, and nothing more. */

@@ -30,28 +30,14 @@ struct fixture {
 
 static const char *const names[MEMBERS] = {"server", "node-1", "node-2", "node-3"};
 
-static void plan_member(struct fabric_plan *plan, size_t i)
-{
-    struct fabric_member *member = &plan->members[i];
-    snprintf(member->name, sizeof member->name, "%s", names[i]);
-    memcpy(member->owner.mac, (const uint8_t[]){0x52, 0x54, 0, 0, 0, (uint8_t)(0x10 + i)}, FRAME_MAC_SIZE);
-    member->owner.address.s_addr = htonl(0x0a4d0010u + (uint32_t)i);
-    member->plugged = true;
-}
-
 static int setup(void **state)
 {
     static struct fixture f;
     f = (struct fixture){.folder = "/tmp/pi-switch-XXXXXX", .now_ms = 1000};
-    assert_non_null(mkdtemp(f.folder));
-    assert_int_equal(chdir(f.folder), 0);
-    f.plan.self = (struct frame_owner){{0x52, 0x54, 0, 0, 0, 1}, {htonl(0x0a4d0001)}};
-    strcpy(f.plan.domain, "lab.internal");
-    f.plan.count = MEMBERS;
-    for (size_t i = 0; i < MEMBERS; i++) {
-        plan_member(&f.plan, i);
+    enter_network(f.folder);
+    plan_network(&f.plan, names, MEMBERS);
+    for (size_t i = 0; i < MEMBERS; i++)
         f.qemu[i] = bind_qemu(names[i]);
-    }
     f.fabric = fabric_new(NULL);
     assert_non_null(f.fabric);
     assert_int_equal(fabric_apply(f.fabric, &f.plan, NULL), 0);
@@ -63,15 +49,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     fabric_free(f->fabric);
-    for (size_t i = 0; i < MEMBERS; i++) {
-        char path[80];
-        pi_close_p(&f->qemu[i]);
-        snprintf(path, sizeof path, "%s.qemu", names[i]);
-        unlink(path);
-    }
-    assert_int_equal(chdir("/"), 0);
-    /* Nothing of the switch stays behind. */
-    assert_int_equal(rmdir(f->folder), 0);
+    leave_network(f->folder, names, f->qemu, MEMBERS);
     return 0;
 }
 

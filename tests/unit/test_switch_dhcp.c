@@ -35,20 +35,11 @@ static int setup(void **state)
     static struct fixture f;
     int ends[2];
     f = (struct fixture){.folder = "/tmp/pi-dhcp-XXXXXX"};
-    assert_non_null(mkdtemp(f.folder));
-    assert_int_equal(chdir(f.folder), 0);
-    f.plan = (struct fabric_plan){.self = {{0x52, 0x54, 0, 0, 0, 1}, {htonl(0x0a4d0001)}},
-                                  .prefix = 20,
-                                  .domain = "lab.internal",
-                                  .count = MEMBERS};
-    for (size_t i = 0; i < MEMBERS; i++) {
-        struct fabric_member *member = &f.plan.members[i];
-        *member = (struct fabric_member){
-            .owner = {{0x52, 0x54, 0, 0, 0, (uint8_t)(0x10 + i)}, {htonl(0x0a4d0010u + (uint32_t)i)}},
-            .plugged = i != REMOTE};
-        snprintf(member->name, sizeof member->name, "%s", names[i]);
+    enter_network(f.folder);
+    plan_network(&f.plan, names, MEMBERS);
+    for (size_t i = 0; i < MEMBERS; i++)
         f.qemu[i] = bind_qemu(names[i]);
-    }
+    f.plan.members[REMOTE].plugged = false;
     strcpy(f.plan.members[REMOTE].trunk, "other");
     assert_non_null(f.fabric = fabric_new(NULL));
     assert_int_equal(fabric_apply(f.fabric, &f.plan, NULL), 0);
@@ -64,14 +55,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     fabric_free(f->fabric);
     pi_close_p(&f->trunk);
-    for (size_t i = 0; i < MEMBERS; i++) {
-        char path[80];
-        pi_close_p(&f->qemu[i]);
-        snprintf(path, sizeof path, "%s.qemu", names[i]);
-        unlink(path);
-    }
-    assert_int_equal(chdir("/"), 0);
-    assert_int_equal(rmdir(f->folder), 0);
+    leave_network(f->folder, names, f->qemu, MEMBERS);
     return 0;
 }
 

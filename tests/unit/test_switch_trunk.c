@@ -33,14 +33,9 @@ static enum side side_of(size_t member)
 
 static void plan_side(struct fabric_plan *plan, enum side side)
 {
-    plan->self = (struct frame_owner){{0x52, 0x54, 0, 0, 0, 1}, {htonl(0x0a4d0001)}};
-    plan->count = MEMBERS;
+    plan_network(plan, names, MEMBERS);
     for (size_t i = 0; i < MEMBERS; i++) {
         struct fabric_member *member = &plan->members[i];
-        snprintf(member->name, sizeof member->name, "%s", names[i]);
-        memcpy(member->owner.mac, (const uint8_t[]){0x52, 0x54, 0, 0, 0, (uint8_t)(0x10 + i)},
-               FRAME_MAC_SIZE);
-        member->owner.address.s_addr = htonl(0x0a4d0010u + (uint32_t)i);
         member->plugged = side == side_of(i);
         snprintf(member->trunk, sizeof member->trunk, "%s", member->plugged ? "" : "other");
     }
@@ -62,8 +57,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     f = (struct fixture){.folder = "/tmp/pi-trunk-XXXXXX"};
-    assert_non_null(mkdtemp(f.folder));
-    assert_int_equal(chdir(f.folder), 0);
+    enter_network(f.folder);
     for (size_t i = 0; i < MEMBERS; i++)
         f.qemu[i] = bind_qemu(names[i]);
     for (size_t side = 0; side < SIDES; side++) {
@@ -82,14 +76,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     for (size_t side = 0; side < SIDES; side++)
         fabric_free(f->fabrics[side]);
-    for (size_t i = 0; i < MEMBERS; i++) {
-        char path[80];
-        pi_close_p(&f->qemu[i]);
-        snprintf(path, sizeof path, "%s.qemu", names[i]);
-        unlink(path);
-    }
-    assert_int_equal(chdir("/"), 0);
-    assert_int_equal(rmdir(f->folder), 0);
+    leave_network(f->folder, names, f->qemu, MEMBERS);
     return 0;
 }
 
