@@ -80,3 +80,8 @@ def test_each_number_of_boots_at_a_time_has_its_turn(tmp_path):
     assert [row["what"] for row in rows] == [f"4 guests, {parallel} at a time, {what}" for parallel in (2, 1)
                                              for what in ("wall_s", "longest boot_s", "cpu_s")]
     assert all(row["ours"] > 0 for row in rows if row["what"].endswith(", wall_s"))
+
+
+def test_memory_is_measured_after_work_and_idle(tmp_path):
+    rows = rows_of("memory", tmp_path, "--fake", "--count", "2")
+    assert [row["peer"] for row in rows] == ["QEMU's defaults", "QEMU's defaults", "by hand"] and all(row["ours"] > 0 for row in rows)
