@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "agent/vm/host_memory.h"
+
 #define STRING(s, m, ...) PI_FIELD(s, m, PI_FIELD_STRING, __VA_ARGS__)
 #define NUMBER(s, m, ...) PI_FIELD(s, m, PI_FIELD_U64, __VA_ARGS__)
 #define SOME(s, m, ...)   PI_FIELD(s, m, PI_FIELD_U64, .zero_is_none = true, __VA_ARGS__) /* absent = none */
@@ -41,6 +43,8 @@ const struct pi_field api_agent_fields[] = {
     NUMBER(api_agent, cpus, .help = "processors of its host"),
     NUMBER(api_agent, memory_mib, .help = "of its host"),
     NUMBER(api_agent, memory_available_mib, .help = "without swapping, now"),
+    NUMBER(api_agent, memory_promised_mib,
+           .help = "that instances which run may still take of what is available"),
     FLAG(api_agent, kvm, .help = "KVM is there, and has not failed in this boot of its host"),
     FLAG(api_agent, kvm_proven, .help = "the last run of one of its instances came up under KVM"),
     STRING(api_agent, metrics, .help = "where Prometheus may fetch them, as HOST:PORT; absent: nowhere"),
@@ -92,6 +96,8 @@ const struct pi_field api_instance_fields[] = {
     FLAG(api_instance, image_verified),
     SPEC(api_instance, SHOWN, .zero_is_none = true),
     SOME(api_instance, pid, .help = "QEMU's; absent: none runs"),
+    SOME(api_instance, host_memory_bytes,
+         .help = "memory of the host that QEMU occupies now, without what it shares with other programs"),
     SOME(api_instance, created_ms, .help = "since 1970"),
     SOME(api_instance, started_ms, .help = "since 1970; absent: never"),
     SOME(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; absent: never"),
@@ -137,6 +143,7 @@ const struct pi_field api_summary_fields[] = {
     SOME_ENUM(api_instance, accel, vm_accel),
     STRING(api_instance, image),
     SPEC(api_instance, LISTED, .zero_is_none = true),
+    SOME(api_instance, host_memory_bytes),
     SOME(api_instance, started_ms),
     {0},
 };
@@ -277,6 +284,14 @@ const struct pi_field api_event_fields[] = {
     FAILURE(api_event, error_kind, .help = "error: as in a failure's kind"),
     {0},
 };
+
+uint64_t api_instance_memory_mib(const struct api_instance *instance)
+{
+    struct vm_spec spec = instance->spec;
+    spec.arch = instance->arch;
+    spec.accel = instance->accel;
+    return vm_host_memory_mib(&spec);
+}
 
 bool api_event_is_reboot(const struct api_event *event)
 {

@@ -40,6 +40,7 @@ struct api_agent {
     char *state_folder;
     char *arch;                                      /* NULL: no guest is native */
     uint64_t cpus, memory_mib, memory_available_mib; /* 0: an older agent does not tell */
+    uint64_t memory_promised_mib;
     bool kvm, kvm_proven;
     char *metrics, *metrics_failure;
 };
@@ -106,6 +107,7 @@ struct api_instance {
     bool image_verified;
     struct vm_spec spec; /* VM_SPEC_SHOWN of it, in a list VM_SPEC_LISTED */
     uint64_t pid;
+    uint64_t host_memory_bytes;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     bool booted;
     PI_OPEN_ENUM(api_cloud_init, cloud_init);
@@ -122,6 +124,8 @@ struct api_instance {
     bool already;
 };
 extern const struct pi_field api_instance_fields[];
+/* How much of its host's memory it takes at most (vm/host_memory.h). */
+uint64_t api_instance_memory_mib(const struct api_instance *instance);
 /* Some of them: reading all of a thousand instances takes long. */
 extern const struct pi_field api_summary_fields[];
 

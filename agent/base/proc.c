@@ -224,6 +224,24 @@ int pi_usage_read(pid_t pid, struct pi_usage *ret)
     return 0;
 }
 
+int pi_memory_read(pid_t pid, uint64_t *ret)
+{
+    static const char *const keys[] = {"\nRssAnon:", "\nRssShmem:", "\nVmPTE:"}; /* each in kB */
+    char text[16];
+    uint64_t kib = 0;
+    pi_auto_buf struct pi_buf status = {0};
+    snprintf(text, sizeof text, "%d", (int)pid);
+    int r = pi_proc_read(text, "status", &status);
+    for (size_t i = 0; r == 0 && i < PI_ARRAY_SIZE(keys); i++) {
+        const char *line = strstr(status.data, keys[i]);
+        r = line ? 0 : -EBADMSG; /* it has ended: a zombie has no memory */
+        kib += line ? strtoull(line + strlen(keys[i]), NULL, 10) : 0;
+    }
+    if (r == 0)
+        *ret = kib << 10;
+    return r;
+}
+
 int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err)
 {
     struct pi_identity id = {.pid = pid};

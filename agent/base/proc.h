@@ -70,6 +70,9 @@ struct pi_usage {
 /* 0, -ENOENT if there is no such process, or another negative errno. */
 int pi_usage_read(pid_t pid, struct pi_usage *ret);
 
+/* The memory that a process has for itself, in bytes: no files (its program, libraries) that others share; with its page tables. */
+int pi_memory_read(pid_t pid, uint64_t *ret);
+
 /* The identity of a running process. */
 int pi_identify(pid_t pid, struct pi_identity *ret, struct pi_error *err);
 

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/instance/instance.h"
+#include "agent/vm/host_memory.h"
 #include "agent/vm/kvm_trust.h"
-#include "agent/vm/spec.h"
 
 static void read_memory(struct api_agent *ret)
 {
@@ -22,6 +23,21 @@ static void read_memory(struct api_agent *ret)
     }
 }
 
+/* What instances that run have not taken yet of what they may take. */
+static uint64_t promised_mib(const struct instance_host *host)
+{
+    const struct instance *instance;
+    uint64_t mib = 0;
+    LIST_FOREACH(instance, &host->instances, entry) {
+        struct vm_spec spec = instance->record.spec;
+        spec.accel = instance->record.accel;
+        uint64_t most = vm_host_memory_mib(&spec), now = process_memory_bytes(instance) >> 20;
+        if (vm_state_is_live(instance->record.life.state) && now < most)
+            mib += most - now;
+    }
+    return mib;
+}
+
 void capacity_look(const struct instance_host *host, struct api_agent *ret)
 {
     enum vm_arch arch = vm_arch_host();
@@ -30,4 +46,5 @@ void capacity_look(const struct instance_host *host, struct api_agent *ret)
     ret->cpus = cpus > 0 ? (uint64_t)cpus : 1;
     ret->kvm = access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && !vm_kvm_distrusted(host->runtime, host->boot_id);
     read_memory(ret);
+    ret->memory_promised_mib = promised_mib(host);
 }

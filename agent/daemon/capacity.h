@@ -6,7 +6,7 @@
 #include "agent/api/types.h"
 #include "agent/instance/host.h"
 
-/* Fills arch (a literal), cpus, memory_mib, memory_available_mib and kvm; what is not known stays 0. */
+/* Fills arch (a literal), cpus, the memory and kvm; what is not known stays 0. */
 void capacity_look(const struct instance_host *host, struct api_agent *ret);
 
 #endif

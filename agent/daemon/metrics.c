@@ -44,6 +44,12 @@ static bool resident_bytes(const struct reading *reading, double *ret)
     return reading->runs;
 }
 
+static bool host_memory_bytes(const struct reading *reading, double *ret)
+{
+    *ret = (double)process_memory_bytes(reading->instance);
+    return *ret > 0;
+}
+
 static bool memory_bytes(const struct reading *reading, double *ret)
 {
     *ret = (double)(reading->instance->record.spec.memory_mib << 20);
@@ -124,6 +130,8 @@ static const struct instance_metric {
      "Processor time of the instance's QEMU since its start.", cpu_seconds},
     {"piagent_instance_resident_memory_bytes", "gauge",
      "Memory of the host that the instance's QEMU occupies.", resident_bytes},
+    {"piagent_instance_host_memory_bytes", "gauge",
+     "The same without what QEMU shares with other programs, and with its page tables.", host_memory_bytes},
     {"piagent_instance_memory_bytes", "gauge", "The guest's memory.", memory_bytes},
     {"piagent_instance_memory_limit_bytes", "gauge",
      "What the instance's QEMU as a whole may use (--memory-max); absent without a limit.",

@@ -97,11 +97,12 @@ struct doctor_space {
 };
 void doctor_judge_space(const struct doctor_space *space, struct doctor_finding *ret);
 
-/* The facts about memory, in bytes. overcommit is vm.overcommit_memory; 2 = the kernel promises no more
- * than it has. */
+/* The facts about memory, in bytes. */
 struct doctor_memory {
     uint64_t total, available, swap;
-    int overcommit;
+    uint64_t promised; /* of what is available, to instances that run */
+    int overcommit;    /* vm.overcommit_memory; 2 = the kernel promises no more than it has */
+    bool merges;       /* KSM runs: the kernel keeps equal pages of instances once */
 };
 void doctor_judge_memory(const struct doctor_memory *memory, struct doctor_finding *ret);
 

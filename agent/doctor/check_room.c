@@ -13,16 +13,16 @@
 
 #include "agent/base/auto.h"
 #include "agent/doctor/check.h"
+#include "agent/vm/host_memory.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
 /* An image of Fedora takes half a GiB, and the first boot of an instance about as much. */
-#define SPACE_LOW    (5 * GIB)
-#define SPACE_NONE   (1 * GIB)
-#define INODES_LOW   1000u
-#define HOLE_BYTES   (64 * MIB)
-#define INSTANCE_MIB (1024u + VM_OVERHEAD_MIB) /* the default of piagent run, and what QEMU itself takes */
+#define SPACE_LOW  (5 * GIB)
+#define SPACE_NONE (1 * GIB)
+#define INODES_LOW 1000u
+#define HOLE_BYTES (64 * MIB)
 
 /* An instance takes some descriptors of the agent, more while someone follows it. Its QEMU takes some tasks
  * of the user. */
@@ -123,8 +123,12 @@ void doctor_judge_memory(const struct doctor_memory *memory, struct doctor_findi
     char available[32], total[32], swap[32];
     pi_size_format(memory->available, available);
     pi_size_format(memory->total, total);
-    uint64_t fit = memory->available / (INSTANCE_MIB * MIB);
-    if (memory->available < (VM_MEMORY_MIB_MIN + VM_OVERHEAD_MIB) * MIB) {
+    const struct vm_spec usual = {.arch = vm_arch_host()},
+                         small = {.arch = vm_arch_host(), .memory_mib = VM_MEMORY_MIB_MIN};
+    uint64_t free_mib =
+        memory->available > memory->promised ? (memory->available - memory->promised) / MIB : 0;
+    uint64_t fit = free_mib / vm_host_memory_mib(&usual);
+    if (free_mib < vm_host_memory_mib(&small)) {
         doctor_say(ret, DOCTOR_FAIL, "%s available of %s: not even a small instance fits", available, total);
         doctor_mend(ret, "end programs that need memory, or add swap");
     } else if (fit == 0) {
@@ -138,9 +142,9 @@ void doctor_judge_memory(const struct doctor_memory *memory, struct doctor_findi
                    available, total);
         doctor_mend(ret, "%ssysctl vm.overcommit_memory=0", doctor_sudo());
     } else {
-        doctor_say(ret, DOCTOR_OK, "%s available of %s, swap %s: %llu instances of 1 GiB fit", available,
-                   total, memory->swap ? pi_size_format(memory->swap, swap) : "none",
-                   (unsigned long long)fit);
+        doctor_say(ret, DOCTOR_OK, "%s available of %s, swap %s, KSM %s: %llu%s instances of 1 GiB fit",
+                   available, total, memory->swap ? pi_size_format(memory->swap, swap) : "none",
+                   memory->merges ? "on" : "off", (unsigned long long)fit, memory->promised ? " more" : "");
     }
 }
 
@@ -154,6 +158,8 @@ void doctor_check_memory(const struct doctor_host *host, int arg, struct doctor_
     struct doctor_memory memory = {.total = meminfo_bytes(info.data, "MemTotal:"),
                                    .available = meminfo_bytes(info.data, "MemAvailable:"),
                                    .swap = meminfo_bytes(info.data, "SwapTotal:"),
+                                   .promised = host->agent.promised_mib * MIB,
+                                   .merges = number_in(host, "/sys/kernel/mm/ksm/run", 0) == 1,
                                    .overcommit = (int)number_in(host, "/proc/sys/vm/overcommit_memory", 0)};
     uint64_t limit = number_in(host, "/sys/fs/cgroup/memory.max", UINT64_MAX);
     uint64_t used = number_in(host, "/sys/fs/cgroup/memory.current", 0);

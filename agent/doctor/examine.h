@@ -45,6 +45,7 @@ struct doctor_agent {
     char version[32]; /* of its program */
     uint64_t instances, running;
     char metrics_failure[256]; /* why it does not serve metrics where it was to; "" = it does */
+    uint64_t promised_mib;     /* that instances which run may still take */
 };
 
 /* The host that the checks look at. A test makes one up. The checks read PATH, HOME and the like from the

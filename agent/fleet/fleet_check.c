@@ -288,17 +288,6 @@ static int check_ports(const struct fleet *fleet, struct seed_findings *findings
     return 0;
 }
 
-uint64_t fleet_entry_memory_mib(const struct fleet_entry *entry)
-{
-    size_t at = 0;
-    uint64_t bytes;
-    const struct fleet_word *word = fleet_next_word(entry, "memory", &at);
-    uint64_t mib =
-        word && pi_size_parse(word->value, &bytes, NULL) == 0 ? bytes >> 20 : VM_MEMORY_MIB_DEFAULT;
-    mib = mib < VM_MEMORY_MIB_MAX ? mib : VM_MEMORY_MIB_MAX;
-    return fleet_entry_size(entry) * (mib + VM_OVERHEAD_MIB);
-}
-
 bool fleet_entry_has_address(const struct fleet_entry *entry)
 {
     const struct fleet_word *word;

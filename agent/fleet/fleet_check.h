@@ -10,9 +10,6 @@
  * passed over. 0, or -ENOMEM. */
 int fleet_check(struct fleet *fleet, struct seed_findings *findings);
 
-/* The memory that the entry's instances take at most, each with what QEMU needs for itself. */
-uint64_t fleet_entry_memory_mib(const struct fleet_entry *entry);
-
 /* Tells if the file says its address in a network. */
 bool fleet_entry_has_address(const struct fleet_entry *entry);
 

@@ -10,6 +10,7 @@
 #include "agent/fleet/fleet_check.h"
 #include "agent/fleet/fleet_fault.h"
 #include "agent/fleet/span.h"
+#include "agent/vm/host_memory.h"
 
 /* What is worked out for a plan. */
 struct plan_draft {
@@ -314,20 +315,16 @@ static void check_addresses(struct plan_draft *draft, const struct fleet_change 
         }
 }
 
-/* Too little memory is the fault of all. It is told at the entry that takes most. */
-static const struct fleet_entry *largest_entry(const struct fleet_plan *plan, size_t host)
+uint64_t fleet_request_memory_mib(const json_t *request)
 {
-    const struct fleet_entry *most = NULL;
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct fleet_entry *entry = plan->changes[i].entry;
-        if (entry && entry->host == host &&
-            (!most || fleet_entry_memory_mib(entry) > fleet_entry_memory_mib(most)))
-            most = entry;
-    }
-    return most;
+    struct api_create wanted = {.spec.arch = vm_arch_host()};
+    (void)api_read(create, request, &wanted, NULL);
+    uint64_t mib = vm_host_memory_mib(&wanted.spec);
+    api_done(create, &wanted);
+    return mib;
 }
 
-/* All that is asked for, and what runs beside it, has to fit. */
+/* All that is asked for, and what runs beside it, has to fit. If it does not, that is told at the entry that takes most. */
 static void check_memory(struct plan_draft *draft, size_t host)
 {
     static const char remedy[] =
@@ -335,29 +332,36 @@ static void check_memory(struct plan_draft *draft, size_t host)
     const struct fleet_have *have = &draft->have[host];
     uint64_t fleet_mib = 0, others_mib = 0, host_mib = have->host_mib;
     char needed[32], there[32], others[32], beside[64] = "", message[256];
+    const struct fleet_entry *most = NULL;
     size_t at = 0;
+    uint64_t most_mib = 0;
     for (size_t i = 0; i < draft->plan->count; i++) {
         const struct fleet_entry *entry = draft->plan->changes[i].entry;
-        if (entry && entry->host == host)
-            fleet_mib += fleet_entry_memory_mib(entry) / fleet_entry_size(entry);
+        if (!entry || entry->host != host)
+            continue;
+        uint64_t mib = fleet_request_memory_mib(draft->requests[entry - draft->fleet->entries]);
+        fleet_mib += mib;
+        if (mib * fleet_entry_size(entry) > most_mib) {
+            most_mib = mib * fleet_entry_size(entry);
+            most = entry;
+        }
     }
     for (size_t i = 0; i < have->count; i++) {
         const struct api_instance *now = &have->instances[i];
         const struct fleet_change *change = change_of(draft->plan, now->name, host);
         bool counted = change && change->entry; /* it takes its memory, or will */
         if (vm_state_is_live(now->state) && !counted && stays(draft, now, host))
-            others_mib += now->spec.memory_mib + VM_OVERHEAD_MIB;
+            others_mib += api_instance_memory_mib(now);
     }
-    const struct fleet_entry *most = largest_entry(draft->plan, host);
     if (!most || !host_mib || fleet_mib + others_mib <= host_mib)
         return;
     if (others_mib)
         snprintf(beside, sizeof beside, ", other instances that run %s",
                  pi_size_format(others_mib << 20, others));
     snprintf(message, sizeof message,
-             "all instances together take up to %s%s, with %d MiB each for QEMU itself, and %s has %s",
-             pi_size_format(fleet_mib << 20, needed), beside, VM_OVERHEAD_MIB,
-             fleet_host_text(draft->fleet, host), pi_size_format(host_mib << 20, there));
+             "all instances together take up to %s%s, with what QEMU itself takes for each, and %s has %s",
+             pi_size_format(fleet_mib << 20, needed), beside, fleet_host_text(draft->fleet, host),
+             pi_size_format(host_mib << 20, there));
     const struct fleet_word *word = fleet_next_word(most, "memory", &at);
     if (word)
         fleet_word_fault(draft->findings, most, word, remedy, "%s", message);

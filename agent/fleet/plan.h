@@ -90,6 +90,9 @@ void fleet_plan_done(struct fleet_plan *plan);
 /* Tells if nothing is to be done. */
 bool fleet_plan_is_empty(const struct fleet_plan *plan);
 
+/* How much of its host's memory an instance made by that request takes, at most. */
+uint64_t fleet_request_memory_mib(const json_t *request);
+
 /* What is asked of the agent (api_update) for the labels and after of the entry. A new reference; NULL without memory. */
 json_t *fleet_update_request(const struct fleet_entry *entry, const json_t *request);
 

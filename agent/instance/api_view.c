@@ -98,6 +98,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .image_verified = spec->image.verified,
         .spec = *spec,
         .pid = record->pid,
+        .host_memory_bytes = process_memory_bytes(instance),
         .created_ms = record->created_ms,
         .started_ms = record->started_ms,
         .boot_ms = record->boot_ms,

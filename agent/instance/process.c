@@ -210,6 +210,15 @@ bool process_usage(const struct instance *instance, struct pi_usage *ret)
     return true;
 }
 
+uint64_t process_memory_bytes(const struct instance *instance)
+{
+    struct pi_usage usage; /* tells that it is that process */
+    uint64_t bytes = 0;
+    if (process_usage(instance, &usage))
+        (void)pi_memory_read((pid_t)instance->record.pid, &bytes);
+    return bytes;
+}
+
 uint64_t process_ended_ms(const struct instance *instance)
 {
     return instance->process.ended_ms;

@@ -41,6 +41,8 @@ bool process_is_there(const struct instance *instance);
 int process_signal(const struct instance *instance, int signal);
 /* How much its QEMU uses now. False if none runs. */
 bool process_usage(const struct instance *instance, struct pi_usage *ret);
+/* The memory of the host that its QEMU has for itself (pi_memory_read()); 0 if none runs. */
+uint64_t process_memory_bytes(const struct instance *instance);
 /* CLOCK_MONOTONIC of the last end that was seen; 0 = none. */
 uint64_t process_ended_ms(const struct instance *instance);
 

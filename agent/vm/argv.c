@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/vm/host_memory.h"
 #include "agent/vm/subnet.h"
 
 static const struct {
@@ -98,14 +99,6 @@ static void add_image(struct building *b, const char *node, const char *format, 
     argv_addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
 }
 
-/* Translated code would grow up to 1 GiB by default, and a boot fills most of that with code that does not run again. It must
- * fit into the memory that QEMU may use beside the guest's. */
-static uint64_t code_cache_mib(const struct vm_spec *spec)
-{
-    uint64_t beside_mib = spec->memory_max_mib ? spec->memory_max_mib - spec->memory_mib : VM_OVERHEAD_MIB;
-    return beside_mib / 2 < 1024 ? beside_mib / 2 : 1024;
-}
-
 static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     const struct vm_firmware_files *uefi = host->firmware;
@@ -115,7 +108,7 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     /* TCG uses a thread for each CPU by default, unless the guest's memory order is stronger than this
      * host's. */
     if (host->accel == VM_ACCEL_TCG)
-        argv_addf(b, "-accel", "tcg,tb-size=%" PRIu64, code_cache_mib(spec));
+        argv_addf(b, "-accel", "tcg,tb-size=%" PRIu64, vm_code_mib(spec));
     else
         argv_add(b, "-accel", vm_accel_names[host->accel]);
     argv_add(b, "-cpu", arches[spec->arch].cpu[host->accel]);

@@ -36,9 +36,12 @@ enum vm_arch vm_arch_host(void);
 #define VM_MEMORY_MIB_MIN     256
 #define VM_MEMORY_MIB_MAX     (1024 * 1024)
 #define VM_DISK_BYTES_MAX     (16ull << 40)
-/* The memory that QEMU needs beside the guest's: its own, the devices', and some translated code
- * (vm/argv.c). */
-#define VM_OVERHEAD_MIB 256
+/* The memory that QEMU takes beside the guest's (vm/host_memory.h): its own, and translated code, which would grow up to 1 GiB
+ * by default; a boot fills most of that with code that does not run again. */
+#define VM_OWN_MIB  128
+#define VM_CODE_MIB 128
+/* --memory-max leaves QEMU at least that. */
+#define VM_OVERHEAD_MIB (VM_OWN_MIB + VM_CODE_MIB)
 /* With less, QEMU would not answer in time. */
 #define VM_CPU_QUOTA_MIN   10
 #define VM_CPU_QUOTA_MAX   (100 * VM_CPUS_MAX)

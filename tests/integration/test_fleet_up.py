@@ -420,7 +420,7 @@ def test_more_memory_than_there_is_is_refused_unless_it_is_accepted(user):
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     user.write(f"instances: {{a: {{count: 3, memory: {most // 2}M}}}}\n")
     said = user.up(code=USAGE)
-    assert "fleet.yaml:2: error: instances.a.memory: all instances together take up to " in said and ", with 256 MiB each for QEMU itself, and this host has" in said
+    assert "fleet.yaml:2: error: instances.a.memory: all instances together take up to " in said and ", with what QEMU itself takes for each, and this host has" in said
     assert user.up("--overcommit", "--dry-run") == "a-1 to a-3: each is created and started\n"
 
 

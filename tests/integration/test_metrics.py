@@ -102,6 +102,29 @@ def test_promtool_accepts_them_in_all_of_an_instances_life(user):
     assert "box" not in user.do("metrics")
 
 
+def own_memory_bytes(pid):
+    lines = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status", encoding="ascii"))
+    return sum(int(lines[key].split()[0]) for key in ("RssAnon", "RssShmem", "VmPTE")) << 10
+
+
+def test_the_memory_that_an_instance_takes_of_the_host_is_shown(user):
+    user.boot("box", boot_sectors.deaf(user.home))
+    instance = user.status("box")
+    taken = own_memory_bytes(instance["pid"])
+    assert instance["host_memory_bytes"] == pytest.approx(taken, rel=0.5)
+    assert of(user, "box", "host_memory_bytes") == pytest.approx(taken, rel=0.5)
+    head, row = (line.split() for line in user.do("ps").splitlines())
+    assert head[5:7] == ["MEMORY", "USED"] and row[5:7] == ["256", "MiB"], row
+    assert float(row[7]) * {"KiB": 1 << 10, "MiB": 1 << 20}[row[8]] == pytest.approx(taken, rel=0.5)
+    assert f"process {instance['pid']}, {row[7]} {row[8]} of the host's memory\n" in user.do("status", "box")
+    # What it may still take: 256 MiB, 128 for QEMU and 128 of translated code, less what it has.
+    assert user.api("GET", "/v1/agent")[1]["memory_promised_mib"] == pytest.approx(512 - (taken >> 20), abs=1 + (taken >> 21))
+    user.do("kill", "box")
+    assert "host_memory_bytes" not in user.status("box") and of(user, "box", "host_memory_bytes") is None
+    assert user.do("ps", "-a").splitlines()[1].split()[7] == "-"
+    assert user.api("GET", "/v1/agent")[1]["memory_promised_mib"] == 0
+
+
 def test_counters_only_grow_while_the_agent_lives_and_begin_anew_with_the_next(user):
     user.boot("box", boot_sectors.deaf(user.home))
     user.do("reset", "box")

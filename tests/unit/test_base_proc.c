@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -420,6 +424,30 @@ static void missing_program_is_not_run(void **state)
     assert_int_equal(err.kind, PI_HOST);
 }
 
+static void memory_of_a_process_is_its_own_and_without_shared_files(void **state)
+{
+    (void)state;
+    const size_t size = 64u << 20;
+    uint64_t before = 0, with_files = 0, after = 0;
+    assert_int_equal(pi_memory_read(getpid(), &before), 0);
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct stat program;
+    assert_true(fd >= 0 && fstat(fd, &program) == 0);
+    const char *file = mmap(NULL, (size_t)program.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    close(fd);
+    assert_true(file != MAP_FAILED);
+    assert_int_equal(pi_memory_read(getpid(), &with_files), 0);
+    assert_true(with_files < before + (uint64_t)program.st_size);
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_int_equal(pi_memory_read(getpid(), &after), 0);
+    assert_true(after >= with_files + size - (4u << 20) && after < with_files + 2 * size);
+    munmap(memory, size);
+    munmap((void *)file, (size_t)program.st_size);
+    assert_true(pi_memory_read(INT_MAX, &after) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +475,7 @@ int main(void)
         cmocka_unit_test(exit_code_is_given_where_asked),
         cmocka_unit_test(output_of_a_run_is_bounded_and_its_end_kept),
         cmocka_unit_test(missing_program_is_not_run),
+        cmocka_unit_test(memory_of_a_process_is_its_own_and_without_shared_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/proc.h"
 #include "agent/doctor/check.h"
+#include "agent/vm/host_memory.h"
 #include "agent/vm/kvm_trust.h"
 #include "tests/unit/base_fixture.h"
 #include "tests/unit/skip.h"
@@ -356,12 +357,24 @@ static void space_is_judged(void **state)
 static void memory_is_judged_within_the_limit_of_a_container(void **state)
 {
     const struct folder *f = *state;
-    const struct doctor_host host = {.root = f->path};
+    struct doctor_host host = {.root = f->path};
+    const struct vm_spec usual = {.arch = vm_arch_host()};
+    char said[128];
     host_file(
         f, "/proc/meminfo",
         "MemTotal:       16777216 kB\nMemFree:          12 kB\nMemAvailable:   13107200 kB\nSwapTotal: 0 kB\n");
     struct doctor_finding ret = examine(doctor_check_memory, 0, &host);
-    assert_finding(&ret, DOCTOR_OK, "12.5 GiB available of 16 GiB, swap none: 10 instances", NULL);
+    snprintf(said, sizeof said, "12.5 GiB available of 16 GiB, swap none, KSM off: %d instances",
+             (int)(12800 / vm_host_memory_mib(&usual)));
+    assert_finding(&ret, DOCTOR_OK, said, NULL);
+    host_file(f, "/sys/kernel/mm/ksm/run", "1\n");
+    host.agent.promised_mib = 12800 - 2 * vm_host_memory_mib(&usual);
+    ret = examine(doctor_check_memory, 0, &host);
+    assert_finding(&ret, DOCTOR_OK, "swap none, KSM on: 2 more instances", NULL);
+    host.agent.promised_mib = 13000;
+    ret = examine(doctor_check_memory, 0, &host);
+    assert_finding(&ret, DOCTOR_FAIL, "not even a small instance", "add swap");
+    host.agent.promised_mib = 0;
     host_file(f, "/proc/sys/vm/overcommit_memory", "2\n");
     ret = examine(doctor_check_memory, 0, &host);
     assert_finding(&ret, DOCTOR_WARN, "takes all of its memory", "vm.overcommit_memory=0");
@@ -485,10 +498,10 @@ static void agent_is_judged(void **state)
     host.agent.pid = 7;
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_FAIL, "process 7 is the agent and does not answer", "piagent agent stop");
-    host.agent = (struct doctor_agent){7, true, "0.0.9", 3, 2, ""};
+    host.agent = (struct doctor_agent){7, true, "0.0.9", 3, 2, "", 0};
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_WARN, "version 0.0.9", "agent stop");
-    host.agent = (struct doctor_agent){7, true, PIAGENT_VERSION, 3, 2, ""};
+    host.agent = (struct doctor_agent){7, true, PIAGENT_VERSION, 3, 2, "", 0};
     ret = examine(doctor_check_agent, 0, &host);
     assert_finding(&ret, DOCTOR_OK, "3 instances, 2 running", NULL);
     strcpy(host.agent.metrics_failure, "another program listens");

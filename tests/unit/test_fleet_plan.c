@@ -16,11 +16,9 @@
 
 #define HAVE_MAX 8
 
-static const struct fleet_option options[] = {{"memory", FLEET_VALUE_ONE},
-                                              {"network", FLEET_VALUE_LIST},
-                                              {"forward", FLEET_VALUE_LIST},
-                                              {"host", FLEET_VALUE_ONE},
-                                              {0}};
+static const struct fleet_option options[] = {{"memory", FLEET_VALUE_ONE},   {"arch", FLEET_VALUE_ONE},
+                                              {"network", FLEET_VALUE_LIST}, {"forward", FLEET_VALUE_LIST},
+                                              {"host", FLEET_VALUE_ONE},     {0}};
 
 /* An instance that the agent has. */
 struct case_have {
@@ -89,7 +87,9 @@ static void check_plan(const struct plan_case *c, const struct fleet *fleet, con
         const struct fleet_word *memory = fleet_next_word(&fleet->entries[i], "memory", &at);
         if (memory)
             assert_int_equal(pi_size_parse(memory->value, &bytes, NULL), 0);
-        requests[i] = json_pack("{s:s, s:I}", "name", "x", "memory_mib", (json_int_t)(bytes >> 20));
+        const struct fleet_word *arch = fleet_next_word(&fleet->entries[i], "arch", (at = 0, &at));
+        requests[i] = json_pack("{s:s, s:I, s:s*}", "name", "x", "memory_mib", (json_int_t)(bytes >> 20),
+                                "arch", arch ? arch->value : NULL);
     }
     assert_int_equal(fleet_plan_make(fleet, requests, have, &ask, findings, &plan), 0);
     plan_text(&plan, &text);
@@ -240,7 +240,10 @@ static void what_the_agent_has_can_forbid_to_begin(void **state)
         {.instances = TWO,
          .host_mib = 3 * (1024 + VM_OVERHEAD_MIB) - 1,
          .fault =
-             "instances.node: all instances together take up to 3.8 GiB, with 256 MiB each for QEMU itself, and this host has"},
+             "instances.node: all instances together take up to 3.8 GiB, with what QEMU itself takes for each, and this host has"},
+        {.instances = "instances: {a: {arch: aarch64}}", /* with its flash */
+         .host_mib = 1024 + VM_OVERHEAD_MIB + 127,
+         .fault = "all instances together take up to 1.4 GiB, with"},
         {.instances = TWO,
          .have = {{"web", NULL, NULL, VM_READY, 0, NULL, NULL}},
          .host_mib = 4 * (1024 + VM_OVERHEAD_MIB) - 1,
@@ -407,7 +410,7 @@ static void each_host_has_its_own_memory_ports_and_instances(void **state)
          .here_mib = 1024 + VM_OVERHEAD_MIB,
          .there_mib = 1024 + VM_OVERHEAD_MIB,
          .plan = "+>a@0; +>b@1"},
-        {.file = APART, .here_mib = 1 << 20, .there_mib = 1024, .fault = "for QEMU itself, and B has 1 GiB"},
+        {.file = APART, .here_mib = 1 << 20, .there_mib = 1024, .fault = "takes for each, and B has 1 GiB"},
         {.file = APART, /* another fleet's b here is none of ours */
          .here = {"b", "web", "b", VM_READY, 0, NULL, NULL},
          .plan = "+>a@0; +>b@1"},

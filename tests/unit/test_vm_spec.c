@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "agent/base/auto.h"
+#include "agent/vm/host_memory.h"
 #include "vm_fixture.h"
 
 static void forward_is_read_with_or_without_an_address(void **state)
@@ -167,6 +168,31 @@ static void limits_leave_qemu_what_it_needs(void **state)
         else
             assert_int_equal(vm_spec_check(&spec, NULL), 0);
     }
+}
+
+static void memory_of_the_host_is_counted_with_all_that_qemu_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        struct vm_spec spec;
+        uint64_t mib, code_mib;
+    } cases[] = {
+        {{.arch = VM_X86_64, .accel = VM_ACCEL_TCG}, 1024 + 128 + 128, 128},
+        {{.arch = VM_X86_64, .accel = VM_ACCEL_AUTO}, 1024 + 128 + 128, 128},
+        {{.arch = VM_X86_64, .accel = VM_ACCEL_KVM, .memory_mib = 512}, 512 + 128, 128},
+        {{.arch = VM_AARCH64, .accel = VM_ACCEL_TCG, .memory_mib = 2048}, 2048 + 128 + 128 + 2 * 64, 128},
+        {{.arch = VM_AARCH64, .accel = VM_ACCEL_KVM, .memory_mib = 2048}, 2048 + 128 + 2 * 64, 128},
+        {{.arch = VM_X86_64, .memory_mib = 1024, .memory_max_mib = 2048}, 2048, 512},
+        {{.arch = VM_AARCH64, .memory_mib = 1024, .memory_max_mib = 1024 + VM_OVERHEAD_MIB},
+         1024 + VM_OVERHEAD_MIB,
+         64}, /* the flash takes half of it */
+        {{.arch = VM_X86_64, .memory_mib = 1024, .memory_max_mib = 8192}, 8192, 1024},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++)
+        if (vm_host_memory_mib(&cases[i].spec) != cases[i].mib ||
+            vm_code_mib(&cases[i].spec) != cases[i].code_mib)
+            fail_msg("case %zu: %d MiB, code %d MiB", i, (int)vm_host_memory_mib(&cases[i].spec),
+                     (int)vm_code_mib(&cases[i].spec));
 }
 
 static void names_that_useradd_refuses_are_refused(void **state)
@@ -380,6 +406,7 @@ int main(void)
         cmocka_unit_test(what_is_not_chosen_yet_passes),
         cmocka_unit_test(sizes_outside_their_limits_are_refused),
         cmocka_unit_test(limits_leave_qemu_what_it_needs),
+        cmocka_unit_test(memory_of_the_host_is_counted_with_all_that_qemu_takes),
         cmocka_unit_test(names_that_useradd_refuses_are_refused),
         cmocka_unit_test(identity_with_a_wrong_syntax_is_refused),
         cmocka_unit_test(forwards_that_clash_are_refused),

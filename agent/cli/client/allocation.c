@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "agent/base/text.h"
+#include "agent/vm/host_memory.h"
 
 #define AGENT_MIB 64 /* the agent, its worker, and the command */
 
@@ -53,7 +54,8 @@ void cli_allocation_read(struct cli_allocation *ret)
 
 int cli_allocation_apply(const struct cli_allocation *allocation, struct vm_spec *spec, struct pi_error *err)
 {
-    uint64_t beside = VM_OVERHEAD_MIB + AGENT_MIB;
+    const struct vm_spec least = {.arch = spec->arch, .accel = spec->accel, .memory_mib = VM_MEMORY_MIB_MIN};
+    uint64_t beside = vm_host_memory_mib(&least) - VM_MEMORY_MIB_MIN + AGENT_MIB;
     if (!spec->cpus)
         spec->cpus = allocation->cpus < VM_CPUS_MAX ? allocation->cpus : VM_CPUS_MAX;
     if (spec->memory_mib || !allocation->memory_mib)

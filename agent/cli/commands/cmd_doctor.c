@@ -36,6 +36,7 @@ static void ask_agent(const struct pi_paths *paths, struct doctor_agent *ret, js
         ret->running = agent.running;
         snprintf(ret->metrics_failure, sizeof ret->metrics_failure, "%s",
                  agent.metrics_failure ? agent.metrics_failure : "");
+        ret->promised_mib = agent.memory_promised_mib;
         snprintf(ret->version, sizeof ret->version, "%s", agent.version ? agent.version : "-");
     }
     if (ret->answers)

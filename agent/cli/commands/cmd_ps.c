@@ -66,7 +66,7 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
     int r = api_read(summary, object, &instance, err);
     if (r < 0)
         return pi_context(err, r, "the agent's answer");
-    char cpus[24], memory[32], up[32], ssh[24];
+    char cpus[24], memory[32], used[32], up[32], ssh[24];
     bool over = cli_state_is_over(instance.state);
     snprintf(cpus, sizeof cpus, "%" PRIu64, instance.spec.cpus);
     snprintf(ssh, sizeof ssh, "%" PRIu64, instance.spec.ssh_port);
@@ -79,6 +79,7 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
         instance.accel ? PI_WORD(&instance, accel, vm_accel) : NULL,
         cpus,
         pi_size_format(instance.spec.memory_mib << 20, memory),
+        instance.host_memory_bytes ? pi_size_format(instance.host_memory_bytes, used) : NULL,
         instance.spec.ssh_port ? ssh : NULL,
         over ? NULL : cli_age(instance.started_ms, up),
         instance.image,
@@ -93,12 +94,19 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
 static int print_table(const json_t *list, bool with_labels, struct pi_error *err)
 {
     const struct cli_column columns[] = {
-        {"NAME", CLI_LEFT},      {"STATE", CLI_LEFT},
-        {"ARCH", CLI_LEFT},      {"ACCEL", CLI_LEFT},
-        {"CPUS", CLI_RIGHT},     {"MEMORY", CLI_RIGHT},
-        {"SSH", CLI_RIGHT},      {"UP", CLI_RIGHT},
-        {"IMAGE", CLI_SHORTENS}, {with_labels ? "FLEET" : NULL, CLI_LEFT},
-        {"LABELS", CLI_LEFT},    {0},
+        {"NAME", CLI_LEFT},
+        {"STATE", CLI_LEFT},
+        {"ARCH", CLI_LEFT},
+        {"ACCEL", CLI_LEFT},
+        {"CPUS", CLI_RIGHT},
+        {"MEMORY", CLI_RIGHT},
+        {"USED", CLI_RIGHT},
+        {"SSH", CLI_RIGHT},
+        {"UP", CLI_RIGHT},
+        {"IMAGE", CLI_SHORTENS},
+        {with_labels ? "FLEET" : NULL, CLI_LEFT},
+        {"LABELS", CLI_LEFT},
+        {0},
     };
     pi_auto_table struct libscols_table *table = cli_table_new(columns, false);
     json_t *instance;

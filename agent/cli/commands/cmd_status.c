@@ -112,6 +112,7 @@ static int row_limits(struct libscols_table *table, const struct api_instance *i
 
 static int row_reach(struct libscols_table *table, const struct api_instance *instance)
 {
+    char memory[32];
     int r = 0;
     if (instance->spec.user && instance->spec.ssh_port)
         r = row(table, "ssh", "%s@127.0.0.1 port %" PRIu64, instance->spec.user, instance->spec.ssh_port);
@@ -122,7 +123,8 @@ static int row_reach(struct libscols_table *table, const struct api_instance *in
     if (r == 0 && instance->spec.isolate)
         r = row(table, "isolated", "yes");
     if (r == 0 && instance->pid)
-        r = row(table, "QEMU", "process %" PRIu64, instance->pid);
+        r = row(table, "QEMU", "process %" PRIu64 ", %s of the host's memory", instance->pid,
+                pi_size_format(instance->host_memory_bytes, memory));
     return r < 0 || !instance->folder ? r : row(table, "folder", "%s", instance->folder);
 }
 

@@ -85,8 +85,7 @@ static int fill_item(struct launch_list *list, const struct fleet_change *change
                                      .host = &list->hosts[change->host],
                                      .first = fleet_entry_has_address(change->entry),
                                      .start = change->start,
-                                     .memory_mib = fleet_entry_memory_mib(change->entry) /
-                                                   fleet_entry_size(change->entry),
+                                     .memory_mib = fleet_request_memory_mib(request),
                                      .arch = json_string_value(json_object_get(request, "arch")),
                                      .emulated = accel && !strcmp(accel, "tcg"),
                                      .state = was_made_before(change) ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS};

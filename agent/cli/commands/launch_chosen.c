@@ -14,7 +14,7 @@ static struct cli_launch_item item_of(const struct api_instance *instance, struc
                                     .place = &instance->spec.fleet,
                                     .host = host,
                                     .start = true,
-                                    .memory_mib = instance->spec.memory_mib + VM_OVERHEAD_MIB,
+                                    .memory_mib = api_instance_memory_mib(instance),
                                     .arch = PI_WORD(instance, arch, vm_arch),
                                     .emulated = instance->accel == VM_ACCEL_TCG};
 }

@@ -224,17 +224,19 @@ static int host_has_room(const struct cli_launch_pass *pass, const struct cli_la
         }
     look_at_host(host);
     uint64_t most = pass->pace.parallel, available = host->told.memory_available_mib;
+    uint64_t promised = host->told.memory_promised_mib,
+             left = available > promised ? available - promised : 0;
     if (begun && (most ? begun >= most : load + launch_load(item) > launch_capacity(&host->told)))
         return 0;
-    if (pass->pace.overcommit || !available || item->memory_mib <= available)
+    if (pass->pace.overcommit || !available || item->memory_mib <= left)
         return 1;
     if (begun)
         return 0;
     return pi_refuse(
         err, PI_HOST,
-        "%s is not started: it may take %s, and %s has %s available; stop other programs, or give --overcommit",
+        "%s is not started: it may take %s, and %s has %s available beside what its instances may still take; stop other programs, or give --overcommit",
         item->name, pi_size_format(item->memory_mib << 20, needed), host->text,
-        pi_size_format(available << 20, there));
+        pi_size_format(left << 20, there));
 }
 
 static void hold_item(struct cli_launch_pass *pass, struct cli_launch_item *item, const char *why)
