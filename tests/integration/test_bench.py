@@ -37,6 +37,13 @@ def test_load_is_measured_against_each_limit(tmp_path):
         assert any(row["what"].endswith(what) for row in rows), what
 
 
+def test_the_agent_is_measured_with_each_number_of_instances_and_drawn(tmp_path):
+    rows = rows_of("scale", tmp_path, "--count", "2", "6", "--seconds", "0.5", "--svg", tmp_path / "plot.svg")
+    assert [row["what"] for row in rows] == ["2 instances, idle, percent of a CPU", "6 instances, memory_kib of one more than 2",
+                                             "6 instances, idle, percent of a CPU"]
+    assert "</svg>" in (tmp_path / "plot.svg").read_text()
+
+
 def test_a_fleet_is_measured_up_again_and_down(tmp_path):
     rows = rows_of("fleet", tmp_path, "--count", "10")
     for what in ("up --dry-run, wall_s", "up, 20 at a time, wall_s", "memory_mib of the command", "memory_mib of the agent",
