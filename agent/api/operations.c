@@ -118,7 +118,8 @@ const struct api_operation api_operations[API_OPERATIONS] = {
     [API_CREATE_INSTANCE] = {.method = "POST",
                              .path = "/v1/instances",
                              .id = "createInstance",
-                             .summary = "Makes an instance and starts it: follow its events",
+                             .summary =
+                                 "Makes an instance, anew or as a clone, and starts it: follow its events",
                              .request = &create,
                              .status = 202,
                              .reply = &instance},

@@ -70,6 +70,10 @@ const struct pi_field api_create_fields[] = {
         .help =
             "NAME=VALUE for the image's fetch: PIAGENT_FEDORA_..., proxies and certificates; no other variable"),
     FLAG(api_create, stopped, .help = "make it, with its image, disk and keys, and do not start it"),
+    STRING(
+        api_create, clone_of,
+        .help =
+            "the instance, which does not run, that it is a clone of: with that one's disk, and all else but its identity, forwards, addresses and fleet. Only cpus, memory_mib, memory_max_mib, cpu_quota_percent, forwards, networks and stopped may be given besides"),
     {0},
 };
 

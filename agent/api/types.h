@@ -59,6 +59,7 @@ struct api_create {
     bool user_data_unchecked;
     struct pi_strv environment;
     bool stopped;
+    char *clone_of;
 };
 extern const struct pi_field api_create_fields[];
 

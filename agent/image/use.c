@@ -21,7 +21,7 @@
 #include "agent/image/checksum.h"
 #include "agent/image/partial.h"
 
-#define CHAIN_MAX    8 /* overlays upon overlays */
+#define CHAIN_MAX    16 /* overlays upon overlays: piagent makes 9 (agent/worker/disk_clone.h) */
 #define LINK_PREFIX  "use-"
 #define KEY_DIGITS   16 /* the disk's path, hashed */
 #define LOCK_POLL_MS 20

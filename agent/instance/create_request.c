@@ -27,6 +27,13 @@ static int make_mac(char **ret)
     return r < 0 ? r : asprintf(ret, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]) < 0 ? -ENOMEM : 0;
 }
 
+int create_identity(struct vm_spec *spec, struct pi_error *err)
+{
+    if (pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
+        return pi_fail(err, ENOMEM, "cannot create %s", spec->name);
+    return 0;
+}
+
 /* The environment of the fetch: the settings in the request first, then the agent's own. */
 static int complete_environment(struct pi_strv *environment, struct pi_error *err)
 {
@@ -55,9 +62,10 @@ static int fill_spec(struct api_create *request, struct vm_spec *spec, struct pi
     spec->authorized_keys = request->ssh_keys;
     request->ssh_keys = (struct pi_strv){0};
     spec->has_user_data = request->user_data || request->user_data_base64;
-    if (vm_spec_complete(spec) < 0 || pi_random_uuid(spec->uuid) < 0 || make_mac(&spec->mac) < 0)
+    if (vm_spec_complete(spec) < 0)
         return pi_fail(err, ENOMEM, "cannot create %s", spec->name);
-    return vm_spec_check(spec, err);
+    r = create_identity(spec, err);
+    return r < 0 ? r : vm_spec_check(spec, err);
 }
 
 /* Reads the user's own file, byte for byte; nothing if there is none. */

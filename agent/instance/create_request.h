@@ -13,6 +13,9 @@
 /* Takes the spec out of the request, and completes it. Adds the agent's own settings to the environment for the
  * fetch of the image. PI_USAGE or PI_HOST. */
 int create_request_check(struct api_create *request, struct vm_spec *spec, struct pi_error *err);
+/* Gives it what no two instances may share, and what of that is chosen at once: the UUID, which the instance-id and a clone's
+ * machine-id are made of, and the MAC address. Its keys, ports and addresses come later. */
+int create_identity(struct vm_spec *spec, struct pi_error *err);
 /* The user's own user-data, byte for byte; nothing if there is none. */
 int create_request_user_data(const struct api_create *request, struct pi_buf *ret, struct pi_error *err);
 /* PI_HOST if the host has less memory than the guest is to get. */

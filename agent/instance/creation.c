@@ -16,6 +16,7 @@
 #include "agent/base/text.h"
 #include "agent/image/fetch.h"
 #include "agent/instance/adoption.h"
+#include "agent/instance/clone_request.h"
 #include "agent/instance/create_request.h"
 #include "agent/instance/creation_check.h"
 #include "agent/instance/instance.h"
@@ -166,8 +167,11 @@ static int start_worker(struct instance *instance, enum worker_kind kind, json_t
 static void begin_preparation(struct instance *instance)
 {
     static const struct worker_handler handler = {.done = on_prepared, .disposable = true};
-    const struct worker_prepare request = {.folder = instance->folder};
+    const char *source = instance->record.spec.cloned_from;
+    char path[PATH_MAX];
+    const struct worker_prepare request = {.folder = instance->folder, .source = source[0] ? path : NULL};
     struct pi_error err;
+    snprintf(path, sizeof path, "%s/%s", instance->host->folder, source);
     if (start_worker(instance, WORKER_PREPARE, pi_fields_write(worker_prepare_fields, &request), NULL,
                      &handler, &err) < 0)
         step_failed(instance, &err);
@@ -306,13 +310,18 @@ static int make_folder(struct instance_host *host, const char *name, struct pi_e
     return r;
 }
 
+/* A clone has its source's image. */
 static void begin_fetch(struct instance *instance)
 {
     struct pi_error err;
-    if (start_fetch(instance, &err) < 0)
+    bool has_image = instance->record.spec.image.path != NULL;
+    if (!has_image && start_fetch(instance, &err) < 0) {
         step_failed(instance, &err);
-    else
-        milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE, .state = VM_CREATED});
+        return;
+    }
+    milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE, .state = VM_CREATED});
+    if (has_image)
+        step_done(instance);
 }
 
 void creation_carry_out(struct instance *instance, unsigned actions)
@@ -330,11 +339,13 @@ void creation_carry_out(struct instance *instance, unsigned actions)
 int instance_create(struct instance_host *host, struct api_create *request, struct instance **ret,
                     struct pi_error *err)
 {
-    __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA};
+    __attribute__((cleanup(vm_record_done))) struct vm_record record = {.schema = VM_RECORD_SCHEMA,
+                                                                        .id_on_board = true};
     pi_auto_buf struct pi_buf user_data = {0};
     struct instance *instance;
     record.created_ms = pi_realtime_ms();
-    int r = create_request_check(request, &record.spec, err);
+    int r = request->clone_of ? clone_request_check(host, request, &record.spec, &user_data, err)
+                              : create_request_check(request, &record.spec, err);
     if (r == 0 && ((r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0 ||
                    (r = pi_random_hex(IMDS_KEY_LENGTH, record.report_key)) < 0))
         pi_fail(err, -r, "cannot create %s", request->name);
@@ -385,7 +396,7 @@ static int check_removal(const struct instance *instance, struct pi_error *err)
         return pi_refuse(err, PI_CONFLICT,
                          "%s cannot be removed while its QEMU runs: end it first with: kill %d", name,
                          (int)pid);
-    return 0;
+    return clone_request_refuse_source(instance, err);
 }
 
 void instance_remove(struct instance *instance, struct api_call *call)

@@ -67,6 +67,25 @@ static void free_peers(struct seed_fleet *fleet)
     free((void *)fleet->peers);
 }
 
+#define ID_SIZE 64
+
+static const char *instance_id_of(const struct vm_spec *spec, char ret[ID_SIZE])
+{
+    snprintf(ret, ID_SIZE, "iid-%s", spec->uuid);
+    return ret;
+}
+
+/* The machine-id that systemd gives a new virtual machine: its UUID. */
+static const char *machine_id_of(const struct vm_spec *spec, char ret[PI_UUID_LENGTH + 1])
+{
+    char *out = ret;
+    for (const char *s = spec->uuid; *s; s++)
+        if (*s != '-')
+            *out++ = *s;
+    *out = '\0';
+    return ret;
+}
+
 static int serve_seed(struct instance *instance, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
@@ -74,7 +93,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     pi_auto_strv struct pi_strv keys = {0};
     pi_auto_documents struct seed_documents documents = {0};
     pi_auto(free_peers) struct seed_fleet fleet = {0};
-    char id[64], base[BASE_SIZE], peers_url[96];
+    char id[ID_SIZE], base[BASE_SIZE], peers_url[96], machine_id[PI_UUID_LENGTH + 1];
     int r;
     if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &login, err)) < 0 ||
         (r = read_part(instance, VM_HOST_KEY_FILE, &host_private, err)) < 0 ||
@@ -89,7 +108,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
     for (size_t i = 0; i < spec->authorized_keys.count; i++)
         if ((r = pi_strv_add(&keys, spec->authorized_keys.items[i])) < 0)
             return pi_fail(err, -r, "seed");
-    snprintf(id, sizeof id, "iid-%s", spec->uuid);
+    instance_id_of(spec, id);
 
     struct seed_network networks[VM_NETWORKS_MAX];
     if (instance->record.peers_key[0] && (r = peers_tell(instance, &fleet)) < 0)
@@ -105,6 +124,7 @@ static int serve_seed(struct instance *instance, struct pi_error *err)
         .hostname = spec->name,
         .user = spec->user,
         .password_hash = spec->password_hash,
+        .machine_id = spec->cloned_from[0] ? machine_id_of(spec, machine_id) : NULL,
         .booted = instance->record.booted,
         .authorized_keys = &keys,
         .host_key_private = host_private.data,
@@ -130,12 +150,13 @@ static int write_structure(const struct instance *instance, const char *file, co
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
     const struct vm_record *record = &instance->record;
-    char base[BASE_SIZE], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1];
+    char base[BASE_SIZE], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1], id[ID_SIZE], tag[96];
     pi_auto_buf struct pi_buf system = {0}, board = {0};
     imds_base(record, base);
     snprintf(seed, sizeof seed, "%s/%s/", base, record->key);
     snprintf(reports, sizeof reports, "%s/%s/events", base,
              record->report_key[0] ? record->report_key : record->key);
+    snprintf(tag, sizeof tag, SEED_ASSET_TAG "%s", instance_id_of(&record->spec, id));
     int r = seed_serial(seed, serial, err);
     const struct seed_system info = {.manufacturer = "piagent",
                                      .product = "piagent",
@@ -145,7 +166,7 @@ static int write_smbios(struct instance *instance, struct pi_error *err)
     if (r == 0)
         r = seed_smbios_system(&info, &system, err);
     if (r == 0)
-        r = seed_smbios_board(reports, &board, err);
+        r = seed_smbios_board(reports, tag, &board, err);
     if (r == 0)
         r = write_structure(instance, VM_SMBIOS_FILE, &system, err);
     return r < 0 ? r : write_structure(instance, VM_BOARD_FILE, &board, err);

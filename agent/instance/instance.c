@@ -10,6 +10,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/clock.h"
 #include "agent/instance/accel.h"
+#include "agent/instance/clone_request.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/membership.h"
 #include "agent/instance/qemu_sockets.h"
@@ -276,7 +277,9 @@ static int refuse_request(const struct instance *instance, struct pi_error *err)
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
     bool starts = type == VM_EVENT_START && !vm_state_is_live(instance->record.life.state);
-    int r = starts ? files_check(instance, err) : 0;
+    int r = starts ? clone_request_refuse_source(instance, err) : 0;
+    if (starts && r == 0)
+        r = files_check(instance, err);
     if (r < 0)
         return r;
     const struct vm_event event = {.type = type};

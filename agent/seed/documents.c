@@ -8,6 +8,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/seed/password.h"
+#include "agent/seed/smbios.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/user_data.h"
 
@@ -22,7 +23,13 @@
 static const char boot_hook[] =
     "#!/bin/sh\n"
     "seed=/var/lib/cloud/seed/nocloud\n"
-    "mkdir -p $seed && echo 'instance-id: %s' >$seed/meta-data\n"
+    "tag=/sys/class/dmi/id/board_asset_tag\n"
+    "mkdir -p $seed && rm -f $seed/meta-data\n"
+    "if grep -qs '^" SEED_ASSET_TAG "' $tag; then\n"
+    "    ln -s $tag $seed/meta-data\n"
+    "else\n"
+    "    echo '" SEED_ASSET_TAG "%s' >$seed/meta-data\n"
+    "fi\n"
     "url=$(cd /sys/class/dmi/id && sed -n 's/^http/&/p; s/^ds=nocloud;.*;s=\\(http[^; ]*\\).*/\\1events/p' \\\n"
     "    board_serial product_serial 2>/dev/null | head -n 1)\n"
     "cfg=/run/cloud-init/piagent.cfg\n"
@@ -40,6 +47,16 @@ static const char boot_hook[] =
     "    [ $end = 0 ] || [ $((size - end)) -ge 4096 ] || echo \"growpart: {mode: 'off'}\" >>$cfg\n"
     "    ln -sf $cfg /var/lib/cloud/instance/vendor2-cloud-config.txt\n"
     "fi\n";
+
+/* At each boot of a clone: it does nothing if the machine-id is right. */
+static const char machine_id_hook[] = "#!/bin/sh\n"
+                                      "id=%s\n"
+                                      "[ \"$(cat /etc/machine-id 2>/dev/null)\" = $id ] && exit 0\n"
+                                      "echo $id >/etc/machine-id\n"
+                                      "dbus=/var/lib/dbus/machine-id\n"
+                                      "[ ! -f $dbus ] || [ -L $dbus ] || echo $id >$dbus\n"
+                                      "systemctl try-restart systemd-journald systemd-networkd\n"
+                                      "exit 0\n";
 
 /* Runs once, in the guest's last stage. It costs nothing if cloud-init did not complain. If cloud-init's
  * schema warned, that may be about the image's own configuration: the script reports nothing if "cloud-init
@@ -121,6 +138,9 @@ static int spec_check(const struct seed_spec *spec, struct pi_error *err)
         r = seed_ssh_key_check(spec->authorized_keys->items[i], err);
     if (r == 0)
         r = seed_ssh_key_check(spec->host_key_public, err);
+    if (r == 0 && spec->machine_id &&
+        (strlen(spec->machine_id) != 32 || strspn(spec->machine_id, "0123456789abcdef") != 32))
+        r = pi_refuse(err, PI_USAGE, "a machine-id is 32 of 0-9 and a-f");
     if (r == 0 && spec->user_data_size > SEED_USER_DATA_MAX)
         r = pi_refuse(err, PI_USAGE, "the user-data is larger than 1 MiB");
     return r;
@@ -196,6 +216,18 @@ static json_t *host_key_json(const struct seed_spec *spec)
                      "ed25519_public", spec->host_key_public, "ssh", "emit_keys_to_console", 0);
 }
 
+static int add_machine_id_hook(const struct seed_spec *spec, json_t *parts)
+{
+    pi_auto_buf struct pi_buf hook = {0};
+    if (!spec->machine_id)
+        return 0;
+    int r = pi_buf_printf(&hook, machine_id_hook, spec->machine_id);
+    return r < 0
+               ? r
+               : json_array_insert_new(
+                     parts, 1, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
+}
+
 static int add_network_hook(const struct seed_spec *spec, json_t *parts)
 {
     pi_auto_buf struct pi_buf hook = {0};
@@ -234,7 +266,9 @@ static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
     json_auto_t *parts = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "type", "text/cloud-config",
                                    "content", config_text.data, "type", "text/cloud-boothook", "content",
                                    hook_text.data, "type", "text/x-shellscript", "content", user_data_check);
-    r = add_network_hook(spec, parts);
+    r = add_machine_id_hook(spec, parts);
+    if (r == 0)
+        r = add_network_hook(spec, parts);
     if (r < 0)
         return r;
     return add_json(ret, "#cloud-config-archive\n", parts);

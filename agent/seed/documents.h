@@ -25,8 +25,11 @@
  * "users:" of the user's file, and in the keys that it sets it wins over an entry of the same name. A "user:"
  * in the file would win over it: seed_user_data_check() refuses that.
  *
- * The boot hook runs at each boot. It writes the instance-id to /var/lib/cloud/seed/nocloud/meta-data. With
- * this file cloud-init does not fetch the seed again, so a reboot needs no server. It then uses the cached
+ * The boot hook runs at each boot. It makes /var/lib/cloud/seed/nocloud/meta-data a link to the asset tag of the board
+ * (SMBIOS), which holds the instance-id. If that is still the one that cloud-init knows, it does not fetch the seed again, so
+ * a reboot needs no server. A clone of the disk boots on another board: cloud-init sees another instance-id there, fetches
+ * the clone's seed, and sets it up as a new instance. Under a QEMU of an earlier piagent, whose board has no tag, the hook
+ * writes a file instead. After a reboot cloud-init uses the cached
  * vendor-data, so the hook takes the address for reports from this boot's SMBIOS. Whoever knows that address
  * can report. So the hook writes it to a file that cloud-init reads and only root can read: the configuration
  * of a second vendor-data, which NoCloud does not have. (If a user may not read a file in
@@ -40,6 +43,10 @@
  *
  * The hook also writes the address of the list of peers to /run/cloud-init/piagent-peers-url, which all may read: the
  * one in the meta-data is of the boot in which cloud-init fetched that, and the port may have changed since.
+ *
+ * The machine-id of a clone (.machine_id) is set by a boot hook of its own, before all others, because cloud-init renews none.
+ * It is the UUID, as systemd's own choice in a new virtual machine is. The hook then restarts the daemons that have read the
+ * source's: journald, which names its files after it, and networkd, whose DHCP requests would be those of the source.
  *
  * At the end of the boot a script in the vendor-data searches cloud-init's log for problems of the user-data,
  * which cloud-init tells nowhere else. It reports each as "user-data/check", with result WARN and the problem
@@ -66,13 +73,14 @@ struct seed_spec {
     const char *groups;                    /* "a,b", created if missing; NULL = the image's own */
     const char *password_hash;             /* as seed_hash_check(); NULL = no password: locked */
     const struct pi_strv *authorized_keys; /* each as seed_ssh_key_check() */
-    bool booted;                           /* its guest has booted successfully before: see above */
-    const char *host_key_private;          /* OpenSSH's private key file, as text */
-    const char *host_key_public;           /* the public key's line */
-    const struct seed_fleet *fleet;        /* NULL = it is in none; .join_secret is told unless .booted */
-    const char *user_data;                 /* the user's own file; NULL = none */
-    size_t user_data_size;                 /* at most SEED_USER_DATA_MAX (user_data.h) */
-    const struct seed_network *networks;   /* the guest's interfaces beside the first one */
+    const char *machine_id;         /* 32 hexadecimal digits, for a clone; NULL = the guest's own affair */
+    bool booted;                    /* its guest has booted successfully before: see above */
+    const char *host_key_private;   /* OpenSSH's private key file, as text */
+    const char *host_key_public;    /* the public key's line */
+    const struct seed_fleet *fleet; /* NULL = it is in none; .join_secret is told unless .booted */
+    const char *user_data;          /* the user's own file; NULL = none */
+    size_t user_data_size;          /* at most SEED_USER_DATA_MAX (user_data.h) */
+    const struct seed_network *networks; /* the guest's interfaces beside the first one */
     size_t network_count;
 };
 

@@ -135,7 +135,7 @@ int seed_smbios_system(const struct seed_system *system, struct pi_buf *ret, str
     return r < 0 ? pi_fail(err, -r, "cannot make the SMBIOS structure") : 0;
 }
 
-int seed_smbios_board(const char *serial, struct pi_buf *ret, struct pi_error *err)
+int seed_smbios_board(const char *serial, const char *asset_tag, struct pi_buf *ret, struct pi_error *err)
 {
     struct baseboard board = {.type = BASEBOARD,
                               .length = sizeof board,
@@ -146,6 +146,8 @@ int seed_smbios_board(const char *serial, struct pi_buf *ret, struct pi_error *e
     pi_auto_buf struct pi_buf set = {0};
     uint8_t count = 0;
     int r = add_string(&set, serial, &count, &board.serial);
+    if (r == 0)
+        r = add_string(&set, asset_tag, &count, &board.asset_tag);
     if (r == 0)
         r = add_structure(&board, sizeof board, &set, ret);
     return r < 0 ? pi_fail(err, -r, "cannot make the SMBIOS structure") : 0;

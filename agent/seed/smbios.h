@@ -29,9 +29,11 @@ struct seed_system {
  * QEMU's -smbios file=. QEMU then refuses any "-smbios type=1,...". */
 int seed_smbios_system(const struct seed_system *system, struct pi_buf *ret, struct pi_error *err);
 
-/* The same for a Baseboard structure (section 7.3) with that serial number. Linux shows it to root alone
- * (/sys/class/dmi/id/board_serial). cloud-init does not read it. (It does read the system's serial number,
- * and copies that into files that everyone may read.) */
-int seed_smbios_board(const char *serial, struct pi_buf *ret, struct pi_error *err);
+/* The same for a Baseboard structure (section 7.3) with that serial number and asset tag. Linux shows the serial number to root
+ * alone (/sys/class/dmi/id/board_serial). cloud-init does not read it. (It does read the system's serial number,
+ * and copies that into files that everyone may read.) The asset tag is a line of meta-data, of which all may know
+ * (documents.h): SEED_ASSET_TAG and the instance-id. */
+#define SEED_ASSET_TAG "instance-id: "
+int seed_smbios_board(const char *serial, const char *asset_tag, struct pi_buf *ret, struct pi_error *err);
 
 #endif

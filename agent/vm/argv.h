@@ -46,6 +46,10 @@ struct vm_packages vm_qemu_packages(enum vm_arch arch);
 /* Make the overlay in folder, with qemu-img, after a check of the base's size and the free space; and, for
  * UEFI, the store of variables. They block: for workers. */
 int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err);
+/* The same for an overlay of base, a qcow2 file: one in the same folder, by its mere name, or an absolute path. It need not be
+ * there yet. */
+int vm_overlay_make(const char *folder, const char *name, const char *base, uint64_t size_bytes,
+                    struct pi_error *err);
 /* PI_HOST if QEMU is too old for the networks of the spec. */
 int vm_networks_prepare(const struct vm_spec *spec, struct pi_error *err);
 int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err);

@@ -49,6 +49,22 @@ int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_er
     return r < 0 ? pi_context(err, r, "cannot make the disk") : 0;
 }
 
+int vm_overlay_make(const char *folder, const char *name, const char *base, uint64_t size_bytes,
+                    struct pi_error *err)
+{
+    char path[PATH_MAX], size[24];
+    int r = check_space(folder, err);
+    if (r == 0)
+        r = join_path(folder, name, path, err);
+    if (r < 0)
+        return r;
+    snprintf(size, sizeof size, "%" PRIu64, size_bytes);
+    r = pi_run((const char *const[]){"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b",
+                                     base, path, size, NULL},
+               NULL, NULL, err);
+    return r < 0 ? pi_context(err, r, "cannot make the disk") : 0;
+}
+
 int vm_vars_prepare(const struct vm_firmware_files *firmware, const char *folder, struct pi_error *err)
 {
     char path[PATH_MAX];

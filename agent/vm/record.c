@@ -31,6 +31,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, spec, PI_FIELD_STRUCT, .required = true, .nested = vm_spec_fields),
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .required = true, .nested = life_fields),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, id_on_board, PI_FIELD_BOOL),
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = run_fields),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),

@@ -6,6 +6,8 @@
  * The instance's folder:
  *   record.json                     this
  *   disk.qcow2, vars.qcow2          the overlay; UEFI's variables
+ *   base-1.qcow2, base-2.qcow2 ...  the layers below the overlay that it shares with clones: hard links, so that the
+ *                                   last instance that has one removes it. base-1 stands on the image
  *   smbios.bin, smbios-board.bin    tell the guest the addresses of its seed and for reports
  *   user-data                       the user's own file
  *   ssh_key[.pub]                   piagent's login key
@@ -38,6 +40,9 @@ struct vm_record {
 
     struct vm_life life;
     bool booted; /* its guest has been ready once: later boots do less, and get a seed without secrets */
+    bool
+        id_on_board; /* its guest reads its instance-id off its board (seed/documents.h), so that a clone of its disk notices
+                         that it is another instance; false = an older piagent made it */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
     char key[33];        /* of its seed; new at each start: 128 random bits, hexadecimal */

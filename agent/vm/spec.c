@@ -72,6 +72,8 @@ const struct pi_field vm_fleet_fields[] = {
 const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, name, PI_FIELD_TEXT, .required = true),
     PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT, SHOWN),
+    PI_FIELD(vm_spec, cloned_from, PI_FIELD_TEXT, SHOWN,
+             .help = "the instance that it is a clone of, which may be gone; absent: it is none"),
     PI_ENUM(vm_spec, arch, vm_arch, CHOSEN, .required = true, .help = "default: the host's"),
     PI_FIELD(vm_spec, cpus, PI_FIELD_U64, LISTED, .help = "default: 2"),
     PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64, LISTED, .help = "default: 1024"),

@@ -93,6 +93,7 @@ struct vm_spec {
     char name[PI_NAME_MAX + 1];
     char uuid[PI_UUID_LENGTH +
               1]; /* QEMU's -uuid, the guest's product_uuid; "iid-UUID" is cloud-init's instance-id */
+    char cloned_from[PI_NAME_MAX + 1]; /* the instance that it is a clone of, which may be gone; "" = none */
     enum vm_arch arch;
     uint64_t cpus;
     uint64_t memory_mib;

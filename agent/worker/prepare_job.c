@@ -13,6 +13,7 @@
 #include "agent/seed/ssh_key.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/record.h"
+#include "agent/worker/disk_clone.h"
 #include "agent/worker/protocol.h"
 #include "agent/worker/worker_main.h"
 
@@ -66,7 +67,7 @@ static int sync_all(int dir_fd, struct pi_error *err)
     return pi_dir_sync(dir_fd, err);
 }
 
-static int prepare_folder(const char *folder, struct pi_error *err)
+static int prepare_folder(const char *folder, const char *source, struct pi_error *err)
 {
     pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
@@ -76,7 +77,7 @@ static int prepare_folder(const char *folder, struct pi_error *err)
     if (r == 0)
         r = vm_networks_prepare(&record.spec, err);
     if (r == 0)
-        r = make_disks(&record.spec, folder, err);
+        r = source ? disk_clone(&record.spec, source, folder, err) : make_disks(&record.spec, folder, err);
     if (r == 0)
         r = make_keys(dir, folder, record.spec.name, err);
     if (r == 0)
@@ -90,7 +91,7 @@ int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_err
     struct worker_prepare wanted = {0};
     int r = pi_fields_read(worker_prepare_fields, request, false, &wanted, err);
     if (r == 0)
-        r = prepare_folder(wanted.folder, err);
+        r = prepare_folder(wanted.folder, wanted.source, err);
     pi_fields_done(worker_prepare_fields, &wanted);
     *ret_result = NULL;
     return r;

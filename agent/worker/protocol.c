@@ -16,5 +16,6 @@ const struct pi_field worker_fetch_fields[] = {
 
 const struct pi_field worker_prepare_fields[] = {
     PI_FIELD(worker_prepare, folder, PI_FIELD_STRING, .required = true),
+    PI_FIELD(worker_prepare, source, PI_FIELD_STRING),
     {0},
 };

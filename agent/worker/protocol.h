@@ -44,9 +44,11 @@ struct worker_fetch {
 };
 extern const struct pi_field worker_fetch_fields[];
 
-/* Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. */
+/* Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. Of a clone, the disk and the variables
+ * are those of its source, which must not run meanwhile. */
 struct worker_prepare {
     char *folder;
+    char *source; /* the folder of the instance that it is a clone of; NULL = none */
 };
 extern const struct pi_field worker_prepare_fields[];
 

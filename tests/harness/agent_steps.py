@@ -22,6 +22,7 @@ UNREACHED = "unreached"
 REQUESTS = {
     "create": (None, "running", ("POST", "/v1/instances")),
     "create only": (None, "stopped", ("POST", "/v1/instances")),
+    "clone": (None, "stopped", ("POST", "/v1/instances")),  # of another instance, which is stopped
     "kill": ("running", "stopped", ("POST", "/v1/instances/pi/kill")),
     "powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
     "start": ("stopped", "running", ("POST", "/v1/instances/pi/start")),
@@ -75,11 +76,17 @@ def is_fake(user):
     return "FAKE_QEMU" in user.env
 
 
+def create_body(user, name, stopped):
+    return {"name": name, "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
+            "memory_mib": 256, "disk_bytes": 1 << 20, "stopped": stopped}
+
+
 def ask(user, request):
     body = {}
     if request in ("create", "create only"):
-        body = {"name": "pi", "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
-                "memory_mib": 256, "disk_bytes": 1 << 20, "stopped": request == "create only"}
+        body = create_body(user, "pi", request == "create only")
+    elif request == "clone":
+        body = {"name": "pi", "clone_of": "source", "stopped": True}
     elif is_fake(user) and request.endswith("kill"):
         body = {"step_ms": 300}
     elif is_fake(user) and request.endswith("powerdown"):
@@ -122,6 +129,9 @@ def prepare(user, request):
         wait_for("its guest is up", lambda: user.ask("POST", "/v1/instances/pi/console", "x") and user.console("pi").count(b"up") > was,
                  60, 0.05)
     bring(user, REQUESTS[request][0])
+    if request == "clone" and not (user.instances / "source").exists():
+        user.ask("POST", "/v1/instances", create_body(user, "source", True))
+        wait_for("there is something to clone", lambda: user.ask("GET", "/v1/instances/source")[1]["state"] == "stopped", 60, 0.05)
 
 
 def qemu_on_record(user):

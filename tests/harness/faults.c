@@ -39,8 +39,8 @@
 
 /* clang-format off */
 #define CALLS(DO) \
-    DO(open) DO(openat) DO(write) DO(pwrite) DO(ftruncate) DO(fsync) DO(mkdir) DO(mkdirat) DO(renameat) \
-    DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(sendmsg) DO(syscall) DO(fork) DO(execve)
+    DO(open) DO(openat) DO(write) DO(pwrite) DO(ftruncate) DO(fsync) DO(mkdir) DO(mkdirat) DO(linkat) \
+    DO(renameat) DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(sendmsg) DO(syscall) DO(fork) DO(execve)
 /* clang-format on */
 #define POINTER(name) __typeof__(&(name)) name;
 #define LOOK_UP(name) real.name = (__typeof__(&(name)))dlsym(RTLD_NEXT, #name);
@@ -282,6 +282,11 @@ int mkdirat(int dir_fd, const char *path, mode_t mode)
     if (is_there(dir_fd, path))
         return REAL(mkdirat)(dir_fd, path, mode);
     STEP("mkdir", path, true, REAL(mkdirat)(dir_fd, path, mode));
+}
+
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    STEP("link", to, true, REAL(linkat)(from_fd, from, to_fd, to, flags));
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)

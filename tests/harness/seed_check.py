@@ -7,6 +7,7 @@ code with all of its paths in a temporary folder. The account, the keys and the 
 are compared with what the folder's name stands for in CASES.
 """
 
+import contextlib
 import functools
 import http.server
 import inspect
@@ -86,7 +87,7 @@ def reporting(init, source, root):
     config = helpers.ConfigMerger(paths=init.paths, datasource=source, base_cfg=base_config(root)).cfg["reporting"]
     if "mine" in config:  # the user's own beats it
         return None
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+    files = [path for folder, _, names in os.walk(root) for name in names if os.path.exists(path := os.path.join(folder, name))]
     holding = [path for path in files if config["piagent"]["endpoint"].encode() in open(path, "rb").read()]
     assert holding and not [path for path in holding if "/dmi/" not in path and os.stat(path).st_mode & 0o077], holding
     assert {**config["piagent"], "endpoint": None} == {"type": "webhook", "endpoint": None, "timeout": 5, "retries": 1}
@@ -122,6 +123,12 @@ def check_growpart(root, script, init, source):
         assert config.get("growpart") == (None if grows else {"mode": "off"}), (size, parts, config)
 
 
+def tell_board(root, tag):
+    """What the board of the guest's next boot says."""
+    with open(f"{root}/dmi/board_asset_tag", "w", encoding="ascii") as out:
+        out.write(f"{tag}\n")
+
+
 def check_hook(root, hook, init, source):
     """The hook, run with its paths moved into root: what the next boot finds."""
     os.makedirs(f"{root}/run/cloud-init", exist_ok=True)
@@ -132,12 +139,19 @@ def check_hook(root, hook, init, source):
         os.fchmod(log.fileno(), 0o644)
     with open(f"{root}/dmi/product_serial", "w", encoding="ascii") as out:
         out.write("ds=nocloud;dsmode=net;s=http://10.0.2.2:1234/KEY/\n")
+    tell_board(root, "")
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{root}/dmi/board_serial")
+    meta_data = f"{root}/cloud/seed/nocloud/meta-data"
     for board in (None, "http://10.0.2.2:1234/REPORTS/events", "http://10.0.2.2:1235/OTHER/events"):
         if board:
             with open(f"{root}/dmi/board_serial", "w", encoding="ascii") as out:
                 out.write(f"{board}\n")
+            tell_board(root, f"instance-id: {source.get_instance_id()}")
         os.umask(0)
         subprocess.run(["sh", "-euc", script], check=True)
+        assert os.path.islink(meta_data) == bool(board), "under a QEMU of an earlier piagent it is a file"
+        assert open(meta_data, encoding="ascii").read() == f"instance-id: {source.get_instance_id()}\n"
         assert os.stat(f"{root}/dmi/cloud-init.log").st_mode & 0o777 == 0o640
         assert reporting(init, source, root) in (None, board or "http://10.0.2.2:1234/KEY/events")
         check_peers_url(root, source, "1235" if board and "1235" in board else "1234")
@@ -147,6 +161,9 @@ def check_hook(root, hook, init, source):
     assert "piagent" not in config.get("reporting", {}), config
 
     assert source.check_instance_id(None), "a reboot would fetch the seed again"
+    tell_board(root, "instance-id: iid-89ab")
+    assert not source.check_instance_id(None), "a clone would take itself for its source"
+    tell_board(root, f"instance-id: {source.get_instance_id()}")
     folder = DataSourceNoCloud.DataSourceNoCloud(source.sys_cfg, source.distro, source.paths)
     folder.ds_cfg["fs_label"] = None
     with mock.patch.object(dmi, "read_dmi_data", lambda _: None), \
@@ -175,8 +192,26 @@ def check_host_key_is_kept(config, init):
     assert touched == [], touched
 
 
-def check_common(init, source, config, hooks, name="pi"):
-    assert source.get_instance_id() == "iid-0123", source.metadata
+def check_machine_id(root, hook):
+    """The hook of a clone, on a disk with the machine-id of its source: at its first boot, and at the next one."""
+    wanted = "4567456745674567456745674567abcd\n"
+    for folder in ("etc", "bin", "dbus"):
+        os.makedirs(f"{root}/{folder}")
+    with open(f"{root}/bin/systemctl", "w", encoding="ascii") as out:
+        out.write(f"#!/bin/sh\necho $* >>{root}/restarted\n")
+    os.chmod(f"{root}/bin/systemctl", 0o755)
+    script = hook.replace("/etc/machine-id", f"{root}/etc/machine-id").replace("/var/lib/dbus", f"{root}/dbus")
+    for file in ("etc/machine-id", "dbus/machine-id"):
+        with open(f"{root}/{file}", "w", encoding="ascii") as out:
+            out.write("0123012301230123012301230123cdef\n")
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", script], check=True, env={**os.environ, "PATH": f"{root}/bin:{os.environ['PATH']}"})
+        assert [open(f"{root}/{file}", encoding="ascii").read() for file in ("etc/machine-id", "dbus/machine-id")] == [wanted] * 2
+    assert open(f"{root}/restarted", encoding="ascii").read() == "try-restart systemd-journald systemd-networkd\n"
+
+
+def check_common(init, source, config, hooks, name="pi", instance="iid-0123"):
+    assert source.get_instance_id() == instance, source.metadata
     assert source.metadata["local-hostname"] == "pi-1"
     assert source.network_config is None
     assert [key.split()[-1] for key in source.get_public_ssh_keys()] == KEYS
@@ -291,7 +326,7 @@ def case_fleet_booted(users, config, init):
 
 
 CASES = {"fleet": case_fleet, "fleet-booted": case_fleet_booted,
-         "plain": case_alone, "networks": case_networks, "locked": case_locked, "users": case_users, "jinja": case_other,
+         "plain": case_alone, "networks": case_networks, "clone": case_networks, "locked": case_locked, "users": case_users, "jinja": case_other,
          "script": case_script, "mime": case_mime, "gzip": case_gzip, "booted": case_booted}
 
 
@@ -317,9 +352,17 @@ def main():
     server = serve(seeds)
     for name, check in CASES.items():
         with tempfile.TemporaryDirectory() as root:
-            init, source, config, hooks = boot(root, f"http://127.0.0.1:{server.server_port}/{name}/")
-            assert len(hooks) == (2 if name == "networks" else 1), hooks
-            check(check_common(init, source, config, hooks), config, init)
+            seeds_url, more = f"http://127.0.0.1:{server.server_port}", {}
+            if name == "clone":  # its disk is that of another instance, which has booted
+                init, source, _, hooks = boot(root, f"{seeds_url}/plain/")
+                check_hook(root, hooks[0], init, source)
+                more = {"instance": "iid-4567"}
+            init, source, config, hooks = boot(root, f"{seeds_url}/{name}/")
+            assert len(hooks) == {"networks": 2, "clone": 3}.get(name, 1), hooks
+            if name == "clone":
+                assert (init.is_new_instance(), init.previous_iid()) == (True, "iid-0123")
+                check_machine_id(root, hooks.pop(0))
+            check(check_common(init, source, config, hooks, **more), config, init)
             if "booted" not in name:
                 check_host_key(config)
             check_hook(root, hooks[0], init, source)

@@ -15,7 +15,7 @@ from piagent import FAILED, PIAGENT, is_running, wait_for
 
 
 def test_whatever_step_of_a_creation_or_a_removal_fails_the_agent_goes_on():
-    agent_steps.check_failures(["create", "rm"])
+    agent_steps.check_failures(["create", "clone", "rm"])
 
 
 def test_what_the_worker_makes_is_on_disk_before_the_instance_is_said_to_be_made():

@@ -5,4 +5,4 @@ import agent_steps
 
 
 def test_an_instance_is_created_and_removed_or_not():
-    agent_steps.check(["create", "create only", "rm"])
+    agent_steps.check(["create", "create only", "clone", "rm"])

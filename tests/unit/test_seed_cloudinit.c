@@ -36,6 +36,7 @@ static const struct seed_case {
     const char *data; /* the user's own file */
     size_t size;
     const char *groups;
+    const char *machine_id;
     bool locked, booted, networks, fleet;
 } cases[] = {
     {.name = "plain"},
@@ -71,6 +72,7 @@ static const struct seed_case {
           "packages: [mime]\n"
           "--b--\n")},
     {.name = "gzip", TEXT(gzip)},
+    {.name = "clone", .machine_id = "4567456745674567456745674567abcd", .networks = true},
     {.name = "networks", .networks = true},
     {.name = "fleet",
      TEXT(
@@ -142,7 +144,7 @@ static void holds_no_secret(const struct seed_documents *documents, const struct
     for (size_t i = 0; i < PI_ARRAY_SIZE(all); i++) {
         if (!all[i]->data)
             continue;
-        assert_null(strstr(all[i]->data, spec->password_hash));
+        assert_null(spec->password_hash ? strstr(all[i]->data, spec->password_hash) : NULL);
         assert_null(strstr(all[i]->data, "PRIVATE KEY"));
         assert_null(strstr(all[i]->data, "secret"));
     }
@@ -157,6 +159,8 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
     spec.user_data_size = c->size;
     spec.groups = c->groups;
     spec.booted = c->booted;
+    spec.machine_id = c->machine_id;
+    spec.instance_id = c->machine_id ? "iid-4567" : "iid-0123";
     static const struct seed_network networks[] = {
         {"lab", "52:54:0a:4d:00:02", "10.77.0.2/24", "10.77.0.1"},
         {"bridge.br0", "52:56:8c:1f:0d:6e", "", ""},
@@ -193,8 +197,7 @@ static void render_all(const char *top)
 
     char hash[SEED_HASH_MAX + 1];
     assert_int_equal(seed_password_hash(SEED_SHA512, "raspberry", hash, NULL), 0);
-    struct seed_spec spec = {.instance_id = "iid-0123",
-                             .hostname = "pi-1",
+    struct seed_spec spec = {.hostname = "pi-1",
                              .user = "pi",
                              .password_hash = hash,
                              .authorized_keys = &keys,

@@ -73,16 +73,16 @@ static void the_structure_is_as_the_specification_draws_it(void **state)
     assert_memory_equal(got.data, expected, sizeof expected);
 }
 
-static void the_board_has_its_serial_number_and_nothing_else(void **state)
+static void the_board_has_its_serial_number_and_asset_tag_and_nothing_else(void **state)
 {
     (void)state;
     static const char expected[] =
         "\x02\x0f\x00\x02"         /* type, length, handle */
-        "\x00\x00\x00\x01\x00"     /* manufacturer, product, version, serial, asset tag */
+        "\x00\x00\x00\x01\x02"     /* manufacturer, product, version, serial, asset tag */
         "\x01\x00\x00\x03\x0a\x00" /* hosting board, location, chassis, motherboard */
-        "http://x/\0";
+        "http://x/\0instance-id: i\0";
     pi_auto_buf struct pi_buf got = {0};
-    assert_int_equal(seed_smbios_board("http://x/", &got, NULL), 0);
+    assert_int_equal(seed_smbios_board("http://x/", "instance-id: i", &got, NULL), 0);
     assert_int_equal(got.size, sizeof expected);
     assert_memory_equal(got.data, expected, sizeof expected);
 }
@@ -119,7 +119,7 @@ int main(void)
         cmocka_unit_test(an_address_that_cloud_init_would_cut_is_refused),
         cmocka_unit_test(the_longest_address_fits_and_one_more_is_refused),
         cmocka_unit_test(the_structure_is_as_the_specification_draws_it),
-        cmocka_unit_test(the_board_has_its_serial_number_and_nothing_else),
+        cmocka_unit_test(the_board_has_its_serial_number_and_asset_tag_and_nothing_else),
         cmocka_unit_test(a_structure_without_strings_ends_with_two_zeros),
         cmocka_unit_test(what_is_no_uuid_is_refused),
     };

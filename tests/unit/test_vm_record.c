@@ -153,6 +153,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "state",
                                        "rung",
                                        "booted",
+                                       "id_on_board",
                                        "was_ready",
                                        "shutdown_seen",
                                        "guest_powered_off",

@@ -386,8 +386,8 @@ static bool is_listed(const char *key, const char *const *keys)
 
 static void request_chooses_nothing_that_piagent_makes_and_a_secret_is_not_shown(void **state)
 {
-    static const char *const made[] = {"name",  "uuid",          "ssh_port",         "mac",
-                                       "image", "has_user_data", "user_data_sha256", NULL};
+    static const char *const made[] = {
+        "name", "uuid", "ssh_port", "mac", "image", "has_user_data", "user_data_sha256", "cloned_from", NULL};
     static const char *const hidden[] = {"password_hash", "authorized_keys", NULL};
     (void)state;
     for (const struct pi_field *f = vm_spec_fields; f->key; f++) {

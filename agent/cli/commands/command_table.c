@@ -20,6 +20,7 @@
 /* clang-format off */
 const struct cli_command *const cli_commands[] = {
     &cli_command_run,
+    &cli_command_clone,
     &cli_command_up,
     &cli_command_down,
     &cli_command_start,

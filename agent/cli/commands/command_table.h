@@ -11,7 +11,7 @@ extern const struct cli_command *const cli_commands[];
 /* Runs a whole command line. The exit code: one of enum pi_kind (ssh's own for "piagent ssh"). */
 int cli_main(int argc, char **argv);
 
-extern const struct cli_command cli_command_run, cli_command_start, cli_command_wait;
+extern const struct cli_command cli_command_run, cli_command_clone, cli_command_start, cli_command_wait;
 extern const struct cli_command cli_command_up, cli_command_down;
 extern const struct cli_command cli_command_ps, cli_command_status;
 extern const struct cli_command cli_command_console, cli_command_ssh, cli_command_logs;

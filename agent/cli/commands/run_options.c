@@ -225,6 +225,18 @@ static int check_utf8(const struct api_create *request, struct pi_error *err)
     return 0;
 }
 
+int cli_request_body(const struct api_create *request, json_t **ret, struct pi_error *err)
+{
+    int r = check_utf8(request, err);
+    if (r < 0)
+        return r;
+    json_t *body = api_write(create, request);
+    if (!body)
+        return pi_fail(err, ENOMEM, "%s", request->name);
+    *ret = body;
+    return 0;
+}
+
 /* The agent has the environment of the command that started it; where images come from is this one's to say. */
 static int add_environment(struct parts *parts, struct api_create *ret, struct pi_error *err)
 {
@@ -251,25 +263,24 @@ static int add_digest(const char *sha256, struct api_create *ret, struct pi_erro
 }
 
 /* Every forward has a fixed port of this host, and an address of a network is one instance's. */
-static int check_shared(const struct cli_create *options, struct pi_error *err)
+int cli_check_shared(const struct vm_spec *spec, uint64_t count, struct pi_error *err)
 {
-    const struct vm_spec *spec = &options->spec;
     struct vm_network_use use;
-    if (options->count < 2)
+    if (count < 2)
         return 0;
     if (spec->forwards.count)
         return pi_refuse(err, PI_USAGE,
                          "--forward %s: %" PRIu64
                          " instances cannot share a port of this host: leave it out; piagent "
                          "ssh reaches each of them",
-                         spec->forwards.items[0], options->count);
+                         spec->forwards.items[0], count);
     for (size_t i = 0; i < spec->networks.count; i++)
         if (vm_network_use_parse(spec->networks.items[i], &use, NULL) == 0 && use.address[0])
             return pi_refuse(err, PI_USAGE,
                              "--network %s: %" PRIu64
                              " instances cannot share an address: leave it out, and each gets "
                              "one of its own",
-                             spec->networks.items[i], options->count);
+                             spec->networks.items[i], count);
     return 0;
 }
 
@@ -277,11 +288,12 @@ static int fill_request(const struct cli_create *options, struct parts *parts, s
                         struct pi_error *err)
 {
     int r;
-    if ((r = pi_name_check(ret->name, err)) < 0 || (r = check_shared(options, err)) < 0 ||
+    if ((r = pi_name_check(ret->name, err)) < 0 ||
+        (r = cli_check_shared(&options->spec, options->count, err)) < 0 ||
         (r = add_environment(parts, ret, err)) < 0 || (r = add_digest(options->image_sha256, ret, err)) < 0 ||
         (r = add_arch(options->arch, ret, err)) < 0 ||
         (r = add_image_choice(options->image, parts, ret, err)) < 0 ||
-        (r = add_files(options, parts, ret, err)) < 0 || (r = check_utf8(ret, err)) < 0)
+        (r = add_files(options, parts, ret, err)) < 0)
         return r;
     return add_password(options, parts, ret, err);
 }
@@ -296,11 +308,5 @@ int cli_create_request(const struct cli_create *options, const char *name, json_
                                  .user_data_unchecked = options->user_data_unchecked,
                                  .stopped = options->no_start};
     int r = fill_request(options, &parts, &request, err);
-    if (r < 0)
-        return r;
-    json_t *body = api_write(create, &request);
-    if (!body)
-        return pi_fail(err, ENOMEM, "run");
-    *ret = body;
-    return 0;
+    return r < 0 ? r : cli_request_body(&request, ret, err);
 }

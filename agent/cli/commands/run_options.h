@@ -31,4 +31,10 @@ extern const struct cli_option cli_create_options[];
 int cli_create_request(const struct cli_create *options, const char *name, json_t **ret,
                        struct pi_error *err);
 
+/* The request as a body; refuses text that is not UTF-8. 0 with a new reference in *ret, or -errno. */
+int cli_request_body(const struct api_create *request, json_t **ret, struct pi_error *err);
+
+/* Refuses forwards and addresses that so many instances, made at once, cannot share. */
+int cli_check_shared(const struct vm_spec *spec, uint64_t count, struct pi_error *err);
+
 #endif

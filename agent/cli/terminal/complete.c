@@ -184,7 +184,7 @@ static int offer_next(struct cli_candidates *ret, const struct cli_command *cons
         o = cli_option_named(command, ret->word + 2, name - 2);
         return o && o->type != CLI_FLAG ? offer_option_value(ret, o, before, names) : 0;
     }
-    bool room = place.count < (command->passes_rest ? 1 : command->max_operands);
+    bool room = place.count < (command->passes_rest || command->makes_rest ? 1 : command->max_operands);
     if (!place.over && (ret->word[0] == '-' || !room))
         return offer_options(ret, command, words);
     if (!room)

@@ -114,6 +114,7 @@ struct cli_command {
     const char *const *words; /* CLI_WORD: ends with NULL */
     const char *surplus;      /* the answer to an operand too many: what to write instead; or NULL */
     enum cli_site site;
+    bool makes_rest;  /* the operands after the first are names of what it makes, which nobody can offer */
     bool passes_rest; /* the words after the first operand are not options */
     bool destructive; /* it loses data for good, or serves secrets again: never suggested by a guess */
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/worker/disk_clone.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/proc.h"
+#include "agent/image/use.h"
+#include "agent/vm/argv.h"
+
+#define LAYER_FILE   "base-%u.qcow2"
+#define LAYER_SIZE   24
+#define OVERLAY_FILE "overlay.qcow2" /* the source's new disk, while it is in the clone's folder */
+#define VARS_MAX     ((size_t)256 << 20)
+#define EMPTY_MAX    ((size_t)4 << 20) /* of an empty overlay: its tables alone, 2 MiB for a disk of 16 TiB */
+
+/* A disk that is being cloned. */
+struct cloning {
+    const char *source, *folder; /* paths */
+    int source_fd, folder_fd;
+    uint64_t size_bytes; /* as the guest sees it */
+    unsigned layers;
+};
+
+static const char *layer_name(unsigned layer, char ret[LAYER_SIZE])
+{
+    snprintf(ret, LAYER_SIZE, LAYER_FILE, layer);
+    return ret;
+}
+
+static int sync_file(int dir_fd, const char *name, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 || fsync(fd) < 0 ? pi_fail(err, errno, "cannot sync %s", name) : 0;
+}
+
+static int disk_path(const char *folder, char ret[PATH_MAX], struct pi_error *err)
+{
+    return snprintf(ret, PATH_MAX, "%s/" VM_DISK_FILE, folder) < PATH_MAX
+               ? 0
+               : pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
+}
+
+/* qemu-img refuses a disk that a QEMU has open for writing. Its own words follow the reason. */
+static int look_at_disk(struct cloning *c, struct pi_error *err)
+{
+    char path[PATH_MAX];
+    pi_auto_buf struct pi_buf text = {0};
+    int code = 0, r = disk_path(c->source, path, err);
+    if (r == 0)
+        r = pi_run((const char *const[]){"qemu-img", "info", "-f", "qcow2", "--output=json", path, NULL},
+                   &text, &code, err);
+    if (r < 0)
+        return pi_context(err, r, "cannot look at the disk");
+    if (code && text.data && strstr(text.data, "lock"))
+        return pi_refuse(err, PI_CONFLICT,
+                         "another program has the disk %s open: end that first, then clone again", path);
+    json_auto_t *info = code ? NULL : pi_json_parse(text.data ? text.data : "", text.size, NULL);
+    const char *base = json_string_value(json_object_get(info, "backing-filename"));
+    c->size_bytes = (uint64_t)json_integer_value(json_object_get(info, "virtual-size"));
+    if (!base || !c->size_bytes)
+        return pi_refuse(err, PI_FAILED, "cannot read the disk %s: %.200s", path,
+                         text.data ? text.data : "qemu-img said nothing");
+    if (sscanf(base, LAYER_FILE, &c->layers) != 1)
+        c->layers = 0; /* it stands on the image */
+    return 0;
+}
+
+/* An empty overlay on that layer, for the source. */
+static int make_source_overlay(const struct cloning *c, unsigned layer, struct pi_error *err)
+{
+    char name[LAYER_SIZE];
+    return vm_overlay_make(c->folder, OVERLAY_FILE, layer_name(layer, name), c->size_bytes, err);
+}
+
+/* Whether nothing was written to the source's disk since it was made: then it is like a new overlay. 1, 0 or negative. */
+static int is_disk_empty(const struct cloning *c, struct pi_error *err)
+{
+    struct stat st;
+    pi_auto_buf struct pi_buf disk = {0}, empty = {0};
+    if (!c->layers || fstatat(c->source_fd, VM_DISK_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        st.st_size > (off_t)EMPTY_MAX)
+        return 0;
+    int r = make_source_overlay(c, c->layers, err);
+    if (r == 0)
+        r = pi_file_read(c->source_fd, VM_DISK_FILE, EMPTY_MAX, &disk, err);
+    if (r == 0)
+        r = pi_file_read(c->folder_fd, OVERLAY_FILE, EMPTY_MAX, &empty, err);
+    unlinkat(c->folder_fd, OVERLAY_FILE, 0);
+    return r < 0 ? r : disk.size && disk.size == empty.size && !memcmp(disk.data, empty.data, disk.size);
+}
+
+/* Makes the source's disk a layer, and gives the source an overlay on it. The disk has a second name before it loses its own,
+ * and loses that only to an overlay that is on disk: at each step there is a disk with all of the content. 1 if the file
+ * system has no such links. */
+static int add_layer(struct cloning *c, struct pi_error *err)
+{
+    char name[LAYER_SIZE];
+    layer_name(c->layers + 1, name);
+    int r = make_source_overlay(c, c->layers + 1, err);
+    if (r == 0)
+        r = sync_file(c->folder_fd, OVERLAY_FILE, err);
+    if (r < 0)
+        return r;
+    /* The disk does not stand on a layer of this number, so that it is a name that was left by a clone that broke off. */
+    if (unlinkat(c->source_fd, name, 0) < 0 && errno != ENOENT)
+        return pi_fail(err, errno, "cannot remove %s/%s", c->source, name);
+    if (linkat(c->source_fd, VM_DISK_FILE, c->source_fd, name, 0) < 0)
+        return errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS
+                   ? 1
+                   : pi_fail(err, errno, "cannot link %s/%s", c->source, name);
+    if ((r = pi_dir_sync(c->source_fd, err)) < 0)
+        return r;
+    if (renameat(c->folder_fd, OVERLAY_FILE, c->source_fd, VM_DISK_FILE) < 0)
+        return pi_fail(err, errno, "cannot replace %s/" VM_DISK_FILE, c->source);
+    if ((r = pi_dir_sync(c->source_fd, err)) < 0)
+        return r;
+    c->layers++;
+    return 0;
+}
+
+static int share_layers(const struct cloning *c, struct pi_error *err)
+{
+    char name[LAYER_SIZE];
+    for (unsigned i = 1; i <= c->layers; i++) {
+        layer_name(i, name);
+        if (linkat(c->source_fd, name, c->folder_fd, name, 0) < 0)
+            return pi_fail(err, errno, "cannot link %s/%s", c->source, name);
+    }
+    return vm_overlay_make(c->folder, VM_DISK_FILE, name, c->size_bytes, err);
+}
+
+/* One overlay on the image, with all that the source's layers have. */
+static int copy_layers(const struct cloning *c, const struct vm_image *image, struct pi_error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    int r = disk_path(c->source, from, err);
+    if (r == 0)
+        r = disk_path(c->folder, to, err);
+    if (r == 0)
+        r = vm_overlay_make(c->folder, VM_DISK_FILE, from, c->size_bytes, err);
+    if (r == 0)
+        r = pi_run((const char *const[]){"qemu-img", "rebase", "-q", "-f", "qcow2", "-F", image->format, "-b",
+                                         image->path, to, NULL},
+                   NULL, NULL, err);
+    return r < 0 ? pi_context(err, r, "cannot copy the disk") : 0;
+}
+
+static int clone_layers(struct cloning *c, const struct vm_image *image, struct pi_error *err)
+{
+    int r = look_at_disk(c, err);
+    if (r == 0)
+        r = is_disk_empty(c, err);
+    if (r < 0)
+        return r;
+    int copies = r > 0 ? 0 : c->layers >= DISK_LAYERS_MAX ? 1 : add_layer(c, err);
+    unlinkat(c->folder_fd, OVERLAY_FILE, 0);
+    return copies < 0 ? copies : copies ? copy_layers(c, image, err) : share_layers(c, err);
+}
+
+static int copy_vars(const struct cloning *c, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf vars = {.max = VARS_MAX};
+    int r = pi_file_read(c->source_fd, VM_VARS_FILE, VARS_MAX, &vars, err);
+    return r < 0 ? r : pi_file_write(c->folder_fd, VM_VARS_FILE, vars.data, vars.size, 0600, err);
+}
+
+int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+{
+    pi_auto_close int source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct cloning c = {.source = source, .folder = folder, .source_fd = source_fd, .folder_fd = folder_fd};
+    if (source_fd < 0 || folder_fd < 0 || flock(source_fd, LOCK_EX) < 0)
+        return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? source : folder);
+    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
+    if (r == 0)
+        r = clone_layers(&c, &spec->image, err);
+    return r < 0 || !vm_spec_uses_uefi(spec) ? r : copy_vars(&c, err);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The disk of a clone. What was the source's disk becomes a layer that nobody writes to any more, and source and clone each get
+ * an empty overlay on it:
+ *
+ *   before                   after
+ *   source/disk ─▶ image     source/disk ─┐
+ *                                         ├─▶ base-1 ─▶ image
+ *                            clone/disk ──┘
+ *
+ * Each folder has a link of its own to each layer (link(2)), and an overlay names its layer by the mere file name. So every
+ * folder is whole by itself: an instance can be removed whoever else uses its layers, and the last one that is removed frees
+ * them. If the source's disk has not changed since its last clone, the new clone stands on the same layer.
+ *
+ * A disk with DISK_LAYERS_MAX layers, or on a file system without such links, is copied instead, as one overlay on the image; the
+ * source is then left as it is.
+ */
+#ifndef PIAGENT_WORKER_DISK_CLONE_H
+#define PIAGENT_WORKER_DISK_CLONE_H
+
+#include "agent/base/error.h"
+#include "agent/vm/spec.h"
+
+/* Each one costs QEMU a file, some memory and time. */
+#define DISK_LAYERS_MAX 8
+
+/*
+ * Makes the disk of the new instance in folder of that in source, and the store of UEFI variables, if the spec has one, and
+ * links the image to it (agent/image/use.h). Of several for one source, one waits for the other. PI_CONFLICT if a QEMU that
+ * piagent did not start has the source's disk open. The source's disk has the same content as before, whatever fails and
+ * whenever the process or the host ends.
+ */
+int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err);
+
+#endif
