@@ -21,6 +21,7 @@ static const struct api_schema instance = {"Instance", api_instance_fields, NULL
 static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {0}};
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
 static const struct api_schema agent_stop = {"AgentStop", api_agent_stop_fields, NULL, {0}};
+static const struct api_schema start = {"Start", api_start_fields, NULL, {0}};
 static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
 static const struct api_schema update = {"Update", api_update_fields, NULL, {0}};
 static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
@@ -36,10 +37,10 @@ static const struct api_schema fleet_secret = {"FleetSecret", api_fleet_secret_f
 static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document, &empty,       &error,           &agent,          &create,      &fault,
-    &check,    &instance,    &summary,         &instances,      &agent_stop,  &stop,
-    &event,    &qemu_option, &qemu_command,    &network_member, &new_network, &network_link,
-    &network,  &networks,    &fleet_elsewhere, &fleet_secret,   &update,      NULL,
+    &document,     &empty,          &error,       &agent,        &create,  &fault,    &check,
+    &instance,     &summary,        &instances,   &agent_stop,   &stop,    &event,    &qemu_option,
+    &qemu_command, &network_member, &new_network, &network_link, &network, &networks, &fleet_elsewhere,
+    &fleet_secret, &update,         &start,       NULL,
 };
 
 static const struct api_query list_queries[] = {
@@ -145,13 +146,15 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                              .summary = "Removes an instance that does not run, with all its files",
                              .status = 200,
                              .reply = &empty},
-    [API_START] = {.method = "POST",
-                   .path = PATH "/start",
-                   .id = "start",
-                   .summary = "Starts an instance that does not run; one that runs is left as it is",
-                   .request = &empty,
-                   .status = 202,
-                   .reply = &instance},
+    [API_START] =
+        {.method = "POST",
+         .path = PATH "/start",
+         .id = "start",
+         .summary =
+             "Starts an instance that does not run, or lets a saved one go on; one that runs is left as it is",
+         .request = &start,
+         .status = 202,
+         .reply = &instance},
     [API_POWERDOWN] =
         {.method = "POST",
          .path = PATH "/powerdown",
@@ -194,6 +197,15 @@ const struct api_operation api_operations[API_OPERATIONS] = {
              "Lets a paused guest go on, or wakes a suspended one; answered when QEMU has done it, or at once if it runs",
          .request = &empty,
          .status = 200,
+         .reply = &instance},
+    [API_SUSPEND] =
+        {.method = "POST",
+         .path = PATH "/suspend",
+         .id = "suspend",
+         .summary =
+             "Saves the guest's memory to disk and ends QEMU; the next start goes on from there. Follow its events",
+         .request = &empty,
+         .status = 202,
          .reply = &instance},
     [API_RESEED] =
         {.method = "POST",

@@ -41,6 +41,7 @@ enum api_operation_id {
     API_RESET,
     API_PAUSE,
     API_RESUME,
+    API_SUSPEND,
     API_RESEED,
     API_UPDATE,
     API_GET_EVENTS,

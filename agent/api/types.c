@@ -102,6 +102,7 @@ const struct pi_field api_instance_fields[] = {
     SOME(api_instance, pid, .help = "QEMU's; absent: none runs"),
     SOME(api_instance, host_memory_bytes,
          .help = "memory of the host that QEMU occupies now, without what it shares with other programs"),
+    SOME(api_instance, saved_bytes, .help = "of its saved state; absent: it has none"),
     SOME(api_instance, created_ms, .help = "since 1970"),
     SOME(api_instance, started_ms, .help = "since 1970; absent: never"),
     SOME(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; absent: never"),
@@ -148,6 +149,7 @@ const struct pi_field api_summary_fields[] = {
     STRING(api_instance, image),
     SPEC(api_instance, LISTED, .zero_is_none = true),
     SOME(api_instance, host_memory_bytes),
+    SOME(api_instance, saved_bytes),
     SOME(api_instance, started_ms),
     {0},
 };
@@ -234,6 +236,12 @@ const struct pi_field api_network_member_fields[] = {
 const struct pi_field api_agent_stop_fields[] = {
     FLAG(api_agent_stop, force,
          .help = "also while an instance is being created; its creation is then undone"),
+    {0},
+};
+
+const struct pi_field api_start_fields[] = {
+    FLAG(api_start, cold,
+         .help = "of a saved instance: drop its state and boot its disk, as after a power cut"),
     {0},
 };
 

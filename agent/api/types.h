@@ -109,6 +109,7 @@ struct api_instance {
     struct vm_spec spec; /* VM_SPEC_SHOWN of it, in a list VM_SPEC_LISTED */
     uint64_t pid;
     uint64_t host_memory_bytes;
+    uint64_t saved_bytes;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     bool booted;
     PI_OPEN_ENUM(api_cloud_init, cloud_init);
@@ -191,6 +192,11 @@ struct api_agent_stop {
     bool force;
 };
 extern const struct pi_field api_agent_stop_fields[];
+
+struct api_start {
+    bool cold;
+};
+extern const struct pi_field api_start_fields[];
 
 struct api_stop {
     uint64_t timeout_ms;

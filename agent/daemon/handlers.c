@@ -246,7 +246,18 @@ static void update_instance(struct instance *instance, struct api_call *call)
 
 static void start_instance(struct instance *instance, struct api_call *call)
 {
-    request_event(instance, call, VM_EVENT_START);
+    struct api_start start = {0};
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    if (!body || pi_fields_read(api_start_fields, body, false, &start, &err) < 0)
+        api_reply_error(call, &err);
+    else
+        request_event(instance, call, start.cold ? VM_EVENT_START_COLD : VM_EVENT_START);
+}
+
+static void suspend_instance(struct instance *instance, struct api_call *call)
+{
+    request_event(instance, call, VM_EVENT_SAVE);
 }
 
 /* The times of a stop are those that it began with. */
@@ -333,7 +344,9 @@ static void ask_qemu(struct instance *instance, struct api_call *call, const str
     struct pi_error err;
     const char *name = instance->record.spec.name;
     bool already = is_so_already(instance, asking);
-    if (!already && !asking->allowed(instance)) {
+    if (!already && vm_state_is_saved(instance->record.life.state)) {
+        instance_refuse(instance, &err);
+    } else if (!already && !asking->allowed(instance)) {
         pi_refuse(&err, PI_CONFLICT, "%s is %s: it cannot be %s now", name,
                   vm_state_names[instance->record.life.state], asking->what);
     } else if (!monitor_is_usable(instance)) {
@@ -467,6 +480,7 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_RESET] = {.instance = reset_instance, .asks_qemu = true},
     [API_PAUSE] = {.instance = pause_instance, .asks_qemu = true},
     [API_RESUME] = {.instance = resume_instance, .asks_qemu = true},
+    [API_SUSPEND] = {.instance = suspend_instance, .asks_qemu = true},
     [API_RESEED] = {.instance = reseed_instance},
     [API_UPDATE] = {.instance = update_instance},
     [API_GET_EVENTS] = {.instance = get_events},

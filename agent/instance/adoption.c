@@ -66,7 +66,8 @@ pid_t adoption_find_qemu(const char *folder, struct pi_error *err)
 
 static void feed_end_unseen(struct instance *instance, const char *why)
 {
-    bool wanted = instance->record.life.relaunch;
+    const struct vm_life *life = &instance->record.life;
+    bool wanted = life->relaunch || (life->state == VM_SAVING && life->committed);
     if (wanted)
         journal_note(instance, "%s", why);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .reason = wanted ? NULL : why});
@@ -76,10 +77,11 @@ static void feed_end_unseen(struct instance *instance, const char *why)
 static void start_anew(struct instance *instance)
 {
     struct pi_error err;
-    instance->record.life.state = VM_STOPPED;
+    enum vm_state state = instance->record.life.state;
+    instance->record.life.state = state == VM_RESTORING ? VM_SAVED : VM_STOPPED;
     if (instance_request(instance, VM_EVENT_START, &err) == 0)
         return;
-    instance->record.life.state = VM_STARTING;
+    instance->record.life.state = state;
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED, .reason = err.text});
 }
 
@@ -112,7 +114,7 @@ static void take_over(struct instance *instance)
     else if (r != -ESRCH) /* it may still run: the next agent may be able to tell */
         journal_note(instance, "piagent cannot tell now whether its QEMU (process %d) runs: %s",
                      (int)record->pid, strerror(-r));
-    else if (record->life.state == VM_STARTING && record->life.rung == VM_RUNG_NONE)
+    else if (vm_life_is_starting(&record->life))
         start_anew(instance);
     else
         feed_end_unseen(instance, "its QEMU ended while no agent was running");
@@ -121,7 +123,8 @@ static void take_over(struct instance *instance)
 static void resume_life(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
-    if (record->life.state == VM_STARTING && !record->pid) {
+    saved_state_sweep(instance);
+    if (vm_life_is_starting(&record->life) && !record->pid) {
         start_anew(instance);
     } else if (vm_state_is_live(record->life.state)) {
         take_over(instance);

@@ -46,9 +46,13 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     if (instance->record.life.reason[0])
         return instance->record.life.reason;
     bool live = vm_state_is_live(instance->record.life.state);
+    char size[32];
     bool failed = live && instance->record.cloud_init_result == IMDS_RESULT_FAIL;
     const char *name = instance->record.spec.name;
-    if (monitor_trouble(instance)[0])
+    if (instance->record.life.state == VM_SAVED)
+        snprintf(buf, VM_REASON_MAX, "its state is saved (%s): piagent start %s lets it go on",
+                 pi_size_format(instance->record.saved_bytes, size), name);
+    else if (monitor_trouble(instance)[0])
         snprintf(buf, VM_REASON_MAX, "QEMU's monitor does not work (%s): piagent kill %s ends it",
                  monitor_trouble(instance), name);
     else if (network_is_gone(instance))
@@ -99,6 +103,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .spec = *spec,
         .pid = record->pid,
         .host_memory_bytes = process_memory_bytes(instance),
+        .saved_bytes = record->saved_bytes,
         .created_ms = record->created_ms,
         .started_ms = record->started_ms,
         .boot_ms = record->boot_ms,

@@ -8,7 +8,8 @@
 
 void boot_reset(struct instance *instance)
 {
-    instance->boot.landmarks = (struct vm_landmarks){0};
+    if (!vm_state_is_saved(instance->record.life.state)) /* the same boot goes on after it */
+        instance->boot.landmarks = (struct vm_landmarks){0};
     instance->boot.begin_told = false;
     trouble_reset(instance);
 }

@@ -130,17 +130,33 @@ void guest_link_check_clock(struct instance *instance, uint64_t stood_ms)
     timer_set(instance->guest_link.timer, instance->guest_link.channel ? ANSWER_MS : 0);
 }
 
+static bool rests(enum vm_state state)
+{
+    return vm_state_stands_still(state) || vm_state_is_saved(state);
+}
+
+/* 0 = unknown. An agent that did not see how the guest was saved knows from the record when that was. */
+static uint64_t stood_for(const struct instance *instance, enum vm_state before, uint64_t now_boottime_ms)
+{
+    uint64_t paused = instance->guest_link.paused_ms, now = pi_realtime_ms();
+    uint64_t saved = vm_state_is_saved(before) ? instance->record.stopped_ms : 0;
+    if (paused)
+        return now_boottime_ms - paused;
+    return saved && now > saved ? now - saved : 0;
+}
+
 /* The guest's own timekeeping mends a second, and nobody would notice it. */
-void guest_link_note_pause(struct instance *instance, bool stood_still)
+void guest_link_note_pause(struct instance *instance, enum vm_state before)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
-    bool stands_still = vm_state_stands_still(instance->record.life.state);
-    if (stands_still && !stood_still)
+    bool stands_still = rests(instance->record.life.state), stood_still = rests(before);
+    if (stands_still && !stood_still) {
         instance->guest_link.paused_ms = now;
-    else if (stood_still && instance_runs(instance) &&
-             (!instance->guest_link.paused_ms || now - instance->guest_link.paused_ms > TOLERANCE_MS))
-        guest_link_check_clock(instance,
-                               instance->guest_link.paused_ms ? now - instance->guest_link.paused_ms : 0);
+    } else if (stood_still && instance_runs(instance)) {
+        uint64_t stood_ms = stood_for(instance, before, now);
+        if (!stood_ms || stood_ms > TOLERANCE_MS)
+            guest_link_check_clock(instance, stood_ms);
+    }
     if (!stands_still)
         instance->guest_link.paused_ms = 0;
 }

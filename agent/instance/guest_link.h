@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The link to the guest agent in the guest. The guest's clock stands still while the guest is paused or the
- * host sleeps: the guest agent sets it right. If none answers, how far the clock may be behind is told.
+ * The link to the guest agent in the guest. The guest's clock stands still while the guest is paused or
+ * saved, or the host sleeps: the guest agent sets it right. If none answers, how far the clock may be behind is told.
  */
 #ifndef PIAGENT_INSTANCE_GUEST_LINK_H
 #define PIAGENT_INSTANCE_GUEST_LINK_H
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/vm/state.h"
 #include "qmp/guest_agent.h"
 
 struct channel;
@@ -31,8 +32,8 @@ void guest_link_connect(struct instance *instance);
 /* Has the guest agent set the clock right if it is off; stood_ms: how long the guest stood still, 0 =
  * unknown. */
 void guest_link_check_clock(struct instance *instance, uint64_t stood_ms);
-/* To be called after each change of state. */
-void guest_link_note_pause(struct instance *instance, bool stood_still);
+/* To be called after each change of state, with the one before. */
+void guest_link_note_pause(struct instance *instance, enum vm_state before);
 /* A boot takes the time from the instance's own clock. */
 void guest_link_forget_clock(struct instance *instance);
 /* The clock less the host's, if it is known to be off and could not be set; else 0. */

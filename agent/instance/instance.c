@@ -20,8 +20,8 @@
 /* 0 or -ENOMEM. */
 static int init_parts(struct instance *instance)
 {
-    static int (*const inits[])(struct instance * instance) = {launch_init, monitor_init, stop_init,
-                                                               guest_init,  console_init, network_init};
+    static int (*const inits[])(struct instance * instance) = {
+        launch_init, monitor_init, stop_init, guest_init, console_init, network_init, saved_state_init};
     int r = 0;
     store_init(instance);
     journal_init(instance);
@@ -42,6 +42,7 @@ void instance_reset(struct instance *instance)
     boot_reset(instance);
     silence_reset(instance);
     monitor_reset(instance);
+    saved_state_reset(instance);
     console_reset(instance);
     guest_link_reset(instance);
     network_reset(instance);
@@ -60,6 +61,7 @@ static void done_parts(struct instance *instance)
     console_done(instance);
     guest_link_done(instance);
     network_done(instance);
+    saved_state_done(instance);
     creation_done(instance);
     store_done(instance);
     journal_done(instance);
@@ -169,10 +171,15 @@ static void note_state(struct instance *instance, enum vm_state before)
     if (record->life.state == VM_STARTING)
         record->started_ms = record->boot_ms = now, record->ready_ms = record->stopped_ms = 0,
         record->step_ms = 0;
-    else if (record->life.state == VM_READY && (!record->ready_ms || !vm_state_stands_still(before)))
+    else if (record->life.state == VM_RESTORING) /* its boot is the same, and stopped_ms is still of use */
+        record->started_ms = now, record->step_ms = 0;
+    else if (record->life.state == VM_READY &&
+             (!record->ready_ms || !(vm_state_stands_still(before) || vm_state_is_saved(before))))
         record->ready_ms = now;
-    else if (!vm_state_is_live(record->life.state))
+    else if (!vm_state_is_live(record->life.state) && before != VM_RESTORING)
         record->stopped_ms = now;
+    if (!vm_state_is_saved(record->life.state))
+        record->saved_bytes = 0;
     milestones_add(instance,
                    &(struct api_event){.kind = API_EVENT_STATE,
                                        .state = record->life.state,
@@ -184,11 +191,19 @@ static void note_state(struct instance *instance, enum vm_state before)
     host_state(instance->host);
     membership_changed(instance);
     peers_changed(instance);
-    guest_link_note_pause(instance, vm_state_stands_still(before));
+    guest_link_note_pause(instance, before);
+    if (before == VM_RESTORING && instance_runs(instance))
+        record->stopped_ms = 0;
 }
 
 void instance_carry_out(struct instance *instance, unsigned actions)
 {
+    if (actions & VM_DO_DROP_STATE)
+        saved_state_drop(instance);
+    if (actions & VM_DO_SAVE_STATE)
+        saved_state_save(instance);
+    if (actions & VM_DO_LOAD_STATE)
+        saved_state_load(instance);
     if (actions & VM_DO_CONT)
         monitor_ask_cont(instance);
     if (actions & VM_DO_RESET)
@@ -208,7 +223,9 @@ void instance_carry_out(struct instance *instance, unsigned actions)
 static void act_on_life(struct instance *instance, const struct vm_event *event, unsigned actions)
 {
     /* A stop was asked for before the start came as far as a process: there is nothing to end. */
-    if (instance->record.life.state == VM_STOPPING && launch_is_ahead(instance)) {
+    const struct vm_life *life = &instance->record.life;
+    bool ends = life->state == VM_STOPPING || (life->state == VM_RESTORING && life->rung == VM_RUNG_KILL);
+    if (ends && launch_is_ahead(instance)) {
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_LAUNCH_FAILED});
         return;
     }
@@ -260,32 +277,56 @@ void instance_feed_because(struct instance *instance, const struct vm_event *eve
     instance_feed(instance, &explained);
 }
 
-static int refuse_request(const struct instance *instance, struct pi_error *err)
+int instance_refuse(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;
     enum vm_state state = instance->record.life.state;
-    if (state == VM_STOPPING)
+    switch (state) {
+    case VM_STOPPING:
         return pi_refuse(err, PI_CONFLICT,
                          "%s is still stopping: first wait for its end with: piagent wait --for stopped %s",
                          name, name);
-    return vm_state_stands_still(state)
-               ? pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s lets it go on", name,
-                           vm_state_names[state], name)
-               : pi_refuse(err, PI_CONFLICT, "%s is %s", name, vm_state_names[state]);
+    case VM_PAUSED:
+    case VM_SUSPENDED:
+        return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s lets it go on", name,
+                         vm_state_names[state], name);
+    case VM_SAVING:
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s is being saved: wait for that, or end it without a saved state: piagent kill %s",
+                         name, name);
+    case VM_SAVED:
+        return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
+    case VM_RESTORING:
+        return pi_refuse(err, PI_CONFLICT, "%s is being restored: try again in a moment", name);
+    default:
+        return pi_refuse(err, PI_CONFLICT, "%s is %s", name, vm_state_names[state]);
+    }
+}
+
+/* What must hold before the life hears of the request. */
+static int check_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
+{
+    bool starts = type == VM_EVENT_START || type == VM_EVENT_START_COLD;
+    int r = 0;
+    if (starts && !vm_state_is_live(instance->record.life.state) &&
+        (r = clone_request_refuse_source(instance, err)) == 0)
+        r = files_check(instance, err);
+    if (r == 0 && type == VM_EVENT_START && instance->record.life.state == VM_SAVED)
+        r = saved_state_check_load(instance, err);
+    if (r == 0 && type == VM_EVENT_SAVE && instance_runs(instance))
+        r = saved_state_check_save(instance, err);
+    return r;
 }
 
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
-    bool starts = type == VM_EVENT_START && !vm_state_is_live(instance->record.life.state);
-    int r = starts ? clone_request_refuse_source(instance, err) : 0;
-    if (starts && r == 0)
-        r = files_check(instance, err);
+    int r = check_request(instance, type, err);
     if (r < 0)
         return r;
     const struct vm_event event = {.type = type};
     unsigned actions = step_life(instance, &event);
     if (actions & VM_DO_REFUSE)
-        return refuse_request(instance, err);
+        return instance_refuse(instance, err);
     instance_ref(instance);
     act_on_life(instance, &event, actions);
     instance_unref(instance);

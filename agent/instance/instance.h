@@ -19,6 +19,7 @@
 #include "agent/instance/peers.h"
 #include "agent/instance/process.h"
 #include "agent/instance/record_store.h"
+#include "agent/instance/saved_state.h"
 #include "agent/instance/silence_watch.h"
 #include "agent/instance/stop.h"
 #include "agent/vm/record.h"
@@ -49,6 +50,7 @@ struct instance {
     struct monitor monitor;
     struct stop stop;
     struct network network;
+    struct saved_state saved_state;
 
     /* Its guest. */
     struct guest_console console;
@@ -73,8 +75,11 @@ void instance_feed(struct instance *instance, const struct vm_event *event);
 void instance_feed_because(struct instance *instance, const struct vm_event *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a request: 0, or 1 if what it asks for is so already. PI_CONFLICT if the state does not allow
- * it, with what to do instead; of a start also what files_check() finds. */
+ * it, with what to do instead; of a start also what files_check() and saved_state_check_load() find, of a suspend
+ * saved_state_check_save(). */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
+/* PI_CONFLICT: its state does not allow a request, with what to do instead. */
+int instance_refuse(const struct instance *instance, struct pi_error *err);
 /* Carries out actions of the state function, in their order. */
 void instance_carry_out(struct instance *instance, unsigned actions);
 

@@ -66,7 +66,7 @@ static void on_recorded(struct instance *instance, int result, const struct pi_e
     struct pi_error err = {0};
     if (result < 0)
         launch_failed(instance, why);
-    else if (instance->record.life.state != VM_STARTING || process_go(instance, &err) < 0 ||
+    else if (!vm_life_is_starting(&instance->record.life) || process_go(instance, &err) < 0 ||
              launch_connect(instance, &err) < 0)
         launch_failed(instance, &err);
 }
@@ -84,16 +84,29 @@ static int prepare_start(struct instance *instance, struct pi_error *err)
     return r;
 }
 
+/* Its guest goes on: under the same accelerator, and with the same addresses of its seed. */
+static int prepare_restore(struct instance *instance, struct pi_error *err)
+{
+    int r = saved_state_check_load(instance, err);
+    if (r == 0)
+        r = ports_check(instance, err);
+    if (r == 0)
+        r = guest_seed_take_over(instance, err);
+    return r < 0 ? r : process_prepare(instance, err);
+}
+
 void launch_begin(struct instance *instance)
 {
     struct pi_error err;
+    bool restores = instance->record.life.state == VM_RESTORING;
     if (ports_may_linger(instance)) {
         timer_set(instance->process.launch.timer, RETRY_MS);
         return;
     }
     instance_reset(instance); /* forget what the journal told of an earlier run */
-    boot_forget(instance);
-    if (prepare_start(instance, &err) < 0)
+    if (!restores)
+        boot_forget(instance);
+    if ((restores ? prepare_restore : prepare_start)(instance, &err) < 0)
         launch_failed(instance, &err);
     else
         store_save_then(instance, on_recorded);

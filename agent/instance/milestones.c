@@ -49,7 +49,7 @@ static bool note_event(struct milestones *milestones, const struct api_event *ev
     }
     if (event->kind == API_EVENT_STATE) {
         bool sleeps = event->state == VM_SUSPENDED;
-        boot->counts = boot->counts && !sleeps && event->state != VM_PAUSED;
+        boot->counts = boot->counts && !sleeps && event->state != VM_PAUSED && event->state != VM_SAVING;
         milestones->slept |= sleeps;
         if (event->state == VM_STARTING)
             milestones->event_seq = 0, milestones->slept = false;

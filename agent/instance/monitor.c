@@ -108,8 +108,17 @@ bool monitor_may_have_missed_reset(const struct instance *instance)
 
 int monitor_execute(struct instance *instance, enum qmp_command command, qmp_reply_fn reply, void *user)
 {
+    return monitor_execute_with(instance, command, NULL, -1, reply, user);
+}
+
+int monitor_execute_with(struct instance *instance, enum qmp_command command, json_t *arguments, int fd,
+                         qmp_reply_fn reply, void *user)
+{
     struct qmp_link *link = instance->monitor.link;
-    return link ? qmp_link_execute(link, command, MONITOR_ANSWER_MS, reply, user) : -ENOTCONN;
+    if (link)
+        return qmp_link_execute_with(link, command, arguments, fd, MONITOR_ANSWER_MS, reply, user);
+    json_decref(arguments);
+    return -ENOTCONN;
 }
 
 /* The answer to a command of the state function. If QEMU stays silent, that is told once, and the next rung
@@ -142,6 +151,9 @@ static void on_cont(int result, const json_t *data, const char *why, void *user)
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
     else if (result != -ECONNRESET && vm_life_is_starting(&instance->record.life))
         give_up_start(instance, why);
+    else if (result != -ECONNRESET && instance->record.life.state == VM_RESTORING)
+        instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
+                              "QEMU did not let its guest go on: %s", why);
     else if (result != -ECONNRESET)
         journal_note(instance, "QEMU did not let its guest go on: %s", why);
 }
@@ -159,7 +171,7 @@ static void on_reconnect(void *user)
     struct pi_error err;
     if (vm_life_is_starting(&instance->record.life)) /* QEMU closed its monitor, and has not ended since */
         give_up_start(instance, monitor->why);
-    if (instance->record.life.state == VM_STARTING)
+    if (instance->record.life.state == VM_STARTING || vm_life_is_starting(&instance->record.life))
         return;
     if (!monitor->loss_told)
         journal_note(instance, "QEMU's monitor is lost: %s; connecting anew", monitor->why);
@@ -216,13 +228,14 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
     /* QEMU names a reason for the stop: it becomes the reason of the pause. */
     bool stands = !status.running && status.state != QMP_RUN_PRELAUNCH && status.state != QMP_RUN_PAUSED;
     bool starts = instance->record.life.state == VM_STARTING,
-         stops = instance->record.life.state == VM_STOPPING;
+         stops = instance->record.life.state == VM_STOPPING,
+         saves = vm_state_is_saved(instance->record.life.state);
     /* The power button of a guest that is off needs no press any more. A guest that stands still has run,
      * even if no agent saw it start. */
-    if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops))
+    if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops || saves))
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED,
                                                    .running = status.running || (stands && starts)});
-    if (stands)
+    if (stands && (!saves || status.state == QMP_RUN_SHUTDOWN))
         qemu_events_stopped(instance, &status);
     serve_waiting(instance);
 }

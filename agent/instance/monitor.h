@@ -68,6 +68,9 @@ bool monitor_await(struct instance *instance, struct api_call *call,
 bool monitor_command(struct instance *instance, enum qmp_command command);
 /* Sends a command whose answer goes to reply; 0 or negative: QEMU cannot be asked. reply may be NULL. */
 int monitor_execute(struct instance *instance, enum qmp_command command, qmp_reply_fn reply, void *user);
+/* The same with arguments, which are stolen, and a descriptor for QEMU, or -1 (qmp_link_execute_with()). */
+int monitor_execute_with(struct instance *instance, enum qmp_command command, json_t *arguments, int fd,
+                         qmp_reply_fn reply, void *user);
 void monitor_ask_cont(struct instance *instance);
 
 /* A boot begins that the monitor's events tell of. */

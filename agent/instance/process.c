@@ -126,12 +126,14 @@ static void explain_words(const struct instance *instance, int code, char *words
  * would share. */
 static bool has_aborted_under_kvm(const struct vm_record *record, int code)
 {
-    return vm_life_is_starting(&record->life) && record->accel == VM_ACCEL_KVM && code > 128;
+    return record->life.state == VM_STARTING && vm_life_is_starting(&record->life) &&
+           record->accel == VM_ACCEL_KVM && code > 128;
 }
 
 static bool is_expected(const struct vm_life *life)
 {
-    return life->shutdown_seen || life->relaunch ||
+    return life->shutdown_seen || life->relaunch || (life->state == VM_SAVING && life->committed) ||
+           (life->state == VM_RESTORING && life->rung == VM_RUNG_KILL) ||
            (life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN);
 }
 
@@ -153,7 +155,7 @@ static void feed_end(struct instance *instance, int code, const char *how)
     else if (aborted)
         snprintf(reason, sizeof reason,
                  "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
-    else if (code < 0 && vm_life_is_starting(life))
+    else if (code < 0 && life->state == VM_STARTING && vm_life_is_starting(life))
         journal_note(instance, "QEMU ended while it was starting (%s)%s%s: starting it afresh", how,
                      words[0] ? ": " : "", words);
     else if (!is_expected(life))

@@ -39,6 +39,7 @@ int qemu_command_build(const struct instance *instance, enum vm_accel accel, boo
                            .net_fd = NET_FD,
                            .network_fd = QEMU_NETWORK_FD,
                            .firmware = uefi ? &firmware : NULL,
+                           .machine = standalone ? NULL : saved_state_machine(instance),
                            .standalone = standalone};
     r = vm_argv_build(spec, &host, ret, err);
     vm_firmware_done(&firmware);

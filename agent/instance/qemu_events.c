@@ -113,8 +113,11 @@ void qemu_events_stopped(struct instance *instance, const struct qmp_status *sta
 /* STOP says that the vCPUs stopped, not why. */
 static void on_stop_status(int result, const json_t *data, const char *why, void *user)
 {
+    const struct instance *instance = user;
     struct qmp_status status;
     (void)why;
+    if (vm_state_is_saved(instance->record.life.state)) /* it was stopped for that */
+        return;
     if (result == 0 && qmp_status_decode(data, &status) == 0 && !status.running)
         qemu_events_stopped(user, &status);
 }

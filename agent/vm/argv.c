@@ -104,7 +104,9 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     const struct vm_firmware_files *uefi = host->firmware;
     argv_addf(b, "-name", "guest=%s,debug-threads=on", spec->name);
     argv_add(b, "-uuid", spec->uuid);
-    argv_addf(b, "-machine", "%s%s", arches[spec->arch].machine, uefi ? ",pflash0=code,pflash1=vars" : "");
+    const char *machine = arches[spec->arch].machine;
+    argv_addf(b, "-machine", "%s%s%s", host->machine ? host->machine : "",
+              host->machine ? strchr(machine, ',') : machine, uefi ? ",pflash0=code,pflash1=vars" : "");
     /* TCG uses a thread for each CPU by default, unless the guest's memory order is stronger than this
      * host's. */
     if (host->accel == VM_ACCEL_TCG)
@@ -281,6 +283,8 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
         argv_add(&b, fixed[i], NULL);
     if (!host->standalone)
         argv_add(&b, "-S", NULL); /* the guest does not run before QMP is ready */
+    if (host->machine)
+        argv_add(&b, "-incoming", "defer");
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
     add_network(&b, spec, host);

@@ -20,6 +20,8 @@ struct vm_host {
     int net_fd; /* the isolated guest's network, as QEMU's descriptor */
     int network_fd; /* of each network of the spec, from this descriptor on: the folder of its sockets, or a tap device */
     const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
+    const char *
+        machine; /* the machine type with its version, for a saved state that QEMU will load; NULL = the newest */
     bool standalone; /* for a person's shell: the console is the terminal, and there are no sockets */
 };
 

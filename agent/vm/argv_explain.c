@@ -98,6 +98,8 @@ static const struct reason {
     {"-device", "virtserialport", CONTROL, "the channel, with the name that qemu-guest-agent looks for"},
     {"-mon", NULL, CONTROL, "QEMU's machine protocol (QMP): powerdown, pause, reset, quit, and events"},
     {"-S", NULL, CONTROL, "the guest does not run before the agent says so"},
+    {"-incoming", NULL, CONTROL,
+     "the saved state comes over the monitor, after the agent has looked at this QEMU"},
 };
 
 /* The words of an option: up to the next word that begins with '-'. */

@@ -6,13 +6,6 @@
 
 #include "agent/base/text.h"
 
-const char *const vm_state_names[] = {
-    [VM_CREATED] = "created",   [VM_STARTING] = "starting", [VM_RUNNING] = "running",
-    [VM_READY] = "ready",       [VM_PAUSED] = "paused",     [VM_SUSPENDED] = "suspended",
-    [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped",   [VM_FAILED] = "failed",
-    [VM_LOST] = "lost",         [VM_STATES] = NULL,
-};
-
 const char *const vm_rung_names[] = {"none", "powerdown", "quit", "term", "kill", NULL};
 
 /* The actions of a rung: when the stop reaches it, and again when a new agent takes the stop over. */
@@ -25,36 +18,41 @@ static const unsigned rung_actions[] = {
 };
 static const unsigned needs_monitor = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_QUIT;
 
-bool vm_state_is_live(enum vm_state state)
+bool vm_life_has_saved_state(const struct vm_life *life)
 {
-    switch (state) {
-    case VM_CREATED:
-    case VM_STOPPED:
-    case VM_FAILED:
-    case VM_LOST:
-        return false;
-    default:
-        return true;
-    }
+    return vm_state_is_saved(life->state) && (life->state != VM_RESTORING || !life->committed);
 }
 
-bool vm_state_stands_still(enum vm_state state)
+/* QEMU loads a saved state, which still counts. */
+static bool is_loading(const struct vm_life *life)
 {
-    return state == VM_PAUSED || state == VM_SUSPENDED;
+    return life->state == VM_RESTORING && !life->committed;
 }
 
-/* QEMU is being killed because the accelerator runs no guest. Only its exit and requests to stop count
+/* The guest may run on: a save has failed, or a load has succeeded. */
+static bool is_restored(const struct vm_life *life)
+{
+    return life->state == VM_RESTORING && life->committed;
+}
+
+/* The saved state is whole, and its QEMU is being ended. */
+static bool is_saved_whole(const struct vm_life *life)
+{
+    return life->state == VM_SAVING && life->committed;
+}
+
+/* QEMU is being killed because it runs no guest, or loads no saved state. Only its exit and requests to stop count
  * now. */
 static bool is_condemned(const struct vm_life *life)
 {
-    return life->state == VM_STARTING && life->rung == VM_RUNG_KILL;
+    return (life->state == VM_STARTING || is_loading(life)) && life->rung == VM_RUNG_KILL;
 }
 
 static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
 {
     life->state = VM_STOPPING;
     life->rung = rung;
-    life->was_ready = false;
+    life->was_ready = life->committed = false;
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
@@ -69,10 +67,22 @@ static unsigned life_launch(struct vm_life *life)
     return VM_DO_LAUNCH | VM_DO_SAVE;
 }
 
-static unsigned life_on_start(struct vm_life *life)
+/* The life of a saved state is that of the guest in it: what it was when it was saved. */
+static unsigned enter_saved(struct vm_life *life, enum vm_state state, bool committed)
 {
-    if (life->state == VM_STARTING || life_runs(life))
+    life->state = state;
+    life->rung = VM_RUNG_NONE;
+    life->committed = committed;
+    life->shutdown_seen = false;
+    return VM_DO_SAVE;
+}
+
+static unsigned life_on_start(struct vm_life *life, bool cold)
+{
+    if (life->state == VM_STARTING || life->state == VM_RESTORING || life_runs(life))
         return VM_DO_NOTHING;
+    if (life->state == VM_SAVED)
+        return cold ? life_launch(life) : enter_saved(life, VM_RESTORING, false) | VM_DO_LAUNCH;
     return vm_state_is_live(life->state) || life->state == VM_CREATED ? VM_DO_REFUSE : life_launch(life);
 }
 
@@ -85,7 +95,7 @@ static bool life_is_creating(const struct vm_life *life)
 
 bool vm_life_is_starting(const struct vm_life *life)
 {
-    return life->state == VM_STARTING && life->rung == VM_RUNG_NONE;
+    return (life->state == VM_STARTING || is_loading(life)) && life->rung == VM_RUNG_NONE;
 }
 
 bool vm_life_is_gone(const struct vm_life *life)
@@ -156,6 +166,8 @@ static unsigned life_on_undone(struct vm_life *life, bool success)
 
 static unsigned life_on_launched(const struct vm_life *life)
 {
+    if (is_loading(life) && !is_condemned(life))
+        return VM_DO_LOAD_STATE;
     if (life->state == VM_STARTING && !is_condemned(life))
         return VM_DO_CONT | VM_DO_WATCH_SIGN;
     /* A stop came before QMP could send quit. */
@@ -166,20 +178,22 @@ static unsigned life_on_launched(const struct vm_life *life)
 
 static unsigned life_on_continued(struct vm_life *life)
 {
-    if (is_condemned(life) || (life->state != VM_STARTING && !vm_state_stands_still(life->state)))
+    if (is_condemned(life) ||
+        (life->state != VM_STARTING && !is_restored(life) && !vm_state_stands_still(life->state)))
         return 0;
     life->state = life->was_ready ? VM_READY : VM_RUNNING;
-    life->was_ready = false;
+    life->was_ready = life->committed = false;
     return VM_DO_SAVE;
 }
 
 static unsigned stand_still(struct vm_life *life, enum vm_state how)
 {
-    if (life->state == how || (!life_runs(life) && !vm_state_stands_still(life->state)))
+    if (life->state == how || (!life_runs(life) && !is_restored(life) && !vm_state_stands_still(life->state)))
         return 0;
     if (life_runs(life))
         life->was_ready = life->state == VM_READY;
     life->state = how;
+    life->committed = false;
     return VM_DO_SAVE;
 }
 
@@ -197,8 +211,56 @@ static unsigned life_on_suspended(struct vm_life *life)
     return stand_still(life, VM_SUSPENDED);
 }
 
+/* Suspending and restoring. */
+
+static unsigned life_on_save(struct vm_life *life)
+{
+    if (life->state == VM_SAVING || life->state == VM_SAVED)
+        return VM_DO_NOTHING;
+    if (!life_runs(life))
+        return VM_DO_REFUSE;
+    life->was_ready = life->state == VM_READY;
+    return enter_saved(life, VM_SAVING, false) | VM_DO_SAVE_STATE;
+}
+
+static unsigned life_on_state_saved(struct vm_life *life)
+{
+    if (life->state != VM_SAVING || life->committed)
+        return 0;
+    life->committed = true;
+    life->rung = VM_RUNG_QUIT;
+    return rung_actions[VM_RUNG_QUIT] | VM_DO_SAVE;
+}
+
+/* The record says that the saved state does not count any more before the guest runs. */
+static unsigned go_on_from_saved(struct vm_life *life)
+{
+    return enter_saved(life, VM_RESTORING, true) | VM_DO_CONT;
+}
+
+static unsigned life_on_state_loaded(struct vm_life *life)
+{
+    return is_loading(life) && !is_condemned(life) ? go_on_from_saved(life) : 0;
+}
+
+/* Ends a QEMU whose guest has not run since its state was saved. */
+static unsigned end_loading(struct vm_life *life)
+{
+    life->rung = VM_RUNG_KILL;
+    return VM_DO_KILL | VM_DO_SAVE;
+}
+
+static unsigned life_on_state_failed(struct vm_life *life)
+{
+    if (life->state == VM_SAVING && !life->committed)
+        return go_on_from_saved(life);
+    return is_loading(life) && !is_condemned(life) ? end_loading(life) : 0;
+}
+
 static unsigned life_on_launch_failed(struct vm_life *life)
 {
+    if (is_loading(life))
+        return enter_saved(life, VM_SAVED, false) | VM_DO_DISARM | VM_DO_CLEAN;
     if (life->state != VM_STARTING && life->state != VM_STOPPING)
         return 0;
     life->state = life->state == VM_STOPPING ? VM_STOPPED : VM_FAILED;
@@ -211,7 +273,7 @@ static unsigned life_on_found(const struct vm_life *life)
 {
     if (is_condemned(life))
         return VM_DO_KILL;
-    return life->state == VM_STOPPING ? rung_actions[life->rung] & ~needs_monitor : 0;
+    return life->state == VM_STOPPING || is_saved_whole(life) ? rung_actions[life->rung] & ~needs_monitor : 0;
 }
 
 static unsigned life_on_adopted(struct vm_life *life, bool running)
@@ -222,6 +284,12 @@ static unsigned life_on_adopted(struct vm_life *life, bool running)
     case VM_STOPPING:
         return (rung_actions[life->rung] & needs_monitor) |
                (life->rung == VM_RUNG_POWERDOWN && !running ? VM_DO_CONT : 0);
+    case VM_SAVING: /* nobody knows how far QEMU has come with it */
+        return life->committed ? rung_actions[life->rung] & needs_monitor : go_on_from_saved(life);
+    case VM_RESTORING:
+        if (!life->committed)
+            return life_on_launched(life);
+        return running ? life_on_continued(life) : VM_DO_CONT;
     default:
         return running ? life_on_continued(life) : life_on_stopped(life);
     }
@@ -229,11 +297,12 @@ static unsigned life_on_adopted(struct vm_life *life, bool running)
 
 static unsigned life_on_guest_done(struct vm_life *life, bool success)
 {
+    bool rests = vm_state_stands_still(life->state) || vm_state_is_saved(life->state);
     if (life->state == VM_RUNNING && success)
         life->state = VM_READY;
-    else if (vm_state_stands_still(life->state) && success)
+    else if (rests && success)
         life->was_ready = true;
-    else if (!life_runs(life) && !vm_state_stands_still(life->state))
+    else if (!life_runs(life) && !rests)
         return 0;
     return VM_DO_SAVE;
 }
@@ -243,7 +312,7 @@ static unsigned not_ready(struct vm_life *life)
 {
     if (life->state == VM_READY)
         life->state = VM_RUNNING;
-    else if (vm_state_stands_still(life->state))
+    else if (vm_state_stands_still(life->state) || vm_state_is_saved(life->state))
         life->was_ready = false;
     else if (life->state != VM_RUNNING)
         return 0;
@@ -272,7 +341,7 @@ static unsigned life_on_panicked(struct vm_life *life, bool again)
 
 static unsigned life_on_shutdown(struct vm_life *life, bool guest)
 {
-    if (!vm_state_is_live(life->state) || is_condemned(life))
+    if (!vm_state_is_live(life->state) || is_condemned(life) || is_loading(life) || is_saved_whole(life))
         return 0;
     bool asked = life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN;
     life->cut_off |= !guest && !asked && !life->guest_powered_off;
@@ -315,11 +384,15 @@ static unsigned life_on_accelerator_failed(struct vm_life *life, const struct vm
 
 static unsigned life_on_unusable(struct vm_life *life)
 {
+    if (is_loading(life))
+        return life_on_state_failed(life);
     return life->state == VM_STARTING && !is_condemned(life) ? life_condemn(life, false) : 0;
 }
 
 static unsigned life_on_exited(struct vm_life *life, const struct vm_event *event)
 {
+    if (is_saved_whole(life) || is_loading(life))
+        return enter_saved(life, VM_SAVED, false) | VM_DO_DISARM | VM_DO_CLEAN;
     bool starting = life->state == VM_STARTING && !is_condemned(life);
     /* If KVM cannot set up the CPU, QEMU aborts before its guest runs. */
     bool aborted = starting && event->fallback && !life->fell_back;
@@ -338,7 +411,7 @@ static unsigned life_on_exited(struct vm_life *life, const struct vm_event *even
         life->state = VM_STOPPED;
     else if (vm_state_is_live(life->state))
         life->state = VM_LOST;
-    life->was_ready = false;
+    life->was_ready = life->committed = false;
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
@@ -370,6 +443,10 @@ static unsigned life_on_powerdown(struct vm_life *life)
         return VM_DO_WAKE | enter_rung(life, VM_RUNG_POWERDOWN);
     case VM_STOPPING:
         return 0;
+    case VM_SAVING:
+    case VM_SAVED: /* a guest that does not run cannot power itself off */
+    case VM_RESTORING:
+        return VM_DO_REFUSE;
     default:
         return stop_ended(life);
     }
@@ -379,6 +456,8 @@ static unsigned life_on_kill(struct vm_life *life)
 {
     if (!vm_state_is_live(life->state))
         return stop_ended(life);
+    if (is_saved_whole(life) || is_loading(life)) /* killed or not, the saved state is what is left */
+        return is_condemned(life) || is_saved_whole(life) ? 0 : end_loading(life);
     if (is_condemned(life))
         return stop_condemned(life);
     return life->rung < VM_RUNG_QUIT ? enter_rung(life, VM_RUNG_QUIT) : 0;
@@ -386,9 +465,12 @@ static unsigned life_on_kill(struct vm_life *life)
 
 static unsigned life_on_rung_expired(struct vm_life *life)
 {
-    if (life->state != VM_STOPPING)
-        return 0;
-    return enter_rung(life, life->rung < VM_RUNG_KILL ? life->rung + 1 : VM_RUNG_KILL);
+    enum vm_rung next = life->rung < VM_RUNG_KILL ? life->rung + 1 : VM_RUNG_KILL;
+    if (is_saved_whole(life)) {
+        life->rung = next;
+        return rung_actions[next] | VM_DO_SAVE;
+    }
+    return life->state == VM_STOPPING ? enter_rung(life, next) : 0;
 }
 
 static unsigned life_on_resend(const struct vm_life *life)
@@ -410,7 +492,17 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
 {
     switch (event->type) {
     case VM_EVENT_START:
-        return life_on_start(life);
+        return life_on_start(life, false);
+    case VM_EVENT_START_COLD:
+        return life_on_start(life, true);
+    case VM_EVENT_SAVE:
+        return life_on_save(life);
+    case VM_EVENT_STATE_SAVED:
+        return life_on_state_saved(life);
+    case VM_EVENT_STATE_LOADED:
+        return life_on_state_loaded(life);
+    case VM_EVENT_STATE_FAILED:
+        return life_on_state_failed(life);
     case VM_EVENT_LAUNCHED:
         return life_on_launched(life);
     case VM_EVENT_CONTINUED:
@@ -468,7 +560,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
  * reason. */
 static bool is_news(const struct vm_life *life, const struct vm_event *event)
 {
-    if (life->state == VM_STARTING)
+    if (life->state == VM_STARTING || is_loading(life))
         return event->type != VM_EVENT_EXITED || !life->reason[0];
     return event->type != VM_EVENT_LAUNCH_FAILED && event->type != VM_EVENT_UNUSABLE;
 }
@@ -476,9 +568,11 @@ static bool is_news(const struct vm_life *life, const struct vm_event *event)
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
 {
     enum vm_state before = life->state;
-    bool fails = before == VM_STARTING && life->reason[0];
-    bool explains = event->reason && is_news(life, event);
+    bool fails = (before == VM_STARTING || is_loading(life)) && life->reason[0];
+    bool explains = event->reason && is_news(life, event), had = vm_life_has_saved_state(life);
     unsigned actions = life_react(life, event);
+    if (had && !vm_life_has_saved_state(life))
+        actions |= VM_DO_DROP_STATE;
     if (explains) {
         pi_text_clean(event->reason, strlen(event->reason), life->reason, sizeof life->reason);
         return actions | VM_DO_SAVE;

@@ -7,6 +7,14 @@
  * created -> starting -> running -> ready -> stopping -> stopped. Beside these: paused, suspended, failed
  * (QEMU did not start) and lost (QEMU ended unexpectedly).
  *
+ * A saved instance has no QEMU: its RAM and devices are in files, the saved state, which fits its disk as long as
+ * the guest has not run since. So the record says what counts, and it changes before the guest may run:
+ *
+ *   running -> saving -> saving, committed -> saved -> restoring -> restoring, committed -> running
+ *              (whole in QEMU)  (the saved state counts)               (QEMU counts again)
+ *
+ * A save that fails goes on as "restoring, committed". A load that fails, or whose QEMU ends, is "saved" again.
+ *
  * The steps of a creation are all "created" for the API, and in the record:
  *
  *   folder -> image -> record -> disk -> starting, or stopped if that was asked for
@@ -23,21 +31,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-
-enum vm_state {
-    VM_CREATED,   /* being prepared: image, disk, keys */
-    VM_STARTING,  /* QEMU is being started, up to the answer to cont */
-    VM_RUNNING,   /* the guest boots, or runs and has not reported ready */
-    VM_READY,     /* cloud-init's modules-final finished */
-    VM_PAUSED,    /* vCPUs stopped, by request or by QEMU (reason) */
-    VM_SUSPENDED, /* the guest has suspended itself (ACPI S3), and waits until someone wakes it */
-    VM_STOPPING,
-    VM_STOPPED,
-    VM_FAILED, /* QEMU could not be started, or the requested accelerator runs no guest */
-    VM_LOST,   /* QEMU ended, though neither piagent nor its guest asked for that */
-    VM_STATES
-};
-extern const char *const vm_state_names[]; /* ends with NULL */
+#include "agent/vm/state.h"
 
 /* The step of a creation (VM_CREATED). An agent that finds a created instance removes it. */
 enum vm_creation {
@@ -79,10 +73,15 @@ enum vm_event_type {
     VM_EVENT_RESEND,         /* time to send the powerdown again */
     VM_EVENT_CREATE,    /* request: a new instance, which has passed every check; .stopped: do not start it */
     VM_EVENT_STEP_DONE, /* a step of the creation is done: a file is written, or a worker has succeeded */
-    VM_EVENT_STEP_FAILED, /* the step failed, or the agent ends; .kind */
-    VM_EVENT_CANCEL,      /* request: undo the creation */
-    VM_EVENT_UNDONE,      /* its folder is removed, or, without .success, could not be */
-    VM_EVENT_GOES_ON,     /* a boot that seemed stuck goes on: the reason is taken back */
+    VM_EVENT_STEP_FAILED,  /* the step failed, or the agent ends; .kind */
+    VM_EVENT_CANCEL,       /* request: undo the creation */
+    VM_EVENT_UNDONE,       /* its folder is removed, or, without .success, could not be */
+    VM_EVENT_GOES_ON,      /* a boot that seemed stuck goes on: the reason is taken back */
+    VM_EVENT_START_COLD,   /* request: start; a saved state is dropped, and the disk boots */
+    VM_EVENT_SAVE,         /* request, which has passed every check: save its state and end QEMU */
+    VM_EVENT_STATE_SAVED,  /* all of it is on disk */
+    VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
+    VM_EVENT_STATE_FAILED, /* it could not be saved, or is not to be loaded */
 };
 
 #define VM_REASON_MAX 512
@@ -107,7 +106,8 @@ struct vm_life {
     enum vm_creation creation;
     enum vm_rung rung;      /* of the stop under way, or the one that ended the last run */
     bool left_stopped;      /* CREATED: its creation ends in STOPPED */
-    bool was_ready;         /* PAUSED, SUSPENDED: it was ready before */
+    bool was_ready;         /* PAUSED, SUSPENDED, SAVING, SAVED, RESTORING: it was ready before */
+    bool committed;         /* SAVING: the saved state counts; RESTORING: it does not count any more */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the guest itself powered off last time */
     bool cut_off;           /* someone other than piagent told QEMU to end while its guest ran */
@@ -145,6 +145,10 @@ enum vm_action {
     VM_DO_UNDO = 1 << 20,         /* end the worker, remove the folder: UNDONE follows */
     VM_DO_TELL_FAILURE = 1 << 21, /* tell followers and callers why it failed, then forget it */
     VM_DO_FORGET = 1 << 22,       /* it was removed by request: forget it */
+
+    VM_DO_SAVE_STATE = 1 << 23, /* STATE_SAVED or STATE_FAILED follows */
+    VM_DO_LOAD_STATE = 1 << 24, /* into a QEMU that waits for it: STATE_LOADED or STATE_FAILED follows */
+    VM_DO_DROP_STATE = 1 << 25, /* remove its files */
 };
 
 /*
@@ -163,14 +167,11 @@ bool vm_life_boots(const struct vm_life *life);
 /* Tells if only its events are left, for followers. */
 bool vm_life_is_gone(const struct vm_life *life);
 
-/* Tells if it is being started, and nobody has asked its QEMU to end since. */
+/* Tells if it is being started or restored, up to the point from which its guest may run, and nobody has asked its QEMU
+ * to end since. */
 bool vm_life_is_starting(const struct vm_life *life);
 
-/* Tells if an instance in this state has a QEMU process. One of a newer agent, which is not known here (VM_STATES), is
- * taken to have one: nobody starts it a second time. */
-bool vm_state_is_live(enum vm_state state);
-
-/* Tells if the guest stands still, and later goes on in its old state: paused or suspended. */
-bool vm_state_stands_still(enum vm_state state);
+/* Tells if QEMU writes its saved state, or if that still counts: its files stay. */
+bool vm_life_has_saved_state(const struct vm_life *life);
 
 #endif

@@ -15,15 +15,11 @@ static const struct pi_field life_fields[] = {
     {0},
 };
 static const struct pi_field run_fields[] = {
-    PI_FIELD(vm_life, was_ready, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, shutdown_seen, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, guest_powered_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, cut_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, fell_back, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, begun_again, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, relaunch, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, reason, PI_FIELD_TEXT),
-    {0},
+    PI_FIELD(vm_life, was_ready, PI_FIELD_BOOL),     PI_FIELD(vm_life, committed, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, shutdown_seen, PI_FIELD_BOOL), PI_FIELD(vm_life, guest_powered_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, cut_off, PI_FIELD_BOOL),       PI_FIELD(vm_life, fell_back, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, begun_again, PI_FIELD_BOOL),   PI_FIELD(vm_life, relaunch, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, reason, PI_FIELD_TEXT),        {0},
 };
 
 static const struct pi_field record_fields[] = {
@@ -44,6 +40,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, pid, PI_FIELD_U64),
     PI_FIELD(vm_record, start_ticks, PI_FIELD_U64),
     PI_FIELD(vm_record, boot_id, PI_FIELD_TEXT),
+    PI_FIELD(vm_record, saved_bytes, PI_FIELD_U64),
     PI_FIELD(vm_record, created_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, started_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, ready_ms, PI_FIELD_U64),
@@ -114,7 +111,7 @@ int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
 char *vm_record_render(const struct vm_record *record)
 {
     json_auto_t *doc = pi_fields_write(record_fields, record);
-    int schema = record->spec.isolate ? VM_RECORD_SCHEMA : 1;
+    int schema = vm_state_is_saved(record->life.state) ? 3 : record->spec.isolate ? 2 : 1;
     if (!doc || json_object_set_new(doc, "schema", json_integer(schema)) < 0 ||
         json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) < 0)
         return NULL;

@@ -12,6 +12,7 @@
  *   user-data                       the user's own file
  *   ssh_key[.pub]                   piagent's login key
  *   ssh_host_ed25519_key[.pub]      the guest's host key
+ *   saved-ram, saved.json           of a saved instance: its state (vm/saved.h)
  *   known_hosts, journal.jsonl, console.log, qemu.log
  */
 #ifndef PIAGENT_VM_RECORD_H
@@ -27,8 +28,9 @@
 #define VM_SSH_KEY_FILE     "ssh_key"
 #define VM_HOST_KEY_FILE    "ssh_host_ed25519_key"
 #define VM_KNOWN_HOSTS_FILE "known_hosts"
-/* 2 if the spec has .isolate: a piagent that does not know .isolate must not start the instance. */
-#define VM_RECORD_SCHEMA 2
+/* 2 if the spec has .isolate: a piagent that does not know .isolate must not start the instance. 3 while it has a saved
+ * state: a piagent that knows none would boot its disk. */
+#define VM_RECORD_SCHEMA 3
 #define VM_RECORD_MAX    ((size_t)1 << 20)
 
 #define VM_FAILED_MODULES_MAX     32
@@ -55,6 +57,7 @@ struct vm_record {
     enum vm_accel accel;       /* of this run: KVM or TCG; AUTO if it never ran */
     uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 = none */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
+    uint64_t saved_bytes; /* of its saved state; 0 = it has none */
 
     uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* CLOCK_REALTIME; 0 = never */
     uint64_t boot_ms;          /* CLOCK_REALTIME: the start of its newest boot, which ready_ms belongs to */

@@ -99,6 +99,23 @@ def check_clock(user):
     assert abs(int(user.ssh("pi-1", "date +%s")) - time.time()) < 60
 
 
+def check_saved(user):
+    """A guest whose state was saved goes on in another QEMU as it was, and its clock is set."""
+    before = user.status("pi-1")
+    boot = user.ssh("pi-1", "echo kept > /dev/shm/note; cat /proc/sys/kernel/random/boot_id")
+    user.ssh("pi-1", "sudo date -s '2 hours ago'")
+    user.do("suspend", "pi-1")
+    saved, since = user.status("pi-1"), time.monotonic()
+    assert saved["state"] == "saved" and not is_running(before["pid"]), saved
+    wait_for("it stood still for a while", lambda: time.monotonic() - since > 3, 10)
+    user.do("start", "-d", "pi-1")
+    assert user.ssh("pi-1", "cat /proc/sys/kernel/random/boot_id /dev/shm/note").split() == [boot, "kept"]
+    assert user.status("pi-1")["ssh_port"] == before["ssh_port"]
+    wait_for("its clock is set", lambda: any(text.startswith("its clock was 2h") and text.endswith("behind and was set")
+                                             for text in user.texts("pi-1")), 60)
+    assert abs(int(user.ssh("pi-1", "date +%s")) - time.time()) < 60
+
+
 def check_suspend(user):
     """A guest that suspends itself is woken by resume, as it was."""
     pid = user.status("pi-1")["pid"]
@@ -226,6 +243,7 @@ def live(arch):
         check_host_key(user)
         check_copies(user)
         check_clock(user)
+        check_saved(user)
         user.ssh("pi-1", "echo kept > ~/note; sync")
         check_secrets(user)
         check_processes_in_the_guest(user, "pi-1")

@@ -29,11 +29,14 @@ REQUESTS = {
     "pause": ("running", "paused", ("POST", "/v1/instances/pi/pause")),
     "resume": ("paused", "running", ("POST", "/v1/instances/pi/resume")),
     "rm": ("stopped", None, ("DELETE", "/v1/instances/pi")),
+    "suspend": ("running", "saved", ("POST", "/v1/instances/pi/suspend")),
+    "restore": ("saved", "running", ("POST", "/v1/instances/pi/start")),
     # Of fake QEMUs, whose monitors then fall silent: for the next agent, too.
     "silent start": ("stopped", "failed", ("POST", "/v1/instances/pi/start")),
     "silent powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
     "silent failure of tcg": ("running", "failed", None),
 }
+SAVED_FILES = {"saved-ram", "saved.json"}
 SILENCE = {
     "silent start": "silent=greeting",
     "silent powerdown": "silent=system_powerdown silent=greeting ignore=SIGTERM",
@@ -44,6 +47,8 @@ WAYS = {(None, "running"): "create", (None, "stopped"): "create only", (None, "p
         ("running", "stopped"): "kill", ("running", "paused"): "pause", ("running", None): "kill",
         ("stopped", "running"): "start", ("stopped", "paused"): "start", ("stopped", None): "rm",
         ("failed", "running"): "start", ("failed", "stopped"): "start", ("failed", "paused"): "start", ("failed", None): "rm",
+        ("running", "saved"): "suspend", ("stopped", "saved"): "start", ("failed", "saved"): "start", (None, "saved"): "create",
+        ("saved", "running"): "restore", ("saved", "stopped"): "restore", ("saved", "paused"): "restore", ("saved", None): "rm",
         ("paused", "running"): "resume", ("paused", "stopped"): "kill", ("paused", None): "kill"}
 
 
@@ -189,7 +194,7 @@ def kill_at(user, request, when):
     if before:
         assert now is None or ports(user) == was_ports
     if now and before:
-        assert was_files <= files(user)
+        assert was_files - SAVED_FILES <= files(user) and (SAVED_FILES <= files(user)) == (now["state"] == "saved")
         assert not [event for event in user.events("pi") if "did not do as asked" in event.get("text", "")]
     return now and now["state"] if reached else UNREACHED
 

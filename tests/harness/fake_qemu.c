@@ -33,11 +33,15 @@
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
  *   >...           a whole line: the guest prints the rest of it, at SIGUSR1
  *
+ * It saves its state (getfd, migrate) as one line, which says whether its guest has said hello, and loads that line with
+ * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1.
+ *
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -80,6 +84,8 @@ static struct {
 } rules[RULES_MAX];
 static size_t rule_count;
 static bool silent, greeted; /* greeted: the guest has said hello */
+static int passed_fd = -1;   /* the newest that came over the monitor */
+static char migration[16];   /* its status; "" = none was begun */
 
 /* Ports. Output that finds no room is lost. */
 
@@ -336,6 +342,33 @@ static void wakeup(void)
     event("WAKEUP", NULL);
 }
 
+/* Migrations. A test sees that the vCPUs stood still before, and that the descriptor came by getfd. */
+
+#define SAVED "state of the fake, hello=%d\n"
+
+static void migrate(void)
+{
+    char line[64];
+    int size = snprintf(line, sizeof line, SAVED, greeted);
+    bool done = !strcmp(status, "paused") && passed_fd >= 0 && write(passed_fd, line, (size_t)size) == size;
+    snprintf(migration, sizeof migration, "%s", done ? "completed" : "failed");
+    if (done)
+        snprintf(status, sizeof status, "postmigrate");
+}
+
+static void load(void)
+{
+    char line[64] = "";
+    int hello;
+    if (passed_fd < 0 || read(passed_fd, line, sizeof line - 1) < 1 || sscanf(line, SAVED, &hello) != 1) {
+        fprintf(stderr, "fake qemu: load of migration failed\n");
+        end(1);
+    }
+    greeted = hello;
+    snprintf(migration, sizeof migration, "completed");
+    snprintf(status, sizeof status, "paused");
+}
+
 static void nothing(void)
 {
 }
@@ -348,6 +381,13 @@ static const struct {
     {"query-status", nothing},
     {"query-uuid", nothing},
     {"quit", nothing},
+    {"query-version", nothing},
+    {"query-migrate", nothing},
+    {"qom-get", nothing},
+    {"getfd", nothing},
+    {"migrate-set-parameters", nothing},
+    {"migrate", migrate},
+    {"migrate-incoming", load},
     {"cont", cont},
     {"stop", stop},
     {"system_powerdown", powerdown},
@@ -372,6 +412,13 @@ static void reply(const char *command, const char *id)
             strcmp(status, "running") ? "false" : "true", id);
     else if (!strcmp(command, "query-uuid"))
         say("{\"return\":{\"UUID\":\"%s\"},\"id\":%s}", uuid, id);
+    else if (!strcmp(command, "query-version"))
+        say("{\"return\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},\"package\":\"fake\"},\"id\":%s}",
+            id);
+    else if (!strcmp(command, "qom-get"))
+        say("{\"return\":\"pc-q35-7.2-machine\",\"id\":%s}", id);
+    else if (!strcmp(command, "query-migrate") && migration[0])
+        say("{\"return\":{\"status\":\"%s\"},\"id\":%s}", migration, id);
     else
         say("{\"return\":{},\"id\":%s}", id);
 }
@@ -411,11 +458,25 @@ static void execute(const char *line)
 
 /* The loop. */
 
+/* As QEMU does, keeps the newest descriptor that comes along. */
+static ssize_t receive_monitor(char *bytes, size_t size)
+{
+    alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct iovec data = {bytes, size};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(monitor.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header && header->cmsg_type == SCM_RIGHTS)
+        memcpy(&passed_fd, CMSG_DATA(header), sizeof passed_fd);
+    return n;
+}
+
 static void read_monitor(void)
 {
     static char line[4096];
     static size_t size;
-    ssize_t n = recv(monitor.fd, line + size, sizeof line - 1 - size, MSG_DONTWAIT);
+    ssize_t n = receive_monitor(line + size, sizeof line - 1 - size);
     if (n <= 0) {
         if (n == 0 || errno == ECONNRESET)
             hang_up(&monitor);
@@ -534,6 +595,8 @@ static void read_argv(char **argv)
         int fd;
         if (!strcmp(argv[0], "-uuid"))
             snprintf(uuid, sizeof uuid, "%s", argv[1]);
+        else if (!strcmp(argv[0], "-incoming"))
+            snprintf(status, sizeof status, "inmigrate");
         else if (!strcmp(argv[0], "-netdev") && !strcmp(argv[1], "help"))
             tell_cards();
         else if (!strcmp(argv[0], "-netdev"))

@@ -17,7 +17,7 @@ SOURCE = os.environ["PIAGENT_SOURCE"]
 
 FAILED, USAGE, NOT_FOUND, CONFLICT, UNVERIFIED, HOST, NETWORK, GUEST, TIMEOUT, AGENT = range(1, 11)
 FAILED_TEST = []  # when the test that runs has failed: show_logs.py
-LIVE = ("starting", "running", "ready", "paused", "suspended", "stopping")
+LIVE = ("starting", "running", "ready", "paused", "suspended", "stopping", "saving", "restoring")
 
 
 def guest_image(arch, suite="trixie"):

@@ -87,7 +87,8 @@ def test_words_of_a_fixed_set_are_enumerated(api):
     schemas = api.document["components"]["schemas"]
     enumerated = {(name, key): set(value["enum"]) for name, schema in schemas.items()
                   for key, value in schema.get("properties", {}).items() if "enum" in value}
-    states = {"created", "starting", "running", "ready", "paused", "suspended", "stopping", "stopped", "failed", "lost"}
+    states = {"created", "starting", "running", "ready", "paused", "suspended", "stopping", "stopped", "failed", "lost", "saving",
+              "saved", "restoring"}
     assert enumerated["Instance", "state"] == enumerated["Summary", "state"] == enumerated["Event", "state"] == states
     assert enumerated["Instance", "cloud_init"] == {"pending", "running", "done", "degraded", "failed", "silent"}
     assert enumerated["Instance", "stopped_by"] == {"guest", "powerdown", "quit", "term", "kill"}

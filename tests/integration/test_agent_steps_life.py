@@ -12,5 +12,9 @@ def test_an_instance_is_paused_and_resumed_or_not():
     agent_steps.check(["pause", "resume"])
 
 
+def test_an_instance_is_saved_and_restored_or_not():
+    agent_steps.check(["suspend", "restore"])
+
+
 def test_a_powerdown_is_done_or_not():
     agent_steps.check(["powerdown"])

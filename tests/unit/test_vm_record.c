@@ -45,6 +45,7 @@ static struct vm_record full_record(void)
         .life.state = VM_LOST,
         .life.rung = VM_RUNG_TERM,
         .life.was_ready = true,
+        .life.committed = true,
         .life.shutdown_seen = true,
         .life.cut_off = true,
         .life.begun_again = true,
@@ -62,6 +63,7 @@ static struct vm_record full_record(void)
         .pid = 4711,
         .start_ticks = 1ull << 40,
         .boot_id = FIXTURE_UUID,
+        .saved_bytes = 1ull << 33,
         .created_ms = 1,
         .started_ms = 2,
         .ready_ms = 3,
@@ -120,13 +122,13 @@ static void record_comes_back_as_it_was_saved(void **state)
     struct vm_record got = {0};
     assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
     assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
-    assert_int_equal(got.schema, VM_RECORD_SCHEMA);
+    assert_int_equal(got.schema, 2);
     assert_same_spec(&got.spec, &record.spec);
     const struct vm_life *life = &got.life;
     assert_int_equal(life->state, VM_LOST);
     assert_int_equal(life->rung, VM_RUNG_TERM);
-    assert_true(life->was_ready && life->shutdown_seen && life->guest_powered_off && life->cut_off &&
-                life->begun_again && life->fell_back && life->relaunch);
+    assert_true(life->was_ready && life->committed && life->shutdown_seen && life->guest_powered_off &&
+                life->cut_off && life->begun_again && life->fell_back && life->relaunch);
     assert_true(got.power_change && got.disk_full && got.cloud_init_died);
     assert_string_equal(life->reason, record.life.reason);
     assert_string_equal(got.key, record.key);
@@ -134,6 +136,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_int_equal(got.pid, record.pid);
     assert_int_equal(got.start_ticks, record.start_ticks);
     assert_string_equal(got.boot_id, record.boot_id);
+    assert_int_equal(got.saved_bytes, record.saved_bytes);
     assert_int_equal(got.created_ms, 1);
     assert_int_equal(got.started_ms, 2);
     assert_int_equal(got.ready_ms, 3);
@@ -155,6 +158,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "booted",
                                        "id_on_board",
                                        "was_ready",
+                                       "committed",
                                        "shutdown_seen",
                                        "guest_powered_off",
                                        "cut_off",
@@ -170,6 +174,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "pid",
                                        "start_ticks",
                                        "boot_id",
+                                       "saved_bytes",
                                        "created_ms",
                                        "started_ms",
                                        "ready_ms",
@@ -204,6 +209,11 @@ static void only_a_record_that_needs_it_keeps_older_versions_out(void **state)
         assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
         assert_int_equal(got.schema, 1 + isolate);
         vm_record_done(&got);
+        record.life.state = VM_SAVED;
+        assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
+        assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
+        assert_int_equal(got.schema, 3);
+        vm_record_done(&got);
     }
 }
 
@@ -233,7 +243,7 @@ static void newer_schema_names_the_piagent_that_wrote_it(void **state)
     struct vm_record got = {.pid = 7};
     struct pi_error err = {0};
     fixture_write(f->folder, VM_RECORD_FILE,
-                  "{\"schema\": 3, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
+                  "{\"schema\": 4, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
     assert_int_equal(vm_record_load(f->dir_fd, &got, &err), -EPROTONOSUPPORT);
     assert_non_null(strstr(err.text, "9.8.7"));
     assert_int_equal(got.pid, 7);

@@ -35,6 +35,12 @@ static int tell_up(struct foreground *fg, struct pi_error *err)
 
 static int tell_end(struct foreground *fg, struct pi_error *err)
 {
+    const struct cli_view *view = &fg->follow->view;
+    if (view->state == VM_SAVED && !view->reason[0]) {
+        cli_screen_line(&fg->follow->screen, "%s is saved: piagent start %s lets it go on", view->name,
+                        view->name);
+        return fg->exit_code;
+    }
     int r = cli_tell_over(fg->follow, !fg->attached, err);
     return r < 0 ? r : fg->exit_code;
 }

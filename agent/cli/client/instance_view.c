@@ -17,7 +17,7 @@ static void fill_text(char *to, size_t size, const char *text)
 
 bool cli_state_is_over(enum vm_state state)
 {
-    return state == VM_STOPPED || state == VM_FAILED || state == VM_LOST;
+    return state == VM_STOPPED || state == VM_FAILED || state == VM_LOST || state == VM_SAVED;
 }
 
 enum cli_colour cli_state_colour(enum vm_state state)
@@ -26,6 +26,7 @@ enum cli_colour cli_state_colour(enum vm_state state)
         [VM_CREATED] = CLI_YELLOW,  [VM_STARTING] = CLI_YELLOW, [VM_RUNNING] = CLI_YELLOW,
         [VM_READY] = CLI_GREEN,     [VM_PAUSED] = CLI_YELLOW,   [VM_SUSPENDED] = CLI_YELLOW,
         [VM_STOPPING] = CLI_YELLOW, [VM_FAILED] = CLI_RED,      [VM_LOST] = CLI_RED,
+        [VM_SAVING] = CLI_YELLOW,   [VM_SAVED] = CLI_YELLOW,    [VM_RESTORING] = CLI_YELLOW,
     };
     return colours[state];
 }
@@ -74,9 +75,8 @@ bool cli_state_is_before_boot(enum vm_state state)
 static void describe(struct cli_view *view)
 {
     static const char *const doing[VM_STATES + 1] = {
-        [VM_CREATED] = "preparing",
-        [VM_STARTING] = "starting QEMU",
-        [VM_RUNNING] = "firmware",
+        [VM_CREATED] = "preparing",       [VM_STARTING] = "starting QEMU",      [VM_RUNNING] = "firmware",
+        [VM_SAVING] = "saving its state", [VM_RESTORING] = "loading its state",
     };
     COPY(view->doing, doing[view->state] ? doing[view->state] : view->state_word);
 }
@@ -110,7 +110,9 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     COPY(view->reason, event->text);
     view->fetching = false;
     describe(view);
-    if (view->state == VM_STARTING) {
+    if (view->state == VM_RESTORING) { /* the guest goes on, and so does its boot */
+        view->since_ms = event->monotonic_ms;
+    } else if (view->state == VM_STARTING) {
         view->since_ms = event->monotonic_ms;
         view->seeded = view->finished = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';

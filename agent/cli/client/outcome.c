@@ -93,6 +93,15 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
         *err = view->error;
         return -EIO;
     }
+    if (view->state == VM_SAVED && view->reason[0])
+        return pi_refuse(
+            err, PI_FAILED,
+            "%s is still saved: %s; piagent start --cold %s drops its state and boots its disk, as "
+            "after a power cut",
+            view->name, reason, view->name);
+    if (view->state == VM_SAVED)
+        return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", view->name,
+                         view->name);
     if (view->state == VM_FAILED)
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
     if (view->state == VM_LOST) {

@@ -39,6 +39,11 @@ static int check_state(const char *name, enum vm_state state, struct pi_error *e
             "%s is stopping: wait for its end with: piagent wait --for stopped %s, then start it "
             "with: piagent start %s",
             name, name, name);
+    if (state == VM_SAVED)
+        return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
+    if (state == VM_SAVING)
+        return pi_refuse(err, PI_CONFLICT, "%s is being saved: then piagent start %s lets it go on", name,
+                         name);
     if (cli_state_is_over(state))
         return pi_refuse(err, PI_CONFLICT, "%s is %s: start it with piagent start %s", name,
                          vm_state_names[state], name);

@@ -5,7 +5,7 @@
 
 #include "agent/cli/client/connect.h"
 
-/* Starts one; *instance is then as the agent answers. */
-int cli_start_one(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err);
+/* Starts one; *instance is then as the agent answers. cold: the saved state of a saved one is dropped. */
+int cli_start_one(struct cli_agent *agent, struct api_instance *instance, bool cold, struct pi_error *err);
 
 #endif

@@ -143,6 +143,52 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
     return 0;
 }
 
+/* An instance whose state could not be saved runs again; the event before says why. */
+static int check_suspend(struct cli_task *task, const struct cli_follow *follow, char why[VM_REASON_MAX],
+                         struct pi_error *err)
+{
+    pi_auto_instance struct api_instance now = {0};
+    const struct cli_view *view = &follow->view;
+    if (view->state == VM_RESTORING && view->reason[0])
+        snprintf(why, VM_REASON_MAX, "%s", view->reason);
+    if (vm_state_is_saved(view->state) || cli_view_is_over(view))
+        return 0;
+    int r = cli_get_instance(&task->agent, view->name, &now, err);
+    if (r < 0 || vm_state_is_saved(now.state) || cli_state_is_over(now.state))
+        return r;
+    return pi_refuse(err, PI_FAILED, "%s was not saved, and is %s%s%s", view->name, api_state_word(&now),
+                     why[0] ? ": " : "", why);
+}
+
+int cli_task_await_suspend(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    pi_auto_follow struct cli_follow follow = {0};
+    pi_auto_instance struct api_instance now = {0};
+    const char *name = instance->name;
+    char why[VM_REASON_MAX] = "";
+    if (instance->already)
+        return 0;
+    int r = cli_follow_open(&follow, &task->agent, instance, err);
+    while (r == 0 && !cli_view_is_over(&follow.view)) {
+        r = cli_follow_step(&follow, NULL, 0, err);
+        if (r == 0 && follow.signal) {
+            cli_screen_line(&follow.screen, "%s: interrupted; piagent goes on saving its state", name);
+            return CLI_EXIT_SIGNAL + follow.signal;
+        }
+        if (r == 0)
+            r = check_suspend(task, &follow, why, err);
+    }
+    if (r < 0 || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
+        return r;
+    if (now.state != VM_SAVED)
+        return pi_refuse(err, PI_FAILED, "%s was not saved, and is %s%s%s", name, api_state_word(&now),
+                         now.reason ? ": " : "", now.reason ? now.reason : "");
+    json_t *result = cli_task_result(task, instance);
+    if (result)
+        json_object_set_new(result, "saved_bytes", json_integer((json_int_t)now.saved_bytes));
+    return 0;
+}
+
 int cli_task_stop(struct cli_task *task)
 {
     int asked = cli_task_each(task, cli_task_request), stopped = cli_task_each(task, cli_task_await_stop);

@@ -44,6 +44,9 @@ const char *cli_ended_by(enum api_stopped_by end, bool *ret_forced);
 /* Waits until it has stopped and tells how, unless it was stopped already. */
 cli_act_fn cli_task_await_stop;
 
+/* Waits until its state is saved, unless it was so already. PI_FAILED if it runs on. */
+cli_act_fn cli_task_await_suspend;
+
 /* The request (powerdown, kill) to all, then the wait for all, so that they stop side by side. The exit code.
  */
 int cli_task_stop(struct cli_task *task);

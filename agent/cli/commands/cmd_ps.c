@@ -17,9 +17,11 @@ struct ps_options {
     bool labels, json, quiet;
 };
 
+/* A saved one holds what its guest was doing, and is shown. */
 static bool is_over(const json_t *instance)
 {
-    return cli_state_is_over(cli_json_state(instance));
+    enum vm_state state = cli_json_state(instance);
+    return cli_state_is_over(state) && state != VM_SAVED;
 }
 
 static bool is_named(const struct cli_call *call, const json_t *instance)
@@ -221,7 +223,7 @@ static const struct cli_option ps_table[] = {
     {.name = "all",
      .letter = 'a',
      CLI_MEMBER(CLI_FLAG, ps_options, which.all),
-     .help = "also those that do not run"},
+     .help = "also those that do not run, and are not saved"},
     CLI_PART_OPTIONS(ps_options),
     {.name = "labels",
      CLI_MEMBER(CLI_FLAG, ps_options, labels),
@@ -236,7 +238,7 @@ static const struct cli_option ps_table[] = {
 const struct cli_command cli_command_ps = {
     .name = "ps",
     .operands = "[NAME...]",
-    .summary = "lists the instances that run, or those chosen",
+    .summary = "lists the instances that run or are saved, or those chosen",
     .example = "piagent ps -a",
     .options = ps_table,
     .values_size = sizeof(struct ps_options),

@@ -30,7 +30,7 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
     int code = cli_task_stop(&task);
     if (code > CLI_EXIT_SIGNAL)
         return code;
-    r = cli_launch_chosen(&task.agent, &task.chosen, &how, &options->pace, "piagent start", err);
+    r = cli_launch_chosen(&task.agent, &task.chosen, &how, &options->pace, false, "piagent start", err);
     return r < 0 || !code ? r : code;
 }
 

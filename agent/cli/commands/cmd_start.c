@@ -12,15 +12,16 @@
 struct start_options {
     struct cli_selection which;
     struct cli_pace pace;
-    bool detach, json;
+    bool detach, json, cold;
     uint64_t timeout_ms;
 };
 
 /* Starts the one instance that this terminal or unit is for. An instance that somebody else has started runs
  * on without this command. */
-static int start_attached(struct cli_agent *agent, struct api_instance *instance, struct pi_error *err)
+static int start_attached(struct cli_agent *agent, struct api_instance *instance, bool cold,
+                          struct pi_error *err)
 {
-    int r = cli_start_one(agent, instance, err);
+    int r = cli_start_one(agent, instance, cold, err);
     if (r < 0 || !instance->already)
         return r < 0 ? r : cli_foreground(agent, instance, false, err);
     cli_note("%s is %s already: piagent console %s attaches to its console", instance->name,
@@ -42,8 +43,9 @@ static int start_chosen(struct cli_agent *agent, const struct cli_call *call, st
     const struct cli_wait how = {.login = true, .json = options->json, .timeout_ms = options->timeout_ms};
     if (!chosen->count && !options->json)
         fprintf(stderr, "%s\n", cli_none_of(CLI_MACHINE_OVER));
-    return is_detached(call) ? cli_launch_chosen(agent, chosen, &how, &options->pace, "piagent start", err)
-                             : start_attached(agent, &chosen->items[0], err);
+    return is_detached(call)
+               ? cli_launch_chosen(agent, chosen, &how, &options->pace, options->cold, "piagent start", err)
+               : start_attached(agent, &chosen->items[0], options->cold, err);
 }
 
 static int run_start(const struct cli_call *call, struct pi_error *err)
@@ -70,6 +72,9 @@ static const struct cli_option start_table[] = {
      CLI_MEMBER(CLI_LIMIT, start_options, timeout_ms),
      .argument = "TIME",
      .help = "with -d: " CLI_WAIT_LIMIT_HELP},
+    {.name = "cold",
+     CLI_MEMBER(CLI_FLAG, start_options, cold),
+     .help = "drop the saved state of an instance, and boot its disk: for the guest as after a power cut"},
     {.name = "json", CLI_MEMBER(CLI_FLAG, start_options, json), .help = "with -d: the events as JSON lines"},
     {0},
 };
@@ -77,7 +82,7 @@ static const struct cli_option start_table[] = {
 const struct cli_command cli_command_start = {
     .name = "start",
     .operands = "NAME...",
-    .summary = "boots an instance that is stopped",
+    .summary = "boots an instance that is stopped, or lets a saved one go on",
     .details = CLI_FOREGROUND_HELP,
     .example = "piagent start -d pi-1",
     .options = start_table,

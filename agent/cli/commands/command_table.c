@@ -40,6 +40,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_restart,
     &cli_command_reset,
     &cli_command_pause,
+    &cli_command_suspend,
     &cli_command_resume,
     &cli_command_reseed,
     &cli_command_kill,

@@ -18,7 +18,8 @@ extern const struct cli_command cli_command_console, cli_command_ssh, cli_comman
 extern const struct cli_command cli_command_cp, cli_command_ssh_config, cli_command_inventory;
 extern const struct cli_command cli_command_powerdown, cli_command_restart;
 extern const struct cli_command cli_command_kill, cli_command_reset;
-extern const struct cli_command cli_command_pause, cli_command_resume, cli_command_reseed, cli_command_rm;
+extern const struct cli_command cli_command_pause, cli_command_suspend, cli_command_resume,
+    cli_command_reseed, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_network_create, cli_command_network_ls;

@@ -29,11 +29,12 @@ static void tell_not_started(const struct cli_launch_pass *pass)
 }
 
 int cli_launch_chosen(struct cli_agent *agent, const struct cli_chosen *chosen, const struct cli_wait *how,
-                      const struct cli_pace *pace, const char *command, struct pi_error *err)
+                      const struct cli_pace *pace, bool cold, const char *command, struct pi_error *err)
 {
     pi_auto_free struct cli_launch_item *items = calloc(chosen->count + 1, sizeof *items);
     struct cli_launch_host host = {.agent = agent, .text = agent->host.url ? agent->host.url : "this host"};
-    struct cli_launch_pass pass = {.items = items, .pace = *pace, .wait = *how, .command = command};
+    struct cli_launch_pass pass = {
+        .items = items, .pace = *pace, .cold = cold, .wait = *how, .command = command};
     if (!items)
         return pi_fail(err, ENOMEM, "start");
     for (size_t i = 0; i < chosen->count; i++)

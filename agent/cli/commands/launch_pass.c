@@ -124,7 +124,7 @@ static int begin_start(const struct cli_launch_pass *pass, const struct cli_laun
     if (!item->start)
         return cli_get_instance(agent, item->name, ret, err);
     ret->name = strdup(item->name);
-    int r = ret->name ? cli_start_one(agent, ret, err) : pi_fail(err, ENOMEM, "%s", item->name);
+    int r = ret->name ? cli_start_one(agent, ret, pass->cold, err) : pi_fail(err, ENOMEM, "%s", item->name);
     if (r == 0 && ret->already && pass->wait.login && !pass->wait.json)
         fprintf(stderr, "%s is %s already\n", ret->name, api_state_word(ret));
     return r;

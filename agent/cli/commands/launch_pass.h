@@ -63,6 +63,7 @@ struct cli_launch_pass {
     struct cli_launch_item *items;
     size_t count;
     struct cli_pace pace;
+    bool cold;            /* saved states are dropped */
     struct cli_wait wait; /* .made: the items are created; else they are started */
     const char *command;  /* that goes on where this one ends: "piagent up" */
     int code;             /* private: of the first failure that no wait has told */

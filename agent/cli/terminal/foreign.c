@@ -13,6 +13,8 @@ const struct cli_foreign cli_foreign_commands[] = {
     {NULL, "halt", "powerdown", NULL},
     {NULL, "reboot", "restart", NULL},
     {NULL, "unpause", "resume", NULL},
+    {NULL, "managedsave", "suspend", NULL},
+    {NULL, "savestate", "suspend", NULL},
     {NULL, "list", "ps", NULL},
     {NULL, "ls", "ps", NULL},
     {NULL, "shell", "ssh", NULL},
@@ -52,7 +54,6 @@ const struct cli_foreign cli_foreign_commands[] = {
     ANSWER("launch", "piagent run NAME makes an instance and boots it"),
     ANSWER("install", "piagent run NAME makes an instance and boots it"),
     ANSWER("reload", "use piagent restart NAME"),
-    ANSWER("suspend", "use piagent pause NAME"),
     ANSWER(
         "destroy",
         "piagent kill NAME ends an instance and keeps its disk, piagent rm --force NAME removes all of it"),

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""Saved instances: their state is saved and loaded once, over the disk that it fits, and an agent that is killed on the way
+leaves the instance as before or as after."""
+
+import json
+import os
+import pathlib
+import signal
+import stat
+
+import boot_sectors
+import pytest
+from piagent import CONFLICT, FAILED, User, fake_qemu, is_running, wait_for
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end
+
+FILES = {"saved-ram", "saved.json"}
+
+
+@pytest.fixture(name="user")
+def fake_user():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+def saved_files(user, name):
+    return {path.name for path in (user.instances / name).glob("saved*")}
+
+
+def states(user, name):
+    return [event["state"] for event in user.events(name) if event["kind"] == "state"]
+
+
+def boot_to_ready(user, name):
+    user.boot(name, boot_sectors.deaf(user.home))
+    boot_to_the_end(Guest(user, name))
+    return user.wait_state(name, "ready")
+
+
+def test_a_suspended_instance_goes_on_as_what_it_was(user):
+    before = boot_to_ready(user, "pi")
+    record = user.record("pi")
+    user.do("suspend", "pi")
+    instance = user.status("pi")
+    assert instance["state"] == "saved" and "pid" not in instance and not is_running(before["pid"])
+    assert instance["saved_bytes"] == (user.instances / "pi/saved-ram").stat().st_size
+    assert {stat.S_IMODE((user.instances / "pi" / name).stat().st_mode) for name in FILES} == {0o600}
+    assert "saved" in user.do("ps") and "its state is saved" in user.do("ps")
+    assert "pi is saved already" in user.call("suspend", "pi").stderr
+    for verb in ("powerdown", "reset", "pause", "resume", "ssh"):
+        assert "pi is saved: piagent start pi" in user.refused(CONFLICT, verb, "pi")
+
+    user.do("start", "-d", "pi")
+    instance = user.status("pi")
+    assert instance["state"] == "ready" and instance["ssh_port"] == before["ssh_port"] and not saved_files(user, "pi")
+    assert states(user, "pi")[-5:] == ["ready", "saving", "saved", "restoring", "ready"], states(user, "pi")
+    after = user.record("pi")
+    assert [after[key] for key in ("key", "report_key", "imds_port")] == [record[key] for key in ("key", "report_key", "imds_port")]
+    assert user.spoken("pi").count(b"hello") == 1, "the guest went on, and did not begin anew"
+    assert [event["text"] for event in user.events("pi") if event["kind"] == "boot"] == ["started"]
+    command = pathlib.Path(f"/proc/{instance['pid']}/cmdline").read_bytes().split(b"\0")
+    assert command[command.index(b"-machine") + 1].startswith(b"pc-q35-7.2,") and b"-incoming" in command
+
+
+def test_a_guest_that_boots_is_suspended_too_and_becomes_ready_after_it(user):
+    user.boot("pi", boot_sectors.deaf(user.home))
+    user.do("suspend", "--all")
+    assert "running" not in user.do("ps")
+    assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+    user.wait_state("pi", "running", 20)
+    boot_to_the_end(Guest(user, "pi"))
+    user.wait_state("pi", "ready", 20)
+
+
+def test_a_state_outlives_the_agent_and_the_host(user):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    user.do("agent", "stop")
+    path = user.instances / "pi/record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "boot_id": "0" * 36}))
+    assert user.status("pi")["state"] == "saved"
+    user.do("start", "-d", "pi")
+    assert user.status("pi")["state"] == "ready"
+
+
+@pytest.mark.parametrize("change, why", [
+    ("disk", "its disk has changed since"), ("ram", "the file of its RAM is not whole"), ("gone", "the file of its RAM is gone"),
+    ("description", "saved.json is damaged"), ("devices", "and now it would have")])
+def test_a_state_that_does_not_fit_is_refused_and_can_be_dropped(user, change, why):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    folder = user.instances / "pi"
+    saved = json.loads((folder / "saved.json").read_text())
+    if change == "disk":
+        os.utime(folder / "disk.qcow2")
+    elif change == "ram":
+        os.truncate(folder / "saved-ram", 3)
+    elif change == "gone":
+        os.unlink(folder / "saved-ram")
+    elif change == "description":
+        (folder / "saved.json").write_text("{")
+    else:
+        saved["hardware"] = [word.replace("virtio-blk-pci", "ide-hd") for word in saved["hardware"]]
+        (folder / "saved.json").write_text(json.dumps(saved))
+    for _ in range(2):
+        line = user.refused(CONFLICT, "start", "-d", "pi")
+        assert why in line and "piagent start --cold pi" in line, line
+        assert user.status("pi")["state"] == "saved"
+    assert user.api("POST", "/v1/instances/pi/start", {"cold": True})[0] == 202
+    user.wait_state("pi", "running", 20)
+    wait_for("its state is gone", lambda: not saved_files(user, "pi"), 10)
+    assert user.spoken("pi").count(b"hello") == 2
+
+
+def test_an_older_qemu_loads_nothing(user):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    path = user.instances / "pi/saved.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "qemu_minor": 9}))
+    line = user.refused(FAILED, "start", "-d", "pi")
+    assert "QEMU 7.9 saved it, and this is 7.2" in line and "piagent start --cold pi" in line, line
+    assert user.status("pi")["state"] == "saved" and saved_files(user, "pi") == FILES
+
+
+def test_a_load_that_fails_leaves_it_saved(user):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    path = user.instances / "pi/saved-ram"
+    path.write_bytes(b"x" * path.stat().st_size)
+    line = user.refused(FAILED, "start", "-d", "pi")
+    assert "load of migration failed" in line, line
+    assert user.status("pi")["state"] == "saved" and saved_files(user, "pi") == FILES
+
+
+@pytest.mark.parametrize("command", ["stop", "getfd", "migrate", "query-version"])
+def test_a_save_that_fails_lets_the_guest_go_on(user, command):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", f"refuse={command}")
+    assert "pi was not saved, and is ready" in user.refused(FAILED, "suspend", "pi")
+    instance = user.wait_state("pi", "ready", 10)
+    assert instance["pid"] == pid
+    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+
+
+@pytest.mark.parametrize("command", ["query-status", "stop", "getfd", "migrate", "query-migrate"])
+def test_an_agent_that_is_killed_while_it_saves_leaves_a_guest_that_goes_on(user, command):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", f"silent={command}")
+    user.start("suspend", "pi")
+    user.wait_state("pi", "saving", 10)
+    wait_for("QEMU is silent", lambda: user.record("pi")["state"] == "saving", 10)
+    user.kill_agent()
+    user.tell_fake("pi", "", pid)
+    instance = user.wait_state("pi", "ready", 20)
+    assert instance["pid"] == pid
+    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+
+
+@pytest.mark.parametrize("how", ["quits late", "quits never"])
+def test_an_agent_that_is_killed_while_qemu_ends_leaves_it_saved(user, how):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", "ignore=quit")
+    user.start("suspend", "pi")
+    wait_for("its state is whole", lambda: user.record("pi").get("committed"), 10)
+    user.kill_agent()
+    if how == "quits late":
+        os.kill(pid, signal.SIGKILL)
+        wait_for("QEMU has ended", lambda: not is_running(pid), 10)
+    user.do("ps")
+    user.wait_state("pi", "saved", 40)
+    assert not is_running(pid) and saved_files(user, "pi") == FILES and "reason" not in user.record("pi")
+    (user.instances / "pi/fake-qemu").write_text("")
+    user.do("start", "-d", "pi")
+
+
+@pytest.mark.parametrize("command", ["greeting", "query-uuid", "query-migrate", "getfd", "migrate-incoming", "cont"])
+def test_an_agent_that_is_killed_while_it_loads_goes_on_or_leaves_it_saved(user, command):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    rules = user.instances / "pi/fake-qemu"
+    rules.write_text(f"silent={command}")
+    assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+    pid = wait_for("QEMU runs", lambda: user.status("pi").get("pid"), 20)
+    user.kill_agent()
+    user.tell_fake("pi", "", pid)
+    user.do("ps")
+    instance = user.wait_state("pi", "ready", 40)
+    assert instance["pid"] == pid and user.spoken("pi").count(b"hello") == 1
+    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+
+
+def test_a_qemu_that_dies_while_it_saves_is_lost_and_one_that_loads_is_not(user):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", "exit=query-migrate")
+    assert "was not saved" in user.refused(FAILED, "suspend", "pi")
+    instance = user.wait_state("pi", "lost", 10)
+    assert not is_running(pid), instance
+    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+    (user.instances / "pi/fake-qemu").write_text("")
+    assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
+    user.wait_state("pi", "running", 20)
+    user.do("suspend", "pi")
+    (user.instances / "pi/fake-qemu").write_text("exit=getfd")
+    user.refused(FAILED, "start", "-d", "pi")
+    assert user.status("pi")["state"] == "saved" and saved_files(user, "pi") == FILES
+    user.do("rm", "pi")
+    assert not (user.instances / "pi").exists()
+
+
+def test_only_a_guest_that_runs_is_suspended(user):
+    user.boot("pi", boot_sectors.deaf(user.home))
+    user.do("pause", "pi")
+    assert "pi is paused: piagent resume pi" in user.refused(CONFLICT, "suspend", "pi")
+    user.do("kill", "pi")
+    assert "pi is stopped" in user.refused(CONFLICT, "suspend", "pi")
