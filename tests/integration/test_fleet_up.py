@@ -427,10 +427,17 @@ def test_more_memory_than_there_is_is_refused_unless_it_is_accepted(user):
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f pi\n"
 
 
+def with_a_free_port(example):
+    """The check finds ports that are in use: those of an example may be, on this host."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return example.replace(":6443:", f":{free.getsockname()[1]}:")
+
+
 @pytest.mark.parametrize("paper", ["README.md", "agent/cli/topics/fleet.txt"])
 def test_the_examples_are_files_that_up_takes(user, paper):
     example = re.search(r"^ *# fleet.yaml\n(?:(?: .*|[a-z].*)\n)+", pathlib.Path(SOURCE, paper).read_text(), re.M)[0]
-    (user.home / "fleet.yaml").write_text(textwrap.dedent(example))
+    (user.home / "fleet.yaml").write_text(with_a_free_port(textwrap.dedent(example)))
     (user.home / ".ssh").mkdir()
     for name in re.findall(r"[\w/.]+\.pub", example):
         (user.home / name.lstrip("/")).write_text(KEY)
@@ -447,6 +454,7 @@ def test_the_examples_are_fleets_with_user_data_that_validates(user, example, pl
     folder = shutil.copytree(pathlib.Path(SOURCE, "tests/examples", example), user.home / example)
     for arch in ("x86_64", "aarch64"):
         (folder / f"debian-{arch}.qcow2").symlink_to(boot_sectors.deaf(user.home))
+    (folder / "fleet.yaml").write_text(with_a_free_port((folder / "fleet.yaml").read_text()))
     done = user.call("up", "-f", str(folder / "fleet.yaml"), "--dry-run", "--overcommit")
     assert (done.returncode, done.stderr) == (0, plan), done
     for file in folder.glob("*.yaml"):
