@@ -80,7 +80,8 @@ static int start_clones(const struct clone_options *options, struct cli_agent *a
         if (r < 0)
             return r;
     }
-    return made.count ? cli_launch_chosen(agent, &made, how, &options->pace, "piagent start", err) : PI_OK;
+    return made.count ? cli_launch_chosen(agent, &made, how, &options->pace, false, "piagent start", err)
+                      : PI_OK;
 }
 
 static int make_all(const struct clone_options *options, struct cli_agent *agent, struct clone_list *list,
