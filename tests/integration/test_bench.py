@@ -61,6 +61,11 @@ def test_status_is_measured_beside_virsh(tmp_path):
     assert {row["what"] for row in rows} == {"2 instances, wall_s", "2 instances, cpu_s"}
 
 
+def test_a_start_is_measured_beside_qemu_by_hand_and_virsh(tmp_path):
+    rows = rows_of("start", tmp_path, "--runs", "1")
+    assert [row["peer"] for row in rows] == ["the same argv by hand", "virsh start"] * 2 and all(row["theirs"] > 0 for row in rows)
+
+
 def test_ssh_is_measured_beside_ssh_alone(tmp_path):
     rows = rows_of("ssh", tmp_path, "--runs", "1")
     assert all(row["theirs"] > 0 for row in rows)
