@@ -155,6 +155,11 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert api("POST", f"{path}/start", {})["state"] == "starting"
     is_now("running")
     assert api("POST", f"{path}/start", {})["already"]
+    assert api("POST", f"{path}/suspend", {})["name"] == "pi"
+    is_now("saved")
+    assert api("GET", path)["saved_bytes"] > 0
+    api("POST", f"{path}/start", {})
+    is_now("running")
     assert "already" not in api("POST", f"{path}/kill", {"step_ms": 5000})
     is_now("stopped")
     assert api("POST", f"{path}/kill", {})["already"] and "already" not in api("GET", path)

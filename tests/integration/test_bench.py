@@ -14,7 +14,9 @@ def rows_of(name, tmp_path, *options):
     done = subprocess.run([f"{SOURCE}/scripts/bench", name, "--json", path, *options], text=True, timeout=250,
                           stdout=subprocess.PIPE, check=True)
     rows = json.loads(path.read_text())
-    assert all(row["bench"] == name and set(row) == KEYS and row["ours"] >= 0 for row in rows)
+    assert all(row["bench"] == name and set(row) == KEYS for row in rows)
+    # What a few more instances add to the agent's memory is less than what it varies by.
+    assert all(row["ours"] >= 0 for row in rows if "of one more than" not in row["what"])
     assert len(done.stdout.splitlines()) == len(rows) + 1
     return rows
 

@@ -200,7 +200,7 @@ def test_faults_of_hosts_are_found_before_anything_happens(hosts):
     near, far, url = hosts.near, hosts.far.user, hosts.far.url
     hosts.write("{a: {host: rack1}, b: {host: 'FAR', image: ./x.qcow2}, c: {hots: x}}")
     said = hosts.up(code=USAGE)
-    for fault in ("instances.a.host: 'rack1' is not a host: write ssh://", "./x.qcow2 is a file of this host", "did you mean host?"):
+    for fault in ("instances.a.host: 'rack1' is not a host: did you mean ssh://rack1?", "./x.qcow2 is a file of this host", "did you mean host?"):
         assert fault in said, said
     hosts.write("{a: {}, b: {host: 'FAR'}}")
     assert f"{url} is also the host of the entries without one: write it for all or none" in near.call("--host", url, "up", "-f", str(hosts.file)).stderr
