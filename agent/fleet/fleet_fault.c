@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 /* name and key may be NULL. */
-static void add_fault(struct seed_findings *findings, size_t line, const char *section, const char *name,
-                      const char *key, const char *remedy, const char *format, va_list args)
+__attribute__((format(printf, 7, 0))) static void add_fault(struct seed_findings *findings, size_t line,
+                                                            const char *section, const char *name,
+                                                            const char *key, const char *remedy,
+                                                            const char *format, va_list args)
 {
     char path[96], message[256];
     vsnprintf(message, sizeof message, format, args);

@@ -110,16 +110,14 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     COPY(view->reason, event->text);
     view->fetching = false;
     describe(view);
-    if (view->state == VM_RESTORING) { /* the guest goes on, and so does its boot */
+    /* From now on the line counts the restoring, the start or the stop, not the run. */
+    if (view->state == VM_RESTORING || view->state == VM_STARTING || is_stopping(view))
         view->since_ms = event->monotonic_ms;
-    } else if (view->state == VM_STARTING) {
-        view->since_ms = event->monotonic_ms;
+    if (view->state == VM_STARTING) { /* one that is restored goes on, and so does its boot */
         view->seeded = view->finished = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (view->state == VM_RUNNING && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* the step says more than the state */
-    } else if (is_stopping(view)) {
-        view->since_ms = event->monotonic_ms; /* from now on the line counts the stop, not the run */
     }
     if (view->state == VM_READY) {
         view->trouble[0] = '\0';
