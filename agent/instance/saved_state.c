@@ -254,7 +254,7 @@ int saved_state_check_save(const struct instance *instance, struct pi_error *err
 static int describe_running(const struct instance *instance, struct vm_saved *ret, struct pi_error *err)
 {
     char pid[24];
-    pi_auto_buf struct pi_buf words = {0}, cpuinfo = {0};
+    pi_auto_buf struct pi_buf words = {0};
     pi_auto_strv struct pi_strv argv = {0};
     snprintf(pid, sizeof pid, "%" PRIu64, instance->record.pid);
     ret->schema = VM_SAVED_SCHEMA;
