@@ -124,7 +124,9 @@ static void resume_life(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
     saved_state_sweep(instance);
-    if (vm_life_is_starting(&record->life) && !record->pid) {
+    const struct vm_life *life = &record->life;
+    bool begun = life->state == VM_STARTING || (life->state == VM_RESTORING && !life->committed);
+    if (begun && !record->pid) { /* whatever it was to end by */
         start_anew(instance);
     } else if (vm_state_is_live(record->life.state)) {
         take_over(instance);
