@@ -69,8 +69,20 @@ static int close_boot(struct boot_list *list, bool live)
     return 0;
 }
 
+/* An instance that was made and not started has no boot yet. */
+static void forget_unstarted(struct boot_list *list)
+{
+    const struct boot_raw *open = list->open;
+    if (open && open->created && open->marks[BOOT_MARK_ENDED] != BOOT_NEVER &&
+        open->marks[BOOT_MARK_STARTING] == BOOT_NEVER && open->marks[BOOT_MARK_POWER] == BOOT_NEVER) {
+        raw_free(pi_steal(list->open));
+        list->read--;
+    }
+}
+
 static int open_boot(struct boot_list *list, const struct api_event *event, const char *why)
 {
+    forget_unstarted(list);
     struct boot_raw *before = list->open;
     if (before && before->marks[BOOT_MARK_ENDED] == BOOT_NEVER) {
         before->marks[BOOT_MARK_ENDED] = before->t;

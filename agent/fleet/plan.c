@@ -122,7 +122,12 @@ static void refuse_foreign(struct plan_draft *draft, const struct fleet_entry *e
                            const struct api_instance *now)
 {
     const char *other = now->spec.fleet.name;
-    fleet_entry_fault(draft->findings, entry, NULL, entry->line, "rename the entry, or remove that instance",
+    char remedy[160] = "rename the entry, or remove that instance";
+    if (other[0])
+        snprintf(remedy, sizeof remedy,
+                 "write 'name: %.63s' if it is this fleet; else rename the entry, or remove that instance",
+                 other);
+    fleet_entry_fault(draft->findings, entry, NULL, entry->line, remedy,
                       "an instance %s is there already, of %s%s", now->name,
                       other[0] ? "the fleet " : "no fleet", other);
 }

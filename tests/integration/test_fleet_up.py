@@ -185,8 +185,8 @@ def test_differences_are_told_and_made_good_only_when_asked(user):
         user.write("instances: {a: {memory: 300M}, b: {}}\n")
         said = user.up()
         assert said.splitlines() == [
-            "a: memory is 256 MiB, the file says 300 MiB: 'piagent up --recreate a' makes it anew, without its data",
-            "c is not in the file any more: 'piagent up --prune' removes it",
+            f"a: memory is 256 MiB, the file says 300 MiB: 'piagent up -f {user.home}/fleet.yaml --recreate a' makes it anew, without its data",
+            f"c is in the fleet fleet, and not in the file: 'piagent up -f {user.home}/fleet.yaml --prune' removes it",
             "fleet: nothing is done: 2 instances are there; 1 differs from the file"]
         said = user.up("--recreate", "a", "--prune")
         assert "a: is made anew, without its data, and started\nc: is powered off and removed\n" in said
@@ -203,7 +203,7 @@ def test_instances_of_an_entry_that_differ_alike_are_told_in_one_line(user):
     done = user.call("up", "-f", str(user.home / "a.yaml"), "--dry-run")
     assert done.stderr.splitlines() == [
         "a-1 to a-3: each is started",
-        "a-1 to a-3: memory is 300 MiB, the file says 256 MiB: 'piagent up --recreate a' makes them anew, without their data"]
+        f"a-1 to a-3: memory is 300 MiB, the file says 256 MiB: 'piagent up -f {user.home}/a.yaml --recreate a' makes them anew, without their data"]
 
 
 def test_labels_and_after_are_changed_while_the_instances_run(user):

@@ -188,7 +188,7 @@ static void tell_hidden(const struct cli_call *call, const json_t *all, size_t s
     else if (!shown)
         cli_note("there is no instance in %s yet: piagent run NAME makes one", place);
     else if (hidden && !call->count && !part)
-        cli_note("%zu more do not run: piagent ps -a", hidden);
+        cli_note("%zu more %s not run: piagent ps -a", hidden, hidden == 1 ? "does" : "do");
 }
 
 static int run_ps(const struct cli_call *call, struct pi_error *err)

@@ -82,9 +82,10 @@ static int row_hardware(struct libscols_table *table, const struct api_instance 
     int r = row(table, "image", "%s%s", instance->image ? instance->image : "-",
                 instance->image_verified ? "" : " (unverified)");
     return r < 0 ? r
-                 : row(table, "machine", "%s%s%s, %" PRIu64 " CPUs, %s memory, %s disk",
+                 : row(table, "machine", "%s%s%s, %" PRIu64 " CPU%s, %s memory, %s disk",
                        PI_WORD(instance, arch, vm_arch), instance->accel ? " under " : "",
                        instance->accel ? PI_WORD(instance, accel, vm_accel) : "", instance->spec.cpus,
+                       instance->spec.cpus == 1 ? "" : "s",
                        pi_size_format(instance->spec.memory_mib << 20, memory),
                        pi_size_format(instance->spec.disk_bytes, disk));
 }

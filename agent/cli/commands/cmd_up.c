@@ -52,8 +52,16 @@ static bool are_alike(const struct fleet_change *a, const struct fleet_change *b
            a->start == b->start;
 }
 
+/* " -f FILE" for a command that is to act on the same file. */
+static void file_option(const struct cli_fleet *fleet, char ret[PATH_MAX + 8])
+{
+    bool usual = !strcmp(fleet->path, CLI_FLEET_FILE);
+    snprintf(ret, PATH_MAX + 8, "%s%s", usual ? "" : " -f ", usual ? "" : fleet->path);
+}
+
 /* Tells what is otherwise than the file says, of one instance or of several of an entry. */
-static void tell_differences(const struct fleet_change *first, const struct fleet_change *last)
+static void tell_differences(const struct fleet_change *first, const struct fleet_change *last,
+                             const char *file)
 {
     char who[2 * sizeof first->name + 16];
     bool one = first == last, all = last - first + 1 == fleet_entry_size(first->entry);
@@ -62,8 +70,8 @@ static void tell_differences(const struct fleet_change *first, const struct flee
     for (size_t i = 0; i < first->updates.count; i++)
         fprintf(stderr, "%s: %s: that is changed\n", who, first->updates.items[i]);
     for (size_t i = 0; i < first->differences.count; i++)
-        cli_note("%s: %s: 'piagent up --recreate %s' makes %s anew, without %s data", who,
-                 first->differences.items[i], again, one || !all ? "it" : "them",
+        cli_note("%s: %s: 'piagent up%s --recreate %s' makes %s anew, without %s data", who,
+                 first->differences.items[i], file, again, one || !all ? "it" : "them",
                  one || !all ? "its" : "their");
 }
 
@@ -81,23 +89,27 @@ static bool differ_alike(const struct fleet_change *a, const struct fleet_change
            are_same_texts(&a->updates, &b->updates);
 }
 
-static void tell_all_differences(const struct fleet_plan *plan)
+static void tell_all_differences(const struct cli_fleet *fleet, const struct fleet_plan *plan)
 {
+    char file[PATH_MAX + 8];
+    file_option(fleet, file);
     for (size_t i = 0, last; i < plan->count; i = last + 1) {
         const struct fleet_change *change = &plan->changes[i];
         last = i;
         if (change->entry) {
             while (last + 1 < plan->count && differ_alike(change, &plan->changes[last + 1]))
                 last++;
-            tell_differences(change, &plan->changes[last]);
+            tell_differences(change, &plan->changes[last], file);
         } else if (!change->remove) {
-            cli_note("%s is not in the file any more: 'piagent up --prune' removes it", change->name);
+            cli_note("%s is in the fleet %s, and not in the file: 'piagent up%s --prune' removes it",
+                     change->name, fleet->fleet.name, file);
         }
     }
 }
 
-static void tell_changes(const struct fleet *fleet, const struct fleet_plan *plan)
+static void tell_changes(const struct cli_fleet *loaded, const struct fleet_plan *plan)
 {
+    const struct fleet *fleet = &loaded->fleet;
     char where[320];
     for (size_t i = 0; i < plan->network_count; i++) {
         const struct fleet_new_network *network = &plan->networks[i];
@@ -114,7 +126,7 @@ static void tell_changes(const struct fleet *fleet, const struct fleet_plan *pla
         if (change->remove || change->create || change->start)
             tell_change(fleet, change, &plan->changes[last]);
     }
-    tell_all_differences(plan);
+    tell_all_differences(loaded, plan);
 }
 
 /* Takes the line over. */
@@ -231,7 +243,7 @@ static int compare_and_go(struct cli_fleet_hosts *hosts, const struct cli_call *
     if (options->json)
         print_plan(&fleet->fleet, &plan);
     else
-        tell_changes(&fleet->fleet, &plan);
+        tell_changes(fleet, &plan);
     return carry_out(hosts, options, fleet, &plan, err);
 }
 
