@@ -23,7 +23,7 @@ static void read_memory(struct api_agent *ret)
     }
 }
 
-/* What instances that run have not taken yet of what they may take. */
+/* The memory that running instances may still take. */
 static uint64_t promised_mib(const struct instance_host *host)
 {
     const struct instance *instance;

@@ -76,7 +76,7 @@ void doctor_judge_networks(const json_t *networks, const struct vm_subnet *used,
     }
     if (all)
         doctor_say(ret, DOCTOR_OK,
-                   "%zu network%s, with members that run in %zu; none has a subnet of this host's", all,
+                   "%zu network%s, with members that run in %zu; none overlaps a subnet of this host", all,
                    all == 1 ? "" : "s", switches);
 }
 

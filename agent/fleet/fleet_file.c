@@ -256,7 +256,7 @@ static bool refuse_plain_after(struct fleet_reader *reader, const struct fleet_p
     if (plain) {
         snprintf(remedy, sizeof remedy, "write after: {%.63s: ready}, or started in place of ready",
                  value->text);
-        fault_at(reader, pair->key, "after", remedy, "it does not say for what to wait");
+        fault_at(reader, pair->key, "after", remedy, "it does not say what to wait for");
     }
     return plain;
 }

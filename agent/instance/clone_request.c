@@ -35,6 +35,11 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
         return pi_refuse(err, PI_CONFLICT, "%s is being removed", name);
     if (creation_is_under_way(source))
         return pi_refuse(err, PI_CONFLICT, "%s is being created: wait for it, then clone it", name);
+    if (state == VM_SAVED)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "%s is saved, and its state would not fit its disk any more: start it, then piagent powerdown %s",
+            name, name);
     if (vm_state_is_live(state))
         return pi_refuse(
             err, PI_CONFLICT,

@@ -291,9 +291,7 @@ int instance_refuse(const struct instance *instance, struct pi_error *err)
         return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s lets it go on", name,
                          vm_state_names[state], name);
     case VM_SAVING:
-        return pi_refuse(err, PI_CONFLICT,
-                         "%s is being saved: wait for that, or end it without a saved state: piagent kill %s",
-                         name, name);
+        return pi_refuse(err, PI_CONFLICT, "%s is being saved: wait until it is saved", name);
     case VM_SAVED:
         return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
     case VM_RESTORING:

@@ -160,6 +160,11 @@ static void on_cont(int result, const json_t *data, const char *why, void *user)
 
 void monitor_ask_cont(struct instance *instance)
 {
+    if (!monitor_is_usable(instance))
+        return;
+    /* A save that was given up must not end: QEMU would stop the guest then. */
+    if (instance->record.life.state == VM_RESTORING)
+        monitor_execute(instance, QMP_MIGRATE_CANCEL, NULL, NULL);
     if (monitor_is_usable(instance))
         monitor_execute(instance, QMP_CONT, on_cont, instance);
 }

@@ -96,7 +96,7 @@ void qemu_events_stopped(struct instance *instance, const struct qmp_status *sta
         break;
     case QMP_RUN_PRELAUNCH: /* after a reset of a guest that stood still */
     case QMP_RUN_WATCHDOG:  /* the guest's watchdog expired: QEMU resets it, unless it is told to pause */
-    case QMP_RUN_COLO:      /* from here on: debuggers and migrations, which piagent does not ask for */
+    case QMP_RUN_COLO:      /* from here on: debuggers, and steps of a migration */
     case QMP_RUN_DEBUG:
     case QMP_RUN_FINISH_MIGRATE:
     case QMP_RUN_INMIGRATE:

@@ -189,7 +189,7 @@ static const struct saved_step load_steps[] = {
     {QMP_COMMANDS, .end = end_load},
 };
 
-/* If the monitor is lost, the next one that adopts QEMU goes on; if QEMU ended, its end tells. */
+/* If the monitor is lost, a load ends, and a save is given up when the monitor is there again. If QEMU ended, its end tells. */
 static void on_step_answer(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
@@ -236,6 +236,9 @@ int saved_state_check_save(const struct instance *instance, struct pi_error *err
     uint64_t need = instance->record.spec.memory_mib << 20, free_bytes;
     struct pi_usage usage;
     char need_text[32], free_text[32];
+    if (instance->saved_state.keeping)
+        return pi_refuse(err, PI_CONFLICT, "the last saved state of %s is still being written: try again",
+                         instance->record.spec.name);
     if (!monitor_is_usable(instance))
         return pi_refuse(err, PI_FAILED, "%s: QEMU's monitor cannot be asked now: try again",
                          instance->record.spec.name);
@@ -326,6 +329,7 @@ static void on_kept(uv_work_t *request, int status)
     char size[32];
     (void)status; /* nobody cancels it */
     instance->host->writes--;
+    instance->saved_state.keeping = false;
     if (still && keeping->result < 0) {
         state_failed(instance, keeping->failure.text);
     } else if (still) {
@@ -350,6 +354,7 @@ static void end_save(struct instance *instance)
     *keeping = (struct keeping){.instance = instance, .fd = pi_steal_fd(&state->fd), .saved = state->saved};
     state->saved = (struct vm_saved){0};
     state->step = NULL;
+    state->keeping = true;
     keeping->request.data = keeping;
     instance_ref(instance);
     instance->host->writes++;
@@ -448,6 +453,7 @@ void saved_state_drop(struct instance *instance)
 {
     pi_auto_free char *path = NULL;
     uv_fs_t *request = malloc(sizeof *request);
+    saved_state_reset(instance);
     unlinkat(instance->dir_fd, VM_SAVED_FILE, 0);
     renameat(instance->dir_fd, VM_SAVED_RAM_FILE, instance->dir_fd, DROPPED);
     if (!request || asprintf(&path, "%s/" DROPPED, instance->folder) < 0) {

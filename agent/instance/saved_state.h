@@ -20,7 +20,8 @@ struct saved_state {
     const struct saved_step *step; /* that QEMU is asked for now; NULL: none */
     struct timer *timer;           /* asks the same again */
     int fd;                        /* of the file of the RAM, while QEMU may use it; -1 */
-    struct vm_saved saved;         /* the state that is being saved or loaded */
+    bool keeping;          /* a thread makes a state durable, perhaps one that does not count any more */
+    struct vm_saved saved; /* the state that is being saved or loaded */
 };
 
 /* 0 or -ENOMEM. */
@@ -28,7 +29,8 @@ int saved_state_init(struct instance *instance);
 void saved_state_reset(struct instance *instance);
 void saved_state_done(struct instance *instance);
 
-/* Before a save: PI_HOST if there may not be room for it on the disk, PI_FAILED if QEMU cannot be asked now. */
+/* Before a save: PI_HOST if there may not be room for it on the disk, PI_CONFLICT if an earlier one is still being
+ * written, PI_FAILED if QEMU cannot be asked now. */
 int saved_state_check_save(const struct instance *instance, struct pi_error *err);
 /* Before a start of a saved instance: PI_CONFLICT if its state does not fit what is there now, or cannot be read. */
 int saved_state_check_load(struct instance *instance, struct pi_error *err);

@@ -287,8 +287,9 @@ static unsigned life_on_adopted(struct vm_life *life, bool running)
     case VM_SAVING: /* nobody knows how far QEMU has come with it */
         return life->committed ? rung_actions[life->rung] & needs_monitor : go_on_from_saved(life);
     case VM_RESTORING:
-        if (!life->committed)
+        if (!life->committed && !running)
             return life_on_launched(life);
+        life->committed = true; /* its guest ran before that was on record */
         return running ? life_on_continued(life) : VM_DO_CONT;
     default:
         return running ? life_on_continued(life) : life_on_stopped(life);

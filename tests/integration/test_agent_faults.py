@@ -81,7 +81,8 @@ def test_an_agent_that_is_told_to_stop_writes_what_it_has_decided(user):
         assert agent_steps.recorded(user)["state"] == "running"
         user.disarm()
         wait_for("the agent has ended", lambda: not is_running(agent), 60)
-        assert pause.result(60)[0] in (200, 503)
+        status, answer = pause.result(60)  # an agent that ends gives up what it asks QEMU
+        assert status in (200, 503) or "given up" in answer["error"]["message"], answer
     assert agent_steps.recorded(user)["state"] == "paused"
     assert not list((user.instances / "pi").glob(".*"))
 

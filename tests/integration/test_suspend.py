@@ -72,6 +72,15 @@ def test_a_guest_that_boots_is_suspended_too_and_becomes_ready_after_it(user):
     user.wait_state("pi", "ready", 20)
 
 
+def test_a_saved_instance_is_neither_cloned_nor_removed_with_others(user):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
+    assert "pi is saved, and its state would not fit its disk any more" in user.refused(CONFLICT, "clone", "pi", "pj", "--no-start")
+    assert "pi: kept, it is saved" in user.call("rm", "--all").stderr
+    user.do("start", "-d", "pi")
+    assert user.status("pi")["state"] == "ready"
+
+
 def test_a_state_outlives_the_agent_and_the_host(user):
     boot_to_ready(user, "pi")
     user.do("suspend", "pi")

@@ -175,7 +175,7 @@ def test_ps_shows_those_that_are_named_and_names_alone(user):
     assert user.do("list", "-q") == "a\nb\n" and user.do("ps", "-aq") == "a\nb\nc\n"
     assert [line.split()[0] for line in user.do("ps", "c", "a").splitlines()] == ["NAME", "a", "c"]
     assert [one["name"] for one in json.loads(user.do("ps", "c", "--json"))["instances"]] == ["c"]
-    assert user.call("ps").stderr == "1 more do not run: piagent ps -a\n"
+    assert user.call("ps").stderr == "1 more does not run: piagent ps -a\n"
     for words in (["-a"], ["-q"], ["--json"], ["a"]):
         assert user.call("ps", *words).stderr == "", words
 

@@ -281,9 +281,9 @@ static void after_as_a_text_says_what_to_write(void **state)
     pi_auto_fleet struct fleet fleet = {0};
     read_fleet("instances: {a: {}, b: {after: a}, c: {after: [a, b]}, d: {after: ~}}\n", &fleet, &faults);
     assert_string_equal(faults.data,
-                        "1: instances.b.after: it does not say for what to wait: write after: {a: ready}, or "
+                        "1: instances.b.after: it does not say what to wait for: write after: {a: ready}, or "
                         "started in place of ready\n"
-                        "1: instances.c.after: it does not say for what to wait: write after: {a: ready}, or "
+                        "1: instances.c.after: it does not say what to wait for: write after: {a: ready}, or "
                         "started in place of ready\n");
 }
 

@@ -51,6 +51,8 @@ static const struct {
     struct vm_life after;
     unsigned actions;
 } rules[] = {
+    /* A guest that runs on was restored, whatever its record says. */
+    {LOADING, {.type = VM_EVENT_ADOPTED, .running = true}, READY, VM_DO_SAVE | VM_DO_DROP_STATE},
     /* The save. */
     {READY, {.type = VM_EVENT_SAVE}, SAVING, VM_DO_SAVE | VM_DO_SAVE_STATE},
     {{.state = VM_RUNNING}, {.type = VM_EVENT_SAVE}, {.state = VM_SAVING}, VM_DO_SAVE | VM_DO_SAVE_STATE},

@@ -28,10 +28,10 @@ static int remove_by_force(struct cli_task *task, struct api_instance *instance,
     return r != 0 ? r : remove_instance(task, instance, err);
 }
 
-/* For a selection: keeps an instance that runs, and tells what happened to each. */
+/* For a selection: keeps an instance that runs, or that is saved with what its guest was doing, and tells what happened to each. */
 static int remove_if_over(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
-    bool over = cli_state_is_over(instance->state);
+    bool over = cli_state_is_over(instance->state) && instance->state != VM_SAVED;
     int r = over ? remove_instance(task, instance, err) : 0;
     if (r < 0)
         return r;

@@ -24,7 +24,7 @@ const struct cli_command cli_command_suspend = {
         "piagent start then goes on where the guest was, in a second or two, also after a restart of the host: its\n"
         "processes, its console, its ports and networks are as before, and its clock is set. The saved state takes\n"
         "as much disk as the guest has touched memory, and none of the host's memory. It is used once: the next\n"
-        "start removes it. It needs the same instance, its disk as it was, and the same QEMU or a newer one;\n"
+        "start removes it. It needs the same instance, its disk as it was, and the same version of QEMU;\n"
         "piagent start --cold drops it. piagent pause only stops the processors: QEMU keeps the memory, and a\n"
         "restart of the host ends it.",
     .example = "piagent suspend pi-1",

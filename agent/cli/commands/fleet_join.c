@@ -96,7 +96,7 @@ int cli_fleet_await_links(struct cli_fleet_hosts *hosts, const struct fleet *fle
     for (;;) {
         int r = find_gap(hosts, fleet, &any, &gap, err), number = cli_follow_take_signal(0);
         uint64_t waited = pi_monotonic_ms() - begun;
-        if (r < 0 || !any)
+        if (r < 0 || (!any && !number))
             return r;
         if (number)
             return CLI_EXIT_SIGNAL + number;
