@@ -471,4 +471,6 @@ void api_server_run(struct api_server *server)
     }
     server->resumed = false;
     MHD_run(server->daemon);
+    /* The first closes connections, and the next one listens again if there were too many. */
+    MHD_run(server->daemon);
 }

@@ -139,7 +139,10 @@ static void check_new_instance(struct agent *agent, struct api_call *call)
     struct api_create request = {.spec.arch = vm_arch_host()};
     struct pi_error err;
     json_auto_t *body = api_call_json(call, &err);
-    if (body && pi_fields_read(api_create_fields, body, false, &request, &err) == 0)
+    int r = body ? pi_fields_read(api_create_fields, body, false, &request, &err) : -EINVAL;
+    if (r == 0 && request.clone_of)
+        r = pi_refuse(&err, PI_USAGE, "a clone cannot be checked: what is refused is told when it is made");
+    if (r == 0)
         api_reply(call, 200, json_pack("{s:o}", "faults", creation_check(&agent->host, &request)));
     else
         api_reply_error(call, &err);

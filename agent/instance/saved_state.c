@@ -369,6 +369,7 @@ static int describe_now(const struct instance *instance, struct vm_saved *ret, s
     pi_auto_strv struct pi_strv argv = {0};
     enum vm_accel accel = instance->record.accel;
     int r = vm_saved_look(instance->dir_fd, ret, err);
+    ret->accel = accel;
     if (r == 0)
         r = describe_host(accel, ret, err);
     if (r == 0)

@@ -36,6 +36,12 @@ static const struct pi_field saved_fields[] = {
     {0},
 };
 
+/* It becomes a word of QEMU's command line, in which a comma begins another setting. */
+static bool is_machine(const char *text)
+{
+    return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-")];
+}
+
 int vm_saved_read(int dir_fd, struct vm_saved *ret, struct pi_error *err)
 {
     pi_auto_buf struct pi_buf text = {0};
@@ -47,7 +53,10 @@ int vm_saved_read(int dir_fd, struct vm_saved *ret, struct pi_error *err)
     json_int_t schema = json_integer_value(json_object_get(doc, "schema"));
     if (schema > VM_SAVED_SCHEMA)
         return pi_refuse(err, PI_FAILED, VM_SAVED_FILE " was written by a newer piagent");
-    if (!doc || pi_fields_read(saved_fields, doc, true, &saved, err) < 0) {
+    r = doc ? pi_fields_read(saved_fields, doc, true, &saved, err) : -EBADMSG;
+    if (r == 0 && !is_machine(saved.machine))
+        r = pi_refuse(err, PI_FAILED, "'%.40s' is no type of a -machine", saved.machine);
+    if (r < 0) {
         vm_saved_done(&saved);
         if (err)
             err->kind = PI_FAILED;
@@ -183,7 +192,12 @@ int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, stru
     if (saved->ram.bytes != now->ram.bytes) /* a copy of it is as good */
         return pi_refuse(err, PI_CONFLICT,
                          now->ram.bytes ? "the file of its RAM is not whole" : "the file of its RAM is gone");
-    int r = check_saved_file("its disk has changed since", &saved->disk, &now->disk, err);
+    int r = saved->accel == now->accel
+                ? 0
+                : pi_refuse(err, PI_CONFLICT, "it was saved under %s, and now it would run under %s",
+                            vm_accel_names[saved->accel], vm_accel_names[now->accel]);
+    if (r == 0)
+        r = check_saved_file("its disk has changed since", &saved->disk, &now->disk, err);
     if (r == 0)
         r = check_saved_file("its UEFI variables have changed since", &saved->vars, &now->vars, err);
     if (r == 0)

@@ -112,6 +112,7 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
               "fleet": {"name": "web", "role": "pi", "index": 1, "count": 1}}
     assert api("POST", "/v1/check", create)["faults"] == []
     assert [fault["option"] for fault in api("POST", "/v1/check", {**create, "networks": ["bridge=none"]})["faults"]] == ["network"]
+    assert api("POST", "/v1/check", {"name": "pj", "clone_of": "pi"})[0] == 400
     assert api("POST", "/v1/instances", create)["name"] == "pi"
     assert api("POST", "/v1/instances", create)[0] == 409
     wait_for("it says something", lambda: b"hello" in user.console("pi"), 60)

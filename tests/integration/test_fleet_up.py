@@ -304,6 +304,26 @@ def test_faults_of_the_host_are_told_before_anything_is_made(user):
     assert user.ps() == []
 
 
+def test_a_saved_instance_is_made_anew_and_removed_when_asked(user):
+    user.write("instances: {a: {}, b: {}}\n")
+    with Reporters(user):
+        user.up()
+        user.do("suspend", "a", "b")
+        user.write("instances: {a: {}}\n")
+        assert "b: removed\n" in user.up("--recreate", "a", "--prune")
+        assert user.states() == {"a": "ready"}
+
+
+def test_instances_that_are_after_each_other_are_not_started_and_that_is_told(user):
+    user.write("instances: {a: {}, b: {after: {a: ready}}}\n")
+    with Reporters(user):
+        user.up()
+        user.do("kill", "a", "b")
+        assert user.api("POST", "/v1/instances/a/update", {"after": ["b=ready"]})[0] == 200
+        done = user.call("start", "a", "b", "-d")
+    assert done.returncode == CONFLICT and done.stderr.count("what it is after waits for it, too") == 2, done.stderr
+
+
 def test_networks_are_made_and_a_fixed_address_is_kept_free_for_its_instance(user):
     user.write("networks: {lab: {subnet: 10.201.7.0/24}, other: {}}\n"
                "instances: {node: {count: 3, network: [lab, other]}, server: {network: 'lab,ip=10.201.7.2'}}\n")

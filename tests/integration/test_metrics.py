@@ -6,6 +6,8 @@ import re
 import json
 import socket
 import subprocess
+import time
+import urllib.request
 
 import boot_sectors
 import pytest
@@ -188,6 +190,22 @@ def test_an_agent_whose_metrics_port_is_taken_runs_says_so_and_tries_again():
             assert scrape(port)[0].startswith("HTTP/1.1 200")
             assert user.api("GET", "/v1/agent")[1].get("metrics_failure") is None
             assert user.log().count("no metrics") == 1
+
+
+def test_connections_that_send_half_a_request_keep_others_out_no_longer_than_they_are_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with User(PIAGENT_METRICS=str(port), **fake_qemu()) as user:
+        user.do("ps")
+        half = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(16)]
+        for one in half:
+            one.sendall(b"GET /metrics HTTP/1.1\r\nHost")
+        time.sleep(0.3)
+        for one in half:
+            one.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            assert b"piagent_instances" in answer.read()
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9464", "[::1]:9464", "localhost", "127.0.0.1:0", "127.0.0.1:65536", "10.0.0.1:80", ""])

@@ -190,6 +190,12 @@ static int remove_stopped(struct cli_task *task, struct api_instance *instance, 
     return r;
 }
 
+/* A saved one is not asked: its guest does not run. */
+static int ask_unless_saved(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+{
+    return instance->state == VM_SAVED ? 0 : cli_task_request(task, instance, err);
+}
+
 /* Those that run power themselves off first, as a member of a cluster should before it goes. */
 static int remove_instances(const struct cli_launch *launch, size_t host, struct pi_error *err)
 {
@@ -211,7 +217,9 @@ static int remove_instances(const struct cli_launch *launch, size_t host, struct
     }
     for (size_t i = 0; i < task->chosen.count; i++)
         task->chosen.items[i].already = cli_state_is_over(task->chosen.items[i].state);
-    code = cli_task_stop(task);
+    int asked = cli_task_each(task, ask_unless_saved);
+    code = cli_task_each(task, cli_task_await_stop);
+    code = code ? code : asked;
     if (code <= CLI_EXIT_SIGNAL) {
         int removed = cli_task_each(task, remove_stopped);
         code = code ? code : removed;

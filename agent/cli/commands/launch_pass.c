@@ -250,11 +250,28 @@ static void hold_item(struct cli_launch_pass *pass, struct cli_launch_item *item
     item->state = CLI_LAUNCH_HELD;
 }
 
+/* Nothing is waited for, and no host is full: those that are left wait for each other. */
+static void refuse_circle(struct cli_launch_pass *pass)
+{
+    for (size_t i = 0; i < pass->count; i++)
+        if (pass->items[i].host->full)
+            return;
+    for (size_t i = 0; i < pass->count; i++) {
+        struct pi_error err;
+        if (pass->items[i].state != CLI_LAUNCH_WAITS)
+            continue;
+        pi_refuse(
+            &err, PI_CONFLICT,
+            "%s is not started: what it is after waits for it, too; correct 'after', then run '%s' again",
+            pass->items[i].name, pass->command);
+        fail_item(pass, &pass->items[i], &err);
+    }
+}
+
 static int next_start(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
                       struct pi_error *err)
 {
     struct cli_launch_pass *pass = user;
-    (void)waiting;
     for (size_t i = 0; i < pass->count; i++)
         pass->items[i].host->full = false;
     for (size_t i = 0; i < pass->count; i++) {
@@ -278,6 +295,8 @@ static int next_start(void *user, unsigned waiting, struct cli_agent **ret_agent
         if (item->state == CLI_LAUNCH_FAILED)
             i = SIZE_MAX;
     }
+    if (!waiting)
+        refuse_circle(pass);
     return 0;
 }
 
