@@ -61,7 +61,7 @@ static int look_at_disk(struct cloning *c, struct pi_error *err)
                    &text, &code, err);
     if (r < 0)
         return pi_context(err, r, "cannot look at the disk");
-    if (code && text.data && strstr(text.data, "lock"))
+    if (code && text.data && strstr(text.data, "\" lock")) /* Failed to get shared "write" lock */
         return pi_refuse(err, PI_CONFLICT,
                          "another program has the disk %s open: end that first, then clone again", path);
     json_auto_t *info = code ? NULL : pi_json_parse(text.data ? text.data : "", text.size, NULL);
