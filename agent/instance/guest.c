@@ -150,11 +150,28 @@ void guest_stays(struct instance *instance)
     end_boot(instance, instance->record.held_result, true);
 }
 
+/* Its seed is without secrets from now on. */
+static void end_first_boot(struct instance *instance)
+{
+    struct pi_error err;
+    if (!instance->record.booted && guest_seed_set_booted(instance, true, &err) < 0)
+        journal_note(instance, "its seed cannot be served any more: %s", err.text);
+}
+
+void guest_recall_end(struct instance *instance)
+{
+    const struct vm_record *record = &instance->record;
+    if (record->life.state != VM_RUNNING || record->cloud_init_result ||
+        !milestones_has(instance, VM_MILESTONE_READY))
+        return;
+    end_boot(instance, record->user_data_problems.count ? IMDS_RESULT_WARN : IMDS_RESULT_SUCCESS, true);
+    end_first_boot(instance);
+}
+
 /* The change of state that follows saves the record. */
 static void on_boot_done(struct instance *instance, const struct imds_report *report)
 {
     struct vm_record *record = &instance->record;
-    struct pi_error err;
     /* If any module of any stage failed, the boot has failed. The result of modules-final alone would not
      * show that. */
     bool success = report->result != IMDS_RESULT_FAIL && !record->failed_modules.count;
@@ -171,8 +188,8 @@ static void on_boot_done(struct instance *instance, const struct imds_report *re
     } else {
         end_boot(instance, result, success);
     }
-    if (success && !record->booted && guest_seed_set_booted(instance, true, &err) < 0)
-        journal_note(instance, "its seed cannot be served any more: %s", err.text);
+    if (success)
+        end_first_boot(instance);
 }
 
 /* cloud-init begins with the stage init-network once in a boot. If it begins again after the last stage, the

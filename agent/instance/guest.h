@@ -41,6 +41,8 @@ void guest_is_up(struct instance *instance);
 /* Callbacks of the IMDS, whose owners are instances. */
 extern const struct imds_handler guest_imds_handler;
 
+/* Of a guest that an agent was told is ready, and that was killed when its journal said so and the record did not yet. */
+void guest_recall_end(struct instance *instance);
 /* The reboot that its cloud-init had announced does not come: its boot is over (record.held_result). */
 void guest_stays(struct instance *instance);
 

@@ -13,6 +13,8 @@ import time
 import boot_sectors
 import pytest
 from piagent import CONFLICT, FAILED, NOT_FOUND, User, fake_qemu, is_running, wait_for
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end
 
 
 @pytest.fixture
@@ -206,6 +208,20 @@ def test_a_start_that_an_agent_did_not_finish_fails_where_its_disk_is_gone_meanw
         assert instance["state"] == "failed" and f"its disk {disk} is gone" in instance["reason"], instance
         user.do("rm", "bare")
         assert user.leftovers() == []
+
+
+def test_a_guest_that_was_ready_in_the_journal_and_not_yet_in_the_record_is_ready():
+    with User(**fake_qemu()) as user:
+        user.boot("pi", boot_sectors.deaf(user.home))
+        record = user.instances / "pi/record.json"
+        before = record.read_bytes()
+        boot_to_the_end(Guest(user, "pi"))
+        user.wait_state("pi", "ready")
+        user.kill_agent()
+        record.write_bytes(before)
+        user.do("ps")
+        user.wait_state("pi", "ready")
+        assert user.status("pi")["cloud_init"] == "done" and user.record("pi")["booted"]
 
 
 def test_what_a_write_or_a_removal_left_half_done_is_swept(user):
