@@ -67,7 +67,7 @@ pid_t adoption_find_qemu(const char *folder, struct pi_error *err)
 static void feed_end_unseen(struct instance *instance, const char *why)
 {
     const struct vm_life *life = &instance->record.life;
-    bool wanted = life->relaunch || (life->state == VM_SAVING && life->committed);
+    bool wanted = life->relaunch || vm_life_is_saved_whole(life);
     if (wanted)
         journal_note(instance, "%s", why);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED, .reason = wanted ? NULL : why});
@@ -126,7 +126,7 @@ static void resume_life(struct instance *instance)
     struct vm_record *record = &instance->record;
     saved_state_sweep(instance);
     const struct vm_life *life = &record->life;
-    bool begun = life->state == VM_STARTING || (life->state == VM_RESTORING && !life->committed);
+    bool begun = life->state == VM_STARTING || vm_life_is_loading(life);
     if (begun && !record->pid) { /* whatever it was to end by */
         start_anew(instance);
     } else if (vm_state_is_live(record->life.state)) {

@@ -130,11 +130,6 @@ void guest_link_check_clock(struct instance *instance, uint64_t stood_ms)
     timer_set(instance->guest_link.timer, instance->guest_link.channel ? ANSWER_MS : 0);
 }
 
-static bool rests(enum vm_state state)
-{
-    return vm_state_stands_still(state) || vm_state_is_saved(state);
-}
-
 /* 0 = unknown. An agent that did not see how the guest was saved knows from the record when that was. */
 static uint64_t stood_for(const struct instance *instance, enum vm_state before, uint64_t now_boottime_ms)
 {
@@ -149,7 +144,7 @@ static uint64_t stood_for(const struct instance *instance, enum vm_state before,
 void guest_link_note_pause(struct instance *instance, enum vm_state before)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
-    bool stands_still = rests(instance->record.life.state), stood_still = rests(before);
+    bool stands_still = vm_state_rests(instance->record.life.state), stood_still = vm_state_rests(before);
     if (stands_still && !stood_still) {
         instance->guest_link.paused_ms = now;
     } else if (stood_still && instance_runs(instance)) {

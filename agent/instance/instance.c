@@ -173,8 +173,7 @@ static void note_state(struct instance *instance, enum vm_state before)
         record->step_ms = 0;
     else if (record->life.state == VM_RESTORING) /* its boot is the same, and stopped_ms is still of use */
         record->started_ms = now, record->step_ms = 0;
-    else if (record->life.state == VM_READY &&
-             (!record->ready_ms || !(vm_state_stands_still(before) || vm_state_is_saved(before))))
+    else if (record->life.state == VM_READY && (!record->ready_ms || !vm_state_rests(before)))
         record->ready_ms = now;
     else if (!vm_state_is_live(record->life.state) && before != VM_RESTORING)
         record->stopped_ms = now;

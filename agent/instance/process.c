@@ -132,7 +132,7 @@ static bool has_aborted_under_kvm(const struct vm_record *record, int code)
 
 static bool is_expected(const struct vm_life *life)
 {
-    return life->shutdown_seen || life->relaunch || (life->state == VM_SAVING && life->committed) ||
+    return life->shutdown_seen || life->relaunch || vm_life_is_saved_whole(life) ||
            (life->state == VM_RESTORING && life->rung == VM_RUNG_KILL) ||
            (life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN);
 }

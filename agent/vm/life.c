@@ -23,8 +23,7 @@ bool vm_life_has_saved_state(const struct vm_life *life)
     return vm_state_is_saved(life->state) && (life->state != VM_RESTORING || !life->committed);
 }
 
-/* QEMU loads a saved state, which still counts. */
-static bool is_loading(const struct vm_life *life)
+bool vm_life_is_loading(const struct vm_life *life)
 {
     return life->state == VM_RESTORING && !life->committed;
 }
@@ -35,8 +34,7 @@ static bool is_restored(const struct vm_life *life)
     return life->state == VM_RESTORING && life->committed;
 }
 
-/* The saved state is whole, and its QEMU is being ended. */
-static bool is_saved_whole(const struct vm_life *life)
+bool vm_life_is_saved_whole(const struct vm_life *life)
 {
     return life->state == VM_SAVING && life->committed;
 }
@@ -45,7 +43,7 @@ static bool is_saved_whole(const struct vm_life *life)
  * now. */
 static bool is_condemned(const struct vm_life *life)
 {
-    return (life->state == VM_STARTING || is_loading(life)) && life->rung == VM_RUNG_KILL;
+    return (life->state == VM_STARTING || vm_life_is_loading(life)) && life->rung == VM_RUNG_KILL;
 }
 
 static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
@@ -95,7 +93,7 @@ static bool life_is_creating(const struct vm_life *life)
 
 bool vm_life_is_starting(const struct vm_life *life)
 {
-    return (life->state == VM_STARTING || is_loading(life)) && life->rung == VM_RUNG_NONE;
+    return (life->state == VM_STARTING || vm_life_is_loading(life)) && life->rung == VM_RUNG_NONE;
 }
 
 bool vm_life_is_gone(const struct vm_life *life)
@@ -166,7 +164,7 @@ static unsigned life_on_undone(struct vm_life *life, bool success)
 
 static unsigned life_on_launched(const struct vm_life *life)
 {
-    if (is_loading(life) && !is_condemned(life))
+    if (vm_life_is_loading(life) && !is_condemned(life))
         return VM_DO_LOAD_STATE;
     if (life->state == VM_STARTING && !is_condemned(life))
         return VM_DO_CONT | VM_DO_WATCH_SIGN;
@@ -240,7 +238,7 @@ static unsigned go_on_from_saved(struct vm_life *life)
 
 static unsigned life_on_state_loaded(struct vm_life *life)
 {
-    return is_loading(life) && !is_condemned(life) ? go_on_from_saved(life) : 0;
+    return vm_life_is_loading(life) && !is_condemned(life) ? go_on_from_saved(life) : 0;
 }
 
 /* Ends a QEMU whose guest has not run since its state was saved. */
@@ -254,12 +252,12 @@ static unsigned life_on_state_failed(struct vm_life *life)
 {
     if (life->state == VM_SAVING && !life->committed)
         return go_on_from_saved(life);
-    return is_loading(life) && !is_condemned(life) ? end_loading(life) : 0;
+    return vm_life_is_loading(life) && !is_condemned(life) ? end_loading(life) : 0;
 }
 
 static unsigned life_on_launch_failed(struct vm_life *life)
 {
-    if (is_loading(life))
+    if (vm_life_is_loading(life))
         return enter_saved(life, VM_SAVED, false) | VM_DO_DISARM | VM_DO_CLEAN;
     if (life->state != VM_STARTING && life->state != VM_STOPPING)
         return 0;
@@ -273,7 +271,9 @@ static unsigned life_on_found(const struct vm_life *life)
 {
     if (is_condemned(life))
         return VM_DO_KILL;
-    return life->state == VM_STOPPING || is_saved_whole(life) ? rung_actions[life->rung] & ~needs_monitor : 0;
+    return life->state == VM_STOPPING || vm_life_is_saved_whole(life)
+               ? rung_actions[life->rung] & ~needs_monitor
+               : 0;
 }
 
 static unsigned life_on_adopted(struct vm_life *life, bool running)
@@ -298,7 +298,7 @@ static unsigned life_on_adopted(struct vm_life *life, bool running)
 
 static unsigned life_on_guest_done(struct vm_life *life, bool success)
 {
-    bool rests = vm_state_stands_still(life->state) || vm_state_is_saved(life->state);
+    bool rests = vm_state_rests(life->state);
     if (life->state == VM_RUNNING && success)
         life->state = VM_READY;
     else if (rests && success)
@@ -313,7 +313,7 @@ static unsigned not_ready(struct vm_life *life)
 {
     if (life->state == VM_READY)
         life->state = VM_RUNNING;
-    else if (vm_state_stands_still(life->state) || vm_state_is_saved(life->state))
+    else if (vm_state_rests(life->state))
         life->was_ready = false;
     else if (life->state != VM_RUNNING)
         return 0;
@@ -342,7 +342,8 @@ static unsigned life_on_panicked(struct vm_life *life, bool again)
 
 static unsigned life_on_shutdown(struct vm_life *life, bool guest)
 {
-    if (!vm_state_is_live(life->state) || is_condemned(life) || is_loading(life) || is_saved_whole(life))
+    if (!vm_state_is_live(life->state) || is_condemned(life) || vm_life_is_loading(life) ||
+        vm_life_is_saved_whole(life))
         return 0;
     bool asked = life->state == VM_STOPPING && life->rung > VM_RUNG_POWERDOWN;
     life->cut_off |= !guest && !asked && !life->guest_powered_off;
@@ -385,14 +386,14 @@ static unsigned life_on_accelerator_failed(struct vm_life *life, const struct vm
 
 static unsigned life_on_unusable(struct vm_life *life)
 {
-    if (is_loading(life))
+    if (vm_life_is_loading(life))
         return life_on_state_failed(life);
     return life->state == VM_STARTING && !is_condemned(life) ? life_condemn(life, false) : 0;
 }
 
 static unsigned life_on_exited(struct vm_life *life, const struct vm_event *event)
 {
-    if (is_saved_whole(life) || is_loading(life))
+    if (vm_life_is_saved_whole(life) || vm_life_is_loading(life))
         return enter_saved(life, VM_SAVED, false) | VM_DO_DISARM | VM_DO_CLEAN;
     bool starting = life->state == VM_STARTING && !is_condemned(life);
     /* If KVM cannot set up the CPU, QEMU aborts before its guest runs. */
@@ -457,8 +458,9 @@ static unsigned life_on_kill(struct vm_life *life)
 {
     if (!vm_state_is_live(life->state))
         return stop_ended(life);
-    if (is_saved_whole(life) || is_loading(life)) /* killed or not, the saved state is what is left */
-        return is_condemned(life) || is_saved_whole(life) ? 0 : end_loading(life);
+    if (vm_life_is_saved_whole(life) ||
+        vm_life_is_loading(life)) /* killed or not, the saved state is what is left */
+        return is_condemned(life) || vm_life_is_saved_whole(life) ? 0 : end_loading(life);
     if (is_condemned(life))
         return stop_condemned(life);
     return life->rung < VM_RUNG_QUIT ? enter_rung(life, VM_RUNG_QUIT) : 0;
@@ -467,7 +469,7 @@ static unsigned life_on_kill(struct vm_life *life)
 static unsigned life_on_rung_expired(struct vm_life *life)
 {
     enum vm_rung next = life->rung < VM_RUNG_KILL ? life->rung + 1 : VM_RUNG_KILL;
-    if (is_saved_whole(life)) {
+    if (vm_life_is_saved_whole(life)) {
         life->rung = next;
         return rung_actions[next] | VM_DO_SAVE;
     }
@@ -561,7 +563,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
  * reason. */
 static bool is_news(const struct vm_life *life, const struct vm_event *event)
 {
-    if (life->state == VM_STARTING || is_loading(life))
+    if (life->state == VM_STARTING || vm_life_is_loading(life))
         return event->type != VM_EVENT_EXITED || !life->reason[0];
     return event->type != VM_EVENT_LAUNCH_FAILED && event->type != VM_EVENT_UNUSABLE;
 }
@@ -569,7 +571,7 @@ static bool is_news(const struct vm_life *life, const struct vm_event *event)
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
 {
     enum vm_state before = life->state;
-    bool fails = (before == VM_STARTING || is_loading(life)) && life->reason[0];
+    bool fails = (before == VM_STARTING || vm_life_is_loading(life)) && life->reason[0];
     bool explains = event->reason && is_news(life, event), had = vm_life_has_saved_state(life);
     unsigned actions = life_react(life, event);
     if (had && !vm_life_has_saved_state(life))

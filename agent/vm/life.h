@@ -171,6 +171,12 @@ bool vm_life_is_gone(const struct vm_life *life);
  * to end since. */
 bool vm_life_is_starting(const struct vm_life *life);
 
+/* Tells if QEMU loads a saved state, which still counts. */
+bool vm_life_is_loading(const struct vm_life *life);
+
+/* Tells if the saved state is whole, and its QEMU is being ended. */
+bool vm_life_is_saved_whole(const struct vm_life *life);
+
 /* Tells if QEMU writes its saved state, or if that still counts: its files stay. */
 bool vm_life_has_saved_state(const struct vm_life *life);
 

@@ -34,3 +34,8 @@ bool vm_state_is_saved(enum vm_state state)
 {
     return state == VM_SAVING || state == VM_SAVED || state == VM_RESTORING;
 }
+
+bool vm_state_rests(enum vm_state state)
+{
+    return vm_state_stands_still(state) || vm_state_is_saved(state);
+}

@@ -33,4 +33,7 @@ bool vm_state_stands_still(enum vm_state state);
 /* Tells if the guest is in a saved state, or on its way there or back: saving, saved, restoring. */
 bool vm_state_is_saved(enum vm_state state);
 
+/* Tells if the guest stands still or is saved: its boot is over or goes on later, as it was. */
+bool vm_state_rests(enum vm_state state);
+
 #endif

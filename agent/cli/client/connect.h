@@ -56,8 +56,8 @@ int cli_refuse_lost(const struct pi_paths *paths, pid_t pid, struct pi_error *er
  * somebody has stopped the agent of another host. */
 int cli_reconnect(struct cli_agent *agent, struct pi_error *err);
 
-/* Whether a request that failed with err may be sent again: its agent had died or could not be reached, and is connected to once
- * more. An agent that somebody has stopped is left alone. */
+/* After a request failed with err: connects anew to an agent that had died or could not be reached, and tells if the request
+ * may be sent again. An agent that somebody has stopped is left alone. */
 bool cli_may_ask_again(struct cli_agent *agent, struct pi_error *err);
 
 void cli_agent_done(struct cli_agent *agent);

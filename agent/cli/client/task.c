@@ -189,8 +189,8 @@ int cli_task_await_suspend(struct cli_task *task, struct api_instance *instance,
     return 0;
 }
 
-int cli_task_stop(struct cli_task *task)
+int cli_task_stop(struct cli_task *task, cli_act_fn *ask)
 {
-    int asked = cli_task_each(task, cli_task_request), stopped = cli_task_each(task, cli_task_await_stop);
+    int asked = cli_task_each(task, ask), stopped = cli_task_each(task, cli_task_await_stop);
     return stopped > CLI_EXIT_SIGNAL || !asked ? stopped : asked;
 }

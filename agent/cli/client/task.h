@@ -47,8 +47,7 @@ cli_act_fn cli_task_await_stop;
 /* Waits until its state is saved, unless it was so already. PI_FAILED if it runs on. */
 cli_act_fn cli_task_await_suspend;
 
-/* The request (powerdown, kill) to all, then the wait for all, so that they stop side by side. The exit code.
- */
-int cli_task_stop(struct cli_task *task);
+/* ask (cli_task_request: powerdown, kill) to all, then the wait for all, so that they stop side by side. The exit code. */
+int cli_task_stop(struct cli_task *task, cli_act_fn *ask);
 
 #endif

@@ -27,7 +27,7 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
     int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE_LIVE, false, err);
     if (r < 0)
         return r;
-    int code = cli_task_stop(&task);
+    int code = cli_task_stop(&task, cli_task_request);
     if (code > CLI_EXIT_SIGNAL)
         return code;
     r = cli_launch_chosen(&task.agent, &task.chosen, &how, &options->pace, false, "piagent start", err);

@@ -16,7 +16,7 @@ static const struct fleet_change *first_change(const struct fleet_plan *plan, co
     return NULL;
 }
 
-/* Whether an instance that this run ends first has the port. */
+/* Tells if the port belongs to an instance that this run ends first. */
 static bool is_set_free(const struct fleet_plan *plan, size_t host, const char *text)
 {
     struct vm_forward mine, theirs;

@@ -123,7 +123,7 @@ static bool is_removed(const struct fleet_plan *plan, const char *name)
     return false;
 }
 
-/* Whether a host takes one of them for a member on another host. */
+/* Tells if a host has one of the plan's instances on its list of members elsewhere. */
 static bool is_known_elsewhere(const struct cli_fleet_host *host, const struct fleet_plan *plan)
 {
     const json_t *link, *member;

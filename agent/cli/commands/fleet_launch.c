@@ -217,9 +217,7 @@ static int remove_instances(const struct cli_launch *launch, size_t host, struct
     }
     for (size_t i = 0; i < task->chosen.count; i++)
         task->chosen.items[i].already = cli_state_is_over(task->chosen.items[i].state);
-    int asked = cli_task_each(task, ask_unless_saved);
-    code = cli_task_each(task, cli_task_await_stop);
-    code = code ? code : asked;
+    code = cli_task_stop(task, ask_unless_saved);
     if (code <= CLI_EXIT_SIGNAL) {
         int removed = cli_task_each(task, remove_stopped);
         code = code ? code : removed;

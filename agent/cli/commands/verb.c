@@ -30,7 +30,7 @@ int cli_run_stop(const struct cli_call *call, bool *ret_forced, struct pi_error 
     int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE_LIVE, options->json, err);
     if (r < 0)
         return r;
-    int code = cli_task_stop(&task);
+    int code = cli_task_stop(&task, cli_task_request);
     *ret_forced = task.forced;
     return cli_task_end(&task, code, err);
 }

@@ -30,7 +30,7 @@ void cli_screen_init(struct cli_screen *screen);
 void cli_screen_line(struct cli_screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Whether the status becomes a line now, if it cannot be redrawn. */
+/* Tells if the status becomes a line now, on an output that cannot redraw it. */
 bool cli_screen_is_due(const struct cli_screen *screen, uint64_t now_ms);
 
 /* Shows the status, one line or several: redraws it, or writes it if it is due. */
