@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -190,6 +191,15 @@ def test_a_host_that_cannot_be_reached_is_told_in_sshs_words_and_one_line(near, 
     assert near.refused(AGENT, "--host", far.url, "ps").startswith(f"cannot reach {far.url}: ")
     assert "Connection refused" in near.call("--host", far.url, "doctor").stderr
     assert not is_connected(near)
+
+
+def test_a_server_that_does_not_answer_is_waited_for_with_a_word(near):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ssh://127.0.0.1:{silent.getsockname()[1]}"
+        command = near.start("--host", url, "ps")
+        assert next(iter(command.stdout)) == f"still logging in at {url}: waiting for its SSH server\n"
+        command.terminate()
+        command.wait(timeout=60)
 
 
 def test_a_host_without_piagent_and_one_with_an_old_one_say_what_to_install(near):

@@ -120,9 +120,22 @@ static int add_host_ssh(const struct cli_host *host, const char *const *more, st
     return r < 0 ? pi_fail(err, -r, "ssh") : 0;
 }
 
+/* Waits until ssh ends; for a login it says once that this takes long. */
+static void await_ssh(int pidfd, const char *login_url)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    int r, timeout_ms = login_url ? (int)PATIENCE_MS : -1;
+    while ((r = poll(&ended, 1, timeout_ms)) == 0 || (r < 0 && errno == EINTR)) {
+        if (r < 0)
+            continue;
+        fprintf(stderr, "still logging in at %s: waiting for its SSH server\n", login_url);
+        timeout_ms = -1;
+    }
+}
+
 /* Runs ssh with this terminal and returns its exit code. */
 static int run_host_ssh(const struct cli_host *host, const int fds[3], const char *const *more,
-                        const char *command, struct pi_error *err)
+                        const char *command, bool is_login, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
     pi_auto_close int pidfd = -1;
@@ -138,9 +151,7 @@ static int run_host_ssh(const struct cli_host *host, const int fds[3], const cha
         .argv = (const char *const *)argv.items, .fds = fds, .fd_count = 3, .orphan_signal = SIGTERM};
     if ((r = pi_spawn(&how, &pid, &pidfd, err)) < 0)
         return r;
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
-        ;
+    await_ssh(pidfd, is_login ? host->url : NULL);
     r = pi_reap(pidfd, &code, text, sizeof text);
     return r < 0 ? pi_fail(err, -r, "ssh") : code;
 }
@@ -232,7 +243,7 @@ static int log_in_there(const struct cli_host *host, struct pi_error *err)
         return r;
     r = run_host_ssh(host, (const int[]){-1, -1, 2},
                      (const char *const[]){"-T", "-oControlMaster=yes", "-oControlPersist=60", NULL},
-                     "exit 0", err);
+                     "exit 0", true, err);
     return r == SSH_FAILED ? refuse_unreachable(host, err) : r < 0 ? r : 0;
 }
 
@@ -245,7 +256,7 @@ int cli_host_run(const struct cli_host *host, const char *command, struct pi_err
         return r;
     close(pi_steal_fd(&lock));
     r = run_host_ssh(host, (const int[]){0, 1, 2}, (const char *const[]){terminal ? "-t" : "-T", NULL},
-                     command, err);
+                     command, false, err);
     return r == SSH_FAILED ? refuse_unreachable(host, err) : r == NOT_FOUND ? refuse_missing(host, err) : r;
 }
 
