@@ -40,7 +40,7 @@ struct cli_wait_source {
                 struct pi_error *err);
     /* The wait for one is over; code is its exit code, and its failure was told. */
     void (*over)(void *user, const char *name, int code);
-    /* Says in a few words how it is with the others, for the display's last line: "12 wait, 5 ready"; or "". */
+    /* Says in a few words how it is with the others, for the display's last line: "12 to start, 5 ready"; or "". */
     void (*rest)(void *user, char *ret, size_t size);
     void *user;
 };

@@ -75,8 +75,8 @@ static void tell_rest(void *user, char *ret, size_t size)
     ret[0] = '\0';
     if (pass->count == 1)
         return;
-    int n = snprintf(ret, size, "%u wait, %u %s", items_in(pass, CLI_LAUNCH_WAITS),
-                     items_in(pass, CLI_LAUNCH_DONE), pass->wait.made ? "made" : "ready");
+    int n = snprintf(ret, size, pass->wait.made ? "%u to make, %u made" : "%u to start, %u ready",
+                     items_in(pass, CLI_LAUNCH_WAITS), items_in(pass, CLI_LAUNCH_DONE));
     if (failed)
         snprintf(ret + n, size - (size_t)n, ", %u failed", failed);
 }
