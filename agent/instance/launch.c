@@ -79,6 +79,8 @@ static int prepare_start(struct instance *instance, struct pi_error *err)
     if (r < 0)
         return r;
     record->accel = accel;
+    record->template_hardware = record->spec.template;
+    record->identity_due = false;
     if ((r = ports_check(instance, err)) == 0 && (r = guest_seed_make(instance, err)) == 0)
         r = process_prepare(instance, err);
     return r;

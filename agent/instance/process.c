@@ -61,7 +61,9 @@ static int make_child(struct instance *instance, struct pi_strv *argv, int fds[Q
         fds[QEMU_SEED_PORT_FD] = instance->host->seed_port_fd;
     struct pi_spawn how = {.argv = (const char *const *)argv->items,
                            .fds = fds,
-                           .fd_count = QEMU_NETWORK_FD + instance->record.spec.networks.count,
+                           .fd_count = instance->record.template_hardware
+                                           ? QEMU_FD_COUNT
+                                           : QEMU_NETWORK_FD + instance->record.spec.networks.count,
                            .environ_ = (const char *const *)environment.items,
                            .new_session = true,
                            .deaf = instance->host->bound,

@@ -23,6 +23,7 @@ int qemu_command_build(const struct instance *instance, enum vm_accel accel, boo
     pi_auto_free char *qemu = NULL;
     struct vm_firmware_files firmware = {0};
     bool uefi = vm_spec_uses_uefi(spec);
+    bool template_ram = spec->template || instance->record.identity_due;
     int r = pi_program_find(vm_qemu_program(spec->arch), &qemu, err);
     if (r < 0)
         return refuse_qemu(spec->arch, err);
@@ -31,9 +32,12 @@ int qemu_command_build(const struct instance *instance, enum vm_accel accel, boo
     struct vm_host host = {.qemu = qemu,
                            .folder = instance->folder,
                            .accel = accel,
-                           .qmp_fd = QEMU_SOCKET_FD + QEMU_SOCKET_QMP,
-                           .console_fd = QEMU_SOCKET_FD + QEMU_SOCKET_CONSOLE,
-                           .agent_fd = QEMU_SOCKET_FD + QEMU_SOCKET_GUEST_AGENT,
+                           .qmp_fd = qemu_socket_fd(QEMU_SOCKET_QMP),
+                           .console_fd = qemu_socket_fd(QEMU_SOCKET_CONSOLE),
+                           .agent_fd = qemu_socket_fd(QEMU_SOCKET_GUEST_AGENT),
+                           .identity_fd = qemu_socket_fd(QEMU_SOCKET_IDENTITY),
+                           .template_hardware = instance->record.template_hardware && !standalone,
+                           .template_ram = template_ram && !standalone,
                            .isolator = instance->host->program,
                            .imds_socket = instance->host->imds_socket,
                            .net_fd = NET_FD,

@@ -14,8 +14,20 @@
 #include "agent/instance/membership.h"
 #include "agent/loop/sockets.h"
 
-static const char *const suffixes[] = {
-    [QEMU_SOCKET_QMP] = ".qmp", [QEMU_SOCKET_CONSOLE] = ".console", [QEMU_SOCKET_GUEST_AGENT] = ".agent"};
+static const char *const suffixes[] = {[QEMU_SOCKET_QMP] = ".qmp",
+                                       [QEMU_SOCKET_CONSOLE] = ".console",
+                                       [QEMU_SOCKET_GUEST_AGENT] = ".agent",
+                                       [QEMU_SOCKET_IDENTITY] = ".ident"};
+
+int qemu_socket_fd(enum qemu_socket which)
+{
+    return which == QEMU_SOCKET_IDENTITY ? QEMU_IDENTITY_FD : QEMU_SOCKET_FD + (int)which;
+}
+
+static int file_fd(enum qemu_socket which)
+{
+    return which == QEMU_SOCKET_IDENTITY ? QEMU_IDENTITY_FD + 1 : QEMU_FILE_FD + (int)which;
+}
 
 void qemu_socket_file(const char *name, enum qemu_socket which, char ret[QEMU_SOCKET_NAME_MAX + 1])
 {
@@ -45,7 +57,7 @@ void qemu_sockets_find(const struct instance *instance, enum qemu_socket which, 
         return;
     /* The name is gone, but QEMU has the file open: connect(2) goes through the link in /proc. */
     snprintf(ret->folder, sizeof ret->folder, "/proc/%u/fd", (unsigned)instance->record.pid);
-    snprintf(ret->name, sizeof ret->name, "%d", QEMU_FILE_FD + which);
+    snprintf(ret->name, sizeof ret->name, "%d", file_fd(which));
 }
 
 int qemu_sockets_check(const struct instance *instance, struct pi_error *err)
@@ -80,10 +92,11 @@ static int bind_socket(const struct instance *instance, enum qemu_socket which, 
     const char *runtime = instance->host->runtime;
     qemu_socket_file(instance->record.spec.name, which, file);
     snprintf(path, sizeof path, "%s/%s", runtime, file);
-    if ((fds[QEMU_SOCKET_FD + which] = socket_listen_unix(runtime, file, err)) < 0)
-        return fds[QEMU_SOCKET_FD + which];
-    fds[QEMU_FILE_FD + which] = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    return fds[QEMU_FILE_FD + which] < 0 ? pi_fail(err, errno, "cannot open %s", path) : 0;
+    int *socket = &fds[qemu_socket_fd(which)], *name = &fds[file_fd(which)];
+    if ((*socket = socket_listen_unix(runtime, file, err)) < 0)
+        return *socket;
+    *name = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return *name < 0 ? pi_fail(err, errno, "cannot open %s", path) : 0;
 }
 
 int qemu_sockets_bind(const struct instance *instance, int fds[QEMU_FD_COUNT], struct pi_error *err)
@@ -91,17 +104,18 @@ int qemu_sockets_bind(const struct instance *instance, int fds[QEMU_FD_COUNT], s
     host_need_runtime(instance->host);
     pi_auto_close int runtime = pi_dir_open(instance->host->runtime, err);
     int r = runtime < 0 ? runtime : 0;
-    for (int i = 0; r == 0 && i < QEMU_SOCKETS; i++)
+    int count = instance->record.template_hardware ? QEMU_SOCKETS : QEMU_SOCKET_IDENTITY;
+    for (int i = 0; r == 0 && i < count; i++)
         r = bind_socket(instance, (enum qemu_socket)i, fds, err);
     return r < 0 ? r : membership_open(instance, fds + QEMU_NETWORK_FD, err);
 }
 
 void qemu_sockets_close(int fds[QEMU_FD_COUNT])
 {
-    for (int i = QEMU_NETWORK_FD; i < QEMU_FD_COUNT; i++)
+    for (int i = QEMU_NETWORK_FD; i < QEMU_IDENTITY_FD; i++)
         pi_close_p(&fds[i]);
     for (int i = 0; i < QEMU_SOCKETS; i++) {
-        pi_close_p(&fds[QEMU_SOCKET_FD + i]);
-        pi_close_p(&fds[QEMU_FILE_FD + i]);
+        pi_close_p(&fds[qemu_socket_fd((enum qemu_socket)i)]);
+        pi_close_p(&fds[file_fd((enum qemu_socket)i)]);
     }
 }

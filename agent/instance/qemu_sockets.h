@@ -12,19 +12,28 @@
 
 struct instance;
 
-enum qemu_socket { QEMU_SOCKET_QMP, QEMU_SOCKET_CONSOLE, QEMU_SOCKET_GUEST_AGENT, QEMU_SOCKETS };
+enum qemu_socket {
+    QEMU_SOCKET_QMP,
+    QEMU_SOCKET_CONSOLE,
+    QEMU_SOCKET_GUEST_AGENT,
+    QEMU_SOCKET_IDENTITY, /* on the hardware of templates: vm/argv.h */
+    QEMU_SOCKETS
+};
 
 /* The descriptors in QEMU: its listening sockets, the one that keeps the seeds' port, the files of the listening
- * sockets, and one for each network of the spec (vm_host.network_fd). Isolated instances do without the seeds' port,
+ * sockets, one for each network of the spec (vm_host.network_fd), and both of the identity's socket. Isolated instances do without the seeds' port,
  * because their guests do not come by it: its descriptor is their network's (NET_FD). */
 #define QEMU_SOCKET_FD    3
 #define QEMU_SEED_PORT_FD 6
 #define QEMU_FILE_FD      7
-#define QEMU_NETWORK_FD   (QEMU_FILE_FD + QEMU_SOCKETS)
-#define QEMU_FD_COUNT     (QEMU_NETWORK_FD + VM_NETWORKS_MAX)
+#define QEMU_NETWORK_FD   10
+#define QEMU_IDENTITY_FD  (QEMU_NETWORK_FD + VM_NETWORKS_MAX)
+#define QEMU_FD_COUNT     (QEMU_IDENTITY_FD + 2)
 
 #define QEMU_SOCKET_NAME_MAX 95
 
+/* The descriptor at which QEMU listens. */
+int qemu_socket_fd(enum qemu_socket which);
 /* The socket's file in the runtime folder, of the instance of that name. */
 void qemu_socket_file(const char *name, enum qemu_socket which, char ret[QEMU_SOCKET_NAME_MAX + 1]);
 /* Whose socket a file is; false if it is none of these. */

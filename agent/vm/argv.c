@@ -18,17 +18,20 @@ static const struct {
     struct vm_packages packages;
     const char *machine;
     const char *cpu[VM_ACCEL_TCG + 1];
+    const char *ram; /* what QEMU calls the RAM in a saved state */
 } arches[VM_ARCHES] = {
     [VM_X86_64] = {"qemu-system-x86_64",
                    {"qemu-system-x86", "qemu-system-x86-core"},
                    "q35,graphics=off", /* SeaBIOS and its clients then use the serial console */
-                   {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"}},
+                   {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "max"},
+                   "pc.ram"},
     /* cortex-a72 is the Raspberry Pi 4's core. It has no pointer authentication, which is slow to emulate.
      * gic-version=max: the default, version 2, allows only 8 CPUs. */
     [VM_AARCH64] = {"qemu-system-aarch64",
                     {"qemu-system-arm", "qemu-system-aarch64-core"},
                     "virt,gic-version=max",
-                    {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "cortex-a72"}},
+                    {[VM_ACCEL_KVM] = "host", [VM_ACCEL_TCG] = "cortex-a72"},
+                    "mach-virt.ram"},
 };
 
 const char *vm_qemu_program(enum vm_arch arch)
@@ -99,14 +102,27 @@ static void add_image(struct building *b, const char *node, const char *format, 
     argv_addf(b, "-blockdev", "driver=%s,node-name=%s,file=%s-file%s", format, node, node, options);
 }
 
+/* Only what a template itself writes goes into the file. */
+static void add_template_ram(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    pi_auto_free char *path = vm_path_escape(host->folder, VM_TEMPLATE_RAM_FILE);
+    if (!path)
+        b->r = -ENOMEM;
+    argv_addf(b, "-object", VM_MEMORY_FILE "id=%s,size=%" PRIu64 "M,share=%s,mem-path=%s",
+              arches[spec->arch].ram, spec->memory_mib, spec->template ? "on" : "off", path);
+}
+
 static void add_machine(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
     const struct vm_firmware_files *uefi = host->firmware;
     argv_addf(b, "-name", "guest=%s,debug-threads=on", spec->name);
     argv_add(b, "-uuid", spec->uuid);
     const char *machine = arches[spec->arch].machine;
-    argv_addf(b, "-machine", "%s%s%s", host->machine ? host->machine : "",
-              host->machine ? strchr(machine, ',') : machine, uefi ? ",pflash0=code,pflash1=vars" : "");
+    argv_addf(b, "-machine", "%s%s%s%s%s", host->machine ? host->machine : "",
+              host->machine ? strchr(machine, ',') : machine, uefi ? ",pflash0=code,pflash1=vars" : "",
+              host->template_ram ? VM_MEMORY_BACKEND : "", host->template_ram ? arches[spec->arch].ram : "");
+    if (host->template_ram)
+        add_template_ram(b, spec, host);
     /* TCG uses a thread for each CPU by default, unless the guest's memory order is stronger than this
      * host's. */
     if (host->accel == VM_ACCEL_TCG)
@@ -137,16 +153,22 @@ static void add_channels(struct building *b, const struct vm_host *host)
     if (host->standalone) {
         argv_add(b, "-serial", "mon:stdio");
         argv_add(b, "-chardev", "null,id=agent");
+        if (host->template_hardware)
+            argv_add(b, "-chardev", "null,id=identity");
     } else {
         argv_addf(b, "-chardev", "socket,id=console,fd=%d,server=on,wait=off", host->console_fd);
         argv_add(b, "-serial", "chardev:console");
         argv_addf(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", host->qmp_fd);
         argv_add(b, "-mon", "chardev=qmp,mode=control");
         argv_addf(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", host->agent_fd);
+        if (host->template_hardware)
+            argv_addf(b, "-chardev", "socket,id=identity,fd=%d,server=on,wait=off", host->identity_fd);
     }
     /* If the guest has qemu-guest-agent, it finds its channel by this name. */
     argv_add(b, "-device", "virtio-serial-pci");
     argv_add(b, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+    if (host->template_hardware)
+        argv_add(b, "-device", "virtserialport,chardev=identity,name=" VM_IDENTITY_PORT);
 }
 
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
@@ -225,25 +247,45 @@ static void add_network(struct building *b, const struct vm_spec *spec, const st
     argv_addf(b, "-device", "virtio-net-pci,netdev=net,mac=%s,romfile=", spec->mac);
 }
 
+char *vm_card_properties(const struct vm_spec *spec, size_t index, bool template_hardware)
+{
+    char mac[VM_MAC_TEXT_SIZE], slot[32] = "", *text;
+    struct vm_network_use use;
+    struct in_addr address;
+    if (vm_network_use_parse(spec->networks.items[index], &use, NULL) < 0 ||
+        (!use.bridge && inet_pton(AF_INET, use.address, &address) != 1))
+        return NULL;
+    if (use.bridge)
+        vm_bridge_mac(spec->uuid, index, mac);
+    else
+        vm_subnet_mac(address, mac);
+    if (template_hardware)
+        snprintf(slot, sizeof slot, ",bus=" VM_SLOT, index);
+    return asprintf(&text, "virtio-net-pci,netdev=net%zu,mac=%s,romfile=%s", index, mac, slot) < 0 ? NULL
+                                                                                                   : text;
+}
+
+static void add_card(struct building *b, const struct vm_spec *spec, const struct vm_host *host, size_t index)
+{
+    pi_auto_free char *properties = vm_card_properties(spec, index, host->template_hardware);
+    if (properties)
+        argv_add(b, "-device", properties);
+    else
+        b->r = -EINVAL;
+}
+
 /* QEMU binds the first socket anew, and sends each frame to the second one's path: whoever listens there, now or later, is
  * its switch. The path through the descriptor is short enough for every name. A command for a shell has no switch: its
  * cards are there, and nobody hears them. */
 static void add_shared_network(struct building *b, const struct vm_spec *spec, const struct vm_host *host,
                                size_t index)
 {
-    char mac[VM_MAC_TEXT_SIZE];
     struct vm_network_use use;
-    struct in_addr address;
     int fd = host->network_fd + (int)index;
-    if (vm_network_use_parse(spec->networks.items[index], &use, NULL) < 0 ||
-        (!use.bridge && inet_pton(AF_INET, use.address, &address) != 1)) {
+    if (vm_network_use_parse(spec->networks.items[index], &use, NULL) < 0) {
         b->r = -EINVAL;
         return;
     }
-    if (use.bridge)
-        vm_bridge_mac(spec->uuid, index, mac);
-    else
-        vm_subnet_mac(address, mac);
     if (host->standalone)
         argv_addf(b, "-netdev", "user,id=net%zu,ipv6=off,restrict=on", index);
     else if (use.bridge)
@@ -253,7 +295,20 @@ static void add_shared_network(struct building *b, const struct vm_spec *spec, c
                   "dgram,id=net%zu,local.type=unix,local.path=/proc/self/fd/%d/%s.qemu,remote.type=unix,"
                   "remote.path=/proc/self/fd/%d/%s.in",
                   index, fd, spec->name, fd, spec->name);
-    argv_addf(b, "-device", "virtio-net-pci,netdev=net%zu,mac=%s,romfile=", index, mac);
+    if (!host->template_ram)
+        add_card(b, spec, host, index);
+}
+
+static void add_shared_networks(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
+{
+    for (size_t i = 0; i < spec->networks.count; i++)
+        add_shared_network(b, spec, host, i);
+}
+
+static void add_slots(struct building *b)
+{
+    for (size_t i = 0; i < VM_NETWORKS_MAX; i++)
+        argv_addf(b, "-device", "pcie-root-port,id=" VM_SLOT ",chassis=%zu", i, i + 1);
 }
 
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
@@ -288,11 +343,16 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     add_machine(&b, spec, host);
     add_devices(&b, spec, host);
     add_network(&b, spec, host);
-    for (size_t i = 0; i < spec->networks.count; i++)
-        add_shared_network(&b, spec, host, i);
-    /* The last device, so that the others keep their places. It never takes memory from the guest: it tells QEMU which of it is
-     * free. */
-    argv_add(&b, "-device", "virtio-balloon-pci,free-page-reporting=on");
+    if (!host->template_hardware)
+        add_shared_networks(&b, spec, host);
+    /* The last device of the ordinary hardware, so that the others keep their places. It never takes memory from the guest: it
+     * tells QEMU which of it is free. */
+    argv_add(&b, "-device",
+             host->template_hardware ? "virtio-balloon-pci" : "virtio-balloon-pci,free-page-reporting=on");
+    if (host->template_hardware) {
+        add_slots(&b);
+        add_shared_networks(&b, spec, host);
+    }
     if (b.r < 0) {
         pi_strv_done(&b.argv);
         return pi_fail(err, -b.r, "QEMU's command line");

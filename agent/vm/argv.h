@@ -22,17 +22,39 @@ struct vm_host {
     const struct vm_firmware_files *firmware; /* NULL = SeaBIOS */
     const char *
         machine; /* the machine type with its version, for a saved state that QEMU will load; NULL = the newest */
+    bool template_hardware; /* that of templates, and of what resumes from them */
+    bool
+        template_ram; /* the RAM is VM_TEMPLATE_RAM_FILE, which a template writes, and others see privately: they resume from
+                               the template, and their cards for networks are plugged in later (vm_card_properties) */
+    int identity_fd; /* its listening socket, like qmp_fd */
     bool standalone; /* for a person's shell: the console is the terminal, and there are no sockets */
 };
+
+/*
+ * The hardware of templates is the ordinary one, and behind it, so that all else keeps its place:
+ *   - the port VM_IDENTITY_PORT, over which a guest is told who it is;
+ *   - an empty slot for each card of a network, "slot0" ..., into which a card can be plugged while the guest runs.
+ * Its balloon does not report free pages: QEMU would punch them out of the file that the RAM is, whoever else uses that.
+ */
+#define VM_IDENTITY_PORT  "org.piagent.identity.0"
+#define VM_MEMORY_FILE    "memory-backend-file," /* the -object that is the RAM ... */
+#define VM_MEMORY_BACKEND ",memory-backend="     /* ... and the end of -machine that says so */
+#define VM_SLOT           "slot%zu"              /* of the network with this index */
 
 /* Names of the files in the instance's folder that the argv names. */
 #define VM_DISK_FILE   "disk.qcow2"
 #define VM_VARS_FILE   "vars.qcow2"
 #define VM_SMBIOS_FILE "smbios.bin"
 #define VM_BOARD_FILE  "smbios-board.bin"
+/* As large as the RAM. Never written to again once its template is saved. */
+#define VM_TEMPLATE_RAM_FILE "template-ram"
 
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err);
+
+/* The properties of the card for the network with this index, as -device takes them: "virtio-net-pci,netdev=net0,mac=..."; on
+ * the hardware of templates it is in its slot. Allocated; NULL without memory, or if the network has no address. */
+char *vm_card_properties(const struct vm_spec *spec, size_t index, bool template_hardware);
 
 /* FOLDER/NAME, or FOLDER if name is "", escaped for use inside an option: QEMU reads ",," as one comma.
  * Allocated; NULL without memory. */

@@ -28,6 +28,8 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .required = true, .nested = life_fields),
     PI_FIELD(vm_record, booted, PI_FIELD_BOOL),
     PI_FIELD(vm_record, id_on_board, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, template_hardware, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, identity_due, PI_FIELD_BOOL),
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = run_fields),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),
@@ -111,7 +113,10 @@ int vm_record_load(int dir_fd, struct vm_record *ret, struct pi_error *err)
 char *vm_record_render(const struct vm_record *record)
 {
     json_auto_t *doc = pi_fields_write(record_fields, record);
-    int schema = vm_state_is_saved(record->life.state) ? 3 : record->spec.isolate ? 2 : 1;
+    int schema = record->template_hardware               ? 4
+                 : vm_state_is_saved(record->life.state) ? 3
+                 : record->spec.isolate                  ? 2
+                                                         : 1;
     if (!doc || json_object_set_new(doc, "schema", json_integer(schema)) < 0 ||
         json_object_set_new(doc, "piagent", json_string(PIAGENT_VERSION)) < 0)
         return NULL;

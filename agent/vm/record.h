@@ -13,6 +13,8 @@
  *   ssh_key[.pub]                   piagent's login key
  *   ssh_host_ed25519_key[.pub]      the guest's host key
  *   saved-ram, saved.json           of a saved instance: its state (vm/saved.h)
+ *   template-ram                    the RAM of a template, which is saved beside the stream; of an instance that is to
+ *                                   resume from it, a link to that
  *   known_hosts, journal.jsonl, console.log, qemu.log
  */
 #ifndef PIAGENT_VM_RECORD_H
@@ -29,8 +31,8 @@
 #define VM_HOST_KEY_FILE    "ssh_host_ed25519_key"
 #define VM_KNOWN_HOSTS_FILE "known_hosts"
 /* 2 if the spec has .isolate: a piagent that does not know .isolate must not start the instance. 3 while it has a saved
- * state: a piagent that knows none would boot its disk. */
-#define VM_RECORD_SCHEMA 3
+ * state: a piagent that knows none would boot its disk. 4 while it has the hardware of templates. */
+#define VM_RECORD_SCHEMA 4
 #define VM_RECORD_MAX    ((size_t)1 << 20)
 
 #define VM_FAILED_MODULES_MAX     32
@@ -45,6 +47,12 @@ struct vm_record {
     bool
         id_on_board; /* its guest reads its instance-id off its board (seed/documents.h), so that a clone of its disk notices
                          that it is another instance; false = an older piagent made it */
+    bool
+        template_hardware; /* it runs, or was saved, on the hardware of templates (vm/argv.h); false from its next boot of the
+                               disk on, unless it is a template */
+    bool
+        identity_due; /* it is to resume, or has resumed, from its template's saved state, and its guest still takes
+                               itself for the template */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
     char key[33];        /* of its seed; new at each start: 128 random bits, hexadecimal */

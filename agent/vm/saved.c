@@ -100,6 +100,13 @@ int vm_saved_look(int dir_fd, struct vm_saved *ret, struct pi_error *err)
     return r < 0 ? r : look_at_saved_file(dir_fd, VM_VARS_FILE, &ret->vars, err);
 }
 
+/* RAM in a file is like any other; -m has its size. A card in a slot may have been plugged in after the start, so that its
+ * QEMU's command line lacks it: that slots are there is enough. */
+static bool is_hardware_of_all(const char *value)
+{
+    return !pi_starts_with(value, VM_MEMORY_FILE) && !strstr(value, ",bus=slot");
+}
+
 /* The part of an option's value that counts; NULL if the option does not. */
 static const char *hardware_of(const char *option, const char *value, int *ret_length)
 {
@@ -107,10 +114,11 @@ static const char *hardware_of(const char *option, const char *value, int *ret_l
     *ret_length = (int)strlen(value);
     for (size_t i = 0; i < PI_ARRAY_SIZE(whole); i++)
         if (!strcmp(option, whole[i]))
-            return value;
+            return is_hardware_of_all(value) ? value : NULL;
     size_t word = strcspn(value, ",");
     if (!strcmp(option, "-machine")) { /* its type is compared with its version */
-        *ret_length -= (int)word;
+        const char *backend = strstr(value, VM_MEMORY_BACKEND);
+        *ret_length = (int)((backend ? (size_t)(backend - value) : strlen(value)) - word);
         return value + word;
     }
     *ret_length = (int)word;

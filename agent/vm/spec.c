@@ -74,6 +74,11 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT, SHOWN),
     PI_FIELD(vm_spec, cloned_from, PI_FIELD_TEXT, SHOWN,
              .help = "the instance that it is a clone of, which may be gone; absent: it is none"),
+    PI_FIELD(vm_spec, template, PI_FIELD_BOOL, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+             .help = "it is made to be saved, and others resume from that; it never runs again"),
+    PI_FIELD(vm_spec, of_template, PI_FIELD_TEXT, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+             .help =
+                 "the template that its first run resumes from, which may be gone; absent: it is of none"),
     PI_ENUM(vm_spec, arch, vm_arch, CHOSEN, .required = true, .help = "default: the host's"),
     PI_FIELD(vm_spec, cpus, PI_FIELD_U64, LISTED, .help = "default: 2"),
     PI_FIELD(vm_spec, memory_mib, PI_FIELD_U64, LISTED, .help = "default: 1024"),

@@ -94,6 +94,9 @@ struct vm_spec {
     char uuid[PI_UUID_LENGTH +
               1]; /* QEMU's -uuid, the guest's product_uuid; "iid-UUID" is cloud-init's instance-id */
     char cloned_from[PI_NAME_MAX + 1]; /* the instance that it is a clone of, which may be gone; "" = none */
+    bool template; /* it is made to be saved, and others resume from that: it never runs again */
+    char of_template[PI_NAME_MAX +
+                     1]; /* the template that its first run resumes from, which may be gone; "" = none */
     enum vm_arch arch;
     uint64_t cpus;
     uint64_t memory_mib;

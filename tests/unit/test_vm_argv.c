@@ -295,6 +295,93 @@ static void spec_that_is_wrong_or_incomplete_makes_no_command_line(void **state)
     }
 }
 
+/* How far it is from at to the next device's description. */
+static size_t next_device(const struct pi_strv *argv, size_t at)
+{
+    size_t i = at;
+    while (i < argv->count && (!i || strcmp(argv->items[i - 1], "-device") != 0))
+        i++;
+    return i - at;
+}
+
+static void template_has_its_ram_in_a_file_a_port_for_the_identity_and_slots(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vm_arch arch;
+        struct option machine, ram;
+    } cases[] = {
+        {VM_X86_64,
+         {"-machine", "q35,graphics=off,memory-backend=pc.ram"},
+         {"-object", "memory-backend-file,id=pc.ram,size=1024M,share=on,mem-path=/data/pi-1/template-ram"}},
+        {VM_AARCH64,
+         {"-machine", "virt,gic-version=max,memory-backend=mach-virt.ram"},
+         {"-object",
+          "memory-backend-file,id=mach-virt.ram,size=1024M,share=on,mem-path=/data/pi-1/template-ram"}},
+    };
+    static const struct option added[] = {
+        {"-chardev", "socket,id=identity,fd=18,server=on,wait=off"},
+        {"-device", "virtserialport,chardev=identity,name=org.piagent.identity.0"},
+        {"-device", "virtio-balloon-pci"},
+        {"-device", "pcie-root-port,id=slot0,chassis=1"},
+        {"-device", "pcie-root-port,id=slot7,chassis=8"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        struct vm_spec spec = fixture_spec(cases[i].arch);
+        struct vm_host host = a_host();
+        spec.template = host.template_hardware = host.template_ram = true;
+        host.identity_fd = 18;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        assert_options(&argv, &cases[i].machine, 1);
+        assert_options(&argv, &cases[i].ram, 1);
+        assert_options(&argv, added, PI_ARRAY_SIZE(added));
+        assert_false(mentions(&argv, "free-page-reporting"));
+    }
+}
+
+/* A guest names its network card after its place among the devices. */
+static void hardware_of_templates_leaves_the_ordinary_devices_in_their_places(void **state)
+{
+    (void)state;
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    struct vm_host host = a_host();
+    pi_auto_strv struct pi_strv ordinary = built(&spec, &host);
+    host.template_hardware = true;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    size_t at = 0;
+    for (size_t i = 0; i + 1 < ordinary.count; i++) {
+        const char *device = ordinary.items[i + 1];
+        if (strcmp(ordinary.items[i], "-device") != 0 || pi_starts_with(device, "virtio-balloon"))
+            continue;
+        do
+            at += 1 + next_device(&argv, at + 1);
+        while (at < argv.count && strstr(argv.items[at], VM_IDENTITY_PORT));
+        assert_true(at < argv.count);
+        assert_string_equal(argv.items[at], device);
+    }
+}
+
+static void instance_of_a_template_sees_its_ram_privately_and_gets_its_cards_later(void **state)
+{
+    (void)state;
+    char *list[] = {TEXT("lab,ip=10.77.0.5"), NULL};
+    struct vm_spec spec = fixture_spec(VM_X86_64);
+    struct vm_host host = a_host();
+    spec.networks = (struct pi_strv){list, 1};
+    host.network_fd = 10;
+    host.template_hardware = host.template_ram = true;
+    pi_auto_strv struct pi_strv argv = built(&spec, &host);
+    assert_true(has(&argv, "-object",
+                    "memory-backend-file,id=pc.ram,size=1024M,share=off,mem-path=/data/pi-1/template-ram"));
+    assert_true(mentions(&argv, "dgram,id=net0"));
+    assert_false(mentions(&argv, "netdev=net0"));
+    host.template_ram = false; /* it was saved itself, and its state has all of its RAM */
+    pi_auto_strv struct pi_strv later = built(&spec, &host);
+    assert_false(mentions(&later, "memory-backend"));
+    assert_true(
+        has(&later, "-device", "virtio-net-pci,netdev=net0,mac=52:54:0a:4d:00:05,romfile=,bus=slot0"));
+}
+
 /* Each word of argv is told once, each option with its reason, and each group in one place. */
 static void assert_explained(const struct pi_strv *argv)
 {
@@ -314,15 +401,6 @@ static void assert_explained(const struct pi_strv *argv)
         json_object_set_new(groups, last = group, json_true());
     }
     assert_int_equal(words, argv->count);
-}
-
-/* How far it is from at to the next device's description. */
-static size_t next_device(const struct pi_strv *argv, size_t at)
-{
-    size_t i = at;
-    while (i < argv->count && (!i || strcmp(argv->items[i - 1], "-device") != 0))
-        i++;
-    return i - at;
 }
 
 static void standalone_command_needs_nothing_of_the_agent(void **state)
@@ -355,7 +433,7 @@ static void every_option_is_explained(void **state)
     struct vm_firmware_files uefi = {.code = TEXT("/f"), .code_format = TEXT("raw")};
     (void)state;
     for (int arch = 0; arch < VM_ARCHES; arch++) {
-        for (int variant = 0; variant < 32; variant++) {
+        for (int variant = 0; variant < 64; variant++) {
             struct vm_spec spec = fixture_spec((enum vm_arch)arch);
             struct vm_host host = a_host();
             spec.isolate = variant & 1;
@@ -363,6 +441,7 @@ static void every_option_is_explained(void **state)
             host.accel = variant & 4 ? VM_ACCEL_KVM : VM_ACCEL_TCG;
             host.firmware = variant & 8 ? &uefi : NULL;
             host.standalone = variant & 16;
+            host.template_hardware = host.template_ram = variant & 32;
             pi_strv_add(&spec.forwards, "127.0.0.1:8080:80");
             pi_strv_add(&spec.networks, "lab,ip=10.77.0.5");
             pi_strv_add(&spec.networks, "bridge=br0");
@@ -421,6 +500,9 @@ int main(void)
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
         cmocka_unit_test(standalone_command_needs_nothing_of_the_agent),
+        cmocka_unit_test(template_has_its_ram_in_a_file_a_port_for_the_identity_and_slots),
+        cmocka_unit_test(hardware_of_templates_leaves_the_ordinary_devices_in_their_places),
+        cmocka_unit_test(instance_of_a_template_sees_its_ram_privately_and_gets_its_cards_later),
         cmocka_unit_test(every_option_is_explained),
         cmocka_unit_test(option_that_nothing_is_known_of_comes_last_without_a_reason),
         cmocka_unit_test(uefi_is_a_choice_on_x86_64_only),

@@ -56,6 +56,8 @@ static struct vm_record full_record(void)
         .disk_full = true,
         .cloud_init_died = true,
         .life.reason = "its QEMU was killed",
+        .template_hardware = true,
+        .identity_due = true,
         .powerdown_ms = 5000,
         .step_ms = 1000,
         .key = "0123456789abcdef0123456789abcdef",
@@ -82,6 +84,8 @@ static struct vm_record full_record(void)
     record.spec.password_hash = TEXT("$y$x");
     record.spec.has_user_data = true;
     record.spec.isolate = true;
+    record.spec.template = true;
+    strcpy(record.spec.of_template, "warm");
     record.spec.image.verified = true;
     record.spec.image.name = TEXT("base");
     strcpy(record.spec.image.sha256, "aa");
@@ -113,6 +117,8 @@ static void assert_same_spec(const struct vm_spec *a, const struct vm_spec *b)
     assert_int_equal(a->firmware, b->firmware);
     assert_int_equal(a->ssh_port, b->ssh_port);
     assert_int_equal(a->has_user_data, b->has_user_data);
+    assert_int_equal(a->template, b->template);
+    assert_string_equal(a->of_template, b->of_template);
 }
 
 static void record_comes_back_as_it_was_saved(void **state)
@@ -122,7 +128,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     struct vm_record got = {0};
     assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
     assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
-    assert_int_equal(got.schema, 2);
+    assert_int_equal(got.schema, 4);
     assert_same_spec(&got.spec, &record.spec);
     const struct vm_life *life = &got.life;
     assert_int_equal(life->state, VM_LOST);
@@ -130,6 +136,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_true(life->was_ready && life->committed && life->shutdown_seen && life->guest_powered_off &&
                 life->cut_off && life->begun_again && life->fell_back && life->relaunch);
     assert_true(got.power_change && got.disk_full && got.cloud_init_died);
+    assert_true(got.template_hardware && got.identity_due);
     assert_string_equal(life->reason, record.life.reason);
     assert_string_equal(got.key, record.key);
     assert_int_equal(got.accel, record.accel);
@@ -157,6 +164,8 @@ static void record_has_its_members_in_their_order(void **state)
                                        "rung",
                                        "booted",
                                        "id_on_board",
+                                       "template_hardware",
+                                       "identity_due",
                                        "was_ready",
                                        "committed",
                                        "shutdown_seen",
@@ -205,6 +214,7 @@ static void only_a_record_that_needs_it_keeps_older_versions_out(void **state)
     for (int isolate = 0; isolate < 2; isolate++) {
         struct vm_record record = full_record(), got;
         record.spec.isolate = isolate;
+        record.template_hardware = false;
         assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
         assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
         assert_int_equal(got.schema, 1 + isolate);
@@ -213,6 +223,11 @@ static void only_a_record_that_needs_it_keeps_older_versions_out(void **state)
         assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
         assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
         assert_int_equal(got.schema, 3);
+        vm_record_done(&got);
+        record.template_hardware = true;
+        assert_int_equal(vm_record_save(f->dir_fd, &record, NULL), 0);
+        assert_int_equal(vm_record_load(f->dir_fd, &got, NULL), 0);
+        assert_int_equal(got.schema, 4);
         vm_record_done(&got);
     }
 }
@@ -243,7 +258,7 @@ static void newer_schema_names_the_piagent_that_wrote_it(void **state)
     struct vm_record got = {.pid = 7};
     struct pi_error err = {0};
     fixture_write(f->folder, VM_RECORD_FILE,
-                  "{\"schema\": 4, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
+                  "{\"schema\": 5, \"piagent\": \"9.8.7\", \"state\": \"dreaming\", \"spec\": []}");
     assert_int_equal(vm_record_load(f->dir_fd, &got, &err), -EPROTONOSUPPORT);
     assert_non_null(strstr(err.text, "9.8.7"));
     assert_int_equal(got.pid, 7);

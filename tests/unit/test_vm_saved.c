@@ -85,6 +85,25 @@ static void hardware_is_what_the_guest_sees(void **state)
     assert_string_equal(got.items[3], "-device virtio-blk-pci,drive=disk");
 }
 
+/* A card that was plugged in is not in the command line of its QEMU, and RAM from a file is like any other. */
+static void saved_state_does_not_depend_on_where_its_ram_came_from_and_when_its_cards_did(void **state)
+{
+    (void)state;
+    char *first[] = {TEXT("-machine"), TEXT("q35,graphics=off,memory-backend=pc.ram"),
+                     TEXT("-object"),  TEXT("memory-backend-file,id=pc.ram,size=512M,share=off,mem-path=/a"),
+                     TEXT("-device"),  TEXT("pcie-root-port,id=slot0,chassis=1")},
+         *later[] = {TEXT("-machine"), TEXT("q35,graphics=off"),
+                     TEXT("-device"),  TEXT("pcie-root-port,id=slot0,chassis=1"),
+                     TEXT("-device"),  TEXT("virtio-net-pci,netdev=net0,romfile=,bus=slot0")};
+    pi_auto_strv struct pi_strv a = {0}, b = {0};
+    assert_int_equal(vm_saved_hardware(&(struct pi_strv){first, PI_ARRAY_SIZE(first)}, &a), 0);
+    assert_int_equal(vm_saved_hardware(&(struct pi_strv){later, PI_ARRAY_SIZE(later)}, &b), 0);
+    assert_int_equal(a.count, 2);
+    assert_int_equal(b.count, 2);
+    for (size_t i = 0; i < a.count; i++)
+        assert_string_equal(a.items[i], b.items[i]);
+}
+
 static void first_difference_is_the_reason(void **state)
 {
     (void)state;
@@ -151,6 +170,7 @@ int main(void)
         cmocka_unit_test(description_comes_back_as_it_was_written),
         cmocka_unit_test(description_that_is_damaged_or_newer_is_refused),
         cmocka_unit_test(hardware_is_what_the_guest_sees),
+        cmocka_unit_test(saved_state_does_not_depend_on_where_its_ram_came_from_and_when_its_cards_did),
         cmocka_unit_test(first_difference_is_the_reason),
         cmocka_unit_test(newer_qemu_loads_a_processor_that_has_a_version),
         cmocka_unit_test(processor_of_the_host_is_its_name_and_all_that_it_can_do),
