@@ -25,7 +25,7 @@ doctor_check_fn doctor_check_keys, doctor_check_ports, doctor_check_fedora;     
 doctor_check_fn doctor_check_agent, doctor_check_user_manager, doctor_check_clock; /* check_session.c */
 
 /* The arg of doctor_check_program(); of doctor_check_folder() and doctor_check_disk(). */
-enum { DOCTOR_SSH, DOCTOR_SSH_KEYGEN, DOCTOR_COPY, DOCTOR_GPG, DOCTOR_CLOUD_INIT };
+enum { DOCTOR_SSH, DOCTOR_COPY, DOCTOR_GPG, DOCTOR_CLOUD_INIT };
 enum { DOCTOR_INSTANCES, DOCTOR_IMAGES, DOCTOR_CONFIG };
 
 /* Sets the verdict and its text, which it cleans. Sets works if the verdict is DOCTOR_OK. */

@@ -17,10 +17,6 @@ static const struct program {
                     "piagent ssh needs it",
                     {"openssh-client", "openssh-clients"}},
     /* It has no option that prints something and does nothing else: its presence is all that is checked. */
-    [DOCTOR_SSH_KEYGEN] = {{"ssh-keygen"},
-                           DOCTOR_FAIL,
-                           "it makes each instance's keys",
-                           {"openssh-client", "openssh-clients"}},
     [DOCTOR_COPY] = {{"scp"}, DOCTOR_WARN, "piagent cp needs it", {"openssh-client", "openssh-clients"}},
     [DOCTOR_GPG] = {{"gpg", "--version"},
                     DOCTOR_FAIL,

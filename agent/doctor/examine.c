@@ -32,7 +32,6 @@ static const struct check {
     {"firmware", "uefi-x86_64", "UEFI for x86_64", doctor_check_uefi, VM_X86_64},
     {"firmware", "uefi-aarch64", "UEFI for aarch64", doctor_check_uefi, VM_AARCH64},
     {"programs", "ssh", "ssh", doctor_check_program, DOCTOR_SSH},
-    {"programs", "ssh-keygen", "ssh-keygen", doctor_check_program, DOCTOR_SSH_KEYGEN},
     {"programs", "scp", "scp", doctor_check_program, DOCTOR_COPY},
     {"programs", "gpg", "GnuPG", doctor_check_program, DOCTOR_GPG},
     {"programs", "cloud-init", "cloud-init", doctor_check_program, DOCTOR_CLOUD_INIT},

@@ -243,20 +243,6 @@ int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *
     return r;
 }
 
-int seed_ssh_keygen(const char *folder, const char *name, const char *comment, struct pi_error *err)
-{
-    pi_auto_buf struct pi_buf path = {0};
-    if (pi_buf_printf(&path, "%s/%s", folder, name) < 0)
-        return pi_fail(err, ENOMEM, "cannot make an SSH key");
-    if (faccessat(AT_FDCWD, path.data, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return pi_refuse(err, PI_CONFLICT, "there is an SSH key already: %s", path.data);
-
-    const char *const argv[] = {"ssh-keygen", "-q",    "-t", "ed25519", "-N", "",
-                                "-C",         comment, "-f", path.data, NULL};
-    int r = pi_run(argv, NULL, NULL, err);
-    return r < 0 ? pi_context(err, r, "cannot make the SSH key %s", path.data) : 0;
-}
-
 int seed_known_hosts_line(const char *alias, const char *public_key, struct pi_buf *ret, struct pi_error *err)
 {
     if (!alias[0] || strpbrk(alias, BLANKS "\r\n,*?!|#@[]"))

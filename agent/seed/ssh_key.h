@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks public SSH keys before a guest gets them, and makes an instance's own keys with ssh-keygen. */
+/* Checks public SSH keys before a guest gets them. */
 #ifndef PIAGENT_SEED_SSH_KEY_H
 #define PIAGENT_SEED_SSH_KEY_H
 
@@ -31,10 +31,6 @@ bool seed_ssh_key_is_weak(const char *line, char *ret, size_t size);
 /* Adds the keys of a file, one a line, to keys. Ignores empty lines and those that start with '#'. Lines end
  * with LF, CR LF or CR. Refuses a file without keys. Refusals name the file and the line. */
 int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err);
-
-/* Makes an ed25519 pair without a passphrase: FOLDER/NAME (0600) and FOLDER/NAME.pub. Runs ssh-keygen, so
- * it blocks: for the command line and workers. -EEXIST (PI_CONFLICT) if FOLDER/NAME exists. */
-int seed_ssh_keygen(const char *folder, const char *name, const char *comment, struct pi_error *err);
 
 /* Appends a line for a known_hosts file (sshd(8)): ALIAS TYPE BASE64. Use it with ssh -o HostKeyAlias=ALIAS:
  * ssh then does not look at address and port. */

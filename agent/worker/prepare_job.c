@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "prepare": makes the files of an instance besides its record, with qemu-img and ssh-keygen,
- * which take their time. */
+/* The worker "prepare": makes the files of an instance besides its record, with qemu-img, which takes its time. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,27 +10,24 @@
 #include "agent/base/fs.h"
 #include "agent/image/arch.h"
 #include "agent/seed/ssh_key.h"
+#include "agent/seed/ssh_keygen.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/record.h"
 #include "agent/worker/disk_clone.h"
 #include "agent/worker/protocol.h"
 #include "agent/worker/worker_main.h"
 
-static int make_keys(int dir_fd, const char *folder, const char *name, struct pi_error *err)
+static int make_keys(int dir_fd, const char *name, struct pi_error *err)
 {
-    pi_auto_buf struct pi_buf public_key = {0}, line = {0};
+    pi_auto_buf struct pi_buf login_key = {0}, host_key = {0}, line = {0};
     char comment[96];
     snprintf(comment, sizeof comment, "piagent@%s", name);
-    int r = seed_ssh_keygen(folder, VM_SSH_KEY_FILE, comment, err);
+    int r = seed_ssh_keygen(dir_fd, VM_SSH_KEY_FILE, comment, &login_key, err);
     if (r == 0)
-        r = seed_ssh_keygen(folder, VM_HOST_KEY_FILE, name, err);
+        r = seed_ssh_keygen(dir_fd, VM_HOST_KEY_FILE, name, &host_key, err);
     if (r == 0)
-        r = pi_file_read(dir_fd, VM_HOST_KEY_FILE ".pub", SEED_SSH_KEY_MAX, &public_key, err);
-    if (r == 0 && public_key.data)
-        public_key.data[strcspn(public_key.data, "\n")] = '\0';
-    if (r == 0)
-        r = seed_known_hosts_line(name, public_key.data, &line, err);
-    return r < 0 ? r : pi_file_write(dir_fd, VM_KNOWN_HOSTS_FILE, line.data, line.size, 0600, err);
+        r = seed_known_hosts_line(name, host_key.data, &line, err);
+    return r < 0 ? r : pi_file_replace(dir_fd, VM_KNOWN_HOSTS_FILE, line.data, line.size, 0600, err);
 }
 
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
@@ -79,7 +75,7 @@ static int prepare_folder(const char *folder, const char *source, struct pi_erro
     if (r == 0)
         r = source ? disk_clone(&record.spec, source, folder, err) : make_disks(&record.spec, folder, err);
     if (r == 0)
-        r = make_keys(dir, folder, record.spec.name, err);
+        r = make_keys(dir, record.spec.name, err);
     if (r == 0)
         r = sync_all(dir, err);
     vm_record_done(&record);

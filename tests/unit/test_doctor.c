@@ -308,7 +308,6 @@ static void programs_are_needed_or_not(void **state)
     } cases[] = {
         {DOCTOR_SSH, DOCTOR_FAIL, "ssh", "echo 'OpenSSH_9.2p1 Debian-2, OpenSSL 3.0' >&2",
          "OpenSSH_9.2p1, /"},
-        {DOCTOR_SSH_KEYGEN, DOCTOR_FAIL, "ssh-keygen", ":", "/bin/ssh-keygen"},
         {DOCTOR_COPY, DOCTOR_WARN, "scp", ":", "/bin/scp"},
         {DOCTOR_GPG, DOCTOR_FAIL, "gpg", "echo 'gpg (GnuPG) 2.4.7'; echo libgcrypt 1.11", "2.4.7, /"},
         {DOCTOR_CLOUD_INIT, DOCTOR_OK, "cloud-init", "echo '/usr/bin/cloud-init 25.1.4'", "25.1.4, /"},

@@ -20,7 +20,7 @@
 #include "agent/base/proc.h"
 #include "agent/seed/documents.h"
 #include "agent/seed/password.h"
-#include "agent/seed/ssh_key.h"
+#include "agent/seed/ssh_keygen.h"
 #include "agent/seed/user_data.h"
 #include "skip.h"
 
@@ -120,16 +120,11 @@ static void host_key_done(struct host_key *key)
     pi_buf_done(&key->public);
 }
 
-static void make_host_key(const char *folder, struct host_key *ret)
+static void make_host_key(int folder, struct host_key *ret)
 {
     struct pi_error err = {0};
-    assert_int_equal(seed_ssh_keygen(folder, "host", "pi-1", &err), 0);
-    pi_auto_free char *path = NULL;
-    assert_true(asprintf(&path, "%s/host.pub", folder) > 0);
-    assert_int_equal(pi_file_read(AT_FDCWD, path, 65536, &ret->public, &err), 0);
-    path[strlen(path) - 4] = '\0';
-    assert_int_equal(pi_file_read(AT_FDCWD, path, 65536, &ret->private, &err), 0);
-    ret->public.data[strcspn(ret->public.data, "\n")] = '\0';
+    assert_int_equal(seed_ssh_keygen(folder, "host", "pi-1", &ret->public, &err), 0);
+    assert_int_equal(pi_file_read(folder, "host", 65536, &ret->private, &err), 0);
 }
 
 static void write_document(int folder, const char *name, const struct pi_buf *document)
@@ -188,7 +183,8 @@ static void render_case(int seeds, const struct seed_case *c, struct seed_spec s
 static void render_all(const char *top)
 {
     pi_auto(host_key_done) struct host_key key = {0};
-    make_host_key(top, &key);
+    pi_auto_close int folder = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_host_key(folder, &key);
     pi_auto_strv struct pi_strv keys = {0};
     pi_auto_free char *labelled = strdup(key.public.data);
     labelled[strlen(labelled) - strlen("pi-1")] = '\0';

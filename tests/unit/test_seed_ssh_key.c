@@ -103,30 +103,6 @@ static char *in_folder(void **state, const char *name)
     return path;
 }
 
-static void a_made_pair_reads_back_and_is_private(void **state)
-{
-    struct pi_error err = {0};
-    assert_int_equal(seed_ssh_keygen(*state, "id", "piagent pi-1", &err), 0);
-    pi_auto_free char *private = in_folder(state, "id");
-    pi_auto_free char *public = in_folder(state, "id.pub");
-    struct stat st;
-    assert_int_equal(stat(private, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 0600);
-
-    pi_auto_strv struct pi_strv keys = {0};
-    assert_int_equal(seed_ssh_keys_read(public, &keys, &err), 0);
-    assert_int_equal(keys.count, 1);
-    assert_non_null(strstr(keys.items[0], " piagent pi-1"));
-
-    assert_true(seed_ssh_keys_read(private, &keys, &err) < 0);
-    assert_non_null(strstr(err.text, "this is a private key"));
-    assert_non_null(strstr(err.text, private));
-    assert_int_equal(keys.count, 1);
-
-    assert_true(seed_ssh_keygen(*state, "id", "again", &err) < 0);
-    assert_int_equal(err.kind, PI_CONFLICT);
-}
-
 static void write_keys(const char *path, const char *text)
 {
     assert_int_equal(pi_file_write(AT_FDCWD, path, text, strlen(text), 0600, NULL), 0);
@@ -230,7 +206,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_public_key_passes_with_or_without_a_comment),
         cmocka_unit_test(refusals_say_what_the_line_is),
-        cmocka_unit_test(a_made_pair_reads_back_and_is_private),
         cmocka_unit_test(a_file_may_hold_several_keys_and_says_which_line_is_bad),
         cmocka_unit_test(files_that_people_give_are_read_or_named),
         cmocka_unit_test(rsa_keys_that_fedora_refuses_are_weak),
