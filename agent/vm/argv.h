@@ -67,8 +67,8 @@ bool vm_spec_uses_uefi(const struct vm_spec *spec);
 const char *vm_qemu_program(enum vm_arch arch);
 struct vm_packages vm_qemu_packages(enum vm_arch arch);
 
-/* Make the overlay in folder, with qemu-img, after a check of the base's size and the free space; and, for
- * UEFI, the store of variables. They block: for workers. */
+/* Make the overlay in folder, after a check of the base's size and the free space; and, for UEFI, the store of variables,
+ * with qemu-img. They block: for workers. */
 int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err);
 /* The same for an overlay of base, a qcow2 file: one in the same folder, by its mere name, or an absolute path. It need not be
  * there yet. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/vm/argv.h"
+#include "agent/vm/overlay.h"
 
 /* An overlay grows as the guest writes. With less free space the disk would fill up during the boot. */
 #define SPACE_MIN ((uint64_t)512 << 20)
@@ -32,7 +32,8 @@ static int join_path(const char *folder, const char *name, char ret[PATH_MAX], s
 
 int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
-    char path[PATH_MAX], size[24];
+    char path[PATH_MAX];
+    uint64_t size_bytes = spec->disk_bytes ? spec->disk_bytes : spec->image.virtual_size_bytes;
     int r = vm_spec_check(spec, err);
     if (r == 0)
         r = check_space(folder, err);
@@ -42,26 +43,20 @@ int vm_disk_prepare(const struct vm_spec *spec, const char *folder, struct pi_er
         return r;
     if (access(spec->image.path, R_OK) < 0)
         return pi_fail(err, errno, "cannot read the image %s", spec->image.path);
-    snprintf(size, sizeof size, "%" PRIu64, spec->disk_bytes);
-    r = pi_run((const char *const[]){"qemu-img", "create", "-q", "-f", "qcow2", "-F", spec->image.format,
-                                     "-b", spec->image.path, path, spec->disk_bytes ? size : NULL, NULL},
-               NULL, NULL, err);
+    r = vm_overlay_create(path, spec->image.path, spec->image.format, size_bytes, err);
     return r < 0 ? pi_context(err, r, "cannot make the disk") : 0;
 }
 
 int vm_overlay_make(const char *folder, const char *name, const char *base, uint64_t size_bytes,
                     struct pi_error *err)
 {
-    char path[PATH_MAX], size[24];
+    char path[PATH_MAX];
     int r = check_space(folder, err);
     if (r == 0)
         r = join_path(folder, name, path, err);
     if (r < 0)
         return r;
-    snprintf(size, sizeof size, "%" PRIu64, size_bytes);
-    r = pi_run((const char *const[]){"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b",
-                                     base, path, size, NULL},
-               NULL, NULL, err);
+    r = vm_overlay_create(path, base, "qcow2", size_bytes, err);
     return r < 0 ? pi_context(err, r, "cannot make the disk") : 0;
 }
 
