@@ -18,6 +18,7 @@
 #define SECTOR       512u
 #define READ_MS      20000u
 #define SCRATCH_FILE ".partitions"
+#define UNSURE       "unsure"
 
 /* GPT (UEFI 2.10, 5.3.2 and 5.3.3): the offsets of the header's fields, and of an entry's. */
 enum {
@@ -138,16 +139,34 @@ static int read_disk(const char *path, const char *format, const char *folder, u
     return r;
 }
 
-static unsigned find_arches(const char *path, const char *format, const char *folder)
+static int find_arches(const struct image *image, const char *folder, unsigned *ret)
 {
+    const char *format = image_format_names[image->format];
     pi_auto_buf struct pi_buf table = {0}, esp = {0};
-    if (read_disk(path, format, folder, 0, IMAGE_ARCH_TABLE_BYTES, &table) < 0)
-        return 0;
+    int r = read_disk(image->path, format, folder, 0, IMAGE_ARCH_TABLE_BYTES, &table);
+    if (r < 0)
+        return r;
     struct image_partitions found = image_partitions_read((const uint8_t *)table.data, table.size);
-    if (found.esp_offset &&
-        read_disk(path, format, folder, found.esp_offset, IMAGE_ARCH_ESP_BYTES, &esp) == 0)
+    if (found.esp_offset) {
+        r = read_disk(image->path, format, folder, found.esp_offset, IMAGE_ARCH_ESP_BYTES, &esp);
         found.arches |= image_esp_arches((const uint8_t *)esp.data, esp.size);
-    return found.arches;
+    }
+    *ret = found.arches;
+    return r;
+}
+
+int image_arch_find(struct image *image, const char *folder)
+{
+    unsigned arches;
+    const char *found = UNSURE;
+    int r = find_arches(image, folder, &arches);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < PI_ARRAY_SIZE(arch_names); i++)
+        if (arches == 1u << i)
+            found = arch_names[i];
+    snprintf(image->partitions_arch, sizeof image->partitions_arch, "%s", found);
+    return 0;
 }
 
 static int refuse_arch(const char *name, const char *is, const char *arch, const char *why,
@@ -158,14 +177,12 @@ static int refuse_arch(const char *name, const char *is, const char *arch, const
                      name, is, why, is, arch);
 }
 
-int image_arch_check(const char *path, const char *format, const char *name, const char *arch,
-                     const char *folder, struct pi_error *err)
+int image_arch_check(const struct image *image, const char *arch, struct pi_error *err)
 {
-    unsigned arches = find_arches(path, format, folder);
-    for (unsigned i = 0; i < PI_ARRAY_SIZE(arch_names); i++)
-        if (arches == 1u << i && strcmp(arch_names[i], arch) != 0)
-            return refuse_arch(name, arch_names[i], arch, "partitions show", err);
-    return 0;
+    const char *is = image->partitions_arch;
+    return !is[0] || !strcmp(is, UNSURE) || !strcmp(is, arch)
+               ? 0
+               : refuse_arch(image->name, is, arch, "partitions show", err);
 }
 
 int image_arch_check_name(const char *name, const char *arch, struct pi_error *err)

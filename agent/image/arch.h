@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
+#include "agent/image/provenance.h"
 
 /* A set of architectures. */
 #define IMAGE_ARCH_X86_64  (1u << 0)
@@ -33,13 +34,12 @@ struct image_partitions image_partitions_read(const uint8_t *disk, size_t size);
  * It searches for folder entries with the files' names, without reading the file system. Pure. */
 unsigned image_esp_arches(const uint8_t *esp, size_t size);
 
-/*
- * Refuses (PI_USAGE) an image, called name, if it is surely for another architecture than arch. path and
- * format are as QEMU takes them. qemu-img reads the image and writes a temporary file in folder. This takes a
- * moment: for workers. Accepts an image that cannot be read, or does not tell.
- */
-int image_arch_check(const char *path, const char *format, const char *name, const char *arch,
-                     const char *folder, struct pi_error *err);
+/* Notes in image->partitions_arch which architecture a stored image is for: its name, or "unsure". qemu-img reads the image
+ * and writes a temporary file in folder. This takes a moment: for workers. 0 or -errno: it cannot be read now. */
+int image_arch_find(struct image *image, const char *folder);
+
+/* Refuses (PI_USAGE) an image that is surely for another architecture than arch, by what was noted. */
+int image_arch_check(const struct image *image, const char *arch, struct pi_error *err);
 
 /* Refuses in the same way a file whose name is one of Fedora's (name.h) for another architecture. */
 int image_arch_check_name(const char *name, const char *arch, struct pi_error *err);

@@ -21,7 +21,7 @@
 #include "agent/image/stored.h"
 
 /* Checks the name only, before anything is read. A worker checks the image's partitions later
- * (prepare_job.c). */
+ * (fetch_job.c). */
 static int check_arch_name(const struct image_fetch *fetch, struct pi_error *err)
 {
     int length;

@@ -18,6 +18,7 @@ const struct pi_field image_fields[] = {
     PI_FIELD(image, name, PI_FIELD_STRING, .required = true),
     PI_FIELD(image, release, PI_FIELD_STRING),
     PI_FIELD(image, arch, PI_FIELD_STRING, .required = true),
+    PI_FIELD(image, partitions_arch, PI_FIELD_TEXT),
     PI_FIELD(image, source, PI_FIELD_STRING, .required = true),
     PI_FIELD(image, etag, PI_FIELD_STRING),
     PI_FIELD(image, last_modified, PI_FIELD_STRING),

@@ -14,6 +14,7 @@
 
 #define IMAGE_SHA256_LENGTH 64
 #define IMAGE_SCHEMA        1
+#define IMAGE_ARCH_MAX      15
 
 /* The source of the expected SHA-256. */
 enum image_checksum_source {
@@ -29,14 +30,16 @@ struct image {
     char sha256[IMAGE_SHA256_LENGTH + 1];        /* lower case; identifies the image */
     char packed_sha256[IMAGE_SHA256_LENGTH + 1]; /* of the compressed file; "" = it came uncompressed */
     char *name;                                  /* the file's name at its source */
-    char *release;                              /* "44"; NULL unless it was resolved through Fedora's index */
-    char *arch;                                 /* "x86_64" or "aarch64" */
-    char *source;                               /* the URL, or the absolute path of the imported file */
-    char *etag, *last_modified;                 /* the source's validators then (resume.h), or NULL */
-    enum image_format format;                   /* tell it to QEMU: never let QEMU guess */
-    uint64_t size_bytes;                        /* of the file */
-    uint64_t virtual_size_bytes;                /* of the disk in it */
-    bool verified;                              /* the SHA-256 was compared with that of checksum_source */
+    char *release; /* "44"; NULL unless it was resolved through Fedora's index */
+    char *arch;    /* "x86_64" or "aarch64" */
+    char partitions_arch[IMAGE_ARCH_MAX +
+                         1];     /* the one that its partitions are for (arch.h); "" = not looked at */
+    char *source;                /* the URL, or the absolute path of the imported file */
+    char *etag, *last_modified;  /* the source's validators then (resume.h), or NULL */
+    enum image_format format;    /* tell it to QEMU: never let QEMU guess */
+    uint64_t size_bytes;         /* of the file */
+    uint64_t virtual_size_bytes; /* of the disk in it */
+    bool verified;               /* the SHA-256 was compared with that of checksum_source */
     enum image_checksum_source checksum_source; /* "none", "user", "index", "checksum-file" in JSON */
     char *signer; /* primary fingerprint of the key whose signature covers the SHA-256; NULL = unsigned */
     bool allow_unsigned;      /* unsigned, and the user accepted that */

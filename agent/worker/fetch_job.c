@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "fetch": gets an image into the store for an instance. */
+/* The worker "fetch": gets an image into the store for an instance, and checks that it is for its architecture. */
 #include <errno.h>
 #include <signal.h>
 
+#include "agent/image/arch.h"
 #include "agent/image/fetch.h"
+#include "agent/image/partial.h"
 #include "agent/image/use.h"
 #include "agent/vm/argv.h"
 #include "agent/worker/protocol.h"
@@ -39,6 +41,16 @@ static int fetch_and_link(const struct worker_fetch *wanted, struct image *ret, 
     return r < 0 ? r : image_use_add(ret->path, ret->sha256, wanted->folder, err);
 }
 
+/* The image never changes, so that it is looked at once. An image that cannot be read is QEMU's to refuse. */
+static int check_arch(struct image *image, const struct worker_fetch *wanted, struct pi_error *err)
+{
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    if (!image->partitions_arch[0] && image_arch_find(image, wanted->folder) == 0 &&
+        image_store_open_of(image->path, &store, NULL) == 0)
+        (void)image_store_record(&store, image, NULL); /* else the next instance looks again */
+    return image_arch_check(image, wanted->arch, err);
+}
+
 int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
     const struct sigaction action = {.sa_handler = cancel_fetch};
@@ -53,6 +65,9 @@ int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error
         image = (struct image){0};
         r = fetch_and_link(&wanted, &image, err);
     }
+    signal(SIGTERM, SIG_DFL);
+    if (r == 0)
+        r = check_arch(&image, &wanted, err);
     pi_fields_done(worker_fetch_fields, &wanted);
     *ret_result = r == 0 ? pi_fields_write(image_fields, &image) : NULL;
     return r;

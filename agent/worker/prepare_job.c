@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "prepare": makes the files of an instance besides its record, with qemu-img, which takes its time. */
+/* The worker "prepare": makes the files of an instance besides its record. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/image/arch.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/ssh_keygen.h"
 #include "agent/vm/argv.h"
@@ -33,10 +32,7 @@ static int make_keys(int dir_fd, const char *name, struct pi_error *err)
 static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_error *err)
 {
     struct vm_firmware_files firmware = {0};
-    const struct vm_image *image = &spec->image;
-    int r = image_arch_check(image->path, image->format, image->name, vm_arch_names[spec->arch], folder, err);
-    if (r == 0)
-        r = vm_disk_prepare(spec, folder, err);
+    int r = vm_disk_prepare(spec, folder, err);
     if (r < 0 || !vm_spec_uses_uefi(spec))
         return r;
     r = vm_firmware_find(spec->arch, NULL, &firmware, err);

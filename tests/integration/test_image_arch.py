@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """An image of the other architecture is refused before its boot, if its partitions or its name are sure of it."""
 
+import json
 import shutil
 import struct
 import subprocess
@@ -74,6 +75,23 @@ def test_an_image_that_is_not_sure_is_booted(user):
         for arch in OTHER:
             assert "shows no progress" in user.call(*words(image, arch)).stderr
             user.do("rm", "--force", "box")
+
+
+def test_a_stored_image_is_looked_at_once(user):
+    """By the partitions' table and the EFI system partition, with qemu-img. The overlay needs no qemu-img."""
+    log, program = user.home / "qemu-img.log", user.home / "bin/qemu-img"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$1" >> {log}\nexec {shutil.which("qemu-img")} "$@"\n')
+    program.chmod(0o755)
+    user.env["PATH"] = f"{program.parent}:{user.env['PATH']}"
+    image = packed(user, disk(user, "efi", LINUX, ESP, loaders=["BOOTX64.EFI"]))
+    for _ in range(2):
+        assert "shows no progress" in user.call(*words(image, "x86_64")).stderr
+        user.do("rm", "--force", "box")
+        assert "is an image for x86_64" in user.refused(USAGE, *words(image, "aarch64"))
+        assert log.read_text().split() == ["dd", "dd"]
+    [kept] = json.loads(user.do("image", "ls", "--json"))["images"]
+    assert kept["partitions_arch"] == "x86_64"
 
 
 def test_a_fedora_image_is_known_by_its_name_before_it_is_read(user):
