@@ -43,6 +43,10 @@ const struct api_schema *const api_schemas[] = {
     &fleet_secret, &update,         &start,       NULL,
 };
 
+static const struct api_query agent_queries[] = {
+    {"summary", 1, "1: memory_promised_mib is 0: to add it up takes longer the more instances run"},
+    {0},
+};
 static const struct api_query list_queries[] = {
     {"summary", 1,
      "1: only the members that a list of instances shows, which is quicker to read for a thousand of them"},
@@ -82,6 +86,7 @@ const struct api_operation api_operations[API_OPERATIONS] = {
                        .path = "/v1/agent",
                        .id = "getAgent",
                        .summary = "The agent: its version, process and folders",
+                       .queries = agent_queries,
                        .status = 200,
                        .reply = &agent},
     [API_GET_METRICS] = {.method = "GET",

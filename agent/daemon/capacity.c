@@ -23,8 +23,7 @@ static void read_memory(struct api_agent *ret)
     }
 }
 
-/* The memory that running instances may still take. */
-static uint64_t promised_mib(const struct instance_host *host)
+uint64_t capacity_promised_mib(const struct instance_host *host)
 {
     const struct instance *instance;
     uint64_t mib = 0;
@@ -46,5 +45,4 @@ void capacity_look(const struct instance_host *host, struct api_agent *ret)
     ret->cpus = cpus > 0 ? (uint64_t)cpus : 1;
     ret->kvm = access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && !vm_kvm_distrusted(host->runtime, host->boot_id);
     read_memory(ret);
-    ret->memory_promised_mib = promised_mib(host);
 }

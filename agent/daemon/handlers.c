@@ -27,6 +27,16 @@ static void get_openapi(struct agent *agent, struct api_call *call)
     api_reply(call, 200, api_openapi());
 }
 
+/* check_query() has checked it. */
+static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
+{
+    uint64_t value = otherwise;
+    const char *text = api_call_query(call, name);
+    if (text)
+        (void)pi_number_parse(text, 0, INT64_MAX, &value, NULL);
+    return value;
+}
+
 static bool came_up_under_kvm(const struct vm_record *record)
 {
     return record->accel == VM_ACCEL_KVM && record->ready_ms && record->ready_ms >= record->started_ms;
@@ -48,6 +58,8 @@ static void get_agent(struct agent *agent, struct api_call *call)
         view.kvm_proven = view.kvm_proven || came_up_under_kvm(&instance->record);
     }
     capacity_look(&agent->host, &view);
+    if (!query_number(call, "summary", 0))
+        view.memory_promised_mib = capacity_promised_mib(&agent->host);
     api_reply(call, 200, api_write(agent, &view));
 }
 
@@ -80,16 +92,6 @@ static void stop_agent(struct agent *agent, struct api_call *call)
     log_line("asked to stop: guests run on");
     api_reply(call, 200, json_object());
     agent_stop(agent);
-}
-
-/* check_query() has checked it. */
-static uint64_t query_number(struct api_call *call, const char *name, uint64_t otherwise)
-{
-    uint64_t value = otherwise;
-    const char *text = api_call_query(call, name);
-    if (text)
-        (void)pi_number_parse(text, 0, INT64_MAX, &value, NULL);
-    return value;
 }
 
 static int by_name(const void *a, const void *b)

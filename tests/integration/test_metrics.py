@@ -121,6 +121,7 @@ def test_the_memory_that_an_instance_takes_of_the_host_is_shown(user):
     assert f"process {instance['pid']}, {row[7]} {row[8]} of the host's memory\n" in user.do("status", "box")
     # What it may still take: 256 MiB, 128 for QEMU and 128 of translated code, less what it has.
     assert user.api("GET", "/v1/agent")[1]["memory_promised_mib"] == pytest.approx(512 - (taken >> 20), abs=1 + (taken >> 21))
+    assert user.api("GET", "/v1/agent?summary=1")[1]["memory_promised_mib"] == 0
     user.do("kill", "box")
     assert "host_memory_bytes" not in user.status("box") and of(user, "box", "host_memory_bytes") is None
     assert user.do("ps", "-a").splitlines()[1].split()[7] == "-"

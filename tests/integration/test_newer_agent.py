@@ -28,6 +28,7 @@ class Agent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     last_event = READY
+    knows_summary = True
     instance = INSTANCE
 
 
@@ -47,7 +48,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path, _, query = self.path.partition("?")
         events = [{"name": "pi", "realtime_ms": 1767225600000, "monotonic_ms": 1000, **event} for event in EVENTS]
-        if path == "/v1/agent":
+        if path == "/v1/agent" and query and not self.server.knows_summary:
+            self.send_lines([{"error": {"kind": "usage", "message": "the query's 'summary' is not known here"}}], 400)
+        elif path == "/v1/agent":
             self.send_lines([{"version": "9.0", "pid": 1}])
         elif path == "/v1/instances":
             self.send_lines([{"instances": [self.server.instance]}])
@@ -85,6 +88,11 @@ def test_ps_and_status_show_words_that_they_do_not_know(user):
     assert "ended" not in lines  # it is not known to be over
     assert json.loads(user.do("ps", "--json"))["instances"] == [INSTANCE]
     assert json.loads(user.do("status", "pi", "--json")) == INSTANCE
+
+
+def test_an_older_agent_that_knows_no_summary_of_itself_is_asked_all_the_same(user):
+    user.agent.knows_summary = False
+    assert user.do("ps").splitlines()[1].split()[:2] == ["pi", "migrating"]
 
 
 def test_events_show_words_that_they_do_not_know(user):

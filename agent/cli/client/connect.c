@@ -73,7 +73,9 @@ static void say_slow(void)
 /* An agent that lives and does not answer: no other one is started beside it. */
 static int ask(struct cli_agent *agent, struct pi_error *err)
 {
-    int r = api_client_call(agent->client, "GET", "/v1/agent", NULL, CLI_CALL_MS, NULL, err);
+    int r = api_client_call(agent->client, "GET", "/v1/agent?summary=1", NULL, CLI_CALL_MS, NULL, err);
+    if (r < 0 && err->kind == PI_USAGE)
+        return 0; /* an older agent does not know the query, but it answers */
     if (r == 0 || err->kind != PI_TIMEOUT)
         return r;
     if (agent->host.url)
