@@ -15,6 +15,8 @@
 #include "agent/instance/membership.h"
 #include "agent/instance/qemu_sockets.h"
 #include "agent/instance/start_files.h"
+#include "agent/instance/state_load.h"
+#include "agent/instance/state_save.h"
 #include "agent/loop/log.h"
 
 /* 0 or -ENOMEM. */
@@ -200,9 +202,9 @@ void instance_carry_out(struct instance *instance, unsigned actions)
     if (actions & VM_DO_DROP_STATE)
         saved_state_drop(instance);
     if (actions & VM_DO_SAVE_STATE)
-        saved_state_save(instance);
+        state_save_begin(instance);
     if (actions & VM_DO_LOAD_STATE)
-        saved_state_load(instance);
+        state_load_begin(instance);
     if (actions & VM_DO_CONT)
         monitor_ask_cont(instance);
     if (actions & VM_DO_RESET)
@@ -309,9 +311,9 @@ static int check_request(struct instance *instance, enum vm_event_type type, str
         (r = clone_request_refuse_source(instance, err)) == 0)
         r = files_check(instance, err);
     if (r == 0 && type == VM_EVENT_START && instance->record.life.state == VM_SAVED)
-        r = saved_state_check_load(instance, err);
+        r = state_load_check(instance, err);
     if (r == 0 && type == VM_EVENT_SAVE && instance_runs(instance))
-        r = saved_state_check_save(instance, err);
+        r = state_save_check(instance, err);
     return r;
 }
 

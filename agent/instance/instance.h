@@ -75,8 +75,8 @@ void instance_feed(struct instance *instance, const struct vm_event *event);
 void instance_feed_because(struct instance *instance, const struct vm_event *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a request: 0, or 1 if what it asks for is so already. PI_CONFLICT if the state does not allow
- * it, with what to do instead; of a start also what files_check() and saved_state_check_load() find, of a suspend
- * saved_state_check_save(). */
+ * it, with what to do instead; of a start also what files_check() and state_load_check() find, of a suspend
+ * state_save_check(). */
 int instance_request(struct instance *instance, enum vm_event_type type, struct pi_error *err);
 /* PI_CONFLICT: its state does not allow a request, with what to do instead. */
 int instance_refuse(const struct instance *instance, struct pi_error *err);

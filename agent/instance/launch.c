@@ -8,6 +8,7 @@
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/ports.h"
+#include "agent/instance/state_load.h"
 #include "agent/loop/loop.h"
 
 #define RETRY_MS 50
@@ -89,7 +90,7 @@ static int prepare_start(struct instance *instance, struct pi_error *err)
 /* Its guest goes on: under the same accelerator, and with the same addresses of its seed. */
 static int prepare_restore(struct instance *instance, struct pi_error *err)
 {
-    int r = saved_state_check_load(instance, err);
+    int r = state_load_check(instance, err);
     if (r == 0)
         r = ports_check(instance, err);
     if (r == 0)

@@ -6,6 +6,7 @@
 #include "agent/instance/accel.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/qemu_sockets.h"
+#include "agent/instance/state_load.h"
 #include "agent/net/net.h"
 #include "agent/vm/argv.h"
 
@@ -43,7 +44,7 @@ int qemu_command_build(const struct instance *instance, enum vm_accel accel, boo
                            .net_fd = NET_FD,
                            .network_fd = QEMU_NETWORK_FD,
                            .firmware = uefi ? &firmware : NULL,
-                           .machine = standalone ? NULL : saved_state_machine(instance),
+                           .machine = standalone ? NULL : state_load_machine(instance),
                            .standalone = standalone};
     r = vm_argv_build(spec, &host, ret, err);
     vm_firmware_done(&firmware);

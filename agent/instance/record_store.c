@@ -93,7 +93,12 @@ static void settle_store(struct instance *instance)
         then(instance, store->result, &store->failure);
     unsigned due = store->due;
     store->due = 0;
-    instance_carry_out(instance, due);
+    if (store->result < 0 && (due & VM_DO_QUIT) && vm_life_is_saved_whole(&instance->record.life))
+        /* The next agent would not know of the saved state: QEMU keeps its guest. */
+        instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STATE_FAILED},
+                              "its state could not be saved: %s", store->failure.text);
+    else
+        instance_carry_out(instance, due);
     if (!store_is_saving(instance))
         answer_all(instance, NULL);
 }

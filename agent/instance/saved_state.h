@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The saved state of an instance: QEMU is asked, step by step, to write it into a file or to load it from there. It
- * goes through a descriptor that QEMU gets over its monitor (getfd), because its sandbox lets it start no program.
- * Which of disk and saved state counts, the life says (vm/life.h); what a state needs, vm/saved.h.
+ * The saved state of an instance: QEMU is asked, step by step, to write it into a file (state_save.h) or to load it from
+ * there (state_load.h). It goes through a descriptor that QEMU gets over its monitor (getfd), because its sandbox lets it
+ * start no program. Which of disk and saved state counts, the life says (vm/life.h); what a state needs, vm/saved.h.
  */
 #ifndef PIAGENT_INSTANCE_SAVED_STATE_H
 #define PIAGENT_INSTANCE_SAVED_STATE_H
@@ -11,17 +11,34 @@
 
 #include "agent/base/error.h"
 #include "agent/vm/saved.h"
+#include "qmp/commands.h"
 
 struct instance;
-struct saved_step;
+struct state_proof;
 struct timer;
+
+/* What comes of an answer. */
+enum saved_taken {
+    TAKEN_NEXT,  /* the next step */
+    TAKEN_AGAIN, /* the same one, after a while */
+    TAKEN_FAILED /* err says why */
+};
+
+struct saved_step {
+    enum qmp_command command; /* QMP_COMMANDS: the end of the table */
+    json_t *(*arguments)(void);
+    bool gets_fd;
+    enum saved_taken (*take)(struct instance *instance, const json_t *data, struct pi_error *err);
+    void (*end)(struct instance *instance); /* of the end */
+};
 
 struct saved_state {
     const struct saved_step *step; /* that QEMU is asked for now; NULL: none */
     struct timer *timer;           /* asks the same again */
     int fd;                        /* of the file of the RAM, while QEMU may use it; -1 */
-    bool keeping;          /* a thread makes a state durable, perhaps one that does not count any more */
-    struct vm_saved saved; /* the state that is being saved or loaded */
+    bool keeping;              /* a thread makes a state durable, perhaps one that does not count any more */
+    struct state_proof *proof; /* a thread reads the file that is to be loaded; NULL: none does */
+    struct vm_saved saved;     /* the state that is being saved or loaded */
 };
 
 /* 0 or -ENOMEM. */
@@ -29,19 +46,22 @@ int saved_state_init(struct instance *instance);
 void saved_state_reset(struct instance *instance);
 void saved_state_done(struct instance *instance);
 
-/* Before a save: PI_HOST if there may not be room for it on the disk, PI_CONFLICT if an earlier one is still being
- * written, PI_FAILED if QEMU cannot be asked now. */
-int saved_state_check_save(const struct instance *instance, struct pi_error *err);
-/* Before a start of a saved instance: PI_CONFLICT if its state does not fit what is there now, or cannot be read. */
-int saved_state_check_load(struct instance *instance, struct pi_error *err);
-/* The machine type with its version that the QEMU has to have that will load it; NULL if none will. */
-const char *saved_state_machine(const struct instance *instance);
-
-/* VM_DO_SAVE_STATE, VM_DO_LOAD_STATE and VM_DO_DROP_STATE. */
-void saved_state_save(struct instance *instance);
-void saved_state_load(struct instance *instance);
+/* VM_DO_DROP_STATE. */
 void saved_state_drop(struct instance *instance);
 /* Removes what an agent that was killed left of saved states that do not count. */
 void saved_state_sweep(const struct instance *instance);
+
+/* For saves and loads. */
+
+void saved_state_begin(struct instance *instance, const struct saved_step *steps);
+/* VM_EVENT_STATE_FAILED, with the reason. */
+void saved_state_failed(struct instance *instance, const char *why);
+/* Adds what the state has to find under KVM: the host's processor. */
+int saved_state_add_host(enum vm_accel accel, struct vm_saved *ret, struct pi_error *err);
+/* Arguments for getfd, and for migrate and migrate-incoming. */
+json_t *saved_step_fd_name(void);
+json_t *saved_step_fd_uri(void);
+/* The end of a query-migrate. */
+enum saved_taken saved_step_migrated(struct instance *instance, const json_t *data, struct pi_error *err);
 
 #endif

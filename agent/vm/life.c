@@ -250,7 +250,8 @@ static unsigned end_loading(struct vm_life *life)
 
 static unsigned life_on_state_failed(struct vm_life *life)
 {
-    if (life->state == VM_SAVING && !life->committed)
+    /* QEMU is told to quit only when the record says that the saved state counts. */
+    if (life->state == VM_SAVING && (!life->committed || life->rung == VM_RUNG_QUIT))
         return go_on_from_saved(life);
     return vm_life_is_loading(life) && !is_condemned(life) ? end_loading(life) : 0;
 }

@@ -13,7 +13,7 @@
  *   running -> saving -> saving, committed -> saved -> restoring -> restoring, committed -> running
  *              (whole in QEMU)  (the saved state counts)               (QEMU counts again)
  *
- * A save that fails goes on as "restoring, committed". A load that fails, or whose QEMU ends, is "saved" again.
+ * A save that fails, or is not on record, goes on as "restoring, committed". A load that fails, or whose QEMU ends, is "saved" again.
  *
  * The steps of a creation are all "created" for the API, and in the record:
  *
@@ -81,7 +81,7 @@ enum vm_event_type {
     VM_EVENT_SAVE,         /* request, which has passed every check: save its state and end QEMU */
     VM_EVENT_STATE_SAVED,  /* all of it is on disk */
     VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
-    VM_EVENT_STATE_FAILED, /* it could not be saved, or is not to be loaded */
+    VM_EVENT_STATE_FAILED, /* it could not be saved, or not noted on record; or it is not to be loaded */
 };
 
 #define VM_REASON_MAX 512

@@ -31,8 +31,11 @@ static const struct pi_field saved_fields[] = {
     PI_FIELD(vm_saved, host_cpu, PI_FIELD_TEXT),
     PI_FIELD(vm_saved, hardware, PI_FIELD_STRV, .required = true, .max = 512),
     PI_FIELD(vm_saved, ram, PI_FIELD_STRUCT, .required = true, .nested = file_fields),
+    PI_FIELD(vm_saved, ram_sha256, PI_FIELD_TEXT, .required = true),
     PI_FIELD(vm_saved, disk, PI_FIELD_STRUCT, .required = true, .nested = file_fields),
     PI_FIELD(vm_saved, vars, PI_FIELD_STRUCT, .nested = file_fields, .zero_is_none = true),
+    PI_FIELD(vm_saved, layer, PI_FIELD_TEXT),
+    PI_FIELD(vm_saved, overlay, PI_FIELD_STRUCT, .nested = file_fields, .zero_is_none = true),
     {0},
 };
 
@@ -92,12 +95,29 @@ static int look_at_saved_file(int dir_fd, const char *name, struct vm_saved_file
     return 0;
 }
 
-int vm_saved_look(int dir_fd, struct vm_saved *ret, struct pi_error *err)
+int vm_saved_look(int dir_fd, const char *layer, struct vm_saved *ret, struct pi_error *err)
 {
     int r = look_at_saved_file(dir_fd, VM_SAVED_RAM_FILE, &ret->ram, err);
     if (r == 0)
-        r = look_at_saved_file(dir_fd, VM_DISK_FILE, &ret->disk, err);
+        r = look_at_saved_file(dir_fd, VM_DISK_FILE, layer[0] ? &ret->overlay : &ret->disk, err);
+    if (r == 0 && layer[0])
+        r = look_at_saved_file(dir_fd, layer, &ret->disk, err);
     return r < 0 ? r : look_at_saved_file(dir_fd, VM_VARS_FILE, &ret->vars, err);
+}
+
+int vm_saved_note_layer(int dir_fd, const char *layer, int overlay_dir_fd, const char *overlay,
+                        struct pi_error *err)
+{
+    struct vm_saved saved = {0};
+    int r = vm_saved_read(dir_fd, &saved, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    snprintf(saved.layer, sizeof saved.layer, "%s", layer);
+    r = look_at_saved_file(overlay_dir_fd, overlay, &saved.overlay, err);
+    if (r == 0)
+        r = vm_saved_write(dir_fd, &saved, err);
+    vm_saved_done(&saved);
+    return r;
 }
 
 /* RAM in a file is like any other; -m has its size. A card in a slot may have been plugged in after the start, so that its
@@ -176,11 +196,17 @@ void vm_saved_host_cpu(const char *cpuinfo, char ret[160])
              pi_hash(flags, size), (int)(part < 8 ? part : 8), revision);
 }
 
-static int check_saved_file(const char *what, const struct vm_saved_file *saved,
-                            const struct vm_saved_file *now, struct pi_error *err)
+static bool is_same_file(const struct vm_saved_file *saved, const struct vm_saved_file *now)
 {
-    bool same = saved->bytes == now->bytes && saved->modified_ns == now->modified_ns;
-    return same ? 0 : pi_refuse(err, PI_CONFLICT, "%s", what);
+    return saved->bytes == now->bytes && saved->modified_ns == now->modified_ns;
+}
+
+/* A clone or a snapshot that broke off may have named the layer, and not made it: then the disk is what it was. */
+static bool is_same_disk(const struct vm_saved *saved, const struct vm_saved *now)
+{
+    if (saved->layer[0] && is_same_file(&saved->overlay, &now->overlay))
+        return is_same_file(&saved->disk, &now->disk);
+    return is_same_file(&saved->disk, saved->layer[0] ? &now->overlay : &now->disk);
 }
 
 /* The first word of one list that the other has not at its place. */
@@ -205,9 +231,9 @@ int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, stru
                 : pi_refuse(err, PI_CONFLICT, "it was saved under %s, and now it would run under %s",
                             vm_accel_names[saved->accel], vm_accel_names[now->accel]);
     if (r == 0)
-        r = check_saved_file("its disk has changed since", &saved->disk, &now->disk, err);
-    if (r == 0)
-        r = check_saved_file("its UEFI variables have changed since", &saved->vars, &now->vars, err);
+        r = is_same_disk(saved, now) ? 0 : pi_refuse(err, PI_CONFLICT, "its disk has changed since");
+    if (r == 0 && !is_same_file(&saved->vars, &now->vars))
+        r = pi_refuse(err, PI_CONFLICT, "its UEFI variables have changed since");
     if (r == 0)
         r = check_hardware(&saved->hardware, &now->hardware, err);
     if (r == 0 && strcmp(saved->host_cpu, now->host_cpu) != 0)
@@ -216,18 +242,19 @@ int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, stru
     return r;
 }
 
-int vm_saved_fits_qemu(const struct vm_saved *saved, uint64_t major, uint64_t minor, struct pi_error *err)
+int vm_saved_fits_qemu(const struct vm_saved *saved, const struct qmp_version *qemu, struct pi_error *err)
 {
-    bool older = major < saved->qemu_major || (major == saved->qemu_major && minor < saved->qemu_minor);
-    bool same = major == saved->qemu_major && minor == saved->qemu_minor;
+    bool older = qemu->major < saved->qemu_major ||
+                 (qemu->major == saved->qemu_major && qemu->minor < saved->qemu_minor);
+    bool same = qemu->major == saved->qemu_major && qemu->minor == saved->qemu_minor;
     const char *cpu = NULL;
     for (size_t i = 0; i < saved->hardware.count; i++)
         if (!strcmp(saved->hardware.items[i], "-cpu max") || !strcmp(saved->hardware.items[i], "-cpu host"))
             cpu = saved->hardware.items[i] + strlen("-cpu ");
     if (same || (!older && !cpu))
         return 0;
-    return pi_refuse(err, PI_CONFLICT,
-                     "QEMU %" PRIu64 ".%" PRIu64 " saved it, and this is %" PRIu64 ".%" PRIu64 "%s%s%s",
-                     saved->qemu_major, saved->qemu_minor, major, minor, older ? "" : ": its processor (",
-                     older ? "" : cpu, older ? "" : ") is another one there");
+    return pi_refuse(
+        err, PI_CONFLICT, "QEMU %" PRIu64 ".%" PRIu64 ".%" PRIu64 " saved it, and this is %u.%u.%u%s%s%s",
+        saved->qemu_major, saved->qemu_minor, saved->qemu_micro, qemu->major, qemu->minor, qemu->micro,
+        older ? "" : ": its processor (", older ? "" : cpu, older ? "" : ") is another one there");
 }

@@ -3,6 +3,10 @@
  * The description of a saved state: what must be as it was for a QEMU to load it. It is written beside the file of the
  * RAM, after it. Whether the saved state counts at all, the record says (life.h).
  *
+ * The RAM's file is known by its digest, so that a damaged one is not loaded. The disk is known by its size and its time:
+ * whoever writes to it changes that. If the disk has become a layer since (a clone or a snapshot was made of it), the
+ * description names the layer, and the empty disk that stands on it.
+ *
  * A state is loaded by the same version of the machine type, on the same devices, over the same disk. A newer QEMU has
  * the older versions of its machine types; but the processors "max" and "host" have no versions, and are what this QEMU
  * and, under KVM, this host make of them.
@@ -13,6 +17,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/vm/spec.h"
+#include "qmp/commands.h"
 
 #define VM_SAVED_FILE     "saved.json"
 #define VM_SAVED_RAM_FILE "saved-ram" /* QEMU's migration stream: RAM and devices */
@@ -31,6 +36,9 @@ struct vm_saved {
     struct pi_strv hardware;  /* vm_saved_hardware() */
     struct vm_saved_file ram; /* its files, when it was saved */
     struct vm_saved_file disk, vars;
+    char ram_sha256[65];
+    char layer[32];               /* "base-2.qcow2": what the disk has become since; "": it is the disk */
+    struct vm_saved_file overlay; /* then the empty disk on the layer */
 };
 
 /* From the folder: -ENOENT if there is none; PI_FAILED if it is damaged, or of a newer piagent. */
@@ -39,8 +47,13 @@ int vm_saved_read(int dir_fd, struct vm_saved *ret, struct pi_error *err);
 int vm_saved_write(int dir_fd, const struct vm_saved *saved, struct pi_error *err);
 void vm_saved_done(struct vm_saved *saved);
 
-/* Looks at the files of the folder. */
-int vm_saved_look(int dir_fd, struct vm_saved *ret, struct pi_error *err);
+/* The files of the folder: what is now the RAM, the variables, and the disk, or, if layer is not "", the overlay on that
+ * layer. */
+int vm_saved_look(int dir_fd, const char *layer, struct vm_saved *ret, struct pi_error *err);
+/* The disk is becoming a layer: writes to the description that the state fits an empty disk on the layer, too. overlay_dir_fd
+ * and overlay: the file that is going to be that disk. No error if the folder has no saved state. */
+int vm_saved_note_layer(int dir_fd, const char *layer, int overlay_dir_fd, const char *overlay,
+                        struct pi_error *err);
 
 /* The options of QEMU's argv that say what the guest runs on: "-cpu max", "-device virtio-blk-pci,..." The type of the
  * machine and what is only the host's (sockets, ports, paths) are left out. ret is empty before. 0 or -ENOMEM. */
@@ -54,6 +67,6 @@ void vm_saved_host_cpu(const char *cpuinfo, char ret[160]);
 int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, struct pi_error *err);
 
 /* Whether QEMU of that version may load it. PI_CONFLICT with the reason. */
-int vm_saved_fits_qemu(const struct vm_saved *saved, uint64_t major, uint64_t minor, struct pi_error *err);
+int vm_saved_fits_qemu(const struct vm_saved *saved, const struct qmp_version *qemu, struct pi_error *err);
 
 #endif

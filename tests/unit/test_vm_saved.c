@@ -18,10 +18,12 @@ static struct vm_saved saved_state(char **hardware, size_t count)
     return (struct vm_saved){.schema = VM_SAVED_SCHEMA,
                              .qemu_major = 7,
                              .qemu_minor = 2,
+                             .qemu_micro = 22,
                              .machine = "pc-q35-7.2",
                              .accel = VM_ACCEL_TCG,
                              .hardware = {hardware, count},
                              .ram = {1 << 20, 1},
+                             .ram_sha256 = "e3b0c442",
                              .disk = {2 << 20, 2}};
 }
 
@@ -135,17 +137,55 @@ static void first_difference_is_the_reason(void **state)
     assert_int_equal(vm_saved_fits(&saved, &now[0], NULL), 0);
 }
 
+static void disk_that_became_a_layer_is_the_same_disk(void **state)
+{
+    (void)state;
+    char folder[64], *words[] = {TEXT("-cpu max")};
+    struct vm_saved saved = saved_state(words, 1), now = saved;
+    struct pi_error err = {0};
+    fixture_folder(folder);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(vm_saved_note_layer(dir, "base-1.qcow2", dir, "overlay", NULL), 0); /* nothing to note */
+    assert_int_equal(faccessat(dir, VM_SAVED_FILE, F_OK, 0), -1);
+    fixture_write(folder, VM_SAVED_RAM_FILE, "RAM");
+    fixture_write(folder, "disk.qcow2", "what was saved");
+    fixture_write(folder, "overlay", "nothing yet");
+    assert_int_equal(vm_saved_look(dir, "", &saved, NULL), 0);
+    assert_int_equal(vm_saved_write(dir, &saved, NULL), 0);
+    assert_int_equal(vm_saved_note_layer(dir, "base-1.qcow2", dir, "overlay", NULL), 0);
+    struct vm_saved got = {0};
+    assert_int_equal(vm_saved_read(dir, &got, NULL), 0);
+
+    /* Whatever step it breaks off at: the name is there, the disk is replaced. */
+    assert_int_equal(vm_saved_look(dir, got.layer, &now, NULL), 0);
+    assert_int_equal(vm_saved_fits(&got, &now, NULL), 0);
+    assert_int_equal(linkat(dir, "disk.qcow2", dir, "base-1.qcow2", 0), 0);
+    assert_int_equal(vm_saved_look(dir, got.layer, &now, NULL), 0);
+    assert_int_equal(vm_saved_fits(&got, &now, NULL), 0);
+    assert_int_equal(renameat(dir, "overlay", dir, "disk.qcow2"), 0);
+    assert_int_equal(vm_saved_look(dir, got.layer, &now, NULL), 0);
+    assert_int_equal(vm_saved_fits(&got, &now, NULL), 0);
+
+    fixture_write(folder, "base-1.qcow2", "written to");
+    assert_int_equal(vm_saved_look(dir, got.layer, &now, NULL), 0);
+    assert_true(vm_saved_fits(&got, &now, &err) < 0);
+    assert_string_equal(err.text, "its disk has changed since");
+    vm_saved_done(&got);
+    close(dir);
+    fixture_folder_done(folder);
+}
+
 static void newer_qemu_loads_a_processor_that_has_a_version(void **state)
 {
     (void)state;
     char *max[] = {TEXT("-cpu max")}, *model[] = {TEXT("-cpu cortex-a57")};
     const struct vm_saved of_max = saved_state(max, 1), of_model = saved_state(model, 1);
     struct pi_error err = {0};
-    assert_int_equal(vm_saved_fits_qemu(&of_max, 7, 2, NULL), 0);
-    assert_int_equal(vm_saved_fits_qemu(&of_model, 10, 0, NULL), 0);
-    assert_true(vm_saved_fits_qemu(&of_model, 7, 1, &err) < 0);
-    assert_string_equal(err.text, "QEMU 7.2 saved it, and this is 7.1");
-    assert_true(vm_saved_fits_qemu(&of_max, 10, 0, &err) < 0);
+    assert_int_equal(vm_saved_fits_qemu(&of_max, &(struct qmp_version){7, 2, 22}, NULL), 0);
+    assert_int_equal(vm_saved_fits_qemu(&of_model, &(struct qmp_version){10, 0, 2}, NULL), 0);
+    assert_true(vm_saved_fits_qemu(&of_model, &(struct qmp_version){7, 1, 3}, &err) < 0);
+    assert_string_equal(err.text, "QEMU 7.2.22 saved it, and this is 7.1.3");
+    assert_true(vm_saved_fits_qemu(&of_max, &(struct qmp_version){10, 0, 2}, &err) < 0);
     assert_non_null(strstr(err.text, "its processor (max) is another one there"));
 }
 
@@ -172,6 +212,7 @@ int main(void)
         cmocka_unit_test(hardware_is_what_the_guest_sees),
         cmocka_unit_test(saved_state_does_not_depend_on_where_its_ram_came_from_and_when_its_cards_did),
         cmocka_unit_test(first_difference_is_the_reason),
+        cmocka_unit_test(disk_that_became_a_layer_is_the_same_disk),
         cmocka_unit_test(newer_qemu_loads_a_processor_that_has_a_version),
         cmocka_unit_test(processor_of_the_host_is_its_name_and_all_that_it_can_do),
     };

@@ -18,6 +18,10 @@
     {                                                                                  \
         .state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_QUIT \
     }
+#define ENDED                                                                          \
+    {                                                                                  \
+        .state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_TERM \
+    }
 #define SAVED                                \
     {                                        \
         .state = VM_SAVED, .was_ready = true \
@@ -77,15 +81,14 @@ static const struct {
     /* The saved state counts, and QEMU is ended, whoever asks for what. */
     {SAVING, {.type = VM_EVENT_STATE_SAVED}, KEPT, VM_DO_QUIT | VM_DO_ARM_RUNG | VM_DO_SAVE},
     {KEPT, {.type = VM_EVENT_STATE_SAVED}, KEPT, 0},
-    {KEPT, {.type = VM_EVENT_STATE_FAILED}, KEPT, 0},
+    /* That could not be noted on record, so that nobody has told QEMU to quit. */
+    {KEPT, {.type = VM_EVENT_STATE_FAILED}, RESTORED, GOES_ON | VM_DO_DROP_STATE},
+    {ENDED, {.type = VM_EVENT_STATE_FAILED}, ENDED, 0},
     {KEPT, {.type = VM_EVENT_SHUTDOWN}, KEPT, 0},
     {KEPT, {.type = VM_EVENT_KILL}, KEPT, 0},
     {KEPT, {.type = VM_EVENT_FOUND}, KEPT, VM_DO_ARM_RUNG},
     {KEPT, {.type = VM_EVENT_ADOPTED}, KEPT, VM_DO_QUIT},
-    {KEPT,
-     {.type = VM_EVENT_RUNG_EXPIRED},
-     {.state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_TERM},
-     VM_DO_TERM | VM_DO_ARM_RUNG | VM_DO_SAVE},
+    {KEPT, {.type = VM_EVENT_RUNG_EXPIRED}, ENDED, VM_DO_TERM | VM_DO_ARM_RUNG | VM_DO_SAVE},
     {KEPT, {.type = VM_EVENT_EXITED}, SAVED, GONE},
     {KEPT, {.type = VM_EVENT_EXITED, .unseen = true}, SAVED, GONE},
     {SAVED, {.type = VM_EVENT_KILL}, SAVED, VM_DO_NOTHING},

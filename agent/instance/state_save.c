@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/state_save.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/image/digest.h"
+#include "agent/instance/instance.h"
+
+#define SLACK     ((uint64_t)64 << 20) /* devices, the display's memory, and what the stream says of each page */
+#define BANDWIDTH ((json_int_t)1 << 40) /* bytes a second: the default would keep a file waiting */
+
+static void end_save(struct instance *instance);
+
+static enum saved_taken take_status(struct instance *instance, const json_t *data, struct pi_error *err)
+{
+    struct qmp_status status;
+    (void)instance;
+    if (qmp_status_decode(data, &status) == 0 && status.running)
+        return TAKEN_NEXT;
+    pi_refuse(err, PI_CONFLICT, "its guest does not run any more");
+    return TAKEN_FAILED;
+}
+
+static enum saved_taken take_saver(struct instance *instance, const json_t *data, struct pi_error *err)
+{
+    struct vm_saved *saved = &instance->saved_state.saved;
+    struct qmp_version version;
+    if (qmp_version_decode(data, &version) < 0) {
+        pi_refuse(err, PI_FAILED, "QEMU does not tell its version");
+        return TAKEN_FAILED;
+    }
+    saved->qemu_major = version.major;
+    saved->qemu_minor = version.minor;
+    saved->qemu_micro = version.micro;
+    return TAKEN_NEXT;
+}
+
+static json_t *machine_type(void)
+{
+    return json_pack("{s:s, s:s}", "path", "/machine", "property", "type");
+}
+
+/* "pc-q35-7.2-machine": QEMU's name for the type of the machine (qom/object.h), with its version. */
+static enum saved_taken take_machine(struct instance *instance, const json_t *data, struct pi_error *err)
+{
+    static const char suffix[] = "-machine";
+    char *machine = instance->saved_state.saved.machine;
+    const char *type = json_is_string(data) ? json_string_value(data) : "";
+    size_t length = strlen(type);
+    if (!pi_ends_with(type, suffix) ||
+        length - strlen(suffix) >= sizeof instance->saved_state.saved.machine) {
+        pi_refuse(err, PI_FAILED, "QEMU does not tell the version of its -machine");
+        return TAKEN_FAILED;
+    }
+    snprintf(machine, sizeof instance->saved_state.saved.machine, "%.*s", (int)(length - strlen(suffix)),
+             type);
+    return TAKEN_NEXT;
+}
+
+static json_t *bandwidth(void)
+{
+    return json_pack("{s:I}", "max-bandwidth", BANDWIDTH);
+}
+
+static const struct saved_step save_steps[] = {
+    {QMP_QUERY_STATUS, .take = take_status},
+    {.command = QMP_STOP},
+    {QMP_QUERY_VERSION, .take = take_saver},
+    {QMP_QOM_GET, .arguments = machine_type, .take = take_machine},
+    {QMP_MIGRATE_SET_PARAMETERS, .arguments = bandwidth},
+    {QMP_GETFD, .arguments = saved_step_fd_name, .gets_fd = true},
+    {QMP_MIGRATE, .arguments = saved_step_fd_uri},
+    {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
+    {QMP_COMMANDS, .end = end_save},
+};
+
+/* The guest's memory that QEMU has touched is what the file will hold, at most. */
+int state_save_check(const struct instance *instance, struct pi_error *err)
+{
+    uint64_t need = instance->record.spec.memory_mib << 20, free_bytes;
+    struct pi_usage usage;
+    char need_text[32], free_text[32];
+    if (instance->saved_state.keeping)
+        return pi_refuse(err, PI_CONFLICT, "the last saved state of %s is still being written: try again",
+                         instance->record.spec.name);
+    if (!monitor_is_usable(instance))
+        return pi_refuse(err, PI_FAILED, "%s: QEMU's monitor cannot be asked now: try again",
+                         instance->record.spec.name);
+    if (process_usage(instance, &usage) && usage.resident_bytes < need)
+        need = usage.resident_bytes;
+    need += SLACK;
+    int r = pi_space_free(instance->folder, &free_bytes, err);
+    if (r < 0 || free_bytes >= need)
+        return r;
+    return pi_refuse(err, PI_HOST, "the saved state of %s may take %s, and only %s are free at %s",
+                     instance->record.spec.name, pi_size_format(need, need_text),
+                     pi_size_format(free_bytes, free_text), instance->folder);
+}
+
+/* What the guest runs on, by the command line of the QEMU that runs it. */
+static int describe_running(const struct instance *instance, struct vm_saved *ret, struct pi_error *err)
+{
+    char pid[24];
+    pi_auto_buf struct pi_buf words = {0};
+    pi_auto_strv struct pi_strv argv = {0};
+    snprintf(pid, sizeof pid, "%" PRIu64, instance->record.pid);
+    ret->schema = VM_SAVED_SCHEMA;
+    ret->accel = instance->record.accel;
+    int r = pi_proc_read(pid, "cmdline", &words);
+    for (const char *word = words.data; r == 0 && word < words.data + words.size; word += strlen(word) + 1)
+        r = pi_strv_add(&argv, word);
+    if (r == 0)
+        r = vm_saved_hardware(&argv, &ret->hardware);
+    return r < 0 ? pi_fail(err, -r, "cannot read QEMU's command line") : 0;
+}
+
+void state_save_begin(struct instance *instance)
+{
+    struct saved_state *state = &instance->saved_state;
+    struct pi_error err;
+    saved_state_reset(instance);
+    int r = describe_running(instance, &state->saved, &err);
+    if (r == 0)
+        r = saved_state_add_host(instance->record.accel, &state->saved, &err);
+    if (r == 0) {
+        unlinkat(instance->dir_fd, VM_SAVED_RAM_FILE, 0);
+        state->fd = openat(instance->dir_fd, VM_SAVED_RAM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        r = state->fd < 0 ? pi_fail(&err, errno, VM_SAVED_RAM_FILE) : 0;
+    }
+    if (r < 0)
+        saved_state_failed(instance, err.text);
+    else
+        saved_state_begin(instance, save_steps);
+}
+
+/* A thread makes the files durable: the RAM's first, then the description, which names its size. */
+struct keeping {
+    uv_work_t request;
+    struct instance *instance;
+    int fd;
+    struct vm_saved saved;
+    int result;
+    struct pi_error failure;
+};
+
+static void keep_in_thread(uv_work_t *request)
+{
+    struct keeping *keeping = request->data;
+    int dir = keeping->instance->dir_fd;
+    keeping->result = fsync(keeping->fd) < 0 ? pi_fail(&keeping->failure, errno, VM_SAVED_RAM_FILE) : 0;
+    if (keeping->result == 0)
+        keeping->result = vm_saved_look(dir, "", &keeping->saved, &keeping->failure);
+    struct image_meter meter = {.now = {.name = VM_SAVED_RAM_FILE}};
+    if (keeping->result == 0)
+        keeping->result = image_digest_file(keeping->fd, -1, keeping->saved.ram.bytes, &meter,
+                                            keeping->saved.ram_sha256, &keeping->failure);
+    if (keeping->result == 0)
+        keeping->result = vm_saved_write(dir, &keeping->saved, &keeping->failure);
+}
+
+static void on_kept(uv_work_t *request, int status)
+{
+    struct keeping *keeping = request->data;
+    struct instance *instance = keeping->instance;
+    bool still = instance->record.life.state == VM_SAVING && !instance->detached;
+    char size[32];
+    (void)status; /* nobody cancels it */
+    instance->host->writes--;
+    instance->saved_state.keeping = false;
+    if (still && keeping->result < 0) {
+        saved_state_failed(instance, keeping->failure.text);
+    } else if (still) {
+        instance->record.saved_bytes = keeping->saved.ram.bytes;
+        journal_note(instance, "its state is saved: %s", pi_size_format(keeping->saved.ram.bytes, size));
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_SAVED});
+    }
+    close(keeping->fd);
+    vm_saved_done(&keeping->saved);
+    free(keeping);
+    instance_unref(instance);
+}
+
+static void end_save(struct instance *instance)
+{
+    struct saved_state *state = &instance->saved_state;
+    struct keeping *keeping = calloc(1, sizeof *keeping);
+    if (!keeping) {
+        saved_state_failed(instance, "no memory is left");
+        return;
+    }
+    *keeping = (struct keeping){.instance = instance, .fd = pi_steal_fd(&state->fd), .saved = state->saved};
+    state->saved = (struct vm_saved){0};
+    state->step = NULL;
+    state->keeping = true;
+    keeping->request.data = keeping;
+    instance_ref(instance);
+    instance->host->writes++;
+    uv_queue_work(instance->host->loop, &keeping->request, keep_in_thread, on_kept);
+}
