@@ -119,6 +119,10 @@ const struct pi_field api_instance_fields[] = {
          .help = "what the guest's cloud-init found wrong with the user-data"),
     SOME_ENUM(api_instance, stopped_by, api_stopped_by,
               .help = "how the last stop ended; absent: not known, or it has not stopped"),
+    FLAG(
+        api_instance, removed,
+        .help =
+            "it was ephemeral and has ended: for ten seconds the agent tells how, but it is in no list, and its name is free"),
     FLAG(api_instance, begun_again,
          .help = "since its start a boot died by a race in QEMU's emulation and was begun again"),
     SOME(api_instance, clock_behind_ms,

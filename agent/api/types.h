@@ -118,6 +118,7 @@ struct api_instance {
     struct pi_strv user_data_problems;
     PI_OPEN_ENUM(api_stopped_by, stopped_by);
     bool begun_again;
+    bool removed; /* an ephemeral one that has ended: it is told of for some seconds */
     uint64_t clock_behind_ms;
     char *folder;
     uint64_t last_event;

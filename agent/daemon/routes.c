@@ -116,11 +116,20 @@ static void run_on_network(struct agent *agent, struct api_call *call, enum api_
         refuse_network(agent, call, name);
 }
 
+/* Of a failed creation only the events tell. An ephemeral instance that has ended can also be looked at: whoever followed it
+ * wants to know how it ended. */
+static bool is_told_of(const struct instance *instance, enum api_operation_id id)
+{
+    const struct vm_life *life = &instance->record.life;
+    bool reads = id == API_GET_INSTANCE || id == API_GET_CONSOLE;
+    return !vm_life_is_gone(life) || id == API_GET_EVENTS || (reads && life->state != VM_CREATED);
+}
+
 static void run_on_instance(struct agent *agent, struct api_call *call, enum api_operation_id id,
                             const char *name)
 {
-    struct instance *instance = host_find(&agent->host, name, id == API_GET_EVENTS);
-    if (!instance)
+    struct instance *instance = host_find(&agent->host, name, true);
+    if (!instance || !is_told_of(instance, id))
         refuse_instance(agent, call, name);
     else if (!agent_handlers[id].asks_qemu || !monitor_await(instance, call, agent_handlers[id].instance))
         agent_handlers[id].instance(instance, call);

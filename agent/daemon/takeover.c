@@ -14,6 +14,7 @@
 #include "agent/base/text.h"
 #include "agent/daemon/agent.h"
 #include "agent/instance/adoption.h"
+#include "agent/instance/instance.h"
 #include "agent/instance/qemu_sockets.h"
 #include "agent/loop/log.h"
 
@@ -37,6 +38,15 @@ static void sweep_socket(struct agent *agent, int runtime_fd, const char *socket
                  folder, (int)pid);
 }
 
+static bool is_removing(const struct agent *agent)
+{
+    const struct instance *instance;
+    LIST_FOREACH(instance, &agent->host.instances, entry)
+        if (store_is_discarding(instance) && !vm_life_is_gone(&instance->record.life))
+            return true;
+    return false;
+}
+
 int agent_adopt_all(struct agent *agent, struct pi_error *err)
 {
     pi_temp_sweep(agent->host.folder_fd);
@@ -50,5 +60,8 @@ int agent_adopt_all(struct agent *agent, struct pi_error *err)
     for (struct dirent *entry; sockets && (entry = readdir(sockets));)
         sweep_socket(agent, dirfd(sockets), entry->d_name);
     lans_members_changed(&agent->host.lans);
+    while (is_removing(
+        agent)) /* the names of ephemeral instances that have ended are free before a client asks */
+        uv_run(&agent->loop, UV_RUN_ONCE);
     return 0;
 }

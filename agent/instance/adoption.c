@@ -131,6 +131,8 @@ static void resume_life(struct instance *instance)
         start_anew(instance);
     } else if (vm_state_is_live(record->life.state)) {
         take_over(instance);
+    } else if (creation_is_spent(instance)) {
+        creation_throw_away(instance);
     }
 }
 

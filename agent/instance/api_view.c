@@ -115,6 +115,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .failed_modules = record->failed_modules,
         .user_data_problems = record->user_data_problems,
         .stopped_by = stopped_by(record),
+        .removed = vm_life_is_gone(&record->life),
         .begun_again = record->life.begun_again,
         .clock_behind_ms = off_ms < 0 ? (uint64_t)-off_ms : 0,
         .folder = instance->folder,

@@ -29,10 +29,13 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
 {
     const char *name = source->record.spec.name;
     enum vm_state state = source->record.life.state;
+    int r;
     if (source->broken)
         return pi_refuse(err, PI_CONFLICT, "%s: %s", name, source->record.life.reason);
     if (store_is_discarding(source))
         return pi_refuse(err, PI_CONFLICT, "%s is being removed", name);
+    if ((r = creation_refuse_ephemeral(source, "cloned", err)) < 0)
+        return r;
     if (creation_is_under_way(source))
         return pi_refuse(err, PI_CONFLICT, "%s is being created: wait for it, then clone it", name);
     if (state == VM_SAVED)
@@ -98,6 +101,7 @@ static int take_choices(struct vm_spec *chosen, const struct vm_spec *source, st
     take_number(chosen->memory_mib, &ret->memory_mib);
     take_number(chosen->memory_max_mib, &ret->memory_max_mib);
     take_number(chosen->cpu_quota_percent, &ret->cpu_quota_percent);
+    ret->ephemeral = chosen->ephemeral;
     ret->forwards = chosen->forwards;
     chosen->forwards = (struct pi_strv){0};
     ret->networks = chosen->networks;

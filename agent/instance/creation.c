@@ -28,7 +28,7 @@
 #include "agent/loop/worker_process.h"
 #include "imds/registry.h"
 
-/* After a failed creation its followers have this long to read why. */
+/* After a failed creation, or the end of an ephemeral instance, its followers have this long to read about it. */
 #define GHOST_MS 10000
 
 void creation_reset(struct instance *instance)
@@ -56,18 +56,24 @@ static void answer_remover(struct instance *instance, int result, const struct p
         api_reply(call, 200, json_object());
 }
 
-/* Tells the followers why the creation failed. The name is free again. */
+/* The name is free again. */
+static void keep_ghost(struct instance *instance)
+{
+    instance->creation.timer = timer_new(instance->host->loop, on_ghost_over, instance);
+    if (instance->creation.timer)
+        timer_set(instance->creation.timer, GHOST_MS);
+    else
+        instance_detach(instance);
+}
+
+/* Tells the followers why the creation failed. */
 static void tell_failure(struct instance *instance)
 {
     struct pi_error *failure = &instance->creation.failure;
     store_refuse_waiting(instance, failure);
     journal_add(instance, &(struct api_event){
                               .kind = API_EVENT_ERROR, .text = failure->text, .error_kind = failure->kind});
-    instance->creation.timer = timer_new(instance->host->loop, on_ghost_over, instance);
-    if (instance->creation.timer)
-        timer_set(instance->creation.timer, GHOST_MS);
-    else
-        instance_detach(instance);
+    keep_ghost(instance);
 }
 
 /* It was removed by request. */
@@ -384,6 +390,45 @@ static void on_removed(struct instance *instance, int result, const struct pi_er
         store_save(instance); /* what has changed meanwhile */
     else
         forget_removed(instance);
+}
+
+bool creation_is_spent(const struct instance *instance)
+{
+    const struct vm_record *record = &instance->record;
+    return record->spec.ephemeral && record->started_ms && vm_life_has_ended(&record->life);
+}
+
+static void on_thrown_away(struct instance *instance, int result, const struct pi_error *why)
+{
+    const char *name = instance->record.spec.name;
+    answer_remover(instance, result, why);
+    if (result < 0) {
+        journal_note(instance, "it is ephemeral, and cannot be removed: %s; try again with: piagent rm %s",
+                     why->text, name);
+        store_save(instance);
+        return;
+    }
+    log_line("%s: removed, as it is ephemeral", name);
+    qemu_sockets_clean(instance);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_UNDONE, .success = true});
+    membership_changed(instance);
+    peers_changed(instance);
+    keep_ghost(instance);
+}
+
+void creation_throw_away(struct instance *instance)
+{
+    if (!store_is_discarding(instance))
+        store_discard(instance, on_thrown_away);
+}
+
+int creation_refuse_ephemeral(const struct instance *instance, const char *done, struct pi_error *err)
+{
+    const char *name = instance->record.spec.name;
+    return instance->record.spec.ephemeral
+               ? pi_refuse(err, PI_CONFLICT,
+                           "%s is ephemeral, so that nothing outlives its run: it cannot be %s", name, done)
+               : 0;
 }
 
 static int check_removal(const struct instance *instance, struct pi_error *err)

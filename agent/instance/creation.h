@@ -22,8 +22,8 @@ struct creation {
     struct worker *worker;
     uint64_t fetched_bytes, expected_bytes; /* of its image's download, as the worker told last */
     struct pi_error failure;                /* why it failed */
-    struct timer *timer;                    /* how long its followers can still read that */
-    struct api_call *remover;               /* is answered when the instance is removed; NULL = none */
+    struct timer *timer;      /* how long the followers of a removed one can still read its events */
+    struct api_call *remover; /* is answered when the instance is removed; NULL = none */
 };
 
 /* Stops its worker. */
@@ -45,6 +45,14 @@ void creation_carry_out(struct instance *instance, unsigned actions);
 void creation_saved(struct instance *instance, int result, const struct pi_error *why);
 /* Undoes the creation: it failed, or, if reason is NULL, was cancelled. */
 void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
+
+/* Tells if it is ephemeral, and has run and ended: nothing of it is kept. */
+bool creation_is_spent(const struct instance *instance);
+/* Removes it. Its end is told to followers when it is gone, and they can read its events for a while. If it cannot be
+ * removed, that is told, and the next agent tries again. */
+void creation_throw_away(struct instance *instance);
+/* PI_CONFLICT: it is ephemeral, and cannot be "cloned" or the like, because that would outlive it. 0 if it is not. */
+int creation_refuse_ephemeral(const struct instance *instance, const char *done, struct pi_error *err);
 
 /* Removes all of the instance from the disk, or nothing, and answers the call. It must not be running. If it
  * is being created, that is stopped. */

@@ -238,7 +238,9 @@ static void act_on_life(struct instance *instance, const struct vm_event *event,
         accel_distrust(instance->host);
     if (actions & VM_DO_UNDO)
         creation_undo(instance, event->kind, event->reason);
-    if (actions & VM_DO_SAVE)
+    if (creation_is_spent(instance))
+        creation_throw_away(instance);
+    else if (actions & VM_DO_SAVE)
         store_save(instance);
     if (actions & VM_DO_SAVE_STEP)
         store_save_then(instance, creation_saved);
@@ -312,6 +314,8 @@ static int check_request(struct instance *instance, enum vm_event_type type, str
         r = files_check(instance, err);
     if (r == 0 && type == VM_EVENT_START && instance->record.life.state == VM_SAVED)
         r = state_load_check(instance, err);
+    if (r == 0 && type == VM_EVENT_SAVE)
+        r = creation_refuse_ephemeral(instance, "suspended", err);
     if (r == 0 && type == VM_EVENT_SAVE && instance_runs(instance))
         r = state_save_check(instance, err);
     return r;

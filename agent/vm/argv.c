@@ -49,6 +49,9 @@ bool vm_spec_uses_uefi(const struct vm_spec *spec)
     return spec->arch == VM_AARCH64 || spec->firmware == VM_FIRMWARE_UEFI;
 }
 
+/* A flush of the guest's ends in QEMU. Of each node, because QEMU passes a flush on to the next one. */
+#define NO_FLUSH ",cache.no-flush=on"
+
 /* An argv under construction. After the first failure nothing more is added. */
 struct building {
     struct pi_strv argv;
@@ -135,7 +138,7 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     argv_add(b, "-rtc", "base=utc");
     if (uefi) {
         add_image(b, "code", uefi->code_format, uefi->code, "", ",read-only=on");
-        add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, "");
+        add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, spec->ephemeral ? NO_FLUSH : "");
     }
     /* The serial numbers hold the keys. In files, they do not show in the list of processes. */
     pi_auto_free char *system = vm_path_escape(host->folder, VM_SMBIOS_FILE);
@@ -173,7 +176,8 @@ static void add_channels(struct building *b, const struct vm_host *host)
 
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
-    add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE, ",discard=unmap");
+    add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE,
+              spec->ephemeral ? ",discard=unmap" NO_FLUSH : ",discard=unmap");
     argv_add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
     /* If UEFI finds a source of randomness, an aarch64 kernel takes a KASLR seed from it, and isolates its
      * page tables from processes. Then every system call flushes the emulated TLB, and the boot takes much

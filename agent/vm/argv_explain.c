@@ -72,7 +72,7 @@ static const struct reason {
     {"-blockdev", "node-name=vars", FIRMWARE, "UEFI's variables, of this instance alone"},
 
     {"-blockdev", "node-name=disk", DISK,
-     "the blocks that this instance has written, over its image; formats are named, never guessed"},
+     "the blocks that this instance has written, over its image; formats are named, never guessed; cache.no-flush: they do not have to survive a crash of this host (--ephemeral)"},
     {"-device", "virtio-blk", DISK, "the guest sees the disk as /dev/vda, and boots from it"},
 
     {"-object", "rng", RANDOMNESS, "from this host's getrandom(2)"},

@@ -98,7 +98,12 @@ bool vm_life_is_starting(const struct vm_life *life)
 
 bool vm_life_is_gone(const struct vm_life *life)
 {
-    return life->state == VM_CREATED && life->creation == VM_CREATION_GONE;
+    return life->creation == VM_CREATION_GONE;
+}
+
+bool vm_life_has_ended(const struct vm_life *life)
+{
+    return life->state == VM_STOPPED || life->state == VM_FAILED || life->state == VM_LOST;
 }
 
 static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
@@ -152,6 +157,8 @@ static unsigned life_on_cancel(struct vm_life *life)
 
 static unsigned life_on_undone(struct vm_life *life, bool success)
 {
+    if (vm_life_has_ended(life) && success)
+        return enter_creation(life, VM_CREATION_GONE);
     if (life->state != VM_CREATED)
         return 0;
     if (life->creation == VM_CREATION_UNDOING) /* the next agent removes the rest of its folder */

@@ -42,7 +42,7 @@ enum vm_creation {
     VM_CREATION_DISK,       /* a worker makes its disk and its keys */
     VM_CREATION_UNDOING,    /* it failed: the agent removes its folder */
     VM_CREATION_CANCELLING, /* the same, by request */
-    VM_CREATION_GONE,       /* its folder is removed: only its events are left, for followers */
+    VM_CREATION_GONE, /* its folder is removed, in whatever state: only its events are left, for followers */
 };
 
 /* How far a stop has gone. The next rung is tried when the time of a rung is over. */
@@ -73,9 +73,9 @@ enum vm_event_type {
     VM_EVENT_RESEND,         /* time to send the powerdown again */
     VM_EVENT_CREATE,    /* request: a new instance, which has passed every check; .stopped: do not start it */
     VM_EVENT_STEP_DONE, /* a step of the creation is done: a file is written, or a worker has succeeded */
-    VM_EVENT_STEP_FAILED,  /* the step failed, or the agent ends; .kind */
-    VM_EVENT_CANCEL,       /* request: undo the creation */
-    VM_EVENT_UNDONE,       /* its folder is removed, or, without .success, could not be */
+    VM_EVENT_STEP_FAILED, /* the step failed, or the agent ends; .kind */
+    VM_EVENT_CANCEL,      /* request: undo the creation */
+    VM_EVENT_UNDONE, /* its folder is removed, or, without .success, could not be; also of one that has ended */
     VM_EVENT_GOES_ON,      /* a boot that seemed stuck goes on: the reason is taken back */
     VM_EVENT_START_COLD,   /* request: start; a saved state is dropped, and the disk boots */
     VM_EVENT_SAVE,         /* request, which has passed every check: save its state and end QEMU */
@@ -166,6 +166,9 @@ bool vm_life_boots(const struct vm_life *life);
 
 /* Tells if only its events are left, for followers. */
 bool vm_life_is_gone(const struct vm_life *life);
+
+/* Tells if no QEMU runs and nothing is saved that could go on: stopped, failed or lost. */
+bool vm_life_has_ended(const struct vm_life *life);
 
 /* Tells if it is being started or restored, up to the point from which its guest may run, and nobody has asked its QEMU
  * to end since. */

@@ -99,6 +99,8 @@ const struct pi_field vm_spec_fields[] = {
             "each like \"lab\", \"lab,ip=10.77.0.5\" or \"bridge=br0\"; when it is shown, an instance's address in each network is there"),
     PI_FIELD(vm_spec, isolate, PI_FIELD_BOOL, BOTH,
              .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
+    PI_FIELD(vm_spec, ephemeral, PI_FIELD_BOOL, LISTED,
+             .help = "it is removed when its first run has ended, however it ends"),
     PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
     PI_FIELD(vm_spec, labels, PI_FIELD_STRV, LISTED, .help = "each like \"rack=b2\""),
     PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = vm_fleet_fields, .zero_is_none = true,

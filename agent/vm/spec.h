@@ -110,6 +110,7 @@ struct vm_spec {
     struct pi_strv forwards; /* texts for vm_forward_parse() */
     struct pi_strv networks; /* texts for vm_network_use_parse(): in a record each has its address */
     bool isolate;            /* the guest reaches its IMDS and answers to the forwards, nothing else */
+    bool ephemeral;          /* it is removed when its first run has ended, and its disk is never flushed */
     struct vm_image image;
     struct pi_strv labels; /* as vm_labels_check() */
     struct vm_fleet fleet;

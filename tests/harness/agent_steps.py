@@ -24,6 +24,7 @@ REQUESTS = {
     "create only": (None, "stopped", ("POST", "/v1/instances")),
     "clone": (None, "stopped", ("POST", "/v1/instances")),  # of another instance, which is stopped
     "kill": ("running", "stopped", ("POST", "/v1/instances/pi/kill")),
+    "ephemeral kill": ("running", None, ("POST", "/v1/instances/pi/kill")),
     "powerdown": ("running", "stopped", ("POST", "/v1/instances/pi/powerdown")),
     "start": ("stopped", "running", ("POST", "/v1/instances/pi/start")),
     "pause": ("running", "paused", ("POST", "/v1/instances/pi/pause")),
@@ -55,15 +56,19 @@ WAYS = {(None, "running"): "create", (None, "stopped"): "create only", (None, "p
 @contextlib.contextmanager
 def one_user(**environment):
     with FragileUser(**environment) as user:
-        user.disk = boot_sectors.obedient(user.home)
+        user.disk, user.ephemeral = boot_sectors.obedient(user.home), False
         user.do("ps")
         yield user
+
+
+def is_there(status, body):
+    return status == 200 and not body["removed"]
 
 
 def instance(user):
     status, body = user.ask("GET", "/v1/instances/pi")
     assert status in (200, 404), body
-    return body if status == 200 else None
+    return body if is_there(status, body) else None
 
 
 def state(user):
@@ -74,7 +79,7 @@ def state(user):
 def state_or_none(user):
     """The state in a tuple, or an empty one if no agent answers."""
     status, body = user.ask("GET", "/v1/instances/pi")
-    return (body["state"] if status == 200 else None,) if status else ()
+    return (body["state"] if is_there(status, body) else None,) if status else ()
 
 
 def is_fake(user):
@@ -83,7 +88,7 @@ def is_fake(user):
 
 def create_body(user, name, stopped):
     return {"name": name, "image": user.disk, "image_unverified": True, "arch": "x86_64", "accel": "tcg", "cpus": 1,
-            "memory_mib": 256, "disk_bytes": 1 << 20, "stopped": stopped}
+            "memory_mib": 256, "disk_bytes": 1 << 20, "stopped": stopped, "ephemeral": user.ephemeral}
 
 
 def ask(user, request):
@@ -124,6 +129,7 @@ def bring(user, wanted):
 
 
 def prepare(user, request):
+    user.ephemeral = request == "ephemeral kill"
     if is_fake(user) and instance(user):  # its monitor may have been left in its silence
         user.tell_fake("pi", "")
         bring(user, "stopped")

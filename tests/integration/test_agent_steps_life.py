@@ -8,6 +8,10 @@ def test_an_instance_is_started_and_killed_or_not():
     agent_steps.check(["start", "kill"])
 
 
+def test_an_ephemeral_instance_that_ends_goes_on_or_is_gone():
+    agent_steps.check(["ephemeral kill"])
+
+
 def test_an_instance_is_paused_and_resumed_or_not():
     agent_steps.check(["pause", "resume"])
 

@@ -275,6 +275,25 @@ static void comma_in_a_path_stays_in_the_path(void **state)
     assert_true(has(&argv, "-blockdev", "driver=file,node-name=code-file,filename=/f,,w/,,,read-only=on"));
 }
 
+static void ephemeral_instance_flushes_neither_its_disk_nor_its_firmware(void **state)
+{
+    (void)state;
+    struct vm_firmware_files uefi = {.code = TEXT("/f"), .code_format = TEXT("raw")};
+    struct vm_spec spec = fixture_spec(VM_AARCH64);
+    struct vm_host host = a_host();
+    host.firmware = &uefi;
+    for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
+        static const char *const written[] = {"node-name=disk-file,", "node-name=disk,",
+                                              "node-name=vars-file,", "node-name=vars,"};
+        spec.ephemeral = ephemeral;
+        pi_auto_strv struct pi_strv argv = built(&spec, &host);
+        for (size_t node = 0; node < PI_ARRAY_SIZE(written); node++)
+            for (size_t i = 0; i < argv.count; i++)
+                if (strstr(argv.items[i], written[node]))
+                    assert_int_equal(strstr(argv.items[i], ",cache.no-flush=on") != NULL, ephemeral);
+    }
+}
+
 static void spec_that_is_wrong_or_incomplete_makes_no_command_line(void **state)
 {
     (void)state;
@@ -436,7 +455,7 @@ static void every_option_is_explained(void **state)
         for (int variant = 0; variant < 64; variant++) {
             struct vm_spec spec = fixture_spec((enum vm_arch)arch);
             struct vm_host host = a_host();
-            spec.isolate = variant & 1;
+            spec.isolate = spec.ephemeral = variant & 1;
             spec.memory_max_mib = variant & 2 ? 2048 : 0;
             host.accel = variant & 4 ? VM_ACCEL_KVM : VM_ACCEL_TCG;
             host.firmware = variant & 8 ? &uefi : NULL;
@@ -498,6 +517,7 @@ int main(void)
         cmocka_unit_test(each_network_is_one_more_card_after_the_first),
         cmocka_unit_test(isolated_instance_has_the_network_that_is_started_before_it_and_the_same_sandbox),
         cmocka_unit_test(comma_in_a_path_stays_in_the_path),
+        cmocka_unit_test(ephemeral_instance_flushes_neither_its_disk_nor_its_firmware),
         cmocka_unit_test(spec_that_is_wrong_or_incomplete_makes_no_command_line),
         cmocka_unit_test(standalone_command_needs_nothing_of_the_agent),
         cmocka_unit_test(template_has_its_ram_in_a_file_a_port_for_the_identity_and_slots),

@@ -380,8 +380,7 @@ int cli_get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_erro
     return r;
 }
 
-int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
-                     struct pi_error *err)
+static int get_view(struct cli_agent *agent, const char *name, struct api_instance *ret, struct pi_error *err)
 {
     json_auto_t *reply = NULL;
     int r = cli_call(agent, "GET", name, NULL, NULL, &reply, err);
@@ -392,10 +391,28 @@ int cli_get_instance(struct cli_agent *agent, const char *name, struct api_insta
     return r;
 }
 
+int cli_refuse_removed(const struct api_instance *instance, struct pi_error *err)
+{
+    return instance->removed
+               ? pi_refuse(err, PI_NOT_FOUND, "%s is gone: it was ephemeral, and has ended", instance->name)
+               : 0;
+}
+
+int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
+                     struct pi_error *err)
+{
+    int r = get_view(agent, name, ret, err);
+    if (r == 0 && (r = cli_refuse_removed(ret, err)) < 0) {
+        api_done(instance, ret);
+        *ret = (struct api_instance){0};
+    }
+    return r;
+}
+
 int cli_get_same_instance(struct cli_agent *agent, const char *name, const char *uuid,
                           struct api_instance *ret, struct pi_error *err)
 {
-    int r = cli_get_instance(agent, name, ret, err);
+    int r = get_view(agent, name, ret, err);
     if (r == 0 && uuid[0] && strcmp(ret->spec.uuid, uuid) != 0)
         r = pi_refuse(err, PI_NOT_FOUND, "%s was removed, and another instance has its name now", name);
     return r;

@@ -80,11 +80,14 @@ int cli_call_networks(struct cli_agent *agent, const char *method, const char *n
 int cli_stream(struct cli_agent *agent, const char *path,
                int (*data)(const char *bytes, size_t size, void *user), void *user, struct pi_error *err);
 
-/* The instance as the agent has it. Free it with api_done(instance, ret). */
+/* The instance as the agent has it. Free it with api_done(instance, ret). PI_NOT_FOUND also for one that was ephemeral and has
+ * ended. */
 int cli_get_instance(struct cli_agent *agent, const char *name, struct api_instance *ret,
                      struct pi_error *err);
+int cli_refuse_removed(const struct api_instance *instance, struct pi_error *err);
 
-/* The same, but PI_NOT_FOUND if another instance has its name now. uuid is that of the one that is meant; "" = any. */
+/* For whoever follows an instance: also how an ephemeral one has ended, but PI_NOT_FOUND if another instance has its name now.
+ * uuid is that of the one that is meant; "" = any. */
 int cli_get_same_instance(struct cli_agent *agent, const char *name, const char *uuid,
                           struct api_instance *ret, struct pi_error *err);
 

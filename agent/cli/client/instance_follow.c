@@ -119,7 +119,7 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
     *ret_up = CLI_NOT_UP;
     if (!cli_view_is_up(view) || (follow->asked_seq && follow->asked_seq == view->seq))
         return 0;
-    int r = cli_get_instance(follow->agent, view->name, &instance, err);
+    int r = cli_follow_look(follow, &instance, err);
     if (r < 0) /* if the agent has died, the next step starts it again */
         return err->kind == PI_AGENT ? 0 : r;
     /* A boot that failed stays failed, also when its guest is paused or has powered off since. */

@@ -59,7 +59,7 @@ static int create_job_instance(struct job_run *run, struct pi_error *err)
 static int look_at_job(struct job_run *run, struct pi_error *err)
 {
     struct api_instance now = {0};
-    int r = cli_get_instance(&run->agent, run->instance.name, &now, err);
+    int r = cli_get_same_instance(&run->agent, run->instance.name, run->instance.spec.uuid, &now, err);
     if (r == 0) {
         api_done(instance, &run->instance);
         run->instance = now;

@@ -134,7 +134,7 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
     }
     if (r == 0 && follow.view.state == VM_LOST)
         return cli_tell_over(&follow, true, err);
-    if (r < 0 || (r = cli_get_instance(&task->agent, name, &now, err)) < 0)
+    if (r < 0 || (r = cli_follow_look(&follow, &now, err)) < 0)
         return r;
     cli_screen_line(&follow.screen, "%s: %s", name, cli_ended_by(now.stopped_by, &task->forced));
     json_t *result = cli_task_result(task, instance);

@@ -17,7 +17,8 @@ struct undoing {
 
 static int delete_undone(const struct undoing *undo, struct pi_error *err)
 {
-    return cli_call(undo->agent, "DELETE", undo->name, NULL, NULL, NULL, err);
+    int r = cli_call(undo->agent, "DELETE", undo->name, NULL, NULL, NULL, err);
+    return r < 0 && err->kind == PI_NOT_FOUND ? 0 : r; /* it was ephemeral */
 }
 
 /* Looks each time before something is done: by its name alone another instance could be hit. */

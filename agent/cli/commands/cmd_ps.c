@@ -68,15 +68,17 @@ static int add_instance(struct libscols_table *table, const json_t *object, stru
     int r = api_read(summary, object, &instance, err);
     if (r < 0)
         return pi_context(err, r, "the agent's answer");
-    char cpus[24], memory[32], used[32], up[32], ssh[24];
+    char state[40], cpus[24], memory[32], used[32], up[32], ssh[24];
     bool over = cli_state_is_over(instance.state);
+    snprintf(state, sizeof state, "%s%s", api_state_word(&instance),
+             instance.spec.ephemeral ? " (ephemeral)" : "");
     snprintf(cpus, sizeof cpus, "%" PRIu64, instance.spec.cpus);
     snprintf(ssh, sizeof ssh, "%" PRIu64, instance.spec.ssh_port);
     if (join_labels(&instance.spec.labels, &labels) < 0)
         return pi_fail(err, ENOMEM, "ps");
     const char *const cells[] = {
         instance.name,
-        api_state_word(&instance),
+        state,
         PI_WORD(&instance, arch, vm_arch),
         instance.accel ? PI_WORD(&instance, accel, vm_accel) : NULL,
         cpus,

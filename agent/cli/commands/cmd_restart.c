@@ -14,6 +14,19 @@ struct restart_options {
     bool force, json;
 };
 
+/* One that is stopped has not run yet. */
+static int refuse_ephemeral(const struct cli_chosen *chosen, struct pi_error *err)
+{
+    for (size_t i = 0; i < chosen->count; i++)
+        if (chosen->items[i].spec.ephemeral && !cli_state_is_over(chosen->items[i].state))
+            return pi_refuse(
+                err, PI_CONFLICT,
+                "%s is ephemeral: it would be gone before it starts again; piagent reset %s boots "
+                "it anew, without asking the guest",
+                chosen->items[i].name, chosen->items[i].name);
+    return 0;
+}
+
 static int run_restart(const struct cli_call *call, struct pi_error *err)
 {
     const struct restart_options *options = call->values;
@@ -25,6 +38,8 @@ static int run_restart(const struct cli_call *call, struct pi_error *err)
     if (!body)
         return pi_fail(err, ENOMEM, "restart");
     int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE_LIVE, false, err);
+    if (r == 0)
+        r = refuse_ephemeral(&task.chosen, err);
     if (r < 0)
         return r;
     int code = cli_task_stop(&task, cli_task_request);

@@ -25,7 +25,9 @@ static int remove_by_force(struct cli_task *task, struct api_instance *instance,
         return r;
     if ((r = cli_task_post(task, instance, err)) == 0)
         r = cli_task_await_stop(task, instance, err);
-    return r != 0 ? r : remove_instance(task, instance, err);
+    if (r == 0)
+        r = remove_instance(task, instance, err);
+    return r < 0 && err->kind == PI_NOT_FOUND && instance->spec.ephemeral ? 0 : r;
 }
 
 /* For a selection: keeps an instance that runs, or that is saved with what its guest was doing, and tells what happened to each. */

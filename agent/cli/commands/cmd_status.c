@@ -125,6 +125,8 @@ static int row_reach(struct libscols_table *table, const struct api_instance *in
         r = row_list(table, "networks", &instance->spec.networks);
     if (r == 0 && instance->spec.isolate)
         r = row(table, "isolated", "yes");
+    if (r == 0 && instance->spec.ephemeral)
+        r = row(table, "ephemeral", "yes: it is removed when it has ended");
     if (r == 0 && instance->pid)
         r = row(table, "QEMU", "process %" PRIu64 ", %s of the host's memory", instance->pid,
                 pi_size_format(instance->host_memory_bytes, memory));
@@ -172,10 +174,13 @@ static int run_status(const struct cli_call *call, struct pi_error *err)
     int r = cli_connect(&agent, err);
     if (r == 0)
         r = cli_call(&agent, "GET", call->operands[0], NULL, NULL, &reply, err);
-    if (r < 0 || options->json)
-        return r < 0 ? r : cli_json_print(reply, err);
-    r = api_read(instance, reply, &instance, err);
-    return r < 0 ? pi_context(err, r, "the agent's answer") : print_status(&instance, err);
+    if (r == 0 && (r = api_read(instance, reply, &instance, err)) < 0)
+        r = pi_context(err, r, "the agent's answer");
+    if (r == 0)
+        r = cli_refuse_removed(&instance, err);
+    if (r < 0)
+        return r;
+    return options->json ? cli_json_print(reply, err) : print_status(&instance, err);
 }
 
 static const struct cli_option status_table[] = {

@@ -52,6 +52,8 @@ const struct cli_option cli_create_options[] = {
            .help = "virtual CPUs (default: 2)"),
     OPTION(spec.disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
            .help = "disk; the guest grows into it (default: as large as the image)"),
+    OPTION(spec.ephemeral, "ephemeral", CLI_FLAG,
+           .help = "remove it when it has ended, however it ends; nothing of it needs to survive a crash"),
     CHOICE(spec.accel, "accel", vm_accel, .argument = "HOW",
            .help = "auto, kvm or tcg (default: auto, which is KVM if guests run on it)"),
     CHOICE(spec.firmware, "firmware", vm_firmware, .argument = "WHICH",
