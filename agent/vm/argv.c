@@ -139,6 +139,8 @@ static void add_machine(struct building *b, const struct vm_spec *spec, const st
     if (uefi) {
         add_image(b, "code", uefi->code_format, uefi->code, "", ",read-only=on");
         add_image(b, "vars", "qcow2", host->folder, VM_VARS_FILE, spec->ephemeral ? NO_FLUSH : "");
+        /* Else UEFI waits five seconds for somebody who wants its menu. It reads the time only if the menu is on. */
+        argv_add(b, "-boot", "menu=on,splash-time=0");
     }
     /* The serial numbers hold the keys. In files, they do not show in the list of processes. */
     pi_auto_free char *system = vm_path_escape(host->folder, VM_SMBIOS_FILE);

@@ -70,6 +70,7 @@ static const struct reason {
 
     {"-blockdev", "node-name=code", FIRMWARE, "UEFI's code, read-only, from this host's packages"},
     {"-blockdev", "node-name=vars", FIRMWARE, "UEFI's variables, of this instance alone"},
+    {"-boot", NULL, FIRMWARE, "UEFI boots at once, and does not wait for somebody who wants its menu"},
 
     {"-blockdev", "node-name=disk", DISK,
      "the blocks that this instance has written, over its image; formats are named, never guessed; cache.no-flush: they do not have to survive a crash of this host (--ephemeral)"},

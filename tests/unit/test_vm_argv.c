@@ -191,6 +191,7 @@ static void firmware_is_two_flash_chips_with_explicit_formats(void **state)
         {"-blockdev", "driver=qcow2,node-name=code,file=code-file,read-only=on"},
         {"-blockdev", "driver=file,node-name=vars-file,filename=/data/pi-1/vars.qcow2"},
         {"-blockdev", "driver=qcow2,node-name=vars,file=vars-file"},
+        {"-boot", "menu=on,splash-time=0"}, /* it does not wait */
     };
     const struct vm_spec spec = fixture_spec(VM_AARCH64);
     struct vm_host host = a_host();
