@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/seed/identity.h"
 #include "agent/seed/password.h"
 #include "agent/seed/smbios.h"
 #include "agent/seed/ssh_key.h"
@@ -153,24 +154,9 @@ static int add_json(struct pi_buf *buf, const char *header, const json_t *value)
     return text ? pi_buf_printf(buf, "%s%s\n", header, text) : -ENOMEM;
 }
 
-/* A key's comment may hold anything, but PyYAML rejects control characters: replaces all but ASCII by '?'. */
-static json_t *key_json(const char *line)
-{
-    char clean[SEED_SSH_KEY_MAX + 1];
-    size_t length = 0;
-    for (; line[length] && length < SEED_SSH_KEY_MAX; length++) {
-        char c = line[length];
-        clean[length] = c >= ' ' && c <= '~' ? c : c == '\t' ? ' ' : '?';
-    }
-    return json_stringn(clean, length);
-}
-
 static int render_meta_data(const struct seed_spec *spec, struct pi_buf *ret)
 {
-    json_auto_t *keys = json_array();
-    for (size_t i = 0; i < spec->authorized_keys->count; i++)
-        if (json_array_append_new(keys, key_json(spec->authorized_keys->items[i])) < 0)
-            return -ENOMEM;
+    json_auto_t *keys = seed_ssh_keys_json(spec->authorized_keys);
     json_auto_t *meta = json_pack("{s:s, s:s, s:O}", "instance-id", spec->instance_id, "local-hostname",
                                   spec->hostname, "public-keys", keys);
     struct seed_fleet fleet = spec->fleet ? *spec->fleet : (struct seed_fleet){0};
@@ -239,6 +225,17 @@ static int add_network_hook(const struct seed_spec *spec, json_t *parts)
                        parts, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
 }
 
+static int add_identity_hook(const struct seed_spec *spec, json_t *parts)
+{
+    pi_auto_buf struct pi_buf hook = {0};
+    if (!spec->identity_port)
+        return 0;
+    int r = seed_identity_hook(spec->identity_port, spec->user, &hook);
+    return r < 0 ? r
+                 : json_array_append_new(
+                       parts, json_pack("{s:s, s:s}", "type", "text/cloud-boothook", "content", hook.data));
+}
+
 static int render_hook(const struct seed_spec *spec, struct pi_buf *ret)
 {
     /* "/KEY/peers": the server is the one that takes the reports. */
@@ -269,6 +266,8 @@ static int render_vendor_data(const struct seed_spec *spec, struct pi_buf *ret)
     r = add_machine_id_hook(spec, parts);
     if (r == 0)
         r = add_network_hook(spec, parts);
+    if (r == 0)
+        r = add_identity_hook(spec, parts);
     if (r < 0)
         return r;
     return add_json(ret, "#cloud-config-archive\n", parts);

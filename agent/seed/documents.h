@@ -73,13 +73,14 @@ struct seed_spec {
     const char *groups;                    /* "a,b", created if missing; NULL = the image's own */
     const char *password_hash;             /* as seed_hash_check(); NULL = no password: locked */
     const struct pi_strv *authorized_keys; /* each as seed_ssh_key_check() */
-    const char *machine_id;         /* 32 hexadecimal digits, for a clone; NULL = the guest's own affair */
-    bool booted;                    /* its guest has booted successfully before: see above */
-    const char *host_key_private;   /* OpenSSH's private key file, as text */
-    const char *host_key_public;    /* the public key's line */
-    const struct seed_fleet *fleet; /* NULL = it is in none; .join_secret is told unless .booted */
-    const char *user_data;          /* the user's own file; NULL = none */
-    size_t user_data_size;          /* at most SEED_USER_DATA_MAX (user_data.h) */
+    const char *machine_id;    /* 32 hexadecimal digits, for a clone; NULL = the guest's own affair */
+    const char *identity_port; /* of a template: where its clones are told who they are; NULL = it is none */
+    bool booted;               /* its guest has booted successfully before: see above */
+    const char *host_key_private;        /* OpenSSH's private key file, as text */
+    const char *host_key_public;         /* the public key's line */
+    const struct seed_fleet *fleet;      /* NULL = it is in none; .join_secret is told unless .booted */
+    const char *user_data;               /* the user's own file; NULL = none */
+    size_t user_data_size;               /* at most SEED_USER_DATA_MAX (user_data.h) */
     const struct seed_network *networks; /* the guest's interfaces beside the first one */
     size_t network_count;
 };

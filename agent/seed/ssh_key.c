@@ -255,3 +255,23 @@ int seed_known_hosts_line(const char *alias, const char *public_key, struct pi_b
                       key.body);
     return r < 0 ? pi_fail(err, -r, "cannot make the known_hosts line") : 0;
 }
+
+static json_t *key_json(const char *line)
+{
+    char clean[SEED_SSH_KEY_MAX + 1];
+    size_t length = 0;
+    for (; line[length] && length < SEED_SSH_KEY_MAX; length++) {
+        char c = line[length];
+        clean[length] = c >= ' ' && c <= '~' ? c : c == '\t' ? ' ' : '?';
+    }
+    return json_stringn(clean, length);
+}
+
+json_t *seed_ssh_keys_json(const struct pi_strv *lines)
+{
+    json_auto_t *keys = json_array();
+    for (size_t i = 0; i < lines->count; i++)
+        if (json_array_append_new(keys, key_json(lines->items[i])) < 0)
+            return NULL;
+    return json_incref(keys);
+}

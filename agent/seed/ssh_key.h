@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 
@@ -31,6 +33,10 @@ bool seed_ssh_key_is_weak(const char *line, char *ret, size_t size);
 /* Adds the keys of a file, one a line, to keys. Ignores empty lines and those that start with '#'. Lines end
  * with LF, CR LF or CR. Refuses a file without keys. Refusals name the file and the line. */
 int seed_ssh_keys_read(const char *path, struct pi_strv *keys, struct pi_error *err);
+
+/* The lines as an array of JSON, for cloud-init and guests. A new reference; NULL without memory. A key's comment may hold
+ * anything, but PyYAML rejects control characters: all but ASCII is replaced by '?'. */
+json_t *seed_ssh_keys_json(const struct pi_strv *lines);
 
 /* Appends a line for a known_hosts file (sshd(8)): ALIAS TYPE BASE64. Use it with ssh -o HostKeyAlias=ALIAS:
  * ssh then does not look at address and port. */
