@@ -230,6 +230,8 @@ enum api_event_kind {
     API_EVENT_SILENT,   /* the guest is up, and its cloud-init does not report: text says why that may be. A
                            report takes it back; what it fetches of its seed does not, which any process of
                            the guest can ask for */
+    API_EVENT_IDENTITY, /* a guest that resumed from a template has taken its own identity: text says after how long.
+                           From now on it accepts SSH */
     API_EVENTS
 };
 extern const char *const api_event_kind_names[];

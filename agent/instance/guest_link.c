@@ -140,14 +140,14 @@ static uint64_t stood_for(const struct instance *instance, enum vm_state before,
     return saved && now > saved ? now - saved : 0;
 }
 
-/* The guest's own timekeeping mends a second, and nobody would notice it. */
+/* The guest's own timekeeping mends a second, and nobody would notice it. The time is part of an identity. */
 void guest_link_note_pause(struct instance *instance, enum vm_state before)
 {
     uint64_t now = pi_clock_ns(CLOCK_BOOTTIME) / 1000000u;
     bool stands_still = vm_state_rests(instance->record.life.state), stood_still = vm_state_rests(before);
     if (stands_still && !stood_still) {
         instance->guest_link.paused_ms = now;
-    } else if (stood_still && instance_runs(instance)) {
+    } else if (stood_still && instance_runs(instance) && !instance->record.identity_due) {
         uint64_t stood_ms = stood_for(instance, before, now);
         if (!stood_ms || stood_ms > TOLERANCE_MS)
             guest_link_check_clock(instance, stood_ms);

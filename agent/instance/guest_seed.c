@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/base/fs.h"
 #include "agent/base/random.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/membership.h"
 #include "agent/net/net.h"
 #include "agent/seed/documents.h"
+#include "agent/seed/identity.h"
 #include "agent/seed/smbios.h"
 #include "agent/seed/user_data.h"
 #include "agent/vm/argv.h"
@@ -62,11 +64,6 @@ static const char *imds_base(const struct vm_record *record, char ret[BASE_SIZE]
     return ret;
 }
 
-static void free_peers(struct seed_fleet *fleet)
-{
-    free((void *)fleet->peers);
-}
-
 #define ID_SIZE 64
 
 static const char *instance_id_of(const struct vm_spec *spec, char ret[ID_SIZE])
@@ -86,57 +83,124 @@ static const char *machine_id_of(const struct vm_spec *spec, char ret[PI_UUID_LE
     return ret;
 }
 
-static int serve_seed(struct instance *instance, struct pi_error *err)
+/* What a seed is rendered of. */
+struct seed_source {
+    struct pi_buf login, host_private, host_public, user_data;
+    struct pi_strv keys;
+    struct seed_fleet fleet;
+    struct seed_network networks[VM_NETWORKS_MAX];
+    char id[ID_SIZE], peers_url[96], machine_id[PI_UUID_LENGTH + 1];
+    struct seed_spec seed;
+};
+
+static void seed_source_done(struct seed_source *source)
+{
+    pi_buf_done(&source->login);
+    pi_buf_done(&source->host_private);
+    pi_buf_done(&source->host_public);
+    pi_buf_done(&source->user_data);
+    pi_strv_done(&source->keys);
+    free((void *)source->fleet.peers);
+}
+
+static int read_files(struct instance *instance, struct seed_source *source, struct pi_error *err)
 {
     const struct vm_spec *spec = &instance->record.spec;
-    pi_auto_buf struct pi_buf login = {0}, host_private = {0}, host_public = {0}, user_data = {0};
-    pi_auto_strv struct pi_strv keys = {0};
-    pi_auto_documents struct seed_documents documents = {0};
-    pi_auto(free_peers) struct seed_fleet fleet = {0};
-    char id[ID_SIZE], base[BASE_SIZE], peers_url[96], machine_id[PI_UUID_LENGTH + 1];
     int r;
-    if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &login, err)) < 0 ||
-        (r = read_part(instance, VM_HOST_KEY_FILE, &host_private, err)) < 0 ||
-        (r = read_part(instance, VM_HOST_KEY_FILE ".pub", &host_public, err)) < 0 ||
-        (spec->has_user_data && (r = read_part(instance, VM_USER_DATA_FILE, &user_data, err)) < 0))
+    if ((r = read_part(instance, VM_SSH_KEY_FILE ".pub", &source->login, err)) < 0 ||
+        (r = read_part(instance, VM_HOST_KEY_FILE, &source->host_private, err)) < 0 ||
+        (r = read_part(instance, VM_HOST_KEY_FILE ".pub", &source->host_public, err)) < 0 ||
+        (spec->has_user_data && (r = read_part(instance, VM_USER_DATA_FILE, &source->user_data, err)) < 0))
         return r;
-    milestones_set_user_data(instance, user_data.data, user_data.size);
-    first_line(&login);
-    first_line(&host_public);
-    if ((r = pi_strv_add(&keys, login.data)) < 0)
-        return pi_fail(err, -r, "seed");
-    for (size_t i = 0; i < spec->authorized_keys.count; i++)
-        if ((r = pi_strv_add(&keys, spec->authorized_keys.items[i])) < 0)
-            return pi_fail(err, -r, "seed");
-    instance_id_of(spec, id);
+    first_line(&source->login);
+    first_line(&source->host_public);
+    r = pi_strv_add(&source->keys, source->login.data);
+    for (size_t i = 0; r == 0 && i < spec->authorized_keys.count; i++)
+        r = pi_strv_add(&source->keys, spec->authorized_keys.items[i]);
+    return r < 0 ? pi_fail(err, -r, "seed") : 0;
+}
 
-    struct seed_network networks[VM_NETWORKS_MAX];
-    if (instance->record.peers_key[0] && (r = peers_tell(instance, &fleet)) < 0)
+/* Into a zeroed *source, which is to be freed also on failure. */
+static int gather_seed(struct instance *instance, struct seed_source *source, struct pi_error *err)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    char base[BASE_SIZE];
+    int r = read_files(instance, source, err);
+    if (r < 0)
+        return r;
+    if (instance->record.peers_key[0] && (r = peers_tell(instance, &source->fleet)) < 0)
         return pi_fail(err, -r, "seed");
-    snprintf(peers_url, sizeof peers_url, "%s/%s/peers", imds_base(&instance->record, base),
+    snprintf(source->peers_url, sizeof source->peers_url, "%s/%s/peers", imds_base(&instance->record, base),
              instance->record.peers_key);
-    fleet.peers_url = peers_url;
-
-    struct seed_spec seed = {
-        .networks = networks,
-        .network_count = membership_seed(instance, networks),
-        .instance_id = id,
+    source->fleet.peers_url = source->peers_url;
+    source->seed = (struct seed_spec){
+        .networks = source->networks,
+        .network_count = membership_seed(instance, source->networks),
+        .instance_id = instance_id_of(spec, source->id),
         .hostname = spec->name,
         .user = spec->user,
         .password_hash = spec->password_hash,
-        .machine_id = spec->cloned_from[0] ? machine_id_of(spec, machine_id) : NULL,
+        .machine_id =
+            spec->cloned_from[0] || spec->of_template[0] ? machine_id_of(spec, source->machine_id) : NULL,
+        .identity_port = spec->template ? VM_IDENTITY_PORT : NULL,
         .booted = instance->record.booted,
-        .authorized_keys = &keys,
-        .host_key_private = host_private.data,
-        .host_key_public = host_public.data,
-        .fleet = fleet.name ? &fleet : NULL,
-        .user_data = spec->has_user_data ? user_data.data : NULL,
-        .user_data_size = user_data.size,
+        .authorized_keys = &source->keys,
+        .host_key_private = source->host_private.data,
+        .host_key_public = source->host_public.data,
+        .fleet = source->fleet.name ? &source->fleet : NULL,
+        .user_data = spec->has_user_data ? source->user_data.data : NULL,
+        .user_data_size = source->user_data.size,
     };
-    if ((r = seed_render(&seed, &documents, err)) < 0)
+    return 0;
+}
+
+static int serve_seed(struct instance *instance, struct pi_error *err)
+{
+    pi_auto(seed_source_done) struct seed_source source = {0};
+    pi_auto_documents struct seed_documents documents = {0};
+    int r = gather_seed(instance, &source, err);
+    if (r < 0)
+        return r;
+    milestones_set_user_data(instance, source.user_data.data, source.user_data.size);
+    if ((r = seed_render(&source.seed, &documents, err)) < 0)
         return r;
     r = put_seed(instance, &documents);
     return r < 0 ? pi_fail(err, -r, "cannot serve the seed") : 0;
+}
+
+/* The addresses of seed and reports, as its board tells its guest. */
+struct board_texts {
+    char serial[SEED_SERIAL_MAX + 1], reports[96];
+};
+
+static int board_texts(const struct vm_record *record, struct board_texts *ret, struct pi_error *err)
+{
+    char base[BASE_SIZE], seed[96];
+    imds_base(record, base);
+    snprintf(seed, sizeof seed, "%s/%s/", base, record->key);
+    snprintf(ret->reports, sizeof ret->reports, "%s/%s/events", base,
+             record->report_key[0] ? record->report_key : record->key);
+    return seed_serial(seed, ret->serial, err);
+}
+
+int guest_seed_identity(struct instance *instance, struct pi_buf *ret, struct pi_error *err)
+{
+    pi_auto(seed_source_done) struct seed_source source = {0};
+    struct board_texts board;
+    int r = gather_seed(instance, &source, err);
+    if (r == 0)
+        r = board_texts(&instance->record, &board, err);
+    if (r < 0)
+        return r;
+    struct seed_identity identity = {.seed = &source.seed,
+                                     .uuid = instance->record.spec.uuid,
+                                     .serial = board.serial,
+                                     .reports = board.reports,
+                                     .now_ms = pi_realtime_ms()};
+    r = pi_random_bytes(identity.entropy, sizeof identity.entropy);
+    if (r == 0)
+        r = seed_identity_line(&identity, ret);
+    return r < 0 ? pi_fail(err, -r, "cannot render the identity") : 0;
 }
 
 static int write_structure(const struct instance *instance, const char *file, const struct pi_buf *structure,
@@ -150,23 +214,20 @@ static int write_structure(const struct instance *instance, const char *file, co
 static int write_smbios(struct instance *instance, struct pi_error *err)
 {
     const struct vm_record *record = &instance->record;
-    char base[BASE_SIZE], seed[96], reports[96], serial[SEED_SERIAL_MAX + 1], id[ID_SIZE], tag[96];
+    char id[ID_SIZE], tag[96];
+    struct board_texts texts;
     pi_auto_buf struct pi_buf system = {0}, board = {0};
-    imds_base(record, base);
-    snprintf(seed, sizeof seed, "%s/%s/", base, record->key);
-    snprintf(reports, sizeof reports, "%s/%s/events", base,
-             record->report_key[0] ? record->report_key : record->key);
     snprintf(tag, sizeof tag, SEED_ASSET_TAG "%s", instance_id_of(&record->spec, id));
-    int r = seed_serial(seed, serial, err);
+    int r = board_texts(record, &texts, err);
     const struct seed_system info = {.manufacturer = "piagent",
                                      .product = "piagent",
                                      .version = PIAGENT_VERSION,
-                                     .serial = serial,
+                                     .serial = texts.serial,
                                      .uuid = record->spec.uuid};
     if (r == 0)
         r = seed_smbios_system(&info, &system, err);
     if (r == 0)
-        r = seed_smbios_board(reports, tag, &board, err);
+        r = seed_smbios_board(texts.reports, tag, &board, err);
     if (r == 0)
         r = write_structure(instance, VM_SMBIOS_FILE, &system, err);
     return r < 0 ? r : write_structure(instance, VM_BOARD_FILE, &board, err);

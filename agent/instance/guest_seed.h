@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/error.h"
 
 struct instance;
@@ -14,6 +15,8 @@ int guest_seed_make(struct instance *instance, struct pi_error *err);
 /* Serves it under the keys that the guest of a QEMU that runs knows; under new ones, which it does not know,
  * if the old ones may have leaked: guest_seed_lost_port(). */
 int guest_seed_take_over(struct instance *instance, struct pi_error *err);
+/* The line that tells a guest who has resumed from a template who it is (seed/identity.h). */
+int guest_seed_identity(struct instance *instance, struct pi_buf *ret, struct pi_error *err);
 /* Renders the seed that is served anew: something that it tells has changed. 0 or -errno; the old one is then served on. */
 int guest_seed_renew(struct instance *instance);
 /* Nothing is served under its keys any more. */

@@ -22,8 +22,9 @@
 /* 0 or -ENOMEM. */
 static int init_parts(struct instance *instance)
 {
-    static int (*const inits[])(struct instance * instance) = {
-        launch_init, monitor_init, stop_init, guest_init, console_init, network_init, saved_state_init};
+    static int (*const inits[])(struct instance * instance) = {launch_init,   monitor_init,    stop_init,
+                                                               guest_init,    console_init,    network_init,
+                                                               identity_init, saved_state_init};
     int r = 0;
     store_init(instance);
     journal_init(instance);
@@ -47,6 +48,7 @@ void instance_reset(struct instance *instance)
     saved_state_reset(instance);
     console_reset(instance);
     guest_link_reset(instance);
+    identity_reset(instance);
     network_reset(instance);
     process_reset(instance);
     creation_reset(instance);
@@ -62,6 +64,7 @@ static void done_parts(struct instance *instance)
     monitor_done(instance);
     console_done(instance);
     guest_link_done(instance);
+    identity_done(instance);
     network_done(instance);
     saved_state_done(instance);
     creation_done(instance);
@@ -193,6 +196,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     membership_changed(instance);
     peers_changed(instance);
     guest_link_note_pause(instance, before);
+    identity_tell(instance);
     if (before == VM_RESTORING && instance_runs(instance))
         record->stopped_ms = 0;
 }

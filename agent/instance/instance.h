@@ -11,6 +11,7 @@
 #include "agent/instance/creation.h"
 #include "agent/instance/guest.h"
 #include "agent/instance/guest_console.h"
+#include "agent/instance/guest_identity.h"
 #include "agent/instance/guest_link.h"
 #include "agent/instance/host.h"
 #include "agent/instance/journal.h"
@@ -58,6 +59,7 @@ struct instance {
     struct boot boot;
     struct silence_watch silence;
     struct guest_link guest_link;
+    struct identity identity;
     struct peers peers;
 };
 

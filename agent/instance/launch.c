@@ -52,6 +52,7 @@ int launch_connect(struct instance *instance, struct pi_error *err)
     if (r < 0)
         return r;
     guest_link_connect(instance);
+    identity_connect(instance);
     r = monitor_connect(instance, err);
     if (r < 0 || !monitor_is_adopting(instance))
         return r < 0 ? r : console_connect(instance, err);

@@ -240,6 +240,7 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
     if (status.state != QMP_RUN_SHUTDOWN && (!stands || starts || stops || saves))
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED,
                                                    .running = status.running || (stands && starts)});
+    identity_tell(instance);
     if (stands && (!saves || status.state == QMP_RUN_SHUTDOWN))
         qemu_events_stopped(instance, &status);
     serve_waiting(instance);

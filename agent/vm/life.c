@@ -563,6 +563,8 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
         return life_on_undone(life, event->success);
     case VM_EVENT_GOES_ON:
         return life_on_goes_on(life);
+    case VM_EVENT_NO_IDENTITY:
+        return life_runs(life) ? life_condemn(life, false) : 0;
     }
     return 0;
 }

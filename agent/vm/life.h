@@ -82,6 +82,7 @@ enum vm_event_type {
     VM_EVENT_STATE_SAVED,  /* all of it is on disk */
     VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
     VM_EVENT_STATE_FAILED, /* it could not be saved, or not noted on record; or it is not to be loaded */
+    VM_EVENT_NO_IDENTITY, /* its guest has resumed from a template, and did not take an identity of its own */
 };
 
 #define VM_REASON_MAX 512

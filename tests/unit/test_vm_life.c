@@ -116,6 +116,7 @@ enum happening {
     EXPIRED,
     RESEND,
     GOES_ON,
+    NO_IDENTITY,
     HAPPENINGS
 };
 
@@ -156,6 +157,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
     [RESEND] = {.type = VM_EVENT_RESEND},
     [GOES_ON] = {.type = VM_EVENT_GOES_ON},
+    [NO_IDENTITY] = {.type = VM_EVENT_NO_IDENTITY},
 };
 
 /* Short for the table. */
@@ -345,6 +347,15 @@ static const struct {
     {UNUSABLE, IN(STARTING), {.state = VM_STARTING, .rung = VM_RUNG_KILL}, VM_DO_KILL | VM_DO_SAVE},
     {UNUSABLE,
      IN(STARTING_TCG),
+     {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true},
+     VM_DO_KILL | VM_DO_SAVE},
+
+    {NO_IDENTITY,
+     IN(RUNNING) | IN(READY),
+     {.state = VM_STARTING, .rung = VM_RUNG_KILL},
+     VM_DO_KILL | VM_DO_SAVE},
+    {NO_IDENTITY,
+     IN(RUNNING_TCG),
      {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true},
      VM_DO_KILL | VM_DO_SAVE},
 
@@ -843,6 +854,15 @@ static void why_a_start_failed_says_more_than_how_its_qemu_ended(void **state)
     assert_string_equal(reason_after(&life, EXITED, "QEMU ended"), "QEMU ended");
 }
 
+static void guest_that_takes_no_identity_fails_with_the_reason(void **state)
+{
+    (void)state;
+    LIVE_THROUGH(BOOT);
+    assert_string_equal(reason_after(&life, NO_IDENTITY, "it says nothing"), "it says nothing");
+    assert_string_equal(reason_after(&life, EXITED, "QEMU was killed"), "it says nothing");
+    assert_int_equal(life.state, VM_FAILED);
+}
+
 static void start_that_was_called_off_needs_no_reason(void **state)
 {
     (void)state;
@@ -916,6 +936,7 @@ int main(void)
         cmocka_unit_test(reason_without_a_change_of_state_is_saved),
         cmocka_unit_test(reason_is_one_clean_line_within_its_bound),
         cmocka_unit_test(why_a_start_failed_says_more_than_how_its_qemu_ended),
+        cmocka_unit_test(guest_that_takes_no_identity_fails_with_the_reason),
         cmocka_unit_test(start_that_was_called_off_needs_no_reason),
         cmocka_unit_test(reset_and_a_boot_that_goes_on_take_the_reason_back),
         cmocka_unit_test(live_states_are_those_with_a_process),

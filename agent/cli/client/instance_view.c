@@ -271,6 +271,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
         return on_boot(view, event, line);
     case API_EVENT_LANDMARK:
         return show_landmark(view, event, line);
+    case API_EVENT_IDENTITY:
     case API_EVENT_NOTE:
     case API_EVENTS: /* of a kind that this version does not know */
         break;

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/guest_identity.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/instance/guest_seed.h"
+#include "agent/instance/instance.h"
+#include "agent/instance/qemu_sockets.h"
+#include "agent/loop/channel.h"
+#include "agent/loop/loop.h"
+#include "agent/seed/identity.h"
+
+#define LINE_MS   120000u /* ten emulated guests on two CPUs take 20 s for the slowest part */
+#define LINES_MAX 64u     /* a guest sends some ten */
+#define INPUT_MAX ((size_t)1 << 20)
+
+__attribute__((format(printf, 2, 3))) static void fail_identity(struct instance *instance, const char *format,
+                                                                ...)
+{
+    char why[IDENTITY_LINE_MAX + 64];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    timer_clear(instance->identity.timer);
+    instance->record.identity_due = false; /* if it starts again, its disk boots: that guest sees who it is */
+    instance_feed_because(
+        instance, &(struct vm_event){.type = VM_EVENT_NO_IDENTITY},
+        "its guest did not take its identity, and would have gone on as the template's: %s. "
+        "piagent start %s boots its disk instead",
+        why, instance->record.spec.name);
+}
+
+/* A guest that stands still is waited for. */
+static void on_silent_guest(void *user)
+{
+    struct instance *instance = user;
+    char span[32];
+    if (!instance_runs(instance))
+        timer_set(instance->identity.timer, LINE_MS);
+    else if (instance->identity.part[0])
+        fail_identity(instance, "it got as far as '%s'", instance->identity.part);
+    else
+        fail_identity(instance, "it said nothing for %s", pi_duration_format(LINE_MS, span));
+}
+
+int identity_init(struct instance *instance)
+{
+    instance->identity.timer = timer_new(instance->host->loop, on_silent_guest, instance);
+    return instance->identity.timer ? 0 : -ENOMEM;
+}
+
+void identity_reset(struct instance *instance)
+{
+    struct identity *identity = &instance->identity;
+    timer_clear(identity->timer);
+    channel_free(pi_steal(identity->channel));
+    *identity = (struct identity){.timer = identity->timer};
+}
+
+void identity_done(struct instance *instance)
+{
+    timer_free(instance->identity.timer);
+}
+
+static void type_line(struct instance *instance, const char *line, size_t size)
+{
+    if (!instance->identity.channel)
+        fail_identity(instance, "piagent cannot connect to its port");
+    else if (channel_type(instance->identity.channel, line, size) < 0)
+        fail_identity(instance, "it does not read from its port");
+}
+
+/* The first newline ends what an agent that was killed may have sent in part. */
+static void send_identity(struct instance *instance)
+{
+    pi_auto_buf struct pi_buf line = {0};
+    struct pi_error err;
+    if (guest_seed_identity(instance, &line, &err) < 0) {
+        fail_identity(instance, "%s", err.text);
+        return;
+    }
+    timer_set(instance->identity.timer, LINE_MS);
+    type_line(instance, line.data, line.size);
+}
+
+/* Nobody waits for this line but the guest's program, which ends. */
+static void send_kept(struct instance *instance)
+{
+    if (instance->identity.channel)
+        channel_type(instance->identity.channel, SEED_IDENTITY_KEPT, sizeof SEED_IDENTITY_KEPT - 1);
+}
+
+static void on_identity_recorded(struct instance *instance, int result, const struct pi_error *why)
+{
+    if (result < 0) {
+        journal_note(instance, "that its guest took its identity is not on record: %s", why->text);
+        store_save(instance);
+    } else {
+        send_kept(instance);
+    }
+}
+
+static void take_done(struct instance *instance)
+{
+    char span[32], text[64];
+    timer_clear(instance->identity.timer);
+    snprintf(text, sizeof text, "took its identity after %s",
+             pi_duration_format(pi_monotonic_ms() - instance->identity.since_ms, span));
+    instance->record.identity_due = false;
+    store_expect_save(instance);
+    journal_add(instance, &(struct api_event){.kind = API_EVENT_IDENTITY, .text = text});
+    store_save_then(instance, on_identity_recorded);
+}
+
+/* A line of the guest, which may be anything: clean text. */
+static void take_identity_line(struct instance *instance, const char *line)
+{
+    struct identity *identity = &instance->identity;
+    if (!timer_is_set(identity->timer))
+        return;
+    guest_showed_sign(instance);
+    if (++identity->lines > LINES_MAX) {
+        fail_identity(instance, "it sends more than such a guest has to say");
+    } else if (!strcmp(line, "done")) {
+        take_done(instance);
+    } else if (!strcmp(line, "again")) {
+        send_identity(instance);
+    } else if (pi_starts_with(line, "failed ")) {
+        fail_identity(instance, "it says: %s", line + strlen("failed "));
+    } else if (pi_starts_with(line, "did ")) {
+        snprintf(identity->part, sizeof identity->part, "%.31s", line + strlen("did "));
+        timer_set(identity->timer, LINE_MS);
+    }
+}
+
+/* The rest of a line that is too long is dropped. */
+static void on_port_output(const char *bytes, size_t size, void *user)
+{
+    struct instance *instance = user;
+    struct identity *identity = &instance->identity;
+    char clean[IDENTITY_LINE_MAX];
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != '\n') {
+            if (identity->length < sizeof identity->line)
+                identity->line[identity->length++] = bytes[i];
+            continue;
+        }
+        pi_text_clean(identity->line, identity->length, clean, sizeof clean);
+        identity->length = 0;
+        take_identity_line(instance, clean);
+    }
+}
+
+void identity_connect(struct instance *instance)
+{
+    static const struct channel_handler handler = {.input_max = INPUT_MAX, .output = on_port_output};
+    struct qemu_socket_place place;
+    if (instance->identity.channel || !instance->record.template_hardware)
+        return;
+    qemu_sockets_find(instance, QEMU_SOCKET_IDENTITY, &place);
+    channel_new(instance->host->loop, place.folder, place.name, &handler, instance,
+                &instance->identity.channel, NULL);
+}
+
+void identity_tell(struct instance *instance)
+{
+    if (!instance_runs(instance) || !instance->record.spec.of_template[0])
+        return;
+    if (!instance->record.identity_due) {
+        send_kept(instance);
+    } else if (!timer_is_set(instance->identity.timer)) {
+        instance->identity.since_ms = pi_monotonic_ms();
+        instance->identity.lines = 0;
+        send_identity(instance);
+    }
+}

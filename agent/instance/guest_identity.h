@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tells a guest that has resumed from a template who it is (seed/identity.h says what, and how the guest takes it). As long as
+ * it does not know (record.identity_due), it goes on as the template's guest. So an instance whose guest does not take
+ * its identity in time is ended, and has failed.
+ *
+ * A guest may be told twice, by an agent that was killed and by the next one.
+ */
+#ifndef PIAGENT_INSTANCE_GUEST_IDENTITY_H
+#define PIAGENT_INSTANCE_GUEST_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct channel;
+struct instance;
+struct timer;
+
+#define IDENTITY_LINE_MAX 300
+
+struct identity {
+    struct channel *channel;      /* NULL: not connected */
+    struct timer *timer;          /* for the guest's next line; set while it is being told */
+    uint64_t since_ms;            /* CLOCK_MONOTONIC: when it was told */
+    unsigned lines;               /* that the guest has sent since then */
+    char line[IDENTITY_LINE_MAX]; /* the one that it is sending */
+    size_t length;
+    char part[32]; /* the latest that it has taken */
+};
+
+/* 0 or -ENOMEM. */
+int identity_init(struct instance *instance);
+void identity_reset(struct instance *instance);
+void identity_done(struct instance *instance);
+
+/* Connects to the port if QEMU has one. Before the saved state is loaded: a guest reads nothing, time and again, from a port
+ * that nobody is connected to. */
+void identity_connect(struct instance *instance);
+
+/* To be called after each change of state, and when a QEMU that ran before has answered. If its guest runs, and does not know
+ * yet who it is, it is told: an API_EVENT_IDENTITY follows, or VM_EVENT_NO_IDENTITY with the reason. A guest that knows is
+ * told that this is on record, which the agent before may not have come to. */
+void identity_tell(struct instance *instance);
+
+#endif

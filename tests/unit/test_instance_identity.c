@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* An instance that has resumed from a template tells its guest who it is. The test is the guest, at the other end of the port. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/instance/guest_seed.h"
+#include "agent/instance/instance.h"
+#include "agent/loop/sockets.h"
+#include "agent/seed/identity.h"
+#include "base_fixture.h"
+#include "imds/registry.h"
+#include "loop_fixture.h"
+
+#define NAME "pi-7"
+#define UUID "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+#define KEY  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIk21fdHe+ZRiYhEcx0080ff7GDBypuHexBBugIe9huN\n"
+
+struct fixture {
+    struct folder *folder;
+    uv_loop_t loop;
+    struct instance_host host;
+    struct instance *instance;
+    int folder_fd; /* the instance's */
+    int guest_fd;
+    struct pi_buf heard; /* of the guest */
+};
+
+static void on_event(const char *line, size_t size, void *user)
+{
+    (void)line;
+    (void)size;
+    (void)user;
+}
+
+static void on_state(void *user)
+{
+    (void)user;
+}
+
+static void put_file(const struct fixture *f, const char *name, const char *text)
+{
+    assert_int_equal(pi_file_write(f->folder_fd, name, text, strlen(text), 0600, NULL), 0);
+}
+
+/* Of an agent that finds the record so. */
+static struct instance *add_resumed(struct fixture *f, bool due)
+{
+    struct vm_record record = {.schema = VM_RECORD_SCHEMA,
+                               .life.state = VM_RESTORING,
+                               .life.committed = true,
+                               .template_hardware = true,
+                               .identity_due = due,
+                               .imds_port = 1,
+                               .spec.cpus = 1,
+                               .spec.arch = VM_X86_64,
+                               .accel = VM_ACCEL_TCG};
+    struct pi_error err;
+    strcpy(record.spec.name, NAME);
+    strcpy(record.spec.uuid, UUID);
+    strcpy(record.spec.of_template, "gold");
+    strcpy(record.key, "0123456789abcdef0123456789abcdef");
+    strcpy(record.report_key, "fedcba9876543210fedcba9876543210");
+    memset(record.spec.image.sha256, 'a', 64);
+    record.spec.user = strdup("pi");
+    assert_int_equal(instance_new(&f->host, &record, &f->instance, &err), 0);
+    int listen_fd = socket_listen_unix(f->folder->path, NAME ".ident", NULL);
+    identity_connect(f->instance);
+    f->guest_fd = accept(listen_fd, NULL, NULL);
+    assert_true(f->guest_fd >= 0);
+    close(listen_fd);
+    return f->instance;
+}
+
+static int setup(void **state)
+{
+    static const struct instance_listener listener = {.event = on_event, .state = on_state};
+    static struct fixture f;
+    void *folder;
+    f = (struct fixture){.guest_fd = -1};
+    if (folder_setup(&folder) < 0 || uv_loop_init(&f.loop) < 0 || imds_registry_new(&f.host.registry) < 0)
+        return -1;
+    f.folder = folder;
+    f.host.loop = &f.loop;
+    f.host.folder = f.host.runtime = f.folder->path;
+    f.host.folder_fd = f.folder->fd;
+    f.host.program = "/bin/false";
+    f.host.seed_port_fd = -1;
+    f.host.listener = &listener;
+    f.host.user = &f;
+    LIST_INIT(&f.host.instances);
+    boots_file_open(&f.host.boots, &f.loop, f.folder->path);
+    if (mkdirat(f.folder->fd, NAME, 0700) < 0)
+        return -1;
+    f.folder_fd = openat(f.folder->fd, NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    put_file(&f, VM_SSH_KEY_FILE ".pub", KEY);
+    put_file(&f, VM_HOST_KEY_FILE ".pub", KEY);
+    put_file(&f, VM_HOST_KEY_FILE, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+    *state = &f;
+    return f.folder_fd < 0;
+}
+
+static bool is_idle(const struct fixture *f)
+{
+    return !f->host.writes && !boots_file_is_busy(&f->host.boots);
+}
+
+static void run_until_saved(struct fixture *f)
+{
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    while (!is_idle(f) && pi_monotonic_ms() < end)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_true(is_idle(f));
+}
+
+static void forget_heard(struct fixture *f)
+{
+    pi_buf_done(&f->heard);
+    f->heard = (struct pi_buf){0};
+}
+
+/* The agent is gone, its record stays. */
+static void leave(struct fixture *f)
+{
+    instance_detach(f->instance);
+    run_until_saved(f);
+    pi_close_p(&f->guest_fd);
+    forget_heard(f);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    void *folder = f->folder;
+    leave(f);
+    imds_registry_free(f->host.registry);
+    pi_close_p(&f->folder_fd);
+    return loop_close(&f->loop) < 0 ? -1 : folder_teardown(&folder);
+}
+
+/* Reads on until the guest has heard the text at the end. */
+static void hear(struct fixture *f, const char *text)
+{
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    char chunk[65536];
+    while (!f->heard.data || !pi_ends_with(f->heard.data, text)) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        ssize_t n = recv(f->guest_fd, chunk, sizeof chunk, MSG_DONTWAIT);
+        if (n > 0)
+            assert_int_equal(pi_buf_add(&f->heard, chunk, (size_t)n), 0);
+        assert_true(pi_monotonic_ms() < end);
+    }
+}
+
+static size_t times_told(const struct fixture *f)
+{
+    size_t count = 0;
+    for (const char *at = f->heard.data; at && (at = strstr(at, "\n{")); at++)
+        count++;
+    return count;
+}
+
+static void answer(struct fixture *f, const char *text)
+{
+    assert_int_equal(send(f->guest_fd, text, strlen(text), 0), strlen(text));
+    for (int i = 0; i < 20; i++)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    run_until_saved(f);
+}
+
+static void resume_guest(struct fixture *f)
+{
+    instance_feed(f->instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+    run_until_saved(f);
+}
+
+static bool journal_tells(const struct fixture *f, const char *text)
+{
+    pi_auto_buf struct pi_buf journal = {0};
+    assert_int_equal(pi_file_read(f->folder_fd, "journal.jsonl", 1 << 20, &journal, NULL), 0);
+    return journal.data && strstr(journal.data, text);
+}
+
+static bool record_is_due(const struct fixture *f)
+{
+    struct vm_record record = {0};
+    assert_int_equal(vm_record_load(f->folder_fd, &record, NULL), 0);
+    bool due = record.identity_due;
+    vm_record_done(&record);
+    return due;
+}
+
+static void guest_is_told_when_it_runs_and_hears_when_that_is_on_record(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_null(f->heard.data);
+    resume_guest(f);
+    hear(f, "}\n");
+    json_auto_t *me = json_loads(f->heard.data, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(me, "hostname")), NAME);
+    assert_string_equal(json_string_value(json_object_get(me, "machine-id")),
+                        "6ba7b8109dad41d180b400c04fd430c8");
+    assert_true(record_is_due(f));
+    answer(f, "did entropy\ndid clock\ndo");
+    assert_true(record_is_due(f));
+    answer(f, "ne\n");
+    hear(f, "\n" SEED_IDENTITY_KEPT);
+    assert_false(record_is_due(f));
+    assert_true(journal_tells(f, "\"kind\":\"identity\""));
+    assert_int_equal(instance->record.life.state, VM_RUNNING);
+    answer(f, "failed afterwards\n"); /* nobody asks any more */
+    assert_int_equal(instance->record.life.state, VM_RUNNING);
+    assert_int_equal(times_told(f), 1);
+}
+
+static void guest_that_heard_a_part_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    forget_heard(f);
+    answer(f, "again\n");
+    hear(f, "}\n");
+    assert_int_equal(times_told(f), 1);
+}
+
+static void next_agent_tells_what_the_one_before_did_not_see_taken(void **state)
+{
+    struct fixture *f = *state;
+    add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    leave(f);
+    struct instance *instance = add_resumed(f, record_is_due(f));
+    instance->record.life = (struct vm_life){.state = VM_RUNNING};
+    identity_tell(instance);
+    hear(f, "}\n");
+    identity_tell(instance); /* it is being told */
+    answer(f, "done\ndone\n");
+    hear(f, "\n" SEED_IDENTITY_KEPT);
+    assert_int_equal(times_told(f), 1);
+    leave(f);
+    instance = add_resumed(f, record_is_due(f));
+    instance->record.life = (struct vm_life){.state = VM_RUNNING};
+    identity_tell(instance); /* a guest that did not hear this line waits for it */
+    hear(f, SEED_IDENTITY_KEPT);
+    assert_int_equal(times_told(f), 0);
+}
+
+static void fails_with(struct fixture *f, const char *why)
+{
+    struct instance *instance = f->instance;
+    assert_int_equal(instance->record.life.state, VM_STARTING); /* until its QEMU has ended */
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
+    run_until_saved(f);
+    assert_int_equal(instance->record.life.state, VM_FAILED);
+    assert_false(record_is_due(f));
+    if (!strstr(instance->record.life.reason, why))
+        fail_msg("%s", instance->record.life.reason);
+}
+
+/* A guest is hostile until it is proven otherwise: whatever it sends, it ends as an instance that failed, with a clean reason. */
+static void instance_fails_whose_guest_does_not_take_its_identity(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *answer, *why;
+    } cases[] = {
+        {"failed FileNotFoundError: \x1b[31m/etc/hosts\n", "it says: FileNotFoundError: ?[31m/etc/hosts"},
+        {"did names\n", "it got as far as 'names'"},
+        {"", "it said nothing for 2m00s"},
+        {"done", "it said nothing for 2m00s"},
+        {"Done\n\n done\n", "it said nothing for 2m00s"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
+        add_resumed(f, true);
+        resume_guest(f);
+        hear(f, "}\n");
+        answer(f, cases[i].answer);
+        if (f->instance->record.life.state == VM_RUNNING) { /* its time is over */
+            timer_set(f->instance->identity.timer, 1);
+            while (f->instance->record.life.state == VM_RUNNING)
+                uv_run(&f->loop, UV_RUN_ONCE);
+            run_until_saved(f);
+        }
+        fails_with(f, cases[i].why);
+        leave(f);
+    }
+    add_resumed(f, true);
+}
+
+static void endless_answers_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    pi_auto_buf struct pi_buf flood = {0};
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(pi_buf_puts(&flood, "xxxxxxxx"), 0);
+    for (int i = 0; i < 70; i++)
+        assert_int_equal(pi_buf_puts(&flood, "\ndid it"), 0);
+    assert_int_equal(pi_buf_puts(&flood, "\n"), 0);
+    answer(f, flood.data);
+    fails_with(f, "it sends more than such a guest has to say");
+}
+
+static void guest_that_is_paused_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    run_until_saved(f);
+    timer_set(instance->identity.timer, 1);
+    uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(instance->record.life.state, VM_PAUSED);
+    assert_true(timer_is_set(instance->identity.timer));
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+    run_until_saved(f);
+    hear(f, "}\n");
+    answer(f, "done\n");
+    hear(f, "\n" SEED_IDENTITY_KEPT);
+    assert_int_equal(times_told(f), 1);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(guest_is_told_when_it_runs_and_hears_when_that_is_on_record),
+        TEST(guest_that_heard_a_part_is_told_again),
+        TEST(next_agent_tells_what_the_one_before_did_not_see_taken),
+        TEST(instance_fails_whose_guest_does_not_take_its_identity),
+        TEST(endless_answers_are_bounded),
+        TEST(guest_that_is_paused_is_waited_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
