@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,23 @@
 #define P_PIDFD 3
 #endif
 
+/* A signal that comes before exec must not run a handler of the parent, whose memory the child may share. */
+static void drop_handlers(void)
+{
+    struct sigaction action;
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN &&
+            action.sa_handler != SIG_DFL)
+            signal(number, SIG_DFL);
+}
+
 /* Runs in the child between fork and exec, so it makes async-signal-safe calls only. Of the parent's
  * descriptors only link stays open, because the child may wait for long. link is above every target. 0 or an
  * errno. */
 static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
 {
     sigset_t blocked;
+    drop_handlers();
     sigemptyset(&blocked);
     if (how->deaf) {
         sigaddset(&blocked, SIGTERM);
@@ -68,17 +80,28 @@ static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
     return 0;
 }
 
-/* The child waits for a byte before it becomes the program. An end of file means that its parent has ended,
+/* A child before its exec. */
+struct starting {
+    const struct pi_spawn *how;
+    pid_t parent;
+    int ours, theirs; /* the ends of the socket between both */
+    bool waits;
+};
+
+/* A child that waits needs a byte before it becomes the program. An end of file means that its parent has ended,
  * so it ends too. If exec fails, it sends its errno back over the same socket, which a successful exec
  * closes. */
-static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
+static int child_run(void *starting)
 {
+    const struct starting *self = starting;
+    const struct pi_spawn *how = self->how;
     char go;
-    int link = fcntl(theirs, F_DUPFD_CLOEXEC, (int)how->fd_count);
-    int errnum = link < 0 ? errno : child_prepare(how, parent, link);
+    close(self->ours);
+    int link = fcntl(self->theirs, F_DUPFD_CLOEXEC, (int)how->fd_count);
+    int errnum = link < 0 ? errno : child_prepare(how, self->parent, link);
     ssize_t n;
     do
-        n = read(link, &go, 1);
+        n = self->waits ? read(link, &go, 1) : 1;
     while (n < 0 && errno == EINTR);
     if (n != 1)
         _exit(125);
@@ -92,33 +115,52 @@ static void child_run(const struct pi_spawn *how, pid_t parent, int theirs)
     _exit(127);
 }
 
-/* Lets the child become the program. 0, or the errno of its exec. */
-static int let_go(int ours)
+/* Waits until the child is the program. 0, or the errno of its exec. */
+static int await_exec(int ours)
 {
     int errnum = 0;
-    ssize_t n = send(ours, "", 1, MSG_NOSIGNAL);
-    if (n < 0)
-        return errno;
+    ssize_t n;
     do
         n = read(ours, &errnum, sizeof errnum);
     while (n < 0 && errno == EINTR);
     return n == (ssize_t)sizeof errnum ? errnum : 0;
 }
 
-int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_error *err)
+/* The child borrows the memory of its parent, and the thread that calls this stands still until its exec, as in
+ * posix_spawn(3): to copy the page tables of a program with many libraries takes longer than all the rest. */
+static pid_t child_borrow(struct starting *starting)
+{
+    _Alignas(16) char stack[64 << 10];
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = clone(child_run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, starting);
+    int errnum = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = errnum;
+    return pid;
+}
+
+static pid_t child_fork(struct starting *starting)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        child_run(starting);
+    return pid;
+}
+
+static int child_new(const struct pi_spawn *how, bool waits, struct pi_child *ret, struct pi_error *err)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
     pi_auto_close int ours = ends[0], theirs = ends[1];
 
-    pid_t parent = getpid(), pid = fork();
+    struct starting starting = {
+        .how = how, .parent = getpid(), .ours = ours, .theirs = theirs, .waits = waits};
+    pid_t pid = waits ? child_fork(&starting) : child_borrow(&starting);
     if (pid < 0)
         return pi_fail(err, errno, "cannot start %s", how->argv[0]);
-    if (pid == 0) {
-        close(ours);
-        child_run(how, parent, theirs);
-    }
     struct pi_child child = {pid, (int)syscall(SYS_pidfd_open, pid, 0), pi_steal_fd(&ours)};
     int errnum = errno;
     if (child.pidfd < 0) {
@@ -129,9 +171,14 @@ int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_err
     return 0;
 }
 
-int pi_child_go(struct pi_child *child, int *ret_pidfd)
+int pi_child_new(const struct pi_spawn *how, struct pi_child *ret, struct pi_error *err)
 {
-    int errnum = let_go(child->link);
+    return child_new(how, true, ret, err);
+}
+
+static int child_started(struct pi_child *child, int *ret_pidfd)
+{
+    int errnum = await_exec(child->link);
     if (errnum) {
         pi_child_drop(child);
         return -errnum;
@@ -140,6 +187,16 @@ int pi_child_go(struct pi_child *child, int *ret_pidfd)
     pi_close_p(&child->link);
     *child = PI_CHILD_NONE;
     return 0;
+}
+
+int pi_child_go(struct pi_child *child, int *ret_pidfd)
+{
+    if (send(child->link, "", 1, MSG_NOSIGNAL) < 0) {
+        int errnum = errno;
+        pi_child_drop(child);
+        return -errnum;
+    }
+    return child_started(child, ret_pidfd);
 }
 
 void pi_child_drop(struct pi_child *child)
@@ -156,11 +213,11 @@ void pi_child_drop(struct pi_child *child)
 int pi_spawn(const struct pi_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct pi_error *err)
 {
     struct pi_child child;
-    int r = pi_child_new(how, &child, err);
+    int r = child_new(how, false, &child, err);
     if (r < 0)
         return r;
     pid_t pid = child.pid;
-    if ((r = pi_child_go(&child, ret_pidfd)) < 0)
+    if ((r = child_started(&child, ret_pidfd)) < 0)
         return pi_fail(err, -r, "cannot start %s", how->argv[0]);
     *ret_pid = pid;
     return 0;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/auto.h"
@@ -136,19 +137,27 @@ static int keep_line(char *line, struct pi_buf *set_env, struct pi_strv *ret)
                                   : pi_strv_addf(ret, "-o%s \"%s\"", key, escaped);
 }
 
-/* Asks ssh what the user's configuration says about the instance. ssh would run the commands of "Match exec"
- * with $SHELL: that is piagent here, which fails and runs none of them. */
+/* ssh runs the commands of "Match exec" with $SHELL: that is piagent here, which fails and runs none of them. */
+static int run_without_shell(const char *const *argv, struct pi_buf *ret, struct pi_error *err)
+{
+    char program[PATH_MAX];
+    const char *shell = getenv("SHELL");
+    pi_auto_free char *before = shell ? strdup(shell) : NULL;
+    cli_own_program(program);
+    if ((shell && !before) || setenv("SHELL", program, 1) < 0)
+        return pi_fail(err, ENOMEM, "ssh -G");
+    int r = pi_run(argv, ret, NULL, err);
+    if (before ? setenv("SHELL", before, 1) < 0 : unsetenv("SHELL") < 0)
+        return pi_fail(err, ENOMEM, "ssh -G");
+    return r;
+}
+
+/* Asks ssh what the user's configuration says about the instance. */
 static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_buf *ret,
                    struct pi_error *err)
 {
-    char program[PATH_MAX];
     pi_auto_strv struct pi_strv argv = {0};
-    cli_own_program(program);
-    int r = pi_strv_add(&argv, "/usr/bin/env");
-    if (r == 0)
-        r = pi_strv_addf(&argv, "SHELL=%s", program);
-    if (r == 0)
-        r = pi_strv_add(&argv, how->ssh);
+    int r = pi_strv_add(&argv, how->ssh);
     if (r == 0)
         r = pi_strv_add(&argv, "-G");
     for (size_t i = 0; r == 0 && i < ours->count; i++)
@@ -157,7 +166,7 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
         r = pi_strv_add(&argv, "--");
     if (r == 0)
         r = pi_strv_addf(&argv, "%s@%s", how->instance->spec.user, how->instance->name);
-    return r < 0 ? pi_fail(err, -r, "ssh -G") : pi_run((const char *const *)argv.items, ret, NULL, err);
+    return r < 0 ? pi_fail(err, -r, "ssh -G") : run_without_shell((const char *const *)argv.items, ret, err);
 }
 
 /* Adds the settings that are kept from the user's configuration. ssh is asked with our options: it names the
