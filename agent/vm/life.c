@@ -122,20 +122,20 @@ static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
     return actions[creation];
 }
 
-static unsigned life_on_create(struct vm_life *life, bool stopped)
+static unsigned life_on_create(struct vm_life *life, const struct vm_event *event)
 {
     if (life->state != VM_CREATED || life->creation != VM_CREATION_NONE)
         return 0;
-    life->left_stopped = stopped;
+    life->left_stopped = event->stopped;
+    life->made_saved = event->saved;
     return enter_creation(life, VM_CREATION_FOLDER);
 }
 
 static unsigned end_creation(struct vm_life *life)
 {
-    if (!life->left_stopped)
-        return life_launch(life);
-    *life = (struct vm_life){.state = VM_STOPPED};
-    return VM_DO_SAVE;
+    bool left = life->left_stopped;
+    *life = (struct vm_life){.state = life->made_saved ? VM_SAVED : VM_STOPPED};
+    return left ? VM_DO_SAVE : life_on_start(life, false);
 }
 
 static unsigned life_on_step_done(struct vm_life *life)
@@ -552,7 +552,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_RESEND:
         return life_on_resend(life);
     case VM_EVENT_CREATE:
-        return life_on_create(life, event->stopped);
+        return life_on_create(life, event);
     case VM_EVENT_STEP_DONE:
         return life_on_step_done(life);
     case VM_EVENT_STEP_FAILED:

@@ -17,7 +17,7 @@
  *
  * The steps of a creation are all "created" for the API, and in the record:
  *
- *   folder -> image -> record -> disk -> starting, or stopped if that was asked for
+ *   folder -> image -> record -> disk -> starting, or stopped if that was asked for; of a template: saved, restoring
  *      |        |        |        |
  *      +--------+--------+--------+-- failed ----> undoing ---------------> gone (its followers read why)
  *                                 \-- cancelled -> cancelling -- removed -> gone
@@ -71,8 +71,9 @@ enum vm_event_type {
     VM_EVENT_KILL,           /* request: end QEMU at once, by quit */
     VM_EVENT_RUNG_EXPIRED,   /* the rung's time is over */
     VM_EVENT_RESEND,         /* time to send the powerdown again */
-    VM_EVENT_CREATE,    /* request: a new instance, which has passed every check; .stopped: do not start it */
-    VM_EVENT_STEP_DONE, /* a step of the creation is done: a file is written, or a worker has succeeded */
+    VM_EVENT_CREATE, /* request: a new instance, which has passed every check; .stopped: do not start it; .saved: it is
+                           made with a saved state */
+    VM_EVENT_STEP_DONE,   /* a step of the creation is done: a file is written, or a worker has succeeded */
     VM_EVENT_STEP_FAILED, /* the step failed, or the agent ends; .kind */
     VM_EVENT_CANCEL,      /* request: undo the creation */
     VM_EVENT_UNDONE, /* its folder is removed, or, without .success, could not be; also of one that has ended */
@@ -89,11 +90,11 @@ enum vm_event_type {
 
 struct vm_event {
     enum vm_event_type type;
-    bool guest;    /* SHUTDOWN */
-    bool success;  /* GUEST_DONE, UNDONE */
-    bool running;  /* ADOPTED */
-    bool stopped;  /* CREATE */
-    bool again;    /* PANICKED: not the guest's fault, so the agent may begin the boot again */
+    bool guest;          /* SHUTDOWN */
+    bool success;        /* GUEST_DONE, UNDONE */
+    bool running;        /* ADOPTED */
+    bool stopped, saved; /* CREATE */
+    bool again;          /* PANICKED: not the guest's fault, so the agent may begin the boot again */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be the cause, and the
                       user allows TCG (accelerator auto) */
     bool unseen;   /* EXITED: a QEMU that an earlier agent started, so nobody knows how it ended */
@@ -105,10 +106,11 @@ struct vm_event {
 struct vm_life {
     enum vm_state state;
     enum vm_creation creation;
-    enum vm_rung rung;      /* of the stop under way, or the one that ended the last run */
-    bool left_stopped;      /* CREATED: its creation ends in STOPPED */
-    bool was_ready;         /* PAUSED, SUSPENDED, SAVING, SAVED, RESTORING: it was ready before */
-    bool committed;         /* SAVING: the saved state counts; RESTORING: it does not count any more */
+    enum vm_rung rung; /* of the stop under way, or the one that ended the last run */
+    bool left_stopped; /* CREATED: its creation ends in STOPPED, or in SAVED */
+    bool made_saved;   /* CREATED: its creation makes it SAVED, and goes on from there unless it is left so */
+    bool was_ready;    /* PAUSED, SUSPENDED, SAVING, SAVED, RESTORING: it was ready before */
+    bool committed;    /* SAVING: the saved state counts; RESTORING: it does not count any more */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the guest itself powered off last time */
     bool cut_off;           /* someone other than piagent told QEMU to end while its guest ran */

@@ -57,6 +57,15 @@ static const struct {
 } rules[] = {
     /* A guest that runs on was restored, whatever its record says. */
     {LOADING, {.type = VM_EVENT_ADOPTED, .running = true}, READY, VM_DO_SAVE | VM_DO_DROP_STATE},
+    /* One that resumes from a template is made saved. */
+    {{.state = VM_CREATED, .creation = VM_CREATION_DISK, .made_saved = true},
+     {.type = VM_EVENT_STEP_DONE},
+     {.state = VM_RESTORING},
+     VM_DO_SAVE | VM_DO_LAUNCH},
+    {{.state = VM_CREATED, .creation = VM_CREATION_DISK, .made_saved = true, .left_stopped = true},
+     {.type = VM_EVENT_STEP_DONE},
+     {.state = VM_SAVED},
+     VM_DO_SAVE},
     /* The save. */
     {READY, {.type = VM_EVENT_SAVE}, SAVING, VM_DO_SAVE | VM_DO_SAVE_STATE},
     {{.state = VM_RUNNING}, {.type = VM_EVENT_SAVE}, {.state = VM_SAVING}, VM_DO_SAVE | VM_DO_SAVE_STATE},
