@@ -23,6 +23,8 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_QOM_GET] = "qom-get",
     [QMP_GETFD] = "getfd",
     [QMP_MIGRATE_SET_PARAMETERS] = "migrate-set-parameters",
+    [QMP_MIGRATE_SET_CAPABILITIES] = "migrate-set-capabilities",
+    [QMP_DEVICE_ADD] = "device_add",
     [QMP_MIGRATE] = "migrate",
     [QMP_MIGRATE_INCOMING] = "migrate-incoming",
 };

@@ -2,7 +2,7 @@
 /*
  * Typed commands, replies and events over qmp/qmp.h. Source: QEMU's schema, qapi/run-state.json,
  * qapi/block-core.json, qapi/machine.json, qapi/misc.json, qapi/acpi.json, qapi/accelerator.json, qapi/control.json,
- * qapi/qom.json and qapi/migration.json (the "QMP Reference Manual").
+ * qapi/qom.json, qapi/qdev.json and qapi/migration.json (the "QMP Reference Manual").
  *
  * Decoders are pure. They return 0, or -EPROTO if a member is missing or has the wrong type; *ret is then
  * untouched. They ignore members that the schema may gain later. Texts are copies. A text that is too long
@@ -30,11 +30,13 @@ enum qmp_command {
     QMP_MIGRATE_CANCEL,   /* no effect if none is under way */
 
     /* These take arguments: */
-    QMP_QOM_GET,                /* "path", "property"; reply: any JSON value */
-    QMP_GETFD,                  /* "fdname": a name for the descriptor that goes along */
-    QMP_MIGRATE_SET_PARAMETERS, /* those of struct MigrationParameters */
-    QMP_MIGRATE,                /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
-    QMP_MIGRATE_INCOMING,       /* the same, of a QEMU that was started with -incoming defer */
+    QMP_QOM_GET,                  /* "path", "property"; reply: any JSON value */
+    QMP_GETFD,                    /* "fdname": a name for the descriptor that goes along */
+    QMP_MIGRATE_SET_PARAMETERS,   /* those of struct MigrationParameters */
+    QMP_MIGRATE_SET_CAPABILITIES, /* "capabilities": a list of {"capability", "state"} */
+    QMP_DEVICE_ADD,       /* "driver", "id", "bus" and the driver's properties, all but numbers as texts */
+    QMP_MIGRATE,          /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
+    QMP_MIGRATE_INCOMING, /* the same, of a QEMU that was started with -incoming defer */
     QMP_COMMANDS
 };
 

@@ -312,7 +312,8 @@ uint64_t api_instance_memory_mib(const struct api_instance *instance)
 
 bool api_event_is_reboot(const struct api_event *event)
 {
-    return event->kind == API_EVENT_BOOT && !(event->text && !strcmp(event->text, API_BOOT_STARTED));
+    return event->kind == API_EVENT_BOOT && !(event->text && (!strcmp(event->text, API_BOOT_STARTED) ||
+                                                              !strcmp(event->text, API_BOOT_RESUMED)));
 }
 
 bool api_event_takes_back(const struct api_event *event, enum api_event_kind told)

@@ -262,6 +262,8 @@ extern const struct pi_field api_event_fields[];
 
 /* text of API_EVENT_BOOT, if QEMU was started */
 #define API_BOOT_STARTED "started"
+/* The same, if it resumed from its template: its guest does not boot, but sets itself up. */
+#define API_BOOT_RESUMED "resumed"
 
 /* True if the guest begins anew in a QEMU that runs on (API_EVENT_BOOT). */
 bool api_event_is_reboot(const struct api_event *event);

@@ -13,7 +13,7 @@ static const struct {
 } file_keys[] = {
     {"memory_mib", "memory"}, {"memory_max_mib", "memory-max"}, {"cpu_quota_percent", "cpu-quota"},
     {"disk_bytes", "disk"},   {"forwards", "forward"},          {"networks", "network"},
-    {"labels", "label"},
+    {"labels", "label"},      {"of_template", "template"},
 };
 
 static const char *file_key(const char *key)
@@ -50,6 +50,8 @@ static bool are_same_set(const json_t *a, const json_t *b)
 
 static bool value_fulfils(const char *key, const json_t *wanted, const json_t *had)
 {
+    if (!wanted && !had)
+        return true;
     if (!strcmp(key, "labels"))
         return are_same_set(wanted, had);
     if (strcmp(key, "networks") != 0 || json_array_size(wanted) != json_array_size(had))
@@ -94,9 +96,14 @@ static int add_difference(const char *key, const json_t *wanted, const json_t *h
 }
 
 /* Rows that the request may choose and that the agent shows. The fleet's own is the same, or the instance is not of the fleet;
- * and the count of an entry may change without a change of its instances. The default of a disk depends on the image. */
+ * and the count of an entry may change without a change of its instances. The default of a disk depends on the image. What an
+ * instance has of its template cannot be chosen. */
 static bool is_compared(const struct pi_field *field, const struct vm_spec *wanted)
 {
+    static const char *const templates_own[] = {"cpus", "memory_mib", "disk_bytes", "user"};
+    for (size_t i = 0; wanted->of_template[0] && i < PI_ARRAY_SIZE(templates_own); i++)
+        if (!strcmp(field->key, templates_own[i]))
+            return false;
     unsigned both = VM_SPEC_CHOSEN | VM_SPEC_SHOWN;
     if (!strcmp(field->key, "fleet") || (!strcmp(field->key, "disk_bytes") && !wanted->disk_bytes))
         return false;

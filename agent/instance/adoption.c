@@ -98,6 +98,7 @@ static void adopt_qemu(struct instance *instance)
     int r = launch_connect(instance, &err);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_FOUND});
     guest_recall_end(instance);
+    template_state_changed(instance, instance->record.life.state);
     if (r < 0) /* a QEMU that has just ended: the watch of its process will tell */
         monitor_lose(instance, -ECONNRESET, err.text);
 }

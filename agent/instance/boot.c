@@ -32,9 +32,15 @@ void boot_forget(struct instance *instance)
     trouble_forget(instance);
 }
 
+/* A guest that resumes has passed all landmarks, whatever its kernel prints. */
+static enum vm_landmark first_landmark(const char *how)
+{
+    return how && !strcmp(how, API_BOOT_RESUMED) ? VM_LANDMARK_LOGIN : VM_LANDMARK_NONE;
+}
+
 void boot_tell(struct instance *instance, const char *how)
 {
-    instance->boot.landmarks = (struct vm_landmarks){0};
+    instance->boot.landmarks = (struct vm_landmarks){.reached = first_landmark(how)};
     instance->boot.begin_told = true;
     instance->counts.boots++;
     silence_begin(instance);
@@ -105,7 +111,7 @@ void boot_recall(struct instance *instance, const struct api_event *event)
     milestones_recall(instance, event);
     trouble_recall(instance, event);
     if (event->kind == API_EVENT_BOOT)
-        landmarks->reached = VM_LANDMARK_NONE;
+        landmarks->reached = first_landmark(event->text);
     if (event->landmark && event->landmark < VM_LANDMARKS)
         landmarks->reached = event->landmark;
 }

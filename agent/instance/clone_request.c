@@ -38,6 +38,10 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
         return r;
     if (creation_is_under_way(source))
         return pi_refuse(err, PI_CONFLICT, "%s is being created: wait for it, then clone it", name);
+    if (source->record.spec.template)
+        return pi_refuse(err, PI_CONFLICT,
+                         "%s is a template: piagent run --template %s NAME makes an instance of it", name,
+                         name);
     if (state == VM_SAVED)
         return pi_refuse(
             err, PI_CONFLICT,
@@ -57,11 +61,11 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
     return files_check(source, err);
 }
 
-/* All that two instances may share. */
-static int copy_spec(const struct vm_spec *source, const char *name, struct vm_spec *ret,
-                     struct pi_error *err)
+int clone_request_copy_spec(const struct vm_spec *source, const char *name, struct vm_spec *ret,
+                            struct pi_error *err)
 {
-    static const char *const own[] = {"uuid", "mac", "ssh_port", "forwards", "networks", "fleet", NULL};
+    static const char *const own[] = {"uuid",  "mac",      "ssh_port",    "forwards", "networks",
+                                      "fleet", "template", "of_template", NULL};
     json_auto_t *json = pi_fields_write(vm_spec_fields, source);
     for (const char *const *key = own; json && *key; key++)
         json_object_del(json, *key);
@@ -106,7 +110,9 @@ static int take_choices(struct vm_spec *chosen, const struct vm_spec *source, st
     chosen->forwards = (struct pi_strv){0};
     ret->networks = chosen->networks;
     chosen->networks = (struct pi_strv){0};
-    int r = ret->networks.count ? 0 : copy_networks(&source->networks, &ret->networks, err);
+    ret->template = chosen->template;
+    bool same_networks = !ret->template && !ret->networks.count;
+    int r = same_networks ? copy_networks(&source->networks, &ret->networks, err) : 0;
     return r < 0 ? r : vm_spec_check(ret, err);
 }
 
@@ -122,7 +128,8 @@ int clone_request_check(const struct instance_host *host, struct api_create *req
         return pi_refuse(err, PI_NOT_FOUND, "there is no instance named %s: piagent ps lists them",
                          pi_text_clean(request->clone_of, strlen(request->clone_of), clean, sizeof clean));
     const struct vm_spec *from = &source->record.spec;
-    if ((r = check_can_be_cloned(source, err)) < 0 || (r = copy_spec(from, request->name, spec, err)) < 0 ||
+    if ((r = check_can_be_cloned(source, err)) < 0 ||
+        (r = clone_request_copy_spec(from, request->name, spec, err)) < 0 ||
         (r = take_choices(&request->spec, from, spec, err)) < 0)
         return r;
     return from->has_user_data
@@ -135,7 +142,8 @@ int clone_request_refuse_source(const struct instance *instance, struct pi_error
     const char *name = instance->record.spec.name;
     const struct instance *clone;
     LIST_FOREACH(clone, &instance->host->instances, entry)
-        if (creation_is_under_way(clone) && !strcmp(clone->record.spec.cloned_from, name))
+        if (creation_is_under_way(clone) &&
+            (!strcmp(clone->record.spec.cloned_from, name) || !strcmp(clone->record.spec.of_template, name)))
             return pi_refuse(
                 err, PI_CONFLICT,
                 "%s is being cloned: try again when %s is made, or undo that with: piagent rm %s", name,

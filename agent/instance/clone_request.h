@@ -15,7 +15,11 @@ struct instance_host;
 int clone_request_check(const struct instance_host *host, struct api_create *request, struct vm_spec *spec,
                         struct pi_buf *user_data, struct pi_error *err);
 
-/* Refuses (PI_CONFLICT) to start or remove an instance as long as a clone of it is being made. */
+/* All of a spec that two instances may share, with an identity and the name of the new one. */
+int clone_request_copy_spec(const struct vm_spec *source, const char *name, struct vm_spec *ret,
+                            struct pi_error *err);
+
+/* Refuses (PI_CONFLICT) to start or remove an instance as long as a clone, or an instance of this template, is being made of it. */
 int clone_request_refuse_source(const struct instance *instance, struct pi_error *err);
 
 #endif

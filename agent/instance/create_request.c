@@ -84,7 +84,7 @@ int create_request_user_data(const struct api_create *request, struct pi_buf *re
 }
 
 /* The command line checks these too, but other programs may speak to the socket. */
-static int check_seed(const struct api_create *request, struct vm_spec *spec, struct pi_error *err)
+int create_request_check_seed(const struct api_create *request, struct vm_spec *spec, struct pi_error *err)
 {
     enum seed_kind kind;
     int r = seed_user_check(spec->user, err);
@@ -121,5 +121,5 @@ int create_request_check(struct api_create *request, struct vm_spec *spec, struc
     int r = fill_spec(request, spec, err);
     if (r == 0)
         r = complete_environment(&request->environment, err);
-    return r < 0 ? r : check_seed(request, spec, err);
+    return r < 0 ? r : create_request_check_seed(request, spec, err);
 }

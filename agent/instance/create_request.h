@@ -18,6 +18,8 @@ int create_request_check(struct api_create *request, struct vm_spec *spec, struc
 int create_identity(struct vm_spec *spec, struct pi_error *err);
 /* The user's own user-data, byte for byte; nothing if there is none. */
 int create_request_user_data(const struct api_create *request, struct pi_buf *ret, struct pi_error *err);
+/* Checks what goes into the seed: the user, the password's hash, the keys, the user-data. PI_USAGE. */
+int create_request_check_seed(const struct api_create *request, struct vm_spec *spec, struct pi_error *err);
 /* PI_HOST if the host has less memory than the guest is to get. */
 int create_request_check_memory(const struct vm_spec *spec, struct pi_error *err);
 

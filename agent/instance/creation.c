@@ -23,6 +23,7 @@
 #include "agent/instance/membership.h"
 #include "agent/instance/qemu_sockets.h"
 #include "agent/instance/start_files.h"
+#include "agent/instance/template_request.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/worker_process.h"
@@ -173,7 +174,8 @@ static int start_worker(struct instance *instance, enum worker_kind kind, json_t
 static void begin_preparation(struct instance *instance)
 {
     static const struct worker_handler handler = {.done = on_prepared, .disposable = true};
-    const char *source = instance->record.spec.cloned_from;
+    const struct vm_spec *spec = &instance->record.spec;
+    const char *source = spec->of_template[0] ? spec->of_template : spec->cloned_from;
     char path[PATH_MAX];
     const struct worker_prepare request = {.folder = instance->folder, .source = source[0] ? path : NULL};
     struct pi_error err;
@@ -316,7 +318,7 @@ static int make_folder(struct instance_host *host, const char *name, struct pi_e
     return r;
 }
 
-/* A clone has its source's image. */
+/* A clone, and an instance of a template, has its source's image. */
 static void begin_fetch(struct instance *instance)
 {
     struct pi_error err;
@@ -342,6 +344,17 @@ void creation_carry_out(struct instance *instance, unsigned actions)
         forget_removed(instance);
 }
 
+static int check_new_record(struct instance_host *host, struct api_create *request, struct vm_record *record,
+                            struct pi_buf *user_data, struct pi_error *err)
+{
+    if (request->spec.of_template[0])
+        return template_request_check(host, request, record, err);
+    int r = request->clone_of ? clone_request_check(host, request, &record->spec, user_data, err)
+                              : create_request_check(request, &record->spec, err);
+    record->template_hardware = r == 0 && record->spec.template;
+    return r;
+}
+
 int instance_create(struct instance_host *host, struct api_create *request, struct instance **ret,
                     struct pi_error *err)
 {
@@ -350,8 +363,7 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
     pi_auto_buf struct pi_buf user_data = {0};
     struct instance *instance;
     record.created_ms = pi_realtime_ms();
-    int r = request->clone_of ? clone_request_check(host, request, &record.spec, &user_data, err)
-                              : create_request_check(request, &record.spec, err);
+    int r = check_new_record(host, request, &record, &user_data, err);
     if (r == 0 && ((r = pi_random_hex(IMDS_KEY_LENGTH, record.key)) < 0 ||
                    (r = pi_random_hex(IMDS_KEY_LENGTH, record.report_key)) < 0))
         pi_fail(err, -r, "cannot create %s", request->name);
@@ -377,8 +389,9 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
     *request = (struct api_create){0};
     store_begin(instance, &user_data);
     membership_changed(instance);
-    instance_feed(instance,
-                  &(struct vm_event){.type = VM_EVENT_CREATE, .stopped = instance->creation.request.stopped});
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CREATE,
+                                               .stopped = instance->creation.request.stopped,
+                                               .saved = instance->record.identity_due});
     *ret = instance;
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "agent/instance/ports.h"
 #include "agent/instance/qemu_command.h"
 #include "agent/instance/qemu_sockets.h"
+#include "agent/instance/template_request.h"
 
 struct fault_sink {
     creation_fault_fn *fault;
@@ -105,12 +106,15 @@ json_t *creation_check(struct instance_host *host, struct api_create *request)
     struct pi_error err;
     json_t *faults = json_array();
     const struct fault_sink sink = {collect_fault, &faults};
-    int r = create_request_check(request, &probe.record.spec, &err);
+    bool boots = !request->spec.of_template[0];
+    int r = boots ? create_request_check(request, &probe.record.spec, &err)
+                  : template_request_check(host, request, &probe.record, &err);
     judge(&sink, r, NULL, NULL, &err);
     if (r == 0 && asprintf(&probe.folder, "%s/%s", host->folder, request->name) >= 0) {
         give_addresses(host, &probe.record.spec, &sink);
         creation_check_host(&probe, collect_fault, &faults);
-        check_expected_image(request, &probe.record.spec, &sink);
+        if (boots)
+            check_expected_image(request, &probe.record.spec, &sink);
     }
     free(probe.folder);
     vm_record_done(&probe.record);

@@ -22,9 +22,9 @@
 /* 0 or -ENOMEM. */
 static int init_parts(struct instance *instance)
 {
-    static int (*const inits[])(struct instance * instance) = {launch_init,   monitor_init,    stop_init,
-                                                               guest_init,    console_init,    network_init,
-                                                               identity_init, saved_state_init};
+    static int (*const inits[])(struct instance * instance) = {
+        launch_init,  monitor_init,  stop_init,        guest_init,   console_init,
+        network_init, identity_init, saved_state_init, template_init};
     int r = 0;
     store_init(instance);
     journal_init(instance);
@@ -46,6 +46,7 @@ void instance_reset(struct instance *instance)
     silence_reset(instance);
     monitor_reset(instance);
     saved_state_reset(instance);
+    template_reset(instance);
     console_reset(instance);
     guest_link_reset(instance);
     identity_reset(instance);
@@ -67,6 +68,7 @@ static void done_parts(struct instance *instance)
     identity_done(instance);
     network_done(instance);
     saved_state_done(instance);
+    template_done(instance);
     creation_done(instance);
     store_done(instance);
     journal_done(instance);
@@ -177,7 +179,8 @@ static void note_state(struct instance *instance, enum vm_state before)
         record->started_ms = record->boot_ms = now, record->ready_ms = record->stopped_ms = 0,
         record->step_ms = 0;
     else if (record->life.state == VM_RESTORING) /* its boot is the same, and stopped_ms is still of use */
-        record->started_ms = now, record->step_ms = 0;
+        record->started_ms = now, record->boot_ms = record->identity_due ? now : record->boot_ms,
+        record->step_ms = 0;
     else if (record->life.state == VM_READY && (!record->ready_ms || !vm_state_rests(before)))
         record->ready_ms = now;
     else if (!vm_state_is_live(record->life.state) && before != VM_RESTORING)
@@ -190,12 +193,15 @@ static void note_state(struct instance *instance, enum vm_state before)
                                        .text = record->life.reason[0] ? record->life.reason : NULL});
     if (before == VM_STARTING && record->life.state == VM_RUNNING)
         boot_tell_start(instance);
+    if (before == VM_RESTORING && record->life.state == VM_RUNNING && record->identity_due)
+        boot_tell(instance, API_BOOT_RESUMED);
     log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
              record->life.reason[0] ? ": " : "", record->life.reason);
     host_state(instance->host);
     membership_changed(instance);
     peers_changed(instance);
     guest_link_note_pause(instance, before);
+    template_state_changed(instance, before);
     identity_tell(instance);
     if (before == VM_RESTORING && instance_runs(instance))
         record->stopped_ms = 0;
@@ -312,8 +318,8 @@ int instance_refuse(const struct instance *instance, struct pi_error *err)
 static int check_request(struct instance *instance, enum vm_event_type type, struct pi_error *err)
 {
     bool starts = type == VM_EVENT_START || type == VM_EVENT_START_COLD;
-    int r = 0;
-    if (starts && !vm_state_is_live(instance->record.life.state) &&
+    int r = template_check_request(instance, type, err);
+    if (r == 0 && starts && !vm_state_is_live(instance->record.life.state) &&
         (r = clone_request_refuse_source(instance, err)) == 0)
         r = files_check(instance, err);
     if (r == 0 && type == VM_EVENT_START && instance->record.life.state == VM_SAVED)

@@ -23,6 +23,7 @@
 #include "agent/instance/saved_state.h"
 #include "agent/instance/silence_watch.h"
 #include "agent/instance/stop.h"
+#include "agent/instance/template.h"
 #include "agent/vm/record.h"
 
 /* For metrics: how often something has happened since this agent knows the instance. */
@@ -52,6 +53,7 @@ struct instance {
     struct stop stop;
     struct network network;
     struct saved_state saved_state;
+    struct template_making making;
 
     /* Its guest. */
     struct guest_console console;

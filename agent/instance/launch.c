@@ -83,19 +83,22 @@ static int prepare_start(struct instance *instance, struct pi_error *err)
     record->accel = accel;
     record->template_hardware = record->spec.template;
     record->identity_due = false;
+    if (record->spec.template && (r = template_make_ram(instance, err)) < 0)
+        return r;
     if ((r = ports_check(instance, err)) == 0 && (r = guest_seed_make(instance, err)) == 0)
         r = process_prepare(instance, err);
     return r;
 }
 
-/* Its guest goes on: under the same accelerator, and with the same addresses of its seed. */
+/* Its guest goes on: under the same accelerator, and with the same addresses of its seed. One that resumes from a template is
+ * told its own. */
 static int prepare_restore(struct instance *instance, struct pi_error *err)
 {
     int r = state_load_check(instance, err);
     if (r == 0)
         r = ports_check(instance, err);
     if (r == 0)
-        r = guest_seed_take_over(instance, err);
+        r = (instance->record.identity_due ? guest_seed_make : guest_seed_take_over)(instance, err);
     return r < 0 ? r : process_prepare(instance, err);
 }
 

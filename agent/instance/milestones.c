@@ -18,7 +18,10 @@ static void make_key(const struct instance *instance, char ret[VM_BOOTS_KEY])
     if (spec->image.sha256[0])
         snprintf(ret, VM_BOOTS_KEY, "%s %s %s cpus=%" PRIu64 " quota=%" PRIu64 " %s user-data=%016" PRIx64,
                  spec->image.sha256, vm_accel_names[record->accel], vm_firmware_names[spec->firmware],
-                 spec->cpus, spec->cpu_quota_percent, record->booted ? "again" : "first",
+                 spec->cpus, spec->cpu_quota_percent,
+                 record->booted                                      ? "again"
+                 : spec->of_template[0] && record->template_hardware ? "resumed"
+                                                                     : "first",
                  instance->boot.milestones.user_data_mark);
 }
 

@@ -12,6 +12,7 @@
 #include "agent/base/fs.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/loop.h"
+#include "agent/vm/argv.h"
 
 #define POLL_MS 50
 #define FD_NAME "state"
@@ -57,13 +58,26 @@ void saved_state_failed(struct instance *instance, const char *why)
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_FAILED, .reason = reason});
 }
 
-json_t *saved_step_fd_name(void)
+bool saved_state_has_template_ram(const struct instance *instance)
 {
+    return instance->record.spec.template || instance->record.identity_due;
+}
+
+json_t *saved_step_capabilities(const struct instance *instance)
+{
+    return json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared", "state",
+                     saved_state_has_template_ram(instance));
+}
+
+json_t *saved_step_fd_name(const struct instance *instance)
+{
+    (void)instance;
     return json_pack("{s:s}", "fdname", FD_NAME);
 }
 
-json_t *saved_step_fd_uri(void)
+json_t *saved_step_fd_uri(const struct instance *instance)
 {
+    (void)instance;
     return json_pack("{s:s}", "uri", "fd:" FD_NAME);
 }
 
@@ -110,7 +124,7 @@ static void ask_step(struct instance *instance)
     if (step->command == QMP_COMMANDS)
         step->end(instance);
     else if (!monitor_is_usable(instance) ||
-             monitor_execute_with(instance, step->command, step->arguments ? step->arguments() : NULL,
+             monitor_execute_with(instance, step->command, step->arguments ? step->arguments(instance) : NULL,
                                   step->gets_fd ? state->fd : -1, on_step_answer, instance) < 0)
         saved_state_failed(instance, "QEMU's monitor cannot be asked now");
 }
@@ -141,6 +155,13 @@ static void on_dropped(uv_fs_t *request)
     instance_unref(instance);
 }
 
+/* A QEMU that resumed from it has it open. */
+static void drop_template_ram(const struct instance *instance)
+{
+    if (!instance->record.spec.template)
+        unlinkat(instance->dir_fd, VM_TEMPLATE_RAM_FILE, 0);
+}
+
 /* The name goes at once, so that a new state can be saved; a large file takes its time. */
 void saved_state_drop(struct instance *instance)
 {
@@ -148,6 +169,7 @@ void saved_state_drop(struct instance *instance)
     uv_fs_t *request = malloc(sizeof *request);
     saved_state_reset(instance);
     unlinkat(instance->dir_fd, VM_SAVED_FILE, 0);
+    drop_template_ram(instance);
     renameat(instance->dir_fd, VM_SAVED_RAM_FILE, instance->dir_fd, DROPPED);
     if (!request || asprintf(&path, "%s/" DROPPED, instance->folder) < 0) {
         free(request);
@@ -167,4 +189,5 @@ void saved_state_sweep(const struct instance *instance)
         return;
     unlinkat(instance->dir_fd, VM_SAVED_FILE, 0);
     unlinkat(instance->dir_fd, VM_SAVED_RAM_FILE, 0);
+    drop_template_ram(instance);
 }

@@ -26,7 +26,7 @@ enum saved_taken {
 
 struct saved_step {
     enum qmp_command command; /* QMP_COMMANDS: the end of the table */
-    json_t *(*arguments)(void);
+    json_t *(*arguments)(const struct instance *instance);
     bool gets_fd;
     enum saved_taken (*take)(struct instance *instance, const json_t *data, struct pi_error *err);
     void (*end)(struct instance *instance); /* of the end */
@@ -51,6 +51,9 @@ void saved_state_drop(struct instance *instance);
 /* Removes what an agent that was killed left of saved states that do not count. */
 void saved_state_sweep(const struct instance *instance);
 
+/* Whether it has the RAM of a template, its own or one that it resumes from: a file, which is not in the stream. */
+bool saved_state_has_template_ram(const struct instance *instance);
+
 /* For saves and loads. */
 
 void saved_state_begin(struct instance *instance, const struct saved_step *steps);
@@ -59,8 +62,10 @@ void saved_state_failed(struct instance *instance, const char *why);
 /* Adds what the state has to find under KVM: the host's processor. */
 int saved_state_add_host(enum vm_accel accel, struct vm_saved *ret, struct pi_error *err);
 /* Arguments for getfd, and for migrate and migrate-incoming. */
-json_t *saved_step_fd_name(void);
-json_t *saved_step_fd_uri(void);
+json_t *saved_step_fd_name(const struct instance *instance);
+json_t *saved_step_fd_uri(const struct instance *instance);
+/* For migrate-set-capabilities. */
+json_t *saved_step_capabilities(const struct instance *instance);
 /* The end of a query-migrate. */
 enum saved_taken saved_step_migrated(struct instance *instance, const json_t *data, struct pi_error *err);
 

@@ -10,6 +10,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/image/digest.h"
+#include "agent/instance/cards.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/qemu_command.h"
 
@@ -31,13 +32,14 @@ static enum saved_taken take_begun(struct instance *instance, const json_t *data
     struct qmp_migration migration;
     (void)err;
     if (qmp_migration_decode(data, &migration) == 0 && migration.state != QMP_MIGRATION_NONE)
-        instance->saved_state.step += 2;
+        instance->saved_state.step += 3;
     return TAKEN_NEXT;
 }
 
 static const struct saved_step load_steps[] = {
     {QMP_QUERY_VERSION, .take = take_loader},
-    {QMP_QUERY_MIGRATE, .take = take_begun}, /* skips the next two */
+    {QMP_QUERY_MIGRATE, .take = take_begun}, /* skips the next three */
+    {QMP_MIGRATE_SET_CAPABILITIES, .arguments = saved_step_capabilities},
     {QMP_GETFD, .arguments = saved_step_fd_name, .gets_fd = true},
     {QMP_MIGRATE_INCOMING, .arguments = saved_step_fd_uri},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
@@ -172,10 +174,23 @@ void state_load_begin(struct instance *instance)
         saved_state_failed(instance, err.text);
 }
 
-static void end_load(struct instance *instance)
+static void on_loaded(struct instance *instance, const char *why)
 {
+    if (why) {
+        saved_state_failed(instance, why);
+        return;
+    }
     saved_state_reset(instance);
     guest_is_up(instance);
     silence_begin(instance);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_LOADED});
+}
+
+/* The cards that the instance has more than the template were not in the state. */
+static void end_load(struct instance *instance)
+{
+    if (instance->record.identity_due)
+        cards_plug(instance, on_loaded);
+    else
+        on_loaded(instance, NULL);
 }

@@ -13,6 +13,7 @@
 #include "agent/base/fs.h"
 #include "agent/image/digest.h"
 #include "agent/instance/instance.h"
+#include "agent/vm/argv.h"
 
 #define SLACK     ((uint64_t)64 << 20) /* devices, the display's memory, and what the stream says of each page */
 #define BANDWIDTH ((json_int_t)1 << 40) /* bytes a second: the default would keep a file waiting */
@@ -43,8 +44,9 @@ static enum saved_taken take_saver(struct instance *instance, const json_t *data
     return TAKEN_NEXT;
 }
 
-static json_t *machine_type(void)
+static json_t *machine_type(const struct instance *instance)
 {
+    (void)instance;
     return json_pack("{s:s, s:s}", "path", "/machine", "property", "type");
 }
 
@@ -65,8 +67,9 @@ static enum saved_taken take_machine(struct instance *instance, const json_t *da
     return TAKEN_NEXT;
 }
 
-static json_t *bandwidth(void)
+static json_t *bandwidth(const struct instance *instance)
 {
+    (void)instance;
     return json_pack("{s:I}", "max-bandwidth", BANDWIDTH);
 }
 
@@ -76,6 +79,7 @@ static const struct saved_step save_steps[] = {
     {QMP_QUERY_VERSION, .take = take_saver},
     {QMP_QOM_GET, .arguments = machine_type, .take = take_machine},
     {QMP_MIGRATE_SET_PARAMETERS, .arguments = bandwidth},
+    {QMP_MIGRATE_SET_CAPABILITIES, .arguments = saved_step_capabilities},
     {QMP_GETFD, .arguments = saved_step_fd_name, .gets_fd = true},
     {QMP_MIGRATE, .arguments = saved_step_fd_uri},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
@@ -85,7 +89,8 @@ static const struct saved_step save_steps[] = {
 /* The guest's memory that QEMU has touched is what the file will hold, at most. */
 int state_save_check(const struct instance *instance, struct pi_error *err)
 {
-    uint64_t need = instance->record.spec.memory_mib << 20, free_bytes;
+    bool apart = saved_state_has_template_ram(instance);
+    uint64_t need = apart ? 0 : instance->record.spec.memory_mib << 20, free_bytes;
     struct pi_usage usage;
     char need_text[32], free_text[32];
     if (instance->saved_state.keeping)
@@ -151,11 +156,21 @@ struct keeping {
     struct pi_error failure;
 };
 
+static int sync_template_ram(int dir_fd, struct pi_error *err)
+{
+    pi_auto_close int fd = openat(dir_fd, VM_TEMPLATE_RAM_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    return fd < 0 || fsync(fd) < 0 ? pi_fail(err, errno, VM_TEMPLATE_RAM_FILE) : 0;
+}
+
 static void keep_in_thread(uv_work_t *request)
 {
     struct keeping *keeping = request->data;
     int dir = keeping->instance->dir_fd;
     keeping->result = fsync(keeping->fd) < 0 ? pi_fail(&keeping->failure, errno, VM_SAVED_RAM_FILE) : 0;
+    if (keeping->result == 0)
+        keeping->result = sync_template_ram(dir, &keeping->failure);
     if (keeping->result == 0)
         keeping->result = vm_saved_look(dir, "", &keeping->saved, &keeping->failure);
     struct image_meter meter = {.now = {.name = VM_SAVED_RAM_FILE}};

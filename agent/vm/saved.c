@@ -36,6 +36,7 @@ static const struct pi_field saved_fields[] = {
     PI_FIELD(vm_saved, vars, PI_FIELD_STRUCT, .nested = file_fields, .zero_is_none = true),
     PI_FIELD(vm_saved, layer, PI_FIELD_TEXT),
     PI_FIELD(vm_saved, overlay, PI_FIELD_STRUCT, .nested = file_fields, .zero_is_none = true),
+    PI_FIELD(vm_saved, template_ram, PI_FIELD_STRUCT, .nested = file_fields, .zero_is_none = true),
     {0},
 };
 
@@ -102,6 +103,8 @@ int vm_saved_look(int dir_fd, const char *layer, struct vm_saved *ret, struct pi
         r = look_at_saved_file(dir_fd, VM_DISK_FILE, layer[0] ? &ret->overlay : &ret->disk, err);
     if (r == 0 && layer[0])
         r = look_at_saved_file(dir_fd, layer, &ret->disk, err);
+    if (r == 0)
+        r = look_at_saved_file(dir_fd, VM_TEMPLATE_RAM_FILE, &ret->template_ram, err);
     return r < 0 ? r : look_at_saved_file(dir_fd, VM_VARS_FILE, &ret->vars, err);
 }
 
@@ -226,6 +229,9 @@ int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, stru
     if (saved->ram.bytes != now->ram.bytes) /* a copy of it is as good */
         return pi_refuse(err, PI_CONFLICT,
                          now->ram.bytes ? "the file of its RAM is not whole" : "the file of its RAM is gone");
+    if (saved->template_ram.bytes != now->template_ram.bytes)
+        return pi_refuse(err, PI_CONFLICT, "the file of its template's RAM is %s",
+                         now->template_ram.bytes ? "not whole" : "gone");
     int r = saved->accel == now->accel
                 ? 0
                 : pi_refuse(err, PI_CONFLICT, "it was saved under %s, and now it would run under %s",

@@ -35,7 +35,7 @@ struct vm_saved {
     char host_cpu[160];       /* under KVM: vm_saved_host_cpu() */
     struct pi_strv hardware;  /* vm_saved_hardware() */
     struct vm_saved_file ram; /* its files, when it was saved */
-    struct vm_saved_file disk, vars;
+    struct vm_saved_file disk, vars, template_ram;
     char ram_sha256[65];
     char layer[32];               /* "base-2.qcow2": what the disk has become since; "": it is the disk */
     struct vm_saved_file overlay; /* then the empty disk on the layer */

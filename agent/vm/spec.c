@@ -74,9 +74,9 @@ const struct pi_field vm_spec_fields[] = {
     PI_FIELD(vm_spec, uuid, PI_FIELD_TEXT, SHOWN),
     PI_FIELD(vm_spec, cloned_from, PI_FIELD_TEXT, SHOWN,
              .help = "the instance that it is a clone of, which may be gone; absent: it is none"),
-    PI_FIELD(vm_spec, template, PI_FIELD_BOOL, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+    PI_FIELD(vm_spec, template, PI_FIELD_BOOL, LISTED,
              .help = "it is made to be saved, and others resume from that; it never runs again"),
-    PI_FIELD(vm_spec, of_template, PI_FIELD_TEXT, .parts = VM_SPEC_SHOWN | VM_SPEC_LISTED,
+    PI_FIELD(vm_spec, of_template, PI_FIELD_TEXT, LISTED,
              .help =
                  "the template that its first run resumes from, which may be gone; absent: it is of none"),
     PI_ENUM(vm_spec, arch, vm_arch, CHOSEN, .required = true, .help = "default: the host's"),
@@ -342,6 +342,12 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
         r = vm_labels_check(&spec->labels, err);
     if (r == 0)
         r = spec_check_fleet(&spec->fleet, err);
+    if (r == 0 && spec->template &&
+        (spec->networks.count || spec->forwards.count || spec->isolate || spec->ephemeral ||
+         spec->fleet.name[0]))
+        r = pi_refuse(
+            err, PI_USAGE,
+            "a template has no forwards, networks and fleet, and is not isolated: its instances choose these");
     if (r == 0 && spec->arch == VM_AARCH64 && spec->firmware == VM_FIRMWARE_BIOS)
         r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 instance boots with UEFI only");
     return r;

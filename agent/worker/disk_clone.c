@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -128,7 +129,7 @@ static int add_layer(struct cloning *c, struct pi_error *err)
     return 0;
 }
 
-static int share_layers(const struct cloning *c, struct pi_error *err)
+static int link_layers(const struct cloning *c, struct pi_error *err)
 {
     char name[LAYER_SIZE];
     for (unsigned i = 1; i <= c->layers; i++) {
@@ -136,7 +137,15 @@ static int share_layers(const struct cloning *c, struct pi_error *err)
         if (linkat(c->source_fd, name, c->folder_fd, name, 0) < 0)
             return pi_fail(err, errno, "cannot link %s/%s", c->source, name);
     }
-    return vm_overlay_make(c->folder, VM_DISK_FILE, name, c->size_bytes, err);
+    return 0;
+}
+
+static int share_layers(const struct cloning *c, struct pi_error *err)
+{
+    char name[LAYER_SIZE];
+    int r = link_layers(c, err);
+    return r < 0 ? r
+                 : vm_overlay_make(c->folder, VM_DISK_FILE, layer_name(c->layers, name), c->size_bytes, err);
 }
 
 /* One overlay on the image, with all that the source's layers have. */
@@ -174,7 +183,25 @@ static int copy_vars(const struct cloning *c, struct pi_error *err)
     return r < 0 ? r : pi_file_write(c->folder_fd, VM_VARS_FILE, vars.data, vars.size, 0600, err);
 }
 
-int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+/* The layers of the source, and its disk as one more. */
+static int share_disk(struct cloning *c, const struct vm_image *image, struct pi_error *err)
+{
+    char name[LAYER_SIZE];
+    int r = look_at_disk(c, err);
+    if (r < 0)
+        return r;
+    layer_name(c->layers + 1, name);
+    bool links =
+        c->layers < DISK_LAYERS_MAX && linkat(c->source_fd, VM_DISK_FILE, c->folder_fd, name, 0) == 0;
+    if (!links)
+        return copy_layers(c, image, err);
+    r = link_layers(c, err);
+    return r < 0 ? r : vm_overlay_make(c->folder, VM_DISK_FILE, name, c->size_bytes, err);
+}
+
+static int clone_with(const struct vm_spec *spec, const char *source, const char *folder,
+                      int (*layers)(struct cloning *c, const struct vm_image *image, struct pi_error *err),
+                      struct pi_error *err)
 {
     pi_auto_close int source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -183,6 +210,16 @@ int disk_clone(const struct vm_spec *spec, const char *source, const char *folde
         return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? source : folder);
     int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
     if (r == 0)
-        r = clone_layers(&c, &spec->image, err);
+        r = layers(&c, &spec->image, err);
     return r < 0 || !vm_spec_uses_uefi(spec) ? r : copy_vars(&c, err);
+}
+
+int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+{
+    return clone_with(spec, source, folder, clone_layers, err);
+}
+
+int disk_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+{
+    return clone_with(spec, source, folder, share_disk, err);
 }

@@ -32,4 +32,7 @@
  */
 int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err);
 
+/* The same of a source whose disk is never written again: the disk itself becomes the layer, and the source is left as it is. */
+int disk_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err);
+
 #endif

@@ -14,6 +14,7 @@
 #include "agent/vm/record.h"
 #include "agent/worker/disk_clone.h"
 #include "agent/worker/protocol.h"
+#include "agent/worker/template_share.h"
 #include "agent/worker/worker_main.h"
 
 static int make_keys(int dir_fd, const char *name, struct pi_error *err)
@@ -59,6 +60,15 @@ static int sync_all(int dir_fd, struct pi_error *err)
     return pi_dir_sync(dir_fd, err);
 }
 
+static int make_content(const struct vm_spec *spec, const char *source, const char *folder,
+                        struct pi_error *err)
+{
+    if (!source)
+        return make_disks(spec, folder, err);
+    return spec->of_template[0] ? template_share(spec, source, folder, err)
+                                : disk_clone(spec, source, folder, err);
+}
+
 static int prepare_folder(const char *folder, const char *source, struct pi_error *err)
 {
     pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -69,7 +79,7 @@ static int prepare_folder(const char *folder, const char *source, struct pi_erro
     if (r == 0)
         r = vm_networks_prepare(&record.spec, err);
     if (r == 0)
-        r = source ? disk_clone(&record.spec, source, folder, err) : make_disks(&record.spec, folder, err);
+        r = make_content(&record.spec, source, folder, err);
     if (r == 0)
         r = make_keys(dir, record.spec.name, err);
     if (r == 0)

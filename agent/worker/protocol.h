@@ -45,10 +45,10 @@ struct worker_fetch {
 extern const struct pi_field worker_fetch_fields[];
 
 /* Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. Of a clone, the disk and the variables
- * are those of its source, which must not run meanwhile. */
+ * are those of its source, which must not run meanwhile; of an instance of a template, the saved state, too. */
 struct worker_prepare {
     char *folder;
-    char *source; /* the folder of the instance that it is a clone of; NULL = none */
+    char *source; /* the folder of the instance that it is a clone or made of; NULL = none */
 };
 extern const struct pi_field worker_prepare_fields[];
 

@@ -4,7 +4,7 @@
  * memory, and misbehaves as it is told. The build puts it into its folder fake-qemu under the names of the
  * real ones; tests put that folder first in PATH (harness/piagent.py: fake_qemu()).
  *
- * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp, console and agent, and the folder in
+ * Of the argv it reads -uuid, the fd= of the -chardev sockets named qmp, console, agent and identity, and the folder in
  * -smbios file=. Its guest says hello on the console when it first runs, writes what is typed into the file
  * "typed" in the instance's folder and answers nothing, and powers off at the first system_powerdown.
  *
@@ -35,6 +35,9 @@
  *
  * It saves its state (getfd, migrate) as one line, which says whether its guest has said hello, and loads that line with
  * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1.
+ *
+ * Its guest takes each identity that it is told (agent/seed/identity.h), and adds the line to the file "identity" in the
+ * instance's folder; ignore=identity: it does not.
  *
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
@@ -70,7 +73,7 @@ struct port {
 };
 
 static struct port monitor = {.listen_fd = -1, .fd = -1}, console = {.listen_fd = -1, .fd = -1},
-                   agent = {.listen_fd = -1, .fd = -1};
+                   agent = {.listen_fd = -1, .fd = -1}, identity = {.listen_fd = -1, .fd = -1};
 static struct {
     int fd;
     struct sockaddr_un to;
@@ -83,9 +86,10 @@ static struct {
     const char *what, *when;
 } rules[RULES_MAX];
 static size_t rule_count;
-static bool silent, greeted; /* greeted: the guest has said hello */
-static int passed_fd = -1;   /* the newest that came over the monitor */
-static char migration[16];   /* its status; "" = none was begun */
+static bool silent, greeted;    /* greeted: the guest has said hello */
+static int passed_fd = -1;      /* the newest that came over the monitor */
+static char migration[16];      /* its status; "" = none was begun */
+static char plugged[256] = ","; /* the ids of devices that were plugged in, between commas */
 
 /* Ports. Output that finds no room is lost. */
 
@@ -385,6 +389,8 @@ static const struct {
     {"query-migrate", nothing},
     {"qom-get", nothing},
     {"getfd", nothing},
+    {"device_add", nothing},
+    {"migrate-set-capabilities", nothing},
     {"migrate-set-parameters", nothing},
     {"migrate", migrate},
     {"migrate-incoming", load},
@@ -428,6 +434,35 @@ static void refuse(const char *kind, const char *command, const char *id)
     say("{\"error\":{\"class\":\"%s\",\"desc\":\"the fake does not do %s\"},\"id\":%s}", kind, command, id);
 }
 
+/* Devices that were plugged in. The arguments come after the command's own id. */
+
+static bool is_plugged(const char *line)
+{
+    char path[96], device[64] = "", between[68];
+    member(line, "path", path, sizeof path);
+    if (sscanf(path, "\"/machine/peripheral/%63[^\"]", device) != 1)
+        return true; /* another question */
+    snprintf(between, sizeof between, ",%s,", device);
+    return strstr(plugged, between);
+}
+
+/* A guest cannot get a device twice, nor before its state is loaded. The file "plugged" tells the test. */
+static bool plug(const char *line)
+{
+    char id[64], device[64] = "", path[sizeof folder + 16];
+    const char *arguments = strstr(line, "\"arguments\"");
+    member(arguments ? arguments : "", "id", id, sizeof id);
+    size_t length = strlen(plugged);
+    if (sscanf(id, "\"%63[^\"]", device) != 1 || strcmp(status, "paused") != 0)
+        return false;
+    snprintf(plugged + length, sizeof plugged - length, "%s,", device);
+    snprintf(path, sizeof path, "%s/plugged", folder);
+    FILE *file = fopen(path, "a");
+    if (file)
+        fprintf(file, "%s\n", arguments);
+    return file && fclose(file) == 0;
+}
+
 static void execute(const char *line)
 {
     char quoted[64], command[64] = "", id[64];
@@ -441,7 +476,8 @@ static void execute(const char *line)
     if (silent || monitor.fd < 0)
         return;
     bool asleep = !strcmp(status, "suspended"); /* QEMU wakes nothing else (qemu_system_wakeup_request()) */
-    if (i == ARRAY_SIZE(commands) || is_told("refuse", command) ||
+    bool twice = !strcmp(command, "device_add") && !plug(line);
+    if (i == ARRAY_SIZE(commands) || is_told("refuse", command) || twice || !is_plugged(line) ||
         (!strcmp(command, "system_wakeup") && !asleep)) {
         refuse(i == ARRAY_SIZE(commands) ? "CommandNotFound" : "GenericError", command, id);
         return;
@@ -523,6 +559,29 @@ static void read_agent(void)
     bytes[n > 0 ? n : 0] = '\0';
     if (strstr(bytes, "\"guest-shutdown\""))
         poweroff();
+}
+
+static void read_identity(void)
+{
+    static char line[65536];
+    static size_t size;
+    char path[sizeof folder + 16];
+    ssize_t n = recv(identity.fd, line + size, sizeof line - 1 - size, MSG_DONTWAIT);
+    if (n <= 0) {
+        if (n == 0 || errno == ECONNRESET)
+            hang_up(&identity);
+        return;
+    }
+    line[size += (size_t)n] = '\0';
+    if (!strchr(line, '\n') || is_told("ignore", "identity"))
+        return;
+    snprintf(path, sizeof path, "%s/identity", folder);
+    FILE *file = fopen(path, "a");
+    if (!file || fputs(line, file) == EOF || fclose(file) != 0)
+        end(1);
+    if (strchr(line, '{'))
+        put(&identity, "done\n");
+    size = 0;
 }
 
 static void take_client(struct port *port)
@@ -609,6 +668,8 @@ static void read_argv(char **argv)
             console.listen_fd = fd;
         else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=agent,fd=%d", &fd) == 1)
             agent.listen_fd = fd;
+        else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=identity,fd=%d", &fd) == 1)
+            identity.listen_fd = fd;
     }
     char *slash = strrchr(folder, '/');
     if (slash)
@@ -635,19 +696,23 @@ int main(int argc, char **argv)
         return 1;
     }
     for (;;) {
-        struct pollfd fds[4 + CARDS_MAX] = {
-            wait_for(&monitor), wait_for(&console), wait_for(&agent), {.fd = signal_fd, .events = POLLIN}};
+        struct pollfd fds[5 + CARDS_MAX] = {wait_for(&monitor),
+                                            wait_for(&console),
+                                            wait_for(&agent),
+                                            {.fd = signal_fd, .events = POLLIN},
+                                            wait_for(&identity)};
         for (size_t i = 0; i < card_count; i++)
-            fds[4 + i] = (struct pollfd){.fd = cards[i].fd, .events = POLLIN};
-        if (poll(fds, 4 + card_count, -1) < 0)
+            fds[5 + i] = (struct pollfd){.fd = cards[i].fd, .events = POLLIN};
+        if (poll(fds, 5 + card_count, -1) < 0)
             continue;
         for (size_t i = 0; i < card_count; i++)
-            if (fds[4 + i].revents)
+            if (fds[5 + i].revents)
                 keep_frames(cards[i].fd);
         /* The console first: its client came before cont, and must not miss the hello. */
         serve(&console, fds[1].revents, read_console);
         serve(&monitor, fds[0].revents, read_monitor);
         serve(&agent, fds[2].revents, read_agent);
+        serve(&identity, fds[4].revents, read_identity);
         if (fds[3].revents)
             take_signal(signal_fd);
     }

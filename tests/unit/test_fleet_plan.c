@@ -468,6 +468,8 @@ static void a_difference_names_both_values(void **state)
         {"{\"user_data_sha256\":\"aa\"}", "{\"user_data_sha256\":\"aa\"}", ""},
         {"{\"user_data_sha256\":\"aa\"}", "{\"user_data_sha256\":\"bb\"}", "user-data has changed since"},
         {"{\"user_data_sha256\":\"aa\"}", "{}", "it has no user-data, the file says some"},
+        {"{\"of_template\":\"warm\"}", "{\"of_template\":\"warm\",\"cpus\":4,\"memory_mib\":512}", ""},
+        {"{\"of_template\":\"warm\"}", "{}", "template is not set, the file says warm"},
         {"{}", "{\"user_data_sha256\":\"bb\"}", "it has user-data, the file says none"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {

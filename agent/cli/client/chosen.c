@@ -97,7 +97,8 @@ static void narrow(struct cli_chosen *chosen, const struct cli_selection *select
     size_t left = 0;
     for (size_t i = 0; i < chosen->count; i++) {
         struct api_instance *instance = &chosen->items[i];
-        if (cli_selection_takes(selection, instance) && cli_kind_fits(kind, instance->state))
+        if (!instance->spec.template && cli_selection_takes(selection, instance) &&
+            cli_kind_fits(kind, instance->state))
             chosen->items[left++] = *instance;
         else
             api_done(instance, instance);

@@ -39,6 +39,11 @@ enum vm_state cli_json_state(const json_t *instance)
     return read.state;
 }
 
+bool cli_json_is_template(const json_t *instance)
+{
+    return json_is_true(json_object_get(instance, "template"));
+}
+
 bool cli_view_is_over(const struct cli_view *view)
 {
     return view->error.kind != PI_OK || cli_state_is_over(view->state);
@@ -114,7 +119,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     if (view->state == VM_RESTORING || view->state == VM_STARTING || is_stopping(view))
         view->since_ms = event->monotonic_ms;
     if (view->state == VM_STARTING) { /* one that is restored goes on, and so does its boot */
-        view->seeded = view->finished = view->silent = false;
+        view->seeded = view->finished = view->reachable = view->silent = false;
         view->stage[0] = view->step[0] = view->trouble[0] = '\0';
     } else if (view->state == VM_RUNNING && view->step[0]) {
         snprintf(view->doing, sizeof view->doing, "%s", view->step); /* the step says more than the state */
@@ -187,8 +192,9 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
     view->left_ms = 0;
     if (api_event_is_reboot(event))
         view->since_ms = event->monotonic_ms;
-    COPY(view->doing, "firmware");
-    return begin_step(view, "firmware", event->monotonic_ms, line);
+    bool resumed = event->text && !strcmp(event->text, API_BOOT_RESUMED);
+    COPY(view->doing, resumed ? "resumed from the template" : "firmware");
+    return begin_step(view, view->doing, event->monotonic_ms, line);
 }
 
 /* The login prompt may appear while cloud-init still works: then it is no step. */
@@ -272,6 +278,8 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
     case API_EVENT_LANDMARK:
         return show_landmark(view, event, line);
     case API_EVENT_IDENTITY:
+        view->reachable = true;
+        break;
     case API_EVENT_NOTE:
     case API_EVENTS: /* of a kind that this version does not know */
         break;

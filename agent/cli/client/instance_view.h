@@ -30,8 +30,10 @@ struct cli_view {
     uint64_t since_ms; /* monotonic: when the boot began, before it the request; or the stop */
     bool seeded;       /* the guest asked for its seed in this boot */
     bool finished;     /* modules-final finished in this boot */
-    bool silent;       /* the guest is up, and its cloud-init does not report */
-    bool stuck;        /* the console alone shows the trouble: it is not certain */
+    bool
+        reachable; /* it has resumed from its template, and knows who it is: its SSH server answers before it is ready */
+    bool silent; /* the guest is up, and its cloud-init does not report */
+    bool stuck;  /* the console alone shows the trouble: it is not certain */
     char trouble
         [320]; /* the kernel panicked, or the boot is stuck, and the guest has shown no sign of life since */
     char stage[64]; /* the last stage of cloud-init that was told */
@@ -80,6 +82,7 @@ enum cli_colour cli_state_colour(enum vm_state state);
 
 /* The state in an instance's JSON object, as the agent gives it. */
 enum vm_state cli_json_state(const json_t *instance);
+bool cli_json_is_template(const json_t *instance);
 bool cli_view_is_over(const struct cli_view *view);
 
 #endif

@@ -73,15 +73,16 @@ static void reach_done(struct reach *reach)
     cli_instance_done(&reach->instance);
 }
 
-/* The view is up. So is the guest, perhaps long after the wait began, and at another port. Or another boot
+/* The view is up, or reachable. So is the guest, perhaps long after the wait began, and at another port. Or another boot
  * follows, because cloud-init has announced a reboot; or the kernel panicked after the guest was ready. */
 static int begin_server(struct reach *reach, uint64_t now, struct pi_error *err)
 {
     struct cli_follow *follow = &reach->follow;
-    enum cli_up up;
+    enum cli_up up = CLI_UP_READY;
     cli_instance_done(&reach->instance);
     reach->instance = (struct api_instance){0};
-    int r = cli_follow_up(follow, &up, &reach->instance, err);
+    int r = cli_view_is_up(&follow->view) ? cli_follow_up(follow, &up, &reach->instance, err)
+                                          : cli_follow_look(follow, &reach->instance, err);
     if (r == 0 && up == CLI_NOT_UP && follow->view.trouble[0])
         r = cli_tell_trouble(follow, false, err);
     if (r < 0 || up == CLI_NOT_UP)
@@ -150,7 +151,7 @@ static int act(struct reach *reach, bool connects, struct pi_error *err)
     int r = check_state(view->name, view->state, err);
     if (r < 0)
         return r;
-    if (!cli_view_is_up(view))
+    if (!cli_view_is_up(view) && !view->reachable)
         return await_boot(reach, err);
     if (!reach->up_ms && ((r = begin_server(reach, now, err)) < 0 || !reach->up_ms))
         return r;

@@ -38,8 +38,14 @@ static int tell_over(const struct cli_wait *how, struct cli_follow *follow, stru
 {
     const struct cli_view *view = &follow->view;
     pi_auto_instance struct api_instance now = {0};
-    if (how->stopped && view->state == VM_STOPPED)
+    if ((how->stopped && view->state == VM_STOPPED) || (how->saved && view->state == VM_SAVED))
         return PI_OK;
+    if (how->saved && (view->state == VM_STOPPED || view->state == VM_FAILED))
+        return pi_refuse(
+            err, PI_FAILED, "the template %s was not made: %s; remove it with: piagent template rm %s",
+            view->name, view->reason[0] ? view->reason : "its guest powered itself off", view->name);
+    if (how->saved)
+        return cli_tell_over(follow, true, err);
     int r = cli_tell_over(follow, true, err);
     if (r < 0 || how->stopped)
         return r;
@@ -73,6 +79,12 @@ static uint64_t limit_of(const struct cli_wait *how)
     return how->timeout_ms ? how->timeout_ms : how->stopped || how->made ? CLI_NEVER : CLI_WAIT_LIMIT_MS;
 }
 
+/* Asking the agent may bring the event. */
+static bool is_yet_to_be_saved(const struct cli_wait *how, const struct cli_view *view)
+{
+    return how->saved && view->state == VM_READY;
+}
+
 /* True if the wait for this instance is over; *ret is then its exit code, or negative with err filled. */
 static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *ret, struct pi_error *err)
 {
@@ -85,8 +97,8 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
         *ret = PI_OK; /* another command may have started it by now */
     else if (cli_view_is_over(view))
         *ret = tell_over(how, follow, err);
-    else if (!how->stopped && cli_view_is_up(view) &&
-             (up = cli_tell_up(follow, how->login, true, err)) != -EAGAIN)
+    else if (!how->stopped && cli_view_is_up(view) && !is_yet_to_be_saved(how, view) &&
+             (up = cli_tell_up(follow, how->login, true, err)) != -EAGAIN && !is_yet_to_be_saved(how, view))
         *ret = up;
     else if (!how->stopped && view->trouble[0])
         *ret = cli_tell_trouble(follow, true, err);

@@ -17,6 +17,7 @@
 
 struct cli_wait {
     bool stopped;           /* wait until they are stopped, else until they are ready */
+    bool saved;             /* a template: wait until it is saved */
     bool made;              /* wait until they are made, which is before they start */
     bool fresh;             /* made by this command: undone when it is interrupted before the start */
     bool login;             /* tell how to log in */

@@ -46,9 +46,10 @@ static json_t *chosen(const json_t *reply, const struct cli_call *call)
     json_t *list = json_array(), *instance;
     size_t i;
     json_array_foreach(json_object_get(reply, "instances"), i, instance)
-        if (call->count ? is_named(call, instance)
-            : part      ? is_taken(&options->which, instance)
-                        : options->which.all || !is_over(instance))
+        if (call->count                      ? is_named(call, instance)
+            : cli_json_is_template(instance) ? false
+            : part                           ? is_taken(&options->which, instance)
+                                             : options->which.all || !is_over(instance))
             json_array_append(list, instance);
     return list;
 }
@@ -177,10 +178,20 @@ static void tell_nothing_taken(const struct cli_selection *selection, const json
         cli_note("%s", why.text);
 }
 
+static size_t count_templates(const json_t *all)
+{
+    const json_t *instance;
+    size_t i, count = 0;
+    json_array_foreach(all, i, instance)
+        count += cli_json_is_template(instance);
+    return count;
+}
+
 /* Tells on standard error which instances the list does not show. */
 static void tell_hidden(const struct cli_call *call, const json_t *all, size_t shown, const char *place)
 {
-    size_t hidden = json_array_size(all) - shown;
+    size_t templates = call->count ? 0 : count_templates(all),
+           hidden = json_array_size(all) - shown - templates;
     const struct ps_options *options = call->values;
     bool part = cli_selection_is_part(&options->which);
     if (part && !shown)
@@ -191,6 +202,9 @@ static void tell_hidden(const struct cli_call *call, const json_t *all, size_t s
         cli_note("there is no instance in %s yet: piagent run NAME makes one", place);
     else if (hidden && !call->count && !part)
         cli_note("%zu more %s not run: piagent ps -a", hidden, hidden == 1 ? "does" : "do");
+    if (templates && options->which.all)
+        cli_note("%zu template%s not shown: piagent template ls", templates,
+                 templates == 1 ? " is" : "s are");
 }
 
 static int run_ps(const struct cli_call *call, struct pi_error *err)

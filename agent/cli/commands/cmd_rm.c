@@ -17,8 +17,7 @@ static int remove_instance(struct cli_task *task, struct api_instance *instance,
     return cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
 }
 
-/* Removes an instance even if it runs: kills it first. */
-static int remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
+int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     int r = remove_instance(task, instance, err);
     if (r == 0 || err->kind != PI_CONFLICT)
@@ -57,7 +56,7 @@ static int run_rm(const struct cli_call *call, struct pi_error *err)
             "rm --all removes the instances that do not run, and --force would end the others: powerdown --all "
             "first");
     int r = cli_task_begin(&task, call, &options->which, CLI_MACHINE, options->json, err);
-    cli_act_fn *act = options->force ? remove_by_force : call->count ? remove_instance : remove_if_over;
+    cli_act_fn *act = options->force ? cli_remove_by_force : call->count ? remove_instance : remove_if_over;
     return r < 0 ? r : cli_task_end(&task, cli_task_each(&task, act), err);
 }
 

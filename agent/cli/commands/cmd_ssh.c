@@ -183,7 +183,8 @@ const struct cli_command cli_command_ssh = {
     .operands = "NAME [-- COMMAND...]",
     .summary = "logs in over SSH, or runs a command in the guest",
     .details =
-        "Waits until the guest is ready, also while it reboots. Options come before NAME, as with ssh. The host\n"
+        "Waits until the guest is ready, also while it reboots; one that resumes from a template is reached as soon as it\n"
+        "knows who it is. Options come before NAME, as with ssh. The host\n"
         "key is always checked against the one that was put into the guest. The exit code is ssh's.\n"
         "Of your ssh_config only identities and terminal settings count (IdentityFile, SendEnv, EscapeChar and the\n"
         "like). Commands share a connection, which stays open for a minute after the last; one with an option of\n"

@@ -22,6 +22,7 @@ extern const struct cli_command cli_command_pause, cli_command_suspend, cli_comm
     cli_command_reseed, cli_command_rm;
 extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
+extern const struct cli_command cli_command_template_create, cli_command_template_ls, cli_command_template_rm;
 extern const struct cli_command cli_command_network_create, cli_command_network_ls;
 extern const struct cli_command cli_command_network_status, cli_command_network_rm;
 extern const struct cli_command cli_command_network_link, cli_command_network_unlink, cli_command__carry;

@@ -35,29 +35,50 @@
         .name = (name_), CLI_ENUM(cli_create, member, enum_), __VA_ARGS__ \
     }
 
+/* Rows of both tables. */
+#define TRUST_OPTIONS                                                                 \
+    OPTION(image_sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",   \
+           .help = "the image's SHA-256, for a URL or file without a published one"), \
+        OPTION(image_unverified, "unverified", CLI_FLAG,                              \
+               .help = "boot the image even if nothing proves what it is"),           \
+        OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,                      \
+               .help = "boot a Fedora image whose signature is missing or bad")
+#define HARDWARE_OPTIONS                                                                                    \
+    OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = vm_arch_names, .group = "Hardware",         \
+           .argument = "ARCH",                                                                              \
+           .help = "x86_64 or aarch64 (default: this host's); the other one is emulated"),                  \
+        OPTION(spec.memory_mib, "memory", CLI_MIB, .letter = 'm', .argument = "SIZE",                       \
+               .help = "memory (default: 1G)"),                                                             \
+        OPTION(spec.cpus, "cpus", CLI_NUMBER, .letter = 'c', .argument = "N", .min = 1, .max = VM_CPUS_MAX, \
+               .help = "virtual CPUs (default: 2)"),                                                        \
+        OPTION(spec.disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",                                       \
+               .help = "disk; the guest grows into it (default: as large as the image)"),                   \
+        CHOICE(spec.accel, "accel", vm_accel, .argument = "HOW",                                            \
+               .help = "auto, kvm or tcg (default: auto, which is KVM if guests run on it)"),               \
+        CHOICE(spec.firmware, "firmware", vm_firmware, .argument = "WHICH",                                 \
+               .help = "auto, bios or uefi (default: auto, which is uefi for aarch64, else bios)")
+#define LOGIN_OPTIONS                                                                                 \
+    OPTION(spec.user, "user", CLI_STRING, .kind = CLI_TEXT, .group = "Login", .argument = "NAME",     \
+           .help = "the login to make (default: fedora)"),                                            \
+        OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"), \
+        OPTION(spec.password_hash, "password-hash", CLI_STRING, .kind = CLI_TEXT, .argument = "HASH", \
+               .help = "its hash instead, as of piagent hash-password"),                              \
+        OPTION(ssh_keys, "ssh-key", CLI_LIST, .kind = CLI_FILE, .argument = "FILE",                   \
+               .help = "public keys that may log in"),                                                \
+        OPTION(user_data, "user-data", CLI_STRING, .kind = CLI_FILE, .argument = "FILE",              \
+               .help = "your own cloud-init user-data"),                                              \
+        OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,                                  \
+               .help = "boot it even if it has errors, to see what the guest makes of it")
+
 const struct cli_option cli_create_options[] = {
     OPTION(image, "image", CLI_STRING, .kind = CLI_IMAGE, .group = "Image", .argument = "IMAGE",
            .help = "fedora, fedora:44, an https URL or a file (default: the newest fedora)"),
-    OPTION(image_sha256, "sha256", CLI_STRING, .kind = CLI_TEXT, .argument = "HEX",
-           .help = "the image's SHA-256, for a URL or file without a published one"),
-    OPTION(image_unverified, "unverified", CLI_FLAG,
-           .help = "boot the image even if nothing proves what it is"),
-    OPTION(image_allow_unsigned, "allow-unsigned", CLI_FLAG,
-           .help = "boot a Fedora image whose signature is missing or bad"),
-    OPTION(arch, "arch", CLI_STRING, .kind = CLI_WORD, .words = vm_arch_names, .group = "Hardware",
-           .argument = "ARCH", .help = "x86_64 or aarch64 (default: this host's); the other one is emulated"),
-    OPTION(spec.memory_mib, "memory", CLI_MIB, .letter = 'm', .argument = "SIZE",
-           .help = "memory (default: 1G)"),
-    OPTION(spec.cpus, "cpus", CLI_NUMBER, .letter = 'c', .argument = "N", .min = 1, .max = VM_CPUS_MAX,
-           .help = "virtual CPUs (default: 2)"),
-    OPTION(spec.disk_bytes, "disk", CLI_SIZE, .argument = "SIZE",
-           .help = "disk; the guest grows into it (default: as large as the image)"),
+    TRUST_OPTIONS,
+    OPTION(template, "template", CLI_STRING, .kind = CLI_TEMPLATE, .argument = "NAME",
+           .help = "resume from this template, in place of a boot: see piagent help templates"),
+    HARDWARE_OPTIONS,
     OPTION(spec.ephemeral, "ephemeral", CLI_FLAG,
            .help = "remove it when it has ended, however it ends; nothing of it needs to survive a crash"),
-    CHOICE(spec.accel, "accel", vm_accel, .argument = "HOW",
-           .help = "auto, kvm or tcg (default: auto, which is KVM if guests run on it)"),
-    CHOICE(spec.firmware, "firmware", vm_firmware, .argument = "WHICH",
-           .help = "auto, bios or uefi (default: auto, which is uefi for aarch64, else bios)"),
     OPTION(
         spec.forwards, "forward", CLI_LIST, .letter = 'p', .kind = CLI_TEXT, .group = "Network",
         .argument = "[ADDR:]PORT:GUEST",
@@ -76,17 +97,7 @@ const struct cli_option cli_create_options[] = {
     OPTION(spec.cpu_quota_percent, "cpu-quota", CLI_NUMBER, .argument = "PERCENT", .min = VM_CPU_QUOTA_MIN,
            .max = VM_CPU_QUOTA_MAX,
            .help = "processor time that QEMU may use: 100 is one processor (default: no limit)"),
-    OPTION(spec.user, "user", CLI_STRING, .kind = CLI_TEXT, .group = "Login", .argument = "NAME",
-           .help = "the login to make (default: fedora)"),
-    OPTION(password_prompt, "password-prompt", CLI_FLAG, .help = "ask for the login's password"),
-    OPTION(spec.password_hash, "password-hash", CLI_STRING, .kind = CLI_TEXT, .argument = "HASH",
-           .help = "its hash instead, as of piagent hash-password"),
-    OPTION(ssh_keys, "ssh-key", CLI_LIST, .kind = CLI_FILE, .argument = "FILE",
-           .help = "public keys that may log in"),
-    OPTION(user_data, "user-data", CLI_STRING, .kind = CLI_FILE, .argument = "FILE",
-           .help = "your own cloud-init user-data"),
-    OPTION(user_data_unchecked, "user-data-unchecked", CLI_FLAG,
-           .help = "boot it even if it has errors, to see what the guest makes of it"),
+    LOGIN_OPTIONS,
     OPTION(spec.labels, "label", CLI_LIST, .kind = CLI_LABEL, .group = "Labels", .argument = "KEY=VALUE",
            .help = "a label, to choose instances by: ps --label KEY=VALUE"),
     OPTION(count, "count", CLI_NUMBER, .group = CLI_RUN_COMMAND_GROUP, .argument = "N", .min = 1,
@@ -101,6 +112,18 @@ const struct cli_option cli_create_options[] = {
     OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME",
            .help = "with -d or --job: " CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "with -d: the events as JSON lines"),
+    {0},
+};
+
+const struct cli_option cli_template_options[] = {
+    OPTION(image, "from", CLI_STRING, .kind = CLI_IMAGE, .group = "Image", .argument = "IMAGE|INSTANCE",
+           .help = "an image as for run --image, or a stopped instance (default: the newest fedora)"),
+    TRUST_OPTIONS,
+    HARDWARE_OPTIONS,
+    LOGIN_OPTIONS,
+    OPTION(timeout_ms, "timeout", CLI_LIMIT, .group = CLI_RUN_COMMAND_GROUP, .argument = "TIME",
+           .help = CLI_WAIT_LIMIT_HELP),
+    OPTION(json, "json", CLI_FLAG, .help = "the events as JSON lines"),
     {0},
 };
 
@@ -290,6 +313,8 @@ static int fill_request(const struct cli_create *options, struct parts *parts, s
                         struct pi_error *err)
 {
     int r;
+    if (options->template && options->arch)
+        return pi_refuse(err, PI_USAGE, "--arch: an instance of a template has the template's architecture");
     if ((r = pi_name_check(ret->name, err)) < 0 ||
         (r = cli_check_shared(&options->spec, options->count, err)) < 0 ||
         (r = add_environment(parts, ret, err)) < 0 || (r = add_digest(options->image_sha256, ret, err)) < 0 ||
@@ -310,5 +335,7 @@ int cli_create_request(const struct cli_create *options, const char *name, json_
                                  .user_data_unchecked = options->user_data_unchecked,
                                  .stopped = options->no_start};
     int r = fill_request(options, &parts, &request, err);
+    if (r == 0 && options->template && (r = pi_name_check(options->template, err)) == 0)
+        snprintf(request.spec.of_template, sizeof request.spec.of_template, "%s", options->template);
     return r < 0 ? r : cli_request_body(&request, ret, err);
 }

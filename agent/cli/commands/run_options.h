@@ -9,7 +9,7 @@
 
 struct cli_create {
     struct vm_spec spec; /* VM_SPEC_CHOSEN of it, but for .arch; its strings are words of argv */
-    char *image, *image_sha256, *arch, *user_data;
+    char *image, *image_sha256, *arch, *user_data, *template;
     bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json,
         job;
     bool user_data_checked; /* set by the caller: cli_create_request() does not check it again */
@@ -22,6 +22,8 @@ struct cli_create {
 /* The last group of these: options of the command, not of the instance. */
 #define CLI_RUN_COMMAND_GROUP "This command"
 extern const struct cli_option cli_create_options[];
+/* Those of "template create", whose --from is .image. */
+extern const struct cli_option cli_template_options[];
 
 /*
  * Makes the body of the request (api_create): reads the files that the options name, checks all that needs no

@@ -10,7 +10,7 @@
 #include "agent/cli/terminal/options.h"
 
 /*
- * Offers the names of that kind (CLI_MACHINE, _LIVE, _OVER, CLI_IMAGE, CLI_STORED_IMAGE, CLI_NETWORK, CLI_FLEET, CLI_LABEL or
+ * Offers the names of that kind (CLI_MACHINE, _LIVE, _OVER, CLI_IMAGE, CLI_STORED_IMAGE, CLI_TEMPLATE, CLI_NETWORK, CLI_FLEET, CLI_LABEL or
  * CLI_PLACE) with cli_candidate(), whose description may be NULL.
  */
 struct cli_candidates;

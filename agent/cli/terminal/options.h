@@ -44,6 +44,7 @@ enum cli_kind {
     CLI_MACHINE,      /* the name of an instance */
     CLI_MACHINE_LIVE, /* of one that runs */
     CLI_MACHINE_OVER, /* of one that does not */
+    CLI_TEMPLATE,     /* the name of a template */
     CLI_NETWORK,      /* the name of a network that instances share */
     CLI_FLEET,        /* a fleet that an instance is of */
     CLI_LABEL,        /* KEY=VALUE that an instance has */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* "template create" boots an instance to ready and saves it, so that others can resume from it. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/auto.h"
+#include "agent/cli/client/wait.h"
+#include "agent/cli/commands/command_table.h"
+#include "agent/cli/commands/run_options.h"
+#include "agent/cli/terminal/table.h"
+
+/* True if --from names an instance; a name that none has is that of an image. */
+static bool is_instance(struct cli_agent *agent, const char *from)
+{
+    pi_auto_instance struct api_instance instance = {0};
+    return from && pi_name_check(from, NULL) == 0 && cli_get_instance(agent, from, &instance, NULL) == 0;
+}
+
+static int make_body(const struct cli_create *options, struct cli_agent *agent, const char *name,
+                     json_t **ret, struct pi_error *err)
+{
+    struct cli_create wanted = *options;
+    const char *source = is_instance(agent, options->image) ? options->image : NULL;
+    wanted.spec.template = true;
+    wanted.image = source ? NULL : options->image;
+    int r = cli_create_request(&wanted, name, ret, err);
+    if (r == 0 && source && json_object_set_new(*ret, "clone_of", json_string(source)) < 0)
+        r = pi_fail(err, ENOMEM, "%s", name);
+    return r;
+}
+
+static int run_template_create(const struct cli_call *call, struct pi_error *err)
+{
+    const struct cli_create *options = call->values;
+    const struct cli_wait how = {
+        .saved = true, .fresh = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    pi_auto_agent struct cli_agent agent = {0};
+    pi_auto_instance struct api_instance made = {0};
+    json_auto_t *body = NULL;
+    int r = cli_connect(&agent, err);
+    if (r == 0)
+        r = make_body(options, &agent, call->operands[0], &body, err);
+    if (r < 0)
+        return r;
+    cli_follow_hold_signals();
+    if ((r = cli_create_instance(&agent, body, &made, err)) < 0 ||
+        (r = cli_wait(&how, &agent, &made, 1, err)) < 0)
+        return r;
+    if (r == PI_OK && !options->json)
+        cli_note("%s is made: piagent run --template %s NAME makes an instance of it", made.name, made.name);
+    return r;
+}
+
+const struct cli_command cli_command_template_create = {
+    .name = "template create",
+    .operands = "NAME",
+    .summary = "boots an instance once and saves it, for others to resume from",
+    .details =
+        "The template boots until it is ready, comes to rest, and is saved. piagent run --template NAME then makes\n"
+        "instances that go on from there, each with an identity of its own, in seconds. A template never runs again.\n"
+        "piagent help templates tells the rest.",
+    .example = "piagent template create warm --from fedora:44 --memory 1G",
+    .options = cli_template_options,
+    .values_size = sizeof(struct cli_create),
+    .min_operands = 1,
+    .max_operands = 1,
+    .operand = CLI_TEXT,
+    .surplus = "name the image or instance with --from",
+    .run = run_template_create,
+};

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/worker/template_share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/fs.h"
+#include "agent/base/proc.h"
+#include "agent/vm/argv.h"
+#include "agent/vm/saved.h"
+#include "agent/worker/disk_clone.h"
+
+static int share_file(const char *source, const char *folder, const char *name, struct pi_error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    if (snprintf(from, sizeof from, "%s/%s", source, name) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s/%s", folder, name) >= (int)sizeof to)
+        return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
+    if (link(from, to) == 0)
+        return 0;
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        return pi_fail(err, errno, "cannot link %s", from);
+    return pi_run((const char *const[]){"cp", "--reflink=auto", "--sparse=always", "--", from, to, NULL},
+                  NULL, NULL, err);
+}
+
+/* The template's QEMU had another -uuid, which the guest is told, and which is no hardware. */
+static int rename_hardware(struct pi_strv *hardware, const char *uuid)
+{
+    for (size_t i = 0; i < hardware->count; i++) {
+        char *word = hardware->items[i];
+        if (!pi_starts_with(word, "-uuid "))
+            continue;
+        if (asprintf(&hardware->items[i], "-uuid %s", uuid) < 0) {
+            hardware->items[i] = word;
+            return -ENOMEM;
+        }
+        free(word);
+    }
+    return 0;
+}
+
+/* The same state, over the files of this folder. */
+static int describe_state(const struct vm_spec *spec, int source_fd, int folder_fd, struct pi_error *err)
+{
+    struct vm_saved saved = {0};
+    int r = vm_saved_read(source_fd, &saved, err);
+    if (r == 0 && rename_hardware(&saved.hardware, spec->uuid) < 0)
+        r = pi_fail(err, ENOMEM, VM_SAVED_FILE);
+    if (r == 0)
+        r = vm_saved_look(folder_fd, "", &saved, err);
+    if (r == 0)
+        r = vm_saved_write(folder_fd, &saved, err);
+    vm_saved_done(&saved);
+    return r;
+}
+
+int template_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+{
+    pi_auto_close int source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (source_fd < 0 || folder_fd < 0)
+        return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? source : folder);
+    int r = disk_share(spec, source, folder, err);
+    if (r == 0)
+        r = share_file(source, folder, VM_TEMPLATE_RAM_FILE, err);
+    if (r == 0)
+        r = share_file(source, folder, VM_SAVED_RAM_FILE, err);
+    return r < 0 ? r : describe_state(spec, source_fd, folder_fd, err);
+}

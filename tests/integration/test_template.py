@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Templates: made once, never run again, and resumed from by many. QEMU is the fake; the disks are real."""
+
+import hashlib
+import json
+import pathlib
+import signal
+
+import boot_sectors
+import pytest
+from piagent import CONFLICT, FAILED, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end
+
+FILES = {"saved-ram", "saved.json", "template-ram"}
+
+
+@pytest.fixture(name="user")
+def fake_user():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+def files(user, name):
+    return {path.name for path in (user.instances / name).iterdir()}
+
+
+def begin(user, name="warm", *more):
+    command = user.start("template", "create", name, "--from", boot_sectors.deaf(user.home), "--unverified", "--arch", "x86_64",
+                         "--accel", "tcg", "--memory", "256M", "--disk", "8M", *more)
+    wait_for(f"{name} runs", lambda: (user.instances / name).exists() and user.status(name)["state"] == "running", 60)
+    return command
+
+
+def end(command, code=0):
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == code, out
+    return out
+
+
+def make(user, name="warm", *more):
+    command = begin(user, name, *more)
+    boot_to_the_end(Guest(user, name))
+    return end(command)
+
+
+def resume(user, name, **more):
+    """Makes an instance of the template, by the API, which does not start another agent."""
+    status, answer = user.api("POST", "/v1/instances", {"name": name, "of_template": "warm", **more})
+    assert status == 202, answer
+
+
+def run(user, name, *more):
+    command = user.start("run", "--template", "warm", name, "-d", *more)
+    wait_for(f"{name} runs", lambda: (user.instances / name).exists() and user.status(name)["state"] == "running", 60)
+    boot_to_the_end(Guest(user, name))
+    return end(command)
+
+
+def argv(pid):
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+def digests(user, name):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (user.instances / name).iterdir()
+            if path.name in FILES | {"disk.qcow2"}}
+
+
+def states(user, name):
+    return [event["state"] for event in user.events(name) if event["kind"] == "state"]
+
+
+def test_a_template_is_saved_when_its_guest_rests_and_never_runs_again(user):
+    assert "piagent run --template warm NAME" in make(user)
+    view = user.status("warm")
+    assert (view["state"], view["template"]) == ("saved", True) and "pid" not in view
+    assert files(user, "warm") >= FILES and (user.instances / "warm/template-ram").stat().st_size == 256 << 20
+    for words in (("start", "warm"), ("start", "--cold", "warm"), ("suspend", "warm"), ("clone", "warm", "other", "--no-start")):
+        assert "warm is a template" in user.refused(CONFLICT, *words)
+    assert "warm" in user.do("template", "ls") and "warm" not in user.do("ps", "-a")
+    assert "1 template is not shown: piagent template ls" in user.call("ps", "-a").stderr
+    user.do("rm", "--all")
+    user.kill_agent()
+    assert user.status("warm")["state"] == "saved" and files(user, "warm") >= FILES
+    user.do("template", "rm", "warm")
+    assert not (user.instances / "warm").exists()
+
+
+def test_an_instance_goes_on_from_the_template_as_another_one(user):
+    make(user)
+    before, template, spec = digests(user, "warm"), user.record("warm"), user.record("warm")["spec"]
+    run(user, "a", "--label", "rack=b2")
+    view, record = user.status("a"), user.record("a")
+    assert (view["state"], view["of_template"], view["labels"]) == ("ready", "warm", ["rack=b2"]) and not view["template"]
+    assert states(user, "a") == ["created", "restoring", "running", "ready"]
+    assert b"hello" not in user.spoken("a"), "its guest went on, and did not begin anew"
+    command = argv(view["pid"])
+    assert any(",share=off,mem-path=" in word for word in command) and "-incoming" in command
+    assert not FILES & files(user, "a"), "QEMU has them open"
+    for key in ("uuid", "ssh_port"):
+        assert record["spec"][key] != spec[key]
+    assert record["spec"]["mac"] == spec["mac"] and record["key"] != template["key"]
+    told = json.loads((user.instances / "a/identity").read_text().strip().splitlines()[0])
+    assert record["spec"]["uuid"] in json.dumps(told)
+    assert not record.get("identity_due")
+    assert (user.instances / "a/base-1.qcow2").stat().st_ino == (user.instances / "warm/disk.qcow2").stat().st_ino
+    assert digests(user, "warm") == before
+
+    user.do("template", "rm", "warm")
+    user.do("powerdown", "a")
+    user.api("POST", "/v1/instances/a/start", {})
+    user.wait_state("a", "running")
+    cold = argv(user.status("a")["pid"])
+    assert not any("template-ram" in word or "pcie-root-port" in word or "identity" in word for word in cold), cold
+    assert any(f"mac={spec['mac']}" in word for word in cold)
+
+
+def test_ten_resume_at_once_and_outlive_their_template(user):
+    make(user)
+    names = [f"n-{i}" for i in range(10)]
+    for name in names:
+        resume(user, name)
+    for name in names:
+        user.wait_state(name, "running")
+    user.do("template", "rm", "warm")
+    for name in names:
+        boot_to_the_end(Guest(user, name))
+        user.wait_state(name, "ready")
+    assert len({user.record(name)["spec"]["uuid"] for name in names}) == 10
+
+
+def test_it_is_reached_before_it_is_ready(user):
+    make(user)
+    resume(user, "a")
+    user.wait_state("a", "running")
+    command = user.start("ssh", "a", "--", "true")
+    said = ""
+    while "waiting for its SSH server" not in said:  # its deadline is the test's
+        said += command.stdout.readline()
+        assert command.poll() is None, said
+    assert user.status("a")["state"] == "running"
+    command.kill()
+    command.communicate()
+
+
+def test_a_guest_that_takes_no_identity_does_not_go_on(user):
+    make(user)
+    resume(user, "a", stopped=True)
+    user.wait_state("a", "saved")
+    (user.instances / "a/fake-qemu").write_text("ignore=identity")
+    user.api("POST", "/v1/instances/a/start", {})
+    user.wait_state("a", "running")
+    assert "a is being told who it is" in user.refused(CONFLICT, "suspend", "a")
+    user.do("kill", "a")
+    (user.instances / "a/fake-qemu").write_text("")
+    assert user.api("POST", "/v1/instances/a/start", {})[0] == 202
+    user.wait_state("a", "running")
+    assert not any("template-ram" in word for word in argv(user.status("a")["pid"]))
+
+
+def test_cards_of_networks_are_plugged_in_after_the_load_and_stay_when_it_is_suspended(user):
+    make(user)
+    user.do("network", "create", "lab")
+    run(user, "a", "--network", "lab")
+    plugged = (user.instances / "a/plugged").read_text()
+    assert all(word in plugged for word in ('"netdev":"net0"', '"bus":"slot0"', '"id":"card0"')) and plugged.count("\n") == 1
+    assert not any("netdev=net0" in word for word in argv(user.status("a")["pid"]))
+    user.do("suspend", "a")
+    user.do("start", "a", "-d")
+    command = argv(user.status("a")["pid"])
+    assert any("netdev=net0" in word and word.endswith("bus=slot0") for word in command)
+    assert not any("memory-backend" in word for word in command) and (user.instances / "a/plugged").read_text() == plugged
+
+
+def test_what_the_template_has_cannot_be_chosen_and_what_it_has_not_is_refused(user):
+    assert "there is no template named warm" in user.refused(NOT_FOUND, "run", "--template", "warm", "a", "-d")
+    make(user)
+    user.boot("other", boot_sectors.deaf(user.home))
+    for words in (("--memory", "1G"), ("--cpus", "4"), ("--image", "fedora"), ("--user", "pi"), ("--isolate",), ("--arch", "aarch64")):
+        assert "template" in user.refused(USAGE, "run", "--template", "warm", "a", "-d", *words)
+    assert "there is no template named other" in user.refused(NOT_FOUND, "run", "--template", "other", "a", "-d")
+    assert "other is an instance, and no template" in user.refused(NOT_FOUND, "template", "rm", "other")
+    assert "a" not in [one["name"] for one in user.ps()]
+
+
+def test_a_template_whose_save_fails_is_ended_with_the_reason(user):
+    command = begin(user)
+    pid = user.status("warm")["pid"]
+    user.tell_fake("warm", "refuse=migrate")
+    boot_to_the_end(Guest(user, "warm"))
+    assert "the template warm was not made: its state could not be saved" in end(command, FAILED)
+    assert user.status("warm")["state"] == "failed" and not is_running(pid)
+    assert "was not finished" in user.refused(CONFLICT, "start", "warm")
+    assert "the template warm is not made yet" in user.refused(CONFLICT, "run", "--template", "warm", "a", "-d")
+    user.do("template", "rm", "warm")
+
+
+@pytest.mark.parametrize("moment", ["boots", "ready", "stop", "migrate", "query-migrate", "quit"])
+def test_an_agent_that_is_killed_while_a_template_is_made_goes_on_making_it(user, moment):
+    command = begin(user)
+    pid = user.status("warm")["pid"]
+    if moment in ("stop", "migrate", "query-migrate"):
+        user.tell_fake("warm", f"silent={moment}")
+    elif moment == "quit":
+        user.tell_fake("warm", "ignore=quit")
+    if moment != "boots":
+        boot_to_the_end(Guest(user, "warm"))
+        user.wait_state("warm", "ready")
+    if moment not in ("boots", "ready"):
+        user.wait_state("warm", "saving")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=30)
+    user.kill_agent()
+    user.tell_fake("warm", "", pid)
+    user.do("ps")
+    if moment == "boots":
+        boot_to_the_end(Guest(user, "warm"))
+    user.wait_state("warm", "saved", 60)
+    run(user, "a")
+
+
+@pytest.mark.parametrize("moment", ["greeting", "migrate-set-capabilities", "migrate-incoming", "device_add", "cont"])
+def test_an_agent_that_is_killed_while_one_resumes_goes_on(user, moment):
+    make(user)
+    user.do("network", "create", "lab")
+    resume(user, "a", networks=["lab"], stopped=True)
+    user.wait_state("a", "saved")
+    (user.instances / "a/fake-qemu").write_text(f"silent={moment}")
+    user.api("POST", "/v1/instances/a/start", {})
+    pid = wait_for("QEMU runs", lambda: user.status("a").get("pid"), 20)
+    user.kill_agent()
+    user.tell_fake("a", "", pid)
+    user.do("ps")
+    user.wait_state("a", "running", 40)
+    boot_to_the_end(Guest(user, "a"))
+    assert user.wait_state("a", "ready")["pid"] == pid
+    assert (user.instances / "a/plugged").read_text().count("\n") == 1
+    assert (user.instances / "a/identity").exists()
+
+
+def test_a_stopped_instance_becomes_a_template(user):
+    user.do("run", "gold", "--image", boot_sectors.deaf(user.home), "--unverified", "--arch", "x86_64", "--accel", "tcg",
+            "--memory", "256M", "--disk", "8M", "--no-start")
+    command = user.start("template", "create", "warm", "--from", "gold")
+    wait_for("warm runs", lambda: (user.instances / "warm").exists() and user.status("warm")["state"] == "running", 60)
+    boot_to_the_end(Guest(user, "warm"))
+    end(command)
+    assert user.status("gold")["state"] == "stopped" and user.status("warm")["cloned_from"] == "gold"
+    run(user, "a")
+    assert user.status("a")["memory_mib"] == 256
