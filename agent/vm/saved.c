@@ -255,7 +255,8 @@ int vm_saved_fits_qemu(const struct vm_saved *saved, const struct qmp_version *q
     bool same = qemu->major == saved->qemu_major && qemu->minor == saved->qemu_minor;
     const char *cpu = NULL;
     for (size_t i = 0; i < saved->hardware.count; i++)
-        if (!strcmp(saved->hardware.items[i], "-cpu max") || !strcmp(saved->hardware.items[i], "-cpu host"))
+        if (pi_starts_with(saved->hardware.items[i], "-cpu max") ||
+            !strcmp(saved->hardware.items[i], "-cpu host"))
             cpu = saved->hardware.items[i] + strlen("-cpu ");
     if (same || (!older && !cpu))
         return 0;

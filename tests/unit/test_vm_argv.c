@@ -116,7 +116,9 @@ static void processor_follows_architecture_and_accelerator(void **state)
     } cases[] = {
         {VM_X86_64,
          VM_ACCEL_TCG,
-         {{"-accel", "tcg,tb-size=128"}, {"-cpu", "max"}, {"-machine", "q35,graphics=off"}}},
+         {{"-accel", "tcg,tb-size=128"},
+          {"-cpu", "max,-erms,-fsrm,family=6,model=6"},
+          {"-machine", "q35,graphics=off"}}},
         {VM_X86_64, VM_ACCEL_KVM, {{"-accel", "kvm"}, {"-cpu", "host"}, {"-machine", "q35,graphics=off"}}},
         {VM_AARCH64,
          VM_ACCEL_TCG,

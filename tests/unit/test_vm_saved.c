@@ -178,7 +178,7 @@ static void disk_that_became_a_layer_is_the_same_disk(void **state)
 static void newer_qemu_loads_a_processor_that_has_a_version(void **state)
 {
     (void)state;
-    char *max[] = {TEXT("-cpu max")}, *model[] = {TEXT("-cpu cortex-a57")};
+    char *max[] = {TEXT("-cpu max,-erms")}, *model[] = {TEXT("-cpu cortex-a57")};
     const struct vm_saved of_max = saved_state(max, 1), of_model = saved_state(model, 1);
     struct pi_error err = {0};
     assert_int_equal(vm_saved_fits_qemu(&of_max, &(struct qmp_version){7, 2, 22}, NULL), 0);
@@ -186,7 +186,7 @@ static void newer_qemu_loads_a_processor_that_has_a_version(void **state)
     assert_true(vm_saved_fits_qemu(&of_model, &(struct qmp_version){7, 1, 3}, &err) < 0);
     assert_string_equal(err.text, "QEMU 7.2.22 saved it, and this is 7.1.3");
     assert_true(vm_saved_fits_qemu(&of_max, &(struct qmp_version){10, 0, 2}, &err) < 0);
-    assert_non_null(strstr(err.text, "its processor (max) is another one there"));
+    assert_non_null(strstr(err.text, "its processor (max,-erms) is another one there"));
 }
 
 static void processor_of_the_host_is_its_name_and_all_that_it_can_do(void **state)
