@@ -154,15 +154,15 @@ static const char code[] =
     "def settle():\n"
     "    run('rm', '-rf', *['/var/lib/cloud/' + name for name in ('instance', 'instances', 'data', 'sem', 'seed/nocloud')],\n"
     "        *['/run/cloud-init/' + name for name in ('.instance-id', 'sem', 'share', 'status.json', 'result.json')])\n"
-    "    run('systemctl', '--no-block', 'try-restart', 'systemd-journald.service')\n"
+    "    run('systemctl', '--no-block', 'try-restart', 'systemd-journald.service', 'systemd-boot-random-seed.service')\n"
     "    stage('init')\n"
     "    run('systemctl', 'daemon-reexec')\n"
-    "    stage('modules', '--mode=config')\n"
-    "    stage('modules', '--mode=final')\n"
     "    running = run('systemctl', 'list-units', '--type=service', '--state=running', '--plain', '--no-legend')\n"
     "    others = [line.split()[0] for line in running.splitlines()\n"
     "              if not re.match('(systemd-(journald|logind|udevd)|dbus|user@|sshd?|cloud-|piagent-|polkit|qemu-guest)', line)]\n"
-    "    run('systemctl', 'try-restart', *others)\n";
+    "    run('systemctl', '--no-block', 'try-restart', *others)\n"
+    "    stage('modules', '--mode=config')\n"
+    "    stage('modules', '--mode=final')\n";
 
 /* The unit waits until accounts are made. What the user-data leaves running in the background stays, as after cloud-init's own
  * units. */

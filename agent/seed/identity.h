@@ -26,11 +26,13 @@
  *     addresses in networks                 by the network's hook (network_hook.h); the cards and MACs are the instance's own
  *     the keys of TCP Fast Open             made anew
  *   after it
+ *     the boot loader's seed of random numbers   systemd writes it anew
  *     what journald and systemd keep of the machine-id
  *     passwords, accounts, user-data        cloud-init's stages are run as for a new instance
  *     random numbers in other services      they are restarted
  *   only by a reboot
- *     boot_id, the kernel's addresses (KASLR), the InvocationIDs of services that are not restarted
+ *     boot_id, the kernel's addresses (KASLR) and its secrets for sequence numbers and hash tables, the InvocationIDs of
+ *     services that are not restarted
  *   never
  *     the first card's MAC (each has a network of its own behind it), UUIDs of file systems, what else the template's
  *     user-data has put on the disk
