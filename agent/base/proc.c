@@ -29,8 +29,12 @@
 #define P_PIDFD 3
 #endif
 
+/* AddressSanitizer marks the frames of functions on their stack. It would not learn that the child's are gone from the
+ * stack that it borrowed. */
+#define IN_CHILD __attribute__((no_sanitize("address")))
+
 /* A signal that comes before exec must not run a handler of the parent, whose memory the child may share. */
-static void drop_handlers(void)
+IN_CHILD static void drop_handlers(void)
 {
     struct sigaction action;
     for (int number = 1; number < NSIG; number++)
@@ -42,7 +46,7 @@ static void drop_handlers(void)
 /* Runs in the child between fork and exec, so it makes async-signal-safe calls only. Of the parent's
  * descriptors only link stays open, because the child may wait for long. link is above every target. 0 or an
  * errno. */
-static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
+IN_CHILD static int child_prepare(const struct pi_spawn *how, pid_t parent, int link)
 {
     sigset_t blocked;
     drop_handlers();
@@ -91,7 +95,7 @@ struct starting {
 /* A child that waits needs a byte before it becomes the program. An end of file means that its parent has ended,
  * so it ends too. If exec fails, it sends its errno back over the same socket, which a successful exec
  * closes. */
-static int child_run(void *starting)
+IN_CHILD static int child_run(void *starting)
 {
     const struct starting *self = starting;
     const struct pi_spawn *how = self->how;
