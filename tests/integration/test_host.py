@@ -295,5 +295,6 @@ def test_completion_asks_a_host_only_through_an_open_connection(near, far):
 def test_commands_side_by_side_share_one_login(near, far):
     commands = [near.start("--host", far.url, "ps", "-q") for _ in range(12)]
     said = [command.communicate(timeout=60)[0] for command in commands]
-    assert [command.returncode for command in commands] == [0] * 12 and said == [""] * 12, said
+    waits = f"another command logs in at {far.url}: waiting for it\n"  # on a host that is busy
+    assert [command.returncode for command in commands] == [0] * 12 and set(said) <= {"", waits}, said
     assert far.logins() == 1
