@@ -88,6 +88,7 @@ static int fill_item(struct launch_list *list, const struct fleet_change *change
                                      .memory_mib = fleet_request_memory_mib(request),
                                      .arch = json_string_value(json_object_get(request, "arch")),
                                      .emulated = accel && !strcmp(accel, "tcg"),
+                                     .resumes = json_object_get(request, "of_template"),
                                      .state = was_made_before(change) ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS};
     if (fill_place(&fleet->fleet, change, place) < 0)
         return -ENOMEM;

@@ -16,7 +16,8 @@ static struct cli_launch_item item_of(const struct api_instance *instance, struc
                                     .start = true,
                                     .memory_mib = api_instance_memory_mib(instance),
                                     .arch = PI_WORD(instance, arch, vm_arch),
-                                    .emulated = instance->accel == VM_ACCEL_TCG};
+                                    .emulated = instance->accel == VM_ACCEL_TCG,
+                                    .resumes = instance->state == VM_SAVED};
 }
 
 static void tell_not_started(const struct cli_launch_pass *pass)

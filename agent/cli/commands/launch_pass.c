@@ -25,7 +25,8 @@ static unsigned launch_load(const struct cli_launch_item *item)
 {
     const struct api_agent *host = &item->host->told;
     bool native = !item->arch || !host->arch || !strcmp(item->arch, host->arch);
-    return host->kvm && host->kvm_proven && native && !item->emulated ? LOAD_KVM : LOAD_EMULATED;
+    bool proven = host->kvm && host->kvm_proven && native && !item->emulated;
+    return proven || item->resumes ? LOAD_KVM : LOAD_EMULATED;
 }
 
 /* A host whose older agent does not tell has two processors, most likely more. */

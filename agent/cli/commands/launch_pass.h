@@ -54,6 +54,7 @@ struct cli_launch_item {
     uint64_t memory_mib; /* that it may take, with QEMU's own */
     const char *arch;    /* NULL = its host's */
     bool emulated;       /* whatever its host can do */
+    bool resumes;        /* it goes on from a saved state, which takes less than a boot */
     enum cli_launch_state state;
     unsigned load;                 /* private: of its boot */
     char uuid[PI_UUID_LENGTH + 1]; /* set when it is begun */
