@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
@@ -152,16 +153,22 @@ struct keeping {
     struct instance *instance;
     int fd;
     struct vm_saved saved;
+    uint64_t template_bytes; /* of the file of a template's RAM */
     int result;
     struct pi_error failure;
 };
 
-static int sync_template_ram(int dir_fd, struct pi_error *err)
+/* *ret_bytes: that it takes of the disk. */
+static int sync_template_ram(int dir_fd, uint64_t *ret_bytes, struct pi_error *err)
 {
+    struct stat st;
     pi_auto_close int fd = openat(dir_fd, VM_TEMPLATE_RAM_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
         return 0;
-    return fd < 0 || fsync(fd) < 0 ? pi_fail(err, errno, VM_TEMPLATE_RAM_FILE) : 0;
+    if (fd < 0 || fsync(fd) < 0 || fstat(fd, &st) < 0)
+        return pi_fail(err, errno, VM_TEMPLATE_RAM_FILE);
+    *ret_bytes = (uint64_t)st.st_blocks * 512;
+    return 0;
 }
 
 static void keep_in_thread(uv_work_t *request)
@@ -170,7 +177,7 @@ static void keep_in_thread(uv_work_t *request)
     int dir = keeping->instance->dir_fd;
     keeping->result = fsync(keeping->fd) < 0 ? pi_fail(&keeping->failure, errno, VM_SAVED_RAM_FILE) : 0;
     if (keeping->result == 0)
-        keeping->result = sync_template_ram(dir, &keeping->failure);
+        keeping->result = sync_template_ram(dir, &keeping->template_bytes, &keeping->failure);
     if (keeping->result == 0)
         keeping->result = vm_saved_look(dir, "", &keeping->saved, &keeping->failure);
     struct image_meter meter = {.now = {.name = VM_SAVED_RAM_FILE}};
@@ -193,8 +200,9 @@ static void on_kept(uv_work_t *request, int status)
     if (still && keeping->result < 0) {
         saved_state_failed(instance, keeping->failure.text);
     } else if (still) {
-        instance->record.saved_bytes = keeping->saved.ram.bytes;
-        journal_note(instance, "its state is saved: %s", pi_size_format(keeping->saved.ram.bytes, size));
+        uint64_t bytes = keeping->saved.ram.bytes + keeping->template_bytes;
+        instance->record.saved_bytes = bytes;
+        journal_note(instance, "its state is saved: %s", pi_size_format(bytes, size));
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_SAVED});
     }
     close(keeping->fd);
