@@ -23,11 +23,10 @@ struct identity {
     struct channel *channel;      /* NULL: not connected */
     struct timer *timer;          /* for the guest's next line; set while it is being told */
     uint64_t since_ms;            /* CLOCK_MONOTONIC: when it was told */
-    unsigned lines;               /* that the guest has sent */
+    unsigned lines;               /* that the guest has sent since then */
     char line[IDENTITY_LINE_MAX]; /* the one that it is sending */
     size_t length;
-    char part[32];                    /* the latest that it has taken */
-    char why[IDENTITY_LINE_MAX + 32]; /* it has failed; "" = it has not */
+    char part[32]; /* the latest that it has taken */
 };
 
 /* 0 or -ENOMEM. */

@@ -8,6 +8,7 @@ import signal
 
 import boot_sectors
 import pytest
+from fedora_server import FedoraServer, Image
 from piagent import CONFLICT, FAILED, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
@@ -248,3 +249,30 @@ def test_a_stopped_instance_becomes_a_template(user):
     assert user.status("gold")["state"] == "stopped" and user.status("warm")["cloned_from"] == "gold"
     run(user, "a")
     assert user.status("a")["memory_mib"] == 256
+
+
+def refresh(user, code=0):
+    command = user.start("template", "create", "warm", "--from", "fedora", "--refresh", "--arch", "x86_64", "--accel", "tcg",
+                         "--memory", "256M")
+    wait_for("it runs or has ended", lambda: command.poll() is not None or
+             ((user.instances / "warm").exists() and user.status("warm")["state"] == "running"), 60)
+    if command.poll() is None:
+        boot_to_the_end(Guest(user, "warm"))
+    return end(command, code)
+
+
+def test_refresh_makes_a_template_again_when_the_store_has_a_newer_image(user):
+    old, new = boot_sectors.deaf(user.home), boot_sectors.says(user.home, b"new")
+    with FedoraServer([Image("x86_64", old, "43")]) as fedora:
+        user.env.update(fedora.env)
+        refresh(user)
+        first = user.status("warm")["uuid"]
+        assert "warm is there, and has the image that a new one would have" in refresh(user)
+        assert user.status("warm")["uuid"] == first
+    with FedoraServer([Image("x86_64", new, "44")]) as fedora:
+        user.env.update(fedora.env)
+        user.do("image", "fetch", "fedora:44", "--arch", "x86_64")
+        assert "warm is made again: its image is " in refresh(user)
+        assert user.status("warm")["uuid"] != first
+    user.boot("other", boot_sectors.deaf(user.home))
+    assert "other is an instance, and no template" in user.refused(CONFLICT, "template", "create", "other", "--refresh")

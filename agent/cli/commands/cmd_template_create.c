@@ -8,12 +8,56 @@
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/run_options.h"
 #include "agent/cli/terminal/table.h"
+#include "agent/image/fetch.h"
 
 /* True if --from names an instance; a name that none has is that of an image. */
 static bool is_instance(struct cli_agent *agent, const char *from)
 {
     pi_auto_instance struct api_instance instance = {0};
     return from && pi_name_check(from, NULL) == 0 && cli_get_instance(agent, from, &instance, NULL) == 0;
+}
+
+static int look_at_image(const struct cli_create *options, const struct api_instance *now, struct image *ret,
+                         struct pi_error *err)
+{
+    const struct image_request request = {.ref = options->image ? options->image : "fedora",
+                                          .arch = PI_WORD(now, arch, vm_arch),
+                                          .sha256 = options->image_sha256,
+                                          .unverified = options->image_unverified,
+                                          .allow_unsigned = options->image_allow_unsigned};
+    return image_expect_for_user(&request, ret, err);
+}
+
+/* With --refresh: 1 if the template is there, and its image is the one that a new one would have. An older one is removed, which
+ * is told. Removes nothing that is no template. */
+static int refresh(const struct cli_create *options, struct cli_agent *agent, const char *name,
+                   struct pi_error *err)
+{
+    pi_auto_instance struct api_instance now = {0};
+    pi_auto_image struct image image = {0};
+    int r = cli_get_instance(agent, name, &now, err);
+    if (r < 0)
+        return err->kind == PI_NOT_FOUND ? 0 : r;
+    if (!now.spec.template)
+        return pi_refuse(err, PI_CONFLICT, "%s is an instance, and no template: choose another name", name);
+    if (agent->host.url)
+        return pi_refuse(err, PI_USAGE,
+                         "--refresh looks at the images of this host: remove the template first");
+    if (now.state != VM_SAVED) {
+        cli_note("%s was not finished, and is made again", name);
+    } else if (is_instance(agent, options->image)) {
+        cli_note("%s is made again from %s", name, options->image);
+    } else if ((r = look_at_image(options, &now, &image, err)) < 0) {
+        return r;
+    } else if (image.sha256[0] && now.image_sha256 && !strcmp(image.sha256, now.image_sha256)) {
+        cli_note("%s is there, and has the image that a new one would have: %s", name, now.image);
+        return 1;
+    } else {
+        cli_note("%s is made again: its image is %s, and %s %s", name, now.image,
+                 image.sha256[0] ? image.name : options->image,
+                 image.sha256[0] ? "is there now" : "may be another one now");
+    }
+    return cli_call(agent, "DELETE", name, NULL, NULL, NULL, err);
 }
 
 static int make_body(const struct cli_create *options, struct cli_agent *agent, const char *name,
@@ -38,6 +82,8 @@ static int run_template_create(const struct cli_call *call, struct pi_error *err
     pi_auto_instance struct api_instance made = {0};
     json_auto_t *body = NULL;
     int r = cli_connect(&agent, err);
+    if (r == 0 && options->refresh && (r = refresh(options, &agent, call->operands[0], err)) > 0)
+        return PI_OK;
     if (r == 0)
         r = make_body(options, &agent, call->operands[0], &body, err);
     if (r < 0)

@@ -121,8 +121,9 @@ const struct cli_option cli_template_options[] = {
     TRUST_OPTIONS,
     HARDWARE_OPTIONS,
     LOGIN_OPTIONS,
-    OPTION(timeout_ms, "timeout", CLI_LIMIT, .group = CLI_RUN_COMMAND_GROUP, .argument = "TIME",
-           .help = CLI_WAIT_LIMIT_HELP),
+    OPTION(refresh, "refresh", CLI_FLAG, .group = CLI_RUN_COMMAND_GROUP,
+           .help = "if it is there, leave it, unless its image in the store is another one now"),
+    OPTION(timeout_ms, "timeout", CLI_LIMIT, .argument = "TIME", .help = CLI_WAIT_LIMIT_HELP),
     OPTION(json, "json", CLI_FLAG, .help = "the events as JSON lines"),
     {0},
 };

@@ -12,6 +12,7 @@ struct cli_create {
     char *image, *image_sha256, *arch, *user_data, *template;
     bool image_unverified, image_allow_unsigned, password_prompt, user_data_unchecked, no_start, detach, json,
         job;
+    bool refresh;           /* of a template */
     bool user_data_checked; /* set by the caller: cli_create_request() does not check it again */
     uint64_t timeout_ms;    /* of the wait for it, with -d or --job */
     uint64_t grace_ms;      /* with --job; 0 = the usual one */
