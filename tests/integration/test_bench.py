@@ -83,6 +83,11 @@ def test_a_boot_is_measured_beside_one_by_hand(tmp_path):
     assert {"x86_64, until ready, wall_s", "x86_64, until ready, cpu_s"} == {row["what"] for row in rows}
 
 
+def test_instances_of_a_template_are_measured_beside_a_boot_by_hand(tmp_path):
+    rows = rows_of("template", tmp_path, "--fake")
+    assert len(rows) == 6 and all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
+
+
 def test_two_members_are_measured_beside_a_direct_pair(tmp_path):
     """With fake guests, and iperf3 on this host."""
     rows = rows_of("iperf", tmp_path, "--fake", "--runs", "1")
