@@ -8,8 +8,10 @@ static bool has_died(const struct vm_silence *silence)
 
 static bool may_be_at_work(const struct vm_silence *silence)
 {
-    return (silence->reported && !has_died(silence)) ||
-           (!silence->missed && silence->console->reached < VM_LANDMARK_LOGIN);
+    if (has_died(silence))
+        return !silence->missed && silence->console->reached < VM_LANDMARK_LOGIN;
+    return silence->reported ||
+           (!silence->missed && (silence->resumed || silence->console->reached < VM_LANDMARK_LOGIN));
 }
 
 static uint64_t earlier_of(uint64_t a, uint64_t b)

@@ -25,9 +25,10 @@
 /* The facts about a boot; times on the monotonic clock. */
 struct vm_silence {
     const struct vm_landmarks *console;
-    bool missed;         /* this agent got no report, but some may have come before it ran */
-    bool seeded;         /* the guest asked for its seed */
-    bool reported;       /* its cloud-init reported */
+    bool missed;   /* this agent got no report, but some may have come before it ran */
+    bool resumed;  /* from a template: its prompt and its SSH server were there before its cloud-init began */
+    bool seeded;   /* the guest asked for its seed */
+    bool reported; /* its cloud-init reported */
     bool announced;      /* its cloud-init is done, and has announced a reboot */
     bool booted;         /* it was ready in an earlier boot */
     uint64_t heard_ms;   /* the latest sign of the boot: its beginning, a landmark, the seed, a report */
