@@ -19,6 +19,7 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_QUIT] = "quit",
     [QMP_QUERY_VERSION] = "query-version",
     [QMP_QUERY_MIGRATE] = "query-migrate",
+    [QMP_QUERY_BLOCK] = "query-block",
     [QMP_MIGRATE_CANCEL] = "migrate_cancel",
     [QMP_QOM_GET] = "qom-get",
     [QMP_GETFD] = "getfd",
@@ -26,6 +27,8 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_MIGRATE_SET_CAPABILITIES] = "migrate-set-capabilities",
     [QMP_DEVICE_ADD] = "device_add",
     [QMP_MIGRATE] = "migrate",
+    [QMP_BLOCKDEV_ADD] = "blockdev-add",
+    [QMP_BLOCKDEV_SNAPSHOT] = "blockdev-snapshot",
     [QMP_MIGRATE_INCOMING] = "migrate-incoming",
 };
 

@@ -27,6 +27,7 @@ enum qmp_command {
     QMP_QUIT,             /* ends QEMU, its disks flushed; SHUTDOWN (host-qmp-quit) and end of file follow */
     QMP_QUERY_VERSION,    /* reply: qmp_version_decode() */
     QMP_QUERY_MIGRATE,    /* reply: qmp_migration_decode() */
+    QMP_QUERY_BLOCK,      /* reply: an array of BlockInfo */
     QMP_MIGRATE_CANCEL,   /* no effect if none is under way */
 
     /* These take arguments: */
@@ -34,9 +35,11 @@ enum qmp_command {
     QMP_GETFD,                    /* "fdname": a name for the descriptor that goes along */
     QMP_MIGRATE_SET_PARAMETERS,   /* those of struct MigrationParameters */
     QMP_MIGRATE_SET_CAPABILITIES, /* "capabilities": a list of {"capability", "state"} */
-    QMP_DEVICE_ADD,       /* "driver", "id", "bus" and the driver's properties, all but numbers as texts */
-    QMP_MIGRATE,          /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
-    QMP_MIGRATE_INCOMING, /* the same, of a QEMU that was started with -incoming defer */
+    QMP_DEVICE_ADD,        /* "driver", "id", "bus" and the driver's properties, all but numbers as texts */
+    QMP_BLOCKDEV_ADD,      /* struct BlockdevOptions */
+    QMP_BLOCKDEV_SNAPSHOT, /* "node", "overlay": writes go to the overlay from now on */
+    QMP_MIGRATE,           /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
+    QMP_MIGRATE_INCOMING,  /* the same, of a QEMU that was started with -incoming defer */
     QMP_COMMANDS
 };
 

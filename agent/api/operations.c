@@ -22,6 +22,11 @@ static const struct api_schema summary = {"Summary", api_summary_fields, NULL, {
 static const struct api_schema instances = {"Instances", no_fields, "instances", {&instance, &summary}};
 static const struct api_schema agent_stop = {"AgentStop", api_agent_stop_fields, NULL, {0}};
 static const struct api_schema start = {"Start", api_start_fields, NULL, {0}};
+static const struct api_schema new_snapshot = {"NewSnapshot", api_new_snapshot_fields, NULL, {0}};
+static const struct api_schema restore = {"Restore", api_restore_fields, NULL, {0}};
+static const struct api_schema old_snapshot = {"OldSnapshot", api_old_snapshot_fields, NULL, {0}};
+static const struct api_schema snapshot = {"Snapshot", api_snapshot_fields, NULL, {0}};
+static const struct api_schema snapshots = {"Snapshots", no_fields, "snapshots", {&snapshot}};
 static const struct api_schema stop = {"Stop", api_stop_fields, NULL, {0}};
 static const struct api_schema update = {"Update", api_update_fields, NULL, {0}};
 static const struct api_schema event = {"Event", api_event_fields, NULL, {0}};
@@ -37,10 +42,11 @@ static const struct api_schema fleet_secret = {"FleetSecret", api_fleet_secret_f
 static const struct api_schema networks = {"Networks", no_fields, "networks", {&network}};
 
 const struct api_schema *const api_schemas[] = {
-    &document,     &empty,          &error,       &agent,        &create,  &fault,    &check,
-    &instance,     &summary,        &instances,   &agent_stop,   &stop,    &event,    &qemu_option,
-    &qemu_command, &network_member, &new_network, &network_link, &network, &networks, &fleet_elsewhere,
-    &fleet_secret, &update,         &start,       NULL,
+    &document,     &empty,       &error,           &agent,          &create,      &fault,
+    &check,        &instance,    &summary,         &instances,      &agent_stop,  &stop,
+    &event,        &qemu_option, &qemu_command,    &network_member, &new_network, &network_link,
+    &network,      &networks,    &fleet_elsewhere, &fleet_secret,   &update,      &start,
+    &new_snapshot, &restore,     &old_snapshot,    &snapshot,       &snapshots,   NULL,
 };
 
 static const struct api_query agent_queries[] = {
@@ -212,6 +218,37 @@ const struct api_operation api_operations[API_OPERATIONS] = {
          .request = &empty,
          .status = 202,
          .reply = &instance},
+    [API_LIST_SNAPSHOTS] = {.method = "GET",
+                            .path = PATH "/snapshots",
+                            .id = "listSnapshots",
+                            .summary = "An instance's snapshots",
+                            .status = 200,
+                            .reply = &snapshots},
+    [API_CREATE_SNAPSHOT] =
+        {.method = "POST",
+         .path = PATH "/snapshots",
+         .id = "createSnapshot",
+         .summary =
+             "Keeps an instance's disk, and of one that runs, or is saved, its memory; answered when it is durable",
+         .request = &new_snapshot,
+         .status = 200,
+         .reply = &instance},
+    [API_RESTORE_SNAPSHOT] =
+        {.method = "POST",
+         .path = PATH "/snapshots/restore",
+         .id = "restoreSnapshot",
+         .summary =
+             "Makes an instance that does not run what it was; with memory, it is saved then, and a start goes on",
+         .request = &restore,
+         .status = 200,
+         .reply = &instance},
+    [API_REMOVE_SNAPSHOT] = {.method = "POST",
+                             .path = PATH "/snapshots/remove",
+                             .id = "removeSnapshot",
+                             .summary = "Removes a snapshot; the others stay as they are",
+                             .request = &old_snapshot,
+                             .status = 200,
+                             .reply = &instance},
     [API_RESEED] =
         {.method = "POST",
          .path = PATH "/reseed",

@@ -103,6 +103,8 @@ const struct pi_field api_instance_fields[] = {
     SOME(api_instance, host_memory_bytes,
          .help = "memory of the host that QEMU occupies now, without what it shares with other programs"),
     SOME(api_instance, saved_bytes, .help = "of its saved state; absent: it has none"),
+    SOME(api_instance, snapshots, .help = "how many it has; absent: none"),
+    STRING(api_instance, snapshot, .help = "the tag of the one that it has come of; absent: none"),
     SOME(api_instance, created_ms, .help = "since 1970"),
     SOME(api_instance, started_ms, .help = "since 1970; absent: never"),
     SOME(api_instance, boot_ms, .help = "since 1970: the beginning of its newest boot; absent: never"),
@@ -246,6 +248,33 @@ const struct pi_field api_agent_stop_fields[] = {
 const struct pi_field api_start_fields[] = {
     FLAG(api_start, cold,
          .help = "of a saved instance: drop its state and boot its disk, as after a power cut"),
+    {0},
+};
+
+const struct pi_field api_new_snapshot_fields[] = {
+    STRING(api_snapshot_request, tag, .help = "1 to 32 of a-z, 0-9 and -; default: the next free snap-N"),
+    {0},
+};
+
+const struct pi_field api_restore_fields[] = {
+    STRING(api_snapshot_request, tag, .required = true, .help = "the snapshot's"),
+    FLAG(api_snapshot_request, cold, .help = "its disk alone, as after a power cut"),
+    {0},
+};
+
+const struct pi_field api_old_snapshot_fields[] = {
+    STRING(api_snapshot_request, tag, .required = true, .help = "the snapshot's"),
+    {0},
+};
+
+const struct pi_field api_snapshot_fields[] = {
+    STRING(api_snapshot, tag, .required = true, .help = "its name among those of its instance"),
+    STRING(api_snapshot, parent, .help = "the snapshot that it has come of; absent: none"),
+    SOME(api_snapshot, taken_ms, .help = "since 1970"),
+    NUMBER(api_snapshot, disk_bytes, .help = "on disk: what was written since its parent"),
+    SOME(api_snapshot, memory_bytes, .help = "on disk; absent: its guest did not run"),
+    FLAG(api_snapshot, current, .help = "whether the instance has come of it"),
+    STRING(api_snapshot, reason, .help = "why it cannot be used; absent: it can"),
     {0},
 };
 

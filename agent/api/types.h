@@ -110,6 +110,8 @@ struct api_instance {
     uint64_t pid;
     uint64_t host_memory_bytes;
     uint64_t saved_bytes;
+    uint64_t snapshots;
+    char *snapshot;
     uint64_t created_ms, started_ms, boot_ms, ready_ms, stopped_ms;
     bool booted;
     PI_OPEN_ENUM(api_cloud_init, cloud_init);
@@ -198,6 +200,20 @@ struct api_start {
     bool cold;
 };
 extern const struct pi_field api_start_fields[];
+
+/* The body of the requests for a snapshot. */
+struct api_snapshot_request {
+    char *tag;
+    bool cold;
+};
+extern const struct pi_field api_new_snapshot_fields[], api_restore_fields[], api_old_snapshot_fields[];
+
+struct api_snapshot {
+    char *tag, *parent, *reason;
+    uint64_t taken_ms, disk_bytes, memory_bytes;
+    bool current;
+};
+extern const struct pi_field api_snapshot_fields[];
 
 struct api_stop {
     uint64_t timeout_ms;

@@ -149,6 +149,13 @@ int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size,
     return replace_file(dir_fd, path, data, size, mode, false, err);
 }
 
+int pi_file_copy(int from, const char *name, int to, struct pi_error *err)
+{
+    pi_auto_buf struct pi_buf bytes = {0};
+    int r = pi_file_read(from, name, (size_t)256 << 20, &bytes, err);
+    return r < 0 ? r : pi_file_write(to, name, bytes.data, bytes.size, 0600, err);
+}
+
 static int check_owned(int fd, const char *path, struct pi_error *err)
 {
     struct stat st;

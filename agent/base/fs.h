@@ -27,6 +27,9 @@ int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, m
 int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                     struct pi_error *err);
 
+/* Copies the file of that name, of at most 256 MiB, durably into another folder. */
+int pi_file_copy(int from, const char *name, int to, struct pi_error *err);
+
 /* Writes all of it, going on after EINTR and short writes. 0 or -errno. */
 int pi_write_all(int fd, const void *data, size_t size);
 

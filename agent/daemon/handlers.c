@@ -265,6 +265,49 @@ static void suspend_instance(struct instance *instance, struct api_call *call)
     request_event(instance, call, VM_EVENT_SAVE);
 }
 
+static void list_snapshots(struct instance *instance, struct api_call *call)
+{
+    api_reply(call, 200, json_pack("{s:o}", "snapshots", snapshot_list(instance)));
+}
+
+/* Reads the body of a request for a snapshot, and answers a call that it cannot be. */
+static bool read_snapshot_request(struct instance *instance, struct api_call *call,
+                                  const struct pi_field *fields, struct api_snapshot_request *ret)
+{
+    struct pi_error err;
+    json_auto_t *body = api_call_json(call, &err);
+    int r = body ? pi_fields_read(fields, body, false, ret, &err) : -EINVAL;
+    if (r == 0)
+        r = check_whole(instance, &err);
+    if (r < 0)
+        api_reply_error(call, &err);
+    return r == 0;
+}
+
+static void create_snapshot(struct instance *instance, struct api_call *call)
+{
+    struct api_snapshot_request request = {0};
+    if (read_snapshot_request(instance, call, api_new_snapshot_fields, &request))
+        snapshot_create(instance, call, request.tag);
+    pi_fields_done(api_new_snapshot_fields, &request);
+}
+
+static void restore_to_snapshot(struct instance *instance, struct api_call *call)
+{
+    struct api_snapshot_request request = {0};
+    if (read_snapshot_request(instance, call, api_restore_fields, &request))
+        snapshot_restore(instance, call, request.tag, request.cold);
+    pi_fields_done(api_restore_fields, &request);
+}
+
+static void remove_a_snapshot(struct instance *instance, struct api_call *call)
+{
+    struct api_snapshot_request request = {0};
+    if (read_snapshot_request(instance, call, api_old_snapshot_fields, &request))
+        snapshot_remove(instance, call, request.tag);
+    pi_fields_done(api_old_snapshot_fields, &request);
+}
+
 /* The times of a stop are those that it began with. */
 static void stop_instance(struct instance *instance, struct api_call *call, enum vm_event_type type)
 {
@@ -486,6 +529,10 @@ const struct handler agent_handlers[API_OPERATIONS] = {
     [API_PAUSE] = {.instance = pause_instance, .asks_qemu = true},
     [API_RESUME] = {.instance = resume_instance, .asks_qemu = true},
     [API_SUSPEND] = {.instance = suspend_instance, .asks_qemu = true},
+    [API_LIST_SNAPSHOTS] = {.instance = list_snapshots},
+    [API_CREATE_SNAPSHOT] = {.instance = create_snapshot, .asks_qemu = true},
+    [API_RESTORE_SNAPSHOT] = {.instance = restore_to_snapshot},
+    [API_REMOVE_SNAPSHOT] = {.instance = remove_a_snapshot},
     [API_RESEED] = {.instance = reseed_instance},
     [API_UPDATE] = {.instance = update_instance},
     [API_GET_EVENTS] = {.instance = get_events},

@@ -19,6 +19,7 @@
 #include "agent/instance/instance.h"
 #include "agent/loop/log.h"
 #include "agent/vm/argv.h"
+#include "agent/vm/snapshot_folder.h"
 
 /* Any user can write any command line. (proc_pid_status(5): the first number of "Uid" is the real user.) */
 static bool is_of_this_user(const struct pi_buf *status)
@@ -126,6 +127,7 @@ static void resume_life(struct instance *instance)
 {
     struct vm_record *record = &instance->record;
     saved_state_sweep(instance);
+    snapshot_recall(instance);
     const struct vm_life *life = &record->life;
     bool begun = life->state == VM_STARTING || vm_life_is_loading(life);
     if (begun && !record->pid) { /* whatever it was to end by */
@@ -153,6 +155,9 @@ static int load_record(struct instance_host *host, const char *name, struct vm_r
                     : 0;
     if (r == 0) {
         pi_temp_sweep(dir);
+        r = vm_restore_finish(dir, &err);
+    }
+    if (r == 0) {
         r = vm_record_load(dir, ret, &err);
     }
     if (is_half_made(dir, r, ret)) {

@@ -104,6 +104,8 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .pid = record->pid,
         .host_memory_bytes = process_memory_bytes(instance),
         .saved_bytes = record->saved_bytes,
+        .snapshots = snapshot_count(instance),
+        .snapshot = record->snapshot[0] ? (char *)record->snapshot : NULL,
         .created_ms = record->created_ms,
         .started_ms = record->started_ms,
         .boot_ms = record->boot_ms,

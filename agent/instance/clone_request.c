@@ -42,11 +42,14 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
         return pi_refuse(err, PI_CONFLICT,
                          "%s is a template: piagent run --template %s NAME makes an instance of it", name,
                          name);
-    if (state == VM_SAVED)
+    if (state == VM_SAVED && source->record.identity_due)
         return pi_refuse(
             err, PI_CONFLICT,
-            "%s is saved, and its state would not fit its disk any more: start it, then piagent powerdown %s",
+            "%s has not taken its identity from its template yet: piagent start %s first, or make another "
+            "instance of the template",
             name, name);
+    if ((r = snapshot_refuse_busy(source, err)) < 0)
+        return r;
     if (vm_state_is_live(state))
         return pi_refuse(
             err, PI_CONFLICT,

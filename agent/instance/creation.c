@@ -454,7 +454,8 @@ static int check_removal(const struct instance *instance, struct pi_error *err)
         return pi_refuse(err, PI_CONFLICT,
                          "%s cannot be removed while its QEMU runs: end it first with: kill %d", name,
                          (int)pid);
-    return clone_request_refuse_source(instance, err);
+    int r = snapshot_refuse_busy(instance, err);
+    return r < 0 ? r : clone_request_refuse_source(instance, err);
 }
 
 void instance_remove(struct instance *instance, struct api_call *call)

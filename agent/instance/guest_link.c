@@ -130,14 +130,13 @@ void guest_link_check_clock(struct instance *instance, uint64_t stood_ms)
     timer_set(instance->guest_link.timer, instance->guest_link.channel ? ANSWER_MS : 0);
 }
 
-/* 0 = unknown. An agent that did not see how the guest was saved knows from the record when that was. */
+/* 0 = unknown. If this agent did not see how the guest was saved, or a snapshot was restored, the record tells when it was. */
 static uint64_t stood_for(const struct instance *instance, enum vm_state before, uint64_t now_boottime_ms)
 {
     uint64_t paused = instance->guest_link.paused_ms, now = pi_realtime_ms();
     uint64_t saved = vm_state_is_saved(before) ? instance->record.stopped_ms : 0;
-    if (paused)
-        return now_boottime_ms - paused;
-    return saved && now > saved ? now - saved : 0;
+    uint64_t seen = paused ? now_boottime_ms - paused : 0, on_record = saved && now > saved ? now - saved : 0;
+    return seen > on_record ? seen : on_record;
 }
 
 /* The guest's own timekeeping mends a second, and nobody would notice it. The time is part of an identity. */

@@ -148,6 +148,7 @@ void instance_detach(struct instance *instance)
     instance->detached = true;
     membership_changed(instance);
     store_refuse_waiting(instance, NULL);
+    snapshot_end(instance);
     instance_reset(instance);
     store_stop(instance);
     journal_end(instance);
@@ -257,6 +258,18 @@ static void act_on_life(struct instance *instance, const struct vm_event *event,
     store_when_saved(instance, actions);
 }
 
+void instance_replace_record(struct instance *instance, struct vm_record *record)
+{
+    enum vm_state before = instance->record.life.state;
+    uint64_t stopped_ms = record->stopped_ms;
+    vm_record_done(&instance->record);
+    instance->record = *record;
+    *record = (struct vm_record){0};
+    if (instance->record.life.state != before)
+        note_state(instance, before);
+    instance->record.stopped_ms = stopped_ms;
+}
+
 static unsigned step_life(struct instance *instance, const struct vm_event *event)
 {
     enum vm_state before = instance->record.life.state;
@@ -322,6 +335,8 @@ static int check_request(struct instance *instance, enum vm_event_type type, str
     if (r == 0 && starts && !vm_state_is_live(instance->record.life.state) &&
         (r = clone_request_refuse_source(instance, err)) == 0)
         r = files_check(instance, err);
+    if (r == 0 && (starts || type == VM_EVENT_SAVE))
+        r = snapshot_refuse_busy(instance, err);
     if (r == 0 && type == VM_EVENT_START && instance->record.life.state == VM_SAVED)
         r = state_load_check(instance, err);
     if (r == 0 && type == VM_EVENT_SAVE)

@@ -22,6 +22,7 @@
 #include "agent/instance/record_store.h"
 #include "agent/instance/saved_state.h"
 #include "agent/instance/silence_watch.h"
+#include "agent/instance/snapshot.h"
 #include "agent/instance/stop.h"
 #include "agent/instance/template.h"
 #include "agent/vm/record.h"
@@ -46,6 +47,7 @@ struct instance {
     struct record_store store;
     struct journal journal;
     struct creation creation;
+    struct snapshots snapshots;
 
     /* One run of QEMU. */
     struct process process;
@@ -90,6 +92,8 @@ void instance_carry_out(struct instance *instance, unsigned actions);
 /* Ends the state of one run, in each part: closes what belongs to it, and forgets what is known of it. QEMU
  * itself goes on. */
 void instance_reset(struct instance *instance);
+/* A snapshot was restored: the record is another one. Takes it over. */
+void instance_replace_record(struct instance *instance, struct vm_record *record);
 /* Whether its guest runs now. */
 bool instance_runs(const struct instance *instance);
 

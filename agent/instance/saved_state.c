@@ -27,7 +27,7 @@ static void on_poll(void *user)
 
 int saved_state_init(struct instance *instance)
 {
-    instance->saved_state.fd = -1;
+    instance->saved_state.fd = instance->saved_state.dir_fd = -1;
     instance->saved_state.timer = timer_new(instance->host->loop, on_poll, instance);
     return instance->saved_state.timer ? 0 : -ENOMEM;
 }
@@ -37,7 +37,8 @@ void saved_state_reset(struct instance *instance)
     struct saved_state *state = &instance->saved_state;
     timer_clear(state->timer);
     pi_close_p(&state->fd);
-    state->fd = -1;
+    pi_close_p(&state->dir_fd);
+    state->fd = state->dir_fd = -1;
     state->step = NULL;
     state->proof = NULL;
     vm_saved_done(&state->saved);
@@ -55,6 +56,7 @@ void saved_state_failed(struct instance *instance, const char *why)
     char reason[VM_REASON_MAX];
     snprintf(reason, sizeof reason, "its state could not be %s: %s", saves ? "saved" : "loaded", why);
     saved_state_reset(instance);
+    snapshot_broke_off(instance, why);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_FAILED, .reason = reason});
 }
 
@@ -168,6 +170,7 @@ void saved_state_drop(struct instance *instance)
     pi_auto_free char *path = NULL;
     uv_fs_t *request = malloc(sizeof *request);
     saved_state_reset(instance);
+    snapshot_broke_off(instance, "its guest was not left in peace");
     unlinkat(instance->dir_fd, VM_SAVED_FILE, 0);
     drop_template_ram(instance);
     renameat(instance->dir_fd, VM_SAVED_RAM_FILE, instance->dir_fd, DROPPED);

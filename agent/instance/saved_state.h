@@ -36,6 +36,8 @@ struct saved_state {
     const struct saved_step *step; /* that QEMU is asked for now; NULL: none */
     struct timer *timer;           /* asks the same again */
     int fd;                        /* of the file of the RAM, while QEMU may use it; -1 */
+    int dir_fd;                    /* of the folder that a save writes to; -1 */
+    char node[32];                 /* QEMU's name of the disk that the guest writes to */
     bool keeping;              /* a thread makes a state durable, perhaps one that does not count any more */
     struct state_proof *proof; /* a thread reads the file that is to be loaded; NULL: none does */
     struct vm_saved saved;     /* the state that is being saved or loaded */

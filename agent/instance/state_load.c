@@ -47,12 +47,11 @@ static const struct saved_step load_steps[] = {
 };
 
 /* What a start would load it into now. */
-static int describe_now(const struct instance *instance, const char *layer, struct vm_saved *ret,
-                        struct pi_error *err)
+static int describe_now(const struct instance *instance, int dir_fd, enum vm_accel accel, const char *layer,
+                        struct vm_saved *ret, struct pi_error *err)
 {
     pi_auto_strv struct pi_strv argv = {0};
-    enum vm_accel accel = instance->record.accel;
-    int r = vm_saved_look(instance->dir_fd, layer, ret, err);
+    int r = vm_saved_look(dir_fd, layer, ret, err);
     ret->accel = accel;
     if (r == 0)
         r = saved_state_add_host(accel, ret, err);
@@ -68,7 +67,7 @@ static int read_fitting(const struct instance *instance, struct vm_saved *ret, s
     struct vm_saved now = {0};
     int r = vm_saved_read(instance->dir_fd, ret, err);
     if (r == 0)
-        r = describe_now(instance, ret->layer, &now, err);
+        r = describe_now(instance, instance->dir_fd, instance->record.accel, ret->layer, &now, err);
     if (r == 0)
         r = vm_saved_fits(ret, &now, err);
     vm_saved_done(&now);
@@ -92,6 +91,19 @@ int state_load_check(struct instance *instance, struct pi_error *err)
         "the saved state of %s does not fit: %s. To drop it and boot the disk, as after a power cut: "
         "piagent start --cold %s",
         name, why.text, name);
+}
+
+int state_load_check_copy(const struct instance *instance, int dir_fd, struct pi_error *err)
+{
+    struct vm_saved saved = {0}, now = {0};
+    int r = vm_saved_read(dir_fd, &saved, err);
+    if (r == 0)
+        r = describe_now(instance, dir_fd, saved.accel, saved.layer, &now, err);
+    if (r == 0)
+        r = vm_saved_fits(&saved, &now, err);
+    vm_saved_done(&now);
+    vm_saved_done(&saved);
+    return r == -ENOENT ? 0 : r;
 }
 
 const char *state_load_machine(const struct instance *instance)

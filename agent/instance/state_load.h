@@ -15,6 +15,8 @@ struct instance;
 
 /* Before a start of a saved instance: PI_CONFLICT if its state does not fit what is there now, or cannot be read. */
 int state_load_check(struct instance *instance, struct pi_error *err);
+/* The same of a saved state in another folder, which is going to be the instance's. No error if it has none. */
+int state_load_check_copy(const struct instance *instance, int dir_fd, struct pi_error *err);
 /* The machine type with its version that the QEMU has to have that will load it; NULL if none will. */
 const char *state_load_machine(const struct instance *instance);
 /* VM_DO_LOAD_STATE. */

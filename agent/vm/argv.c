@@ -180,7 +180,7 @@ static void add_channels(struct building *b, const struct vm_host *host)
 
 static void add_devices(struct building *b, const struct vm_spec *spec, const struct vm_host *host)
 {
-    add_image(b, "disk", "qcow2", host->folder, VM_DISK_FILE,
+    add_image(b, VM_DISK_NODE, "qcow2", host->folder, VM_DISK_FILE,
               spec->ephemeral ? ",discard=unmap" NO_FLUSH : ",discard=unmap");
     argv_add(b, "-device", "virtio-blk-pci,drive=disk,bootindex=0");
     /* If UEFI finds a source of randomness, an aarch64 kernel takes a KASLR seed from it, and isolates its

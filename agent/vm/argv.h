@@ -49,6 +49,9 @@ struct vm_host {
 /* As large as the RAM. Never written to again once its template is saved. */
 #define VM_TEMPLATE_RAM_FILE "template-ram"
 
+/* QEMU's name of the node of the disk. */
+#define VM_DISK_NODE "disk"
+
 int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct pi_strv *ret,
                   struct pi_error *err);
 

@@ -50,7 +50,7 @@ static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
 {
     life->state = VM_STOPPING;
     life->rung = rung;
-    life->was_ready = life->committed = false;
+    life->was_ready = life->committed = life->paused = false;
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
@@ -202,11 +202,6 @@ static unsigned stand_still(struct vm_life *life, enum vm_state how)
     return VM_DO_SAVE;
 }
 
-static unsigned life_on_stopped(struct vm_life *life)
-{
-    return stand_still(life, VM_PAUSED);
-}
-
 static unsigned life_on_suspended(struct vm_life *life)
 {
     /* A guest may suspend itself when its power button is pressed. It hears the button only while it is
@@ -218,13 +213,16 @@ static unsigned life_on_suspended(struct vm_life *life)
 
 /* Suspending and restoring. */
 
-static unsigned life_on_save(struct vm_life *life)
+static unsigned life_on_save(struct vm_life *life, bool snapshot)
 {
-    if (life->state == VM_SAVING || life->state == VM_SAVED)
+    bool paused = life->state == VM_PAUSED;
+    if (!snapshot && (life->state == VM_SAVING || life->state == VM_SAVED))
         return VM_DO_NOTHING;
-    if (!life_runs(life))
+    if (!life_runs(life) && !(snapshot && paused))
         return VM_DO_REFUSE;
-    life->was_ready = life->state == VM_READY;
+    if (!paused)
+        life->was_ready = life->state == VM_READY;
+    life->paused = paused;
     return enter_saved(life, VM_SAVING, false) | VM_DO_SAVE_STATE;
 }
 
@@ -240,6 +238,10 @@ static unsigned life_on_state_saved(struct vm_life *life)
 /* The record says that the saved state does not count any more before the guest runs. */
 static unsigned go_on_from_saved(struct vm_life *life)
 {
+    bool paused = life->paused;
+    life->paused = false;
+    if (paused)
+        return enter_saved(life, VM_PAUSED, false);
     return enter_saved(life, VM_RESTORING, true) | VM_DO_CONT;
 }
 
@@ -300,7 +302,7 @@ static unsigned life_on_adopted(struct vm_life *life, bool running)
         life->committed = true; /* its guest ran before that was on record */
         return running ? life_on_continued(life) : VM_DO_CONT;
     default:
-        return running ? life_on_continued(life) : life_on_stopped(life);
+        return running ? life_on_continued(life) : stand_still(life, VM_PAUSED);
     }
 }
 
@@ -389,7 +391,7 @@ static unsigned life_on_accelerator_failed(struct vm_life *life, const struct vm
     if (vm_life_boots(life))
         return error || relaunch ? life_condemn(life, relaunch) : 0;
     /* A guest that was up is kept, with its disk and its last screen: the user decides. */
-    return error ? life_on_stopped(life) : 0;
+    return error ? stand_still(life, VM_PAUSED) : 0;
 }
 
 static unsigned life_on_unusable(struct vm_life *life)
@@ -421,7 +423,7 @@ static unsigned life_on_exited(struct vm_life *life, const struct vm_event *even
         life->state = VM_STOPPED;
     else if (vm_state_is_live(life->state))
         life->state = VM_LOST;
-    life->was_ready = life->committed = false;
+    life->was_ready = life->committed = life->paused = false;
     return VM_DO_DISARM | VM_DO_CLEAN | VM_DO_SAVE;
 }
 
@@ -503,15 +505,16 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
 {
     switch (event->type) {
     case VM_EVENT_START:
-        return life_on_start(life, false);
     case VM_EVENT_START_COLD:
-        return life_on_start(life, true);
+        return life_on_start(life, event->type == VM_EVENT_START_COLD);
     case VM_EVENT_SAVE:
-        return life_on_save(life);
+    case VM_EVENT_SNAPSHOT:
+        return life_on_save(life, event->type == VM_EVENT_SNAPSHOT);
     case VM_EVENT_STATE_SAVED:
         return life_on_state_saved(life);
     case VM_EVENT_STATE_LOADED:
         return life_on_state_loaded(life);
+    case VM_EVENT_STATE_COPIED: /* the guest goes on, as if it had failed */
     case VM_EVENT_STATE_FAILED:
         return life_on_state_failed(life);
     case VM_EVENT_LAUNCHED:
@@ -529,7 +532,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_GUEST_DONE:
         return life_on_guest_done(life, event->success);
     case VM_EVENT_STOPPED:
-        return life_on_stopped(life);
+        return stand_still(life, VM_PAUSED);
     case VM_EVENT_SUSPENDED:
         return life_on_suspended(life);
     case VM_EVENT_RESET:

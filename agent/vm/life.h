@@ -13,6 +13,7 @@
  *   running -> saving -> saving, committed -> saved -> restoring -> restoring, committed -> running
  *              (whole in QEMU)  (the saved state counts)               (QEMU counts again)
  *
+ * A snapshot of a guest is a save that ends as one that fails: QEMU keeps the guest.
  * A save that fails, or is not on record, goes on as "restoring, committed". A load that fails, or whose QEMU ends, is "saved" again.
  *
  * The steps of a creation are all "created" for the API, and in the record:
@@ -80,7 +81,9 @@ enum vm_event_type {
     VM_EVENT_GOES_ON,      /* a boot that seemed stuck goes on: the reason is taken back */
     VM_EVENT_START_COLD,   /* request: start; a saved state is dropped, and the disk boots */
     VM_EVENT_SAVE,         /* request, which has passed every check: save its state and end QEMU */
+    VM_EVENT_SNAPSHOT,     /* request, which has passed every check: save its state for a snapshot */
     VM_EVENT_STATE_SAVED,  /* all of it is on disk */
+    VM_EVENT_STATE_COPIED, /* the snapshot has it: the guest goes on */
     VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
     VM_EVENT_STATE_FAILED, /* it could not be saved, or not noted on record; or it is not to be loaded */
     VM_EVENT_NO_IDENTITY, /* its guest has resumed from a template, and did not take an identity of its own */
@@ -110,6 +113,7 @@ struct vm_life {
     bool left_stopped; /* CREATED: its creation ends in STOPPED, or in SAVED */
     bool made_saved;   /* CREATED: its creation makes it SAVED, and goes on from there unless it is left so */
     bool was_ready;    /* PAUSED, SUSPENDED, SAVING, SAVED, RESTORING: it was ready before */
+    bool paused;       /* SAVING: it was paused before, and will be */
     bool committed;    /* SAVING: the saved state counts; RESTORING: it does not count any more */
     bool shutdown_seen;     /* SHUTDOWN came: the exit that follows is expected */
     bool guest_powered_off; /* the guest itself powered off last time */

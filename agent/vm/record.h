@@ -13,6 +13,7 @@
  *   ssh_key[.pub]                   piagent's login key
  *   ssh_host_ed25519_key[.pub]      the guest's host key
  *   saved-ram, saved.json           of a saved instance: its state (vm/saved.h)
+ *   snapshots                       (vm/snapshot_folder.h)
  *   template-ram                    the RAM of a template, which is saved beside the stream; of an instance that is to
  *                                   resume from it, a link to that
  *   known_hosts, journal.jsonl, console.log, qemu.log
@@ -66,6 +67,9 @@ struct vm_record {
     uint64_t pid, start_ticks; /* with boot_id: struct pi_identity of its QEMU; 0 = none */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
     uint64_t saved_bytes; /* of its saved state; 0 = it has none */
+    char snapshot[PI_NAME_MAX +
+                  1];  /* that its disk has come of; of a snapshot's record: its parent; "" = none */
+    uint64_t taken_ms; /* of a snapshot's record: when it was made, CLOCK_REALTIME */
 
     uint64_t created_ms, started_ms, ready_ms, stopped_ms; /* CLOCK_REALTIME; 0 = never */
     uint64_t boot_ms;          /* CLOCK_REALTIME: the start of its newest boot, which ready_ms belongs to */

@@ -108,6 +108,21 @@ int vm_saved_look(int dir_fd, const char *layer, struct vm_saved *ret, struct pi
     return r < 0 ? r : look_at_saved_file(dir_fd, VM_VARS_FILE, &ret->vars, err);
 }
 
+int vm_saved_copy(int from, int to, const char *layer, struct pi_error *err)
+{
+    struct vm_saved saved = {0};
+    int r = vm_saved_read(from, &saved, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    snprintf(saved.layer, sizeof saved.layer, "%s", layer);
+    saved.overlay = (struct vm_saved_file){0};
+    r = vm_saved_look(to, layer, &saved, err);
+    if (r == 0)
+        r = vm_saved_write(to, &saved, err);
+    vm_saved_done(&saved);
+    return r;
+}
+
 int vm_saved_note_layer(int dir_fd, const char *layer, int overlay_dir_fd, const char *overlay,
                         struct pi_error *err)
 {

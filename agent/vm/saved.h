@@ -46,6 +46,9 @@ int vm_saved_read(int dir_fd, struct vm_saved *ret, struct pi_error *err);
 /* Durably. */
 int vm_saved_write(int dir_fd, const struct vm_saved *saved, struct pi_error *err);
 void vm_saved_done(struct vm_saved *saved);
+/* The description of the state in `from`, written for a copy in `to`: RAM, UEFI variables and the disk there, an empty one on
+ * that layer ("" = it is a copy of the disk), are there already. No error if `from` has no saved state. */
+int vm_saved_copy(int from, int to, const char *layer, struct pi_error *err);
 
 /* The files of the folder: what is now the RAM, the variables, and the disk, or, if layer is not "", the overlay on that
  * layer. */

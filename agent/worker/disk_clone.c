@@ -17,24 +17,25 @@
 #include "agent/base/proc.h"
 #include "agent/image/use.h"
 #include "agent/vm/argv.h"
+#include "agent/vm/saved.h"
 
 #define LAYER_FILE   "base-%u.qcow2"
-#define LAYER_SIZE   24
-#define OVERLAY_FILE "overlay.qcow2" /* the source's new disk, while it is in the clone's folder */
-#define VARS_MAX     ((size_t)256 << 20)
+#define OVERLAY_FILE "overlay.qcow2"   /* the source's new disk, while it is in the clone's folder */
 #define EMPTY_MAX    ((size_t)4 << 20) /* of an empty overlay: its tables alone, 2 MiB for a disk of 16 TiB */
 
 /* A disk that is being cloned. */
 struct cloning {
     const char *source, *folder; /* paths */
     int source_fd, folder_fd;
+    bool live;
     uint64_t size_bytes; /* as the guest sees it */
     unsigned layers;
+    char layer[DISK_LAYER_SIZE]; /* that both then stand on; "" = the disk was copied */
 };
 
-static const char *layer_name(unsigned layer, char ret[LAYER_SIZE])
+static const char *layer_name(unsigned layer, char ret[DISK_LAYER_SIZE])
 {
-    snprintf(ret, LAYER_SIZE, LAYER_FILE, layer);
+    snprintf(ret, DISK_LAYER_SIZE, LAYER_FILE, layer);
     return ret;
 }
 
@@ -58,7 +59,8 @@ static int look_at_disk(struct cloning *c, struct pi_error *err)
     pi_auto_buf struct pi_buf text = {0};
     int code = 0, r = disk_path(c->source, path, err);
     if (r == 0)
-        r = pi_run((const char *const[]){"qemu-img", "info", "-f", "qcow2", "--output=json", path, NULL},
+        r = pi_run((const char *const[]){"qemu-img", "info", "-f", "qcow2", "--output=json", path,
+                                         c->live ? "-U" : NULL, NULL},
                    &text, &code, err);
     if (r < 0)
         return pi_context(err, r, "cannot look at the disk");
@@ -79,7 +81,7 @@ static int look_at_disk(struct cloning *c, struct pi_error *err)
 /* An empty overlay on that layer, for the source. */
 static int make_source_overlay(const struct cloning *c, unsigned layer, struct pi_error *err)
 {
-    char name[LAYER_SIZE];
+    char name[DISK_LAYER_SIZE];
     return vm_overlay_make(c->folder, OVERLAY_FILE, layer_name(layer, name), c->size_bytes, err);
 }
 
@@ -105,7 +107,7 @@ static int is_disk_empty(const struct cloning *c, struct pi_error *err)
  * system has no such links. */
 static int add_layer(struct cloning *c, struct pi_error *err)
 {
-    char name[LAYER_SIZE];
+    char name[DISK_LAYER_SIZE];
     layer_name(c->layers + 1, name);
     int r = make_source_overlay(c, c->layers + 1, err);
     if (r == 0)
@@ -119,7 +121,8 @@ static int add_layer(struct cloning *c, struct pi_error *err)
         return errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS
                    ? 1
                    : pi_fail(err, errno, "cannot link %s/%s", c->source, name);
-    if ((r = pi_dir_sync(c->source_fd, err)) < 0)
+    if ((r = pi_dir_sync(c->source_fd, err)) < 0 ||
+        (r = vm_saved_note_layer(c->source_fd, name, c->folder_fd, OVERLAY_FILE, err)) < 0)
         return r;
     if (renameat(c->folder_fd, OVERLAY_FILE, c->source_fd, VM_DISK_FILE) < 0)
         return pi_fail(err, errno, "cannot replace %s/" VM_DISK_FILE, c->source);
@@ -131,7 +134,7 @@ static int add_layer(struct cloning *c, struct pi_error *err)
 
 static int link_layers(const struct cloning *c, struct pi_error *err)
 {
-    char name[LAYER_SIZE];
+    char name[DISK_LAYER_SIZE];
     for (unsigned i = 1; i <= c->layers; i++) {
         layer_name(i, name);
         if (linkat(c->source_fd, name, c->folder_fd, name, 0) < 0)
@@ -142,7 +145,7 @@ static int link_layers(const struct cloning *c, struct pi_error *err)
 
 static int share_layers(const struct cloning *c, struct pi_error *err)
 {
-    char name[LAYER_SIZE];
+    char name[DISK_LAYER_SIZE];
     int r = link_layers(c, err);
     return r < 0 ? r
                  : vm_overlay_make(c->folder, VM_DISK_FILE, layer_name(c->layers, name), c->size_bytes, err);
@@ -164,29 +167,38 @@ static int copy_layers(const struct cloning *c, const struct vm_image *image, st
     return r < 0 ? pi_context(err, r, "cannot copy the disk") : 0;
 }
 
+/* 1 if the disk has to be copied. */
+static int freeze_disk(struct cloning *c, struct pi_error *err)
+{
+    int r = c->live ? 0 : is_disk_empty(c, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return c->layers >= (c->live ? DISK_LAYERS_LIVE_MAX : DISK_LAYERS_MAX) ? 1 : add_layer(c, err);
+}
+
 static int clone_layers(struct cloning *c, const struct vm_image *image, struct pi_error *err)
 {
     int r = look_at_disk(c, err);
-    if (r == 0)
-        r = is_disk_empty(c, err);
     if (r < 0)
         return r;
-    int copies = r > 0 ? 0 : c->layers >= DISK_LAYERS_MAX ? 1 : add_layer(c, err);
+    int copies = freeze_disk(c, err);
     unlinkat(c->folder_fd, OVERLAY_FILE, 0);
-    return copies < 0 ? copies : copies ? copy_layers(c, image, err) : share_layers(c, err);
-}
-
-static int copy_vars(const struct cloning *c, struct pi_error *err)
-{
-    pi_auto_buf struct pi_buf vars = {.max = VARS_MAX};
-    int r = pi_file_read(c->source_fd, VM_VARS_FILE, VARS_MAX, &vars, err);
-    return r < 0 ? r : pi_file_write(c->folder_fd, VM_VARS_FILE, vars.data, vars.size, 0600, err);
+    if (copies > 0 && c->live)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "the disk stands on %u layers, or its file system has no hard links: power the instance "
+            "down, take a snapshot of it and restore that, which makes one layer of them",
+            c->layers);
+    if (copies != 0)
+        return copies < 0 ? copies : copy_layers(c, image, err);
+    layer_name(c->layers, c->layer);
+    return share_layers(c, err);
 }
 
 /* The layers of the source, and its disk as one more. */
 static int share_disk(struct cloning *c, const struct vm_image *image, struct pi_error *err)
 {
-    char name[LAYER_SIZE];
+    char name[DISK_LAYER_SIZE];
     int r = look_at_disk(c, err);
     if (r < 0)
         return r;
@@ -199,27 +211,53 @@ static int share_disk(struct cloning *c, const struct vm_image *image, struct pi
     return r < 0 ? r : vm_overlay_make(c->folder, VM_DISK_FILE, name, c->size_bytes, err);
 }
 
-static int clone_with(const struct vm_spec *spec, const char *source, const char *folder,
+static int clone_with(struct cloning *c, const struct vm_spec *spec,
                       int (*layers)(struct cloning *c, const struct vm_image *image, struct pi_error *err),
                       struct pi_error *err)
 {
-    pi_auto_close int source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    struct cloning c = {.source = source, .folder = folder, .source_fd = source_fd, .folder_fd = folder_fd};
+    pi_auto_close int source_fd = open(c->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    pi_auto_close int folder_fd = open(c->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (source_fd < 0 || folder_fd < 0 || flock(source_fd, LOCK_EX) < 0)
-        return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? source : folder);
-    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
-    if (r == 0)
-        r = layers(&c, &spec->image, err);
-    return r < 0 || !vm_spec_uses_uefi(spec) ? r : copy_vars(&c, err);
+        return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? c->source : c->folder);
+    c->source_fd = source_fd;
+    c->folder_fd = folder_fd;
+    int r = layers(c, &spec->image, err);
+    return r < 0 || c->live || !vm_spec_uses_uefi(spec)
+               ? r
+               : pi_file_copy(source_fd, VM_VARS_FILE, folder_fd, err);
 }
 
 int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
 {
-    return clone_with(spec, source, folder, clone_layers, err);
+    struct cloning c = {.source = source, .folder = folder};
+    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
+    return r < 0 ? r : clone_with(&c, spec, clone_layers, err);
 }
 
 int disk_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
 {
-    return clone_with(spec, source, folder, share_disk, err);
+    struct cloning c = {.source = source, .folder = folder};
+    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
+    return r < 0 ? r : clone_with(&c, spec, share_disk, err);
+}
+
+int disk_keep(const struct vm_spec *spec, enum disk_source how, const char *source, const char *folder,
+              char ret_layer[DISK_LAYER_SIZE], struct pi_error *err)
+{
+    struct cloning c = {.source = source, .folder = folder, .live = how == DISK_LIVE};
+    int r = clone_with(&c, spec, clone_layers, err);
+    if (r == 0)
+        memcpy(ret_layer, c.layer, sizeof c.layer);
+    return r;
+}
+
+int disk_trim(const char *folder, struct pi_error *err)
+{
+    char name[DISK_LAYER_SIZE];
+    pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct cloning c = {.source = folder};
+    int r = folder_fd < 0 ? pi_fail(err, errno, "cannot open %s", folder) : look_at_disk(&c, err);
+    for (unsigned i = c.layers + 1; r == 0 && i <= DISK_LAYERS_LIVE_MAX; i++)
+        unlinkat(folder_fd, layer_name(i, name), 0);
+    return r;
 }

@@ -22,7 +22,9 @@
 #include "agent/vm/spec.h"
 
 /* Each one costs QEMU a file, some memory and time. */
-#define DISK_LAYERS_MAX 8
+#define DISK_LAYERS_MAX      8
+#define DISK_LAYERS_LIVE_MAX 32 /* with a QEMU that runs, nothing can be copied */
+#define DISK_LAYER_SIZE      24 /* "base-2.qcow2" */
 
 /*
  * Makes the disk of the new instance in folder of that in source, and the store of UEFI variables, if the spec has one, and
@@ -34,5 +36,17 @@ int disk_clone(const struct vm_spec *spec, const char *source, const char *folde
 
 /* The same of a source whose disk is never written again: the disk itself becomes the layer, and the source is left as it is. */
 int disk_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err);
+enum disk_source {
+    DISK_AT_REST,
+    DISK_LIVE, /* a QEMU has it open, which goes on writing into the layer until it is told to use the source's new disk. The
+                * variables are left out. Refused (PI_CONFLICT) if nothing more can be put on the disk. */
+};
+/* Like disk_clone(), without the link to the image. ret_layer: the layer that both stand on; "" if the disk was copied. If the source has
+ * a saved state, its description says that it fits the source's new disk, too (vm/saved.h). */
+int disk_keep(const struct vm_spec *spec, enum disk_source how, const char *source, const char *folder,
+              char ret_layer[DISK_LAYER_SIZE], struct pi_error *err);
+
+/* Removes the layers of a folder that its disk does not stand on. */
+int disk_trim(const char *folder, struct pi_error *err);
 
 #endif

@@ -43,9 +43,8 @@ static int make_disks(const struct vm_spec *spec, const char *folder, struct pi_
     return r;
 }
 
-/* Next the record says that the instance is whole. That must hold after a power cut too, so every file is
- * synced, whichever program wrote it. */
-static int sync_all(int dir_fd, struct pi_error *err)
+/* Next the record says that the instance is whole. That must hold after a power cut too. */
+int worker_sync_all(int dir_fd, struct pi_error *err)
 {
     pi_auto_closedir DIR *dir = pi_dir_entries(dir_fd, ".");
     if (!dir)
@@ -83,7 +82,7 @@ static int prepare_folder(const char *folder, const char *source, struct pi_erro
     if (r == 0)
         r = make_keys(dir, record.spec.name, err);
     if (r == 0)
-        r = sync_all(dir, err);
+        r = worker_sync_all(dir, err);
     vm_record_done(&record);
     return r;
 }

@@ -13,6 +13,7 @@
  *   KIND     request         progress               result
  *   fetch    worker_fetch    image_progress_fields  image_fields
  *   prepare  worker_prepare  none                   {}
+ *   snapshot worker_snapshot none                   worker_snapshot_done
  *
  * SIGTERM cancels the job. The agent logs the worker's standard error. Its exit code is an enum pi_kind.
  */
@@ -29,8 +30,8 @@
 
 #define WORKER_LINE_MAX ((size_t)64 << 10)
 
-enum worker_kind { WORKER_FETCH, WORKER_PREPARE, WORKER_KINDS };
-/* "fetch", "prepare", NULL. */
+enum worker_kind { WORKER_FETCH, WORKER_PREPARE, WORKER_SNAPSHOT, WORKER_KINDS };
+/* "fetch", "prepare", "snapshot", NULL. */
 extern const char *const worker_kind_names[];
 
 /* Gets an image into the store, and links it there to the disk that an instance is going to have: from then on no
@@ -51,5 +52,28 @@ struct worker_prepare {
     char *source; /* the folder of the instance that it is a clone or made of; NULL = none */
 };
 extern const struct pi_field worker_prepare_fields[];
+
+enum worker_snapshot_action {
+    WORKER_SNAPSHOT_TAKE,   /* of an instance at rest: disk, variables, and its saved state, if it has one */
+    WORKER_SNAPSHOT_FREEZE, /* of a QEMU that runs: only the disk; the snapshot is not decided yet */
+    WORKER_SNAPSHOT_RESTORE, /* an instance at rest gets disk, variables, record and, unless cold, the saved state */
+    WORKER_SNAPSHOT_REMOVE, /* those that stood on it stand on its parent */
+    WORKER_SNAPSHOT_ACTIONS
+};
+extern const char *const worker_snapshot_action_names[];
+
+/* A snapshot of the instance that has the folder (vm/snapshot_folder.h). */
+struct worker_snapshot {
+    char *folder, *tag;
+    enum worker_snapshot_action action;
+    uint64_t now_ms; /* CLOCK_REALTIME */
+    bool cold;
+};
+extern const struct pi_field worker_snapshot_fields[];
+
+struct worker_snapshot_done {
+    char layer[32]; /* FREEZE: the one that the disk has become */
+};
+extern const struct pi_field worker_snapshot_done_fields[];
 
 #endif

@@ -15,5 +15,9 @@ void worker_write(const char *key, json_t *value);
 /* The jobs. *ret_result is the caller's, or NULL if the job succeeded and has no more to say. */
 int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error *err);
 int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_error *err);
+int worker_run_snapshot(const json_t *request, json_t **ret_result, struct pi_error *err);
+
+/* fsync of every file of a folder, whichever program wrote it, and of the folder. */
+int worker_sync_all(int dir_fd, struct pi_error *err);
 
 #endif

@@ -33,6 +33,8 @@
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
  *   >...           a whole line: the guest prints the rest of it, at SIGUSR1
  *
+ * Of the disk it knows the name of the node that is written to (query-block, blockdev-add, blockdev-snapshot).
+ *
  * It saves its state (getfd, migrate) as one line, which says whether its guest has said hello, and loads that line with
  * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1.
  *
@@ -90,6 +92,8 @@ static bool silent, greeted;    /* greeted: the guest has said hello */
 static int passed_fd = -1;      /* the newest that came over the monitor */
 static char migration[16];      /* its status; "" = none was begun */
 static char plugged[256] = ","; /* the ids of devices that were plugged in, between commas */
+static const char *request;     /* the line of the command that runs */
+static char disk_node[40] = "\"disk\"", added_node[40]; /* as they stand in a line: with quotes */
 
 /* Ports. Output that finds no room is lost. */
 
@@ -373,6 +377,27 @@ static void load(void)
     snprintf(status, sizeof status, "paused");
 }
 
+/* Disks. A test sees that the vCPUs stood still when the disk was frozen, and which node that was. */
+
+static void member(const char *line, const char *name, char *ret, size_t size);
+
+static void add_node(void)
+{
+    member(request, "node-name", added_node, sizeof added_node);
+}
+
+static void freeze_disk(void)
+{
+    char node[40], overlay[40];
+    member(request, "node", node, sizeof node);
+    member(request, "overlay", overlay, sizeof overlay);
+    if (strcmp(status, "paused") != 0 || strcmp(node, disk_node) != 0 || strcmp(overlay, added_node) != 0) {
+        fprintf(stderr, "fake qemu: %s is not frozen by %s while it is %s\n", node, overlay, status);
+        end(1);
+    }
+    memcpy(disk_node, overlay, sizeof disk_node);
+}
+
 static void nothing(void)
 {
 }
@@ -392,6 +417,9 @@ static const struct {
     {"device_add", nothing},
     {"migrate-set-capabilities", nothing},
     {"migrate-set-parameters", nothing},
+    {"query-block", nothing},
+    {"blockdev-add", add_node},
+    {"blockdev-snapshot", freeze_disk},
     {"migrate", migrate},
     {"migrate-incoming", load},
     {"cont", cont},
@@ -421,6 +449,8 @@ static void reply(const char *command, const char *id)
     else if (!strcmp(command, "query-version"))
         say("{\"return\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},\"package\":\"fake\"},\"id\":%s}",
             id);
+    else if (!strcmp(command, "query-block"))
+        say("{\"return\":[{\"device\":\"\",\"inserted\":{\"node-name\":%s}}],\"id\":%s}", disk_node, id);
     else if (!strcmp(command, "qom-get"))
         say("{\"return\":\"pc-q35-7.2-machine\",\"id\":%s}", id);
     else if (!strcmp(command, "query-migrate") && migration[0])
@@ -483,6 +513,7 @@ static void execute(const char *line)
         return;
     }
     bool ignored = is_told("ignore", command);
+    request = line;
     if (!ignored)
         commands[i].run();
     reply(command, id);

@@ -149,6 +149,13 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert api("POST", f"{path}/suspend", {})["name"] == "pi"
     is_now("saved")
     assert api("GET", path)["saved_bytes"] and api("POST", f"{path}/suspend", {})["already"]
+    assert api("POST", f"{path}/snapshots", {"tag": "asleep"})["snapshot"] == "asleep"
+    assert api("POST", f"{path}/snapshots", {"tag": "A"})[0] == 400
+    only = api("GET", f"{path}/snapshots")["snapshots"]
+    assert [(one["tag"], one["current"], one["memory_bytes"] > 0) for one in only] == [("asleep", True, True)], only
+    assert api("POST", f"{path}/snapshots/restore", {"tag": "asleep", "cold": False})["state"] == "saved"
+    assert "snapshots" not in api("POST", f"{path}/snapshots/remove", {"tag": "asleep"})
+    assert api("POST", f"{path}/snapshots/remove", {"tag": "asleep"})[0] == 404
     api("POST", f"{path}/start", {"cold": False})
     is_now("running")
     assert api("POST", f"{path}/reseed", {})["name"] == "pi"

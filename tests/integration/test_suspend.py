@@ -75,10 +75,21 @@ def test_a_guest_that_boots_is_suspended_too_and_becomes_ready_after_it(user):
     user.wait_state("pi", "ready", 20)
 
 
-def test_a_saved_instance_is_neither_cloned_nor_removed_with_others(user):
+def test_a_saved_instance_is_cloned_as_after_a_power_cut_and_goes_on_itself(user):
     boot_to_ready(user, "pi")
     user.do("suspend", "pi")
-    assert "pi is saved, and its state would not fit its disk any more" in user.refused(CONFLICT, "clone", "pi", "pj", "--no-start")
+    for clone in ("pj", "pk"):  # the second finds an empty disk
+        user.do("clone", "pi", clone, "--no-start")
+        assert user.status(clone)["state"] == "stopped" and not saved_files(user, clone)
+    user.do("start", "-d", "pi")
+    assert user.status("pi")["state"] == "ready" and user.spoken("pi").count(b"hello") == 1
+    assert user.api("POST", "/v1/instances/pj/start", {})[0] == 202
+    user.wait_state("pj", "running", 20)
+
+
+def test_a_saved_instance_is_not_removed_with_others(user):
+    boot_to_ready(user, "pi")
+    user.do("suspend", "pi")
     assert "pi: kept, it is saved" in user.call("rm", "--all").stderr
     user.do("start", "-d", "pi")
     assert user.status("pi")["state"] == "ready"

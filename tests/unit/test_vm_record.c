@@ -66,6 +66,8 @@ static struct vm_record full_record(void)
         .start_ticks = 1ull << 40,
         .boot_id = FIXTURE_UUID,
         .saved_bytes = 1ull << 33,
+        .snapshot = "before",
+        .taken_ms = 1700000000000,
         .created_ms = 1,
         .started_ms = 2,
         .ready_ms = 3,
@@ -144,6 +146,8 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_int_equal(got.start_ticks, record.start_ticks);
     assert_string_equal(got.boot_id, record.boot_id);
     assert_int_equal(got.saved_bytes, record.saved_bytes);
+    assert_string_equal(got.snapshot, "before");
+    assert_int_equal(got.taken_ms, record.taken_ms);
     assert_int_equal(got.created_ms, 1);
     assert_int_equal(got.started_ms, 2);
     assert_int_equal(got.ready_ms, 3);
@@ -174,6 +178,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "fell_back",
                                        "begun_again",
                                        "relaunch",
+                                       "paused",
                                        "reason",
                                        "powerdown_ms",
                                        "step_ms",
@@ -184,6 +189,8 @@ static void record_has_its_members_in_their_order(void **state)
                                        "start_ticks",
                                        "boot_id",
                                        "saved_bytes",
+                                       "snapshot",
+                                       "taken_ms",
                                        "created_ms",
                                        "started_ms",
                                        "ready_ms",

@@ -14,6 +14,14 @@
     {                                         \
         .state = VM_SAVING, .was_ready = true \
     }
+#define COPYING                                               \
+    {                                                         \
+        .state = VM_SAVING, .was_ready = true, .paused = true \
+    }
+#define PAUSED                                \
+    {                                         \
+        .state = VM_PAUSED, .was_ready = true \
+    }
 #define KEPT                                                                           \
     {                                                                                  \
         .state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_QUIT \
@@ -79,6 +87,21 @@ static const struct {
     {SAVING, {.type = VM_EVENT_START}, SAVING, VM_DO_REFUSE},
     {{.state = VM_SAVING}, {.type = VM_EVENT_GUEST_DONE, .success = true}, SAVING, VM_DO_SAVE},
     {SAVING, {.type = VM_EVENT_RESET}, {.state = VM_SAVING}, VM_DO_SAVE},
+    /* A snapshot: a save after which the guest goes on, or is paused again. */
+    {READY, {.type = VM_EVENT_SNAPSHOT}, SAVING, VM_DO_SAVE | VM_DO_SAVE_STATE},
+    {{.state = VM_PAUSED, .was_ready = true},
+     {.type = VM_EVENT_SNAPSHOT},
+     COPYING,
+     VM_DO_SAVE | VM_DO_SAVE_STATE},
+    {{.state = VM_SUSPENDED}, {.type = VM_EVENT_SNAPSHOT}, {.state = VM_SUSPENDED}, VM_DO_REFUSE},
+    {SAVED, {.type = VM_EVENT_SNAPSHOT}, SAVED, VM_DO_REFUSE},
+    {SAVING, {.type = VM_EVENT_SNAPSHOT}, SAVING, VM_DO_REFUSE},
+    {SAVING, {.type = VM_EVENT_STATE_COPIED}, RESTORED, GOES_ON | VM_DO_DROP_STATE},
+    {READY, {.type = VM_EVENT_STATE_COPIED}, READY, 0},
+    {COPYING, {.type = VM_EVENT_STATE_COPIED}, PAUSED, VM_DO_SAVE | VM_DO_DROP_STATE},
+    {COPYING, {.type = VM_EVENT_STATE_FAILED}, PAUSED, VM_DO_SAVE | VM_DO_DROP_STATE},
+    {COPYING, {.type = VM_EVENT_ADOPTED}, PAUSED, VM_DO_SAVE | VM_DO_DROP_STATE},
+    {COPYING, {.type = VM_EVENT_EXITED}, LOST, GONE | VM_DO_DROP_STATE},
     /* QEMU still has the guest: it goes on, or is ended, and the files are removed. */
     {SAVING, {.type = VM_EVENT_STATE_FAILED}, RESTORED, GOES_ON | VM_DO_DROP_STATE},
     {SAVING, {.type = VM_EVENT_ADOPTED}, RESTORED, GOES_ON | VM_DO_DROP_STATE},
@@ -147,7 +170,8 @@ static void either_qemu_or_the_saved_state_counts(void **state)
         const struct vm_life *after = &rules[i].after;
         unsigned actions = vm_life_next(&life, &rules[i].event);
         if (actions != rules[i].actions || life.state != after->state || life.rung != after->rung ||
-            life.was_ready != after->was_ready || life.committed != after->committed)
+            life.was_ready != after->was_ready || life.paused != after->paused ||
+            life.committed != after->committed)
             fail_msg("rule %zu: %s, rung %s, ready %d, committed %d, actions %x instead of %x", i,
                      vm_state_names[life.state], vm_rung_names[life.rung], life.was_ready, life.committed,
                      actions, rules[i].actions);

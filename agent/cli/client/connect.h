@@ -13,7 +13,8 @@
 #include "agent/base/paths.h"
 #include "agent/cli/client/remote_host.h"
 
-#define CLI_CALL_MS 30000u /* the agent's loop never blocks; a loaded host may still be slow */
+#define CLI_SNAPSHOT_MS 3600000u
+#define CLI_CALL_MS     30000u /* the agent's loop never blocks; a loaded host may still be slow */
 
 /* Zeroed memory is a valid, unconnected one. Several, of several hosts, may be connected at once. */
 struct cli_agent {
@@ -70,6 +71,10 @@ int cli_get_agent(struct cli_agent *agent, struct api_agent *ret, struct pi_erro
  * borrowed. Refuses text that cannot be a name. */
 int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
              const json_t *body, json_t **ret, struct pi_error *err);
+
+/* The same about its snapshots: METHOD /v1/instances/NAME/snapshots[/what]. The agent may have to copy a disk first. */
+int cli_call_snapshots(struct cli_agent *agent, const char *method, const char *name, const char *what,
+                       const json_t *body, json_t **ret, struct pi_error *err);
 
 /* The same about the networks (name NULL), or one: METHOD /v1/networks[/NAME]. */
 int cli_call_networks(struct cli_agent *agent, const char *method, const char *name, const json_t *body,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "clone" makes instances of a stopped one, each with its disk and an identity of its own, and follows them. */
+/* "clone" makes instances of one that does not run, each with its disk and an identity of its own, and follows them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +189,7 @@ static const struct cli_option clone_table[] = {
 const struct cli_command cli_command_clone = {
     .name = "clone",
     .operands = "NAME NEW...",
-    .summary = "makes instances with the disk of a stopped one",
+    .summary = "makes instances with the disk of one that does not run",
     .details =
         "A clone begins with all that is on the disk of NAME, which takes no room until one of the two changes it. It is\n"
         "another instance: it gets a UUID, instance-id, host name, machine-id, SSH host key, MAC addresses, SSH port and\n"

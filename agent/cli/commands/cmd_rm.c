@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* "rm" removes instances with all their files. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "agent/cli/client/instance_view.h"
@@ -14,7 +15,11 @@ struct rm_options {
 
 static int remove_instance(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
-    return cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
+    int r = cli_call(&task->agent, "DELETE", instance->name, NULL, NULL, NULL, err);
+    if (r == 0 && instance->snapshots && !task->results)
+        fprintf(stderr, "%s: removed with %" PRIu64 " snapshot%s\n", instance->name, instance->snapshots,
+                instance->snapshots == 1 ? "" : "s");
+    return r;
 }
 
 int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
@@ -38,9 +43,9 @@ static int remove_if_over(struct cli_task *task, struct api_instance *instance, 
         return r;
     if (task->results)
         json_object_set_new(cli_task_result(task, instance), "removed", json_boolean(over));
-    else if (over)
+    else if (over && !instance->snapshots)
         fprintf(stderr, "%s: removed\n", instance->name);
-    else
+    else if (!over)
         fprintf(stderr, "%s: kept, it is %s\n", instance->name, api_state_word(instance));
     return 0;
 }
@@ -73,7 +78,7 @@ static const struct cli_option rm_table[] = {
 const struct cli_command cli_command_rm = {
     .name = "rm",
     .operands = "NAME...",
-    .summary = "removes stopped instances with all their files",
+    .summary = "removes stopped instances with all their files, snapshots among them",
     .example = "piagent rm --force pi-1",
     .options = rm_table,
     .values_size = sizeof(struct rm_options),

@@ -24,6 +24,8 @@ extern const struct cli_command cli_command_image_fetch, cli_command_image_ls;
 extern const struct cli_command cli_command_image_verify, cli_command_image_rm, cli_command_image_prune;
 extern const struct cli_command cli_command_template_create, cli_command_template_ls, cli_command_template_rm;
 extern const struct cli_command cli_command_network_create, cli_command_network_ls;
+extern const struct cli_command cli_command_snapshot_create, cli_command_snapshot_ls,
+    cli_command_snapshot_restore, cli_command_snapshot_rm;
 extern const struct cli_command cli_command_network_status, cli_command_network_rm;
 extern const struct cli_command cli_command_network_link, cli_command_network_unlink, cli_command__carry;
 extern const struct cli_command cli_command_validate;

@@ -15,10 +15,11 @@
 
 /* The first words of commands. A sentence may go on otherwise: "piagent waits". */
 const char *const cli_host_hints[] = {
-    "run",        "clone",    "start",     "wait",         "ps",      "status",  "console", "ssh",    "cp",
-    "ssh-config", "logs",     "events",    "kill",         "restart", "reset",   "resume",  "reseed", "pause",
-    "suspend",    "rm",       "image",     "timeline",     "agent",   "metrics", "network", "up",     "down",
-    "inventory",  "template", "powerdown", "qemu-command", "explain", "doctor",  NULL};
+    "run",      "clone",     "start",        "wait",    "ps",      "status",   "console",
+    "ssh",      "cp",        "ssh-config",   "logs",    "events",  "kill",     "restart",
+    "reset",    "resume",    "reseed",       "pause",   "suspend", "rm",       "image",
+    "timeline", "agent",     "metrics",      "network", "up",      "down",     "inventory",
+    "template", "powerdown", "qemu-command", "explain", "doctor",  "snapshot", NULL};
 
 const char *cli_host_chosen(void)
 {

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""`piagent snapshot`: an instance as it was, disk and memory of one moment. QEMU is the fake; qemu-img is real, and so are the disks."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import boot_sectors
+import pytest
+from faults import FragileUser
+from piagent import CONFLICT, FAILED, NOT_FOUND, PIAGENT, USAGE, User, fake_qemu, is_running, wait_for
+from test_clone import holds, layers, make, write
+from test_hostile_guest import Guest
+from test_progress import boot_to_the_end
+from test_suspend import saved_files
+
+
+@pytest.fixture(name="user")
+def fake_user():
+    with User(**fake_qemu()) as user:
+        yield user
+
+
+def boot_to_ready(user, name):
+    user.boot(name, boot_sectors.deaf(user.home), disk_bytes=8 << 20)
+    boot_to_the_end(Guest(user, name))
+    return user.wait_state(name, "ready")
+
+
+def snapshots(user, name):
+    return {one["tag"]: one for one in json.loads(user.do("snapshot", "ls", name, "--json"))["snapshots"]}
+
+
+def folders(user, name):
+    return sorted(str(path.relative_to(user.instances / name)) for path in (user.instances / name).glob("snapshots/*"))
+
+
+def as_was(user, name):
+    """The disk's own file and the layers: what a snapshot may not leave otherwise than it was, or than it is to be."""
+    return [path.stat().st_ino for path in sorted((user.instances / name).glob("*.qcow2"))]
+
+
+def test_a_stopped_instance_goes_back_to_what_its_disk_was(user):
+    make(user)
+    write(user, "gold", 1, 7)
+    assert user.do("snapshot", "create", "gold") == "gold: snap-1\n"
+    write(user, "gold", 2, 8)
+    user.do("snapshot", "create", "gold", "later")
+    write(user, "gold", 2, 9)
+    user.do("snapshot", "restore", "gold", "snap-1")
+    assert holds(user, "gold", 7, 0) and user.status("gold")["state"] == "stopped"
+    write(user, "gold", 2, 6)
+    user.do("snapshot", "create", "gold", "side")
+    found = snapshots(user, "gold")
+    assert {tag: one.get("parent") for tag, one in found.items()} == {"snap-1": None, "later": "snap-1", "side": "snap-1"}, found
+    assert {tag for tag, one in found.items() if one["current"]} == {"side"} and not any("memory_bytes" in one for one in found.values())
+    assert all(one["disk_bytes"] >= 1 << 20 and one["taken_ms"] for one in found.values()), found
+    rows = [line.rstrip() for line in user.do("snapshot", "ls", "gold").splitlines()]
+    assert [row.split("  ")[0].split(" 0")[0] for row in rows] == ["TAG", "snap-1", "- later", "- side"], rows
+    assert rows[3].endswith("the instance has come of it"), rows
+    user.do("snapshot", "restore", "gold", "later")
+    assert holds(user, "gold", 7, 8) and user.status("gold")["snapshot"] == "later"
+
+
+def test_each_snapshot_can_be_removed_and_the_others_stay_whole(user):
+    make(user)
+    for mib, pattern, tag in ((1, 7, "a"), (2, 8, "b"), (3, 9, "c")):
+        write(user, "gold", mib, pattern)
+        user.do("snapshot", "create", "gold", tag)
+    user.do("snapshot", "rm", "gold", "b")
+    assert {tag: one.get("parent") for tag, one in snapshots(user, "gold").items()} == {"a": None, "c": "a"}
+    user.do("snapshot", "restore", "gold", "a")
+    assert holds(user, "gold", 7, 0, 0) and len(layers(user, "gold")) == 1, "layers of no use are removed"
+    user.do("snapshot", "restore", "gold", "c")
+    assert holds(user, "gold", 7, 8, 9)
+    user.do("snapshot", "rm", "gold", "a", "c")
+    assert holds(user, "gold", 7, 8, 9) and not folders(user, "gold") and "snapshot" not in user.status("gold")
+    assert "has no snapshot yet" in user.call("snapshot", "ls", "gold").stderr
+    user.do("snapshot", "create", "gold")
+    assert "gold: removed with 1 snapshot" in user.call("rm", "gold").stderr
+    assert not list(user.instances.iterdir())
+
+
+def test_a_guest_that_runs_goes_on_and_can_go_back_to_that_moment(user):
+    before = boot_to_ready(user, "pi")
+    write(user, "pi", 1, 7)
+    for tag in ("one", "two"):  # the second freezes the disk that the first one made
+        user.do("snapshot", "create", "pi", tag)
+        instance = user.status("pi")
+        assert (instance["state"], instance["pid"], instance["snapshot"]) == ("ready", before["pid"], tag)
+        write(user, "pi", 2, 8)
+    assert len(layers(user, "pi")) == 2 and not saved_files(user, "pi")
+    found = snapshots(user, "pi")
+    assert found["one"]["memory_bytes"] and found["two"]["parent"] == "one", found
+    record = user.record("pi")
+    refused = user.refused(CONFLICT, "snapshot", "restore", "pi", "one")
+    assert "pi is ready, and what it does now would be lost" in refused and "piagent kill pi" in refused
+
+    user.do("kill", "pi")
+    user.do("snapshot", "restore", "pi", "one")
+    instance = user.status("pi")
+    assert instance["state"] == "ready" and instance["snapshot"] == "one" and is_running(instance["pid"])
+    assert user.spoken("pi").count(b"hello") == 1, "the guest went on, and did not begin anew"
+    assert [user.record("pi")[key] for key in ("key", "report_key", "imds_port")] == [record[key] for key in ("key", "report_key", "imds_port")]
+    assert holds(user, "pi", 7, 0) and not saved_files(user, "pi")
+    user.do("kill", "pi")
+    user.do("snapshot", "restore", "pi", "two", "--no-start")
+    assert user.status("pi")["state"] == "saved" and saved_files(user, "pi")
+    user.do("start", "-d", "pi")
+    assert user.status("pi")["state"] == "ready" and holds(user, "pi", 7, 8)
+    user.do("kill", "pi")
+    user.do("snapshot", "restore", "pi", "one")  # a snapshot is not used up
+    assert user.status("pi")["state"] == "ready" and holds(user, "pi", 7, 0)
+
+
+def test_a_paused_guest_stays_paused(user):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.do("pause", "pi")
+    user.do("snapshot", "create", "pi")
+    assert user.status("pi")["state"] == "paused" and user.status("pi")["pid"] == pid
+    user.do("resume", "pi")
+    assert user.status("pi")["state"] == "ready"
+
+
+def test_a_saved_instance_keeps_its_state_and_so_does_its_snapshot(user):
+    boot_to_ready(user, "pi")
+    write(user, "pi", 1, 7)
+    user.do("suspend", "pi")
+    user.do("snapshot", "create", "pi", "asleep")
+    assert user.status("pi")["state"] == "saved" and snapshots(user, "pi")["asleep"]["memory_bytes"]
+    user.do("start", "-d", "pi")
+    assert user.status("pi")["state"] == "ready" and user.spoken("pi").count(b"hello") == 1
+    write(user, "pi", 2, 8)
+    user.do("kill", "pi")
+    user.do("snapshot", "restore", "pi", "asleep")
+    assert user.status("pi")["state"] == "ready" and user.spoken("pi").count(b"hello") == 1 and holds(user, "pi", 7, 0)
+
+
+@pytest.mark.parametrize("change, why", [("ram", "the file of its RAM is not whole"), ("devices", "and now it would have"),
+                                         ("layer", "its disk has changed since")])
+def test_memory_that_does_not_fit_is_refused_and_the_disk_can_be_had(user, change, why):
+    boot_to_ready(user, "pi")
+    write(user, "pi", 1, 7)
+    user.do("snapshot", "create", "pi", "one")
+    write(user, "pi", 1, 8)
+    user.do("kill", "pi")
+    folder = user.instances / "pi/snapshots/one"
+    if change == "ram":
+        os.truncate(folder / "saved-ram", 3)
+    elif change == "layer":
+        os.utime(folder / "base-1.qcow2")
+    else:
+        saved = json.loads((folder / "saved.json").read_text())
+        saved["hardware"] = [word.replace("virtio-blk-pci", "ide-hd") for word in saved["hardware"]]
+        (folder / "saved.json").write_text(json.dumps(saved))
+    before = as_was(user, "pi")
+    line = user.refused(CONFLICT, "snapshot", "restore", "pi", "one")
+    assert why in line and "piagent snapshot restore --cold pi one" in line, line
+    assert as_was(user, "pi") == before and holds(user, "pi", 8)
+    user.do("snapshot", "restore", "--cold", "pi", "one")
+    assert user.status("pi")["state"] == "stopped" and holds(user, "pi", 7) and not saved_files(user, "pi")
+
+
+def test_clones_and_snapshots_share_layers_and_nothing_else(user):
+    make(user)
+    write(user, "gold", 1, 7)
+    user.do("snapshot", "create", "gold", "a")
+    user.do("clone", "gold", "web", "--no-start")
+    assert layers(user, "web") == layers(user, "gold") and "snapshots" not in user.status("web")
+    write(user, "web", 2, 8)
+    user.do("snapshot", "create", "web", "a")
+    user.do("rm", "gold")
+    write(user, "web", 2, 9)
+    user.do("snapshot", "restore", "web", "a")
+    assert holds(user, "web", 7, 8)
+
+
+def test_what_is_asked_wrongly_is_refused(user):
+    make(user)
+    user.do("snapshot", "create", "gold", "a")
+    assert "gold has a snapshot a already" in user.refused(CONFLICT, "snapshot", "create", "gold", "a")
+    assert "gold has no snapshot b" in user.refused(NOT_FOUND, "snapshot", "restore", "gold", "b")
+    assert "gold has no snapshot b" in user.refused(NOT_FOUND, "snapshot", "rm", "gold", "b")
+    assert "is not a usable name" in user.refused(USAGE, "snapshot", "create", "gold", "../x")
+    user.refused(NOT_FOUND, "snapshot", "ls", "gild")
+
+
+@pytest.mark.parametrize("command", ["query-block", "blockdev-add", "stop", "blockdev-snapshot", "migrate", "getfd"])
+def test_a_guest_whose_snapshot_fails_goes_on(user, command):
+    pid = boot_to_ready(user, "pi")["pid"]
+    write(user, "pi", 1, 7)
+    user.tell_fake("pi", f"refuse={command}")
+    assert "the snapshot one of pi was not made" in user.refused(FAILED, "snapshot", "create", "pi", "one")
+    assert user.wait_state("pi", "ready", 10)["pid"] == pid and holds(user, "pi", 7) and not folders(user, "pi")
+    user.tell_fake("pi", "")
+    user.do("snapshot", "create", "pi", "one")
+    assert user.status("pi")["state"] == "ready" and snapshots(user, "pi")["one"]["memory_bytes"]
+
+
+@pytest.mark.parametrize("command", ["blockdev-add", "stop", "blockdev-snapshot", "migrate", "query-migrate"])
+def test_an_agent_that_is_killed_while_qemu_is_asked_leaves_a_guest_that_goes_on(user, command):
+    pid = boot_to_ready(user, "pi")["pid"]
+    write(user, "pi", 1, 7)
+    user.tell_fake("pi", f"silent={command}")
+    asked = user.start("snapshot", "create", "pi", "one")
+    wait_for("QEMU is silent", lambda: user.record("pi")["state"] == "saving", 20)
+    user.kill_agent()
+    asked.wait(60)
+    user.tell_fake("pi", "", pid)
+    assert user.wait_state("pi", "ready", 20)["pid"] == pid
+    assert not folders(user, "pi") and not saved_files(user, "pi") and holds(user, "pi", 7)
+    user.do("snapshot", "create", "pi", "one")
+    assert user.wait_state("pi", "ready", 20)["pid"] == pid
+
+
+def test_a_guest_that_is_killed_meanwhile_leaves_no_snapshot(user):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", "silent=migrate")
+    asked = user.start("snapshot", "create", "pi", "one")
+    wait_for("it is being saved", lambda: user.record("pi")["state"] == "saving", 20)
+    assert "the snapshot one of pi is being made" in user.refused(CONFLICT, "snapshot", "create", "pi", "two")
+    user.tell_fake("pi", "", pid)
+    user.do("kill", "--step-timeout", "1", "pi")
+    assert "was not made" in asked.communicate(timeout=60)[0] and asked.returncode == FAILED
+    assert not folders(user, "pi")
+
+
+class SnapshotWorker:
+    """The worker, run alone, with the instance's folder as it was each time."""
+
+    def __init__(self, user):
+        self.user, self.saved = user, user.home / "saved"
+        make(user)
+        write(user, "gold", 1, 7)
+        user.do("snapshot", "create", "gold", "a")
+        write(user, "gold", 2, 8)
+        shutil.copytree(user.instances / "gold", self.saved)
+        user.do("agent", "stop")
+
+    def put_back(self):
+        shutil.rmtree(self.user.instances / "gold")
+        shutil.copytree(self.saved, self.user.instances / "gold")
+
+    def run(self, line, **request):
+        self.user.arm(line)
+        done = subprocess.run([PIAGENT, "worker", "snapshot"], env=self.user.env, stdout=subprocess.PIPE, text=True, timeout=60, check=False,
+                              input=json.dumps({"folder": str(self.user.instances / "gold"), "now_ms": 1, **request}))
+        steps = self.user.steps()
+        self.user.disarm()
+        return done, steps
+
+
+@pytest.mark.parametrize("request_, before, after", [
+    ({"action": "take", "tag": "b"}, (7, 8), (7, 8)), ({"action": "restore", "tag": "a"}, (7, 8), (7, 0)),
+    ({"action": "remove", "tag": "a"}, (7, 8), (7, 8))])
+def test_whatever_step_it_is_killed_at_the_instance_is_as_before_or_as_after(request_, before, after):
+    with FragileUser(**fake_qemu()) as user:
+        worker = SnapshotWorker(user)
+        worker.put_back()
+        done, steps = worker.run("count", **request_)
+        assert done.returncode == 0, (done, steps)
+        decisive = [i + 1 for i, step in enumerate(steps) if step.split()[0] in ("link", "linkat", "rename", "renameat", "unlink", "unlinkat", "mkdirat")]
+        seen = set()
+        for step in [f"before {decisive[0]}", *(f"after {i}" for i in decisive[:: max(1, len(decisive) // 8)] + decisive[-2:])]:
+            worker.put_back()
+            killed, _ = worker.run(f"kill {step}", **request_)
+            assert killed.returncode == -9, (step, killed, steps)
+            user.do("ps")  # the next agent
+            found = set(snapshots(user, "gold"))
+            seen.add(holds(user, "gold", *after) if before != after else tuple(sorted(found)))
+            assert holds(user, "gold", *before) or holds(user, "gold", *after), (step, steps)
+            assert not [path for path in (user.instances / "gold").rglob("*") if path.name.endswith(".new") or path.name == "restore"], step
+            for tag in found:
+                user.do("snapshot", "restore", "gold", tag)
+                assert holds(user, "gold", 7, 8 if tag == "b" else 0), (step, tag)
+            assert user.status("gold")["state"] == "stopped"
+            user.do("agent", "stop")
+        assert len(seen) == 2, (seen, steps)
