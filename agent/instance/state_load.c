@@ -155,9 +155,11 @@ static int begin_proof(struct instance *instance, struct pi_error *err)
 {
     struct saved_state *state = &instance->saved_state;
     int fd = fcntl(state->fd, F_DUPFD_CLOEXEC, 0);
-    struct state_proof *proof = fd < 0 ? NULL : calloc(1, sizeof *proof);
+    if (fd < 0)
+        return pi_fail(err, errno, VM_SAVED_RAM_FILE);
+    struct state_proof *proof = calloc(1, sizeof *proof);
     if (!proof) {
-        pi_close_p(&fd);
+        close(fd);
         return pi_fail(err, ENOMEM, VM_SAVED_RAM_FILE);
     }
     *proof = (struct state_proof){.instance = instance, .fd = fd, .bytes = state->saved.ram.bytes};

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdbool.h>
@@ -95,11 +96,17 @@ static int add_private_text(const struct ed25519_pair *pair, const char *comment
     if (!binary)
         return r < 0 ? r : -ENOMEM;
     put_key(binary, pair, check, comment);
-    FILE *pem = fclose(binary) == 0 ? open_memstream(&text, &text_size) : NULL;
+    bool whole = !ferror(binary);
+    FILE *pem = fclose(binary) == 0 && whole ? open_memstream(&text, &text_size) : NULL;
     if (!pem)
         return -ENOMEM;
-    PEM_write(pem, "OPENSSH PRIVATE KEY", "", (unsigned char *)key, (long)key_size);
-    return fclose(pem) == 0 ? pi_buf_add(ret, text, text_size) : -ENOMEM;
+    int written = PEM_write(pem, "OPENSSH PRIVATE KEY", "", (unsigned char *)key, (long)key_size);
+    OPENSSL_cleanse(key, key_size);
+    int r_close = fclose(pem);
+    r = written > 0 && r_close == 0 ? pi_buf_add(ret, text, text_size) : -ENOMEM;
+    if (text)
+        OPENSSL_cleanse(text, text_size);
+    return r;
 }
 
 static int add_public_text(const struct ed25519_pair *pair, const char *comment, struct pi_buf *ret)
@@ -127,6 +134,7 @@ static int write_pair(int dir_fd, const char *name, const char *comment, struct 
         r = add_public_text(&pair, comment, public);
     if (r == 0)
         r = pi_buf_printf(&line, "%s\n", public->data);
+    OPENSSL_cleanse(&pair, sizeof pair);
     if (r < 0)
         return pi_fail(err, -r, "libcrypto");
     snprintf(public_name, sizeof public_name, "%s.pub", name);

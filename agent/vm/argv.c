@@ -353,13 +353,13 @@ int vm_argv_build(const struct vm_spec *spec, const struct vm_host *host, struct
     add_network(&b, spec, host);
     if (!host->template_hardware)
         add_shared_networks(&b, spec, host);
-    /* The last device of the ordinary hardware, so that the others keep their places. It never takes memory from the guest: it
-     * tells QEMU which of it is free. */
-    argv_add(&b, "-device",
-             host->template_hardware ? "virtio-balloon-pci" : "virtio-balloon-pci,free-page-reporting=on");
     if (host->template_hardware) {
         add_slots(&b);
         add_shared_networks(&b, spec, host);
+    } else {
+        /* The last device, so that the others keep their places. It never takes memory from the guest: it tells QEMU which of it
+         * is free. */
+        argv_add(&b, "-device", "virtio-balloon-pci,free-page-reporting=on");
     }
     if (b.r < 0) {
         pi_strv_done(&b.argv);

@@ -34,7 +34,7 @@ struct vm_host {
  * The hardware of templates is the ordinary one, and behind it, so that all else keeps its place:
  *   - the port VM_IDENTITY_PORT, over which a guest is told who it is;
  *   - an empty slot for each card of a network, "slot0" ..., into which a card can be plugged while the guest runs.
- * Its balloon does not report free pages: QEMU would punch them out of the file that the RAM is, whoever else uses that.
+ * It has no balloon: through one, a guest has pages punched out of the file that the RAM is, whoever else uses that.
  */
 #define VM_IDENTITY_PORT  "org.piagent.identity.0"
 #define VM_MEMORY_FILE    "memory-backend-file," /* the -object that is the RAM ... */

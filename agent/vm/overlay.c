@@ -94,8 +94,10 @@ int vm_overlay_create(const char *path, const char *base, const char *format, ui
     struct head head;
     char shown[32];
     uint64_t l1_bytes = divide_up(size_bytes, L2_BYTES) * 8;
-    if (strlen(base) > VM_OVERLAY_BASE_MAX || strlen(format) >= FORMAT_BYTES)
+    if (strlen(base) > VM_OVERLAY_BASE_MAX)
         return pi_refuse(err, PI_HOST, "the path of the image is too long: %s", base);
+    if (strlen(format) >= FORMAT_BYTES)
+        return pi_refuse(err, PI_FAILED, "%s: piagent makes no disk on the format %s", base, format);
     if (l1_bytes > L1_BYTES_MAX)
         return pi_refuse(err, PI_USAGE, "QEMU takes no disk of %s", pi_size_format(size_bytes, shown));
     fill_head(base, format, divide_up(size_bytes, SECTOR) * SECTOR, &head);

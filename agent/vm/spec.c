@@ -347,7 +347,7 @@ int vm_spec_check(const struct vm_spec *spec, struct pi_error *err)
          spec->fleet.name[0]))
         r = pi_refuse(
             err, PI_USAGE,
-            "a template has no forwards, networks and fleet, and is not isolated: its instances choose these");
+            "a template has no forwards and networks (its instances choose these), is in no fleet, and is neither isolated nor ephemeral");
     if (r == 0 && spec->arch == VM_AARCH64 && spec->firmware == VM_FIRMWARE_BIOS)
         r = pi_refuse(err, PI_USAGE, "--firmware bios: an aarch64 instance boots with UEFI only");
     return r;

@@ -242,6 +242,8 @@ def test_an_agent_that_is_killed_while_one_resumes_goes_on(user, moment):
 def test_a_stopped_instance_becomes_a_template(user):
     user.do("run", "gold", "--image", boot_sectors.deaf(user.home), "--unverified", "--arch", "x86_64", "--accel", "tcg",
             "--memory", "256M", "--disk", "8M", "--no-start")
+    assert "--from gold is an instance, and has its own: leave out --arch" in user.refused(
+        USAGE, "template", "create", "warm", "--from", "gold", "--arch", "aarch64")
     command = user.start("template", "create", "warm", "--from", "gold")
     wait_for("warm runs", lambda: (user.instances / "warm").exists() and user.status("warm")["state"] == "running", 60)
     boot_to_the_end(Guest(user, "warm"))

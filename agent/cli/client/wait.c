@@ -44,10 +44,8 @@ static int tell_over(const struct cli_wait *how, struct cli_follow *follow, stru
         return pi_refuse(
             err, PI_FAILED, "the template %s was not made: %s; remove it with: piagent template rm %s",
             view->name, view->reason[0] ? view->reason : "its guest powered itself off", view->name);
-    if (how->saved)
-        return cli_tell_over(follow, true, err);
     int r = cli_tell_over(follow, true, err);
-    if (r < 0 || how->stopped)
+    if (r < 0 || how->stopped || how->saved)
         return r;
     bool known = cli_follow_look(follow, &now, NULL) == 0;
     if (known && was_done(&now))

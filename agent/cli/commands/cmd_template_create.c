@@ -11,10 +11,41 @@
 #include "agent/image/fetch.h"
 
 /* True if --from names an instance; a name that none has is that of an image. */
-static bool is_instance(struct cli_agent *agent, const char *from)
+/* 1 or 0, or negative if the agent cannot tell. */
+static int is_instance(struct cli_agent *agent, const char *from, struct pi_error *err)
 {
     pi_auto_instance struct api_instance instance = {0};
-    return from && pi_name_check(from, NULL) == 0 && cli_get_instance(agent, from, &instance, NULL) == 0;
+    if (!from || pi_name_check(from, NULL) < 0)
+        return 0;
+    int r = cli_get_instance(agent, from, &instance, err);
+    return r == 0 ? 1 : err->kind == PI_NOT_FOUND ? 0 : r;
+}
+
+/* What the source has already. */
+static int check_source_options(const struct cli_create *options, struct pi_error *err)
+{
+    const struct vm_spec *spec = &options->spec;
+    const struct {
+        bool given;
+        const char *option;
+    } choices[] = {
+        {options->image_unverified, "--unverified"},
+        {options->image_allow_unsigned, "--allow-unsigned"},
+        {options->image_sha256, "--sha256"},
+        {options->arch, "--arch"},
+        {spec->disk_bytes, "--disk"},
+        {spec->accel, "--accel"},
+        {spec->firmware, "--firmware"},
+        {spec->user, "--user"},
+        {options->password_prompt || spec->password_hash, "--password or --password-hash"},
+        {options->user_data, "--user-data"},
+        {options->ssh_keys.count, "--ssh-key"},
+    };
+    for (size_t i = 0; i < PI_ARRAY_SIZE(choices); i++)
+        if (choices[i].given)
+            return pi_refuse(err, PI_USAGE, "--from %s is an instance, and has its own: leave out %s",
+                             options->image, choices[i].option);
+    return 0;
 }
 
 static int look_at_image(const struct cli_create *options, const struct api_instance *now, struct image *ret,
@@ -43,9 +74,12 @@ static int refresh(const struct cli_create *options, struct cli_agent *agent, co
     if (agent->host.url)
         return pi_refuse(err, PI_USAGE,
                          "--refresh looks at the images of this host: remove the template first");
+    int from_instance = is_instance(agent, options->image, err);
+    if (from_instance < 0)
+        return from_instance;
     if (now.state != VM_SAVED) {
         cli_note("%s was not finished, and is made again", name);
-    } else if (is_instance(agent, options->image)) {
+    } else if (from_instance) {
         cli_note("%s is made again from %s", name, options->image);
     } else if ((r = look_at_image(options, &now, &image, err)) < 0) {
         return r;
@@ -64,10 +98,14 @@ static int make_body(const struct cli_create *options, struct cli_agent *agent, 
                      json_t **ret, struct pi_error *err)
 {
     struct cli_create wanted = *options;
-    const char *source = is_instance(agent, options->image) ? options->image : NULL;
+    int r = is_instance(agent, options->image, err);
+    const char *source = r > 0 ? options->image : NULL;
     wanted.spec.template = true;
     wanted.image = source ? NULL : options->image;
-    int r = cli_create_request(&wanted, name, ret, err);
+    if (source)
+        r = check_source_options(options, err);
+    if (r == 0)
+        r = cli_create_request(&wanted, name, ret, err);
     if (r == 0 && source && json_object_set_new(*ret, "clone_of", json_string(source)) < 0)
         r = pi_fail(err, ENOMEM, "%s", name);
     return r;

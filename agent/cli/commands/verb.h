@@ -29,10 +29,6 @@ struct cli_stop_options {
     uint64_t timeout_ms, step_ms;
     bool json;
 };
-struct cli_task;
-/* A cli_act_fn: removes an instance even if it runs: kills it first. The task's request is "kill". */
-int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err);
-
 #define CLI_STEP_OPTION                                                                                  \
     {                                                                                                    \
         .name = "step-timeout", CLI_MEMBER(CLI_DURATION, cli_stop_options, step_ms), .argument = "TIME", \
@@ -41,5 +37,9 @@ int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, st
 
 /* *ret_forced: a guest did not power itself off. The exit code, or negative with err filled. */
 int cli_run_stop(const struct cli_call *call, bool *ret_forced, struct pi_error *err);
+
+struct cli_task;
+/* A cli_act_fn: removes an instance even if it runs: kills it first. The task's request is "kill". */
+int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, struct pi_error *err);
 
 #endif
