@@ -43,10 +43,20 @@ static int write_files(const struct instance *instance, struct pi_error *err)
     return r == 0 && store->fresh ? pi_dir_sync(instance->host->folder_fd, err) : r;
 }
 
+/* By an earlier write, maybe an earlier agent's; or only the folder's sync failed, after the rename. */
+static bool is_saved_on_record(const struct instance *instance)
+{
+    struct vm_record record = {0};
+    bool saved = vm_record_load(instance->dir_fd, &record, NULL) == 0 && vm_life_is_saved_whole(&record.life);
+    vm_record_done(&record);
+    return saved;
+}
+
 static void write_record_in_thread(uv_work_t *request)
 {
     struct instance *instance = request->data;
     instance->store.result = write_files(instance, &instance->store.failure);
+    instance->store.saved_on_record = instance->store.result < 0 && is_saved_on_record(instance);
 }
 
 static void discard_folder_in_thread(uv_work_t *request)
@@ -93,7 +103,8 @@ static void settle_store(struct instance *instance)
         then(instance, store->result, &store->failure);
     unsigned due = store->due;
     store->due = 0;
-    if (store->result < 0 && (due & VM_DO_QUIT) && vm_life_is_saved_whole(&instance->record.life))
+    if (store->result < 0 && !store->saved_on_record && (due & VM_DO_QUIT) &&
+        vm_life_is_saved_whole(&instance->record.life))
         /* The next agent would not know of the saved state: QEMU keeps its guest. */
         instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STATE_FAILED},
                               "its state could not be saved: %s", store->failure.text);

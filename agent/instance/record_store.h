@@ -31,6 +31,8 @@ struct record_store {
     struct pi_buf user_data; /* of a fresh one */
     char *text;              /* of the record */
     int result;              /* of the newest write, with why */
+    bool
+        saved_on_record; /* that write failed, and the record that is there says that its saved state counts */
     struct pi_error failure;
     unsigned due; /* enum vm_action */
     store_then_fn then;

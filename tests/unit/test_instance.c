@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -247,6 +248,41 @@ static void qemu_that_ends_before_its_monitor_is_reached_is_not_given_up(void **
     assert_string_equal(instance->record.life.reason, "QEMU ended (killed by SIGKILL)");
 }
 
+/* No file can be written. */
+static void feed_on_full_disk(struct fixture *f, struct instance *instance, enum vm_event_type type)
+{
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    none = (struct rlimit){.rlim_max = limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    feed(instance, VM_EVENT_GUEST_DONE); /* it is to be saved */
+    feed(instance, type);
+    run_until_saved(f);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_true(instance->store.result < 0);
+}
+
+static void saved_state_counts_if_the_record_on_disk_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_instance(f, VM_SAVING);
+    store_save(instance);
+    run_until_saved(f);
+    feed_on_full_disk(f, instance, VM_EVENT_STATE_SAVED);
+    assert_int_equal(instance->record.life.state, VM_RESTORING); /* the next agent would not know of it */
+    instance_detach(instance);
+
+    instance = add_instance(f, VM_SAVING);
+    instance->record.life.committed = true;
+    instance->record.life.rung = VM_RUNG_QUIT;
+    store_save(instance);
+    run_until_saved(f);
+    feed_on_full_disk(f, instance, VM_EVENT_ADOPTED); /* by the next agent */
+    assert_int_equal(instance->record.life.state, VM_SAVING);
+    assert_true(instance->record.life.committed);
+}
+
 static void only_a_boot_that_became_ready_is_kept_for_later_ones(void **state)
 {
     struct fixture *f = *state;
@@ -317,6 +353,7 @@ int main(void)
         TEST(powerdown_without_a_monitor_waits_for_it_on_its_rung),
         TEST(end_of_qemu_resets_every_part_in_one_place),
         TEST(qemu_that_ends_before_its_monitor_is_reached_is_not_given_up),
+        TEST(saved_state_counts_if_the_record_on_disk_says_so),
         TEST(only_a_boot_that_became_ready_is_kept_for_later_ones),
         TEST(another_agent_recalls_how_far_the_boot_had_come),
         TEST(stream_holds_an_instance_that_its_host_gave_up),
