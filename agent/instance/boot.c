@@ -47,10 +47,10 @@ void boot_tell(struct instance *instance, const char *how)
     milestones_add(instance, &(struct api_event){.kind = API_EVENT_BOOT, .text = (char *)how});
 }
 
-void boot_tell_start(struct instance *instance)
+void boot_tell_begin(struct instance *instance, const char *how)
 {
     if (!instance->boot.begin_told)
-        boot_tell(instance, API_BOOT_STARTED);
+        boot_tell(instance, how);
 }
 
 /* Keeps for the next agent what the console has hinted at (vm_record), if that has changed. */
@@ -82,7 +82,7 @@ void boot_hear_console(struct instance *instance, const char *bytes, size_t size
     struct vm_landmarks *landmarks = &instance->boot.landmarks;
     enum vm_state state = instance->record.life.state;
     if (state == VM_STARTING) /* the guest may print before QEMU has answered cont */
-        boot_tell_start(instance);
+        boot_tell_begin(instance, API_BOOT_STARTED);
     if (state != VM_READY || landmarks->reached < VM_LANDMARK_LOGIN)
         vm_landmarks_feed(landmarks, bytes, size, on_landmark, instance);
     keep_hints(instance);
@@ -110,8 +110,13 @@ void boot_recall(struct instance *instance, const struct api_event *event)
     struct vm_landmarks *landmarks = &instance->boot.landmarks;
     milestones_recall(instance, event);
     trouble_recall(instance, event);
-    if (event->kind == API_EVENT_BOOT)
+    if (event->kind == API_EVENT_BOOT) {
         landmarks->reached = first_landmark(event->text);
+        instance->boot.begin_told = true;
+    } else if (event->kind == API_EVENT_STATE &&
+               (event->state == VM_STARTING || event->state == VM_RESTORING)) {
+        instance->boot.begin_told = false;
+    }
     if (event->landmark && event->landmark < VM_LANDMARKS)
         landmarks->reached = event->landmark;
 }

@@ -24,10 +24,10 @@ void boot_done(struct instance *instance);
 
 /* A new boot begins: forgets the results and reports of the last one. */
 void boot_forget(struct instance *instance);
-/* The guest begins at its firmware: how is "started", "reset" or "rebooted". */
+/* The guest begins at its firmware: how is "started", "reset" or "rebooted"; or it goes on from its template: "resumed". */
 void boot_tell(struct instance *instance, const char *how);
-/* The same for a boot that QEMU's start began, once. */
-void boot_tell_start(struct instance *instance);
+/* The same for a boot that QEMU's start began, once a run. */
+void boot_tell_begin(struct instance *instance, const char *how);
 
 /* The console has printed. */
 void boot_hear_console(struct instance *instance, const char *bytes, size_t size);

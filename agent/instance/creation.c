@@ -408,7 +408,9 @@ static void on_removed(struct instance *instance, int result, const struct pi_er
 bool creation_is_spent(const struct instance *instance)
 {
     const struct vm_record *record = &instance->record;
-    return record->spec.ephemeral && record->started_ms && vm_life_has_ended(&record->life);
+    const struct vm_life *life = &record->life;
+    return record->spec.ephemeral && record->started_ms &&
+           (vm_life_has_ended(life) || life->state == VM_SAVED);
 }
 
 static void on_thrown_away(struct instance *instance, int result, const struct pi_error *why)

@@ -46,7 +46,7 @@ void creation_saved(struct instance *instance, int result, const struct pi_error
 /* Undoes the creation: it failed, or, if reason is NULL, was cancelled. */
 void creation_undo(struct instance *instance, enum pi_kind kind, const char *reason);
 
-/* Tells if it is ephemeral, and has run and ended: nothing of it is kept. */
+/* Tells if it is ephemeral, and has run and ended, or could not resume from its template: nothing of it is kept. */
 bool creation_is_spent(const struct instance *instance);
 /* Removes it. Its end is told to followers when it is gone, and they can read its events for a while. If it cannot be
  * removed, that is told, and the next agent tries again. */

@@ -20,39 +20,50 @@
 #define LINES_MAX 64u     /* a guest sends some ten */
 #define INPUT_MAX ((size_t)1 << 20)
 
+/* Soon, because whoever calls may be in the middle of a change of state. */
 __attribute__((format(printf, 2, 3))) static void fail_identity(struct instance *instance, const char *format,
                                                                 ...)
 {
-    char why[IDENTITY_LINE_MAX + 64];
+    struct identity *identity = &instance->identity;
     va_list args;
     va_start(args, format);
-    vsnprintf(why, sizeof why, format, args);
+    vsnprintf(identity->why, sizeof identity->why, format, args);
     va_end(args);
-    timer_clear(instance->identity.timer);
-    instance->record.identity_due = false; /* if it starts again, its disk boots: that guest sees who it is */
-    instance_feed_because(
-        instance, &(struct vm_event){.type = VM_EVENT_NO_IDENTITY},
-        "its guest did not take its identity, and would have gone on as the template's: %s. "
-        "piagent start %s boots its disk instead",
-        why, instance->record.spec.name);
+    timer_set(identity->timer, 0);
 }
 
-/* A guest that stands still is waited for. */
-static void on_silent_guest(void *user)
+/* If the instance starts again, its disk boots: that guest sees who it is. An ephemeral one is removed. */
+static void tell_identity_failure(struct instance *instance)
+{
+    const struct vm_spec *spec = &instance->record.spec;
+    char advice[PI_NAME_MAX + 64] = "";
+    if (!spec->ephemeral)
+        snprintf(advice, sizeof advice, ". piagent start %s boots its disk instead", spec->name);
+    instance_feed_because(
+        instance, &(struct vm_event){.type = VM_EVENT_UNFIT},
+        "its guest did not take its identity, and would have gone on as the template's: %s%s",
+        instance->identity.why, advice);
+}
+
+/* A guest that stands still is waited for, unless it has failed already. */
+static void on_identity_timer(void *user)
 {
     struct instance *instance = user;
+    struct identity *identity = &instance->identity;
     char span[32];
-    if (!instance_runs(instance))
-        timer_set(instance->identity.timer, LINE_MS);
-    else if (instance->identity.part[0])
-        fail_identity(instance, "it got as far as '%s'", instance->identity.part);
+    if (identity->why[0])
+        tell_identity_failure(instance);
+    else if (!instance_runs(instance))
+        timer_set(identity->timer, LINE_MS);
+    else if (identity->part[0])
+        fail_identity(instance, "it got as far as '%s'", identity->part);
     else
         fail_identity(instance, "it said nothing for %s", pi_duration_format(LINE_MS, span));
 }
 
 int identity_init(struct instance *instance)
 {
-    instance->identity.timer = timer_new(instance->host->loop, on_silent_guest, instance);
+    instance->identity.timer = timer_new(instance->host->loop, on_identity_timer, instance);
     return instance->identity.timer ? 0 : -ENOMEM;
 }
 
@@ -69,25 +80,18 @@ void identity_done(struct instance *instance)
     timer_free(instance->identity.timer);
 }
 
-static void type_line(struct instance *instance, const char *line, size_t size)
-{
-    if (!instance->identity.channel)
-        fail_identity(instance, "piagent cannot connect to its port");
-    else if (channel_type(instance->identity.channel, line, size) < 0)
-        fail_identity(instance, "it does not read from its port");
-}
-
-/* The first newline ends what an agent that was killed may have sent in part. */
 static void send_identity(struct instance *instance)
 {
+    struct identity *identity = &instance->identity;
     pi_auto_buf struct pi_buf line = {0};
     struct pi_error err;
-    if (guest_seed_identity(instance, &line, &err) < 0) {
-        fail_identity(instance, "%s", err.text);
-        return;
-    }
-    timer_set(instance->identity.timer, LINE_MS);
-    type_line(instance, line.data, line.size);
+    timer_set(identity->timer, LINE_MS);
+    if (!identity->channel)
+        fail_identity(instance, "piagent cannot connect to its port");
+    else if (guest_seed_identity(instance, &line, &err) < 0)
+        fail_identity(instance, "%.*s", IDENTITY_LINE_MAX, err.text);
+    else if (channel_type(identity->channel, line.data, line.size) < 0)
+        fail_identity(instance, "it does not read from its port");
 }
 
 /* Nobody waits for this line but the guest's program, which ends. */
@@ -123,7 +127,7 @@ static void take_done(struct instance *instance)
 static void take_identity_line(struct instance *instance, const char *line)
 {
     struct identity *identity = &instance->identity;
-    if (!timer_is_set(identity->timer))
+    if (!timer_is_set(identity->timer) || identity->why[0])
         return;
     guest_showed_sign(instance);
     if (++identity->lines > LINES_MAX) {
@@ -171,13 +175,25 @@ void identity_connect(struct instance *instance)
 
 void identity_tell(struct instance *instance)
 {
-    if (!instance_runs(instance) || !instance->record.spec.of_template[0])
+    if (!instance->record.identity_due || !instance_runs(instance) || timer_is_set(instance->identity.timer))
         return;
-    if (!instance->record.identity_due) {
+    instance->identity.since_ms = pi_monotonic_ms();
+    send_identity(instance);
+}
+
+/* The memory of a guest that is being saved must not change any more. */
+void identity_adopted(struct instance *instance)
+{
+    if (!instance->record.identity_due && !vm_state_is_saved(instance->record.life.state))
         send_kept(instance);
-    } else if (!timer_is_set(instance->identity.timer)) {
-        instance->identity.since_ms = pi_monotonic_ms();
-        instance->identity.lines = 0;
-        send_identity(instance);
-    }
+}
+
+void identity_guest_reset(struct instance *instance)
+{
+    if (!instance->record.identity_due)
+        return;
+    timer_clear(instance->identity.timer);
+    instance->identity.why[0] = '\0';
+    instance->record.identity_due = false;
+    store_save(instance);
 }

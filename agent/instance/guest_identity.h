@@ -23,10 +23,11 @@ struct identity {
     struct channel *channel;      /* NULL: not connected */
     struct timer *timer;          /* for the guest's next line; set while it is being told */
     uint64_t since_ms;            /* CLOCK_MONOTONIC: when it was told */
-    unsigned lines;               /* that the guest has sent since then */
+    unsigned lines;               /* that the guest has sent */
     char line[IDENTITY_LINE_MAX]; /* the one that it is sending */
     size_t length;
-    char part[32]; /* the latest that it has taken */
+    char part[32];                    /* the latest that it has taken */
+    char why[IDENTITY_LINE_MAX + 32]; /* it has failed; "" = it has not */
 };
 
 /* 0 or -ENOMEM. */
@@ -38,9 +39,15 @@ void identity_done(struct instance *instance);
  * that nobody is connected to. */
 void identity_connect(struct instance *instance);
 
-/* To be called after each change of state, and when a QEMU that ran before has answered. If its guest runs, and does not know
- * yet who it is, it is told: an API_EVENT_IDENTITY follows, or VM_EVENT_NO_IDENTITY with the reason. A guest that knows is
- * told that this is on record, which the agent before may not have come to. */
+/* To be called when its state is on record. If its guest runs, and does not know yet who it is, it is told: an
+ * API_EVENT_IDENTITY follows, or VM_EVENT_UNFIT with the reason. */
 void identity_tell(struct instance *instance);
+
+/* A QEMU that ran before has answered. A guest that knows who it is is told that this is on record, which the agent before may
+ * not have come to. */
+void identity_adopted(struct instance *instance);
+
+/* Its guest boots again, from its disk, and sees on its board who it is. */
+void identity_guest_reset(struct instance *instance);
 
 #endif

@@ -170,6 +170,8 @@ static void clean_up(struct instance *instance)
     qemu_sockets_clean(instance);
     guest_seed_withdraw(instance);
     instance->record.pid = instance->record.start_ticks = 0;
+    if (vm_life_has_ended(&instance->record.life))
+        launch_leave_template(instance);
 }
 
 static void note_state(struct instance *instance, enum vm_state before)
@@ -192,10 +194,8 @@ static void note_state(struct instance *instance, enum vm_state before)
                    &(struct api_event){.kind = API_EVENT_STATE,
                                        .state = record->life.state,
                                        .text = record->life.reason[0] ? record->life.reason : NULL});
-    if (before == VM_STARTING && record->life.state == VM_RUNNING)
-        boot_tell_start(instance);
-    if (before == VM_RESTORING && record->life.state == VM_RUNNING && record->identity_due)
-        boot_tell(instance, API_BOOT_RESUMED);
+    if (instance_runs(instance) && (before == VM_STARTING || record->identity_due))
+        boot_tell_begin(instance, record->identity_due ? API_BOOT_RESUMED : API_BOOT_STARTED);
     log_line("%s: %s%s%s", record->spec.name, vm_state_names[record->life.state],
              record->life.reason[0] ? ": " : "", record->life.reason);
     host_state(instance->host);
@@ -203,7 +203,6 @@ static void note_state(struct instance *instance, enum vm_state before)
     peers_changed(instance);
     guest_link_note_pause(instance, before);
     template_state_changed(instance, before);
-    identity_tell(instance);
     if (before == VM_RESTORING && instance_runs(instance))
         record->stopped_ms = 0;
 }
@@ -228,6 +227,7 @@ void instance_carry_out(struct instance *instance, unsigned actions)
     if (actions & VM_DO_LAUNCH)
         launch_begin(instance);
     creation_carry_out(instance, actions);
+    identity_tell(instance);
 }
 
 /* The order matters: an ended QEMU is cleaned up before a new one starts, and the record is on disk before

@@ -73,6 +73,12 @@ static void on_recorded(struct instance *instance, int result, const struct pi_e
         launch_failed(instance, &err);
 }
 
+void launch_leave_template(struct instance *instance)
+{
+    instance->record.template_hardware = instance->record.spec.template;
+    instance->record.identity_due = false;
+}
+
 static int prepare_start(struct instance *instance, struct pi_error *err)
 {
     struct vm_record *record = &instance->record;
@@ -81,8 +87,7 @@ static int prepare_start(struct instance *instance, struct pi_error *err)
     if (r < 0)
         return r;
     record->accel = accel;
-    record->template_hardware = record->spec.template;
-    record->identity_due = false;
+    launch_leave_template(instance);
     if (record->spec.template && (r = template_make_ram(instance, err)) < 0)
         return r;
     if ((r = ports_check(instance, err)) == 0 && (r = guest_seed_make(instance, err)) == 0)

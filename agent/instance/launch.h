@@ -23,6 +23,8 @@ void launch_done(struct instance *instance);
  * QEMU with stopped vCPUs. Then VM_EVENT_LAUNCHED comes (monitor.h), or VM_EVENT_LAUNCH_FAILED, or
  * VM_EVENT_UNUSABLE if there is a process whose end will come. */
 void launch_begin(struct instance *instance);
+/* Its next guest boots from its disk, on ordinary hardware, and sees on its board who it is; a template stays one. */
+void launch_leave_template(struct instance *instance);
 /* Whether that has not come as far as a process. */
 bool launch_is_ahead(const struct instance *instance);
 /* Connects to a QEMU that runs: its end, the guest agent, QMP, the console. One that is adopted may have no

@@ -241,6 +241,7 @@ static void on_adopted_status(int result, const json_t *data, const char *why, v
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_ADOPTED,
                                                    .running = status.running || (stands && starts)});
     identity_tell(instance);
+    identity_adopted(instance);
     if (stands && (!saves || status.state == QMP_RUN_SHUTDOWN))
         qemu_events_stopped(instance, &status);
     serve_waiting(instance);

@@ -173,6 +173,7 @@ static void on_reset(struct instance *instance, bool guest)
         journal_note(instance, guest ? "the guest reboots" : "the instance was reset");
     boot_forget(instance);
     instance->record.boot_ms = pi_realtime_ms();
+    identity_guest_reset(instance);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_RESET});
     boot_tell(instance, how);
 }

@@ -20,7 +20,7 @@
 
 static void end_making(struct instance *instance, const char *why)
 {
-    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_NO_IDENTITY}, "%s", why);
+    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_UNFIT}, "%s", why);
 }
 
 static bool guest_rests(struct instance *instance)

@@ -18,25 +18,10 @@ static const unsigned rung_actions[] = {
 };
 static const unsigned needs_monitor = VM_DO_POWERDOWN | VM_DO_ARM_RESEND | VM_DO_QUIT;
 
-bool vm_life_has_saved_state(const struct vm_life *life)
-{
-    return vm_state_is_saved(life->state) && (life->state != VM_RESTORING || !life->committed);
-}
-
-bool vm_life_is_loading(const struct vm_life *life)
-{
-    return life->state == VM_RESTORING && !life->committed;
-}
-
 /* The guest may run on: a save has failed, or a load has succeeded. */
 static bool is_restored(const struct vm_life *life)
 {
     return life->state == VM_RESTORING && life->committed;
-}
-
-bool vm_life_is_saved_whole(const struct vm_life *life)
-{
-    return life->state == VM_SAVING && life->committed;
 }
 
 /* QEMU is being killed because it runs no guest, or loads no saved state. Only its exit and requests to stop count
@@ -44,6 +29,17 @@ bool vm_life_is_saved_whole(const struct vm_life *life)
 static bool is_condemned(const struct vm_life *life)
 {
     return (life->state == VM_STARTING || vm_life_is_loading(life)) && life->rung == VM_RUNG_KILL;
+}
+
+static bool is_unfit(const struct vm_life *life)
+{
+    return life->state == VM_STOPPING && life->unfit;
+}
+
+/* It is going to be "failed", or "saved" again if its load fails. The first reason says why. */
+static bool is_failing(const struct vm_life *life)
+{
+    return life->state == VM_STARTING || vm_life_is_loading(life) || is_unfit(life);
 }
 
 static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
@@ -89,21 +85,6 @@ static unsigned life_on_start(struct vm_life *life, bool cold)
 static bool life_is_creating(const struct vm_life *life)
 {
     return life->state == VM_CREATED && life->creation < VM_CREATION_UNDOING;
-}
-
-bool vm_life_is_starting(const struct vm_life *life)
-{
-    return (life->state == VM_STARTING || vm_life_is_loading(life)) && life->rung == VM_RUNG_NONE;
-}
-
-bool vm_life_is_gone(const struct vm_life *life)
-{
-    return life->creation == VM_CREATION_GONE;
-}
-
-bool vm_life_has_ended(const struct vm_life *life)
-{
-    return life->state == VM_STOPPED || life->state == VM_FAILED || life->state == VM_LOST;
 }
 
 static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
@@ -157,7 +138,7 @@ static unsigned life_on_cancel(struct vm_life *life)
 
 static unsigned life_on_undone(struct vm_life *life, bool success)
 {
-    if (vm_life_has_ended(life) && success)
+    if ((vm_life_has_ended(life) || life->state == VM_SAVED) && success)
         return enter_creation(life, VM_CREATION_GONE);
     if (life->state != VM_CREATED)
         return 0;
@@ -375,13 +356,6 @@ static unsigned life_condemn(struct vm_life *life, bool relaunch)
     return VM_DO_KILL | (relaunch ? VM_DO_DISTRUST_KVM : 0) | VM_DO_SAVE;
 }
 
-bool vm_life_boots(const struct vm_life *life)
-{
-    /* The error stops the vCPUs. The STOP event may have come before. */
-    return life->state == VM_STARTING || life->state == VM_RUNNING ||
-           (life->state == VM_PAUSED && !life->was_ready);
-}
-
 static unsigned life_on_accelerator_failed(struct vm_life *life, const struct vm_event *event)
 {
     bool relaunch = event->fallback && !life->fell_back;
@@ -401,6 +375,15 @@ static unsigned life_on_unusable(struct vm_life *life)
     return life->state == VM_STARTING && !is_condemned(life) ? life_condemn(life, false) : 0;
 }
 
+/* A guest that stands still must not go on either. */
+static unsigned life_on_unfit(struct vm_life *life)
+{
+    if (!life_runs(life) && !vm_state_stands_still(life->state))
+        return 0;
+    life->unfit = true;
+    return enter_rung(life, VM_RUNG_KILL);
+}
+
 static unsigned life_on_exited(struct vm_life *life, const struct vm_event *event)
 {
     if (vm_life_is_saved_whole(life) || vm_life_is_loading(life))
@@ -417,7 +400,7 @@ static unsigned life_on_exited(struct vm_life *life, const struct vm_event *even
     /* Only the button was pressed. A guest that heard it would have powered off first. */
     bool crashed = life->cut_off ||
                    (life->state == VM_STOPPING && life->rung == VM_RUNG_POWERDOWN && !life->shutdown_seen);
-    if (life->state == VM_STARTING)
+    if (life->state == VM_STARTING || is_unfit(life))
         life->state = VM_FAILED;
     else if (life->state == VM_STOPPING && !crashed)
         life->state = VM_STOPPED;
@@ -566,8 +549,8 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
         return life_on_undone(life, event->success);
     case VM_EVENT_GOES_ON:
         return life_on_goes_on(life);
-    case VM_EVENT_NO_IDENTITY:
-        return life_runs(life) ? life_condemn(life, false) : 0;
+    case VM_EVENT_UNFIT:
+        return life_on_unfit(life);
     }
     return 0;
 }
@@ -576,7 +559,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
  * reason. */
 static bool is_news(const struct vm_life *life, const struct vm_event *event)
 {
-    if (life->state == VM_STARTING || vm_life_is_loading(life))
+    if (is_failing(life))
         return event->type != VM_EVENT_EXITED || !life->reason[0];
     return event->type != VM_EVENT_LAUNCH_FAILED && event->type != VM_EVENT_UNUSABLE;
 }
@@ -584,7 +567,7 @@ static bool is_news(const struct vm_life *life, const struct vm_event *event)
 unsigned vm_life_next(struct vm_life *life, const struct vm_event *event)
 {
     enum vm_state before = life->state;
-    bool fails = (before == VM_STARTING || vm_life_is_loading(life)) && life->reason[0];
+    bool fails = is_failing(life) && life->reason[0];
     bool explains = event->reason && is_news(life, event), had = vm_life_has_saved_state(life);
     unsigned actions = life_react(life, event);
     if (had && !vm_life_has_saved_state(life))

@@ -77,7 +77,8 @@ enum vm_event_type {
     VM_EVENT_STEP_DONE,   /* a step of the creation is done: a file is written, or a worker has succeeded */
     VM_EVENT_STEP_FAILED, /* the step failed, or the agent ends; .kind */
     VM_EVENT_CANCEL,      /* request: undo the creation */
-    VM_EVENT_UNDONE, /* its folder is removed, or, without .success, could not be; also of one that has ended */
+    VM_EVENT_UNDONE, /* its folder is removed, or, without .success, could not be; also of one that has ended, or is
+                        saved */
     VM_EVENT_GOES_ON,      /* a boot that seemed stuck goes on: the reason is taken back */
     VM_EVENT_START_COLD,   /* request: start; a saved state is dropped, and the disk boots */
     VM_EVENT_SAVE,         /* request, which has passed every check: save its state and end QEMU */
@@ -86,7 +87,8 @@ enum vm_event_type {
     VM_EVENT_STATE_COPIED, /* the snapshot has it: the guest goes on */
     VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
     VM_EVENT_STATE_FAILED, /* it could not be saved, or not noted on record; or it is not to be loaded */
-    VM_EVENT_NO_IDENTITY, /* its guest has resumed from a template, and did not take an identity of its own */
+    VM_EVENT_UNFIT, /* its guest must not go on: it resumed from a template and did not take an identity of its own, or it is a
+                       template that could not be saved */
 };
 
 #define VM_REASON_MAX 512
@@ -121,6 +123,7 @@ struct vm_life {
     bool fell_back;         /* this run is a second start, under TCG, because KVM ran no guest */
     bool begun_again;       /* the agent has begun a boot again in this run, which it does only once */
     bool relaunch;          /* STARTING, rung KILL: QEMU is being killed, and then started under TCG */
+    bool unfit;             /* STOPPING: its guest must not go on, so that it ends in FAILED */
     /* Why it is in its state, or what is wrong with its guest: one clean line for people; "" = none. */
     char reason[VM_REASON_MAX];
 };
@@ -161,7 +164,7 @@ enum vm_action {
 /*
  * Returns the actions (a set of enum vm_action) and updates *life. The event's reason becomes the life's
  * reason; a change of state without a reason clears it. So do RESET, unless the guest stands still, and
- * GOES_ON, while the guest runs. Exceptions: the reason of a failed start stays until its QEMU has ended, and a
+ * GOES_ON, while the guest runs. Exceptions: the reason of a failed start, and of an unfit guest, stays until its QEMU has ended, and a
  * start that was cancelled fails without a reason. A reason adds VM_DO_SAVE, even to an event that the state
  * ignores.
  */

@@ -15,17 +15,12 @@ static const struct pi_field life_fields[] = {
     {0},
 };
 static const struct pi_field run_fields[] = {
-    PI_FIELD(vm_life, was_ready, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, committed, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, shutdown_seen, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, guest_powered_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, cut_off, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, fell_back, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, begun_again, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, relaunch, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, paused, PI_FIELD_BOOL),
-    PI_FIELD(vm_life, reason, PI_FIELD_TEXT),
-    {0},
+    PI_FIELD(vm_life, was_ready, PI_FIELD_BOOL),     PI_FIELD(vm_life, committed, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, shutdown_seen, PI_FIELD_BOOL), PI_FIELD(vm_life, guest_powered_off, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, cut_off, PI_FIELD_BOOL),       PI_FIELD(vm_life, fell_back, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, begun_again, PI_FIELD_BOOL),   PI_FIELD(vm_life, relaunch, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, paused, PI_FIELD_BOOL),        PI_FIELD(vm_life, unfit, PI_FIELD_BOOL),
+    PI_FIELD(vm_life, reason, PI_FIELD_TEXT),        {0},
 };
 
 static const struct pi_field record_fields[] = {

@@ -39,7 +39,7 @@
  * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1.
  *
  * Its guest takes each identity that it is told (agent/seed/identity.h), and adds the line to the file "identity" in the
- * instance's folder; ignore=identity: it does not.
+ * instance's folder; ignore=identity: it does not; refuse=identity: it answers that it has failed.
  *
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
@@ -611,7 +611,7 @@ static void read_identity(void)
     if (!file || fputs(line, file) == EOF || fclose(file) != 0)
         end(1);
     if (strchr(line, '{'))
-        put(&identity, "done\n");
+        put(&identity, is_told("refuse", "identity") ? "failed no space\n" : "done\n");
     size = 0;
 }
 

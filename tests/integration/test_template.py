@@ -9,7 +9,7 @@ import signal
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import CONFLICT, FAILED, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
+from piagent import CONFLICT, FAILED, HOST, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -65,6 +65,13 @@ def argv(pid):
 def digests(user, name):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (user.instances / name).iterdir()
             if path.name in FILES | {"disk.qcow2"}}
+
+
+def damage(path):
+    """Of this instance alone: the file is a link."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(b"x" * len(data))
 
 
 def states(user, name):
@@ -144,19 +151,54 @@ def test_it_is_reached_before_it_is_ready(user):
     command.communicate()
 
 
-def test_a_guest_that_takes_no_identity_does_not_go_on(user):
+def resume_told(user, name, words, **more):
+    resume(user, name, stopped=True, **more)
+    user.wait_state(name, "saved")
+    (user.instances / name / "fake-qemu").write_text(words)
+
+
+def check_boots_cold(user, name):
+    record, command = user.record(name), user.do("qemu-command", name)
+    assert not record.get("identity_due") and not record.get("template_hardware") and record["schema"] == 1
+    assert "memory-backend" not in command and "identity" not in command
+    (user.instances / name / "fake-qemu").write_text("")
+    assert user.api("POST", f"/v1/instances/{name}/start", {})[0] == 202
+    user.wait_state(name, "running")
+    assert not any("template-ram" in word for word in argv(user.status(name)["pid"]))
+
+
+def test_an_instance_whose_guest_takes_no_identity_fails_with_the_reason(user):
     make(user)
-    resume(user, "a", stopped=True)
-    user.wait_state("a", "saved")
-    (user.instances / "a/fake-qemu").write_text("ignore=identity")
+    resume_told(user, "a", "refuse=identity")
+    text = user.refused(HOST, "start", "a")
+    assert "it says: no space. piagent start a boots its disk instead" in text
+    assert states(user, "a")[-3:] == ["running", "stopping", "failed"]
+    check_boots_cold(user, "a")
+    resume_told(user, "e", "refuse=identity", ephemeral=True)
+    text = user.refused(HOST, "start", "e")
+    assert "it says: no space" in text and "piagent start" not in text
+
+
+def test_an_instance_that_ends_before_its_guest_knows_who_it_is_boots_its_disk(user):
+    make(user)
+    resume_told(user, "a", "ignore=identity")
     user.api("POST", "/v1/instances/a/start", {})
     user.wait_state("a", "running")
     assert "a is being told who it is" in user.refused(CONFLICT, "suspend", "a")
     user.do("kill", "a")
-    (user.instances / "a/fake-qemu").write_text("")
-    assert user.api("POST", "/v1/instances/a/start", {})[0] == 202
+    check_boots_cold(user, "a")
+
+
+def test_an_ephemeral_one_that_cannot_resume_is_removed_with_the_reason(user):
+    make(user)
+    resume(user, "a", ephemeral=True, stopped=True)
+    user.wait_state("a", "saved")
+    damage(user.instances / "a/saved-ram")
+    text = user.refused(FAILED, "start", "a")
+    assert "the file of its RAM is damaged" in text and "--cold" not in text
+    wait_for("it is removed", lambda: not (user.instances / "a").exists(), 10)
+    resume(user, "a")
     user.wait_state("a", "running")
-    assert not any("template-ram" in word for word in argv(user.status("a")["pid"]))
 
 
 def test_cards_of_networks_are_plugged_in_after_the_load_and_stay_when_it_is_suspended(user):

@@ -202,7 +202,9 @@ static void guest_is_told_when_it_runs_and_hears_when_that_is_on_record(void **s
     struct instance *instance = add_resumed(f, true);
     uv_run(&f->loop, UV_RUN_NOWAIT);
     assert_null(f->heard.data);
-    resume_guest(f);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+    assert_false(timer_is_set(instance->identity.timer)); /* that it runs is not on record */
+    run_until_saved(f);
     hear(f, "}\n");
     json_auto_t *me = json_loads(f->heard.data, 0, NULL);
     assert_string_equal(json_string_value(json_object_get(me, "hostname")), NAME);
@@ -236,6 +238,7 @@ static void guest_that_heard_a_part_is_told_again(void **state)
 static void next_agent_tells_what_the_one_before_did_not_see_taken(void **state)
 {
     struct fixture *f = *state;
+    char chunk[8];
     add_resumed(f, true);
     resume_guest(f);
     hear(f, "}\n");
@@ -251,21 +254,36 @@ static void next_agent_tells_what_the_one_before_did_not_see_taken(void **state)
     leave(f);
     instance = add_resumed(f, record_is_due(f));
     instance->record.life = (struct vm_life){.state = VM_RUNNING};
-    identity_tell(instance); /* a guest that did not hear this line waits for it */
+    identity_adopted(instance); /* a guest that did not hear this line waits for it */
     hear(f, SEED_IDENTITY_KEPT);
-    assert_int_equal(times_told(f), 0);
+    forget_heard(f);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    resume_guest(f); /* it is not told again */
+    assert_true(recv(f->guest_fd, chunk, sizeof chunk, MSG_DONTWAIT) < 0);
 }
 
 static void fails_with(struct fixture *f, const char *why)
 {
     struct instance *instance = f->instance;
-    assert_int_equal(instance->record.life.state, VM_STARTING); /* until its QEMU has ended */
+    uint64_t started_ms = instance->record.started_ms;
+    assert_int_equal(instance->record.life.state, VM_STOPPING); /* until its QEMU has ended */
+    assert_true(record_is_due(f));
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED});
     run_until_saved(f);
     assert_int_equal(instance->record.life.state, VM_FAILED);
-    assert_false(record_is_due(f));
+    assert_true(instance->record.started_ms == started_ms && instance->record.stopped_ms);
+    assert_false(record_is_due(f) || instance->record.template_hardware);
     if (!strstr(instance->record.life.reason, why))
         fail_msg("%s", instance->record.life.reason);
+}
+
+static void run_until_ended(struct fixture *f)
+{
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    while (f->instance->record.life.state != VM_STOPPING && pi_monotonic_ms() < end)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    run_until_saved(f);
+    assert_int_equal(f->instance->record.life.state, VM_STOPPING);
 }
 
 /* A guest is hostile until it is proven otherwise: whatever it sends, it ends as an instance that failed, with a clean reason. */
@@ -276,10 +294,11 @@ static void instance_fails_whose_guest_does_not_take_its_identity(void **state)
         const char *answer, *why;
     } cases[] = {
         {"failed FileNotFoundError: \x1b[31m/etc/hosts\n", "it says: FileNotFoundError: ?[31m/etc/hosts"},
+        {"failed it\ndone\n", "it says: it"},
         {"did names\n", "it got as far as 'names'"},
         {"", "it said nothing for 2m00s"},
         {"done", "it said nothing for 2m00s"},
-        {"Done\n\n done\n", "it said nothing for 2m00s"},
+        {"Done\n\ndone it\n", "it said nothing for 2m00s"},
     };
     for (size_t i = 0; i < PI_ARRAY_SIZE(cases); i++) {
         add_resumed(f, true);
@@ -288,9 +307,7 @@ static void instance_fails_whose_guest_does_not_take_its_identity(void **state)
         answer(f, cases[i].answer);
         if (f->instance->record.life.state == VM_RUNNING) { /* its time is over */
             timer_set(f->instance->identity.timer, 1);
-            while (f->instance->record.life.state == VM_RUNNING)
-                uv_run(&f->loop, UV_RUN_ONCE);
-            run_until_saved(f);
+            run_until_ended(f);
         }
         fails_with(f, cases[i].why);
         leave(f);
@@ -314,6 +331,17 @@ static void endless_answers_are_bounded(void **state)
     fails_with(f, "it sends more than such a guest has to say");
 }
 
+/* A QEMU whose port is gone. The instance is in the middle of a change of state. */
+static void instance_fails_whose_guest_cannot_be_told(void **state)
+{
+    struct fixture *f = *state;
+    add_resumed(f, true);
+    identity_reset(f->instance);
+    resume_guest(f);
+    run_until_ended(f);
+    fails_with(f, "piagent cannot connect to its port");
+}
+
 static void guest_that_is_paused_is_waited_for(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +361,67 @@ static void guest_that_is_paused_is_waited_for(void **state)
     assert_int_equal(times_told(f), 1);
 }
 
+static void guest_that_fails_while_it_stands_still_is_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    run_until_saved(f);
+    answer(f, "failed OSError\n");
+    run_until_ended(f);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
+    fails_with(f, "it says: OSError");
+}
+
+/* From then on its disk boots, and that guest sees on its board who it is. */
+static void guest_that_is_reset_has_no_identity_to_take(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    qemu_events_missed_reset(instance);
+    run_until_saved(f);
+    assert_false(record_is_due(f) || timer_is_set(instance->identity.timer));
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_GUEST_DONE, .success = true});
+    run_until_saved(f);
+    assert_int_equal(instance->record.life.state, VM_READY);
+    assert_false(timer_is_set(instance->identity.timer));
+}
+
+static void ephemeral_guest_that_fails_is_removed_with_the_reason_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    instance->record.spec.ephemeral = true;
+    resume_guest(f);
+    hear(f, "}\n");
+    answer(f, "failed OSError\n");
+    run_until_ended(f);
+    assert_non_null(strstr(instance->record.life.reason, "it says: OSError"));
+    assert_null(strstr(instance->record.life.reason, "piagent start"));
+}
+
+static void boot_is_told_once_also_of_a_guest_that_was_paused_before_it_ran(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    assert_int_equal(instance->counts.boots, 0);
+    resume_guest(f);
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    resume_guest(f);
+    assert_int_equal(instance->counts.boots, 1);
+    assert_true(journal_tells(f, "\"text\":\"resumed\""));
+    leave(f);
+    instance = add_resumed(f, true); /* the next agent */
+    instance->record.life = (struct vm_life){.state = VM_PAUSED};
+    resume_guest(f);
+    assert_int_equal(instance->counts.boots, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -343,7 +432,12 @@ int main(void)
         TEST(next_agent_tells_what_the_one_before_did_not_see_taken),
         TEST(instance_fails_whose_guest_does_not_take_its_identity),
         TEST(endless_answers_are_bounded),
+        TEST(instance_fails_whose_guest_cannot_be_told),
         TEST(guest_that_is_paused_is_waited_for),
+        TEST(guest_that_fails_while_it_stands_still_is_ended),
+        TEST(guest_that_is_reset_has_no_identity_to_take),
+        TEST(ephemeral_guest_that_fails_is_removed_with_the_reason_alone),
+        TEST(boot_is_told_once_also_of_a_guest_that_was_paused_before_it_ran),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ enum moment {
     QUITTING,
     TERMINATING,
     KILLING,
+    ENDING, /* its guest must not go on */
     STOPPED,
     FAILED,
     LOST,
@@ -71,6 +72,7 @@ static const struct vm_life moments[MOMENTS] = {
     [QUITTING] = {.state = VM_STOPPING, .rung = VM_RUNG_QUIT},
     [TERMINATING] = {.state = VM_STOPPING, .rung = VM_RUNG_TERM},
     [KILLING] = {.state = VM_STOPPING, .rung = VM_RUNG_KILL},
+    [ENDING] = {.state = VM_STOPPING, .rung = VM_RUNG_KILL, .unfit = true},
     [STOPPED] = {.state = VM_STOPPED,
                  .rung = VM_RUNG_POWERDOWN,
                  .shutdown_seen = true,
@@ -116,7 +118,7 @@ enum happening {
     EXPIRED,
     RESEND,
     GOES_ON,
-    NO_IDENTITY,
+    UNFIT,
     HAPPENINGS
 };
 
@@ -157,7 +159,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},
     [RESEND] = {.type = VM_EVENT_RESEND},
     [GOES_ON] = {.type = VM_EVENT_GOES_ON},
-    [NO_IDENTITY] = {.type = VM_EVENT_NO_IDENTITY},
+    [UNFIT] = {.type = VM_EVENT_UNFIT},
 };
 
 /* Short for the table. */
@@ -350,14 +352,18 @@ static const struct {
      {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true},
      VM_DO_KILL | VM_DO_SAVE},
 
-    {NO_IDENTITY,
-     IN(RUNNING) | IN(READY),
-     {.state = VM_STARTING, .rung = VM_RUNG_KILL},
-     VM_DO_KILL | VM_DO_SAVE},
-    {NO_IDENTITY,
-     IN(RUNNING_TCG),
-     {.state = VM_STARTING, .rung = VM_RUNG_KILL, .fell_back = true},
-     VM_DO_KILL | VM_DO_SAVE},
+#define ENDING_LIFE .state = VM_STOPPING, .rung = VM_RUNG_KILL, .unfit = true
+#define KILLS       (VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE)
+    {UNFIT, IN(RUNNING) | IN(READY) | STILL, {ENDING_LIFE}, KILLS},
+    {UNFIT, IN(RUNNING_TCG), {ENDING_LIFE, .fell_back = true}, KILLS},
+    {FOUND, IN(ENDING), UNCHANGED, VM_DO_KILL | VM_DO_ARM_RUNG},
+    {EXPIRED, IN(ENDING), UNCHANGED, KILLS},
+    {HOST_SHUTDOWN, IN(ENDING), {ENDING_LIFE, .shutdown_seen = true}, VM_DO_QUIT | VM_DO_SAVE},
+    {GUEST_SHUTDOWN,
+     IN(ENDING),
+     {ENDING_LIFE, .shutdown_seen = true, .guest_powered_off = true},
+     VM_DO_QUIT | VM_DO_SAVE},
+    {LAUNCH_FAILED, IN(ENDING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL, .unfit = true}, GONE},
 
     {EXITED, IN(STARTING), {.state = VM_FAILED}, GONE},
     {ABORTED,
@@ -383,6 +389,7 @@ static const struct {
     ENDED(IN(QUITTING), {.state = VM_STOPPED, .rung = VM_RUNG_QUIT}),
     ENDED(IN(TERMINATING), {.state = VM_STOPPED, .rung = VM_RUNG_TERM}),
     ENDED(IN(KILLING), {.state = VM_STOPPED, .rung = VM_RUNG_KILL}),
+    ENDED(IN(ENDING), {.state = VM_FAILED, .rung = VM_RUNG_KILL, .unfit = true}),
     {EXITED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
     {ABORTED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
     {MISSED, IN(CONDEMNED), {.state = VM_STARTING, .fell_back = true}, GONE | VM_DO_LAUNCH},
@@ -443,8 +450,8 @@ static void assert_life(const struct vm_life *got, const struct vm_life *wanted,
         got->was_ready == wanted->was_ready && got->shutdown_seen == wanted->shutdown_seen &&
         got->guest_powered_off == wanted->guest_powered_off && got->cut_off == wanted->cut_off &&
         got->fell_back == wanted->fell_back && got->begun_again == wanted->begun_again &&
-        got->relaunch == wanted->relaunch && got->left_stopped == wanted->left_stopped &&
-        !strcmp(got->reason, wanted->reason))
+        got->relaunch == wanted->relaunch && got->unfit == wanted->unfit &&
+        got->left_stopped == wanted->left_stopped && !strcmp(got->reason, wanted->reason))
         return;
     fail_msg("moment %d, happening %d: %s/%s, wanted %s/%s (or a flag differs)", moment, happening,
              vm_state_names[got->state], vm_rung_names[got->rung], vm_state_names[wanted->state],
@@ -854,13 +861,20 @@ static void why_a_start_failed_says_more_than_how_its_qemu_ended(void **state)
     assert_string_equal(reason_after(&life, EXITED, "QEMU ended"), "QEMU ended");
 }
 
-static void guest_that_takes_no_identity_fails_with_the_reason(void **state)
+static void guest_that_must_not_go_on_is_ended_and_has_failed_with_the_reason(void **state)
 {
     (void)state;
-    LIVE_THROUGH(BOOT);
-    assert_string_equal(reason_after(&life, NO_IDENTITY, "it says nothing"), "it says nothing");
+    LIVE_THROUGH(BOOT, HALTED);
+    assert_string_equal(reason_after(&life, UNFIT, "it says nothing"), "it says nothing");
+    assert_int_equal(life.state, VM_STOPPING);
+    assert_string_equal(reason_after(&life, KILL, NULL), "it says nothing");
     assert_string_equal(reason_after(&life, EXITED, "QEMU was killed"), "it says nothing");
     assert_int_equal(life.state, VM_FAILED);
+    assert_string_equal(reason_after(&life, START, NULL), "");
+    assert_string_equal(reason_after(&life, CONTINUED, NULL), "");
+    assert_string_equal(reason_after(&life, KILL, NULL), "");
+    assert_string_equal(reason_after(&life, EXITED, NULL), "");
+    assert_int_equal(life.state, VM_STOPPED);
 }
 
 static void start_that_was_called_off_needs_no_reason(void **state)
@@ -936,7 +950,7 @@ int main(void)
         cmocka_unit_test(reason_without_a_change_of_state_is_saved),
         cmocka_unit_test(reason_is_one_clean_line_within_its_bound),
         cmocka_unit_test(why_a_start_failed_says_more_than_how_its_qemu_ended),
-        cmocka_unit_test(guest_that_takes_no_identity_fails_with_the_reason),
+        cmocka_unit_test(guest_that_must_not_go_on_is_ended_and_has_failed_with_the_reason),
         cmocka_unit_test(start_that_was_called_off_needs_no_reason),
         cmocka_unit_test(reset_and_a_boot_that_goes_on_take_the_reason_back),
         cmocka_unit_test(live_states_are_those_with_a_process),

@@ -52,6 +52,7 @@ static struct vm_record full_record(void)
         .life.guest_powered_off = true,
         .life.fell_back = true,
         .life.relaunch = true,
+        .life.unfit = true,
         .power_change = true,
         .disk_full = true,
         .cloud_init_died = true,
@@ -136,7 +137,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_int_equal(life->state, VM_LOST);
     assert_int_equal(life->rung, VM_RUNG_TERM);
     assert_true(life->was_ready && life->committed && life->shutdown_seen && life->guest_powered_off &&
-                life->cut_off && life->begun_again && life->fell_back && life->relaunch);
+                life->cut_off && life->begun_again && life->fell_back && life->relaunch && life->unfit);
     assert_true(got.power_change && got.disk_full && got.cloud_init_died);
     assert_true(got.template_hardware && got.identity_due);
     assert_string_equal(life->reason, record.life.reason);
@@ -179,6 +180,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "begun_again",
                                        "relaunch",
                                        "paused",
+                                       "unfit",
                                        "reason",
                                        "powerdown_ms",
                                        "step_ms",

@@ -190,11 +190,22 @@ static void reason_of_a_failed_load_stays_until_the_next_start(void **state)
     assert_string_equal(life.reason, "");
 }
 
+static void ephemeral_one_that_could_not_resume_is_gone_when_its_folder_is(void **state)
+{
+    (void)state;
+    struct vm_life life = SAVED;
+    assert_int_equal(vm_life_next(&life, &(struct vm_event){.type = VM_EVENT_UNDONE}), 0);
+    assert_false(vm_life_is_gone(&life));
+    assert_int_equal(vm_life_next(&life, &(struct vm_event){.type = VM_EVENT_UNDONE, .success = true}), 0);
+    assert_true(vm_life_is_gone(&life));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(either_qemu_or_the_saved_state_counts),
         cmocka_unit_test(reason_of_a_failed_load_stays_until_the_next_start),
+        cmocka_unit_test(ephemeral_one_that_could_not_resume_is_gone_when_its_folder_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,19 @@ int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err
                      follow->view.trouble, name);
 }
 
+/* An ephemeral instance is removed by then. */
+static int tell_not_loaded(struct cli_follow *follow, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    pi_auto_instance struct api_instance now = {0};
+    if (cli_follow_look(follow, &now, NULL) == 0 && now.spec.ephemeral)
+        return pi_refuse(err, PI_FAILED, "%s could not be started: %s", view->name, view->reason);
+    return pi_refuse(err, PI_FAILED,
+                     "%s is still saved: %s; piagent start --cold %s drops its state and boots its disk, as "
+                     "after a power cut",
+                     view->name, view->reason, view->name);
+}
+
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
@@ -94,11 +107,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
         return -EIO;
     }
     if (view->state == VM_SAVED && view->reason[0])
-        return pi_refuse(
-            err, PI_FAILED,
-            "%s is still saved: %s; piagent start --cold %s drops its state and boots its disk, as "
-            "after a power cut",
-            view->name, reason, view->name);
+        return tell_not_loaded(follow, err);
     if (view->state == VM_SAVED)
         return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", view->name,
                          view->name);
