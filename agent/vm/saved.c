@@ -214,7 +214,7 @@ void vm_saved_host_cpu(const char *cpuinfo, char ret[160])
              pi_hash(flags, size), (int)(part < 8 ? part : 8), revision);
 }
 
-static bool is_same_file(const struct vm_saved_file *saved, const struct vm_saved_file *now)
+bool vm_saved_is_same_file(const struct vm_saved_file *saved, const struct vm_saved_file *now)
 {
     return saved->bytes == now->bytes && saved->modified_ns == now->modified_ns;
 }
@@ -222,9 +222,9 @@ static bool is_same_file(const struct vm_saved_file *saved, const struct vm_save
 /* A clone or a snapshot that broke off may have named the layer, and not made it: then the disk is what it was. */
 static bool is_same_disk(const struct vm_saved *saved, const struct vm_saved *now)
 {
-    if (saved->layer[0] && is_same_file(&saved->overlay, &now->overlay))
-        return is_same_file(&saved->disk, &now->disk);
-    return is_same_file(&saved->disk, saved->layer[0] ? &now->overlay : &now->disk);
+    if (saved->layer[0] && vm_saved_is_same_file(&saved->overlay, &now->overlay))
+        return vm_saved_is_same_file(&saved->disk, &now->disk);
+    return vm_saved_is_same_file(&saved->disk, saved->layer[0] ? &now->overlay : &now->disk);
 }
 
 /* The first word of one list that the other has not at its place. */
@@ -244,16 +244,16 @@ int vm_saved_fits(const struct vm_saved *saved, const struct vm_saved *now, stru
     if (saved->ram.bytes != now->ram.bytes) /* a copy of it is as good */
         return pi_refuse(err, PI_CONFLICT,
                          now->ram.bytes ? "the file of its RAM is not whole" : "the file of its RAM is gone");
-    if (saved->template_ram.bytes != now->template_ram.bytes)
-        return pi_refuse(err, PI_CONFLICT, "the file of its template's RAM is %s",
-                         now->template_ram.bytes ? "not whole" : "gone");
+    if (!vm_saved_is_same_file(&saved->template_ram, &now->template_ram))
+        return pi_refuse(err, PI_CONFLICT, "the file of its template's RAM %s",
+                         now->template_ram.bytes ? "has changed since" : "is gone");
     int r = saved->accel == now->accel
                 ? 0
                 : pi_refuse(err, PI_CONFLICT, "it was saved under %s, and now it would run under %s",
                             vm_accel_names[saved->accel], vm_accel_names[now->accel]);
     if (r == 0)
         r = is_same_disk(saved, now) ? 0 : pi_refuse(err, PI_CONFLICT, "its disk has changed since");
-    if (r == 0 && !is_same_file(&saved->vars, &now->vars))
+    if (r == 0 && !vm_saved_is_same_file(&saved->vars, &now->vars))
         r = pi_refuse(err, PI_CONFLICT, "its UEFI variables have changed since");
     if (r == 0)
         r = check_hardware(&saved->hardware, &now->hardware, err);

@@ -3,8 +3,8 @@
  * The description of a saved state: what must be as it was for a QEMU to load it. It is written beside the file of the
  * RAM, after it. Whether the saved state counts at all, the record says (life.h).
  *
- * The RAM's file is known by its digest, so that a damaged one is not loaded. The disk is known by its size and its time:
- * whoever writes to it changes that. If the disk has become a layer since (a clone or a snapshot was made of it), the
+ * The RAM's file is known by its digest, so that a damaged one is not loaded. The disk, and the file of a template's RAM, which
+ * is too large to be read at each start, are known by their size and time: whoever writes to them changes that. If the disk has become a layer since (a clone or a snapshot was made of it), the
  * description names the layer, and the empty disk that stands on it.
  *
  * A state is loaded by the same version of the machine type, on the same devices, over the same disk. A newer QEMU has
@@ -49,6 +49,8 @@ void vm_saved_done(struct vm_saved *saved);
 /* The description of the state in `from`, written for a copy in `to`: RAM, UEFI variables and the disk there, an empty one on
  * that layer ("" = it is a copy of the disk), are there already. No error if `from` has no saved state. */
 int vm_saved_copy(int from, int to, const char *layer, struct pi_error *err);
+
+bool vm_saved_is_same_file(const struct vm_saved_file *saved, const struct vm_saved_file *now);
 
 /* The files of the folder: what is now the RAM, the variables, and the disk, or, if layer is not "", the overlay on that
  * layer. */

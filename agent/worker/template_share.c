@@ -46,11 +46,25 @@ static int rename_hardware(struct pi_strv *hardware, const char *uuid)
     return 0;
 }
 
+/* The template's QEMU, and those of all its instances, only read it since it was saved. */
+static int check_ram(const struct vm_saved *saved, int source_fd, struct pi_error *err)
+{
+    struct vm_saved now = {0};
+    int r = vm_saved_look(source_fd, "", &now, err);
+    if (r < 0 || vm_saved_is_same_file(&saved->template_ram, &now.template_ram))
+        return r;
+    return pi_refuse(err, PI_CONFLICT,
+                     "the file of its template's RAM has changed since the template was saved: make the "
+                     "template again");
+}
+
 /* The same state, over the files of this folder. */
 static int describe_state(const struct vm_spec *spec, int source_fd, int folder_fd, struct pi_error *err)
 {
     struct vm_saved saved = {0};
     int r = vm_saved_read(source_fd, &saved, err);
+    if (r == 0)
+        r = check_ram(&saved, source_fd, err);
     if (r == 0 && rename_hardware(&saved.hardware, spec->uuid) < 0)
         r = pi_fail(err, ENOMEM, VM_SAVED_FILE);
     if (r == 0)

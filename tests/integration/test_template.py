@@ -189,6 +189,20 @@ def test_an_instance_that_ends_before_its_guest_knows_who_it_is_boots_its_disk(u
     check_boots_cold(user, "a")
 
 
+def test_a_template_whose_memory_has_changed_is_not_resumed_from(user):
+    make(user)
+    resume(user, "a", stopped=True)
+    user.wait_state("a", "saved")
+    with open(user.instances / "warm/template-ram", "r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"damage")
+    changed = "the file of its template's RAM has changed since"
+    assert changed in user.refused(CONFLICT, "start", "a")
+    assert user.status("a")["state"] == "saved"
+    assert changed in user.refused(CONFLICT, "run", "--template", "warm", "b", "-d")
+    assert "b" not in [one["name"] for one in user.ps()]
+
+
 def test_an_ephemeral_one_that_cannot_resume_is_removed_with_the_reason(user):
     make(user)
     resume(user, "a", ephemeral=True, stopped=True)

@@ -23,6 +23,7 @@ static struct vm_saved saved_state(char **hardware, size_t count)
                              .accel = VM_ACCEL_TCG,
                              .hardware = {hardware, count},
                              .ram = {1 << 20, 1},
+                             .template_ram = {1 << 20, 2},
                              .ram_sha256 = "e3b0c442",
                              .disk = {2 << 20, 2}};
 }
@@ -111,14 +112,16 @@ static void first_difference_is_the_reason(void **state)
     (void)state;
     char *words[] = {TEXT("-cpu max"), TEXT("-m 512")}, *more[] = {TEXT("-cpu max"), TEXT("-m 1024")};
     const struct vm_saved saved = saved_state(words, 2);
-    struct vm_saved now[] = {saved, saved, saved, saved, saved, saved, saved};
+    struct vm_saved now[] = {saved, saved, saved, saved, saved, saved, saved, saved, saved};
     static const char *const why[] = {"RAM is gone",
                                       "RAM is not whole",
                                       "its disk has changed",
                                       "UEFI variables have changed",
                                       "\"-m 512\", and now it would have \"-m 1024\"",
                                       "\"-m 512\", and now it would have \"\"",
-                                      "another processor"};
+                                      "another processor",
+                                      "template's RAM has changed since",
+                                      "template's RAM is gone"};
     now[0].ram.bytes = 0;
     now[1].ram.bytes--;
     now[2].disk.modified_ns++;
@@ -126,6 +129,8 @@ static void first_difference_is_the_reason(void **state)
     now[4].hardware.items = more;
     now[5].hardware.count = 1;
     strcpy(now[6].host_cpu, "another");
+    now[7].template_ram.modified_ns++;
+    now[8].template_ram.bytes = 0;
     for (size_t i = 0; i < PI_ARRAY_SIZE(now); i++) {
         struct pi_error err = {0};
         assert_true(vm_saved_fits(&saved, &now[i], &err) < 0);
