@@ -2,6 +2,7 @@
 #include "agent/instance/creation.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -318,6 +319,13 @@ static int make_folder(struct instance_host *host, const char *name, struct pi_e
     return r;
 }
 
+/* An empty one goes without a descriptor: perhaps there are none. */
+static void take_back_folder(struct instance_host *host, const char *name)
+{
+    if (unlinkat(host->folder_fd, name, AT_REMOVEDIR) < 0)
+        pi_tree_remove(host->folder_fd, name, NULL);
+}
+
 /* A clone, and an instance of a template, has its source's image. */
 static void begin_fetch(struct instance *instance)
 {
@@ -377,12 +385,12 @@ int instance_create(struct instance_host *host, struct api_create *request, stru
         return r;
     r = instance_new(host, &record, &instance, err);
     if (r < 0) {
-        pi_tree_remove(host->folder_fd, request->name, NULL);
+        take_back_folder(host, request->name);
         return r;
     }
     if ((r = create_request_user_data(request, &user_data, err)) < 0 || (r = check_host(instance, err)) < 0) {
-        pi_tree_remove(host->folder_fd, instance->record.spec.name, NULL);
         instance_detach(instance);
+        take_back_folder(host, request->name);
         return r;
     }
     instance->creation.request = *request;

@@ -111,7 +111,8 @@ int template_make_ram(const struct instance *instance, struct pi_error *err)
     return fd < 0 || ftruncate(fd, (off_t)size_bytes) < 0 ? pi_fail(err, errno, VM_TEMPLATE_RAM_FILE) : 0;
 }
 
-/* Its guest must not run on after a save that failed: nobody would save it again. */
+/* Its guest must not run on after a save that failed: nobody would save it again. The memory of one that was not saved is of
+ * no use. */
 void template_state_changed(struct instance *instance, enum vm_state before)
 {
     const struct vm_life *life = &instance->record.life;
@@ -123,5 +124,7 @@ void template_state_changed(struct instance *instance, enum vm_state before)
     } else if (life->state == VM_READY) {
         making->looks = 0;
         timer_set(making->timer, 0);
+    } else if (vm_life_has_ended(life)) {
+        unlinkat(instance->dir_fd, VM_TEMPLATE_RAM_FILE, 0);
     }
 }

@@ -48,10 +48,13 @@ int vm_port_pick(bool (*taken)(uint16_t port, void *user), void *user, uint16_t 
     start %= PICK_COUNT;
     for (uint32_t i = 0; i < PICK_COUNT; i++) {
         uint16_t port = (uint16_t)(PICK_FIRST + (start + i) % PICK_COUNT);
-        if ((!taken || !taken(port, user)) && vm_port_check("127.0.0.1", port, NULL) == 0) {
+        if (taken && taken(port, user))
+            continue;
+        r = vm_port_check("127.0.0.1", port, err);
+        if (r == 0)
             *ret = port;
-            return 0;
-        }
+        if (r == 0 || r == -EMFILE || r == -ENFILE) /* without descriptors each port would seem taken */
+            return r;
     }
     return pi_refuse(err, PI_HOST, "no port from %u to %u is free on 127.0.0.1: remove an instance first",
                      PICK_FIRST, PICK_FIRST + PICK_COUNT - 1);

@@ -71,8 +71,8 @@ def test_an_instance_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user
     assert not list((user.home / "cache/piagent/images").glob("sha256-*"))
 
 
-def leave_two_descriptors(pid):
-    """From now on the process can open no more than two. Returns its limits of before."""
+def leave_descriptors(pid, count):
+    """From now on the process can open no more than so many. Returns its limits of before."""
     def steady():
         before = os.listdir(f"/proc/{pid}/fd")
         time.sleep(0.2)
@@ -80,7 +80,22 @@ def leave_two_descriptors(pid):
     used = {int(fd) for fd in wait_for("its connections are closed", steady, 10)}
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     free = [fd for fd in range(soft) if fd not in used]
-    return resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[2], hard))
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[count], hard))
+
+
+def test_a_creation_for_which_there_are_too_few_descriptors_leaves_no_folder(user):
+    user.do("ps")
+    words = ("--image", boot_sectors.deaf(user.home), "--unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M", "--no-start")
+    agent, failed = user.agent_pid(), set()
+    for count in range(1, 9):
+        before = leave_descriptors(agent, count)
+        done = user.call("run", f"few-{count}", *words, "-d")
+        resource.prlimit(agent, resource.RLIMIT_NOFILE, before)
+        if done.returncode:
+            failed.add(count)
+            assert "no port from" not in done.stderr, done.stderr
+            wait_for("the folder is gone", lambda n=count: not (user.instances / f"few-{n}").exists(), 20)
+    assert len(failed) > 2
 
 
 # QEMU reads ',,' in a path as one comma.
@@ -94,7 +109,7 @@ def test_an_instance_without_a_readable_record_is_not_removed_under_its_running_
     assert f"kill {pid}" in user.refused(CONFLICT, "rm", "bad")
     # An agent that cannot look for its QEMU takes it for running: here, one that can open no more than the request and /proc.
     agent = user.agent_pid()
-    before = leave_two_descriptors(agent)
+    before = leave_descriptors(agent, 2)
     assert user.refused(FAILED, "rm", "bad") == "bad cannot be removed: piagent cannot tell whether its QEMU runs: Too many open files"
     resource.prlimit(agent, resource.RLIMIT_NOFILE, before)
     assert (user.instances / "bad/disk.qcow2").exists()

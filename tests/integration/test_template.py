@@ -247,6 +247,7 @@ def test_a_template_whose_save_fails_is_ended_with_the_reason(user):
     boot_to_the_end(Guest(user, "warm"))
     assert "the template warm was not made: its state could not be saved" in end(command, FAILED)
     assert user.status("warm")["state"] == "failed" and not is_running(pid)
+    assert not (user.instances / "warm/template-ram").exists()
     assert "was not finished" in user.refused(CONFLICT, "start", "warm")
     assert "the template warm is not made yet" in user.refused(CONFLICT, "run", "--template", "warm", "a", "-d")
     user.do("template", "rm", "warm")
