@@ -241,7 +241,7 @@ enum api_event_kind {
                       */
     API_EVENT_BOOT,  /* the guest begins at its firmware: QEMU was started, or reset: text is
                         "started", "reset", "rebooted" or "begun again" (the boot before died by a race in
-                        QEMU) */
+                        QEMU), or "resumed": from its template */
     API_EVENT_LANDMARK, /* the console shows how far the boot has come: landmark, text (the line, cleaned) */
     API_EVENT_SILENT,   /* the guest is up, and its cloud-init does not report: text says why that may be. A
                            report takes it back; what it fetches of its seed does not, which any process of

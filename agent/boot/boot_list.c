@@ -96,6 +96,7 @@ static int open_boot(struct boot_list *list, const struct api_event *event, cons
     raw->boot.began_ms = event->realtime_ms;
     CLEAN(why, raw->boot.why);
     raw->created = event->kind == API_EVENT_STATE && event->state == VM_CREATED;
+    raw->resumed = !strcmp(why, API_BOOT_RESUMED);
     raw->clock_ms = bounded_ms(event->monotonic_ms);
     for (size_t i = 0; i < BOOT_MARKS; i++)
         raw->marks[i] = BOOT_NEVER;
@@ -178,9 +179,25 @@ static void note_end(struct boot_raw *raw, const struct api_event *event)
     CLEAN(text, raw->boot.stopped_text);
 }
 
+/* Its guest has not run yet. A guest that was suspended goes on with the boot that it had. */
+static bool is_unborn(const struct boot_raw *raw)
+{
+    return (raw->created || raw->resumed) && raw->marks[BOOT_MARK_POWER] == BOOT_NEVER;
+}
+
 static void note_state_event(struct boot_raw *raw, const struct api_event *event)
 {
     switch (event->state) {
+    case VM_RESTORING:
+        if (is_unborn(raw)) {
+            raw->resumed = true;
+            set_mark(raw, BOOT_MARK_STARTING);
+        }
+        return;
+    case VM_SAVED:
+        if (is_unborn(raw))
+            note_end(raw, event);
+        return;
     case VM_STARTING:
         set_mark(raw, BOOT_MARK_STARTING);
         return;
@@ -220,6 +237,9 @@ static const char *why_it_begins(const struct boot_raw *open, const struct api_e
         asked && open->marks[BOOT_MARK_POWER] == BOOT_NEVER && open->marks[BOOT_MARK_ENDED] == BOOT_NEVER;
     if (event->kind == API_EVENT_STATE && event->state == VM_CREATED)
         return vm_state_names[VM_CREATED];
+    if (event->kind == API_EVENT_STATE && event->state == VM_RESTORING && open && is_unborn(open) &&
+        open->marks[BOOT_MARK_ENDED] != BOOT_NEVER)
+        return API_BOOT_RESUMED;
     /* A second "starting": KVM failed, and the guest starts afresh without it. */
     if (event->kind == API_EVENT_STATE && event->state == VM_STARTING)
         return waits ? NULL : API_BOOT_STARTED;
@@ -247,6 +267,9 @@ static int add_event(struct boot_raw *raw, const struct api_event *event)
         return 0;
     case API_EVENT_SEED:
         return add_document(raw, event);
+    case API_EVENT_IDENTITY:
+        set_mark(raw, BOOT_MARK_IDENTITY);
+        return 0;
     case API_EVENT_REPORT:
         return add_report(raw, event);
     case API_EVENT_PANIC:

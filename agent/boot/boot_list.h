@@ -4,7 +4,7 @@
  * Pure: events and the time go in; spans, text, JSON and a page come out.
  *
  * Times are milliseconds since the first event of the boot. That is "created" if the instance was made for this boot,
- * else "starting", else the reset. The guest tells by its own clock when its modules ran. Those times are put onto the
+ * else "starting" or "restoring", else the reset. The guest tells by its own clock when its modules ran. Those times are put onto the
  * host's clock by the least delay of its reports, anew each time its clock was set. Texts of a guest are cleaned
  * (pi_text_clean) and bounded; "dropped" counts what is past a bound.
  */
@@ -25,7 +25,8 @@
 #define BOOT_NAME_MAX    160
 
 enum boot_kind {
-    BOOT_PHASE, /* "preparation", "QEMU", "firmware", "bootloader", "kernel", "init", "seed" */
+    BOOT_PHASE, /* "preparation", "QEMU", "firmware", "bootloader", "kernel", "init", "seed"; of one that resumes from a
+                   template "preparation", "resume", "identity", "seed" */
     BOOT_STAGE, /* of cloud-init: "init-network", "modules-config", "modules-final" */
     BOOT_STEP,  /* in a phase or stage: "seed/meta-data", "modules-final/config-scripts-user" */
     BOOT_POINT, /* a moment: "login prompt", "ready", "panic", "stuck", "silent" */
@@ -65,7 +66,8 @@ extern const char *const boot_outcome_names[];
 struct boot {
     unsigned number;   /* from 1, in the journal as far as that goes back */
     uint64_t began_ms; /* realtime */
-    char why[16]; /* "created", "started", "reset", "rebooted", "begun again", or "" if the journal does not
+    char why
+        [16]; /* "created", "started", "reset", "rebooted", "begun again", "resumed", or "" if the journal does not
                      hold the beginning */
     enum boot_outcome outcome;
     char outcome_text[256];

@@ -11,6 +11,7 @@
 enum boot_mark {
     BOOT_MARK_STARTING,
     BOOT_MARK_POWER,
+    BOOT_MARK_IDENTITY, /* a guest that resumed knows who it is */
     BOOT_MARK_FIRMWARE,
     BOOT_MARK_BOOTLOADER,
     BOOT_MARK_KERNEL,
@@ -36,9 +37,10 @@ struct boot_report {
 
 struct boot_raw {
     struct boot boot;
-    bool created;                /* it begins with the making of its instance */
-    bool announced;              /* its "boot" event came */
-    uint64_t clock_ms, t;        /* the last event: monotonic, and on the boot's clock */
+    bool created;         /* it begins with the making of its instance */
+    bool resumed;         /* its guest goes on from a template: there is no firmware and no kernel's start */
+    bool announced;       /* its "boot" event came */
+    uint64_t clock_ms, t; /* the last event: monotonic, and on the boot's clock */
     uint64_t marks[BOOT_MARKS];  /* when it passed each; BOOT_NEVER = it did not */
     struct boot_span *documents; /* of the seed; grows */
     size_t document_count;

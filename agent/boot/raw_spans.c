@@ -347,9 +347,20 @@ static int add_preparation_spans(struct boot_raw *raw, uint64_t end, enum boot_r
         r = add_named_span(&raw->boot, BOOT_PHASE, "preparation", 0, starting != BOOT_NEVER ? starting : end,
                            starting != BOOT_NEVER ? BOOT_OK : last_result, "");
     if (r == 0 && starting != BOOT_NEVER)
-        r = add_named_span(&raw->boot, BOOT_PHASE, "QEMU", starting, power != BOOT_NEVER ? power : end,
-                           power != BOOT_NEVER ? BOOT_OK : last_result, "");
+        r = add_named_span(&raw->boot, BOOT_PHASE, raw->resumed ? "resume" : "QEMU", starting,
+                           power != BOOT_NEVER ? power : end, power != BOOT_NEVER ? BOOT_OK : last_result,
+                           "");
     return r;
+}
+
+/* A guest that resumed has no other phase between its power and its cloud-init. */
+static int add_identity_span(struct boot_raw *raw, uint64_t end, enum boot_result last_result)
+{
+    uint64_t power = raw->marks[BOOT_MARK_POWER], told = raw->marks[BOOT_MARK_IDENTITY];
+    if (power == BOOT_NEVER)
+        return 0;
+    return add_named_span(&raw->boot, BOOT_PHASE, "identity", power, told != BOOT_NEVER ? told : end,
+                          told != BOOT_NEVER ? BOOT_OK : last_result, "");
 }
 
 /* qsort() is not stable and takes no context, so each span carries its place with it. */
@@ -410,7 +421,9 @@ int boot_raw_finish(struct boot_raw *raw, bool live)
     r = add_seed_spans(raw);
     if (r == 0)
         r = add_preparation_spans(raw, boot->total_ms, last);
-    if (r == 0)
+    if (r == 0 && raw->resumed)
+        r = add_identity_span(raw, boot->total_ms, last);
+    else if (r == 0)
         r = over != BOOT_NEVER ? add_console_spans(raw, over, BOOT_OK)
                                : add_console_spans(raw, boot->total_ms, last);
     if (r == 0)

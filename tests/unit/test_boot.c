@@ -106,6 +106,37 @@ static void what_has_no_end_is_said_to_have_none_in_an_instance_that_is_over(voi
     assert_int_equal(find(boot, "init")->end_ms, 6000);
 }
 
+static void a_guest_that_goes_on_from_a_template_resumes_and_is_told_who_it_is(void **state)
+{
+    static const char *const events[] = {
+        "{'kind':'state','state':'created','monotonic_ms':1000}",
+        "{'kind':'state','state':'saved','monotonic_ms':1500}",
+        "{'kind':'state','state':'restoring','monotonic_ms':9000}",
+        "{'kind':'state','state':'running','monotonic_ms':9400}",
+        "{'kind':'boot','text':'resumed','monotonic_ms':9400}",
+        "{'kind':'identity','text':'took its identity after 2.0s','monotonic_ms':11400}",
+        "{'kind':'state','state':'saved','monotonic_ms':12000}",
+        "{'kind':'state','state':'restoring','monotonic_ms':13000}",
+        "{'kind':'state','state':'running','monotonic_ms':13500}",
+    };
+    (void)state;
+    for (size_t made_stopped = 0; made_stopped < 2; made_stopped++) {
+        pi_auto_boots struct boot_list list = {0};
+        read_some(&list, events, 1);
+        read_some(&list, events + 2 - made_stopped, PI_ARRAY_SIZE(events) - 2 + made_stopped);
+        assert_int_equal(boot_list_end(&list, 14000), 0);
+        assert_int_equal(list.count, 1);
+        const struct boot *boot = boot_list_find(&list, 0);
+        const uint64_t began = made_stopped ? 0 : 8000;
+        assert_string_equal(boot->why, made_stopped ? "resumed" : "created");
+        assert_int_equal(boot->count, made_stopped ? 2 : 3);
+        assert_int_equal(find(boot, "resume")->start_ms, began);
+        assert_int_equal(find(boot, "resume")->end_ms, began + 400);
+        assert_int_equal(find(boot, "identity")->start_ms, began + 400);
+        assert_int_equal(find(boot, "identity")->end_ms, began + 2400);
+    }
+}
+
 static void a_journal_that_begins_midway_and_a_reset_are_boots_of_their_own(void **state)
 {
     pi_auto_boots struct boot_list list = {0};
@@ -198,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_boot_is_phases_stages_and_steps_on_the_hosts_clock),
         cmocka_unit_test(what_has_no_end_is_said_to_have_none_in_an_instance_that_is_over),
+        cmocka_unit_test(a_guest_that_goes_on_from_a_template_resumes_and_is_told_who_it_is),
         cmocka_unit_test(a_journal_that_begins_midway_and_a_reset_are_boots_of_their_own),
         cmocka_unit_test(a_boot_that_is_told_stuck_or_silent_is_so_until_it_goes_on),
         cmocka_unit_test(a_guest_that_reports_without_end_is_bounded),
