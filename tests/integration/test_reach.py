@@ -46,15 +46,16 @@ def own_configuration(user, text):
 
 
 WAITS = "a: waiting for its SSH server\n"  # after 4 s, which a login takes on a busy host
+LOGIN_WAITS = "a: its SSH server has answered; waiting for the login\n"
 
 
 def complaints(done):
     """A command's standard error, without the lines that say that it waits."""
-    return done.stderr.replace(WAITS, "")
+    return done.stderr.replace(WAITS, "").replace(LOGIN_WAITS, "")
 
 
 def next_line(process):
-    return next(line for line in process.stdout if line != WAITS)
+    return next(line for line in process.stdout if line not in (WAITS, LOGIN_WAITS))
 
 
 @contextlib.contextmanager
@@ -236,6 +237,7 @@ def test_a_connection_is_handed_to_ssh_and_no_socket_stays_when_the_command_is_k
             guest.settimeout(30)
             guest.sendall(b"SSH-2.0-none\r\n")
             assert guest.recv(8) == b"SSH-2.0-"
+            assert next(line for line in login.stdout if line != WAITS) == LOGIN_WAITS
             login.kill()
             login.wait(20)
             assert not list(user.runtime.glob("*.pass"))

@@ -102,6 +102,9 @@ def test_an_instance_goes_on_from_the_template_as_another_one(user):
     assert (view["state"], view["of_template"], view["labels"]) == ("ready", "warm", ["rack=b2"]) and not view["template"]
     assert states(user, "a") == ["created", "restoring", "running", "ready"]
     assert b"hello" not in user.spoken("a"), "its guest went on, and did not begin anew"
+    boot, = json.loads(user.do("timeline", "a", "--json"))["boots"]
+    spans = {span["name"]: span["result"] for span in boot["spans"] if span["kind"] in ("phase", "stage")}
+    assert spans == dict.fromkeys(("preparation", "resume", "identity", "init-network", "modules-config", "modules-final"), "ok")
     command = argv(view["pid"])
     assert any(",share=off,mem-path=" in word for word in command) and "-incoming" in command
     assert not FILES & files(user, "a"), "QEMU has them open"
@@ -185,6 +188,9 @@ def test_an_instance_that_ends_before_its_guest_knows_who_it_is_boots_its_disk(u
     user.api("POST", "/v1/instances/a/start", {})
     user.wait_state("a", "running")
     assert "a is being told who it is" in user.refused(CONFLICT, "suspend", "a")
+    with user.start("ssh", "a", "--", "true") as waits:
+        assert waits.stdout.readline().startswith("a: resumed from the template, and is told who it is")
+        waits.kill()
     user.do("kill", "a")
     check_boots_cold(user, "a")
 

@@ -193,8 +193,8 @@ static enum cli_tell on_boot(struct cli_view *view, const struct api_event *even
     if (api_event_is_reboot(event))
         view->since_ms = event->monotonic_ms;
     bool resumed = event->text && !strcmp(event->text, API_BOOT_RESUMED);
-    COPY(view->doing, resumed ? "resumed from the template" : "firmware");
-    return begin_step(view, view->doing, event->monotonic_ms, line);
+    COPY(view->doing, resumed ? "resumed from the template, and is told who it is" : "firmware");
+    return begin_step(view, resumed ? "resumed from the template" : "firmware", event->monotonic_ms, line);
 }
 
 /* The login prompt may appear while cloud-init still works: then it is no step. */
@@ -279,6 +279,7 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
         return show_landmark(view, event, line);
     case API_EVENT_IDENTITY:
         view->reachable = true;
+        COPY(view->doing, "it knows who it is");
         break;
     case API_EVENT_NOTE:
     case API_EVENTS: /* of a kind that this version does not know */

@@ -24,7 +24,7 @@
 
 #define SSHD_MS  60000u /* for an SSH server that comes up after cloud-init, or generates keys */
 #define RETRY_MS 200u
-#define TELL_MS  4000u /* after so long the command says that it waits for the SSH server */
+#define TELL_MS  4000u /* after so long the command says that it waits for the SSH server, or for the login */
 #define SILENT                                                       \
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
     "piagent console %s shows how the guest is"
@@ -256,22 +256,30 @@ int cli_reach_program(const char *name, char **ret, struct pi_error *err)
                      "there is no %s: install openssh-client (Debian) or openssh-clients (Fedora)", name);
 }
 
-/* Waits for the program's end. Meanwhile notes the login, and gives the ProxyCommand its connection. */
-static void await_end(int pidfd, struct cli_ssh_share *share, struct cli_ssh_pass *pass)
+/* Waits for the program's end. Meanwhile notes the login, and gives the ProxyCommand its connection. A connection that is
+ * not shared does not show its login. */
+static void await_end(const char *name, int pidfd, struct cli_ssh_share *share, struct cli_ssh_pass *pass)
 {
+    int patience_ms = share->path && !share->logged_in ? (int)TELL_MS : -1;
     for (bool ended = false; !ended;) {
         struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN},
                                {.fd = share->watch_fd, .events = POLLIN},
                                {.fd = pass->listen_fd, .events = POLLIN}};
-        ended = poll(fds, PI_ARRAY_SIZE(fds), -1) > 0 && fds[0].revents;
-        cli_ssh_share_look(share);
+        int ready = poll(fds, PI_ARRAY_SIZE(fds), patience_ms);
+        ended = ready > 0 && fds[0].revents;
+        if (cli_ssh_share_look(share)) {
+            patience_ms = -1;
+        } else if (ready == 0) {
+            fprintf(stderr, "%s: its SSH server has answered; waiting for the login\n", name);
+            patience_ms = -1;
+        }
         if (fds[2].revents)
             cli_ssh_pass_serve(pass);
     }
 }
 
-int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct cli_ssh_pass *pass,
-                  struct pi_error *err)
+int cli_reach_run(const char *name, const char *const *argv, struct cli_ssh_share *share,
+                  struct cli_ssh_pass *pass, struct pi_error *err)
 {
     char text[64];
     pid_t pid;
@@ -285,7 +293,7 @@ int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct c
     /* The terminal sends these signals to both processes: the program decides what to do. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
-    await_end(pidfd, share, pass);
+    await_end(name, pidfd, share, pass);
     r = pi_reap(pidfd, &code, text, sizeof text);
     return r < 0 ? pi_fail(err, -r, "%s", argv[0]) : code;
 }

@@ -35,9 +35,10 @@ int cli_reach_connect(struct cli_agent *agent, struct api_instance *instance, in
 void cli_reach_doubt(const struct api_instance *instance);
 
 /* Runs ssh, scp or rsync to its end, with this terminal, and returns its exit code. Hands the connections in
- * pass over, and notes in share whether ssh logged in. */
-int cli_reach_run(const char *const *argv, struct cli_ssh_share *share, struct cli_ssh_pass *pass,
-                  struct pi_error *err);
+ * pass over, and notes in share whether ssh logged in. After a while it says that it waits for the login to the instance
+ * named name. */
+int cli_reach_run(const char *name, const char *const *argv, struct cli_ssh_share *share,
+                  struct cli_ssh_pass *pass, struct pi_error *err);
 
 /* After a failure of ssh, looks for the reason at the instance's port and says it on standard error: the
  * server has another host key than piagent put there, or does not answer. Says nothing if ssh had logged in,

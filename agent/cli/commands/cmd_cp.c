@@ -272,7 +272,8 @@ static int run_copy(struct copying *copying, struct pi_error *err)
         r = pi_strv_add(&argv, copying->operands.items[i]);
     if (r < 0)
         return pi_fail(err, -r, "cp");
-    return cli_reach_run((const char *const *)argv.items, &copying->share, &copying->pass, err);
+    return cli_reach_run(copying->last.name, (const char *const *)argv.items, &copying->share, &copying->pass,
+                         err);
 }
 
 /* Explains what the program's exit code does not say. */

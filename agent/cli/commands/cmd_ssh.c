@@ -112,7 +112,7 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
     if ((r = ssh_argv(&how, options, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
     cli_reach_doubt(instance);
-    r = cli_reach_run((const char *const *)argv.items, &share, &pass, err);
+    r = cli_reach_run(instance->name, (const char *const *)argv.items, &share, &pass, err);
     if (r == SSH_FAILED)
         cli_reach_explain(agent, instance, &share);
     return r;
