@@ -22,12 +22,10 @@ static const char *const journal[] = {
     "{'seq':5,'monotonic_ms':2900,'kind':'landmark','landmark':'kernel'}",
     "{'seq':6,'monotonic_ms':5900,'kind':'landmark','landmark':'init'}",
     "{'seq':7,'monotonic_ms':9000,'kind':'seed','text':'meta-data fetched by Cloud-Init/22.4.2'}",
-    "{'seq':8,'monotonic_ms':9700,'kind':'report','stage':'init-network','module':'config-ssh','report':'finish',"
-    "'result':'SUCCESS','guest_ms':6200,'text':'config-ssh ran successfully'}",
+    "{'seq':8,'monotonic_ms':9700,'kind':'report','stage':'init-network','module':'config-ssh','report':'finish','result':'SUCCESS','guest_ms':6200,'text':'config-ssh ran successfully'}",
     "{'seq':9,'monotonic_ms':9710,'kind':'report','stage':'init-network','module':'config-ssh','report':'start','guest_ms':5700}",
     "{'seq':10,'monotonic_ms':9800,'kind':'report','stage':'init-network','report':'finish','result':'SUCCESS','guest_ms':6300}",
-    "{'seq':11,'monotonic_ms':11500,'kind':'report','stage':'modules-final','module':'config-scripts-user','report':'finish',"
-    "'result':'FAIL','guest_ms':8000,'duration_ms':1200,'text':'</script><img src=x onerror=alert(1)>\\u001b[2J'}",
+    "{'seq':11,'monotonic_ms':11500,'kind':'report','stage':'modules-final','module':'config-scripts-user','report':'finish','result':'FAIL','guest_ms':8000,'duration_ms':1200,'text':'</script><img src=x onerror=alert(1)>\\u001b[2J'}",
 };
 #define WHOLE PI_ARRAY_SIZE(journal)
 
