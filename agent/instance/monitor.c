@@ -18,6 +18,7 @@
 
 #define LINK_DELAY_MIN_MS 1000
 #define LINK_DELAY_MAX_MS 60000
+#define CONTS_MAX         10 /* while the guest is to go on; then it is shown as paused */
 
 /* Requests that came in the middle of a handshake. */
 
@@ -143,6 +144,16 @@ bool monitor_command(struct instance *instance, enum qmp_command command)
            monitor_execute(instance, command, on_command_answer, instance) == 0;
 }
 
+static void send_cont(struct instance *instance);
+
+static void cont_failed(struct instance *instance, int result, const char *why)
+{
+    instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
+                          "QEMU did not let its guest go on: %s", why);
+    if (result == -ETIMEDOUT)
+        send_cont(instance);
+}
+
 static void on_cont(int result, const json_t *data, const char *why, void *user)
 {
     struct instance *instance = user;
@@ -151,11 +162,24 @@ static void on_cont(int result, const json_t *data, const char *why, void *user)
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
     else if (result != -ECONNRESET && vm_life_is_starting(&instance->record.life))
         give_up_start(instance, why);
+    else if (result == -ETIMEDOUT && instance->record.life.state == VM_PAUSED)
+        send_cont(instance);
+    else if (result == -ETIMEDOUT && instance->record.life.state == VM_RESTORING &&
+             ++instance->monitor.conts < CONTS_MAX)
+        send_cont(instance);
     else if (result != -ECONNRESET && instance->record.life.state == VM_RESTORING)
-        instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
-                              "QEMU did not let its guest go on: %s", why);
+        cont_failed(instance, result, why);
     else if (result != -ECONNRESET)
         journal_note(instance, "QEMU did not let its guest go on: %s", why);
+}
+
+/* A QEMU that was silent is asked again, so that its guest goes on when it answers. */
+static void send_cont(struct instance *instance)
+{
+    uint64_t timeout_ms =
+        instance->record.life.state == VM_RESTORING ? MONITOR_ANSWER_MS / CONTS_MAX : MONITOR_ANSWER_MS;
+    if (monitor_is_usable(instance))
+        qmp_link_execute(instance->monitor.link, QMP_CONT, timeout_ms, on_cont, instance);
 }
 
 void monitor_ask_cont(struct instance *instance)
@@ -165,8 +189,8 @@ void monitor_ask_cont(struct instance *instance)
     /* A save that was given up must not end: QEMU would stop the guest then. */
     if (instance->record.life.state == VM_RESTORING)
         monitor_execute(instance, QMP_MIGRATE_CANCEL, NULL, NULL);
-    if (monitor_is_usable(instance))
-        monitor_execute(instance, QMP_CONT, on_cont, instance);
+    instance->monitor.conts = 0;
+    send_cont(instance);
 }
 
 static void on_reconnect(void *user)

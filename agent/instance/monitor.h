@@ -30,6 +30,7 @@ struct monitor {
     bool unwatched;                      /* since the boot: a reset may have been missed */
     STAILQ_HEAD(, waiting_call) waiting; /* requests that wait until that is decided */
     char why[128];                       /* what is wrong with the monitor; "" = it answers */
+    unsigned conts;                      /* how often QEMU was silent to a cont */
     bool loss_told;                      /* the journal says that the monitor is lost */
     uint64_t since_ms, delay_ms; /* CLOCK_MONOTONIC of the last connection; the wait before the next one */
     struct qemu_events events;

@@ -20,9 +20,12 @@
 #include "agent/instance/start_files.h"
 #include "agent/instance/state_load.h"
 #include "agent/instance/state_save.h"
+#include "agent/loop/loop.h"
 #include "agent/loop/worker_process.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/snapshot_folder.h"
+
+#define RESTORE_RETRY_MS 1000
 
 static int open_snapshot(const struct instance *instance, const char *tag, const char *ending)
 {
@@ -73,6 +76,7 @@ void snapshot_recall(struct instance *instance)
 void snapshot_end(struct instance *instance)
 {
     worker_cancel(pi_steal(instance->snapshots.worker), &instance->host->ending_workers);
+    timer_free(pi_steal(instance->snapshots.timer));
     instance->snapshots.call = NULL; /* the server answers it */
     instance->snapshots.stage = SNAPSHOT_IDLE;
 }
@@ -93,8 +97,7 @@ static void job_failed(struct instance *instance, const struct pi_error *err)
 {
     struct snapshots *snapshots = &instance->snapshots;
     struct api_call *call = pi_steal(snapshots->call);
-    if (snapshots->action == WORKER_SNAPSHOT_FREEZE || snapshots->action == WORKER_SNAPSHOT_TAKE)
-        vm_snapshots_sweep(instance->dir_fd);
+    vm_snapshots_sweep(instance->dir_fd);
     snapshots->stage = SNAPSHOT_IDLE;
     if (call && !instance->detached)
         api_reply_error(call, err);
@@ -117,19 +120,85 @@ static void was_taken(struct instance *instance)
     job_done(instance);
 }
 
-static void was_restored(struct instance *instance)
+/* The layer that the folder's disk stands on; 0 = the image. Negative if its disk cannot be read. */
+static int disk_layer(int dir_fd, char ret[IMAGE_BACKING_MAX + 1])
 {
-    struct vm_record record = {0};
+    unsigned char header[IMAGE_BACKING_MAX + 128];
+    unsigned layer = 0;
+    pi_auto_close int fd = openat(dir_fd, VM_DISK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
+    if (size < 0 || image_backing_file(header, (size_t)size, ret) < 0)
+        return -1;
+    return sscanf(ret, VM_LAYER_FILE, &layer) == 1 ? (int)layer : 0;
+}
+
+/* Removes the layers that the disk, which has become another, does not stand on. */
+static void trim_layers(const struct instance *instance)
+{
+    char name[IMAGE_BACKING_MAX + 1];
+    int layer = disk_layer(instance->dir_fd, name);
+    for (unsigned i = (unsigned)layer + 1; layer >= 0 && i <= VM_LAYERS_MAX; i++) {
+        snprintf(name, sizeof name, VM_LAYER_FILE, i);
+        unlinkat(instance->dir_fd, name, 0);
+    }
+}
+
+/* Until it is finished, the instance is busy: whatever its guest wrote before would be lost. */
+static void finish_restore(void *user)
+{
+    struct instance *instance = user;
+    struct snapshots *snapshots = &instance->snapshots;
     struct pi_error err;
-    int r = vm_record_load(instance->dir_fd, &record, &err);
-    if (r < 0) {
-        job_failed(instance, &err);
+    if (vm_restore_finish(instance->dir_fd, &err) < 0) {
+        if (snapshots->stage != SNAPSHOT_MOVES)
+            journal_note(instance,
+                         "the restore of the snapshot %s is not finished yet: %s; piagent tries again",
+                         snapshots->tag, err.text);
+        snapshots->stage = SNAPSHOT_MOVES;
+        timer_set(snapshots->timer, RESTORE_RETRY_MS);
         return;
     }
-    instance_replace_record(instance, &record);
+    timer_free(pi_steal(snapshots->timer));
     saved_state_sweep(instance);
-    journal_note(instance, "the snapshot %s was restored", instance->snapshots.tag);
+    trim_layers(instance);
+    journal_note(instance, "the snapshot %s was restored", snapshots->tag);
     job_done(instance);
+}
+
+/* Loads the record before the decision, and takes it right after: what the agent writes from then on is of the restored
+ * instance. A rename that fails may have been done. */
+static int decide_restore(struct instance *instance, struct pi_error *err)
+{
+    struct vm_record record = {0};
+    struct snapshots *snapshots = &instance->snapshots;
+    pi_auto_close int fd =
+        openat(instance->dir_fd, VM_RESTORE_FOLDER VM_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 ? pi_fail(err, errno, "cannot open " VM_RESTORE_FOLDER VM_NEW)
+                   : vm_record_load(fd, &record, err);
+    if (r == 0 && !(snapshots->timer = timer_new(instance->host->loop, finish_restore, instance)))
+        r = pi_fail(err, ENOMEM, "cannot restore");
+    if (r == 0) {
+        r = vm_snapshot_decide(instance->dir_fd, VM_RESTORE_FOLDER, err);
+        r = vm_restore_is_decided(instance->dir_fd) ? 0 : r;
+    }
+    if (r == 0)
+        instance_replace_record(instance, &record);
+    else
+        timer_free(pi_steal(snapshots->timer));
+    vm_record_done(&record);
+    return r;
+}
+
+/* The instance's record is on disk, and nobody is writing it. */
+static void restore_prepared(struct instance *instance, int result, const struct pi_error *why)
+{
+    struct pi_error err;
+    if (result < 0)
+        job_failed(instance, why);
+    else if (decide_restore(instance, &err) < 0)
+        job_failed(instance, &err);
+    else
+        finish_restore(instance);
 }
 
 static void snapshot_parent(const struct instance *instance, const char *tag, char ret[PI_NAME_MAX + 1])
@@ -173,7 +242,7 @@ static void on_snapshot_worked(int r, const json_t *result, const struct pi_erro
         was_taken(instance);
         break;
     case WORKER_SNAPSHOT_RESTORE:
-        was_restored(instance);
+        store_save_then(instance, restore_prepared);
         break;
     default:
         if (!strcmp(instance->record.snapshot, snapshots->tag))
@@ -394,11 +463,8 @@ static uint64_t file_room(int dir_fd, const char *name)
 /* Of the layer that was the disk, or of the copy of it. */
 static uint64_t disk_room_of(int dir_fd)
 {
-    unsigned char header[IMAGE_BACKING_MAX + 128];
     char layer[IMAGE_BACKING_MAX + 1];
-    pi_auto_close int fd = openat(dir_fd, VM_DISK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
-    if (size < 0 || image_backing_file(header, (size_t)size, layer) < 0)
+    if (disk_layer(dir_fd, layer) < 0)
         return 0;
     return file_room(dir_fd, strchr(layer, '/') ? VM_DISK_FILE : layer);
 }

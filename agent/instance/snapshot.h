@@ -15,6 +15,7 @@
 
 struct api_call;
 struct instance;
+struct timer;
 struct worker;
 
 enum snapshot_stage {
@@ -22,12 +23,14 @@ enum snapshot_stage {
     SNAPSHOT_WORKS, /* the worker does */
     SNAPSHOT_SAVES, /* QEMU freezes the disk and writes the RAM: the guest stands still */
     SNAPSHOT_KEEPS, /* the guest goes on, and threads make the files durable */
+    SNAPSHOT_MOVES, /* a restore is decided: its files take their places */
 };
 
 struct snapshots {
     enum snapshot_stage stage;
     enum worker_snapshot_action action;
     struct worker *worker;
+    struct timer *timer;   /* tries again to finish a restore */
     struct api_call *call; /* waits for the end of the job; NULL = none */
     char tag[PI_NAME_MAX + 1];
     char layer[32];
@@ -35,7 +38,7 @@ struct snapshots {
     unsigned count;               /* how many there are */
 };
 
-/* The agent ends, or the instance is gone. */
+/* The agent ends, or the instance is gone. The next agent finishes a restore that is decided. */
 void snapshot_end(struct instance *instance);
 /* At the start of an agent: counts them, and sweeps. */
 void snapshot_recall(struct instance *instance);

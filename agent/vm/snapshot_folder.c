@@ -20,6 +20,11 @@ int vm_snapshot_decide(int in_fd, const char *name, struct pi_error *err)
     return pi_dir_sync(in_fd, err);
 }
 
+bool vm_restore_is_decided(int dir_fd)
+{
+    return faccessat(dir_fd, VM_RESTORE_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int move_files(DIR *from, int dir_fd, struct pi_error *err)
 {
     for (struct dirent *entry; (entry = readdir(from));) {

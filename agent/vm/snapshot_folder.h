@@ -14,15 +14,21 @@
 #ifndef PIAGENT_VM_SNAPSHOT_FOLDER_H
 #define PIAGENT_VM_SNAPSHOT_FOLDER_H
 
+#include <stdbool.h>
+
 #include "agent/base/error.h"
 
 #define VM_SNAPSHOTS_FOLDER "snapshots"
 #define VM_RESTORE_FOLDER   "restore"
 #define VM_NEW              ".new" /* no name ends so */
 #define VM_SNAPSHOTS_MAX    64
+#define VM_LAYER_FILE       "base-%u.qcow2" /* of the disk, from 1 on */
+#define VM_LAYERS_MAX       32              /* while a QEMU runs, nothing can be copied */
 
 /* Gives the folder NAME.new, whose files are durable, the name NAME. in_fd is the folder that has it. */
 int vm_snapshot_decide(int in_fd, const char *name, struct pi_error *err);
+/* Whether the folder has a restore that is decided and not finished. */
+bool vm_restore_is_decided(int dir_fd);
 
 /* Finishes a restore that is decided, if there is one, durably. dir_fd is the instance's folder; its record may be another one
  * afterwards. */

@@ -18,8 +18,8 @@
 #include "agent/image/use.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/saved.h"
+#include "agent/vm/snapshot_folder.h"
 
-#define LAYER_FILE   "base-%u.qcow2"
 #define OVERLAY_FILE "overlay.qcow2"   /* the source's new disk, while it is in the clone's folder */
 #define EMPTY_MAX    ((size_t)4 << 20) /* of an empty overlay: its tables alone, 2 MiB for a disk of 16 TiB */
 
@@ -35,7 +35,7 @@ struct cloning {
 
 static const char *layer_name(unsigned layer, char ret[DISK_LAYER_SIZE])
 {
-    snprintf(ret, DISK_LAYER_SIZE, LAYER_FILE, layer);
+    snprintf(ret, DISK_LAYER_SIZE, VM_LAYER_FILE, layer);
     return ret;
 }
 
@@ -73,7 +73,7 @@ static int look_at_disk(struct cloning *c, struct pi_error *err)
     if (!base || !c->size_bytes)
         return pi_refuse(err, PI_FAILED, "cannot read the disk %s: %.200s", path,
                          text.data ? text.data : "qemu-img said nothing");
-    if (sscanf(base, LAYER_FILE, &c->layers) != 1)
+    if (sscanf(base, VM_LAYER_FILE, &c->layers) != 1)
         c->layers = 0; /* it stands on the image */
     return 0;
 }
@@ -173,7 +173,7 @@ static int freeze_disk(struct cloning *c, struct pi_error *err)
     int r = c->live ? 0 : is_disk_empty(c, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    return c->layers >= (c->live ? DISK_LAYERS_LIVE_MAX : DISK_LAYERS_MAX) ? 1 : add_layer(c, err);
+    return c->layers >= (c->live ? VM_LAYERS_MAX : DISK_LAYERS_MAX) ? 1 : add_layer(c, err);
 }
 
 static int clone_layers(struct cloning *c, const struct vm_image *image, struct pi_error *err)
@@ -248,16 +248,5 @@ int disk_keep(const struct vm_spec *spec, enum disk_source how, const char *sour
     int r = clone_with(&c, spec, clone_layers, err);
     if (r == 0)
         memcpy(ret_layer, c.layer, sizeof c.layer);
-    return r;
-}
-
-int disk_trim(const char *folder, struct pi_error *err)
-{
-    char name[DISK_LAYER_SIZE];
-    pi_auto_close int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    struct cloning c = {.source = folder};
-    int r = folder_fd < 0 ? pi_fail(err, errno, "cannot open %s", folder) : look_at_disk(&c, err);
-    for (unsigned i = c.layers + 1; r == 0 && i <= DISK_LAYERS_LIVE_MAX; i++)
-        unlinkat(folder_fd, layer_name(i, name), 0);
     return r;
 }

@@ -22,9 +22,8 @@
 #include "agent/vm/spec.h"
 
 /* Each one costs QEMU a file, some memory and time. */
-#define DISK_LAYERS_MAX      8
-#define DISK_LAYERS_LIVE_MAX 32 /* with a QEMU that runs, nothing can be copied */
-#define DISK_LAYER_SIZE      24 /* "base-2.qcow2" */
+#define DISK_LAYERS_MAX 8
+#define DISK_LAYER_SIZE 24
 
 /*
  * Makes the disk of the new instance in folder of that in source, and the store of UEFI variables, if the spec has one, and
@@ -45,8 +44,5 @@ enum disk_source {
  * a saved state, its description says that it fits the source's new disk, too (vm/saved.h). */
 int disk_keep(const struct vm_spec *spec, enum disk_source how, const char *source, const char *folder,
               char ret_layer[DISK_LAYER_SIZE], struct pi_error *err);
-
-/* Removes the layers of a folder that its disk does not stand on. */
-int disk_trim(const char *folder, struct pi_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "snapshot": makes, restores and removes a snapshot in an instance's folder (vm/snapshot_folder.h). */
+/* The worker "snapshot": makes and removes a snapshot, and prepares the restore of one, in an instance's folder (vm/snapshot_folder.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -64,13 +64,6 @@ static int copy_state(const struct snapshot_job *job, struct pi_error *err)
     return vm_saved_copy(job->from_fd, job->new_fd, job->layer, err);
 }
 
-/* Gives the new folder its name: that decides. */
-static int decide(const struct snapshot_job *job, int in_fd, const char *name, struct pi_error *err)
-{
-    int r = worker_sync_all(job->new_fd, err);
-    return r < 0 ? r : vm_snapshot_decide(in_fd, name, err);
-}
-
 static int take_snapshot(struct snapshot_job *job, struct pi_error *err)
 {
     const struct worker_snapshot *wanted = job->wanted;
@@ -86,7 +79,9 @@ static int take_snapshot(struct snapshot_job *job, struct pi_error *err)
     if (r == 0)
         r = vm_record_save(job->new_fd, &job->own, err);
     if (r == 0)
-        r = live ? worker_sync_all(job->new_fd, err) : decide(job, job->snapshots_fd, wanted->tag, err);
+        r = worker_sync_all(job->new_fd, err);
+    if (r == 0 && !live)
+        r = vm_snapshot_decide(job->snapshots_fd, wanted->tag, err);
     return r == 0 ? pi_dir_sync(job->folder_fd, err) : r; /* snapshots/ itself may be new */
 }
 
@@ -123,6 +118,7 @@ static int write_restored(struct snapshot_job *job, struct pi_error *err)
     return r;
 }
 
+/* The agent decides it (instance/snapshot.c). */
 static int restore_snapshot(struct snapshot_job *job, struct pi_error *err)
 {
     const struct worker_snapshot *wanted = job->wanted;
@@ -136,10 +132,8 @@ static int restore_snapshot(struct snapshot_job *job, struct pi_error *err)
     if (r == 0)
         r = write_restored(job, err);
     if (r == 0)
-        r = decide(job, job->folder_fd, VM_RESTORE_FOLDER, err);
-    if (r == 0)
-        r = vm_restore_finish(job->folder_fd, err);
-    return r < 0 ? r : disk_trim(wanted->folder, err);
+        r = worker_sync_all(job->new_fd, err);
+    return r == 0 ? pi_dir_sync(job->folder_fd, err) : r;
 }
 
 /* Those that stood on the snapshot stand on its parent. */

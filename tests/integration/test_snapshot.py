@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`piagent snapshot`: an instance as it was, disk and memory of one moment. QEMU is the fake; qemu-img is real, and so are the disks."""
 
+import errno
 import json
 import os
 import shutil
@@ -214,6 +215,16 @@ def test_an_agent_that_is_killed_while_qemu_is_asked_leaves_a_guest_that_goes_on
     assert user.wait_state("pi", "ready", 20)["pid"] == pid
 
 
+@pytest.mark.parametrize("rules, words", [("silent=cont", ["snapshot", "create"]), ("refuse=migrate silent=cont", ["suspend"])])
+def test_a_guest_goes_on_when_its_qemu_answers_again(user, rules, words):
+    pid = boot_to_ready(user, "pi")["pid"]
+    user.tell_fake("pi", rules)
+    user.start(*words, "pi")
+    wait_for("QEMU is silent", lambda: user.record("pi")["state"] == "restoring", 20)
+    user.tell_fake("pi", "", pid)
+    assert user.wait_state("pi", "ready", 40)["pid"] == pid
+
+
 def test_a_guest_that_is_killed_meanwhile_leaves_no_snapshot(user):
     pid = boot_to_ready(user, "pi")["pid"]
     user.tell_fake("pi", "silent=migrate")
@@ -251,29 +262,117 @@ class SnapshotWorker:
         return done, steps
 
 
-@pytest.mark.parametrize("request_, before, after", [
-    ({"action": "take", "tag": "b"}, (7, 8), (7, 8)), ({"action": "restore", "tag": "a"}, (7, 8), (7, 0)),
-    ({"action": "remove", "tag": "a"}, (7, 8), (7, 8))])
-def test_whatever_step_it_is_killed_at_the_instance_is_as_before_or_as_after(request_, before, after):
+def decisive(steps):
+    return [i + 1 for i, step in enumerate(steps) if step.split()[0] in ("link", "linkat", "rename", "renameat", "unlink", "unlinkat", "mkdir", "mkdirat")]
+
+
+def is_tidy(user):
+    return not [path for path in (user.instances / "gold").rglob("*") if path.name.endswith(".new") or path.name == "restore"]
+
+
+@pytest.mark.parametrize("request_", [{"action": "take", "tag": "b"}, {"action": "remove", "tag": "a"}])
+def test_whatever_step_its_worker_is_killed_at_the_instance_stays_what_it_is(request_):
     with FragileUser(**fake_qemu()) as user:
         worker = SnapshotWorker(user)
         worker.put_back()
         done, steps = worker.run("count", **request_)
         assert done.returncode == 0, (done, steps)
-        decisive = [i + 1 for i, step in enumerate(steps) if step.split()[0] in ("link", "linkat", "rename", "renameat", "unlink", "unlinkat", "mkdirat")]
-        seen = set()
-        for step in [f"before {decisive[0]}", *(f"after {i}" for i in decisive[:: max(1, len(decisive) // 8)] + decisive[-2:])]:
+        chosen, seen = decisive(steps), set()
+        for step in [f"before {chosen[0]}", *(f"after {i}" for i in chosen[:: max(1, len(chosen) // 8)] + chosen[-2:])]:
             worker.put_back()
             killed, _ = worker.run(f"kill {step}", **request_)
             assert killed.returncode == -9, (step, killed, steps)
             user.do("ps")  # the next agent
             found = set(snapshots(user, "gold"))
-            seen.add(holds(user, "gold", *after) if before != after else tuple(sorted(found)))
-            assert holds(user, "gold", *before) or holds(user, "gold", *after), (step, steps)
-            assert not [path for path in (user.instances / "gold").rglob("*") if path.name.endswith(".new") or path.name == "restore"], step
+            seen.add(tuple(sorted(found)))
+            assert holds(user, "gold", 7, 8) and is_tidy(user), (step, steps)
             for tag in found:
                 user.do("snapshot", "restore", "gold", tag)
                 assert holds(user, "gold", 7, 8 if tag == "b" else 0), (step, tag)
             assert user.status("gold")["state"] == "stopped"
             user.do("agent", "stop")
         assert len(seen) == 2, (seen, steps)
+
+
+@pytest.fixture(name="fragile")
+def fragile_user():
+    with FragileUser(**fake_qemu()) as user:
+        make(user)
+        write(user, "gold", 1, 7)
+        user.do("snapshot", "create", "gold", "a")
+        yield user
+
+
+def steps_of_restore(user):
+    write(user, "gold", 2, 8)
+    user.arm("count")
+    user.do("snapshot", "restore", "gold", "a")
+    steps = user.steps()
+    user.disarm()
+    assert "rename restore" in steps, steps
+    return steps
+
+
+def test_whatever_step_its_agent_is_killed_at_a_restore_is_done_or_not(fragile):
+    user, seen = fragile, set()
+    steps = steps_of_restore(user)
+    decided = steps.index("rename restore") + 1
+    for step in sorted({decided - 1, *(i for i in decisive(steps) if i >= decided)}):
+        write(user, "gold", 2, 8)
+        user.arm(f"kill after {step}")
+        asked = user.call("snapshot", "restore", "gold", "a")
+        user.disarm()
+        user.do("ps")  # the next agent
+        done = holds(user, "gold", 7, 0)
+        seen.add(done)
+        assert (done or (holds(user, "gold", 7, 8) and asked.returncode)) and is_tidy(user), (step, steps, asked)
+        write(user, "gold", 3, 5)
+        user.do("agent", "stop")
+        assert user.status("gold")["state"] == "stopped" and holds(user, "gold", 7, 0 if done else 8, 5), (step, steps)
+    assert seen == {True, False}, steps
+
+
+def test_whatever_step_fails_a_restore_is_as_the_command_says_and_no_later_agent_repeats_it(fragile):
+    user, seen = fragile, set()
+    steps = steps_of_restore(user)
+    first = steps.index("rename restore")
+    for step in range(first, len(steps) + 1):
+        write(user, "gold", 2, 8)
+        user.arm(f"fail {step} {2 if step > first + 1 else 1} {errno.EIO}")
+        asked = user.call("snapshot", "restore", "gold", "a")
+        user.disarm()
+        done = asked.returncode == 0
+        seen.add(done)
+        assert holds(user, "gold", 7, 0 if done else 8) and is_tidy(user), (step, steps, asked)
+        write(user, "gold", 3, 5)
+        user.do("agent", "stop")
+        assert user.status("gold")["state"] == "stopped" and holds(user, "gold", 7, 0 if done else 8, 5), (step, steps)
+    assert seen == {True, False}, steps
+
+
+def test_nothing_else_happens_to_an_instance_whose_restore_is_not_finished(fragile):
+    user = fragile
+    steps = steps_of_restore(user)
+    write(user, "gold", 2, 8)
+    user.arm(f"fail {steps.index('rename restore') + 3} 100000 {errno.EIO}")
+    asked = user.start("snapshot", "restore", "gold", "a")
+    wait_for("it is decided", (user.instances / "gold/restore").exists, 20)
+    for words in (["start", "-d", "gold"], ["rm", "gold"], ["snapshot", "create", "gold"], ["clone", "gold", "x", "--no-start"]):
+        assert "the snapshot a of gold is being restored" in user.refused(CONFLICT, *words)
+    user.disarm()
+    assert asked.wait(20) == 0 and holds(user, "gold", 7, 0) and is_tidy(user)
+    user.do("snapshot", "restore", "gold", "a")
+
+
+def test_a_restore_whose_worker_is_killed_leaves_nothing(user, tmp_path):
+    make(user)
+    user.do("snapshot", "create", "gold", "a")
+    write(user, "gold", 2, 8)
+    real, folder = shutil.which("qemu-img", path=user.env["PATH"]), tmp_path / "bin"
+    folder.mkdir()
+    (folder / "qemu-img").write_text(f'#!/bin/sh\n[ "$1" = create ] && kill -9 $PPID\nexec {real} "$@"\n')
+    (folder / "qemu-img").chmod(0o755)
+    user.do("agent", "stop")
+    user.env["PATH"] = f"{folder}:{user.env['PATH']}"
+    user.refused(FAILED, "snapshot", "restore", "gold", "a")
+    assert is_tidy(user) and holds(user, "gold", 0, 8)
