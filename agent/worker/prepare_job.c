@@ -2,12 +2,14 @@
 /* The worker "prepare": makes the files of an instance besides its record. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
+#include "agent/base/proc.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/ssh_keygen.h"
 #include "agent/vm/argv.h"
@@ -57,6 +59,20 @@ int worker_sync_all(int dir_fd, struct pi_error *err)
             return pi_fail(err, errno, "cannot sync %s", entry->d_name);
     }
     return pi_dir_sync(dir_fd, err);
+}
+
+int worker_share_file(const char *source, const char *folder, const char *name, struct pi_error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    if (snprintf(from, sizeof from, "%s/%s", source, name) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s/%s", folder, name) >= (int)sizeof to)
+        return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
+    if (linkat(AT_FDCWD, from, AT_FDCWD, to, 0) == 0)
+        return 0;
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        return pi_fail(err, errno, "cannot link %s", from);
+    return pi_run((const char *const[]){"cp", "--reflink=auto", "--sparse=always", "--", from, to, NULL},
+                  NULL, NULL, err);
 }
 
 static int make_content(const struct vm_spec *spec, const char *source, const char *folder,

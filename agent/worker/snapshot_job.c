@@ -59,9 +59,10 @@ static int open_ends(struct snapshot_job *job, int new_in_fd, struct pi_error *e
 
 static int copy_state(const struct snapshot_job *job, struct pi_error *err)
 {
-    if (linkat(job->from_fd, VM_SAVED_RAM_FILE, job->new_fd, VM_SAVED_RAM_FILE, 0) < 0)
-        return errno == ENOENT ? 0 : pi_fail(err, errno, "cannot link " VM_SAVED_RAM_FILE);
-    return vm_saved_copy(job->from_fd, job->new_fd, job->layer, err);
+    if (faccessat(job->from_fd, VM_SAVED_RAM_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    int r = worker_share_file(job->from, job->new, VM_SAVED_RAM_FILE, err);
+    return r < 0 ? r : vm_saved_copy(job->from_fd, job->new_fd, job->layer, err);
 }
 
 static int take_snapshot(struct snapshot_job *job, struct pi_error *err)

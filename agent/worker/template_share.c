@@ -11,24 +11,10 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
-#include "agent/base/proc.h"
 #include "agent/vm/argv.h"
 #include "agent/vm/saved.h"
 #include "agent/worker/disk_clone.h"
-
-static int share_file(const char *source, const char *folder, const char *name, struct pi_error *err)
-{
-    char from[PATH_MAX], to[PATH_MAX];
-    if (snprintf(from, sizeof from, "%s/%s", source, name) >= (int)sizeof from ||
-        snprintf(to, sizeof to, "%s/%s", folder, name) >= (int)sizeof to)
-        return pi_refuse(err, PI_HOST, "%s: the path is too long", folder);
-    if (link(from, to) == 0)
-        return 0;
-    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
-        return pi_fail(err, errno, "cannot link %s", from);
-    return pi_run((const char *const[]){"cp", "--reflink=auto", "--sparse=always", "--", from, to, NULL},
-                  NULL, NULL, err);
-}
+#include "agent/worker/worker_main.h"
 
 /* The template's QEMU had another -uuid, which the guest is told, and which is no hardware. */
 static int rename_hardware(struct pi_strv *hardware, const char *uuid)
@@ -83,8 +69,8 @@ int template_share(const struct vm_spec *spec, const char *source, const char *f
         return pi_fail(err, errno, "cannot open %s", source_fd < 0 ? source : folder);
     int r = disk_share(spec, source, folder, err);
     if (r == 0)
-        r = share_file(source, folder, VM_TEMPLATE_RAM_FILE, err);
+        r = worker_share_file(source, folder, VM_TEMPLATE_RAM_FILE, err);
     if (r == 0)
-        r = share_file(source, folder, VM_SAVED_RAM_FILE, err);
+        r = worker_share_file(source, folder, VM_SAVED_RAM_FILE, err);
     return r < 0 ? r : describe_state(spec, source_fd, folder_fd, err);
 }

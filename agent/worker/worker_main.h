@@ -20,4 +20,7 @@ int worker_run_snapshot(const json_t *request, json_t **ret_result, struct pi_er
 /* fsync of every file of a folder, whichever program wrote it, and of the folder. */
 int worker_sync_all(int dir_fd, struct pi_error *err);
 
+/* Gives the folder a link to the file of that name in the source's folder, or a copy, if the file system has no such links. */
+int worker_share_file(const char *source, const char *folder, const char *name, struct pi_error *err);
+
 #endif

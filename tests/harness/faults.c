@@ -12,6 +12,7 @@
  *   fail N TIMES ERRNO    the Nth step, and those after it up to TIMES, fail; a write with ENOSPC is cut
  *                         short first
  *   full                  each step that takes space fails with ENOSPC
+ *   nolinks               the file system has no hard links
  *   slow MS               each fsync takes so much longer, in steps of 10 ms, or until the line changes
  *
  * $FAULTS.log gets a line for each step: its number, its name, and the file or command. Without the file
@@ -57,7 +58,7 @@ static struct {
     char control[200], line[64]; /* the file, and what it said last */
     unsigned steps, forks;       /* since it said that */
     unsigned first, times;       /* what to break */
-    bool before, after, exec, full;
+    bool before, after, exec, full, nolinks;
     int errnum;
     unsigned slow_ms;
     int short_fd; /* its next write fails: the one before was cut short */
@@ -99,6 +100,7 @@ static void read_line(void)
     faults.after = !strcmp(how, "after");
     faults.exec = !strcmp(how, "exec");
     faults.full = !strncmp(line, "full", 4);
+    faults.nolinks = !strncmp(line, "nolinks", 7);
     sscanf(line, "fail %u %u %d", &faults.first, &faults.times, &faults.errnum);
     faults.slow_ms = 0;
     sscanf(line, "slow %u", &faults.slow_ms);
@@ -286,7 +288,16 @@ int mkdirat(int dir_fd, const char *path, mode_t mode)
 
 int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
-    STEP("link", to, true, REAL(linkat)(from_fd, from, to_fd, to, flags));
+    if (!begin("link", to, true))
+        return -1;
+    if (faults.nolinks) {
+        errno = EPERM;
+        return -1;
+    }
+    int result = REAL(linkat)(from_fd, from, to_fd, to, flags), saved = errno;
+    done();
+    errno = saved;
+    return result;
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)

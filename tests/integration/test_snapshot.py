@@ -237,6 +237,24 @@ def test_a_guest_that_is_killed_meanwhile_leaves_no_snapshot(user):
     assert not folders(user, "pi")
 
 
+def test_a_saved_state_is_copied_on_a_file_system_without_links():
+    with FragileUser(**fake_qemu()) as user:
+        boot_to_ready(user, "pi")
+        write(user, "pi", 1, 7)
+        user.do("suspend", "pi")
+        user.do("agent", "stop")
+        folder = user.instances / "pi"
+        user.arm("nolinks")
+        for wanted in ({"action": "take"}, {"action": "restore"}):
+            done = subprocess.run([PIAGENT, "worker", "snapshot"], env=user.env, stdout=subprocess.PIPE, text=True, timeout=60, check=False,
+                                  input=json.dumps({"folder": str(folder), "now_ms": 1, "tag": "asleep", **wanted}))
+            assert done.returncode == 0, done
+        user.disarm()
+        assert (folder / "restore.new/saved-ram").read_bytes() == (folder / "saved-ram").read_bytes()
+        user.do("snapshot", "restore", "pi", "asleep")
+        assert user.status("pi")["state"] == "ready" and user.spoken("pi").count(b"hello") == 1 and holds(user, "pi", 7)
+
+
 class SnapshotWorker:
     """The worker, run alone, with the instance's folder as it was each time."""
 
