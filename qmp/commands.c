@@ -28,6 +28,7 @@ static const char *const command_names[QMP_COMMANDS] = {
     [QMP_DEVICE_ADD] = "device_add",
     [QMP_MIGRATE] = "migrate",
     [QMP_BLOCKDEV_ADD] = "blockdev-add",
+    [QMP_BLOCKDEV_DEL] = "blockdev-del",
     [QMP_BLOCKDEV_SNAPSHOT] = "blockdev-snapshot",
     [QMP_MIGRATE_INCOMING] = "migrate-incoming",
 };

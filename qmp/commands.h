@@ -37,6 +37,7 @@ enum qmp_command {
     QMP_MIGRATE_SET_CAPABILITIES, /* "capabilities": a list of {"capability", "state"} */
     QMP_DEVICE_ADD,        /* "driver", "id", "bus" and the driver's properties, all but numbers as texts */
     QMP_BLOCKDEV_ADD,      /* struct BlockdevOptions */
+    QMP_BLOCKDEV_DEL,      /* "node-name"; refused if it is in use, or if there is none */
     QMP_BLOCKDEV_SNAPSHOT, /* "node", "overlay": writes go to the overlay from now on */
     QMP_MIGRATE,           /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
     QMP_MIGRATE_INCOMING,  /* the same, of a QEMU that was started with -incoming defer */

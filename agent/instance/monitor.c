@@ -146,6 +146,12 @@ bool monitor_command(struct instance *instance, enum qmp_command command)
 
 static void send_cont(struct instance *instance);
 
+static bool is_cont_due(struct instance *instance)
+{
+    enum vm_state state = instance->record.life.state;
+    return state == VM_PAUSED || (state == VM_RESTORING && ++instance->monitor.conts < CONTS_MAX);
+}
+
 static void cont_failed(struct instance *instance, int result, const char *why)
 {
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
@@ -162,10 +168,7 @@ static void on_cont(int result, const json_t *data, const char *why, void *user)
         instance_feed(instance, &(struct vm_event){.type = VM_EVENT_CONTINUED});
     else if (result != -ECONNRESET && vm_life_is_starting(&instance->record.life))
         give_up_start(instance, why);
-    else if (result == -ETIMEDOUT && instance->record.life.state == VM_PAUSED)
-        send_cont(instance);
-    else if (result == -ETIMEDOUT && instance->record.life.state == VM_RESTORING &&
-             ++instance->monitor.conts < CONTS_MAX)
+    else if (result == -ETIMEDOUT && is_cont_due(instance))
         send_cont(instance);
     else if (result != -ECONNRESET && instance->record.life.state == VM_RESTORING)
         cont_failed(instance, result, why);

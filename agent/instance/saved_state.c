@@ -107,6 +107,10 @@ static void on_step_answer(int result, const json_t *data, const char *why, void
     if (!state->step || !vm_state_is_saved(instance->record.life.state) || result == -ECONNRESET)
         return;
     enum saved_taken taken = TAKEN_NEXT;
+    if (result == -EREMOTEIO && state->step->command == QMP_BLOCKDEV_SNAPSHOT)
+        snapshot_note_switch(instance, false);
+    if (result == -EREMOTEIO && state->step->may_be_refused)
+        result = 0;
     if (result == 0 && state->step->take)
         taken = state->step->take(instance, data, &err);
     if (result < 0 || taken == TAKEN_FAILED) {
@@ -123,6 +127,8 @@ static void ask_step(struct instance *instance)
 {
     struct saved_state *state = &instance->saved_state;
     const struct saved_step *step = state->step;
+    if (step->command == QMP_BLOCKDEV_SNAPSHOT)
+        snapshot_note_switch(instance, true);
     if (step->command == QMP_COMMANDS)
         step->end(instance);
     else if (!monitor_is_usable(instance) ||

@@ -27,7 +27,7 @@ enum saved_taken {
 struct saved_step {
     enum qmp_command command; /* QMP_COMMANDS: the end of the table */
     json_t *(*arguments)(const struct instance *instance);
-    bool gets_fd;
+    bool gets_fd, may_be_refused;
     enum saved_taken (*take)(struct instance *instance, const json_t *data, struct pi_error *err);
     void (*end)(struct instance *instance); /* of the end */
 };

@@ -93,11 +93,35 @@ int snapshot_refuse_busy(const struct instance *instance, struct pi_error *err)
 
 /* The end of a job. */
 
+/* The layer that the folder's disk stands on; 0 = the image. Negative if its disk cannot be read. */
+static int disk_layer(int dir_fd, char ret[IMAGE_BACKING_MAX + 1])
+{
+    unsigned char header[IMAGE_BACKING_MAX + 128];
+    unsigned layer = 0;
+    pi_auto_close int fd = openat(dir_fd, VM_DISK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
+    if (size < 0 || image_backing_file(header, (size_t)size, ret) < 0)
+        return -1;
+    return sscanf(ret, VM_LAYER_FILE, &layer) == 1 ? (int)layer : 0;
+}
+
+/* A snapshot of a guest that runs has failed, and QEMU still writes to what was to become a layer: that is the disk again. */
+static void take_layer_back(const struct instance *instance)
+{
+    const struct snapshots *snapshots = &instance->snapshots;
+    char name[IMAGE_BACKING_MAX + 1];
+    int layer = disk_layer(instance->dir_fd, name);
+    if (snapshots->layer_before >= 0 && layer == snapshots->layer_before + 1 && !snapshots->switches)
+        renameat(instance->dir_fd, name, instance->dir_fd, VM_DISK_FILE);
+}
+
 static void job_failed(struct instance *instance, const struct pi_error *err)
 {
     struct snapshots *snapshots = &instance->snapshots;
     struct api_call *call = pi_steal(snapshots->call);
     vm_snapshots_sweep(instance->dir_fd);
+    if (snapshots->action == WORKER_SNAPSHOT_FREEZE)
+        take_layer_back(instance);
     snapshots->stage = SNAPSHOT_IDLE;
     if (call && !instance->detached)
         api_reply_error(call, err);
@@ -118,18 +142,6 @@ static void was_taken(struct instance *instance)
     snprintf(instance->record.snapshot, sizeof instance->record.snapshot, "%s", instance->snapshots.tag);
     journal_note(instance, "the snapshot %s was made", instance->snapshots.tag);
     job_done(instance);
-}
-
-/* The layer that the folder's disk stands on; 0 = the image. Negative if its disk cannot be read. */
-static int disk_layer(int dir_fd, char ret[IMAGE_BACKING_MAX + 1])
-{
-    unsigned char header[IMAGE_BACKING_MAX + 128];
-    unsigned layer = 0;
-    pi_auto_close int fd = openat(dir_fd, VM_DISK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
-    if (size < 0 || image_backing_file(header, (size_t)size, ret) < 0)
-        return -1;
-    return sscanf(ret, VM_LAYER_FILE, &layer) == 1 ? (int)layer : 0;
 }
 
 /* Removes the layers that the disk, which has become another, does not stand on. */
@@ -266,6 +278,11 @@ const char *snapshot_layer(const struct instance *instance)
     return instance->snapshots.layer;
 }
 
+void snapshot_note_switch(struct instance *instance, bool switches)
+{
+    instance->snapshots.switches = switches;
+}
+
 void snapshot_goes_on(struct instance *instance)
 {
     instance->snapshots.stage = SNAPSHOT_KEEPS;
@@ -302,6 +319,7 @@ static int begin_job(struct instance *instance, struct api_call *call, enum work
 {
     static const struct worker_handler handler = {.done = on_snapshot_worked, .disposable = true};
     struct snapshots *snapshots = &instance->snapshots;
+    char layer[IMAGE_BACKING_MAX + 1];
     const struct worker_snapshot wanted = {.folder = instance->folder,
                                            .tag = (char *)tag,
                                            .action = action,
@@ -310,11 +328,13 @@ static int begin_job(struct instance *instance, struct api_call *call, enum work
     json_auto_t *request = pi_fields_write(worker_snapshot_fields, &wanted);
     const struct worker_job job = {
         .program = instance->host->program, .kind = WORKER_SNAPSHOT, .request = request};
+    snapshots->layer_before = disk_layer(instance->dir_fd, layer);
     int r = request ? worker_start(instance->host->loop, &job, &handler, instance, &snapshots->worker, err)
                     : pi_fail(err, ENOMEM, "cannot start a worker");
     if (r < 0)
         return r;
     snapshots->stage = SNAPSHOT_WORKS;
+    snapshots->switches = false;
     snapshots->action = action;
     snapshots->call = call;
     snprintf(snapshots->tag, sizeof snapshots->tag, "%s", tag);

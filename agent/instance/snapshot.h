@@ -34,6 +34,8 @@ struct snapshots {
     struct api_call *call; /* waits for the end of the job; NULL = none */
     char tag[PI_NAME_MAX + 1];
     char layer[32];
+    int layer_before;             /* that the disk of one that runs stood on */
+    bool switches;                /* QEMU writes to the new disk, or may do so */
     char parent[PI_NAME_MAX + 1]; /* of one that is being removed */
     unsigned count;               /* how many there are */
 };
@@ -62,6 +64,8 @@ bool snapshot_is_saving(const struct instance *instance);
 int snapshot_open(const struct instance *instance);
 /* The layer that its disk becomes: "base-2.qcow2". */
 const char *snapshot_layer(const struct instance *instance);
+/* QEMU is asked to write to the new disk; or, with false, has refused it. */
+void snapshot_note_switch(struct instance *instance, bool switches);
 /* QEMU has written everything, and the guest may go on. */
 void snapshot_goes_on(struct instance *instance);
 /* Everything is durable, or, with err, is not. */

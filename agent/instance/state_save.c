@@ -91,6 +91,16 @@ static const struct saved_step save_steps[] = {
 /* A snapshot: the disk that the guest wrote to up to now is frozen as a layer. The worker has put an empty disk on it; QEMU
  * opens that, and writes there from now on (qapi/block-core.json). */
 
+static json_t *old_overlay(const struct instance *instance)
+{
+    return json_pack("{s:s}", "node-name", snapshot_layer(instance));
+}
+
+static json_t *old_overlay_file(const struct instance *instance)
+{
+    return json_pack("{s:s+}", "node-name", snapshot_layer(instance), "-file");
+}
+
 static json_t *overlay_file(const struct instance *instance)
 {
     pi_auto_free char *path = NULL;
@@ -136,6 +146,8 @@ static const struct saved_step snapshot_steps[] = {
     {QMP_QOM_GET, .arguments = machine_type, .take = take_machine},
     {QMP_MIGRATE_SET_PARAMETERS, .arguments = bandwidth},
     {QMP_MIGRATE_SET_CAPABILITIES, .arguments = saved_step_capabilities},
+    {QMP_BLOCKDEV_DEL, .arguments = old_overlay, .may_be_refused = true}, /* of a snapshot that failed */
+    {QMP_BLOCKDEV_DEL, .arguments = old_overlay_file, .may_be_refused = true},
     {QMP_BLOCKDEV_ADD, .arguments = overlay_file},
     {QMP_BLOCKDEV_ADD, .arguments = overlay},
     {QMP_QUERY_BLOCK, .take = take_blocks},

@@ -94,6 +94,7 @@ static char migration[16];      /* its status; "" = none was begun */
 static char plugged[256] = ","; /* the ids of devices that were plugged in, between commas */
 static const char *request;     /* the line of the command that runs */
 static char disk_node[40] = "\"disk\"", added_node[40]; /* as they stand in a line: with quotes */
+static char nodes[4096];                                /* the same, of all that were added */
 
 /* Ports. Output that finds no room is lost. */
 
@@ -381,9 +382,22 @@ static void load(void)
 
 static void member(const char *line, const char *name, char *ret, size_t size);
 
+static char *find_node(const char *line)
+{
+    char name[40];
+    member(line, "node-name", name, sizeof name);
+    return strstr(nodes, name);
+}
+
 static void add_node(void)
 {
     member(request, "node-name", added_node, sizeof added_node);
+    snprintf(nodes + strlen(nodes), sizeof nodes - strlen(nodes), "%s", added_node);
+}
+
+static void delete_node(void)
+{
+    *find_node(request) = '-'; /* no name any more */
 }
 
 static void freeze_disk(void)
@@ -419,6 +433,7 @@ static const struct {
     {"migrate-set-parameters", nothing},
     {"query-block", nothing},
     {"blockdev-add", add_node},
+    {"blockdev-del", delete_node},
     {"blockdev-snapshot", freeze_disk},
     {"migrate", migrate},
     {"migrate-incoming", load},
@@ -506,7 +521,9 @@ static void execute(const char *line)
     if (silent || monitor.fd < 0)
         return;
     bool asleep = !strcmp(status, "suspended"); /* QEMU wakes nothing else (qemu_system_wakeup_request()) */
-    bool twice = !strcmp(command, "device_add") && !plug(line);
+    bool twice = (!strcmp(command, "device_add") && !plug(line)) ||
+                 (!strcmp(command, "blockdev-add") && find_node(line)) ||
+                 (!strcmp(command, "blockdev-del") && !find_node(line));
     if (i == ARRAY_SIZE(commands) || is_told("refuse", command) || twice || !is_plugged(line) ||
         (!strcmp(command, "system_wakeup") && !asleep)) {
         refuse(i == ARRAY_SIZE(commands) ? "CommandNotFound" : "GenericError", command, id);

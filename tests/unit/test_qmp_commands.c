@@ -330,6 +330,7 @@ static void commands_are_sent_by_their_names(void **state)
         [QMP_MIGRATE_SET_CAPABILITIES] = "migrate-set-capabilities",
         [QMP_DEVICE_ADD] = "device_add",
         [QMP_BLOCKDEV_ADD] = "blockdev-add",
+        [QMP_BLOCKDEV_DEL] = "blockdev-del",
         [QMP_BLOCKDEV_SNAPSHOT] = "blockdev-snapshot",
         [QMP_MIGRATE] = "migrate",
         [QMP_MIGRATE_INCOMING] = "migrate-incoming",
