@@ -49,7 +49,11 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     char size[32];
     bool failed = live && instance->record.cloud_init_result == IMDS_RESULT_FAIL;
     const char *name = instance->record.spec.name;
-    if (instance->record.life.state == VM_SAVED)
+    if (instance->record.life.state == VM_SAVED && instance->record.spec.template)
+        snprintf(buf, VM_REASON_MAX,
+                 "it is saved (%s): piagent run --template %s NAME makes an instance of it",
+                 pi_size_format(instance->record.saved_bytes, size), name);
+    else if (instance->record.life.state == VM_SAVED)
         snprintf(buf, VM_REASON_MAX, "its state is saved (%s): piagent start %s lets it go on",
                  pi_size_format(instance->record.saved_bytes, size), name);
     else if (monitor_trouble(instance)[0])

@@ -25,7 +25,17 @@ static int check_members(const struct api_create *request, struct pi_error *err)
     return pi_name_check(request->name, err);
 }
 
-static int check_can_be_cloned(const struct instance *source, struct pi_error *err)
+static int refuse_live(const struct instance *source, bool template, struct pi_error *err)
+{
+    const char *name = source->record.spec.name;
+    return pi_refuse(err, PI_CONFLICT,
+                     "%s is %s, and only an instance that is stopped can be %s: piagent powerdown %s first",
+                     name, vm_state_names[source->record.life.state],
+                     template ? "made a template of" : "cloned", name);
+}
+
+/* template: the clone is to be one. */
+static int check_can_be_cloned(const struct instance *source, bool template, struct pi_error *err)
 {
     const char *name = source->record.spec.name;
     enum vm_state state = source->record.life.state;
@@ -51,10 +61,7 @@ static int check_can_be_cloned(const struct instance *source, struct pi_error *e
     if ((r = snapshot_refuse_busy(source, err)) < 0)
         return r;
     if (vm_state_is_live(state))
-        return pi_refuse(
-            err, PI_CONFLICT,
-            "%s is %s, and only an instance that is stopped can be cloned: piagent powerdown %s first", name,
-            vm_state_names[state], name);
+        return refuse_live(source, template, err);
     if (source->record.booted && !source->record.id_on_board)
         return pi_refuse(
             err, PI_CONFLICT,
@@ -131,7 +138,7 @@ int clone_request_check(const struct instance_host *host, struct api_create *req
         return pi_refuse(err, PI_NOT_FOUND, "there is no instance named %s: piagent ps lists them",
                          pi_text_clean(request->clone_of, strlen(request->clone_of), clean, sizeof clean));
     const struct vm_spec *from = &source->record.spec;
-    if ((r = check_can_be_cloned(source, err)) < 0 ||
+    if ((r = check_can_be_cloned(source, request->spec.template, err)) < 0 ||
         (r = clone_request_copy_spec(from, request->name, spec, err)) < 0 ||
         (r = take_choices(&request->spec, from, spec, err)) < 0)
         return r;

@@ -302,6 +302,12 @@ static int check_name(struct instance_host *host, const char *name, struct pi_er
                          (int)pid);
     if (!other)
         return 0;
+    if (other->record.spec.template)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "the name %s is in use, by a template: choose another one, or remove the template first "
+            "(piagent template rm %s)",
+            name, name);
     bool live = vm_state_is_live(other->record.life.state);
     return pi_refuse(
         err, PI_CONFLICT,

@@ -319,6 +319,8 @@ int instance_refuse(const struct instance *instance, struct pi_error *err)
     case VM_SAVING:
         return pi_refuse(err, PI_CONFLICT, "%s is being saved: wait until it is saved", name);
     case VM_SAVED:
+        if (instance->record.spec.template)
+            return template_check_request(instance, VM_EVENT_START, err);
         return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
     case VM_RESTORING:
         return pi_refuse(err, PI_CONFLICT, "%s is being restored: try again in a moment", name);

@@ -24,21 +24,41 @@ static int check_chosen(const struct api_create *request, struct pi_error *err)
     return pi_name_check(request->name, err);
 }
 
+static int refuse_absent(const struct instance_host *host, const char *name, struct pi_error *err)
+{
+    pi_auto_strv struct pi_strv names = {0};
+    const struct instance *one;
+    char clean[PI_NAME_MAX + 1], suggestion[PI_SUGGESTION_SIZE];
+    const char *remedy = "piagent template ls lists them";
+    LIST_FOREACH(one, &host->instances, entry)
+        if (one->record.spec.template)
+            pi_strv_add(&names, one->record.spec.name);
+    if (names.items)
+        remedy = pi_suggest(name, (const char *const *)names.items, remedy, suggestion);
+    return pi_refuse(err, PI_NOT_FOUND, "there is no template named %s: %s",
+                     pi_text_clean(name, strlen(name), clean, sizeof clean), remedy);
+}
+
+static int refuse_unmade(const char *name, enum vm_state state, struct pi_error *err)
+{
+    bool live = vm_state_is_live(state) || state == VM_CREATED;
+    return pi_refuse(err, PI_CONFLICT, "the template %s is not made yet: it is %s: %s: piagent %s %s", name,
+                     vm_state_names[state], live ? "wait for it with" : "remove it, and make it again",
+                     live ? "wait" : "template rm", name);
+}
+
 static int find_template(const struct instance_host *host, const char *name, const struct instance **ret,
                          struct pi_error *err)
 {
     const struct instance *source = host_find(host, name, false);
-    char clean[PI_NAME_MAX + 1];
     if (!source || !source->record.spec.template)
-        return pi_refuse(err, PI_NOT_FOUND, "there is no template named %s: piagent template ls lists them",
-                         pi_text_clean(name, strlen(name), clean, sizeof clean));
+        return refuse_absent(host, name, err);
     if (source->broken)
         return pi_refuse(err, PI_CONFLICT, "%s: %s", name, source->record.life.reason);
     if (store_is_discarding(source))
         return pi_refuse(err, PI_CONFLICT, "the template %s is being removed", name);
     if (source->record.life.state != VM_SAVED)
-        return pi_refuse(err, PI_CONFLICT, "the template %s is not made yet: it is %s", name,
-                         vm_state_names[source->record.life.state]);
+        return refuse_unmade(name, source->record.life.state, err);
     *ret = source;
     return files_check(source, err);
 }

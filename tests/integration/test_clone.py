@@ -71,6 +71,7 @@ def test_clones_have_the_disk_and_an_identity_of_their_own(user):
     make(user, "--network", "lab,ip=10.77.0.77", "--network", "wide", "--label", "rack=b2", "--forward", "18080:80", "--user", "pi",
          "--user-data", str(data))
     write(user, "gold", 1, 7)
+    assert "leave one out" in user.refused(USAGE, "clone", "gold", "web-1", "web-2", "-d", "--no-start")
     done = user.call("clone", "gold", "web-1", "web-2", "--no-start", "--memory", "512M")
     assert (done.returncode, done.stdout) == (0, ""), done
     assert {"web-1: made, and not started", "web-2: made, and not started"} <= set(done.stderr.splitlines()), done

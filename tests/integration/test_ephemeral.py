@@ -50,6 +50,7 @@ def test_run_ends_with_the_guest_and_leaves_nothing(user):
     assert "running (ephemeral)" in user.do("ps") and user.status("pi")["ephemeral"]
     boot_to_the_end(Guest(user, "pi"))
     user.wait_state("pi", "ready")
+    assert any("this command waits until the guest ends" in line for line in run.stdout)
     user.tell_fake("pi", POWEROFF)
     code, out = finish(run)
     assert code == 0, out

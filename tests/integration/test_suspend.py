@@ -49,6 +49,7 @@ def test_a_suspended_instance_goes_on_as_what_it_was(user):
     assert instance["saved_bytes"] == (user.instances / "pi/saved-ram").stat().st_size
     assert {stat.S_IMODE((user.instances / "pi" / name).stat().st_mode) for name in FILES} == {0o600}
     assert "saved" in user.do("ps") and "its state is saved" in user.do("ps")
+    assert "saved goes on with piagent start" in user.do("resume", "--help")
     assert "pi is saved already" in user.call("suspend", "pi").stderr
     for verb in ("powerdown", "reset", "pause", "resume", "ssh"):
         assert "pi is saved: piagent start pi" in user.refused(CONFLICT, verb, "pi")

@@ -83,15 +83,25 @@ def test_a_template_is_saved_when_its_guest_rests_and_never_runs_again(user):
     view = user.status("warm")
     assert (view["state"], view["template"]) == ("saved", True) and "pid" not in view
     assert files(user, "warm") >= FILES and (user.instances / "warm/template-ram").stat().st_size == 256 << 20
-    for words in (("start", "warm"), ("start", "--cold", "warm"), ("suspend", "warm"), ("clone", "warm", "other", "--no-start")):
-        assert "warm is a template" in user.refused(CONFLICT, *words)
+    assert "piagent run --template warm NAME makes an instance" in view["reason"] and "start" not in view["reason"]
+    for words in (("start", "warm"), ("start", "--cold", "warm"), ("suspend", "warm"), ("clone", "warm", "other", "--no-start"),
+                  ("powerdown", "warm"), ("reset", "warm"), ("pause", "warm"), ("ssh", "warm")):
+        assert "warm is a template" in user.refused(CONFLICT, *words), words
+    assert user.do("wait", "warm") == ""
+    assert "in use, by a template" in user.refused(CONFLICT, "run", "warm", "-d", "--image", boot_sectors.deaf(user.home), "--unverified")
     assert "warm" in user.do("template", "ls") and "warm" not in user.do("ps", "-a")
     assert "1 template is not shown: piagent template ls" in user.call("ps", "-a").stderr
     user.do("rm", "--all")
     user.kill_agent()
+    record = user.record("warm")
+    (user.instances / "warm/record.json").write_text(json.dumps({**record, "created_ms": record["created_ms"] - 7200000}))
     assert user.status("warm")["state"] == "saved" and files(user, "warm") >= FILES
+    assert "2h" not in user.do("template", "ls"), "its age begins when it is made"
+    for words in (("template", "rm", "warn"), ("run", "--template", "warn", "a", "-d")):
+        assert "there is no template named warn: did you mean warm?" in user.refused(NOT_FOUND, *words)
     user.do("template", "rm", "warm")
     assert not (user.instances / "warm").exists()
+    assert "there is no template named warm: piagent template ls lists them" in user.refused(NOT_FOUND, "template", "rm", "warm")
 
 
 def test_an_instance_goes_on_from_the_template_as_another_one(user):
@@ -108,6 +118,7 @@ def test_an_instance_goes_on_from_the_template_as_another_one(user):
     command = argv(view["pid"])
     assert any(",share=off,mem-path=" in word for word in command) and "-incoming" in command
     assert not FILES & files(user, "a"), "QEMU has them open"
+    assert ["template", "warm"] in [line.split() for line in user.do("status", "a").splitlines()]
     for key in ("uuid", "ssh_port"):
         assert record["spec"][key] != spec[key]
     assert record["spec"]["mac"] == spec["mac"] and record["key"] != template["key"]
@@ -239,11 +250,36 @@ def test_what_the_template_has_cannot_be_chosen_and_what_it_has_not_is_refused(u
     assert "there is no template named warm" in user.refused(NOT_FOUND, "run", "--template", "warm", "a", "-d")
     make(user)
     user.boot("other", boot_sectors.deaf(user.home))
+    assert "only an instance that is stopped can be made a template of" in user.refused(CONFLICT, "template", "create", "t", "--from", "other")
+    assert "--from: cannot open ./missing" in user.refused(NOT_FOUND, "template", "create", "t", "--from", "./missing")
+    assert "there is no instance named othr: did you mean other?" in user.refused(NOT_FOUND, "template", "create", "t", "--from", "othr")
     for words in (("--memory", "1G"), ("--cpus", "4"), ("--image", "fedora"), ("--user", "pi"), ("--isolate",), ("--arch", "aarch64")):
         assert "template" in user.refused(USAGE, "run", "--template", "warm", "a", "-d", *words)
     assert "there is no template named other" in user.refused(NOT_FOUND, "run", "--template", "other", "a", "-d")
     assert "other is an instance, and no template" in user.refused(NOT_FOUND, "template", "rm", "other")
     assert "a" not in [one["name"] for one in user.ps()]
+
+
+def test_one_that_is_removed_while_it_is_made_is_told_to_be(user):
+    command = begin(user)
+    user.do("template", "rm", "warm")
+    said = end(command, CONFLICT)
+    assert "another command removed it" in said or "another command ended its QEMU" in said, said
+
+
+def test_several_of_a_template_say_what_they_do(user):
+    make(user)
+    command = user.start("run", "n", "--template", "warm", "--count", "2")
+    for name in ("n-1", "n-2"):
+        wait_for(f"{name} runs", lambda name=name: (user.instances / name).exists() and user.status(name)["state"] == "running", 60)
+    said = ""
+    while "0 to start, 2 starting, 0 ready" not in said:  # its deadline is the test's
+        said += command.stdout.readline()
+        assert command.poll() is None, said
+    for name in ("n-1", "n-2"):
+        boot_to_the_end(Guest(user, name))
+    said += end(command)
+    assert "n-1: made, and not started" in said and "saved" not in said, said
 
 
 def test_a_template_whose_save_fails_is_ended_with_the_reason(user):
@@ -272,8 +308,9 @@ def test_an_agent_that_is_killed_while_a_template_is_made_goes_on_making_it(user
         user.wait_state("warm", "ready")
     if moment not in ("boots", "ready"):
         user.wait_state("warm", "saving")
+    assert "piagent wait warm" in user.refused(CONFLICT, "run", "--template", "warm", "a", "-d")
     command.send_signal(signal.SIGINT)
-    command.communicate(timeout=30)
+    assert "piagent template rm warm" in command.communicate(timeout=30)[0]
     user.kill_agent()
     user.tell_fake("warm", "", pid)
     user.do("ps")

@@ -28,6 +28,11 @@ static int tell_up(struct foreground *fg, struct pi_error *err)
     if (r == -EAGAIN)
         return 0;
     fg->told_up = true;
+    if (r >= 0 && !fg->attached)
+        cli_screen_line(
+            &fg->follow->screen,
+            "%s: this command waits until the guest ends; with -d it returns when the guest is ready",
+            fg->follow->view.name);
     if (r > 0)
         fg->exit_code = r;
     return r;

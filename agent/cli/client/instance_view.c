@@ -92,6 +92,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     *view = (struct cli_view){.seq = instance->last_event, .since_ms = now_monotonic_ms};
     COPY(view->name, instance->name);
     view->state = instance->state;
+    view->template = instance->spec.template;
     COPY(view->state_word, api_state_word(instance));
     COPY(view->reason, instance->reason);
     describe(view);
@@ -109,7 +110,7 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
 static enum cli_tell on_state(struct cli_view *view, const struct api_event *event, struct pi_buf *line)
 {
     char took[32];
-    bool made = view->state == VM_CREATED && event->state == VM_STOPPED;
+    bool made = view->state == VM_CREATED && (event->state == VM_STOPPED || event->state == VM_SAVED);
     view->state = event->state;
     COPY(view->state_word, api_state_word(event));
     COPY(view->reason, event->text);

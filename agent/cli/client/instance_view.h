@@ -19,6 +19,7 @@ struct cli_view {
     char name[PI_NAME_MAX + 1];
     uint64_t seq; /* of the newest event; give it to "since" */
     enum vm_state state;
+    bool template;
     char state_word[32]; /* its word, also if this version does not know it */
     char reason[512];    /* told with the state */
     char doing[192];     /* the present activity, for the status line */

@@ -70,10 +70,11 @@ int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_err
 
 void cli_tell_goes_on(struct cli_follow *follow)
 {
-    const char *name = follow->view.name;
+    const struct cli_view *view = &follow->view;
     cli_screen_line(&follow->leader->screen,
-                    "%s goes on; wait for it with: piagent wait %s, stop it with: piagent powerdown %s", name,
-                    name, name);
+                    "%s goes on; wait for it with: piagent wait %s, %s it with: piagent %s %s", view->name,
+                    view->name, view->template ? "remove" : "stop",
+                    view->template ? "template rm" : "powerdown", view->name);
 }
 
 int cli_tell_trouble(struct cli_follow *follow, bool words, struct pi_error *err)
@@ -98,6 +99,16 @@ static int tell_not_loaded(struct cli_follow *follow, struct pi_error *err)
                      view->name, view->reason, view->name);
 }
 
+int cli_refuse_saved(const char *name, bool template, struct pi_error *err)
+{
+    if (template)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "%s is a template, and never runs: piagent run --template %s NAME makes an instance of it", name,
+            name);
+    return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
+}
+
 int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
@@ -109,8 +120,7 @@ int cli_tell_over(struct cli_follow *follow, bool words, struct pi_error *err)
     if (view->state == VM_SAVED && view->reason[0])
         return tell_not_loaded(follow, err);
     if (view->state == VM_SAVED)
-        return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", view->name,
-                         view->name);
+        return cli_refuse_saved(view->name, view->template, err);
     if (view->state == VM_FAILED)
         return pi_refuse(err, PI_HOST, "%s could not be started: %s", view->name, reason);
     if (view->state == VM_LOST) {

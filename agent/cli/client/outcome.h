@@ -10,6 +10,9 @@
  * boot is still to come. */
 int cli_tell_up(struct cli_follow *follow, bool login, bool words, struct pi_error *err);
 
+/* Refuses what a guest that is saved cannot do, with what lets it go on; a template never does. */
+int cli_refuse_saved(const char *name, bool template, struct pi_error *err);
+
 /* Tells that the instance goes on after an interrupt of this command, and how to wait for it and to stop it. */
 void cli_tell_goes_on(struct cli_follow *follow);
 

@@ -29,7 +29,7 @@
     "%s's SSH server does not answer (127.0.0.1 port %" PRIu64 "): " \
     "piagent console %s shows how the guest is"
 
-static int check_state(const char *name, enum vm_state state, struct pi_error *err)
+static int check_state(const char *name, bool template, enum vm_state state, struct pi_error *err)
 {
     if (vm_state_stands_still(state))
         return pi_refuse(err, PI_CONFLICT, "%s is %s: piagent resume %s", name, vm_state_names[state], name);
@@ -40,7 +40,7 @@ static int check_state(const char *name, enum vm_state state, struct pi_error *e
             "with: piagent start %s",
             name, name, name);
     if (state == VM_SAVED)
-        return pi_refuse(err, PI_CONFLICT, "%s is saved: piagent start %s lets it go on", name, name);
+        return cli_refuse_saved(name, template, err);
     if (state == VM_SAVING)
         return pi_refuse(err, PI_CONFLICT, "%s is being saved: then piagent start %s lets it go on", name,
                          name);
@@ -148,7 +148,7 @@ static int act(struct reach *reach, bool connects, struct pi_error *err)
     uint64_t now = pi_monotonic_ms();
     if (view->seq < reach->follow.known) /* earlier events are still being read */
         return 0;
-    int r = check_state(view->name, view->state, err);
+    int r = check_state(view->name, view->template, view->state, err);
     if (r < 0)
         return r;
     if (!cli_view_is_up(view) && !view->reachable)
@@ -214,7 +214,7 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
     pi_auto_instance struct api_instance instance = {0};
     int r = cli_get_instance(agent, name, &instance, err);
     if (r == 0)
-        r = check_state(name, instance.state, err);
+        r = check_state(name, instance.spec.template, instance.state, err);
     if (r < 0)
         return r;
     *ret = instance;

@@ -34,18 +34,40 @@ static const char *ender_of(const struct api_instance *now)
     }
 }
 
+/* A template is ready when it is saved. */
+static bool makes_template(const struct cli_wait *how, const struct cli_view *view)
+{
+    return view->template && !how->stopped && !how->made;
+}
+
+static int tell_unmade(const struct cli_follow *follow, struct pi_error *err)
+{
+    const struct cli_view *view = &follow->view;
+    pi_auto_instance struct api_instance now = {0};
+    struct pi_error gone = {0};
+    if (cli_follow_look(follow, &now, &gone) < 0 && gone.kind == PI_NOT_FOUND)
+        return pi_refuse(err, PI_CONFLICT, "the template %s was not made: another command removed it",
+                         view->name);
+    const char *ender = ender_of(&now);
+    if (ender)
+        return pi_refuse(err, PI_CONFLICT,
+                         "the template %s was not made: %s; piagent template ls shows if it is still there",
+                         view->name, ender);
+    return pi_refuse(err, PI_FAILED,
+                     "the template %s was not made: %s; remove it with: piagent template rm %s", view->name,
+                     view->reason[0] ? view->reason : "its guest powered itself off", view->name);
+}
+
 static int tell_over(const struct cli_wait *how, struct cli_follow *follow, struct pi_error *err)
 {
     const struct cli_view *view = &follow->view;
     pi_auto_instance struct api_instance now = {0};
-    if ((how->stopped && view->state == VM_STOPPED) || (how->saved && view->state == VM_SAVED))
+    if ((how->stopped && view->state == VM_STOPPED) || (makes_template(how, view) && view->state == VM_SAVED))
         return PI_OK;
-    if (how->saved && (view->state == VM_STOPPED || view->state == VM_FAILED))
-        return pi_refuse(
-            err, PI_FAILED, "the template %s was not made: %s; remove it with: piagent template rm %s",
-            view->name, view->reason[0] ? view->reason : "its guest powered itself off", view->name);
+    if (makes_template(how, view) && (view->state == VM_STOPPED || view->state == VM_FAILED))
+        return tell_unmade(follow, err);
     int r = cli_tell_over(follow, true, err);
-    if (r < 0 || how->stopped || how->saved)
+    if (r < 0 || how->stopped)
         return r;
     bool known = cli_follow_look(follow, &now, NULL) == 0;
     if (known && was_done(&now))
@@ -80,7 +102,7 @@ static uint64_t limit_of(const struct cli_wait *how)
 /* Asking the agent may bring the event. */
 static bool is_yet_to_be_saved(const struct cli_wait *how, const struct cli_view *view)
 {
-    return how->saved && view->state == VM_READY;
+    return makes_template(how, view) && view->state == VM_READY;
 }
 
 /* True if the wait for this instance is over; *ret is then its exit code, or negative with err filled. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits for instances, one or several at once, until they are ready or stopped, and tells why they do not
+/* Waits for instances, one or several at once, until they are ready (a template: saved) or stopped, and tells why they do not
  * become so. */
 #ifndef PIAGENT_CLI_WAIT_H
 #define PIAGENT_CLI_WAIT_H
@@ -17,7 +17,6 @@
 
 struct cli_wait {
     bool stopped;           /* wait until they are stopped, else until they are ready */
-    bool saved;             /* a template: wait until it is saved */
     bool made;              /* wait until they are made, which is before they start */
     bool fresh;             /* made by this command: undone when it is interrupted before the start */
     bool login;             /* tell how to log in */

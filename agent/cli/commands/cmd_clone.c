@@ -134,6 +134,9 @@ static int run_clone(const struct cli_call *call, struct pi_error *err)
     const struct clone_options *options = call->values;
     pi_auto(clone_list_done) struct clone_list list = {0};
     bool attached = !options->detach && !options->no_start;
+    if (options->detach && options->no_start)
+        return pi_refuse(err, PI_USAGE,
+                         "-d waits until the guests are ready, and --no-start starts none: leave one out");
     if (attached && call->count > 2)
         return pi_refuse(err, PI_USAGE,
                          "several clones can only be made with -d or --no-start: there is one terminal");

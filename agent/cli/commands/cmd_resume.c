@@ -7,6 +7,7 @@ const struct cli_command cli_command_resume = {
     .name = "resume",
     .operands = "NAME...",
     .summary = "lets paused instances go on, and wakes suspended ones",
+    .details = "An instance that piagent suspend has saved goes on with piagent start.",
     .example = "piagent resume pi-1",
     .options = cli_request_options,
     .values_size = sizeof(struct cli_request_options),

@@ -99,6 +99,8 @@ static int row_place(struct libscols_table *table, const struct api_instance *in
                 fleet->count);
     if (r == 0 && instance->spec.cloned_from[0])
         r = row(table, "cloned from", "%s", instance->spec.cloned_from);
+    if (r == 0 && instance->spec.of_template[0])
+        r = row(table, "template", "%s", instance->spec.of_template);
     return r < 0 ? r : row_list(table, "labels", &instance->spec.labels);
 }
 
@@ -194,7 +196,7 @@ const struct cli_command cli_command_status = {
     .summary = "tells all about one instance",
     .details =
         "The lines are: the state and its reason; how far cloud-init is, the modules that failed, and what is wrong with\n"
-        "the user-data; the image, the hardware and the limits; the fleet, the source of a clone and the labels; when\n"
+        "the user-data; the image, the hardware and the limits; the fleet, the source of a clone, the template and the labels; when\n"
         "the instance was created, started and stopped; how to reach it; QEMU's process; and its folder. A line is left out if there is nothing to\n"
         "say.",
     .example = "piagent status pi-1 --json",

@@ -9,9 +9,10 @@
 #include "agent/cli/commands/run_options.h"
 #include "agent/cli/terminal/table.h"
 #include "agent/image/fetch.h"
+#include "agent/image/ref.h"
 
-/* True if --from names an instance; a name that none has is that of an image. */
-/* 1 or 0, or negative if the agent cannot tell. */
+/* 1 if --from names an instance, 0 if it is that of an image: then err says that there is no instance of the name. Negative if
+ * the agent cannot tell. */
 static int is_instance(struct cli_agent *agent, const char *from, struct pi_error *err)
 {
     pi_auto_instance struct api_instance instance = {0};
@@ -94,16 +95,31 @@ static int refresh(const struct cli_create *options, struct cli_agent *agent, co
     return cli_call(agent, "DELETE", name, NULL, NULL, NULL, err);
 }
 
+/* A word that is neither an image nor an instance may be the name of an instance with a slip in it. */
+static int check_from(const char *from, const struct pi_error *absent, struct pi_error *err)
+{
+    struct image_ref ref;
+    if (!absent->text[0] || image_ref_parse(from, &ref, NULL) == 0)
+        return 0;
+    return pi_refuse(err, PI_NOT_FOUND, "--from: %s is no image (fedora, a URL, a file), and %.400s", from,
+                     absent->text);
+}
+
 static int make_body(const struct cli_create *options, struct cli_agent *agent, const char *name,
                      json_t **ret, struct pi_error *err)
 {
     struct cli_create wanted = *options;
-    int r = is_instance(agent, options->image, err);
+    struct pi_error absent = {0};
+    int r = is_instance(agent, options->image, &absent);
+    if (r < 0)
+        *err = absent;
     const char *source = r > 0 ? options->image : NULL;
     wanted.spec.template = true;
     wanted.image = source ? NULL : options->image;
     if (source)
         r = check_source_options(options, err);
+    else if (r == 0)
+        r = check_from(options->image, &absent, err);
     if (r == 0)
         r = cli_create_request(&wanted, name, ret, err);
     if (r == 0 && source && json_object_set_new(*ret, "clone_of", json_string(source)) < 0)
@@ -114,8 +130,7 @@ static int make_body(const struct cli_create *options, struct cli_agent *agent, 
 static int run_template_create(const struct cli_call *call, struct pi_error *err)
 {
     const struct cli_create *options = call->values;
-    const struct cli_wait how = {
-        .saved = true, .fresh = true, .json = options->json, .timeout_ms = options->timeout_ms};
+    const struct cli_wait how = {.fresh = true, .json = options->json, .timeout_ms = options->timeout_ms};
     pi_auto_agent struct cli_agent agent = {0};
     pi_auto_instance struct api_instance made = {0};
     json_auto_t *body = NULL;
@@ -142,7 +157,8 @@ const struct cli_command cli_command_template_create = {
     .details =
         "The template boots until it is ready, comes to rest, and is saved. piagent run --template NAME then makes\n"
         "instances that go on from there, each with an identity of its own, in seconds. A template never runs again.\n"
-        "piagent help templates tells the rest.",
+        "An interrupt leaves nothing before the guest boots; after that the template is made all the same: piagent wait NAME\n"
+        "waits for it, and piagent template rm NAME ends and removes it. piagent help templates tells the rest.",
     .example = "piagent template create warm --from fedora:44 --memory 1G",
     .options = cli_template_options,
     .values_size = sizeof(struct cli_create),

@@ -44,7 +44,7 @@ static int add_template(struct libscols_table *table, const json_t *object, stru
         cpus,
         pi_size_format(instance.spec.memory_mib << 20, memory),
         instance.saved_bytes ? pi_size_format(instance.saved_bytes, saved) : NULL,
-        cli_age(instance.created_ms, age),
+        cli_age(instance.state == VM_SAVED ? instance.stopped_ms : instance.created_ms, age),
         instance.image,
     };
     r = cli_table_add(table, cells, cli_state_colour(instance.state == VM_SAVED ? VM_READY : instance.state));

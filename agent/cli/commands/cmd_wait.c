@@ -17,8 +17,14 @@ struct wait_options {
 static int check_wait_options(const struct cli_wait *how, const struct api_instance *instance,
                               struct pi_error *err)
 {
-    if (how->stopped || !cli_state_is_over(instance->state))
+    bool made = instance->spec.template && instance->state == VM_SAVED;
+    if (how->stopped || made || !cli_state_is_over(instance->state))
         return 0;
+    if (instance->spec.template)
+        return pi_refuse(
+            err, PI_CONFLICT,
+            "the template %s was not finished: remove it with piagent template rm %s, and make it again",
+            instance->name, instance->name);
     return pi_refuse(err, PI_CONFLICT, "%s is %s, and does not become ready by itself: piagent start -d %s",
                      instance->name, api_state_word(instance), instance->name);
 }
@@ -64,7 +70,7 @@ static const struct cli_option wait_table[] = {
 const struct cli_command cli_command_wait = {
     .name = "wait",
     .operands = "NAME...",
-    .summary = "waits until instances are ready, or stopped",
+    .summary = "waits until instances are ready, or stopped; a template: until it is saved",
     .details =
         "Shows the progress of each boot on a line. piagent keeps waiting while the guest still prints, fetches its\n"
         "seed or reports. If it does none of it for as long as --timeout says, the wait ends with exit code 9, and\n"

@@ -68,7 +68,6 @@ static unsigned items_in(const struct cli_launch_pass *pass, enum cli_launch_sta
     return count;
 }
 
-/* Says nothing if all of them have begun: each has its own line. */
 static void tell_rest(void *user, char *ret, size_t size)
 {
     const struct cli_launch_pass *pass = user;
@@ -76,8 +75,10 @@ static void tell_rest(void *user, char *ret, size_t size)
     ret[0] = '\0';
     if (pass->count == 1)
         return;
-    int n = snprintf(ret, size, pass->wait.made ? "%u to make, %u made" : "%u to start, %u ready",
-                     items_in(pass, CLI_LAUNCH_WAITS), items_in(pass, CLI_LAUNCH_DONE));
+    int n = snprintf(
+        ret, size,
+        pass->wait.made ? "%u to make, %u being made, %u made" : "%u to start, %u starting, %u ready",
+        items_in(pass, CLI_LAUNCH_WAITS), items_in(pass, CLI_LAUNCH_BEGUN), items_in(pass, CLI_LAUNCH_DONE));
     if (failed)
         snprintf(ret + n, size - (size_t)n, ", %u failed", failed);
 }

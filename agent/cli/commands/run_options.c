@@ -148,6 +148,7 @@ static void parts_done(struct parts *parts)
 static int add_image_choice(const char *image, struct parts *parts, struct api_create *ret,
                             struct pi_error *err)
 {
+    const char *option = ret->spec.template ? "--from" : "--image";
     struct image_ref ref;
     if (!image)
         return 0;
@@ -155,11 +156,12 @@ static int add_image_choice(const char *image, struct parts *parts, struct api_c
     if (r == 0 && cli_host_chosen())
         r = cli_host_check_image(image, err);
     if (r < 0)
-        return pi_context(err, r, "--image");
+        return pi_context(err, r, "%s", option);
     parts->image = ref.kind == IMAGE_REF_FILE && !cli_host_chosen() ? realpath(image, NULL) : strdup(image);
     ret->image = parts->image;
-    return ret->image ? 0
-                      : pi_refuse(err, PI_NOT_FOUND, "--image: cannot open %s: %s", image, strerror(errno));
+    return ret->image
+               ? 0
+               : pi_refuse(err, PI_NOT_FOUND, "%s: cannot open %s: %s", option, image, strerror(errno));
 }
 
 static int ask_login_password(char hash[SEED_HASH_MAX + 1], struct pi_error *err)
@@ -236,7 +238,7 @@ static int check_utf8(const struct api_create *request, struct pi_error *err)
         char *const *items;
         size_t count;
     } values[] = {
-        {"--image", &request->image, 1},
+        {request->spec.template ? "--from" : "--image", &request->image, 1},
         {"--user", &request->spec.user, 1},
         {"--ssh-key", request->ssh_keys.items, request->ssh_keys.count},
         {"--label", request->spec.labels.items, request->spec.labels.count},
