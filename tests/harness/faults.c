@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -41,7 +42,8 @@
 /* clang-format off */
 #define CALLS(DO) \
     DO(open) DO(openat) DO(write) DO(pwrite) DO(ftruncate) DO(fsync) DO(mkdir) DO(mkdirat) DO(linkat) \
-    DO(renameat) DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(sendmsg) DO(syscall) DO(fork) DO(execve)
+    DO(renameat) DO(unlink) DO(unlinkat) DO(bind) DO(listen) DO(sendmsg) DO(syscall) DO(fork) DO(clone) \
+    DO(execve)
 /* clang-format on */
 #define POINTER(name) __typeof__(&(name)) name;
 #define LOOK_UP(name) real.name = (__typeof__(&(name)))dlsym(RTLD_NEXT, #name);
@@ -370,6 +372,22 @@ pid_t fork(void)
     } else {
         done();
     }
+    return pid;
+}
+
+/* A child that borrows its parent's memory: the calling thread stands still until the child is its program. */
+int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+    if (!begin("fork", "", false))
+        return -1;
+    bool active = faults.active;
+    faults.forks++;
+    faults.active = false;
+    faults.child = true;
+    int pid = REAL(clone)(fn, stack, flags, arg);
+    faults.active = active;
+    faults.child = false;
+    done();
     return pid;
 }
 
