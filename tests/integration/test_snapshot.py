@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -58,7 +59,7 @@ def test_a_stopped_instance_goes_back_to_what_its_disk_was(user):
     assert {tag for tag, one in found.items() if one["current"]} == {"side"} and not any("memory_bytes" in one for one in found.values())
     assert all(one["disk_bytes"] >= 1 << 20 and one["taken_ms"] for one in found.values()), found
     rows = [line.rstrip() for line in user.do("snapshot", "ls", "gold").splitlines()]
-    assert [row.split("  ")[0].split(" 0")[0] for row in rows] == ["TAG", "snap-1", "- later", "- side"], rows
+    assert [re.match(r"(- )?\S+", row)[0] for row in rows] == ["TAG", "snap-1", "- later", "- side"], rows
     assert rows[3].endswith("the instance has come of it"), rows
     user.do("snapshot", "restore", "gold", "later")
     assert holds(user, "gold", 7, 8) and user.status("gold")["snapshot"] == "later"
