@@ -374,7 +374,7 @@ static int choose_tag(const struct instance *instance, const char *wanted, char 
                : 0;
 }
 
-/* What every job needs. */
+/* Refuses every job while another one, a clone or an identity is under way, and for instances that have no snapshots. */
 static int check_snapshots(const struct instance *instance, struct pi_error *err)
 {
     const char *name = instance->record.spec.name;

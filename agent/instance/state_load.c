@@ -62,12 +62,15 @@ static int describe_now(const struct instance *instance, int dir_fd, enum vm_acc
     return r;
 }
 
-static int read_fitting(const struct instance *instance, struct vm_saved *ret, struct pi_error *err)
+/* own_accel: the state has to fit the instance's accelerator; otherwise it is loaded under the one that it was saved under. */
+static int read_fitting(const struct instance *instance, int dir_fd, bool own_accel, struct vm_saved *ret,
+                        struct pi_error *err)
 {
     struct vm_saved now = {0};
-    int r = vm_saved_read(instance->dir_fd, ret, err);
+    int r = vm_saved_read(dir_fd, ret, err);
     if (r == 0)
-        r = describe_now(instance, instance->dir_fd, instance->record.accel, ret->layer, &now, err);
+        r = describe_now(instance, dir_fd, own_accel ? instance->record.accel : ret->accel, ret->layer, &now,
+                         err);
     if (r == 0)
         r = vm_saved_fits(ret, &now, err);
     vm_saved_done(&now);
@@ -79,7 +82,7 @@ int state_load_check(struct instance *instance, struct pi_error *err)
     const char *name = instance->record.spec.name;
     struct vm_saved saved = {0};
     struct pi_error why;
-    int r = read_fitting(instance, &saved, &why);
+    int r = read_fitting(instance, instance->dir_fd, true, &saved, &why);
     if (r == 0) {
         saved_state_reset(instance);
         instance->saved_state.saved = saved;
@@ -95,13 +98,8 @@ int state_load_check(struct instance *instance, struct pi_error *err)
 
 int state_load_check_copy(const struct instance *instance, int dir_fd, struct pi_error *err)
 {
-    struct vm_saved saved = {0}, now = {0};
-    int r = vm_saved_read(dir_fd, &saved, err);
-    if (r == 0)
-        r = describe_now(instance, dir_fd, saved.accel, saved.layer, &now, err);
-    if (r == 0)
-        r = vm_saved_fits(&saved, &now, err);
-    vm_saved_done(&now);
+    struct vm_saved saved = {0};
+    int r = read_fitting(instance, dir_fd, false, &saved, err);
     vm_saved_done(&saved);
     return r == -ENOENT ? 0 : r;
 }

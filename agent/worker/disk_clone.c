@@ -227,18 +227,24 @@ static int clone_with(struct cloning *c, const struct vm_spec *spec,
                : pi_file_copy(source_fd, VM_VARS_FILE, folder_fd, err);
 }
 
-int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+/* For a new instance, which uses the image from now on. */
+static int clone_for_new(const struct vm_spec *spec, const char *source, const char *folder,
+                         int (*layers)(struct cloning *c, const struct vm_image *image, struct pi_error *err),
+                         struct pi_error *err)
 {
     struct cloning c = {.source = source, .folder = folder};
     int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
-    return r < 0 ? r : clone_with(&c, spec, clone_layers, err);
+    return r < 0 ? r : clone_with(&c, spec, layers, err);
+}
+
+int disk_clone(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
+{
+    return clone_for_new(spec, source, folder, clone_layers, err);
 }
 
 int disk_share(const struct vm_spec *spec, const char *source, const char *folder, struct pi_error *err)
 {
-    struct cloning c = {.source = source, .folder = folder};
-    int r = image_use_add(spec->image.path, spec->image.sha256, folder, err);
-    return r < 0 ? r : clone_with(&c, spec, share_disk, err);
+    return clone_for_new(spec, source, folder, share_disk, err);
 }
 
 int disk_keep(const struct vm_spec *spec, enum disk_source how, const char *source, const char *folder,

@@ -347,26 +347,29 @@ void cli_agent_done(struct cli_agent *agent)
     *agent = (struct cli_agent){0};
 }
 
-int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
-             const json_t *body, json_t **ret, struct pi_error *err)
+/* part: "" or "/snapshots". */
+static int call_instance(struct cli_agent *agent, const char *method, const char *name, const char *part,
+                         const char *what, const json_t *body, uint64_t limit_ms, json_t **ret,
+                         struct pi_error *err)
 {
     char path[PI_NAME_MAX + 64];
     int r = pi_name_check(name, err);
     if (r < 0)
         return r;
-    snprintf(path, sizeof path, "/v1/instances/%s%s%s", name, what ? "/" : "", what ? what : "");
-    return api_client_call(agent->client, method, path, body, CLI_CALL_MS, ret, err);
+    snprintf(path, sizeof path, "/v1/instances/%s%s%s%s", name, part, what ? "/" : "", what ? what : "");
+    return api_client_call(agent->client, method, path, body, limit_ms, ret, err);
+}
+
+int cli_call(struct cli_agent *agent, const char *method, const char *name, const char *what,
+             const json_t *body, json_t **ret, struct pi_error *err)
+{
+    return call_instance(agent, method, name, "", what, body, CLI_CALL_MS, ret, err);
 }
 
 int cli_call_snapshots(struct cli_agent *agent, const char *method, const char *name, const char *what,
                        const json_t *body, json_t **ret, struct pi_error *err)
 {
-    char path[PI_NAME_MAX + 64];
-    int r = pi_name_check(name, err);
-    if (r < 0)
-        return r;
-    snprintf(path, sizeof path, "/v1/instances/%s/snapshots%s%s", name, what ? "/" : "", what ? what : "");
-    return api_client_call(agent->client, method, path, body, CLI_SNAPSHOT_MS, ret, err);
+    return call_instance(agent, method, name, "/snapshots", what, body, CLI_SNAPSHOT_MS, ret, err);
 }
 
 int cli_call_networks(struct cli_agent *agent, const char *method, const char *name, const json_t *body,

@@ -22,7 +22,7 @@ static int is_instance(struct cli_agent *agent, const char *from, struct pi_erro
     return r == 0 ? 1 : err->kind == PI_NOT_FOUND ? 0 : r;
 }
 
-/* What the source has already. */
+/* Refuses options for what the source instance brings: image, disk, login. */
 static int check_source_options(const struct cli_create *options, struct pi_error *err)
 {
     const struct vm_spec *spec = &options->spec;

@@ -23,7 +23,7 @@ struct cli_create {
 /* The last group of these: options of the command, not of the instance. */
 #define CLI_RUN_COMMAND_GROUP "This command"
 extern const struct cli_option cli_create_options[];
-/* Those of "template create", whose --from is .image. */
+/* The options of "template create". Its --from is stored in .image. */
 extern const struct cli_option cli_template_options[];
 
 /*
