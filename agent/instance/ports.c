@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/instance/ports.h"
 
+#include <string.h>
+
 #include "agent/base/clock.h"
 #include "agent/instance/instance.h"
 #include "agent/vm/host_port.h"
@@ -71,12 +73,24 @@ static bool ssh_port_is_free(const struct vm_spec *spec)
     return vm_port_check("127.0.0.1", (uint16_t)spec->ssh_port, NULL) == 0;
 }
 
+static bool are_all_free(const struct instance *instance)
+{
+    return check_forwards(instance, NULL) == 0 && ssh_port_is_free(&instance->record.spec);
+}
+
+bool ports_were_taken(const struct instance *instance, const char *words)
+{
+    /* What QEMU's net/slirp.c says, and the network of an isolated instance (net/stack.c). */
+    bool is_told =
+        strstr(words, "Could not set up host forwarding rule") || strstr(words, "cannot listen on");
+    return is_told && !are_all_free(instance);
+}
+
 bool ports_may_linger(const struct instance *instance)
 {
-    const struct vm_spec *spec = &instance->record.spec;
     uint64_t ended_ms = process_ended_ms(instance);
-    return spec->isolate && ended_ms && pi_monotonic_ms() - ended_ms < LINGER_MS &&
-           (check_forwards(instance, NULL) < 0 || !ssh_port_is_free(spec));
+    return instance->record.spec.isolate && ended_ms && pi_monotonic_ms() - ended_ms < LINGER_MS &&
+           !are_all_free(instance);
 }
 
 int ports_check(struct instance *instance, struct pi_error *err)

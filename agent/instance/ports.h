@@ -15,6 +15,8 @@ int ports_check_forward(const struct instance *instance, const char *text, struc
 int ports_choose(struct instance *instance, struct pi_error *err);
 /* Both, for all forwards. */
 int ports_check(struct instance *instance, struct pi_error *err);
+/* Whether its last QEMU has ended because another program had taken a port since ports_check(); words: the last ones of qemu.log. */
+bool ports_were_taken(const struct instance *instance, const char *words);
 /* Whether the ports of an isolated instance may still be held by the network of its last QEMU, which ends
  * right after that. */
 bool ports_may_linger(const struct instance *instance);

@@ -13,6 +13,7 @@
 #include "agent/base/scope.h"
 #include "agent/instance/accel.h"
 #include "agent/instance/instance.h"
+#include "agent/instance/ports.h"
 #include "agent/instance/qemu_command.h"
 #include "agent/instance/qemu_log.h"
 #include "agent/instance/qemu_sockets.h"
@@ -147,6 +148,7 @@ static void feed_end(struct instance *instance, int code, const char *how)
     explain_words(instance, code, words, sizeof words);
     bool aborted = has_aborted_under_kvm(&instance->record, code);
     bool fallback = aborted && accel_may_fall_back(&instance->record);
+    bool taken = vm_life_is_starting(life) && ports_were_taken(instance, words);
     if (life->cut_off)
         snprintf(reason, sizeof reason,
                  "QEMU was told to end from outside piagent, as a logout or the host's shutdown does, "
@@ -157,14 +159,16 @@ static void feed_end(struct instance *instance, int code, const char *how)
     else if (aborted)
         snprintf(reason, sizeof reason,
                  "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
-    else if (code < 0 && life->state == VM_STARTING && vm_life_is_starting(life))
+    else if (taken)
+        journal_note(instance, "another program took a port while QEMU was starting: starting it afresh");
+    else if (code < 0 && vm_life_is_starting(life))
         journal_note(instance, "QEMU ended while it was starting (%s)%s%s: starting it afresh", how,
                      words[0] ? ": " : "", words);
     else if (!is_expected(life))
         snprintf(reason, sizeof reason, "QEMU ended (%s)%s%s", how, words[0] ? ": " : "", words);
     instance_feed(instance, &(struct vm_event){.type = VM_EVENT_EXITED,
                                                .fallback = fallback,
-                                               .unseen = code < 0,
+                                               .again = code < 0 || taken,
                                                .reason = reason[0] ? reason : NULL});
 }
 

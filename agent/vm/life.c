@@ -386,13 +386,14 @@ static unsigned life_on_unfit(struct vm_life *life)
 
 static unsigned life_on_exited(struct vm_life *life, const struct vm_event *event)
 {
+    if (event->again && vm_life_is_loading(life) && !is_condemned(life))
+        return enter_saved(life, VM_RESTORING, false) | VM_DO_DISARM | VM_DO_CLEAN | VM_DO_LAUNCH;
     if (vm_life_is_saved_whole(life) || vm_life_is_loading(life))
         return enter_saved(life, VM_SAVED, false) | VM_DO_DISARM | VM_DO_CLEAN;
     bool starting = life->state == VM_STARTING && !is_condemned(life);
     /* If KVM cannot set up the CPU, QEMU aborts before its guest runs. */
     bool aborted = starting && event->fallback && !life->fell_back;
-    /* The agent that repeats a start is the parent of its QEMU, and sees how it ends. */
-    bool repeated = starting && event->unseen;
+    bool repeated = starting && event->again;
     if (aborted || repeated || (life->state == VM_STARTING && life->relaunch)) {
         *life = (struct vm_life){.state = VM_STARTING, .fell_back = !repeated || life->fell_back};
         return VM_DO_DISARM | VM_DO_CLEAN | (aborted ? VM_DO_DISTRUST_KVM : 0) | VM_DO_LAUNCH | VM_DO_SAVE;

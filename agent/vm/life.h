@@ -99,10 +99,11 @@ struct vm_event {
     bool success;        /* GUEST_DONE, UNDONE */
     bool running;        /* ADOPTED */
     bool stopped, saved; /* CREATE */
-    bool again;          /* PANICKED: not the guest's fault, so the agent may begin the boot again */
+    bool
+        again; /* PANICKED: not the guest's fault, so the agent may begin the boot again. EXITED before the guest ran: nobody
+                            knows how, or another program has taken a port meanwhile, so the start is repeated */
     bool fallback; /* INTERNAL_ERROR, NO_SIGN, and EXITED before the guest ran: KVM may be the cause, and the
                       user allows TCG (accelerator auto) */
-    bool unseen;   /* EXITED: a QEMU that an earlier agent started, so nobody knows how it ended */
     enum pi_kind kind;  /* STEP_FAILED */
     const char *reason; /* why, for people; borrowed; NULL = none */
 };

@@ -13,7 +13,8 @@
  *                         short first
  *   full                  each step that takes space fails with ENOSPC
  *   nolinks               the file system has no hard links
- *   slow MS               each fsync takes so much longer, in steps of 10 ms, or until the line changes
+ *   slow MS [N]           each fsync takes so much longer, in steps of 10 ms, or until the line changes; with N only after the Nth
+ *                         child since
  *
  * $FAULTS.log gets a line for each step: its number, its name, and the file or command. Without the file
  * nothing happens. It breaks only `piagent agent`, not its children, and a `piagent worker` that a test
@@ -62,8 +63,8 @@ static struct {
     unsigned first, times;       /* what to break */
     bool before, after, exec, full, nolinks;
     int errnum;
-    unsigned slow_ms;
-    int short_fd; /* its next write fails: the one before was cut short */
+    unsigned slow_ms, slow_forks; /* after so many children */
+    int short_fd;                 /* its next write fails: the one before was cut short */
     pthread_mutex_t lock;
 } faults = {.short_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -104,8 +105,8 @@ static void read_line(void)
     faults.full = !strncmp(line, "full", 4);
     faults.nolinks = !strncmp(line, "nolinks", 7);
     sscanf(line, "fail %u %u %d", &faults.first, &faults.times, &faults.errnum);
-    faults.slow_ms = 0;
-    sscanf(line, "slow %u", &faults.slow_ms);
+    faults.slow_ms = faults.slow_forks = 0;
+    sscanf(line, "slow %u %u", &faults.slow_ms, &faults.slow_forks);
 }
 
 static void note(const char *name, const char *what)
@@ -160,7 +161,7 @@ static unsigned slow_ms(void)
         return 0;
     pthread_mutex_lock(&faults.lock);
     read_line();
-    unsigned ms = faults.slow_ms;
+    unsigned ms = faults.forks >= faults.slow_forks ? faults.slow_ms : 0;
     pthread_mutex_unlock(&faults.lock);
     return ms;
 }

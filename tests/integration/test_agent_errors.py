@@ -16,6 +16,7 @@ import time
 
 import boot_sectors
 import pytest
+from faults import FragileUser
 from fedora_server import FedoraServer, Image
 from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User, wait_for
 
@@ -159,6 +160,21 @@ def test_the_port_for_ssh_moves_where_it_was_taken_since():
             assert user.api("POST", "/v1/instances/m/start", {})[0] == 202
             assert user.wait_state("m", "running", 30)["ssh_port"] != port
         assert any(f"port {port} was taken" in event.get("text", "") for event in user.events("m"))
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_start_is_repeated_when_another_program_takes_the_port_for_ssh_meanwhile(isolate):
+    with FragileUser() as user:
+        port = user.boot("m", boot_sectors.deaf(user.home), isolate=isolate)["ssh_port"]
+        user.do("kill", "m")
+        user.arm("slow 60000 1")  # QEMU becomes its program when the record that names its process is on disk
+        user.start("start", "m", "-d")
+        wait_for("QEMU is about to start", lambda: any(step.startswith("fork") for step in user.steps()), 30)
+        with socket.create_server(("127.0.0.1", port)):
+            user.disarm()
+            assert user.wait_state("m", "running", 30)["ssh_port"] != port
+        told = user.texts("m")
+        assert "another program took a port while QEMU was starting: starting it afresh" in told, told
 
 
 def test_an_unknown_instance_is_refused_with_the_nearest_name(user):

@@ -112,7 +112,7 @@ enum happening {
     NO_SIGN_FINAL,
     EXITED,
     ABORTED, /* and KVM may be to blame */
-    MISSED,  /* EXITED, and no agent saw how */
+    MISSED,  /* EXITED, and no agent saw how, or it was not its fault */
     POWERDOWN,
     KILL,
     EXPIRED,
@@ -153,7 +153,7 @@ static const struct vm_event happenings[HAPPENINGS] = {
     [NO_SIGN_FINAL] = {.type = VM_EVENT_NO_SIGN},
     [EXITED] = {.type = VM_EVENT_EXITED},
     [ABORTED] = {.type = VM_EVENT_EXITED, .fallback = true},
-    [MISSED] = {.type = VM_EVENT_EXITED, .unseen = true},
+    [MISSED] = {.type = VM_EVENT_EXITED, .again = true},
     [POWERDOWN] = {.type = VM_EVENT_POWERDOWN},
     [KILL] = {.type = VM_EVENT_KILL},
     [EXPIRED] = {.type = VM_EVENT_RUNG_EXPIRED},

@@ -122,7 +122,7 @@ static const struct {
     {KEPT, {.type = VM_EVENT_ADOPTED}, KEPT, VM_DO_QUIT},
     {KEPT, {.type = VM_EVENT_RUNG_EXPIRED}, ENDED, VM_DO_TERM | VM_DO_ARM_RUNG | VM_DO_SAVE},
     {KEPT, {.type = VM_EVENT_EXITED}, SAVED, GONE},
-    {KEPT, {.type = VM_EVENT_EXITED, .unseen = true}, SAVED, GONE},
+    {KEPT, {.type = VM_EVENT_EXITED, .again = true}, SAVED, GONE},
     {SAVED, {.type = VM_EVENT_KILL}, SAVED, VM_DO_NOTHING},
     {SAVED, {.type = VM_EVENT_POWERDOWN}, SAVED, VM_DO_REFUSE},
     /* The load: until the state is in QEMU, the files count. */
@@ -136,6 +136,8 @@ static const struct {
     {LOADING, {.type = VM_EVENT_ADOPTED}, LOADING, VM_DO_LOAD_STATE},
     {LOADING, {.type = VM_EVENT_LAUNCH_FAILED}, SAVED, GONE},
     {LOADING, {.type = VM_EVENT_EXITED}, SAVED, GONE},
+    {LOADING, {.type = VM_EVENT_EXITED, .again = true}, LOADING, GONE | VM_DO_LAUNCH},
+    {BEATEN, {.type = VM_EVENT_EXITED, .again = true}, SAVED, GONE},
     {LOADING, {.type = VM_EVENT_SHUTDOWN}, LOADING, 0},
     {LOADING, {.type = VM_EVENT_STATE_FAILED}, BEATEN, VM_DO_KILL | VM_DO_SAVE},
     {LOADING, {.type = VM_EVENT_UNUSABLE}, BEATEN, VM_DO_KILL | VM_DO_SAVE},
