@@ -80,10 +80,14 @@ static int read_string(const struct pi_field *f, const json_t *value, char **ret
 static int read_text(const struct pi_field *f, const json_t *value, char *ret, struct pi_error *err)
 {
     const char *text = text_of(value);
-    bool fits = text && strlen(text) < f->size;
-    int r = fits ? check_text(f, text, err) : refuse_value(f, err, "a string of that length");
+    if (!text)
+        return refuse_value(f, err, "a string");
+    size_t length = strlen(text);
+    if (length >= f->size)
+        return pi_refuse(err, PI_USAGE, "'%s' has %zu bytes, and may have %zu", f->key, length, f->size - 1);
+    int r = check_text(f, text, err);
     if (r == 0)
-        memcpy(ret, text, strlen(text) + 1);
+        memcpy(ret, text, length + 1);
     return r;
 }
 
@@ -130,8 +134,11 @@ static int read_enum(const struct pi_field *f, const json_t *value, bool lenient
 
 static int read_strv(const struct pi_field *f, const json_t *value, struct pi_strv *ret, struct pi_error *err)
 {
-    if (!json_is_array(value) || json_array_size(value) > (f->max ? f->max : PI_FIELD_STRV_MAX))
+    size_t count = json_array_size(value), max = f->max ? f->max : PI_FIELD_STRV_MAX;
+    if (!json_is_array(value))
         return refuse_value(f, err, "a list of strings");
+    if (count > max)
+        return pi_refuse(err, PI_USAGE, "'%s' has %zu items, and may have %zu", f->key, count, max);
     pi_auto_strv struct pi_strv list = {0};
     size_t i;
     json_t *item;

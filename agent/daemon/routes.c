@@ -86,12 +86,13 @@ static void refuse_name(struct api_call *call, const char *what, const char *com
     api_reply_error(call, &err);
 }
 
+/* A template can do almost nothing that a request asks for: none is suggested. */
 static void refuse_instance(const struct agent *agent, struct api_call *call, const char *name)
 {
     pi_auto_strv struct pi_strv names = {0};
     const struct instance *instance;
     LIST_FOREACH(instance, &agent->host.instances, entry)
-        if (!vm_life_is_gone(&instance->record.life))
+        if (!vm_life_is_gone(&instance->record.life) && !instance->record.spec.template)
             pi_strv_add(&names, instance->record.spec.name);
     refuse_name(call, "instance", "piagent ps", name, &names);
 }

@@ -53,13 +53,21 @@ static int check_peers(const json_t *peers, struct pi_error *err)
     struct in_addr address;
     const json_t *object;
     size_t i;
-    if (!json_is_array(peers) || json_array_size(peers) > FLEETS_ELSEWHERE_MAX)
-        return pi_refuse(err, PI_USAGE, "'peers' is not a list of at most %d", FLEETS_ELSEWHERE_MAX);
+    json_auto_t *names = json_object();
+    if (!json_is_array(peers))
+        return pi_refuse(err, PI_USAGE, "'peers' is not a list");
+    if (json_array_size(peers) > FLEETS_ELSEWHERE_MAX)
+        return pi_refuse(err, PI_USAGE, "'peers' has %zu items, and may have %d", json_array_size(peers),
+                         FLEETS_ELSEWHERE_MAX);
     json_array_foreach(peers, i, object) {
         struct peer_elsewhere peer = {0};
         int r = pi_fields_read(peer_fields, object, false, &peer, err);
         if (r == 0 && peer.address[0] && inet_pton(AF_INET, peer.address, &address) != 1)
             r = pi_refuse(err, PI_USAGE, "its address is not one");
+        if (r == 0 && json_object_get(names, peer.name))
+            r = pi_refuse(err, PI_USAGE, "another peer is named %s too", peer.name);
+        if (r == 0 && json_object_set_new(names, peer.name, json_true()) < 0)
+            r = pi_fail(err, ENOMEM, "peers");
         if (r < 0)
             return pi_context(err, r, "peer %zu", i + 1);
     }

@@ -83,7 +83,7 @@ static const char *machine_id_of(const struct vm_spec *spec, char ret[PI_UUID_LE
     return ret;
 }
 
-/* What a seed is rendered of. */
+/* The files and texts that a seed is made from, and the seed_spec that points to them. */
 struct seed_source {
     struct pi_buf login, host_private, host_public, user_data;
     struct pi_strv keys;

@@ -127,7 +127,7 @@ def test_every_operation_in_an_instances_life_answers_as_the_document_says(user,
     assert api("POST", "/v1/fleets/{name}/elsewhere", {"peers": elsewhere, "join_secret": given}, name="web")["join_secret"] == given
     assert api("POST", "/v1/fleets/{name}/elsewhere", {"peers": elsewhere}, name="wen")[0] == 404
     for wrong in ({"peers": [{**elsewhere[0], "address": "lab"}]}, {"peers": [{**elsewhere[0], "name": "../x"}]}, {"peers": {}}, {},
-                  {"peers": [], "join_secret": given[1:]}, {"peers": [{**elsewhere[0], "secret": "x"}]}):
+                  {"peers": elsewhere * 2}, {"peers": [], "join_secret": given[1:]}, {"peers": [{**elsewhere[0], "secret": "x"}]}):
         assert api("POST", "/v1/fleets/{name}/elsewhere", wrong if wrong else None, name="web")[0] == 400, wrong
     updated = api("POST", f"{path}/update", {"labels": ["rack=b2"], "after": ["server=ready"]})
     assert (updated["labels"], updated["fleet"]["after"]) == (["rack=b2"], ["server=ready"])

@@ -92,6 +92,7 @@ def test_a_saved_instance_is_not_removed_with_others(user):
     boot_to_ready(user, "pi")
     user.do("suspend", "pi")
     assert "pi: kept, it is saved" in user.call("rm", "--all").stderr
+    assert "pi does not run: its state is saved" in user.call("kill", "pi").stderr
     user.do("start", "-d", "pi")
     assert user.status("pi")["state"] == "ready"
 

@@ -87,6 +87,9 @@ def test_a_template_is_saved_when_its_guest_rests_and_never_runs_again(user):
     for words in (("start", "warm"), ("start", "--cold", "warm"), ("suspend", "warm"), ("clone", "warm", "other", "--no-start"),
                   ("powerdown", "warm"), ("reset", "warm"), ("pause", "warm"), ("ssh", "warm")):
         assert "warm is a template" in user.refused(CONFLICT, *words), words
+    assert "warm is a template, and does not run: piagent template rm warm" in user.call("kill", "warm").stderr
+    for verb in ("ssh", "start", "kill", "rm"):
+        assert "there is no instance named wram: piagent ps" in user.refused(NOT_FOUND, verb, "wram"), verb
     assert user.do("wait", "warm") == ""
     assert "in use, by a template" in user.refused(CONFLICT, "run", "warm", "-d", "--image", boot_sectors.deaf(user.home), "--unverified")
     assert "warm" in user.do("template", "ls") and "warm" not in user.do("ps", "-a")
@@ -252,7 +255,8 @@ def test_what_the_template_has_cannot_be_chosen_and_what_it_has_not_is_refused(u
     user.boot("other", boot_sectors.deaf(user.home))
     assert "only an instance that is stopped can be made a template of" in user.refused(CONFLICT, "template", "create", "t", "--from", "other")
     assert "--from: cannot open ./missing" in user.refused(NOT_FOUND, "template", "create", "t", "--from", "./missing")
-    assert "there is no instance named othr: did you mean other?" in user.refused(NOT_FOUND, "template", "create", "t", "--from", "othr")
+    for option in ("--from", "--image"):
+        assert "there is no instance named othr: did you mean other?" in user.refused(NOT_FOUND, "template", "create", "t", option, "othr")
     for words in (("--memory", "1G"), ("--cpus", "4"), ("--image", "fedora"), ("--user", "pi"), ("--isolate",), ("--arch", "aarch64")):
         assert "template" in user.refused(USAGE, "run", "--template", "warm", "a", "-d", *words)
     assert "there is no template named other" in user.refused(NOT_FOUND, "run", "--template", "other", "a", "-d")

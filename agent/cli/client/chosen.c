@@ -26,6 +26,8 @@ int cli_selection_check(const struct cli_selection *selection, struct pi_error *
 
 bool cli_selection_takes(const struct cli_selection *selection, const struct api_instance *instance)
 {
+    if (instance->spec.template)
+        return false;
     if (selection->fleet && strcmp(selection->fleet, instance->spec.fleet.name) != 0)
         return false;
     for (size_t i = 0; i < selection->labels.count; i++)
@@ -97,8 +99,7 @@ static void narrow(struct cli_chosen *chosen, const struct cli_selection *select
     size_t left = 0;
     for (size_t i = 0; i < chosen->count; i++) {
         struct api_instance *instance = &chosen->items[i];
-        if (!instance->spec.template && cli_selection_takes(selection, instance) &&
-            cli_kind_fits(kind, instance->state))
+        if (cli_selection_takes(selection, instance) && cli_kind_fits(kind, instance->state))
             chosen->items[left++] = *instance;
         else
             api_done(instance, instance);

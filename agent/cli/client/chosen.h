@@ -42,6 +42,7 @@ int cli_selection_check(const struct cli_selection *selection, struct pi_error *
 /* PI_NOT_FOUND for a fleet or labels that it takes no instance by. fleets: of all instances; ends with NULL. */
 int cli_selection_refuse(const struct cli_selection *selection, const char *const *fleets,
                          struct pi_error *err);
+/* A selection takes no templates. */
 bool cli_selection_takes(const struct cli_selection *selection, const struct api_instance *instance);
 
 /* True if an instance in this state is of that kind: CLI_MACHINE, CLI_MACHINE_LIVE or CLI_MACHINE_OVER. */

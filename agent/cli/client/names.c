@@ -39,12 +39,12 @@ static int offer_of(enum cli_kind kind, const struct api_instance *instance, jso
 {
     const struct pi_strv *labels = &instance->spec.labels;
     int r = 0;
+    if (instance->spec.template != (kind == CLI_TEMPLATE))
+        return 0;
     if (kind == CLI_FLEET)
         return offer_once(instance->spec.fleet.name, offered, ret);
     for (size_t i = 0; r == 0 && kind == CLI_LABEL && i < labels->count; i++)
         r = offer_once(labels->items[i], offered, ret);
-    if (instance->spec.template != (kind == CLI_TEMPLATE))
-        return r;
     if (kind == CLI_LABEL || !cli_kind_fits(kind, instance->state) || pi_name_check(instance->name, NULL) < 0)
         return r;
     return offer_instance(kind, instance->name, api_state_word(instance), ret);

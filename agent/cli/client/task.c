@@ -84,6 +84,23 @@ int cli_task_post(struct cli_task *task, struct api_instance *instance, struct p
     return r < 0 ? pi_context(err, r, "the agent's answer") : 0;
 }
 
+/* A request that has nothing left to do. */
+static void tell_already(const char *request, const struct api_instance *instance)
+{
+    const char *name = instance->name;
+    bool stops = !strcmp(request, "powerdown") || !strcmp(request, "kill");
+    if (!strcmp(request, "reseed"))
+        fprintf(stderr, "%s is served the seed of its first boot already\n", name);
+    else if (stops && instance->spec.template)
+        fprintf(stderr, "%s is a template, and does not run: piagent template rm %s removes it\n", name,
+                name);
+    else if (stops && instance->state == VM_SAVED)
+        fprintf(stderr, "%s does not run: its state is saved, and stays; piagent start --cold %s drops it\n",
+                name, name);
+    else
+        fprintf(stderr, "%s is %s already\n", name, api_state_word(instance));
+}
+
 int cli_task_request(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     int r = cli_task_post(task, instance, err);
@@ -91,12 +108,8 @@ int cli_task_request(struct cli_task *task, struct api_instance *instance, struc
         return r;
     if (task->results)
         json_object_set_new(cli_task_result(task, instance), "already", json_true());
-    else if (task->events)
-        return 0;
-    else if (!strcmp(task->request, "reseed"))
-        fprintf(stderr, "%s is served the seed of its first boot already\n", instance->name);
-    else
-        fprintf(stderr, "%s is %s already\n", instance->name, api_state_word(instance));
+    else if (!task->events)
+        tell_already(task->request, instance);
     return 0;
 }
 

@@ -14,7 +14,7 @@ struct restart_options {
     bool force, json;
 };
 
-/* One that is stopped has not run yet. */
+/* An ephemeral instance that is stopped has not run yet, and can be started. */
 static int refuse_ephemeral(const struct cli_chosen *chosen, struct pi_error *err)
 {
     for (size_t i = 0; i < chosen->count; i++)

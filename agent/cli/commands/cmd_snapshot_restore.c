@@ -63,8 +63,9 @@ const struct cli_command cli_command_snapshot_restore = {
     .operands = "NAME TAG",
     .summary = "makes an instance what it was; a guest that ran goes on from there",
     .details =
-        "What the instance has done since is lost, if no other snapshot has it. The instance must not run. A\n"
-        "snapshot with memory goes on where the guest was, in a second or two; one without is left stopped.\n"
+        "All that the guest has written since then is lost, unless another snapshot holds it. The instance must\n"
+        "not run. A snapshot with memory goes on where the guest was, in a second or two; one without is left\n"
+        "stopped.\n"
         "piagent help snapshots tells the rest.",
     .example = "piagent snapshot restore pi-1 before-upgrade",
     .options = snapshot_restore_table,

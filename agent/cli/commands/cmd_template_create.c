@@ -38,7 +38,7 @@ static int check_source_options(const struct cli_create *options, struct pi_erro
         {spec->accel, "--accel"},
         {spec->firmware, "--firmware"},
         {spec->user, "--user"},
-        {options->password_prompt || spec->password_hash, "--password or --password-hash"},
+        {options->password_prompt || spec->password_hash, "--password-prompt or --password-hash"},
         {options->user_data, "--user-data"},
         {options->ssh_keys.count, "--ssh-key"},
     };

@@ -80,6 +80,7 @@ const struct cli_foreign cli_foreign_commands[] = {
 const struct cli_foreign cli_foreign_options[] = {
     {"run", "--image-sha256", "sha256", NULL},
     {"run", "--image-unverified", "unverified", NULL},
+    {"template create", "--image", "from", NULL},
     {"image fetch", "--image-sha256", "sha256", NULL},
     {"image fetch", "--image-unverified", "unverified", NULL},
     {"run", "--publish", "forward", NULL},
