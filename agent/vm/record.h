@@ -16,6 +16,7 @@
  *   snapshots                       (vm/snapshot_folder.h)
  *   template-ram                    the RAM of a template, which is saved beside the stream; of an instance that is to
  *                                   resume from it, a link to that
+ *   ssh_settings                    the command line's (cli/client/ssh_options.h)
  *   known_hosts, journal.jsonl, console.log, qemu.log
  */
 #ifndef PIAGENT_VM_RECORD_H

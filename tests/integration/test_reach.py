@@ -159,6 +159,28 @@ def test_the_users_identities_and_terminal_settings_are_kept(user):
         assert done.stdout == "a\n" and "your SSH configuration is passed over" in done.stderr, done
 
 
+def test_the_users_configuration_is_read_once_for_each_connection(user):
+    make(user, "a")
+    user.env.update(KEPT_ONE="one", KEPT_TWO="two")
+    said = lambda *words: user.do("ssh", *words, "a", "--", "echo $KEPT_ONE $KEPT_TWO").strip()  # noqa: E731
+    with sshd(user, "a"):
+        own_configuration(user, "SendEnv KEPT_ONE\n")
+        assert said() == "one"
+        own_configuration(user, "SendEnv KEPT_TWO\n")
+        assert said() == "one" and said("-o", "ConnectTimeout=60") == "two"  # which has a connection of its own
+        kept = user.instances / "a/ssh_settings"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        kept.write_text("of another connection\n" + kept.read_text().partition("\n")[2])
+        assert said() == ""  # it is read again; but ssh sends only what the connection was opened with, too
+        own_configuration(user, "SendEnv KEPT_ONE\n")
+        kept.unlink()
+        assert said() == "one" and sessions(user, "a")[0] == 2
+        own_configuration(user, "SendEnv KEPT_*\n")
+        shared, = user.runtime.glob("*.ssh")
+        subprocess.run(["ssh", "-o", f"ControlPath={str(shared).replace('%', '%%')}", "-O", "exit", "a"], env=user.env, check=True, timeout=60)
+        assert said() == "one two"
+
+
 def test_commands_share_one_connection_which_outlives_them(user):
     make(user, "a")
     with sshd(user, "a"):

@@ -2,6 +2,7 @@
 #include "agent/cli/client/ssh_options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,9 +10,13 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/fs.h"
 #include "agent/base/proc.h"
 #include "agent/base/text.h"
 #include "agent/cli/client/connect.h"
+
+#define SETTINGS_FILE "ssh_settings" /* in the instance's folder */
+#define SETTINGS_MAX  ((size_t)128 << 10)
 
 /* Adds text with an escape before each of the characters in specials. In quotes, ssh_config(5) reads \" and
  * \\; it reads %% as a percent sign. */
@@ -169,6 +174,31 @@ static int ask_ssh(const struct cli_ssh *how, const struct pi_strv *ours, struct
     return r < 0 ? pi_fail(err, -r, "ssh -G") : run_without_shell((const char *const *)argv.items, ret, err);
 }
 
+static bool is_kept_under(const char *control_path, const struct pi_buf *kept)
+{
+    return kept->data && pi_starts_with(kept->data, control_path) && kept->data[strlen(control_path)] == '\n';
+}
+
+/* The answer is kept for the commands that share the connection, under the path of its socket. Who opens a connection asks
+ * again. */
+static int find_answer(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_buf *ret,
+                       struct pi_error *err)
+{
+    char path[PATH_MAX];
+    pi_auto_buf struct pi_buf kept = {0};
+    if (!how->control_path)
+        return ask_ssh(how, ours, ret, err);
+    snprintf(path, sizeof path, "%s/" SETTINGS_FILE, how->instance->folder);
+    if (how->connected && pi_file_read(AT_FDCWD, path, SETTINGS_MAX, ret, NULL) == 0 &&
+        is_kept_under(how->control_path, ret))
+        return 0;
+    pi_buf_consume(ret, ret->size);
+    int r = ask_ssh(how, ours, ret, err);
+    if (r == 0 && pi_buf_printf(&kept, "%s\n%s", how->control_path, ret->data ? ret->data : "") == 0)
+        (void)pi_file_replace(AT_FDCWD, path, kept.data, kept.size, 0600, NULL); /* else the next one asks, too */
+    return r;
+}
+
 /* Adds the settings that are kept from the user's configuration. ssh is asked with our options: it names the
  * default identities, which may not exist, only when no option names one. */
 static int add_kept(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_strv *ret)
@@ -176,7 +206,7 @@ static int add_kept(const struct cli_ssh *how, const struct pi_strv *ours, struc
     pi_auto_buf struct pi_buf answer = {0}, set_env = {0};
     struct pi_error why = {0};
     char *rest;
-    int r = ask_ssh(how, ours, &answer, &why);
+    int r = find_answer(how, ours, &answer, &why);
     if (r < 0) {
         fprintf(stderr, "piagent: your SSH configuration is passed over: %s\n", why.text);
         return 0;

@@ -3,13 +3,17 @@
  * The options with which ssh, scp, rsync and a configuration file reach an instance. piagent decides where a
  * connection goes, which commands share it and how the host proves its identity. ssh and scp take every
  * option that they do not get from ssh_config(5), so they read neither the user's file nor the host's (-F
- * none). piagent takes the user's identities and terminal settings from "ssh -G", and nothing else.
+ * none). piagent takes the user's identities and terminal settings from "ssh -G", and nothing else. It asks when a connection
+ * is opened, and keeps the answer in the instance's folder for the commands that share it: ssh itself sends no variable
+ * that the one who opened the connection did not name.
  *
  * "piagent ssh --stdio NAME" makes the connection as ssh's ProxyCommand: it waits until the instance is up
  * and finds the port that it has then, so the output of ssh-config stays true.
  */
 #ifndef PIAGENT_CLI_SSH_OPTIONS_H
 #define PIAGENT_CLI_SSH_OPTIONS_H
+
+#include <stdbool.h>
 
 #include "agent/api/types.h"
 #include "agent/base/buf.h"
@@ -20,6 +24,7 @@ struct cli_ssh {
     const struct api_instance *instance;
     const char *host;            /* the instance's name, or "%n" for the host that ssh is called with */
     const char *control_path;    /* of the connection to share; NULL = a connection of its own */
+    bool connected;              /* that connection is open */
     const struct pi_strv *given; /* the user's own, "Key=value" each, weaker than ours; NULL = none */
 };
 

@@ -261,7 +261,8 @@ static int run_copy(struct copying *copying, struct pi_error *err)
                                 .url = copying->agent.host.url,
                                 .instance = &copying->last,
                                 .host = "%n",
-                                .control_path = copying->share.path};
+                                .control_path = copying->share.path,
+                                .connected = copying->share.logged_in};
     pi_auto_strv struct pi_strv argv = {0};
     int r = pi_strv_add(&argv, copying->program);
     if (r == 0)

@@ -108,6 +108,7 @@ static int log_in(struct cli_agent *agent, const char *ssh, struct api_instance 
                                 .instance = instance,
                                 .host = instance->name,
                                 .control_path = share.path,
+                                .connected = share.logged_in,
                                 .given = &options->set};
     if ((r = ssh_argv(&how, options, call->operands + 1, &argv)) < 0)
         return pi_fail(err, -r, "ssh");
