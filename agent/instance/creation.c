@@ -15,7 +15,7 @@
 #include "agent/base/fs.h"
 #include "agent/base/random.h"
 #include "agent/base/text.h"
-#include "agent/image/fetch.h"
+#include "agent/image/progress.h"
 #include "agent/instance/adoption.h"
 #include "agent/instance/clone_request.h"
 #include "agent/instance/create_request.h"
@@ -144,78 +144,46 @@ void creation_give_up(struct instance *instance, const char *why)
     step_failed(instance, &err);
 }
 
-static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)
+static int take_image(struct instance *instance, struct worker_prepared *prepared, struct pi_error *err)
 {
-    struct instance *instance = user;
-    struct pi_error missing;
-    (void)result;
-    instance->creation.worker = NULL;
-    if (r < 0)
-        step_failed(instance, err);
-    else if (files_check(instance, &missing) < 0)
-        step_failed(instance, &missing);
-    else
-        step_done(instance);
-}
-
-/* Takes over the reference to request. */
-static int start_worker(struct instance *instance, enum worker_kind kind, json_t *request,
-                        const struct pi_strv *environment, const struct worker_handler *handler,
-                        struct pi_error *err)
-{
-    const struct worker_job job = {
-        .program = instance->host->program, .kind = kind, .request = request, .environment = environment};
-    int r = request
-                ? worker_start(instance->host->loop, &job, handler, instance, &instance->creation.worker, err)
-                : pi_fail(err, ENOMEM, "cannot start a worker");
-    json_decref(request);
-    return r;
-}
-
-static void begin_preparation(struct instance *instance)
-{
-    static const struct worker_handler handler = {.done = on_prepared, .disposable = true};
-    const struct vm_spec *spec = &instance->record.spec;
-    const char *source = spec->of_template[0] ? spec->of_template : spec->cloned_from;
-    char path[PATH_MAX];
-    const struct worker_prepare request = {.folder = instance->folder, .source = source[0] ? path : NULL};
-    struct pi_error err;
-    snprintf(path, sizeof path, "%s/%s", instance->host->folder, source);
-    if (start_worker(instance, WORKER_PREPARE, pi_fields_write(worker_prepare_fields, &request), NULL,
-                     &handler, &err) < 0)
-        step_failed(instance, &err);
-}
-
-static int take_image(struct instance *instance, const json_t *result, struct pi_error *err)
-{
-    pi_auto_image struct image image = {0};
-    struct vm_image *ret = &instance->record.spec.image;
-    int r = pi_fields_read(image_fields, result, true, &image, err);
-    if (r < 0)
-        return pi_context(err, r, "the image worker's answer");
-    snprintf(ret->sha256, sizeof ret->sha256, "%s", image.sha256);
-    ret->path = pi_steal(image.path);
-    ret->name = pi_steal(image.name);
-    ret->format = strdup(image_format_names[image.format]);
-    ret->virtual_size_bytes = image.virtual_size_bytes;
-    ret->verified = image.verified;
-    if (!instance->record.spec.disk_bytes)
-        instance->record.spec.disk_bytes = image.virtual_size_bytes;
-    if (!ret->path || !ret->name || !ret->format)
-        return pi_refuse(err, PI_FAILED, "the image worker's answer lacks the image's path or name");
-    if (image.note)
-        journal_note(instance, "%s", image.note);
+    struct vm_spec *spec = &instance->record.spec;
+    if (!prepared->image.path || !prepared->image.name || !prepared->image.format)
+        return pi_refuse(err, PI_FAILED, "the worker's answer lacks the image's path or name");
+    if (!spec->disk_bytes)
+        spec->disk_bytes = prepared->image.virtual_size_bytes;
+    spec->image = prepared->image;
+    prepared->image = (struct vm_image){0};
+    if (prepared->note)
+        journal_note(instance, "%s", prepared->note);
     return 0;
 }
 
-static void on_image(int r, const json_t *result, const struct pi_error *err, void *user)
+/* A clone, and an instance of a template, has its source's image. */
+static bool has_image(const struct instance *instance)
+{
+    return instance->record.spec.image.path;
+}
+
+static int take_prepared(struct instance *instance, const json_t *result, struct pi_error *err)
+{
+    struct worker_prepared prepared = {0};
+    int r = pi_fields_read(worker_prepared_fields, result, true, &prepared, err);
+    if (r < 0)
+        pi_context(err, r, "the worker's answer");
+    else if (!has_image(instance))
+        r = take_image(instance, &prepared, err);
+    pi_fields_done(worker_prepared_fields, &prepared);
+    return r < 0 ? r : files_check(instance, err);
+}
+
+static void on_prepared(int r, const json_t *result, const struct pi_error *err, void *user)
 {
     struct instance *instance = user;
     struct pi_error failure;
     instance->creation.worker = NULL;
     if (r < 0)
         step_failed(instance, err);
-    else if (take_image(instance, result, &failure) < 0)
+    else if (take_prepared(instance, result, &failure) < 0)
         step_failed(instance, &failure);
     else
         step_done(instance);
@@ -251,19 +219,30 @@ static void on_image_progress(const json_t *line, void *user)
                                                .rate_bytes_per_s = progress.rate_bytes_per_s});
 }
 
-static int start_fetch(struct instance *instance, struct pi_error *err)
+static int start_preparation(struct instance *instance, struct pi_error *err)
 {
-    static const struct worker_handler handler = {.progress = on_image_progress, .done = on_image};
+    static const struct worker_handler handler = {.progress = on_image_progress, .done = on_prepared};
     const struct api_create *request = &instance->creation.request;
-    const struct worker_fetch wanted = {.image =
-                                            request->image ? request->image : (char *)CREATE_DEFAULT_IMAGE,
-                                        .arch = (char *)vm_arch_names[instance->record.spec.arch],
-                                        .sha256 = request->image_sha256,
-                                        .unverified = request->image_unverified,
-                                        .allow_unsigned = request->image_allow_unsigned,
-                                        .folder = instance->folder};
-    return start_worker(instance, WORKER_FETCH, pi_fields_write(worker_fetch_fields, &wanted),
-                        &request->environment, &handler, err);
+    const struct vm_spec *spec = &instance->record.spec;
+    const char *source = spec->of_template[0] ? spec->of_template : spec->cloned_from;
+    char path[PATH_MAX];
+    struct worker_prepare wanted = {.folder = instance->folder, .source = source[0] ? path : NULL};
+    snprintf(path, sizeof path, "%s/%s", instance->host->folder, source);
+    if (!has_image(instance)) {
+        wanted.image = request->image ? request->image : (char *)CREATE_DEFAULT_IMAGE;
+        wanted.arch = (char *)vm_arch_names[spec->arch];
+        wanted.sha256 = request->image_sha256;
+        wanted.unverified = request->image_unverified;
+        wanted.allow_unsigned = request->image_allow_unsigned;
+    }
+    json_auto_t *text = pi_fields_write(worker_prepare_fields, &wanted);
+    const struct worker_job job = {.program = instance->host->program,
+                                   .kind = WORKER_PREPARE,
+                                   .request = text,
+                                   .environment = &request->environment};
+    return text
+               ? worker_start(instance->host->loop, &job, &handler, instance, &instance->creation.worker, err)
+               : pi_fail(err, ENOMEM, "cannot start a worker");
 }
 
 static void keep_first(const char *option, const char *value, const struct pi_error *why, void *user)
@@ -332,24 +311,17 @@ static void take_back_folder(struct instance_host *host, const char *name)
         pi_tree_remove(host->folder_fd, name, NULL);
 }
 
-/* A clone, and an instance of a template, has its source's image. */
-static void begin_fetch(struct instance *instance)
+static void begin_preparation(struct instance *instance)
 {
     struct pi_error err;
-    bool has_image = instance->record.spec.image.path != NULL;
-    if (!has_image && start_fetch(instance, &err) < 0) {
+    if (start_preparation(instance, &err) < 0)
         step_failed(instance, &err);
-        return;
-    }
-    milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE, .state = VM_CREATED});
-    if (has_image)
-        step_done(instance);
+    else
+        milestones_add(instance, &(struct api_event){.kind = API_EVENT_STATE, .state = VM_CREATED});
 }
 
 void creation_carry_out(struct instance *instance, unsigned actions)
 {
-    if (actions & VM_DO_FETCH)
-        begin_fetch(instance);
     if (actions & VM_DO_PREPARE)
         begin_preparation(instance);
     if (actions & VM_DO_TELL_FAILURE)

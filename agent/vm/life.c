@@ -92,9 +92,7 @@ static unsigned enter_creation(struct vm_life *life, enum vm_creation creation)
     static const unsigned actions[] = {
         [VM_CREATION_NONE] = 0,
         [VM_CREATION_FOLDER] = VM_DO_SAVE_STEP,
-        [VM_CREATION_IMAGE] = VM_DO_FETCH,
-        [VM_CREATION_RECORD] = VM_DO_SAVE_STEP,
-        [VM_CREATION_DISK] = VM_DO_PREPARE,
+        [VM_CREATION_FILES] = VM_DO_PREPARE,
         [VM_CREATION_UNDOING] = VM_DO_UNDO,
         [VM_CREATION_CANCELLING] = VM_DO_UNDO,
         [VM_CREATION_GONE] = 0,
@@ -123,7 +121,7 @@ static unsigned life_on_step_done(struct vm_life *life)
 {
     if (!life_is_creating(life) || life->creation == VM_CREATION_NONE)
         return 0;
-    return life->creation == VM_CREATION_DISK ? end_creation(life) : enter_creation(life, life->creation + 1);
+    return life->creation == VM_CREATION_FILES ? end_creation(life) : enter_creation(life, VM_CREATION_FILES);
 }
 
 static unsigned life_on_step_failed(struct vm_life *life)

@@ -18,12 +18,12 @@
  *
  * The steps of a creation are all "created" for the API, and in the record:
  *
- *   folder -> image -> record -> disk -> starting, or stopped if that was asked for; of a template: saved, restoring
- *      |        |        |        |
- *      +--------+--------+--------+-- failed ----> undoing ---------------> gone (its followers read why)
- *                                 \-- cancelled -> cancelling -- removed -> gone
- *                                                  ^        \-- not removed: none
- *                                                  +--- cancelled again ------+
+ *   folder -> files -> starting, or stopped if that was asked for; of a template: saved, restoring
+ *      |        |
+ *      +--------+-- failed ----> undoing ---------------> gone (its followers read why)
+ *               \-- cancelled -> cancelling -- removed -> gone
+ *                                ^        \-- not removed: none
+ *                                +--- cancelled again ------+
  */
 #ifndef PIAGENT_VM_LIFE_H
 #define PIAGENT_VM_LIFE_H
@@ -36,12 +36,10 @@
 
 /* The step of a creation (VM_CREATED). An agent that finds a created instance removes it. */
 enum vm_creation {
-    VM_CREATION_NONE,       /* none: it has not begun, or its folder could not be removed */
-    VM_CREATION_FOLDER,     /* the agent writes its folder: the user's user-data, the record */
-    VM_CREATION_IMAGE,      /* a worker finds, fetches and verifies its image */
-    VM_CREATION_RECORD,     /* the agent writes the record, which now names the image */
-    VM_CREATION_DISK,       /* a worker makes its disk and its keys */
-    VM_CREATION_UNDOING,    /* it failed: the agent removes its folder */
+    VM_CREATION_NONE,    /* none: it has not begun, or its folder could not be removed */
+    VM_CREATION_FOLDER,  /* the agent writes its folder: the user's user-data, the record */
+    VM_CREATION_FILES,   /* a worker finds, fetches and verifies its image, and makes its disk and its keys */
+    VM_CREATION_UNDOING, /* it failed: the agent removes its folder */
     VM_CREATION_CANCELLING, /* the same, by request */
     VM_CREATION_GONE, /* its folder is removed, in whatever state: only its events are left, for followers */
 };
@@ -149,10 +147,9 @@ enum vm_action {
     VM_DO_REFUSE = 1 << 15,      /* the request does not fit the state: tell the client */
     VM_DO_NOTHING = 1 << 16,     /* the request is fulfilled already: tell the client */
 
-    /* For a creation. STEP_DONE or STEP_FAILED follows each of the first three. */
-    VM_DO_SAVE_STEP = 1 << 17,    /* write the folder, or the record */
-    VM_DO_FETCH = 1 << 18,        /* start the worker for the image */
-    VM_DO_PREPARE = 1 << 19,      /* start the worker for the disk and the keys */
+    /* For a creation. STEP_DONE or STEP_FAILED follows each of the first two. */
+    VM_DO_SAVE_STEP = 1 << 17,    /* write the folder */
+    VM_DO_PREPARE = 1 << 19,      /* start the worker for the image, the disk and the keys */
     VM_DO_UNDO = 1 << 20,         /* end the worker, remove the folder: UNDONE follows */
     VM_DO_TELL_FAILURE = 1 << 21, /* tell followers and callers why it failed, then forget it */
     VM_DO_FORGET = 1 << 22,       /* it was removed by request: forget it */

@@ -18,7 +18,7 @@ const char *const vm_arch_names[] = {"x86_64", "aarch64", NULL};
 const char *const vm_accel_names[] = {"auto", "kvm", "tcg", NULL};
 const char *const vm_firmware_names[] = {"auto", "bios", "uefi", NULL};
 
-static const struct pi_field image_fields[] = {
+const struct pi_field vm_image_fields[] = {
     PI_FIELD(vm_image, sha256, PI_FIELD_TEXT),
     PI_FIELD(vm_image, path, PI_FIELD_STRING),
     PI_FIELD(vm_image, name, PI_FIELD_STRING),
@@ -101,7 +101,7 @@ const struct pi_field vm_spec_fields[] = {
              .help = "the guest reaches its IMDS and answers to the forwards, nothing else"),
     PI_FIELD(vm_spec, ephemeral, PI_FIELD_BOOL, LISTED,
              .help = "it is removed when its first run has ended, however it ends"),
-    PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = image_fields),
+    PI_FIELD(vm_spec, image, PI_FIELD_STRUCT, .nested = vm_image_fields),
     PI_FIELD(vm_spec, labels, PI_FIELD_STRV, LISTED, .help = "each like \"rack=b2\""),
     PI_FIELD(vm_spec, fleet, PI_FIELD_STRUCT, LISTED, .nested = vm_fleet_fields, .zero_is_none = true,
              .help = "its place in a fleet; absent: it is in none"),

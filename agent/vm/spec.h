@@ -71,6 +71,7 @@ struct vm_image {
     uint64_t virtual_size_bytes;
     bool verified;
 };
+extern const struct pi_field vm_image_fields[];
 
 /* The place of an instance in a fleet. */
 struct vm_fleet {

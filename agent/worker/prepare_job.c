@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "prepare": makes the files of an instance besides its record. */
+/* The worker "prepare": gets the image, and makes the files of an instance besides its record. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "agent/base/auto.h"
 #include "agent/base/fs.h"
 #include "agent/base/proc.h"
+#include "agent/image/qcow2.h"
 #include "agent/seed/ssh_key.h"
 #include "agent/seed/ssh_keygen.h"
 #include "agent/vm/argv.h"
@@ -84,17 +86,44 @@ static int make_content(const struct vm_spec *spec, const char *source, const ch
                                 : disk_clone(spec, source, folder, err);
 }
 
-static int prepare_folder(const char *folder, const char *source, struct pi_error *err)
+static int name_image(const struct image *image, struct worker_prepared *ret, struct pi_error *err)
 {
-    pi_auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct vm_image *named = &ret->image;
+    snprintf(named->sha256, sizeof named->sha256, "%s", image->sha256);
+    named->path = strdup(image->path);
+    named->name = strdup(image->name);
+    named->format = strdup(image_format_names[image->format]);
+    named->virtual_size_bytes = image->virtual_size_bytes;
+    named->verified = image->verified;
+    ret->note = image->note ? strdup(image->note) : NULL;
+    return named->path && named->name && named->format && (ret->note || !image->note)
+               ? 0
+               : pi_fail(err, ENOMEM, "the image");
+}
+
+static int get_image(const struct worker_prepare *wanted, struct worker_prepared *ret, struct pi_error *err)
+{
+    pi_auto_image struct image image = {0};
+    int r = wanted->image ? worker_get_image(wanted, &image, err) : 0;
+    return r == 0 && wanted->image ? name_image(&image, ret, err) : r;
+}
+
+static int prepare_folder(const struct worker_prepare *wanted, struct worker_prepared *prepared,
+                          struct pi_error *err)
+{
+    pi_auto_close int dir = open(wanted->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
-        return pi_fail(err, errno, "%s", folder);
+        return pi_fail(err, errno, "%s", wanted->folder);
     struct vm_record record = {0};
     int r = vm_record_load(dir, &record, err);
     if (r == 0)
         r = vm_networks_prepare(&record.spec, err);
-    if (r == 0)
-        r = make_content(&record.spec, source, folder, err);
+    if (r == 0) {
+        struct vm_spec spec = record.spec; /* borrows both */
+        if (wanted->image)
+            spec.image = prepared->image;
+        r = make_content(&spec, wanted->source, wanted->folder, err);
+    }
     if (r == 0)
         r = make_keys(dir, record.spec.name, err);
     if (r == 0)
@@ -103,13 +132,27 @@ static int prepare_folder(const char *folder, const char *source, struct pi_erro
     return r;
 }
 
+/* SIGTERM: nothing needs to be tidied up, and no program that this one runs may live on. */
+static void end_with_children(int signal)
+{
+    (void)signal;
+    kill(-getpid(), SIGKILL); /* all of the session that the agent gave it */
+    raise(SIGKILL);
+}
+
 int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
+    const struct sigaction action = {.sa_handler = end_with_children};
     struct worker_prepare wanted = {0};
+    struct worker_prepared prepared = {0};
+    sigaction(SIGTERM, &action, NULL);
     int r = pi_fields_read(worker_prepare_fields, request, false, &wanted, err);
     if (r == 0)
-        r = prepare_folder(wanted.folder, wanted.source, err);
+        r = get_image(&wanted, &prepared, err);
+    if (r == 0)
+        r = prepare_folder(&wanted, &prepared, err);
+    *ret_result = r == 0 ? pi_fields_write(worker_prepared_fields, &prepared) : NULL;
+    pi_fields_done(worker_prepared_fields, &prepared);
     pi_fields_done(worker_prepare_fields, &wanted);
-    *ret_result = NULL;
     return r;
 }

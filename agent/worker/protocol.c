@@ -3,24 +3,23 @@
 
 #include "agent/base/text.h"
 
-const char *const worker_kind_names[] = {[WORKER_FETCH] = "fetch",
-                                         [WORKER_PREPARE] = "prepare",
-                                         [WORKER_SNAPSHOT] = "snapshot",
-                                         [WORKER_KINDS] = NULL};
-
-const struct pi_field worker_fetch_fields[] = {
-    PI_FIELD(worker_fetch, image, PI_FIELD_STRING, .required = true),
-    PI_FIELD(worker_fetch, arch, PI_FIELD_STRING, .required = true),
-    PI_FIELD(worker_fetch, sha256, PI_FIELD_STRING),
-    PI_FIELD(worker_fetch, unverified, PI_FIELD_BOOL),
-    PI_FIELD(worker_fetch, allow_unsigned, PI_FIELD_BOOL),
-    PI_FIELD(worker_fetch, folder, PI_FIELD_STRING, .required = true),
-    {0},
-};
+const char *const worker_kind_names[] = {
+    [WORKER_PREPARE] = "prepare", [WORKER_SNAPSHOT] = "snapshot", [WORKER_KINDS] = NULL};
 
 const struct pi_field worker_prepare_fields[] = {
     PI_FIELD(worker_prepare, folder, PI_FIELD_STRING, .required = true),
     PI_FIELD(worker_prepare, source, PI_FIELD_STRING),
+    PI_FIELD(worker_prepare, image, PI_FIELD_STRING),
+    PI_FIELD(worker_prepare, arch, PI_FIELD_STRING),
+    PI_FIELD(worker_prepare, sha256, PI_FIELD_STRING),
+    PI_FIELD(worker_prepare, unverified, PI_FIELD_BOOL),
+    PI_FIELD(worker_prepare, allow_unsigned, PI_FIELD_BOOL),
+    {0},
+};
+
+const struct pi_field worker_prepared_fields[] = {
+    PI_FIELD(worker_prepared, image, PI_FIELD_STRUCT, .nested = vm_image_fields),
+    PI_FIELD(worker_prepared, note, PI_FIELD_STRING),
     {0},
 };
 

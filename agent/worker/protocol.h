@@ -11,8 +11,7 @@
  *   {"error": {"kind": "...", "message": "..."}}  the last line, if it failed
  *
  *   KIND     request         progress               result
- *   fetch    worker_fetch    image_progress_fields  image_fields
- *   prepare  worker_prepare  none                   {}
+ *   prepare  worker_prepare  image_progress_fields  worker_prepared
  *   snapshot worker_snapshot none                   worker_snapshot_done
  *
  * SIGTERM cancels the job. The agent logs the worker's standard error. Its exit code is an enum pi_kind.
@@ -23,6 +22,7 @@
 #include <stdbool.h>
 
 #include "agent/base/fields.h"
+#include "agent/vm/spec.h"
 
 #define WORKER_PROGRESS "progress"
 #define WORKER_RESULT   "result"
@@ -30,28 +30,33 @@
 
 #define WORKER_LINE_MAX ((size_t)64 << 10)
 
-enum worker_kind { WORKER_FETCH, WORKER_PREPARE, WORKER_SNAPSHOT, WORKER_KINDS };
-/* "fetch", "prepare", "snapshot", NULL. */
+enum worker_kind { WORKER_PREPARE, WORKER_SNAPSHOT, WORKER_KINDS };
+/* "prepare", "snapshot", NULL. */
 extern const char *const worker_kind_names[];
 
-/* Gets an image into the store, and links it there to the disk that an instance is going to have: from then on no
- * command removes it. The environment says where images come from (agent/image/sources.h). */
-struct worker_fetch {
-    char *image;  /* "fedora", "fedora:44", a URL or a path */
-    char *arch;   /* "x86_64" or "aarch64" */
-    char *sha256; /* or NULL */
-    bool unverified, allow_unsigned;
-    char *folder; /* the instance's */
-};
-extern const struct pi_field worker_fetch_fields[];
-
-/* Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. Of a clone, the disk and the variables
- * are those of its source, which must not run meanwhile; of an instance of a template, the saved state, too. */
+/*
+ * Makes the files of an instance besides its record: disk, UEFI variables, SSH keys. Of a clone, the disk and the variables
+ * are those of its source, which must not run meanwhile; of an instance of a template, the saved state, too.
+ *
+ * If the request names an image, the worker first gets it into the store, and links it there to the disk that the instance
+ * is going to have: from then on no command removes it. The environment says where images come from
+ * (agent/image/sources.h). Else the record names the image.
+ */
 struct worker_prepare {
     char *folder;
     char *source; /* the folder of the instance that it is a clone or made of; NULL = none */
+    char *image;  /* "fedora", "fedora:44", a URL or a path; NULL = that of the record */
+    char *arch;   /* "x86_64" or "aarch64": of the image */
+    char *sha256; /* of the image, or NULL */
+    bool unverified, allow_unsigned;
 };
 extern const struct pi_field worker_prepare_fields[];
+
+struct worker_prepared {
+    struct vm_image image; /* the one that the request named */
+    char *note;            /* about it, for the user; or NULL */
+};
+extern const struct pi_field worker_prepared_fields[];
 
 enum worker_snapshot_action {
     WORKER_SNAPSHOT_TAKE,   /* of an instance at rest: disk, variables, and its saved state, if it has one */

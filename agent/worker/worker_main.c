@@ -13,7 +13,6 @@
 typedef int job_fn(const json_t *request, json_t **ret_result, struct pi_error *err);
 
 static job_fn *const jobs[WORKER_KINDS] = {
-    [WORKER_FETCH] = worker_run_fetch,
     [WORKER_PREPARE] = worker_run_prepare,
     [WORKER_SNAPSHOT] = worker_run_snapshot,
 };

@@ -396,7 +396,8 @@ def test_image_that_a_creation_has_fetched_is_kept_before_any_record_names_it(fe
     folder = fetched.folder / "DATA/piagent/instances/web"
     folder.mkdir(parents=True)
     request = {"image": "fedora", "arch": "x86_64", "unverified": False, "allow_unsigned": False, "folder": str(folder)}
-    subprocess.run([PIAGENT, "worker", "fetch"], input=json.dumps(request), env=fetched.env, text=True, check=True, stdout=subprocess.DEVNULL)
+    made = subprocess.run([PIAGENT, "worker", "prepare"], input=json.dumps(request), env=fetched.env, text=True, check=False, stdout=subprocess.PIPE)
+    assert made.returncode == NOT_FOUND and "record.json" in made.stdout, made  # it has come as far as the disk
     assert json.loads(fetched.run("image", "ls", "--json")[1])["images"][0]["used_by"] == ["web"]
     assert fetched.run("image", "prune")[:2] == (0, "0 B freed\n")
     assert fetched.run("image", "rm", fetched.sha256)[0] == CONFLICT

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers, played by a shell: `sh worker fetch` runs the script "worker" in the folder that the test is in.
+/* Workers, played by a shell: `sh worker prepare` runs the script "worker" in the folder that the test is in.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -79,7 +79,7 @@ static struct worker *start(struct seen *seen, const char *script, const struct 
     static const struct worker_handler handler = {.progress = on_progress, .done = on_done};
     json_auto_t *request = json_pack("{s:s}", "image", "fedora");
     const struct worker_job job = {
-        .program = "/bin/sh", .kind = WORKER_FETCH, .request = request, .environment = environment};
+        .program = "/bin/sh", .kind = WORKER_PREPARE, .request = request, .environment = environment};
     struct worker *worker = NULL;
     assert_int_equal(pi_file_write(AT_FDCWD, "worker", script, strlen(script), 0600, NULL), 0);
     assert_int_equal(worker_start(&seen->loop, &job, &handler, seen, &worker, NULL), 0);
@@ -109,7 +109,7 @@ static void request_is_its_standard_input_and_its_kind_its_argument(void **state
     struct seen *seen = *state;
     run(seen, "printf '{\"result\": {\"kind\": \"%s\", \"request\": %s}}\\n' \"$1\" \"$(cat)\"");
     json_t *request = json_object_get(seen->answer, "request");
-    assert_string_equal(json_string_value(json_object_get(seen->answer, "kind")), "fetch");
+    assert_string_equal(json_string_value(json_object_get(seen->answer, "kind")), "prepare");
     assert_string_equal(json_string_value(json_object_get(request, "image")), "fedora");
 }
 

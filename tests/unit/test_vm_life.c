@@ -13,10 +13,8 @@
 enum moment {
     CREATED,
     FOLDER, /* being created, by its steps */
-    IMAGE,
-    RECORD,
-    DISK,
-    DISK_ONLY, /* the last step, and it is not to be started */
+    FILES,
+    FILES_ONLY, /* the last step, and it is not to be started */
     UNDOING,
     CANCELLING,
     FORGOTTEN,
@@ -46,10 +44,8 @@ enum moment {
 static const struct vm_life moments[MOMENTS] = {
     [CREATED] = {.state = VM_CREATED},
     [FOLDER] = {.state = VM_CREATED, .creation = VM_CREATION_FOLDER},
-    [IMAGE] = {.state = VM_CREATED, .creation = VM_CREATION_IMAGE},
-    [RECORD] = {.state = VM_CREATED, .creation = VM_CREATION_RECORD},
-    [DISK] = {.state = VM_CREATED, .creation = VM_CREATION_DISK},
-    [DISK_ONLY] = {.state = VM_CREATED, .creation = VM_CREATION_DISK, .left_stopped = true},
+    [FILES] = {.state = VM_CREATED, .creation = VM_CREATION_FILES},
+    [FILES_ONLY] = {.state = VM_CREATED, .creation = VM_CREATION_FILES, .left_stopped = true},
     [UNDOING] = {.state = VM_CREATED, .creation = VM_CREATION_UNDOING},
     [CANCELLING] = {.state = VM_CREATED, .creation = VM_CREATION_CANCELLING},
     [FORGOTTEN] = {.state = VM_CREATED, .creation = VM_CREATION_GONE},
@@ -165,8 +161,8 @@ static const struct vm_event happenings[HAPPENINGS] = {
 /* Short for the table. */
 #define IN(moment) (1u << (moment))
 #define ENDS       (IN(STOPPED) | IN(FAILED) | IN(LOST))
-#define STEPS      (IN(FOLDER) | IN(IMAGE) | IN(RECORD) | IN(DISK))
-#define CREATING   (IN(CREATED) | STEPS | IN(DISK_ONLY) | IN(UNDOING) | IN(CANCELLING) | IN(FORGOTTEN))
+#define STEPS      (IN(FOLDER) | IN(FILES))
+#define CREATING   (IN(CREATED) | STEPS | IN(FILES_ONLY) | IN(UNDOING) | IN(CANCELLING) | IN(FORGOTTEN))
 #define DEAD       (CREATING | ENDS)
 #define UP \
     (IN(STARTING) | IN(STARTING_TCG) | IN(CONDEMNED) | IN(DOOMED) | IN(RUNNING) | IN(RUNNING_TCG) | IN(READY))
@@ -187,13 +183,11 @@ static const struct {
 } rules[] = {
     {CREATE, IN(CREATED), {.creation = VM_CREATION_FOLDER}, VM_DO_SAVE_STEP},
     {CREATE_ONLY, IN(CREATED), {.creation = VM_CREATION_FOLDER, .left_stopped = true}, VM_DO_SAVE_STEP},
-    {STEP_DONE, IN(FOLDER), {.creation = VM_CREATION_IMAGE}, VM_DO_FETCH},
-    {STEP_DONE, IN(IMAGE), {.creation = VM_CREATION_RECORD}, VM_DO_SAVE_STEP},
-    {STEP_DONE, IN(RECORD), {.creation = VM_CREATION_DISK}, VM_DO_PREPARE},
-    {STEP_DONE, IN(DISK), {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
-    {STEP_DONE, IN(DISK_ONLY), {.state = VM_STOPPED}, VM_DO_SAVE},
-    {STEP_FAILED, IN(DISK_ONLY), {.creation = VM_CREATION_UNDOING, .left_stopped = true}, VM_DO_UNDO},
-    {CANCEL, IN(DISK_ONLY), {.creation = VM_CREATION_CANCELLING, .left_stopped = true}, VM_DO_UNDO},
+    {STEP_DONE, IN(FOLDER), {.creation = VM_CREATION_FILES}, VM_DO_PREPARE},
+    {STEP_DONE, IN(FILES), {.state = VM_STARTING}, VM_DO_LAUNCH | VM_DO_SAVE},
+    {STEP_DONE, IN(FILES_ONLY), {.state = VM_STOPPED}, VM_DO_SAVE},
+    {STEP_FAILED, IN(FILES_ONLY), {.creation = VM_CREATION_UNDOING, .left_stopped = true}, VM_DO_UNDO},
+    {CANCEL, IN(FILES_ONLY), {.creation = VM_CREATION_CANCELLING, .left_stopped = true}, VM_DO_UNDO},
     {STEP_FAILED, IN(CREATED) | STEPS, {.creation = VM_CREATION_UNDOING}, VM_DO_UNDO},
     {CANCEL, IN(CREATED) | STEPS, {.creation = VM_CREATION_CANCELLING}, VM_DO_UNDO},
     {UNDONE, IN(UNDOING), {.creation = VM_CREATION_GONE}, VM_DO_TELL_FAILURE},
@@ -496,7 +490,7 @@ static struct vm_life live(const enum happening *events, size_t count, unsigned 
     const enum happening events[] = {__VA_ARGS__}; \
     struct vm_life life = live(events, PI_ARRAY_SIZE(events), &last)
 
-#define BEGIN CREATE, STEP_DONE, STEP_DONE, STEP_DONE, STEP_DONE
+#define BEGIN CREATE, STEP_DONE, STEP_DONE
 #define BOOT  BEGIN, LAUNCHED, CONTINUED
 
 static void guest_that_reports_done_is_ready(void **state)
@@ -510,7 +504,7 @@ static void guest_that_reports_done_is_ready(void **state)
 static void instance_that_is_only_made_ends_stopped_and_can_be_started(void **state)
 {
     (void)state;
-    LIVE_THROUGH(CREATE_ONLY, STEP_DONE, STEP_DONE, STEP_DONE, STEP_DONE);
+    LIVE_THROUGH(CREATE_ONLY, STEP_DONE, STEP_DONE);
     assert_int_equal(life.state, VM_STOPPED);
     assert_int_equal(last, VM_DO_SAVE);
     assert_true(vm_life_next(&life, &happenings[START]) & VM_DO_LAUNCH);

@@ -66,11 +66,11 @@ static const struct {
     /* A guest that runs on was restored, whatever its record says. */
     {LOADING, {.type = VM_EVENT_ADOPTED, .running = true}, READY, VM_DO_SAVE | VM_DO_DROP_STATE},
     /* One that resumes from a template is made saved. */
-    {{.state = VM_CREATED, .creation = VM_CREATION_DISK, .made_saved = true},
+    {{.state = VM_CREATED, .creation = VM_CREATION_FILES, .made_saved = true},
      {.type = VM_EVENT_STEP_DONE},
      {.state = VM_RESTORING},
      VM_DO_SAVE | VM_DO_LAUNCH},
-    {{.state = VM_CREATED, .creation = VM_CREATION_DISK, .made_saved = true, .left_stopped = true},
+    {{.state = VM_CREATED, .creation = VM_CREATION_FILES, .made_saved = true, .left_stopped = true},
      {.type = VM_EVENT_STEP_DONE},
      {.state = VM_SAVED},
      VM_DO_SAVE},

@@ -195,7 +195,7 @@ static int find_answer(const struct cli_ssh *how, const struct pi_strv *ours, st
     pi_buf_consume(ret, ret->size);
     int r = ask_ssh(how, ours, ret, err);
     if (r == 0 && pi_buf_printf(&kept, "%s\n%s", how->control_path, ret->data ? ret->data : "") == 0)
-        (void)pi_file_replace(AT_FDCWD, path, kept.data, kept.size, 0600, NULL); /* else the next one asks, too */
+        (void)pi_file_replace(AT_FDCWD, path, kept.data, kept.size, 0600, NULL);
     return r;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker "fetch": gets an image into the store for an instance, and checks that it is for its architecture. */
+/* A part of the worker "prepare": gets an image into the store for an instance, and checks that it is for its architecture. */
 #include <errno.h>
 #include <signal.h>
 
@@ -28,8 +28,7 @@ static void write_progress(const struct image_progress *progress, void *user)
 _Static_assert(__builtin_strcmp(VM_DISK_FILE, IMAGE_USE_DISK) == 0,
                "the disk that links in the store lead to");
 
-/* *ret is empty before. */
-static int fetch_and_link(const struct worker_fetch *wanted, struct image *ret, struct pi_error *err)
+static int fetch_and_link(const struct worker_prepare *wanted, struct image *ret, struct pi_error *err)
 {
     const struct image_request request = {.ref = wanted->image,
                                           .arch = wanted->arch,
@@ -42,7 +41,7 @@ static int fetch_and_link(const struct worker_fetch *wanted, struct image *ret, 
 }
 
 /* The image never changes, so that it is looked at once. An image that cannot be read is QEMU's to refuse. */
-static int check_arch(struct image *image, const struct worker_fetch *wanted, struct pi_error *err)
+static int check_arch(struct image *image, const struct worker_prepare *wanted, struct pi_error *err)
 {
     pi_auto_image_store struct image_store store = {.dir_fd = -1};
     if (!image->partitions_arch[0] && image_arch_find(image, wanted->folder) == 0 &&
@@ -51,24 +50,26 @@ static int check_arch(struct image *image, const struct worker_fetch *wanted, st
     return image_arch_check(image, wanted->arch, err);
 }
 
-int worker_run_fetch(const json_t *request, json_t **ret_result, struct pi_error *err)
+int worker_get_image(const struct worker_prepare *wanted, struct image *ret, struct pi_error *err)
 {
     const struct sigaction action = {.sa_handler = cancel_fetch};
-    struct worker_fetch wanted = {0};
+    struct sigaction before;
     pi_auto_image struct image image = {0};
-    sigaction(SIGTERM, &action, NULL);
-    int r = pi_fields_read(worker_fetch_fields, request, false, &wanted, err);
-    if (r == 0)
-        r = fetch_and_link(&wanted, &image, err);
+    sigaction(SIGTERM, &action, &before);
+    int r = fetch_and_link(wanted, &image, err);
     if (r == -ENOENT && image.path) { /* another command removed it before it was linked */
         image_done(&image);
         image = (struct image){0};
-        r = fetch_and_link(&wanted, &image, err);
+        r = fetch_and_link(wanted, &image, err);
     }
-    signal(SIGTERM, SIG_DFL);
+    sigaction(SIGTERM, &before, NULL);
+    if (r == 0 && cancelled)
+        r = pi_refuse(err, PI_FAILED, "the creation was cancelled");
     if (r == 0)
-        r = check_arch(&image, &wanted, err);
-    pi_fields_done(worker_fetch_fields, &wanted);
-    *ret_result = r == 0 ? pi_fields_write(image_fields, &image) : NULL;
-    return r;
+        r = check_arch(&image, wanted, err);
+    if (r < 0)
+        return r;
+    *ret = image;
+    image = (struct image){0};
+    return 0;
 }
