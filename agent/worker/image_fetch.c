@@ -53,16 +53,15 @@ static int check_arch(struct image *image, const struct worker_prepare *wanted, 
 int worker_get_image(const struct worker_prepare *wanted, struct image *ret, struct pi_error *err)
 {
     const struct sigaction action = {.sa_handler = cancel_fetch};
-    struct sigaction before;
     pi_auto_image struct image image = {0};
-    sigaction(SIGTERM, &action, &before);
+    sigaction(SIGTERM, &action, NULL);
     int r = fetch_and_link(wanted, &image, err);
     if (r == -ENOENT && image.path) { /* another command removed it before it was linked */
         image_done(&image);
         image = (struct image){0};
         r = fetch_and_link(wanted, &image, err);
     }
-    sigaction(SIGTERM, &before, NULL);
+    signal(SIGTERM, SIG_DFL);
     if (r == 0 && cancelled)
         r = pi_refuse(err, PI_FAILED, "the creation was cancelled");
     if (r == 0)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -132,20 +131,10 @@ static int prepare_folder(const struct worker_prepare *wanted, struct worker_pre
     return r;
 }
 
-/* SIGTERM: nothing needs to be tidied up, and no program that this one runs may live on. */
-static void end_with_children(int signal)
-{
-    (void)signal;
-    kill(-getpid(), SIGKILL); /* all of the session that the agent gave it */
-    raise(SIGKILL);
-}
-
 int worker_run_prepare(const json_t *request, json_t **ret_result, struct pi_error *err)
 {
-    const struct sigaction action = {.sa_handler = end_with_children};
     struct worker_prepare wanted = {0};
     struct worker_prepared prepared = {0};
-    sigaction(SIGTERM, &action, NULL);
     int r = pi_fields_read(worker_prepare_fields, request, false, &wanted, err);
     if (r == 0)
         r = get_image(&wanted, &prepared, err);

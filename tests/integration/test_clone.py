@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`piagent clone NAME NEW...`: another instance with the same disk. QEMU is the fake; qemu-img is real, and so are the disks."""
 
+import contextlib
 import errno
 import json
 import os
@@ -201,7 +202,9 @@ def test_a_disk_that_a_qemu_of_somebody_else_has_open_is_left_alone(user):
     assert holds(user, "a", 7)
 
 
-def test_a_source_is_neither_started_nor_removed_while_it_is_cloned():
+@contextlib.contextmanager
+def held_clone():
+    """gold, and a clone of it whose worker waits for its qemu-img until the file hold is gone: the user, and the command."""
     with User() as user:
         folder = user.home / "bin"
         folder.mkdir()
@@ -213,7 +216,12 @@ def test_a_source_is_neither_started_nor_removed_while_it_is_cloned():
         make(user)
         (user.home / "hold").touch()
         command = user.start("clone", "gold", "a", "--no-start")
-        wait_for("a is being made", lambda: "a" in {one["name"] for one in user.ps()}, 30)
+        wait_for("a is being made", lambda: any(str(slow) in words for words in user.processes().values()), 30)
+        yield user, command
+
+
+def test_a_source_is_neither_started_nor_removed_while_it_is_cloned():
+    with held_clone() as (user, command):
         assert user.refused(CONFLICT, "start", "-d", "gold") == \
             "gold is being cloned: try again when a is made, or undo that with: piagent rm a"
         assert "gold is being cloned" in user.refused(CONFLICT, "rm", "gold")
@@ -221,6 +229,14 @@ def test_a_source_is_neither_started_nor_removed_while_it_is_cloned():
         (user.home / "hold").unlink()
         assert command.wait(60) == 0
         assert user.api("POST", "/v1/instances/gold/start", {})[0] == 202
+
+
+def test_a_creation_that_is_undone_ends_the_programs_that_its_worker_runs():
+    with held_clone() as (user, command):
+        user.do("rm", "a")
+        assert command.wait(60) != 0
+        wait_for("worker and qemu-img have ended", lambda: [words[1:] for words in user.processes().values()] == [["agent", "--ready-fd", "3"]], 30)
+        assert [path.name for path in user.instances.iterdir()] == ["gold"]
 
 
 def test_a_disk_of_many_layers_is_copied(user):
