@@ -19,9 +19,9 @@ static void make_key(const struct instance *instance, char ret[VM_BOOTS_KEY])
         snprintf(ret, VM_BOOTS_KEY, "%s %s %s cpus=%" PRIu64 " quota=%" PRIu64 " %s user-data=%016" PRIx64,
                  spec->image.sha256, vm_accel_names[record->accel], vm_firmware_names[spec->firmware],
                  spec->cpus, spec->cpu_quota_percent,
-                 record->booted                                      ? "again"
-                 : spec->of_template[0] && record->template_hardware ? "resumed"
-                                                                     : "first",
+                 instance->boot.milestones.resumed ? "resumed"
+                 : record->booted                  ? "again"
+                                                   : "first",
                  instance->boot.milestones.user_data_mark);
 }
 
@@ -48,6 +48,7 @@ static bool note_event(struct milestones *milestones, const struct api_event *ev
     if (event->kind == API_EVENT_BOOT) {
         *boot = (struct vm_boot){.counts = true, .began_ms = event->monotonic_ms};
         milestones->event_seq = event->seq;
+        milestones->resumed = event->text && !strcmp(event->text, API_BOOT_RESUMED);
         return true;
     }
     if (event->kind == API_EVENT_STATE) {
@@ -103,6 +104,11 @@ uint64_t milestones_event_seq(const struct instance *instance)
 bool milestones_has_slept(const struct instance *instance)
 {
     return instance->boot.milestones.slept;
+}
+
+bool milestones_has_resumed(const struct instance *instance)
+{
+    return instance->boot.milestones.resumed;
 }
 
 void milestones_set_user_data(struct instance *instance, const void *data, size_t size)

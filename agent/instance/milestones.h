@@ -18,6 +18,7 @@ struct milestones {
     struct vm_boot boot;     /* those that were reached */
     uint64_t event_seq;      /* of the event with which the boot began; 0 = none */
     bool slept;              /* its guest was suspended since QEMU's start */
+    bool resumed;            /* the boot goes on from a template */
     uint64_t user_data_mark; /* tells one user-data from another */
 };
 
@@ -32,6 +33,8 @@ bool milestones_has(const struct instance *instance, enum vm_milestone milestone
 uint64_t milestones_event_seq(const struct instance *instance);
 /* Whether the guest was suspended since QEMU's start. */
 bool milestones_has_slept(const struct instance *instance);
+/* Whether the boot goes on from a template, and has not begun at the firmware. */
+bool milestones_has_resumed(const struct instance *instance);
 void milestones_set_user_data(struct instance *instance, const void *data, size_t size);
 
 #endif

@@ -46,7 +46,7 @@ static struct vm_silence gather_signs(const struct instance *instance)
     return (struct vm_silence){
         .console = boot_landmarks(instance),
         .missed = instance->record.boot_ms < instance->host->started_ms && !instance->silence.heard_report,
-        .resumed = instance->record.spec.of_template[0] && instance->record.template_hardware,
+        .resumed = milestones_has_resumed(instance),
         .seeded = milestones_has(instance, VM_MILESTONE_SEED),
         .reported = has_reported(instance),
         .announced = instance->record.held_result != IMDS_RESULT_NONE,

@@ -8,6 +8,7 @@
 #include "agent/base/auto.h"
 
 #define LONGEST_MS ((uint64_t)24 * 3600 * 1000)
+#define DOUBT      0.25 /* of a boot that is as long as usual, beside the part of this one that is over */
 
 static const char *const names[VM_MILESTONES] = {
     "firmware",     "bootloader",     "kernel",        "init",  "seed",
@@ -87,7 +88,7 @@ uint64_t vm_boots_left_ms(const struct vm_boots *boots, const char *key, const s
     uint64_t usual = end ? median_ms(of, milestone) : 0, took = boot->reached_ms[milestone];
     if (!usual || usual >= end)
         return 0;
-    double scale = (double)took / (double)usual;
+    double doubt = (double)end * DOUBT, scale = ((double)took + doubt) / ((double)usual + doubt);
     scale = scale > 3 ? 3 : scale < 0.5 ? 0.5 : scale;
     return (uint64_t)((double)(end - usual) * scale) + 1;
 }

@@ -58,8 +58,8 @@ void vm_boots_add(struct vm_boots *boots, const char *key, const struct vm_boot 
 
 /*
  * Estimates how long it takes from that milestone (VM_MILESTONES: from the beginning) until the boot is
- * ready: the median of earlier boots, scaled by how this boot compares so far (by at most 3, at least 0.5). 0
- * = unknown.
+ * ready: the median of earlier boots, scaled by how this boot compares so far (by at most 3, at least 0.5). The less
+ * of the boot is over, the less that says about the rest, and the less it counts. 0 = unknown.
  */
 uint64_t vm_boots_left_ms(const struct vm_boots *boots, const char *key, const struct vm_boot *boot,
                           enum vm_milestone milestone);

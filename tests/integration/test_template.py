@@ -131,6 +131,15 @@ def test_an_instance_goes_on_from_the_template_as_another_one(user):
     assert (user.instances / "a/base-1.qcow2").stat().st_ino == (user.instances / "warm/disk.qcow2").stat().st_ino
     assert digests(user, "warm") == before
 
+    def kinds_of_boots():
+        boots = json.loads((user.home / "data/piagent/boots.json").read_text())["boots"]
+        return sorted((of["key"].split()[-2], len(of["runs"])) for of in boots)
+    wait_for("its time is kept", lambda: kinds_of_boots() == [("first", 1), ("resumed", 1)], 20)
+    user.do("reset", "a")
+    user.wait_state("a", "running")
+    boot_to_the_end(Guest(user, "a"))
+    wait_for("the boot after the reset is none that resumed", lambda: kinds_of_boots() == [("again", 1), ("first", 1), ("resumed", 1)], 20)
+
     user.do("template", "rm", "warm")
     user.do("powerdown", "a")
     user.api("POST", "/v1/instances/a/start", {})
