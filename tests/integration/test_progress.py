@@ -172,7 +172,7 @@ def test_only_time_without_progress_ends_a_wait_and_the_instance_runs_on(user):
     user.boot("still", boot_sectors.says(user.home, b"last words\r\n"))
     done = user.call("wait", "still", "--timeout", "6s")
     assert done.returncode == TIMEOUT, done.stderr
-    assert "    last words" in done.stderr and "still shows no progress" in done.stderr
+    assert "  its console ends with: last words\n" in done.stderr and "still shows no progress" in done.stderr
     assert user.state("still") == "running"
 
 

@@ -158,6 +158,7 @@ def test_ready_waits_for_the_boot_after_a_reboot_that_was_announced(user):
             assert (instance["state"], instance["cloud_init"]) == ("running", "running") and "has announced a reboot" in instance["reason"], instance
         impatient = user.call("wait", "off", "--timeout", "3s")
         assert impatient.returncode == TIMEOUT and "off shows no progress" in impatient.stderr, impatient
+        assert "  its console " in impatient.stderr and "the end of its console" not in impatient.stderr, impatient
         Guest(user, "late").report(*POWER_MODULE)
         wait_for("the announcement is kept", lambda: kept(user, "late").get("power_change"), 20)
         user.kill_agent()

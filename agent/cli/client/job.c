@@ -98,7 +98,7 @@ static void power_down(struct job_run *run)
 static int run_to_the_end(struct job_run *run, struct pi_error *err)
 {
     const struct cli_wait how = {
-        .fresh = true, .caller_tells_rest = true, .timeout_ms = run->job->timeout_ms};
+        .fresh = true, .caller_ends_it = true, .caller_tells_rest = true, .timeout_ms = run->job->timeout_ms};
     int r = create_job_instance(run, err);
     if (r == 0)
         r = cli_wait(&how, &run->agent, &run->instance, 1, err);

@@ -82,6 +82,19 @@ static void tell_module(struct cli_screen *screen, const char *name, const struc
         }
 }
 
+void cli_tell_last_line(struct cli_follow *follow)
+{
+    struct cli_screen *screen = &follow->leader->screen;
+    pi_auto_strv struct pi_strv lines = {0};
+    if (screen->silent)
+        return;
+    fetch(follow, &lines);
+    if (lines.count)
+        cli_screen_line(screen, "  its console ends with: %s", lines.items[lines.count - 1]);
+    else
+        cli_screen_line(screen, "  its console has said nothing");
+}
+
 void cli_tell_last_words(struct cli_follow *follow, const struct pi_strv *modules)
 {
     struct cli_screen *screen = &follow->leader->screen;

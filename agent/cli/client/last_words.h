@@ -8,5 +8,7 @@
 /* Shows on the follow's screen, indented, the console's lines about these modules of cloud-init, and its last
  * lines. modules may be empty. */
 void cli_tell_last_words(struct cli_follow *follow, const struct pi_strv *modules);
+/* The same with the console's last line alone: for a guest that may be well, and runs on. */
+void cli_tell_last_line(struct cli_follow *follow);
 
 #endif

@@ -2,6 +2,7 @@
 #include "agent/cli/client/wait.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,16 +82,21 @@ static int tell_over(const struct cli_wait *how, struct cli_follow *follow, stru
                      view->reason[0] ? view->reason : "the guest powered itself off");
 }
 
-static int tell_quiet(struct cli_follow *follow, uint64_t quiet_ms, struct pi_error *err)
+static int tell_quiet(const struct cli_wait *how, struct cli_follow *follow, uint64_t quiet_ms,
+                      struct pi_error *err)
 {
-    char quiet[32];
+    char quiet[32], look[PI_NAME_MAX + 64] = "";
     const char *name = follow->view.name;
-    cli_tell_last_words(follow, NULL);
-    return pi_refuse(
-        err, PI_TIMEOUT,
-        "%s shows no progress: the last was \"%s\", and nothing for %s; it runs on: piagent console %s "
-        "(--timeout TIME or none: how long to wait)",
-        name, follow->view.doing, pi_duration_format(quiet_ms, quiet), name);
+    if (how->caller_ends_it) {
+        cli_tell_last_words(follow, NULL);
+    } else {
+        cli_tell_last_line(follow);
+        snprintf(look, sizeof look, "; it runs on: piagent console %s", name);
+    }
+    return pi_refuse(err, PI_TIMEOUT,
+                     "%s shows no progress: the last was \"%s\", and nothing for %s%s (--timeout TIME or "
+                     "none: how long to wait)",
+                     name, follow->view.doing, pi_duration_format(quiet_ms, quiet), look);
 }
 
 /* A guest that is to stop may run as long as it likes. */
@@ -123,7 +129,7 @@ static bool settle(const struct cli_wait *how, struct cli_follow *follow, int *r
     else if (!how->stopped && view->trouble[0])
         *ret = cli_tell_trouble(follow, true, err);
     else if ((quiet_ms = cli_follow_quiet_ms(follow, limit_ms)) >= limit_ms)
-        *ret = tell_quiet(follow, quiet_ms, err);
+        *ret = tell_quiet(how, follow, quiet_ms, err);
     else
         return false;
     return true;

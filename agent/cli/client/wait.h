@@ -20,6 +20,7 @@ struct cli_wait {
     bool made;              /* wait until they are made, which is before they start */
     bool fresh;             /* made by this command: undone when it is interrupted before the start */
     bool login;             /* tell how to log in */
+    bool caller_ends_it;    /* if it shows no progress: nobody can look at its console afterwards */
     bool caller_tells_rest; /* after an interrupt the caller tells what became of them */
     bool brief;             /* on a terminal only failures get a line that stays */
     bool calm;              /* nobody waits for it: the status is no line */
