@@ -47,6 +47,11 @@ class FragileUser(User):
         self.followers.append(process)
         return process
 
+    def run_worker(self, kind, **request):
+        """A worker alone, without an agent: how it ended."""
+        return subprocess.run([PIAGENT, "worker", kind], env=self.env, input=json.dumps(request), stdout=subprocess.PIPE, text=True,
+                              timeout=60, check=False)
+
     def ask(self, method, path, body=None, timeout=60):
         """Status and JSON, as of api(), of a request that the agent may not live to answer: then 0."""
         agent = http.client.HTTPConnection("piagent", timeout=timeout)

@@ -2,16 +2,14 @@
 """An instance is created and removed whole, or not at all, whatever step of it the disk fails."""
 
 import errno
-import json
 import os
 import signal
-import subprocess
 
 import agent_steps
 import boot_sectors
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
-from piagent import FAILED, PIAGENT, is_running, wait_for
+from piagent import FAILED, is_running, wait_for
 
 
 def test_whatever_step_of_a_creation_or_a_removal_fails_the_agent_goes_on():
@@ -27,8 +25,7 @@ def test_what_the_worker_makes_is_on_disk_before_the_instance_is_said_to_be_made
             for file in [folder / "disk.qcow2", folder / "known_hosts", *folder.glob("ssh_*")]:
                 file.unlink(missing_ok=True)
             user.arm(line)
-            return subprocess.run([PIAGENT, "worker", "prepare"], env=user.env, input=json.dumps({"folder": str(folder)}),
-                                  stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+            return user.run_worker("prepare", folder=str(folder))
         assert prepare("count").returncode == 0
         synced = [step for step in user.steps() if step.startswith("fsync ")]
         assert {f"fsync {path.name}" for path in folder.iterdir()} <= set(synced) and synced[-1] == "fsync pi", synced

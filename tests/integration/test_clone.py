@@ -11,7 +11,7 @@ import subprocess
 import boot_sectors
 import pytest
 from faults import FragileUser
-from piagent import CONFLICT, NOT_FOUND, PIAGENT, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, NOT_FOUND, USAGE, User, fake_qemu, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -277,9 +277,7 @@ class Worker:
         for path in self.saved.iterdir():
             shutil.copy(path, gold)
         self.user.arm(line)
-        return subprocess.run([PIAGENT, "worker", "prepare"], env=self.user.env,
-                              input=json.dumps({"folder": str(clone), "source": str(gold)}), stdout=subprocess.PIPE, text=True,
-                              timeout=60, check=False)
+        return self.user.run_worker("prepare", folder=str(clone), source=str(gold))
 
 
 def test_whatever_step_a_clone_is_killed_at_its_source_keeps_its_disk():
@@ -299,8 +297,7 @@ def test_whatever_step_a_clone_is_killed_at_its_source_keeps_its_disk():
             for path in user.instances.glob("a/*"):
                 if path.name != "record.json":
                     path.unlink()
-            again = subprocess.run([PIAGENT, "worker", "prepare"], env=user.env, stdout=subprocess.PIPE, text=True, timeout=60, check=False,
-                                   input=json.dumps({"folder": str(user.instances / "a"), "source": str(user.instances / "gold")}))
+            again = user.run_worker("prepare", folder=str(user.instances / "a"), source=str(user.instances / "gold"))
             assert again.returncode == 0, (when, again)
             assert holds(user, "gold", 7, 8) and holds(user, "a", 7, 8), when
             assert {path.name for path in user.instances.glob("gold/*.qcow2")} == {"disk.qcow2", "base-1.qcow2", "base-2.qcow2"}

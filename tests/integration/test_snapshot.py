@@ -6,12 +6,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 
 import boot_sectors
 import pytest
 from faults import FragileUser
-from piagent import CONFLICT, FAILED, NOT_FOUND, PIAGENT, USAGE, User, fake_qemu, is_running, wait_for
+from piagent import CONFLICT, FAILED, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
 from test_clone import holds, layers, make, write
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
@@ -248,8 +247,7 @@ def test_a_saved_state_is_copied_on_a_file_system_without_links():
         folder = user.instances / "pi"
         user.arm("nolinks")
         for wanted in ({"action": "take"}, {"action": "restore"}):
-            done = subprocess.run([PIAGENT, "worker", "snapshot"], env=user.env, stdout=subprocess.PIPE, text=True, timeout=60, check=False,
-                                  input=json.dumps({"folder": str(folder), "now_ms": 1, "tag": "asleep", **wanted}))
+            done = user.run_worker("snapshot", folder=str(folder), now_ms=1, tag="asleep", **wanted)
             assert done.returncode == 0, done
         user.disarm()
         assert (folder / "restore.new/saved-ram").read_bytes() == (folder / "saved-ram").read_bytes()
@@ -275,8 +273,7 @@ class SnapshotWorker:
 
     def run(self, line, **request):
         self.user.arm(line)
-        done = subprocess.run([PIAGENT, "worker", "snapshot"], env=self.user.env, stdout=subprocess.PIPE, text=True, timeout=60, check=False,
-                              input=json.dumps({"folder": str(self.user.instances / "gold"), "now_ms": 1, **request}))
+        done = self.user.run_worker("snapshot", folder=str(self.user.instances / "gold"), now_ms=1, **request)
         steps = self.user.steps()
         self.user.disarm()
         return done, steps
