@@ -103,18 +103,13 @@ static int copy_networks(const struct pi_strv *from, struct pi_strv *ret, struct
     return 0;
 }
 
-static void take_number(uint64_t wanted, uint64_t *ret)
-{
-    *ret = wanted ? wanted : *ret;
-}
-
 static int take_choices(struct vm_spec *chosen, const struct vm_spec *source, struct vm_spec *ret,
                         struct pi_error *err)
 {
-    take_number(chosen->cpus, &ret->cpus);
-    take_number(chosen->memory_mib, &ret->memory_mib);
-    take_number(chosen->memory_max_mib, &ret->memory_max_mib);
-    take_number(chosen->cpu_quota_percent, &ret->cpu_quota_percent);
+    create_take_number(chosen->cpus, &ret->cpus);
+    create_take_number(chosen->memory_mib, &ret->memory_mib);
+    create_take_number(chosen->memory_max_mib, &ret->memory_max_mib);
+    create_take_number(chosen->cpu_quota_percent, &ret->cpu_quota_percent);
     ret->ephemeral = chosen->ephemeral;
     ret->forwards = chosen->forwards;
     chosen->forwards = (struct pi_strv){0};

@@ -158,7 +158,7 @@ void instance_detach(struct instance *instance)
 
 bool instance_runs(const struct instance *instance)
 {
-    return instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
+    return vm_state_runs(instance->record.life.state);
 }
 
 /* QEMU has ended: reads the rest of its output, and gives back everything that belonged to it. */

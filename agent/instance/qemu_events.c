@@ -126,13 +126,12 @@ static void on_stop_status(int result, const json_t *data, const char *why, void
 static void on_corrupted(struct instance *instance, const struct qmp_event_info *info)
 {
     const char *name = instance->record.spec.name;
-    bool runs = instance->record.life.state == VM_RUNNING || instance->record.life.state == VM_READY;
     if (!info->fatal) {
         journal_note(instance, "its disk image is damaged, and in use still: %s", info->message);
         return;
     }
     journal_note(instance, "its disk image is damaged: %s", info->message);
-    if (runs)
+    if (instance_runs(instance))
         monitor_execute(instance, QMP_STOP, NULL, NULL);
     instance_feed_because(
         instance, &(struct vm_event){.type = VM_EVENT_STOPPED},

@@ -70,12 +70,6 @@ static void take_list(struct pi_strv *from, struct pi_strv *ret)
     *from = (struct pi_strv){0};
 }
 
-static void take_limit(uint64_t from, uint64_t *ret)
-{
-    if (from)
-        *ret = from;
-}
-
 /* The first card keeps the template's address, which is that of its guest's first interface. It is alone on its network. */
 static int take_chosen(struct api_create *request, const struct vm_spec *source, struct vm_spec *ret,
                        struct pi_error *err)
@@ -89,8 +83,8 @@ static int take_chosen(struct api_create *request, const struct vm_spec *source,
     snprintf(ret->of_template, sizeof ret->of_template, "%s", source->name);
     ret->has_user_data = request->user_data || request->user_data_base64;
     ret->user_data_sha256[0] = '\0';
-    take_limit(chosen->memory_max_mib, &ret->memory_max_mib);
-    take_limit(chosen->cpu_quota_percent, &ret->cpu_quota_percent);
+    create_take_number(chosen->memory_max_mib, &ret->memory_max_mib);
+    create_take_number(chosen->cpu_quota_percent, &ret->cpu_quota_percent);
     take_list(&chosen->forwards, &ret->forwards);
     take_list(&chosen->networks, &ret->networks);
     if (chosen->labels.count)

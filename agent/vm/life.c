@@ -50,11 +50,6 @@ static unsigned enter_rung(struct vm_life *life, enum vm_rung rung)
     return rung_actions[rung] | VM_DO_SAVE;
 }
 
-static bool life_runs(const struct vm_life *life)
-{
-    return life->state == VM_RUNNING || life->state == VM_READY;
-}
-
 static unsigned life_launch(struct vm_life *life)
 {
     *life = (struct vm_life){.state = VM_STARTING};
@@ -73,7 +68,7 @@ static unsigned enter_saved(struct vm_life *life, enum vm_state state, bool comm
 
 static unsigned life_on_start(struct vm_life *life, bool cold)
 {
-    if (life->state == VM_STARTING || life->state == VM_RESTORING || life_runs(life))
+    if (life->state == VM_STARTING || life->state == VM_RESTORING || vm_state_runs(life->state))
         return VM_DO_NOTHING;
     if (life->state == VM_SAVED)
         return cold ? life_launch(life) : enter_saved(life, VM_RESTORING, false) | VM_DO_LAUNCH;
@@ -172,9 +167,10 @@ static unsigned life_on_continued(struct vm_life *life)
 
 static unsigned stand_still(struct vm_life *life, enum vm_state how)
 {
-    if (life->state == how || (!life_runs(life) && !is_restored(life) && !vm_state_stands_still(life->state)))
+    if (life->state == how ||
+        (!vm_state_runs(life->state) && !is_restored(life) && !vm_state_stands_still(life->state)))
         return 0;
-    if (life_runs(life))
+    if (vm_state_runs(life->state))
         life->was_ready = life->state == VM_READY;
     life->state = how;
     life->committed = false;
@@ -197,7 +193,7 @@ static unsigned life_on_save(struct vm_life *life, bool snapshot)
     bool paused = life->state == VM_PAUSED;
     if (!snapshot && (life->state == VM_SAVING || life->state == VM_SAVED))
         return VM_DO_NOTHING;
-    if (!life_runs(life) && !(snapshot && paused))
+    if (!vm_state_runs(life->state) && !(snapshot && paused))
         return VM_DO_REFUSE;
     if (!paused)
         life->was_ready = life->state == VM_READY;
@@ -292,7 +288,7 @@ static unsigned life_on_guest_done(struct vm_life *life, bool success)
         life->state = VM_READY;
     else if (rests && success)
         life->was_ready = true;
-    else if (!life_runs(life) && !rests)
+    else if (!vm_state_runs(life->state) && !rests)
         return 0;
     return VM_DO_SAVE;
 }
@@ -376,7 +372,7 @@ static unsigned life_on_unusable(struct vm_life *life)
 /* A guest that stands still must not go on either. */
 static unsigned life_on_unfit(struct vm_life *life)
 {
-    if (!life_runs(life) && !vm_state_stands_still(life->state))
+    if (!vm_state_runs(life->state) && !vm_state_stands_still(life->state))
         return 0;
     life->unfit = true;
     return enter_rung(life, VM_RUNG_KILL);
@@ -477,7 +473,7 @@ static unsigned life_on_resend(const struct vm_life *life)
 
 static unsigned life_on_goes_on(struct vm_life *life)
 {
-    if (!life_runs(life))
+    if (!vm_state_runs(life->state))
         return 0;
     life->reason[0] = '\0';
     return VM_DO_SAVE;

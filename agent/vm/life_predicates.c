@@ -29,7 +29,7 @@ bool vm_life_is_gone(const struct vm_life *life)
 
 bool vm_life_has_ended(const struct vm_life *life)
 {
-    return life->state == VM_STOPPED || life->state == VM_FAILED || life->state == VM_LOST;
+    return vm_state_has_ended(life->state);
 }
 
 bool vm_life_boots(const struct vm_life *life)

@@ -25,6 +25,16 @@ bool vm_state_is_live(enum vm_state state)
     }
 }
 
+bool vm_state_runs(enum vm_state state)
+{
+    return state == VM_RUNNING || state == VM_READY;
+}
+
+bool vm_state_has_ended(enum vm_state state)
+{
+    return state == VM_STOPPED || state == VM_FAILED || state == VM_LOST;
+}
+
 bool vm_state_stands_still(enum vm_state state)
 {
     return state == VM_PAUSED || state == VM_SUSPENDED;

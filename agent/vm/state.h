@@ -27,6 +27,12 @@ extern const char *const vm_state_names[]; /* ends with NULL */
  * is not known here (VM_STATES), is taken to have one: nobody starts it a second time. */
 bool vm_state_is_live(enum vm_state state);
 
+/* Tells if the guest runs: running or ready. */
+bool vm_state_runs(enum vm_state state);
+
+/* Tells if the instance has run to its end, or could not be started: stopped, failed, lost. */
+bool vm_state_has_ended(enum vm_state state);
+
 /* Tells if the guest stands still, and later goes on in its old state: paused or suspended. */
 bool vm_state_stands_still(enum vm_state state);
 

@@ -98,11 +98,6 @@ static int attach(struct foreground *fg, bool *ret_detached, struct pi_error *er
     return r;
 }
 
-static bool has_console(const struct cli_view *view)
-{
-    return view->state == VM_RUNNING || view->state == VM_READY;
-}
-
 static int foreground_loop(struct foreground *fg, struct pi_error *err)
 {
     struct cli_follow *follow = fg->follow;
@@ -113,7 +108,7 @@ static int foreground_loop(struct foreground *fg, struct pi_error *err)
             return r;
         if (follow->signal && (r = on_foreground_signal(fg, err)) != 0)
             return r;
-        if (wants_console && has_console(&follow->view)) {
+        if (wants_console && vm_state_runs(follow->view.state)) {
             wants_console = false;
             fg->attached = true;
             if ((r = attach(fg, &detached, err)) < 0)

@@ -17,7 +17,7 @@ static void fill_text(char *to, size_t size, const char *text)
 
 bool cli_state_is_over(enum vm_state state)
 {
-    return state == VM_STOPPED || state == VM_FAILED || state == VM_LOST || state == VM_SAVED;
+    return vm_state_has_ended(state) || state == VM_SAVED;
 }
 
 enum cli_colour cli_state_colour(enum vm_state state)
