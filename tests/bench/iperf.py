@@ -12,7 +12,6 @@ import contextlib
 import json
 import pathlib
 import platform
-import socket
 import subprocess
 import sys
 
@@ -20,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "harness"))
 import bench_guests  # noqa: E402
 import boot_sectors  # noqa: E402
 from network import queue_of_systemd  # noqa: E402
-from piagent import User, fake_qemu, guest_image  # noqa: E402
+from piagent import User, fake_qemu, free_port, guest_image  # noqa: E402
 from reporters import Reporters  # noqa: E402
 from turns import cpu_s, medians, options, rows_beside, show  # noqa: E402
 
@@ -36,8 +35,7 @@ DIRECT = """    dgram,id=net1,*client.in*) word=${word/client.in/server.qemu} ;;
 @contextlib.contextmanager
 def listening():
     """The port of an iperf3 on loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     with subprocess.Popen(["iperf3", "-s", "-B", "127.0.0.1", "-p", port, "--forceflush"], stdout=subprocess.PIPE, text=True) as server:
         try:
             next(line for line in server.stdout if "listening" in line)

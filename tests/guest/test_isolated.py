@@ -6,7 +6,7 @@ import socket
 import urllib.request
 
 import pytest
-from piagent import User, guest_image, wait_for
+from piagent import User, free_port, guest_image, wait_for
 from wire import own_address
 
 BOOT = 600
@@ -40,12 +40,6 @@ def service():
         yield server.getsockname()[1]
         with pytest.raises(BlockingIOError):
             server.accept()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def check_reach(user, service, imds_port):

@@ -6,10 +6,9 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 
-from piagent import PIAGENT, User, fake_qemu, wait_for
+from piagent import PIAGENT, User, fake_qemu, free_port, wait_for
 
 ACCOUNT = "pi"
 # Both files are the namespace's own.
@@ -18,7 +17,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def key(path):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, timeout=30)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, timeout=60)
     return path.with_name(path.name + ".pub").read_text()
 
 
@@ -73,9 +72,7 @@ class AnotherHost:
         for name, line in (("passwd", f"{ACCOUNT}:x:{self.uid}:{self.uid}::{self.user.home}:/bin/sh\n"), ("shadow", f"{ACCOUNT}:*:19000::::::\n")):
             (self.here / name).write_text(pathlib.Path("/etc", name).read_text() + line)
         self.host_key = key(self.here / "host")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"ssh://{ACCOUNT}@{self.address}:{self.port}"
 
     def serve(self):

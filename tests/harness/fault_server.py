@@ -140,11 +140,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         slow = fault.startswith("slow")
         fault = fault.removeprefix("slow").removeprefix("-")
         if fault == "waits" and span:  # as a server that has one connection at a time, and no ranges
-            self.faulty.whole_sent.wait(30)
+            self.faulty.whole_sent.wait(60)
             span = None
         if fault == "breaks" and span:  # the connection that sends all of it breaks before the first range is answered
             self.faulty.range_asked.set()
-            self.faulty.whole_broken.wait(30)
+            self.faulty.whole_broken.wait(60)
             self.faulty.stopping.wait(0.5)
         if fault == "refuses" and span:
             self.send_error(503)

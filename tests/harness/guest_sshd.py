@@ -21,7 +21,7 @@ def report_ready(user, name):
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
     body = json.dumps({"name": "modules-final", "description": "", "event_type": "finish", "result": "SUCCESS",
                        "origin": "cloudinit", "timestamp": time.time()})
-    subprocess.run(["curl", "-sSf", "--data-binary", body, f"http://127.0.0.1:{port}/{key}/events"], check=True, timeout=30)
+    subprocess.run(["curl", "-sSf", "--data-binary", body, f"http://127.0.0.1:{port}/{key}/events"], check=True, timeout=60)
 
 
 def log_in_as_this_user(user, name):

@@ -15,6 +15,8 @@ import socket
 import subprocess
 import time
 
+from piagent import free_port
+
 CONFIG = """
 worker_processes 1;
 daemon off;
@@ -41,19 +43,11 @@ def program():
     return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 
 
-def free_ports(count):
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
 class Nginx:
     def __init__(self, folder, limit, log=""):
         self.folder = pathlib.Path(folder)
         self.folder.chmod(0o755)  # nginx's worker may be another user
-        self.fast, self.limited, self.tls = free_ports(3)
+        self.fast, self.limited, self.tls = (free_port() for _ in range(3))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
                         "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem"], check=True, stderr=subprocess.DEVNULL)

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,8 @@ SOURCE = os.environ["PIAGENT_SOURCE"]
 
 FAILED, USAGE, NOT_FOUND, CONFLICT, UNVERIFIED, HOST, NETWORK, GUEST, TIMEOUT, AGENT = range(1, 11)
 FAILED_TEST = []  # when the test that runs has failed: show_logs.py
+DEADLINE_S = 60  # for what takes no time by itself
+PORTS = iter(random.sample(range(10000, 20000), 10000))
 LIVE = ("starting", "running", "ready", "paused", "suspended", "stopping", "saving", "restoring")
 
 
@@ -32,6 +36,14 @@ def fake_qemu(rules=""):
     return {"PATH": f"{os.environ['PIAGENT_BUILD']}/fake-qemu:{os.environ['PATH']}", "FAKE_QEMU": rules}
 
 
+def free_port():
+    """A port that nobody has, and that nobody is given by chance until it is used: piagent picks from 20000 on, the kernel from 32768."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+    raise AssertionError("no port is free")
+
+
 def slowness():
     """How many processes there are for each CPU now, 1 to 4."""
     return min(max(os.getloadavg()[0] / os.cpu_count(), 1), 4)
@@ -39,8 +51,8 @@ def slowness():
 
 def wait_for(what, condition, timeout, every=0.2):
     """The condition's first true value; an AssertionError that says what was waited for. The timeout is for a host that does
-    nothing else."""
-    begin = time.monotonic()
+    nothing else; a host that stands still for a while gets DEADLINE_S all the same."""
+    begin, timeout = time.monotonic(), max(timeout, DEADLINE_S)
     while True:
         value = condition()
         if value:
@@ -48,6 +60,15 @@ def wait_for(what, condition, timeout, every=0.2):
         waited = time.monotonic() - begin
         assert waited < timeout * slowness(), f"not within {timeout} s ({waited:.0f} s at load {os.getloadavg()[0]:.0f}): {what}"
         time.sleep(every)
+
+
+@contextlib.contextmanager
+def promptly():
+    """What is done in it waits for nobody who hangs, and for no time to run out."""
+    begin = time.monotonic()
+    yield
+    took = time.monotonic() - begin
+    assert took < 10 * slowness(), f"{took:.1f} s at load {os.getloadavg()[0]:.0f}"
 
 
 def is_running(pid):
@@ -162,7 +183,7 @@ class User:
             new.rename(clock)
         return self.start(*args, environment=more), pass_time
 
-    def api(self, method, path, body=None, timeout=20):
+    def api(self, method, path, body=None, timeout=DEADLINE_S):
         """Status and JSON of a request to the control API, asked with curl as piagent help service says."""
         data = [] if body is None else ["--data-binary", body if isinstance(body, str) else json.dumps(body)]
         done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", "-X", method, *data, "--unix-socket",

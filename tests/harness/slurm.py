@@ -9,6 +9,8 @@ import socket
 import subprocess
 import time
 
+from piagent import free_port
+
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -36,11 +38,6 @@ PartitionName=all Nodes=ALL Default=YES State=UP
 """
 
 
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
-
-
 class Slurm:
     def __init__(self, folder, env):
         self.here = pathlib.Path(folder)
@@ -54,7 +51,7 @@ class Slurm:
 
     def __enter__(self):
         host, here = socket.gethostname().split(".")[0], self.here
-        controller, node = free_ports(2)
+        controller, node = free_port(), free_port()
         (here / "slurm.conf").write_text(CONFIGURATION.format(host=host, here=here, controller=controller, node=node, cpus=os.cpu_count()))
         for name in ("state", "spool"):
             (here / name).mkdir()
@@ -77,7 +74,7 @@ class Slurm:
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
-                daemon.wait(20)
+                daemon.wait(60)
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()

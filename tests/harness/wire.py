@@ -96,7 +96,7 @@ class Wire:
 
     def __exit__(self, *_):
         self.qemu.close()
-        self.process.wait(30)
+        self.process.wait(60)
         self.link.close()
         self.silence()
         self.folder.cleanup()

@@ -66,7 +66,7 @@ def test_what_is_asked_of_a_qemu_that_is_being_taken_over_waits_for_the_end_of_t
         assert [command.poll() for command in asked] == [None] * 3
         os.kill(pids[0], signal.SIGCONT)
         os.kill(pids[1], signal.SIGKILL)
-        said = [command.communicate(timeout=20)[0] for command in asked]
+        said = [command.communicate(timeout=60)[0] for command in asked]
         assert [command.returncode for command in asked[:2]] == [0, 0], said
         assert asked[2].returncode in (FAILED, CONFLICT), said  # whether its monitor or it itself was missed first
         for _ in range(3):
@@ -101,16 +101,17 @@ def test_who_follows_an_instance_over_an_upgrade_starts_the_new_program(user):
     user.boot("pi", boot_sectors.deaf(user.home))
     program, new = user.home / "piagent", user.home / "new"
     shutil.copy(PIAGENT, program)
-    follower = subprocess.Popen([program, "wait", "pi", "--for", "stopped"], env=user.env, stdin=subprocess.DEVNULL)
+    follower = subprocess.Popen([program, "wait", "pi", "--for", "stopped"], env=user.env, text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     user.followers.append(follower)
     shutil.copy(PIAGENT, new)
-    time.sleep(1)  # so that it follows
+    assert follower.stderr.readline().startswith("pi: ")  # how far it is: it follows
     new.rename(program)
     user.kill_agent()
     wait_for("the command has started an agent", lambda: user.call("agent", "status").returncode == 0, 30)
     assert os.readlink(f"/proc/{user.agent_pid()}/exe") == str(program)
     user.do("kill", "pi")
-    assert follower.wait(30) == 0
+    assert follower.wait(60) == 0
 
 
 def test_a_powerdown_goes_on_under_the_next_agent(user):
@@ -151,7 +152,7 @@ def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_powerof
     powerdown = user.start("powerdown", "watched", "--timeout", "60s")
     user.wait_state("watched", "stopping", 10)
     os.kill(pids[0], signal.SIGKILL)
-    said = powerdown.communicate(timeout=30)[0]
+    said = powerdown.communicate(timeout=60)[0]
     assert powerdown.returncode == GUEST and "watched was lost: QEMU ended (" in said and "powered itself off" not in said, said
     assert user.api("POST", "/v1/instances/alone/powerdown", {})[0] == 202
     user.kill_agent()
@@ -384,7 +385,7 @@ def test_ten_commands_at_once_start_one_agent(user):
         assert command.returncode == 0, out
     assert list(user.processes()) == [user.agent_pid()]
     assert user.log().count(" is up, ") == 1
-    second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert second.returncode == CONFLICT
     assert f"running already (process {user.agent_pid()})" in second.stderr
     assert second.stderr.startswith("piagent: ")
@@ -439,7 +440,7 @@ def test_an_agent_whose_log_nobody_reads_loses_lines_and_waits_for_nobody(user):
         user.do("kill", "pi")
         assert b"pi: stopped" in os.read(reads, 1 << 20)
         user.do("agent", "stop")
-        agent.wait(20)
+        agent.wait(60)
     finally:
         agent.kill()
         agent.wait()

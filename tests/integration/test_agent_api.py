@@ -12,7 +12,7 @@ import time
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import User, is_running, wait_for
+from piagent import User, is_running, promptly, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def connect(user):
 
 def curl(user, *args):
     return subprocess.run(["curl", "-sS", "--max-time", "20", "--unix-socket", str(user.runtime / "agent.sock"), *args],
-                          stdout=subprocess.PIPE, check=True, timeout=30).stdout
+                          stdout=subprocess.PIPE, check=True, timeout=60).stdout
 
 
 def test_the_agent_tells_what_it_is(user, instance):
@@ -178,9 +178,8 @@ def test_clients_that_are_slow_or_talk_nonsense_hold_up_nobody(user, instance):
         for i, client in enumerate(clients):
             client.sendall([b"", b"GET /v1/inst", b"POST /v1/instances HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
                             b"\0\xff\r\n\r\n", b"GET /v1/instances/pi/console?follow=1 HTTP/1.1\r\nHost: a\r\n\r\n"][i % 5])
-        began = time.monotonic()
-        assert user.api("GET", "/v1/instances/pi")[1]["pid"] == instance["pid"]
-        assert time.monotonic() - began < 5
+        with promptly():
+            assert user.api("GET", "/v1/instances/pi")[1]["pid"] == instance["pid"]
     finally:
         for client in clients:
             client.close()
@@ -210,7 +209,7 @@ def test_another_user_is_refused_even_where_the_folder_lets_them_in(user, instan
         for path in opened:
             path.chmod(0o777)
         done = subprocess.run(["curl", "-sS", "--unix-socket", str(user.runtime / "agent.sock"), "http://pi/v1/instances"],
-                              stdout=subprocess.PIPE, timeout=20, check=False, user=65534, group=65534, extra_groups=[], env={})
+                              stdout=subprocess.PIPE, timeout=60, check=False, user=65534, group=65534, extra_groups=[], env={})
     finally:
         for path, mode in zip(opened, modes):
             path.chmod(mode & 0o7777)

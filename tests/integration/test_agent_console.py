@@ -13,7 +13,7 @@ import time
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, PIAGENT, User, fake_qemu, wait_for
+from piagent import CONFLICT, PIAGENT, User, fake_qemu, promptly, wait_for
 from test_hostile_guest import Guest
 
 
@@ -134,7 +134,7 @@ def test_every_viewer_sees_the_same_also_from_before_it_came(user):
     wait_for("the guest answers", lambda: user.console("echo").endswith(b"IBM"), 20)
     user.do("rm", "--force", "echo")
     for viewer in (first, second):
-        out, _ = viewer.communicate(timeout=30)
+        out, _ = viewer.communicate(timeout=60)
         assert viewer.returncode == 0 and out.endswith("hello\nIBM") and "SeaBIOS" in out, out
 
 
@@ -147,7 +147,7 @@ def test_bytes_pass_as_they_are_where_there_is_no_terminal(user):
         expected = b"hello\r\n" + bytes((byte + 1) % 256 for byte in sent)
         wait_for("all of it comes back", lambda: user.console("echo").endswith(expected), 60)
         viewer.terminate()
-        viewer.wait(20)
+        viewer.wait(60)
 
 
 def test_a_guest_that_does_not_read_is_not_typed_at_for_ever(user):
@@ -180,7 +180,7 @@ def test_what_is_piped_into_a_console_waits_for_a_guest_that_reads_slowly():
             whole = len(sent) + answers.count(200) * len(probe)
             wait_for("all of it is read", lambda: typed.exists() and typed.stat().st_size >= whole, 60)
             viewer.terminate()
-            viewer.wait(20)
+            viewer.wait(60)
             writer.join(20)
         assert typed.read_bytes().replace(probe.encode(), b"") == sent
 
@@ -197,10 +197,9 @@ def test_a_viewer_that_stops_reading_holds_nobody_up(user, viewer):
         for _ in range(3):
             before = newest()
             wait_for("the guest prints", lambda: newest() > before, 20)
-        began = time.monotonic()
-        user.do("pause", "chatty")
-        user.wait_state("chatty", "paused", 5)
-        assert time.monotonic() - began < 5
+        with promptly():
+            user.do("pause", "chatty")
+            user.wait_state("chatty", "paused")
     finally:
         stopped.kill()
         stopped.communicate()
@@ -281,10 +280,10 @@ def test_a_full_disk_loses_what_the_guest_prints_and_not_the_guest(user):
         time.sleep(2)
         return log.stat().st_size == before
     wait_for("the log can take no more", stands, 60)
-    began = time.monotonic()
-    user.do("pause", "chatty")
-    user.do("resume", "chatty")
-    assert time.monotonic() - began < 10 and user.state("chatty") == "running"
+    with promptly():
+        user.do("pause", "chatty")
+        user.do("resume", "chatty")
+    assert user.state("chatty") == "running"
     full = log.stat().st_size
     user.leave_room(4 << 20)
     wait_for("the log goes on", lambda: log.stat().st_size > full + 2000, 30)
@@ -306,9 +305,8 @@ def test_a_guest_that_prints_without_end_costs_bounded_disk_and_memory(user):
     wait_for("its log has turned over again", lambda: (folder / "console.log.1").stat().st_ino != turned, 120)
     assert sum(path.stat().st_size for path in folder.glob("console.log*")) <= 16 << 20
     assert resident_kib(agent) < early + (8 << 10)
-    began = time.monotonic()
-    user.do("ps")
-    assert time.monotonic() - began < 5
+    with promptly():
+        user.do("ps")
     lines = user.do("logs", "chatty").splitlines()
     assert len(lines) > 50000
     assert set(lines[1:-1]) == {"0123456789abcdef"}

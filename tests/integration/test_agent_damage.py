@@ -236,7 +236,8 @@ def test_a_guest_that_was_ready_in_the_journal_and_not_yet_in_the_record_is_read
         record.write_bytes(before)
         user.do("ps")
         user.wait_state("pi", "ready")
-        assert user.status("pi")["cloud_init"] == "done" and user.record("pi")["booted"]
+        assert user.status("pi")["cloud_init"] == "done"
+        wait_for("it is on record", lambda: user.record("pi")["booted"], 20)
 
 
 def test_what_a_write_or_a_removal_left_half_done_is_swept(user):

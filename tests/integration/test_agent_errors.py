@@ -18,7 +18,7 @@ import boot_sectors
 import pytest
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
-from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User, wait_for
+from piagent import AGENT, HOST, NETWORK, NOT_FOUND, UNVERIFIED, USAGE, User, free_port, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +139,8 @@ def test_a_host_without_firmware_is_told_what_to_install(disk):
 
 
 def test_a_port_that_was_taken_since_fails_the_start_and_says_so():
-    with User() as user, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
+    port = free_port()
+    with User() as user:
         user.boot("m", boot_sectors.deaf(user.home), forwards=[f"{port}:80"])
         user.do("kill", "m")
         with socket.create_server(("127.0.0.1", port)):
@@ -301,7 +300,7 @@ def test_who_waits_for_another_command_that_starts_the_agent_says_so():
             fcntl.flock(lock, fcntl.LOCK_EX)
             waits = user.start("ps")
             assert waits.stdout.readline() == "another command is starting the agent: waiting for it\n"
-        assert "no instance" in waits.communicate(timeout=30)[0] and waits.returncode == 0
+        assert "no instance" in waits.communicate(timeout=60)[0] and waits.returncode == 0
 
 
 def test_a_parent_that_ignores_its_children_keeps_no_instance_from_being_made(disk):

@@ -47,8 +47,8 @@ def test_a_disk_that_does_not_answer_holds_up_who_depends_on_it_and_nobody_else(
             asked = pool.submit(agent_steps.ask, user, request)
             wait_for(f"{request}: the disk is at work", lambda: {"write", "rename"} & words(user), 30, 0.02)
             # The agent serves others; nothing was started, sent, removed or told.
-            assert user.ask("GET", "/v1/agent", timeout=30)[0] == 200
-            assert user.ask("GET", "/v1/instances", timeout=30)[0] == 200
+            assert user.ask("GET", "/v1/agent", timeout=60)[0] == 200
+            assert user.ask("GET", "/v1/instances", timeout=60)[0] == 200
             assert not words(user) & {"fork", "send", "signal", "unlink"}, user.steps()
             assert told(user) == before and not asked.done()
             user.disarm()
@@ -140,7 +140,7 @@ class SmallDisk:
         self.folder.mkdir(exist_ok=True)
         mount = f"mount -t tmpfs -o size=1g,mode=700 none {self.folder} && exec {PIAGENT} agent"
         own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-        if subprocess.run([*own, "true"], check=False, timeout=20).returncode != 0:
+        if subprocess.run([*own, "true"], check=False, timeout=60).returncode != 0:
             pytest.skip("cannot here: a mount namespace of its own")
         with open(user.home / "agent.log", "wb") as log:
             user.followers.append(subprocess.Popen([*own, "sh", "-c", mount], env=user.env, stdin=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ class SmallDisk:
     def resize(self, option):
         own = ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--preserve-credentials"]
         subprocess.run(["nsenter", "--target", str(self.user.agent_pid()), *own, "mount", "-o", f"remount,{option}", self.folder],
-                       check=True, timeout=20)
+                       check=True, timeout=60)
 
     def fill(self):
         """No byte more than what is there."""
@@ -167,6 +167,7 @@ def test_a_real_full_disk_loses_no_guest_and_no_state():
         user.ask = lambda *request: FragileUser.ask(user, *request)
         disk = SmallDisk(user)
         pid = user.boot("pi", boot_sectors.deaf(user.home))["pid"]
+        wait_for("it is on record", lambda: user.record("pi")["state"] == "running", 20)
         disk.fill()
         line = user.refused(HOST, "run", "other", "--image", boot_sectors.deaf(user.home), *RUN)
         assert os.strerror(errno.ENOSPC) in line, line

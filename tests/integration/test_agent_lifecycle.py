@@ -61,8 +61,8 @@ def test_pause_resume_and_reset_are_answered_and_shown(user):
     user.wait_state("one", "running", 10)
     user.do("reset", "one")
     wait_for("it says hello again", lambda: user.console("one").count(b"hello") == 2, 30)
+    wait_for("it is told", lambda: "the instance was reset" in user.texts("one"), 20)
     assert states(user, "one")[2:] == ["running", "paused", "running"]
-    assert "the instance was reset" in user.texts("one")
     end(user, "one")
 
 
@@ -70,7 +70,7 @@ def test_a_guest_that_reboots_goes_on_running(user):
     pid = user.boot("again", boot_sectors.reboot_when_told(user.home))["pid"]
     user.type("again", "x")
     wait_for("it says hello again", lambda: user.console("again").count(b"hello") == 2, 30)
-    assert "the guest reboots" in user.texts("again")
+    wait_for("it is told", lambda: "the guest reboots" in user.texts("again"), 20)
     instance = user.status("again")
     assert (instance["state"], instance["pid"]) == ("running", pid)
 
@@ -190,7 +190,7 @@ def test_a_qemu_that_is_told_to_end_from_outside_is_lost_and_not_stopped(user):
         instance = user.wait_state(name, "lost", 20)
         assert "its guest was not powered off" in instance["reason"] and "terminating on signal 15" in instance["reason"], instance
         assert "stopped_by" not in instance, instance
-    out, _ = command.communicate(timeout=30)
+    out, _ = command.communicate(timeout=60)
     assert command.returncode == GUEST and "waited was lost: QEMU was told to end from outside piagent" in out, out
     user.do("kill", "quits")
     assert user.status("quits")["stopped_by"] == "quit"

@@ -219,4 +219,4 @@ def test_what_else_qemu_tells_of_its_guest_and_host_is_noted(user):
     user.wait_state("pi", "running", 10)
     for text in ("the guest hibernates: its next start goes on from there", "the guest's watchdog expired: reset",
                  "the host's memory failed under the guest: inject", "the guest's kernel crashed, and its crash kernel takes over"):
-        assert text in user.texts("pi")
+        wait_for(f"it is noted: {text}", lambda text=text: text in user.texts("pi"), 20)

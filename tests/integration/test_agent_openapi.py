@@ -208,7 +208,7 @@ def test_a_follower_gets_lines_that_the_document_describes(user, api):
             events.append(json.loads(curl.stdout.readline()))
         user.wait_state("pi", "stopped")
         api("DELETE", "/v1/instances/{name}")
-        assert curl.wait(20) == 0
+        assert curl.wait(60) == 0
     for event in events:
         api.check({"$ref": "#/components/schemas/Event"}, event)
 
@@ -241,7 +241,7 @@ def test_who_follows_all_instances_hears_of_each_from_then_on(user, api):
     for line in lines:
         api.check({"$ref": "#/components/schemas/Event"}, line)
     user.do("agent", "stop")
-    assert follower.wait(20) == AGENT
+    assert follower.wait(60) == AGENT
     assert "the agent was stopped" in follower.stdout.read()
 
 

@@ -59,9 +59,9 @@ def test_what_is_taken_away_is_made_anew_and_serves(user, take):
     wait_for("all is there", lambda: {"agent.lock", "agent.sock", "imds.sock"} <= {path.name for path in user.runtime.iterdir()}, 20)
     assert user.agent_pid() == agent
     seeds = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", str(user.runtime / "imds.sock"),
-                            f"http://10.0.2.4/{'0' * 32}/meta-data"], stdout=subprocess.PIPE, text=True, timeout=30, check=True)
+                            f"http://10.0.2.4/{'0' * 32}/meta-data"], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     assert seeds.stdout == "404"
-    second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=30,
+    second = subprocess.run([PIAGENT, "agent"], env=user.env, stderr=subprocess.PIPE, text=True, timeout=60,
                             check=False)
     assert f"running already (process {agent})" in second.stderr
     # The instance's monitor and console, also for the next agent, and an instance that starts now.

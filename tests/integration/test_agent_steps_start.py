@@ -31,7 +31,7 @@ def start_killed(user, when, running):
     if agent.poll() is None:
         user.disarm()
         user.do("agent", "stop")
-        agent.wait(20)
+        agent.wait(60)
         return False
     assert killed(agent)
     user.disarm()

@@ -80,7 +80,7 @@ def test_a_creation_keeps_the_agent_unless_it_is_forced(user, fedora):
     assert is_running(agent) and user.state("half") == "created" and command.poll() is None
     user.do("agent", "stop", "--force")
     assert not is_running(agent)
-    out, _ = command.communicate(timeout=30)
+    out, _ = command.communicate(timeout=60)
     assert command.returncode == AGENT and "the agent was stopped while it was being created" in out, out
     assert not list(user.instances.iterdir()) and not user.processes()
 
@@ -88,7 +88,7 @@ def test_a_creation_keeps_the_agent_unless_it_is_forced(user, fedora):
 def test_a_creation_that_a_signal_to_the_agent_undoes_is_told(user, fedora):
     command = creation(user, fedora)
     os.kill(user.agent_pid(), signal.SIGTERM)
-    out, _ = command.communicate(timeout=30)
+    out, _ = command.communicate(timeout=60)
     assert command.returncode == AGENT and "the agent was stopped while it was being created" in out, out
     assert "half: not created: the agent was stopped" in user.log()
     assert not list(user.instances.iterdir())

@@ -32,7 +32,7 @@ def user():
 
 
 def inside(user, *command):
-    return subprocess.run(["nsenter", "-n", "-t", str(user.agent.pid), *command], stdout=subprocess.PIPE, text=True, check=True, timeout=20).stdout
+    return subprocess.run(["nsenter", "-n", "-t", str(user.agent.pid), *command], stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
 
 
 def run(user, name, network):

@@ -20,7 +20,7 @@ def run(tmp_path):
         environment["XDG_RUNTIME_DIR" if name == "RUNTIME" else f"XDG_{name}_HOME"] = str(folder)
 
     def call(*words, stdin=""):
-        return subprocess.run([BINARY, *words], input=stdin, capture_output=True, text=True, timeout=30,
+        return subprocess.run([BINARY, *words], input=stdin, capture_output=True, text=True, timeout=60,
                               env=environment)
 
     yield call
@@ -159,7 +159,7 @@ def test_an_empty_password_is_refused(run):
 
 
 def test_who_was_stopped_while_a_password_was_asked_for_is_asked_again():
-    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], timeout=30, encoding="utf-8", env={**os.environ, "PS1": "ready> "})
+    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], timeout=60, encoding="utf-8", env={**os.environ, "PS1": "ready> "})
     shell.expect_exact("ready> ")
     shell.sendline(f"{BINARY} hash-password")
     shell.expect_exact("Password: ")
@@ -192,7 +192,7 @@ def test_pruning_nothing_frees_nothing(run):
 
 def test_output_that_cannot_be_written_is_an_error(run):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([BINARY, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        done = subprocess.run([BINARY, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 6
     assert "cannot write the output" in done.stderr
 

@@ -6,13 +6,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 
 import pexpect
 import pytest
 
 from boot_sectors import deaf
-from piagent import PIAGENT, User
+from piagent import PIAGENT, User, promptly
 
 BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 SHELLS = ["bash", "bash with bash-completion", "zsh", "fish"]
@@ -32,7 +31,7 @@ def user():
 
 def ask_terminal(user, command, setup, line):
     """The line that a shell makes of it at a Tab: a key of its own prints it."""
-    shell = pexpect.spawn(command, env={**user.env, "TERM": "dumb", "PS1": "> "}, cwd=user.home, encoding="utf-8", timeout=30,
+    shell = pexpect.spawn(command, env={**user.env, "TERM": "dumb", "PS1": "> "}, cwd=user.home, encoding="utf-8", timeout=60,
                           dimensions=(50, 200))
     try:
         for words in [*setup, "echo rea''dy"]:
@@ -57,7 +56,7 @@ def tab(user, shell, line):
                             ["autoload -Uz compinit; compinit -u -D", f"source {user.home}/zsh", "unsetopt automenu beep",
                              "show() { print -r -- \"<<$BUFFER>>\" }; zle -N show; bindkey '^T' show"], line)
     done = subprocess.run(["fish", "--no-config", "-c", f"source {user.home}/fish; complete -C {line!r}"],
-                          env=user.env, cwd=user.home, text=True, capture_output=True, timeout=30, check=True)
+                          env=user.env, cwd=user.home, text=True, capture_output=True, timeout=60, check=True)
     values = [value.split("\t")[0] for value in done.stdout.splitlines()]
     assert len(values) == 1, done
     return re.sub(r"\S*$", "", line) + values[0]
@@ -101,7 +100,7 @@ def test_each_instance_has_its_result_in_json(user):
 def test_the_explained_command_is_the_command(user):
     """bash reads the array with its comments, and its words are the ones that QEMU got, in another order."""
     script = f"{user.do('explain', 'web-up')}\nprintf '%s\\n' \"${{command[@]}}\""
-    words = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=30, check=True).stdout.splitlines()
+    words = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60, check=True).stdout.splitlines()
     assert sorted(words) == sorted(json.loads(user.do("qemu-command", "web-up", "--json"))["argv"])
     explained = json.loads(user.do("explain", "web-up", "--json"))["options"]
     assert all(option["why"] for option in explained)
@@ -119,10 +118,9 @@ def test_an_agent_that_hangs_is_not_waited_for(user):
     pid = user.agent_pid()
     os.kill(pid, 19)
     try:
-        begun = time.monotonic()
-        done = user.call("__complete", "--", "status", "web-")
+        with promptly():
+            done = user.call("__complete", "--", "status", "web-")
         assert sorted(done.stdout.split()) == ["web-off", "web-up"]
-        assert time.monotonic() - begun < 10
     finally:
         os.kill(pid, 18)
 

@@ -148,7 +148,8 @@ def test_several_are_started_and_waited_for(user):
     assert command.returncode == 0, out
     for name in ("a", "b"):
         assert f"{name}: log in with: piagent ssh {name}" in out
-        assert (user.status(name)["state"], record(user, name)["booted"]) == ("ready", True)
+        assert user.state(name) == "ready"
+        wait_for("it is on record", lambda name=name: record(user, name)["booted"], 20)
     assert user.status("gold")["state"] == "stopped"
 
 

@@ -13,7 +13,7 @@ import textwrap
 import boot_sectors
 import pexpect
 import pytest
-from piagent import AGENT, CONFLICT, GUEST, HOST, NETWORK, NOT_FOUND, PIAGENT, SOURCE, USAGE, User, fake_qemu, wait_for
+from piagent import AGENT, CONFLICT, GUEST, HOST, NETWORK, NOT_FOUND, PIAGENT, SOURCE, USAGE, User, fake_qemu, free_port, wait_for
 from relay import relay
 from reporters import Reporters
 
@@ -156,7 +156,7 @@ def test_interrupted_and_run_again_it_goes_on(user, number):
         up = user.start_up()
         wait_for("the first one boots", lambda: guests.names() == ["server"], 60)
         up.send_signal(number)
-        said, _ = up.communicate(timeout=30)
+        said, _ = up.communicate(timeout=60)
         assert up.returncode == (128 + number if number == signal.SIGINT else -number), said
         assert number == signal.SIGKILL or "lab: interrupted; what was begun goes on, and piagent up does the rest" in said
         assert [user.states()[name] for name in ("server", "node-1", "node-3")] == ["running", "stopped", "stopped"]
@@ -172,7 +172,7 @@ def test_an_up_that_is_killed_while_it_creates_goes_on_too(user):
         up = user.start_up()
         wait_for("some are there", lambda: user.ps(), 60, 0.02)
         up.kill()
-        up.wait(30)
+        up.wait(60)
         assert user.up().endswith("lab: 12 instances are ready\n") or set(user.states().values()) == {"ready"}
     assert len(user.states()) == 12
 
@@ -449,9 +449,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZG
 
 def with_a_free_port(example):
     """The check finds ports that are in use: those of an example may be, on this host."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return example.replace(":6443:", f":{free.getsockname()[1]}:")
+    return example.replace(":6443:", f":{free_port()}:")
 
 
 @pytest.mark.parametrize("paper", ["README.md", "agent/cli/topics/fleet.txt"])

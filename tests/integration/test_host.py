@@ -8,14 +8,13 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import boot_sectors
 import pexpect
 import pytest
 from another_host import AnotherHost, key
 from guest_sshd import log_in_as_this_user, report_ready, sshd
-from piagent import AGENT, CONFLICT, PIAGENT, USAGE, User, wait_for
+from piagent import AGENT, CONFLICT, PIAGENT, USAGE, User, promptly, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot here: only root has an SSH server for several users")
 
@@ -255,10 +254,10 @@ def two_networks():
             wait_for("the namespace is there", lambda pid=place.pid: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), 20)
             inside.append((place.pid, ["nsenter", f"--net=/proc/{place.pid}/ns/net"]))
         (_, near), (pid, far) = inside
-        subprocess.run([*near, "ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", str(pid)], check=True, timeout=30)
+        subprocess.run([*near, "ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", str(pid)], check=True, timeout=60)
         for words, address in ((near, "10.99.0.1/24"), (far, "10.99.0.2/24")):
             for link in (["addr", "add", address, "dev", "cable"], ["link", "set", "cable", "up"], ["link", "set", "lo", "up"]):
-                subprocess.run([*words, "ip", *link], check=True, timeout=30)
+                subprocess.run([*words, "ip", *link], check=True, timeout=60)
         yield near, far
 
 
@@ -266,7 +265,7 @@ def test_a_host_in_another_network_is_reached_and_a_cable_that_is_pulled_for_a_m
     with two_networks() as (here, there), AnotherHost(near, "10.99.0.2", through=there, ssh_through=here) as far:
         command = boot(near, far, "box")
         for how in ("down", "up"):
-            subprocess.run([*here, "ip", "link", "set", "cable", how], check=True, timeout=30)
+            subprocess.run([*here, "ip", "link", "set", "cable", how], check=True, timeout=60)
         near.do("--host", far.url, "kill", "box")
         said = command.communicate(timeout=60)[0]
         assert command.returncode == CONFLICT and far.logins() == 1, said
@@ -287,9 +286,9 @@ def test_completion_asks_a_host_only_through_an_open_connection(near, far):
     boot(near, far, "box")
     assert near.do(*words) == "box\trunning\n"
     assert near.do("__complete", "--", "--host", "ssh") == "" and "--host\t" in near.do("__complete", "--", "--ho")
-    begun = time.monotonic()
-    near.do("__complete", "--", "--host=ssh://192.0.2.1", "status", "")
-    assert time.monotonic() - begun < 10 and far.logins() == 1
+    with promptly():
+        near.do("__complete", "--", "--host=ssh://192.0.2.1", "status", "")
+    assert far.logins() == 1
 
 
 def test_commands_side_by_side_share_one_login(near, far):

@@ -10,7 +10,7 @@ import time
 import boot_sectors
 import pexpect
 import pytest
-from piagent import GUEST, PIAGENT, User, wait_for
+from piagent import GUEST, PIAGENT, User, promptly, wait_for
 
 # Bytes that a terminal would act on: titles, clearing, C1 as UTF-8, text that is turned around, a line of its own.
 EVIL = "pwn\x1b]0;T\x07\x1b[2J\u009b2J\u202eexe\u2066\u2028\r\nnext"
@@ -51,7 +51,7 @@ class Guest:
 
     def send(self, request):
         """The answer's status to raw bytes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as guest:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as guest:
             guest.sendall(request)
             answer = guest.recv(64)
         return int(answer.split()[1]) if answer else 0
@@ -73,9 +73,9 @@ def test_a_log_and_an_old_console_are_shown_without_anything_that_a_terminal_act
     assert shown.rpartition(b"Booting from Hard Disk...\r\n")[2].startswith(b"pwn") and shown.rstrip().endswith(b"end")
     assert b"\x9b" not in shown
     harmless(shown)
-    raw = subprocess.run([PIAGENT, "logs", "box"], env=user.env, stdout=subprocess.PIPE, timeout=30, check=True).stdout
+    raw = subprocess.run([PIAGENT, "logs", "box"], env=user.env, stdout=subprocess.PIPE, timeout=60, check=True).stdout
     assert raw.endswith(EVIL_BYTES)
-    attached = pexpect.spawn(PIAGENT, ["console", "box"], env=user.env, timeout=30)
+    attached = pexpect.spawn(PIAGENT, ["console", "box"], env=user.env, timeout=60)
     attached.expect_exact(b"end\r\n")
     harmless(attached.before)
     attached.sendcontrol("]")
@@ -201,11 +201,11 @@ def test_a_flood_of_reports_fills_no_journal_and_keeps_nobody_waiting(user):
     for i in range(1500):
         flood.report(f"modules-config/config-{i}", "FAIL", "x" * 200)
     calm.report("init-network")
-    began_ps = time.monotonic()
-    user.do("ps")
-    assert time.monotonic() - began_ps < 10
+    with promptly():
+        user.do("ps")
     reports = sum(event["kind"] == "report" for event in user.events("flood"))
-    assert 400 <= reports <= 401 + 40 * (time.monotonic() - began) and reports < 1500
+    allowed = 401 + 40 * (time.monotonic() - began)
+    assert 400 <= reports <= allowed and (reports < 1500 or allowed > 1500)
     assert [event["stage"] for event in user.events("calm") if event["kind"] == "report"] == ["init-network"]
     assert len(user.status("flood")["failed_modules"]) <= 32
 

@@ -173,7 +173,7 @@ def test_signal_ends_a_download_and_the_next_fetch_goes_on(world, number):
                 break
         assert world.stored() != []
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == 1
     assert world.stored() == [f"{world.sha256}.partial", f"{world.sha256}.resume"]
     world.fedora.faults.clear()

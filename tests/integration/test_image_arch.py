@@ -35,16 +35,16 @@ def disk(user, name, *types, loaders=()):
     if loaders:
         at = len(types) << 20
         subprocess.run(["mkfs.vfat", "-F", "16", "--offset", str(at // 512), path, str((16 << 10) - (at >> 10))], check=True,
-                       stdout=subprocess.DEVNULL, timeout=20)
+                       stdout=subprocess.DEVNULL, timeout=60)
         for command in [["mmd", "::EFI", "::EFI/BOOT"], *(["mcopy", "/etc/os-release", f"::EFI/BOOT/{loader}"] for loader in loaders)]:
-            subprocess.run([command[0], "-i", f"{path}@@{at}", *command[1:]], check=True, timeout=20)
+            subprocess.run([command[0], "-i", f"{path}@@{at}", *command[1:]], check=True, timeout=60)
     return path
 
 
 def packed(user, path):
     """The same disk as Fedora packs its own."""
     qcow2 = path.with_suffix(".qcow2")
-    subprocess.run(["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", path, qcow2], check=True, timeout=20)
+    subprocess.run(["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", path, qcow2], check=True, timeout=60)
     return qcow2
 
 

@@ -147,7 +147,7 @@ def test_an_isolated_instance_has_its_network_beside_it_and_says_so(user):
     assert "spawn=deny" in command and "user,id=net" not in command and "hostfwd" not in command
     assert f"http://{IMDS}/".encode() in (user.instances / "box/smbios.bin").read_bytes()
     for forwarded in (instance["ssh_port"], port):
-        socket.create_connection(("127.0.0.1", forwarded), timeout=30).close()
+        socket.create_connection(("127.0.0.1", forwarded), timeout=60).close()
     [network] = networks(user)
     assert kinds_of_descriptors(network) == {"/dev/null", "socket"}
     user.kill_agent()
@@ -173,7 +173,7 @@ def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):
     user.do("kill", "box")
     assert user.api("POST", "/v1/instances/box/start", {})[0] == 202
     assert "reason" not in user.wait_state("box", "running", 30)
-    socket.create_connection(("127.0.0.1", instance["ssh_port"]), timeout=30).close()
+    socket.create_connection(("127.0.0.1", instance["ssh_port"]), timeout=60).close()
     user.kill_agent()
     [network] = networks(user)
     os.kill(network, signal.SIGKILL)  # while no agent runs
@@ -269,6 +269,6 @@ def test_the_isolated_guests_imds_is_the_same_service(user):
     for path, status in ((key, "200"), ("0" * 32, "404")):
         done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket",
                                str(user.runtime / "imds.sock"), f"http://{IMDS}/{path}/meta-data"], stdout=subprocess.PIPE,
-                              text=True, timeout=30, check=True)
+                              text=True, timeout=60, check=True)
         assert done.stdout == status
     assert any("meta-data fetched by curl" in event.get("text", "") for event in user.events("box"))

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from piagent import SOURCE, wait_for
+from piagent import SOURCE, free_port, wait_for
 
 CC = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 HEADERS = {"qmp": {"qmp.h", "commands.h", "guest_agent.h"}, "imds": {"server.h", "registry.h", "report.h", "blob.h"}}
@@ -72,13 +72,11 @@ def test_the_qmp_example_prints_the_state_of_a_qemu(prefix, tmp_path):
 
 def test_the_imds_example_serves_a_guest_until_its_boot_is_over(prefix, tmp_path):
     program, key = example(prefix, "imds", tmp_path), secrets.token_hex(16)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen([program, str(port), key], stdout=subprocess.PIPE, text=True)
 
     def ask(path, body=None):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", body, timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", body, timeout=60) as answer:
             return answer.read()
 
     def is_up():

@@ -88,7 +88,7 @@ def test_another_user_at_an_open_control_socket_is_told_to_go(user):
 
 
 def raw_answer(port, request):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as guest:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as guest:
         guest.sendall(request.encode())
         answer = b""
         while more := guest.recv(4096):

@@ -3,12 +3,11 @@
 
 import json
 import re
-import socket
 
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, HOST, NETWORK, PIAGENT, UNVERIFIED, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, HOST, NETWORK, PIAGENT, UNVERIFIED, USAGE, User, fake_qemu, free_port, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +20,6 @@ def user():
 @pytest.fixture(scope="module")
 def disk(user):
     return boot_sectors.deaf(user.home)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def test_a_port_in_use_is_told_with_the_instance_that_has_it(user, disk):

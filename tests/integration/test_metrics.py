@@ -12,7 +12,7 @@ import urllib.request
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import USAGE, User, fake_qemu, wait_for
+from piagent import USAGE, User, fake_qemu, free_port, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -48,15 +48,10 @@ def of(user, name, metric, *labels):
 
 def scrape(port, request="GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
     """Head and body."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(request.encode())
         answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
     return answer.partition("\r\n\r\n")[::2]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def listeners(pid, port):
@@ -194,9 +189,7 @@ def test_an_agent_whose_metrics_port_is_taken_runs_says_so_and_tries_again():
 
 
 def test_connections_that_send_half_a_request_keep_others_out_no_longer_than_they_are_there():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with User(PIAGENT_METRICS=str(port), **fake_qemu()) as user:
         user.do("ps")
         half = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(16)]
@@ -205,7 +198,7 @@ def test_connections_that_send_half_a_request_keep_others_out_no_longer_than_the
         time.sleep(0.3)
         for one in half:
             one.close()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert b"piagent_instances" in answer.read()
 
 

@@ -19,7 +19,7 @@ CARDS = {"lo": "00:00:00:00:00:00", "ens3": "52:54:00:12:34:56", "ens4": "52:54:
 
 def seed(user, name, document):
     address = re.search(rb"s=(http://10.0.2.2:\d+/[0-9a-f]+/)", (user.instances / name / "smbios.bin").read_bytes())[1].decode()
-    with urllib.request.urlopen(address.replace("10.0.2.2", "127.0.0.1") + document, timeout=20) as answer:
+    with urllib.request.urlopen(address.replace("10.0.2.2", "127.0.0.1") + document, timeout=60) as answer:
         return answer.read().decode()
 
 

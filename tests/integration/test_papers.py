@@ -16,7 +16,7 @@ OURS = {"isolated", "bridged", "switch", "worker", "__pages", "__complete"}  # n
 
 @functools.cache
 def told(*words):
-    return subprocess.run([PIAGENT, "help", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=False).stdout
+    return subprocess.run([PIAGENT, "help", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60, check=False).stdout
 
 
 def commands(path):
@@ -56,7 +56,7 @@ def test_the_topic_on_user_data_shows_what_validate_prints(tmp_path):
     text = pathlib.Path(SOURCE, "agent/cli/topics/user-data.txt").read_text()
     shown = re.search(r"^    \$ piagent validate web.yaml\n((?:    .*\n)+)", text, re.M)[1]
     (tmp_path / "web.yaml").write_text("#cloud-config\npackages: vim\nrunmcd:\n  - echo hello\n")
-    done = subprocess.run([PIAGENT, "validate", "web.yaml"], cwd=tmp_path, env={"PATH": "/nonexistent"}, text=True, capture_output=True, timeout=30,
+    done = subprocess.run([PIAGENT, "validate", "web.yaml"], cwd=tmp_path, env={"PATH": "/nonexistent"}, text=True, capture_output=True, timeout=60,
                           check=False)  # without a cloud-init, which would add its own words
     assert (done.stdout + done.stderr).splitlines() == [line[4:] for line in shown.splitlines()]
 
@@ -68,5 +68,5 @@ def test_the_readme_names_every_topic():
 
 def test_the_newest_release_in_the_news_is_this_version():
     news = pathlib.Path(SOURCE, ".github/NEWS.md").read_text()
-    version = subprocess.run([PIAGENT, "--version"], stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout.split()[1]
+    version = subprocess.run([PIAGENT, "--version"], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout.split()[1]
     assert re.findall(r"^## (.+)$", news, re.M)[0] == version

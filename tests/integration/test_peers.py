@@ -40,7 +40,7 @@ def fetch(user, path):
     """Status, type and text of what a guest is answered at the agent's port."""
     port = user.api("GET", "/v1/agent")[1]["imds_port"]
     done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code} %{content_type}", f"http://127.0.0.1:{port}{path}"],
-                          stdout=subprocess.PIPE, text=True, timeout=30, check=True)
+                          stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     text, _, end = done.stdout.rpartition("\n")
     status, _, kind = end.partition(" ")
     return int(status), kind, text
@@ -174,5 +174,5 @@ def test_an_isolated_guest_asks_at_the_address_that_it_reaches(user):
     url = meta_data(user, "node-1")["fleet"]["peers_url"]
     assert url == f"http://10.0.2.4/{record(user, 'node-1')['peers_key']}/peers"
     asked = subprocess.run(["curl", "-sS", "--unix-socket", str(user.runtime / "imds.sock"), url.replace("10.0.2.4", "imds")],
-                           stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
+                           stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
     assert [peer["name"] for peer in json.loads(asked)] == ["node-1"]

@@ -52,7 +52,7 @@ def test_the_automatic_port_is_no_forward_of_any_instance_running_or_not():
                 user.do("kill", "second")
                 record = user.instances / "first/record.json"
                 user.kill_agent()
-                agent.wait(30)
+                agent.wait(60)
                 record.write_text(record.read_text().replace(f'"ssh_port": {first}', f'"ssh_port": {A}'))
                 user.start("agent", through=["nsenter", f"--net=/proc/{others.pid}/ns/net"])
                 wait_for("the agent is up", lambda: user.call("agent", "status").returncode == 0, 30)

@@ -80,7 +80,7 @@ def test_an_instance_that_is_named_twice_is_waited_for_once(user):
 def test_progress_fits_a_small_terminal(user):
     names, rows, columns = ["one", "two", "three"], 2, 10
     user.boot_all(names, boot_sectors.says(user.home, BOOT))
-    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=30, dimensions=(rows, columns), encoding="utf-8")
+    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=60, dimensions=(rows, columns), encoding="utf-8")
     terminal.expect(r"\x1b\[A")  # drawn, and now drawn again
     first = terminal.before.replace("\x1b[K", "").rstrip("\r").split("\r\n")
     terminal.close()
@@ -96,7 +96,7 @@ def fakes():
 def follow_on_a_terminal(user, names, **dimensions):
     """piagent wait that has drawn its lines, and now draws them again."""
     user.boot_all(names, boot_sectors.deaf(user.home))
-    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=30, encoding="utf-8", **dimensions)
+    terminal = pexpect.spawn(PIAGENT, ["wait", *names], env=user.env, timeout=60, encoding="utf-8", **dimensions)
     terminal.expect(r"\x1b\[A")
     return terminal
 
@@ -120,7 +120,7 @@ def test_lines_that_a_narrower_terminal_wraps_are_taken_away_whole(fakes):
 
 def test_after_a_stop_it_draws_below_what_the_shell_wrote(fakes):
     fakes.boot_all(["one", "two"], boot_sectors.deaf(fakes.home))
-    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], env=fakes.env, timeout=30, dimensions=(24, 80), encoding="utf-8")
+    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], env=fakes.env, timeout=60, dimensions=(24, 80), encoding="utf-8")
     shell.sendline(f"{PIAGENT} wait one two")
     shell.expect(r"\x1b\[A")
     shell.sendcontrol("z")
@@ -152,6 +152,7 @@ def test_damaged_times_of_earlier_boots_are_begun_anew(user):
     user.boot("box", boot_sectors.says(user.home, BOOT))
     boot_to_the_end(Guest(user, "box"))
     user.wait_state("box", "ready")
+    wait_for("its time is kept", lambda: "\x00" not in (user.home / "data/piagent/boots.json").read_text(), 20)
     assert len(json.loads((user.home / "data/piagent/boots.json").read_text())["boots"]) == 1
 
 

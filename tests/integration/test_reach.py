@@ -14,7 +14,7 @@ import time
 import boot_sectors
 import pytest
 from guest_sshd import log_in_as_this_user, make, sshd
-from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, TIMEOUT, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, TIMEOUT, USAGE, User, fake_qemu, free_port, wait_for
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_commands_share_one_connection_which_outlives_them(user):
         other = user.start("ssh", "a", "--", f"echo begun; until [ -e {user.home}/go ]; do sleep 0.1; done; echo $INSTANCE")
         assert next_line(other) == "begun\n"
         os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C in its terminal does
-        first.wait(20)
+        first.wait(60)
         (user.home / "go").touch()
-        assert other.wait(20) == 0 and other.stdout.read() == "a\n"
+        assert other.wait(60) == 0 and other.stdout.read() == "a\n"
         for own in (["-o", "ConnectTimeout=60"], ["-A"], ["-L", f"{user.home}/forwarded:localhost:1"]):
             before = sessions(user, "a")[0]
             assert user.call("ssh", *own, "a", "--", "true").returncode == 0
@@ -219,7 +219,7 @@ def test_commands_side_by_side_say_nothing_of_their_connections(user):
             at_once = [user.start("ssh", "a", "--", f"echo begun; until [ -e {go} ]; do sleep 0.1; done") for _ in range(12)]
             assert [next_line(command) for command in at_once] == ["begun\n"] * 12, told
             go.touch()
-            assert [(command.wait(30), command.stdout.read()) for command in at_once] == [(0, "")] * 12, told
+            assert [(command.wait(60), command.stdout.read()) for command in at_once] == [(0, "")] * 12, told
         logins, commands = sessions(user, "a")
         assert logins < commands == 24
 
@@ -261,7 +261,7 @@ def test_a_connection_is_handed_to_ssh_and_no_socket_stays_when_the_command_is_k
             assert guest.recv(8) == b"SSH-2.0-"
             assert next(line for line in login.stdout if line != WAITS) == LOGIN_WAITS
             login.kill()
-            login.wait(20)
+            login.wait(60)
             assert not list(user.runtime.glob("*.pass"))
 
 
@@ -330,8 +330,7 @@ def test_a_printed_configuration_stays_true_when_the_port_moves(user):
         assert "StrictHostKeyChecking" not in instance("a")
         subprocess.run(["scp", "-F", config, "/etc/os-release", f"a:{user.home}/copied"], env=user.env, check=True, timeout=60)
         assert (user.home / "copied").exists()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        moved = free.getsockname()[1]
+    moved = free_port()
     user.kill_agent()
     path = user.instances / "a/record.json"
     record = json.loads(path.read_text())
@@ -440,7 +439,7 @@ def test_a_server_that_does_not_come_is_given_up_in_one_line(user):
             pass_time(5)
             assert command.stdout.readline() == WAITS
             pass_time(70)
-            out = command.communicate(timeout=30)[0]
+            out = command.communicate(timeout=60)[0]
             assert command.returncode == TIMEOUT and out.count("\n") == 1, out
             assert "a's SSH server does not answer" in out
 
@@ -453,7 +452,7 @@ def test_a_guest_that_stops_while_its_server_is_waited_for_is_told_in_one_line(u
             assert command.stdout.readline() == WAITS
         user.do("kill", "a")
         for command in commands:
-            out = command.communicate(timeout=30)[0]
+            out = command.communicate(timeout=60)[0]
             assert command.returncode == CONFLICT and out.startswith("piagent: a is stop") and out.count("\n") == 1, out
 
 
@@ -466,7 +465,7 @@ def test_an_interrupt_of_the_wait_is_the_signals_exit_code(user):
         for command, number in zip(commands, 2 * [signal.SIGINT, signal.SIGTERM]):
             assert command.stdout.readline()  # that it waits
             command.send_signal(number)
-            out = command.communicate(timeout=30)[0]
+            out = command.communicate(timeout=60)[0]
             assert command.returncode == 128 + number and "interrupted; it goes on" in out, out
             assert_quiet(out)
     assert user.state("a") == "ready" and user.state("b") == "running"
@@ -478,24 +477,24 @@ def test_what_can_be_known_at_once_is_told_before_a_guest_is_waited_for(user):
     user.do("kill", "off")
     (user.home / "file").write_text("1")
     file, folder = str(user.home / "file"), str(user.home)
-    assert "other" in user.refused(NOT_FOUND, "cp", "a:/x", "other:/y", timeout=20)
-    assert "start off" in user.refused(CONFLICT, "cp", "a:/x", "off:/y", timeout=20)
-    assert "A_b" in user.refused(USAGE, "cp", "a:/x", "A_b:/y", timeout=20)
-    assert "no such file" in user.refused(NOT_FOUND, "cp", "/none", "a:/y", timeout=20)
-    assert "cp -r" in user.refused(USAGE, "cp", folder, "a:/y", timeout=20)
-    assert "no folder /none" in user.refused(NOT_FOUND, "cp", "a:/y", "/none/here", timeout=20)
-    assert "not a folder" in user.refused(USAGE, "cp", "a:/y", "a:/z", file, timeout=20)
-    assert "one instance" in user.refused(USAGE, "cp", "--rsync", "a:/y", "a:/z", timeout=20)
-    assert "nonsense" in user.refused(USAGE, "ssh", "-o", "nonsense=1", "a", timeout=20)
-    assert "x:y" in user.refused(USAGE, "ssh", "-L", "x:y", "a", timeout=20)
+    assert "other" in user.refused(NOT_FOUND, "cp", "a:/x", "other:/y")
+    assert "start off" in user.refused(CONFLICT, "cp", "a:/x", "off:/y")
+    assert "A_b" in user.refused(USAGE, "cp", "a:/x", "A_b:/y")
+    assert "no such file" in user.refused(NOT_FOUND, "cp", "/none", "a:/y")
+    assert "cp -r" in user.refused(USAGE, "cp", folder, "a:/y")
+    assert "no folder /none" in user.refused(NOT_FOUND, "cp", "a:/y", "/none/here")
+    assert "not a folder" in user.refused(USAGE, "cp", "a:/y", "a:/z", file)
+    assert "one instance" in user.refused(USAGE, "cp", "--rsync", "a:/y", "a:/z")
+    assert "nonsense" in user.refused(USAGE, "ssh", "-o", "nonsense=1", "a")
+    assert "x:y" in user.refused(USAGE, "ssh", "-L", "x:y", "a")
     tools = user.home / "tools"
     tools.mkdir()
     user.env["PATH"] = str(tools)
     for words in (["ssh", "a"], ["cp", "a:/x", "."], ["cp", "--rsync", "a:/x", "."]):
-        assert "there is no ssh:" in user.refused(HOST, *words, timeout=20)
+        assert "there is no ssh:" in user.refused(HOST, *words)
     (tools / "ssh").symlink_to(shutil.which("ssh", path="/usr/bin:/bin"))
-    assert "there is no scp:" in user.refused(HOST, "cp", "a:/x", ".", timeout=20)
-    assert "no rsync" in user.refused(HOST, "cp", "--rsync", "a:/x", ".", timeout=20)
+    assert "there is no scp:" in user.refused(HOST, "cp", "a:/x", ".")
+    assert "no rsync" in user.refused(HOST, "cp", "--rsync", "a:/x", ".")
 
 
 def test_a_guest_that_became_ready_while_no_agent_ran_is_reached(user):
@@ -518,4 +517,4 @@ def test_a_server_that_answers_in_the_middle_of_a_boot_is_not_logged_in_to_befor
         time.sleep(13)
         assert login.poll() is None
         login.terminate()
-        assert "was not heard to report" not in login.communicate(timeout=20)[0]
+        assert "was not heard to report" not in login.communicate(timeout=60)[0]

@@ -2,12 +2,11 @@
 """`piagent run --count N NAME`: a fleet of equal instances."""
 
 import signal
-import socket
 
 import boot_sectors
 import pytest
 from fedora_server import FedoraServer, Image
-from piagent import CONFLICT, GUEST, HOST, USAGE, User, fake_qemu, wait_for
+from piagent import CONFLICT, GUEST, HOST, USAGE, User, fake_qemu, free_port, wait_for
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
 
@@ -91,10 +90,7 @@ def test_what_several_cannot_have_is_refused(user, local, words, said):
 
 
 def test_one_may_have_forwards(user, local):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    user.do("run", "--count", "1", "web", "--no-start", "--forward", f"{port}:80", *local)
+    user.do("run", "--count", "1", "web", "--no-start", "--forward", f"{free_port()}:80", *local)
     assert states(user) == {"web-1": "stopped"}
 
 

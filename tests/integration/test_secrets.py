@@ -101,7 +101,7 @@ def test_the_secrets_of_a_fleet_are_in_no_view_event_log_or_argv(user):
         for name in ("join_secret", "peers_key"):  # a guest that tells them is not repeated
             subprocess.run(["curl", "-sSf", "--unix-socket", str(user.runtime / "imds.sock"), f"http://imds/{record['report_key']}/events", "--data-binary",
                             json.dumps({"name": f"init-network/{name}", "event_type": "start", "timestamp": time.time(),
-                                        "description": f"found {record[name]} here"})], timeout=30, check=True)
+                                        "description": f"found {record[name]} here"})], timeout=60, check=True)
         wait_for("the reports are told", lambda: sum("found ****" in text for text in user.texts("box")) == 2, 20)
         check(user, watch, "".join(user.do(*words) for words in (["events", "box"], ["ps", "--labels"], ["inventory"], ["ssh-config"])))
 
@@ -168,7 +168,7 @@ class Guest:
     def ask(self, key, path, *options):
         user_agent = ["-A", "Cloud-Init/25.1"]
         url = f"http://127.0.0.1:{self.user.api('GET', '/v1/agent')[1]['imds_port']}/{json.loads(self.record.read_text())[key]}/{path}"
-        return subprocess.run(["curl", "-sSf", *user_agent, *options, url], stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
+        return subprocess.run(["curl", "-sSf", *user_agent, *options, url], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
 
     def boots(self, result):
         """To its end."""

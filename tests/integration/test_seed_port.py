@@ -49,7 +49,7 @@ def key_of(user, name):
 def asked(port, key):
     """The status of the answer to a guest that asks for its seed."""
     done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/{key}/meta-data"],
-                          text=True, stdout=subprocess.PIPE, timeout=30, check=False)
+                          text=True, stdout=subprocess.PIPE, timeout=60, check=False)
     return int(done.stdout)
 
 
@@ -73,7 +73,7 @@ def test_no_other_user_gets_the_port_while_a_guest_runs_without_an_agent(user):
 
     def listen_as_nobody():
         return subprocess.run(["/usr/bin/python3", "-c", LISTEN, str(port)], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/",
-                              stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
+                              stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
     assert listen_as_nobody() == ""
     user.kill_agent()
     assert listen_as_nobody() == ""

@@ -100,7 +100,7 @@ def test_a_guest_that_is_up_and_does_not_report_is_let_in_with_what_may_be_the_r
     Guest(user, "works").report("init-network")
     with ssh_servers(user, *CAUSES, "works", "boots"), seed_asked_for(user, "seeded"):
         waits = {name: user.start("wait", name) for name in CAUSES}
-        attached = pexpect.spawn(PIAGENT, ["console", "fresh"], env=user.env, timeout=30, encoding="latin-1")
+        attached = pexpect.spawn(PIAGENT, ["console", "fresh"], env=user.env, timeout=60, encoding="latin-1")
         attached.expect("leaves it")
         attached.expect("hello")
         for name in ("fresh", "again", "seeded", "full", "works"):

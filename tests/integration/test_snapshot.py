@@ -377,7 +377,7 @@ def test_nothing_else_happens_to_an_instance_whose_restore_is_not_finished(fragi
     for words in (["start", "-d", "gold"], ["rm", "gold"], ["snapshot", "create", "gold"], ["clone", "gold", "x", "--no-start"]):
         assert "the snapshot a of gold is being restored" in user.refused(CONFLICT, *words)
     user.disarm()
-    assert asked.wait(20) == 0 and holds(user, "gold", 7, 0) and is_tidy(user)
+    assert asked.wait(60) == 0 and holds(user, "gold", 7, 0) and is_tidy(user)
     user.do("snapshot", "restore", "gold", "a")
 
 

@@ -33,7 +33,7 @@ def user():
 
 def blank(user):
     disk = user.home / "blank.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True, timeout=20)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True, timeout=60)
     return str(disk)
 
 

@@ -134,7 +134,7 @@ def test_a_state_that_does_not_fit_is_refused_and_can_be_dropped(user, change, w
     assert user.api("POST", "/v1/instances/pi/start", {"cold": True})[0] == 202
     user.wait_state("pi", "running", 20)
     wait_for("its state is gone", lambda: not saved_files(user, "pi"), 10)
-    assert user.spoken("pi").count(b"hello") == 2
+    wait_for("its guest boots anew", lambda: user.spoken("pi").count(b"hello") == 2, 20)
 
 
 def test_an_older_qemu_loads_nothing(user):
@@ -189,7 +189,8 @@ def test_qemu_is_not_told_to_quit_if_nobody_would_know_of_the_saved_state():
         assert done.returncode == FAILED and "its state could not be saved: " in done.stderr and os.strerror(errno.EIO) in done.stderr, done
         user.disarm()
         instance = user.wait_state("pi", "ready", 10)
-        assert instance["pid"] == pid and user.record("pi")["state"] == "ready"
+        assert instance["pid"] == pid
+        wait_for("it is on record", lambda: user.record("pi")["state"] == "ready", 10)
         wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
 
 

@@ -296,5 +296,5 @@ def test_a_trunk_that_no_member_is_behind_is_refused(network):
 
 
 def test_a_person_who_starts_it_is_told_that_it_is_the_agents():
-    done = subprocess.run([PIAGENT, "switch"], stdin=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE, timeout=20, check=False)
+    done = subprocess.run([PIAGENT, "switch"], stdin=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE, timeout=60, check=False)
     assert done.returncode == USAGE and "the agent's own" in done.stderr

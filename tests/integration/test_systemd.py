@@ -9,7 +9,7 @@ import time
 
 import boot_sectors
 import pytest
-from piagent import HOST, PIAGENT, User, is_running, wait_for
+from piagent import HOST, PIAGENT, User, is_running, promptly, wait_for
 from user_manager import UserManager
 
 DEAF = ["--image-unverified", "--arch", "x86_64", "--accel", "tcg", "--memory", "256M", "--disk", "1M", "--cpus", "1"]
@@ -72,11 +72,11 @@ def test_the_socket_unit_starts_the_agent_and_guests_outlive_each_of_its_ends(us
 def test_an_agent_that_hangs_is_replaced_and_its_guests_live_on(user, systemd):
     folder = user.home / ".local/share/systemd/user/piagent.service.d"
     folder.mkdir()
-    (folder / "soon.conf").write_text("[Service]\nWatchdogSec=2\n")
+    (folder / "soon.conf").write_text("[Service]\nWatchdogSec=5\n")
     systemd.do("daemon-reload")
     systemd.do("start", "piagent.socket")
     pid, hung = user.boot("pi", boot_sectors.deaf(user.home))["pid"], user.agent_pid()
-    time.sleep(3)
+    time.sleep(6)
     assert user.agent_pid() == hung
     os.kill(hung, signal.SIGSTOP)
     wait_for("systemd has started another one", lambda: user.agent_pid() != hung and not is_running(hung), 60)
@@ -145,9 +145,8 @@ def test_a_systemd_that_hangs_fails_the_instance_and_not_the_agent(user, systemd
     assert user.create("pi", image=boot_sectors.deaf(user.home), image_unverified=True, arch="x86_64", accel="tcg", cpus=1,
                        memory_mib=256, disk_bytes=1 << 20)[0] == 202
     wait_for("QEMU is awaited", lambda: user.state("pi") == "starting", 30)
-    begin = time.monotonic()
-    user.ps()
-    assert time.monotonic() - begin < 10
+    with promptly():
+        user.ps()
     assert "systemctl --user status" in user.wait_state("pi", "failed", 60)["reason"]
     systemd.process.send_signal(signal.SIGCONT)
     assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202

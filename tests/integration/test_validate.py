@@ -225,7 +225,7 @@ def test_run_refuses_errors_and_goes_on_after_warnings(user):
 
 def seed_of(user, name, document="user-data"):
     guest = Guest(user, name)
-    with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/{guest.key}/{document}", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/{guest.key}/{document}", timeout=60) as answer:
         return answer.read()
 
 

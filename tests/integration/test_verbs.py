@@ -152,7 +152,7 @@ def test_restart_is_powerdown_and_start_and_returns_when_the_guest_is_ready(user
     pid = boot_all(user, "pi")[0]["pid"]
     restart = user.start("restart", "pi")
     ready_again(user, "pi", pid)
-    lines = restart.communicate(timeout=30)[0].splitlines()
+    lines = restart.communicate(timeout=60)[0].splitlines()
     assert restart.returncode == 0 and "pi: the guest powered itself off" in lines and lines[-1] == "pi: log in with: piagent ssh pi", lines
     assert [event["state"] for event in user.events("pi") if event["kind"] == "state"][-5:] == [
         "stopping", "stopped", "starting", "running", "ready"]
@@ -160,13 +160,13 @@ def test_restart_is_powerdown_and_start_and_returns_when_the_guest_is_ready(user
     user.tell_fake("pi", "ignore=system_powerdown")
     forced = user.start("restart", "--force", "pi", "--json")
     ready_again(user, "pi", pid)
-    events = [json.loads(line) for line in forced.communicate(timeout=30)[0].splitlines()]
+    events = [json.loads(line) for line in forced.communicate(timeout=60)[0].splitlines()]
     assert forced.returncode == 0 and not any("asked to power off" in event.get("text", "") for event in events)
     assert [event["state"] for event in events if event["kind"] == "state"] == ["stopping", "stopped", "running", "ready"]
     user.do("kill", "pi")
     start = user.start("reboot", "pi")
     ready_again(user, "pi", 0)
-    assert start.communicate(timeout=30)[0].startswith("pi is stopped already\n") and start.returncode == 0
+    assert start.communicate(timeout=60)[0].startswith("pi is stopped already\n") and start.returncode == 0
 
 
 def test_ps_shows_those_that_are_named_and_names_alone(user):
