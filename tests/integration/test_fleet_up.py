@@ -297,7 +297,8 @@ def test_faults_of_the_host_are_told_before_anything_is_made(user):
     for begin in (f"fleet.yaml:4: error: instances.a.forward: port 127.0.0.1:{port} is in use by another program",
                   "fleet.yaml:4: error: instances.a.forward: 192.0.2.1 is not an address of this host",
                   "fleet.yaml:5: error: instances.a.network: network bridge=no-such: this host has no bridge",
-                  "fleet.yaml:1: error: defaults.image: ",
+                  "fleet.yaml:1: error: defaults.image: deaf.raw has no published checksum: give the one of its origin with sha256: HEX, or take it as "
+                  "it is with unverified: true",
                   "fleet.yaml:8: error: instances.c.disk: disk 1000 B is smaller than the image",
                   "fleet.yaml:7: error: instances.b.accel: "):
         assert f"\n{begin}" in f"\n{said}", f"{begin}\n{said}"

@@ -61,22 +61,52 @@ static const struct fleet_word *word_of(const struct fleet_entry *entry, const s
     return NULL;
 }
 
-static void add_host_fault(struct cli_fleet *fleet, const struct fleet_change *change,
-                           const struct api_fault *fault)
+static const struct fleet_option *option_at(const struct fleet_option *options, const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    while (options->name && (strlen(options->name) != length || strncmp(options->name, text, length) != 0))
+        options++;
+    return options->name ? options : NULL;
+}
+
+/* The message with options as the file writes them: "sha256: HEX" for "--sha256 HEX", "unverified: true" for "--unverified". It
+ * begins with the name of what is wrong, and commands in it stay what they are. */
+static int write_keys(const struct fleet_option *options, const char *message, struct pi_buf *ret)
+{
+    const char *command = strstr(message, "piagent "),
+               *from = message + (pi_starts_with(message, "--") ? 2 : 0);
+    int r = 0;
+    for (const char *at = from; r == 0 && (at = strstr(at, "--")) && (!command || at < command);) {
+        const struct fleet_option *option = option_at(options, at + 2);
+        r = option ? pi_buf_printf(ret, "%.*s%s:%s", (int)(at - from), from, option->name,
+                                   option->value == FLEET_VALUE_FLAG ? " true" : "")
+                   : 0;
+        at += 2;
+        if (option)
+            from = at += strlen(option->name);
+    }
+    return r < 0 ? r : pi_buf_puts(ret, from);
+}
+
+static int add_host_fault(struct cli_fleet *fleet, const struct fleet_change *change,
+                          const struct api_fault *fault, struct pi_error *err)
 {
     const struct fleet_word *word = word_of(change->entry, fault);
-    const char *text = fault->message + (pi_starts_with(fault->message, "--") ? 2 : 0);
+    pi_auto_buf struct pi_buf text = {0};
     size_t before = fleet->findings->errors;
     /* An instance that is there has its disk. */
     if (!change->create && fault->option &&
         (!strcmp(fault->option, "image") || !strcmp(fault->option, "disk")))
-        return;
+        return 0;
+    if (write_keys(fleet->options, fault->message, &text) < 0)
+        return pi_fail(err, ENOMEM, "faults");
     if (word)
-        fleet_word_fault(fleet->findings, change->entry, word, NULL, "%s", text);
+        fleet_word_fault(fleet->findings, change->entry, word, NULL, "%s", text.data);
     else
-        fleet_entry_fault(fleet->findings, change->entry, NULL, change->entry->line, NULL, "%s", text);
+        fleet_entry_fault(fleet->findings, change->entry, NULL, change->entry->line, NULL, "%s", text.data);
     fleet->host_faults += fleet->findings->errors - before;
     fleet->host_kind = fleet->host_kind ? fleet->host_kind : fault->kind;
+    return 0;
 }
 
 static int add_answer(struct cli_fleet *fleet, const struct fleet_change *change, const json_t *reply,
@@ -88,7 +118,7 @@ static int add_answer(struct cli_fleet *fleet, const struct fleet_change *change
     json_array_foreach(json_object_get(reply, "faults"), i, item) {
         struct api_fault fault = {0};
         if ((r = api_read(fault, item, &fault, err)) == 0)
-            add_host_fault(fleet, change, &fault);
+            r = add_host_fault(fleet, change, &fault, err);
         api_done(fault, &fault);
         if (r < 0)
             return pi_context(err, r, "the agent's answer");
