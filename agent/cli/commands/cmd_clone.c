@@ -24,12 +24,14 @@ struct clone_list {
     struct cli_launch_item items[CLONES_MAX];
     json_t *bodies[CLONES_MAX];
     size_t count;
+    struct api_instance first; /* as the agent has answered */
 };
 
 static void clone_list_done(struct clone_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         json_decref(list->bodies[i]);
+    api_done(instance, &list->first);
 }
 
 static int check_new_name(char **names, unsigned index, struct pi_error *err)
@@ -57,13 +59,11 @@ static int add_clone(const struct clone_options *options, const char *source, co
 }
 
 /* The first one is asked for alone: if the source cannot be cloned, that is told once. */
-static int make_first(struct cli_agent *agent, struct clone_list *list, struct api_instance *ret,
-                      struct pi_error *err)
+static int make_first(struct cli_agent *agent, struct clone_list *list, struct pi_error *err)
 {
     cli_follow_hold_signals();
-    int r = cli_create_instance(agent, list->bodies[0], ret, err);
-    list->items[0].body = NULL;
-    return r;
+    list->items[0].made = &list->first;
+    return cli_create_instance(agent, list->bodies[0], &list->first, err);
 }
 
 /* Starts those that were made. */
@@ -113,7 +113,6 @@ static int clone_to(const struct cli_call *call, struct clone_list *list, struct
     const struct clone_options *options = call->values;
     bool attached = !options->detach && !options->no_start;
     pi_auto_agent struct cli_agent agent = {0};
-    pi_auto_instance struct api_instance first = {0};
     for (unsigned i = 1; i < call->count; i++) {
         int r = check_new_name(call->operands + 1, i - 1, err);
         if (r == 0)
@@ -123,10 +122,10 @@ static int clone_to(const struct cli_call *call, struct clone_list *list, struct
     }
     int r = cli_connect(&agent, err);
     if (r == 0)
-        r = make_first(&agent, list, &first, err);
+        r = make_first(&agent, list, err);
     if (r < 0)
         return r;
-    return attached ? cli_foreground(&agent, &first, true, err) : make_all(options, &agent, list, err);
+    return attached ? cli_foreground(&agent, &list->first, true, err) : make_all(options, &agent, list, err);
 }
 
 static int run_clone(const struct cli_call *call, struct pi_error *err)

@@ -110,6 +110,11 @@ static int begin_creation(const struct cli_launch_pass *pass, const struct cli_l
                           struct api_instance *ret, struct pi_error *err)
 {
     struct cli_agent *agent = item->host->agent;
+    if (item->made) {
+        *ret = *item->made;
+        *item->made = (struct api_instance){0};
+        return 0;
+    }
     if (!item->body) /* an earlier command may have left an instance that is being created */
         return cli_get_instance(agent, item->name, ret, err);
     int r = cli_create_instance(agent, item->body, ret, err);

@@ -48,7 +48,9 @@ struct cli_launch_item {
     const char *name;
     const struct vm_fleet *place; /* in its fleet: after holds among the items of one fleet */
     struct cli_launch_host *host;
-    const json_t *body;  /* of the request that creates it; NULL: it is there */
+    const json_t *body; /* of the request that creates it; NULL: it is there */
+    struct api_instance *
+        made; /* it was asked for already: the answer, which is taken; or NULL. It may be gone again by now */
     bool first;          /* is created before the others: it has an address of its own choice */
     bool start;          /* has to be started; false: it is being started already */
     uint64_t memory_mib; /* that it may take, with QEMU's own */
