@@ -94,7 +94,7 @@ static void refuse_instance(const struct agent *agent, struct api_call *call, co
     LIST_FOREACH(instance, &agent->host.instances, entry)
         if (!vm_life_is_gone(&instance->record.life) && !instance->record.spec.template)
             pi_strv_add(&names, instance->record.spec.name);
-    refuse_name(call, "instance", "piagent ps", name, &names);
+    refuse_name(call, "instance", "piagent ps -a", name, &names);
 }
 
 static void refuse_network(const struct agent *agent, struct api_call *call, const char *name)

@@ -130,7 +130,7 @@ int clone_request_check(const struct instance_host *host, struct api_create *req
     if (r < 0)
         return r;
     if (!source)
-        return pi_refuse(err, PI_NOT_FOUND, "there is no instance named %s: piagent ps lists them",
+        return pi_refuse(err, PI_NOT_FOUND, "there is no instance named %s: piagent ps -a lists them",
                          pi_text_clean(request->clone_of, strlen(request->clone_of), clean, sizeof clean));
     const struct vm_spec *from = &source->record.spec;
     if ((r = check_can_be_cloned(source, request->spec.template, err)) < 0 ||

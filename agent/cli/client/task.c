@@ -10,6 +10,7 @@
 #include "agent/cli/client/instance_follow.h"
 #include "agent/cli/client/outcome.h"
 #include "agent/cli/terminal/error_report.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/table.h"
 
 void cli_task_done(struct cli_task *task)
@@ -92,11 +93,10 @@ static void tell_already(const char *request, const struct api_instance *instanc
     if (!strcmp(request, "reseed"))
         fprintf(stderr, "%s is served the seed of its first boot already\n", name);
     else if (stops && instance->spec.template)
-        fprintf(stderr, "%s is a template, and does not run: piagent template rm %s removes it\n", name,
-                name);
+        cli_note("%s is a template, and does not run: piagent template rm %s removes it", name, name);
     else if (stops && instance->state == VM_SAVED)
-        fprintf(stderr, "%s does not run: its state is saved, and stays; piagent start --cold %s drops it\n",
-                name, name);
+        cli_note("%s does not run: its state is saved, and stays; piagent start --cold %s drops it", name,
+                 name);
     else
         fprintf(stderr, "%s is %s already\n", name, api_state_word(instance));
 }

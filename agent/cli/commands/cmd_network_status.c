@@ -7,6 +7,7 @@
 #include "agent/cli/client/connect.h"
 #include "agent/cli/client/instance_view.h"
 #include "agent/cli/commands/command_table.h"
+#include "agent/cli/terminal/host_hint.h"
 #include "agent/cli/terminal/table.h"
 
 struct network_status_options {
@@ -109,7 +110,7 @@ static int print_network(const json_t *network, struct pi_error *err)
     print_links(json_object_get(network, "links"));
     if (json_array_size(members))
         return print_members(members, err);
-    fprintf(stderr, "it has no member yet: piagent run NAME --network %s\n", cli_json_text(network, "name"));
+    cli_note("it has no member yet: piagent run NAME --network %s", cli_json_text(network, "name"));
     return PI_OK;
 }
 
