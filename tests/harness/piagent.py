@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import time
 
 PIAGENT = os.environ["PIAGENT_BINARY"]
@@ -60,6 +61,16 @@ def wait_for(what, condition, timeout, every=0.2):
         waited = time.monotonic() - begin
         assert waited < timeout * slowness(), f"not within {timeout} s ({waited:.0f} s at load {os.getloadavg()[0]:.0f}): {what}"
         time.sleep(every)
+
+
+def terminal_settings():
+    """Those of a terminal that no program has changed. A command that was just started may have."""
+    ends = os.openpty()
+    try:
+        return termios.tcgetattr(ends[1])
+    finally:
+        for fd in ends:
+            os.close(fd)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import time
 import boot_sectors
 import pexpect
 import pytest
-from piagent import CONFLICT, PIAGENT, User, fake_qemu, promptly, wait_for
+from piagent import CONFLICT, PIAGENT, User, fake_qemu, promptly, terminal_settings, wait_for
 from test_hostile_guest import Guest
 
 
@@ -30,17 +30,16 @@ def spawn(user, *args):
 def test_a_terminal_is_attached_and_left_as_it_was(user):
     user.boot("echo", boot_sectors.echo(user.home))
     terminal = spawn(user, "console", "echo")
-    before = termios.tcgetattr(terminal.child_fd)
     terminal.expect("Ctrl-] leaves it")
     terminal.expect("hello")
-    assert termios.tcgetattr(terminal.child_fd) != before
+    assert termios.tcgetattr(terminal.child_fd) != terminal_settings()
     terminal.send("HAL\x03")  # Ctrl-C is a key like others
     terminal.expect("IBM")
     wait_for("Ctrl-C has arrived", lambda: user.console("echo").endswith(b"IBM\x04"), 20)
     terminal.sendcontrol("]")
     terminal.expect("echo runs on; come back with: piagent console echo")
     terminal.expect(pexpect.EOF)
-    assert termios.tcgetattr(terminal.child_fd) == before
+    assert termios.tcgetattr(terminal.child_fd) == terminal_settings()
     terminal.close()
     assert terminal.exitstatus == 0
     assert user.state("echo") == "running"
@@ -113,12 +112,11 @@ def test_only_what_was_said_before_is_shown_without_its_control_sequences(user):
 def test_the_end_of_the_instance_ends_the_console_and_restores_the_terminal(user):
     user.boot("off", boot_sectors.poweroff_when_told(user.home))
     terminal = spawn(user, "console", "off")
-    before = termios.tcgetattr(terminal.child_fd)
     terminal.expect("hello")
     terminal.send("x")
     terminal.expect("off: stopped")
     terminal.expect(pexpect.EOF)
-    assert termios.tcgetattr(terminal.child_fd) == before
+    assert termios.tcgetattr(terminal.child_fd) == terminal_settings()
     terminal.close()
     assert terminal.exitstatus == 0
     assert "logs off" in user.refused(CONFLICT, "console", "off")

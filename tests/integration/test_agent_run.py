@@ -11,7 +11,7 @@ import pexpect
 import pytest
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
-from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, fake_qemu, wait_for
+from piagent import GUEST, NETWORK, PIAGENT, UNVERIFIED, User, fake_qemu, terminal_settings, wait_for
 from relay import relay
 from test_hostile_guest import Guest
 
@@ -220,16 +220,15 @@ def terminal(user, *args):
 
 def test_in_a_terminal_the_console_is_attached_and_can_be_left(user):
     shell = terminal(user, *words("pi", boot_sectors.echo(user.home)))
-    before = termios.tcgetattr(shell.child_fd)
     shell.expect("pi: the serial console; Ctrl-\\] leaves it")
     shell.expect("hello")
-    assert termios.tcgetattr(shell.child_fd) != before
+    assert termios.tcgetattr(shell.child_fd) != terminal_settings()
     shell.send("HAL")
     shell.expect("IBM")
     shell.sendcontrol("]")
     shell.expect("pi runs on; come back with: piagent console pi")
     shell.expect(pexpect.EOF)
-    assert termios.tcgetattr(shell.child_fd) == before
+    assert termios.tcgetattr(shell.child_fd) == terminal_settings()
     shell.close()
     assert shell.exitstatus == 0
     assert user.state("pi") == "running"
@@ -237,12 +236,11 @@ def test_in_a_terminal_the_console_is_attached_and_can_be_left(user):
 
 def test_in_a_terminal_the_command_ends_with_the_instance(user):
     shell = terminal(user, *words("pi", boot_sectors.poweroff_when_told(user.home)))
-    before = termios.tcgetattr(shell.child_fd)
     shell.expect("hello")
     shell.send("x")
     shell.expect("pi: stopped")
     shell.expect(pexpect.EOF)
-    assert termios.tcgetattr(shell.child_fd) == before
+    assert termios.tcgetattr(shell.child_fd) == terminal_settings()
     shell.close()
     assert shell.exitstatus == 0
 
