@@ -283,6 +283,13 @@ class User:
                 [path.name for path in self.runtime.glob("*.agent")] +
                 [" ".join(words) for pid, words in self.processes().items() if pid != agent])
 
+    def nothing_left(self):
+        """Waits for the last of it: a process may end a moment after what it did was told."""
+        end = time.monotonic() + DEADLINE_S
+        while left := self.leftovers():
+            assert time.monotonic() < end, left
+            time.sleep(0.05)
+
     def agent_pid(self):
         return int((self.runtime / "agent.lock").read_text().split()[0])
 

@@ -48,7 +48,7 @@ def test_the_next_agent_takes_over_the_same_qemu_in_each_state(user):
     assert shown(user)["rests"][1:] == before["rests"][1:]
     for name in before:
         user.do("rm", "--force", name)
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_what_is_asked_of_a_qemu_that_is_being_taken_over_waits_for_the_end_of_that():
@@ -144,7 +144,7 @@ def test_a_poweroff_that_no_agent_saw_is_a_stop_and_no_loss(user):
     instance = user.wait_state("off", "stopped", 20)
     assert instance["stopped_by"] == "guest", instance
     user.do("rm", "off")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_a_qemu_that_dies_while_its_guest_is_to_power_off_is_lost_and_no_poweroff(user):
@@ -332,7 +332,7 @@ def test_a_record_that_cannot_be_read_harms_no_other_instance_and_can_be_removed
     assert "record" in user.refused(CONFLICT, "start", "bad")
     user.do("rm", "bad")
     user.do("rm", "--force", "good")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_a_download_that_was_cut_short_leaves_nothing(user):
@@ -343,7 +343,7 @@ def test_a_download_that_was_cut_short_leaves_nothing(user):
         wait_for("it downloads", lambda: any(path.startswith("/mirror/") for path in fedora.requests), 30)
         user.kill_agent()
         assert user.ps() == []
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 @pytest.mark.parametrize("delays_ms", [range(0, 100, 10), range(100, 400, 30), range(400, 900, 50)], ids=["early", "middle", "late"])
@@ -363,7 +363,7 @@ def test_an_instance_is_whole_or_not_there_whenever_the_agent_is_killed(user, de
             wait_for("its guest answers", lambda: user.type("pi", "H") or b"I" in user.console("pi"), 30)
             assert user.status("pi")["pid"] == instance["pid"]
             user.do("rm", "--force", "pi")
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 @pytest.mark.parametrize("delay_ms", [0, 20, 100])
@@ -375,7 +375,7 @@ def test_an_instance_stops_whenever_the_agent_is_killed(user, delay_ms):
     instance = user.wait_state("pi", "stopped", 30)
     assert instance["stopped_by"] == "quit"
     user.do("rm", "pi")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_ten_commands_at_once_start_one_agent(user):

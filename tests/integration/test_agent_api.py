@@ -255,12 +255,12 @@ def test_removal_while_it_is_made_undoes_it():
         status, answer = user.api("POST", "/v1/instances/half/start", {})
         assert status == 409 and "being created" in answer["error"]["message"]
         user.do("rm", "half")
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
         # And while its disk and keys are made.
         disk = boot_sectors.deaf(user.home)
         for delay_ms in range(0, 120, 15):
             assert user.create("half", image=disk, image_unverified=True, arch="x86_64", accel="tcg")[0] == 202
             time.sleep(delay_ms / 1000)
             user.do("rm", "--force", "half")
-            wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+            user.nothing_left()
         assert is_running(user.agent_pid())

@@ -66,7 +66,7 @@ def test_an_instance_whose_record_cannot_be_read_is_lost_and_keeps_its_disk(user
     record.write_bytes(text)
     assert user.state("bad") == "stopped"
     user.do("rm", "bad")
-    assert user.leftovers() == []
+    user.nothing_left()
     user.do("image", "prune")
     assert not list((user.home / "cache/piagent/images").glob("sha256-*"))
 
@@ -117,7 +117,7 @@ def test_an_instance_without_a_readable_record_is_not_removed_under_its_running_
     os.kill(pid, signal.SIGTERM)
     wait_for("QEMU is gone", lambda: not is_running(pid), 20)
     user.do("rm", "bad")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_an_instance_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user):
@@ -139,7 +139,7 @@ def test_an_instance_whose_folder_is_a_link_is_lost_and_not_taken_for_gone(user)
     assert user.wait_state("moved", "running", 20)["pid"] == pid
     user.do("kill", "moved")
     user.do("rm", "moved")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_what_is_no_instances_folder_is_shown_and_removed_alone(user):
@@ -152,7 +152,7 @@ def test_what_is_no_instances_folder_is_shown_and_removed_alone(user):
     user.do("rm", "link")
     user.do("rm", "file")
     assert (user.home / "mine").is_dir()
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_an_instance_whose_folder_is_taken_away_while_it_runs_can_still_be_ended(user):
@@ -164,7 +164,7 @@ def test_an_instance_whose_folder_is_taken_away_while_it_runs_can_still_be_ended
     assert user.log().count("its state cannot be saved") == 1
     user.do("rm", "--force", "bare")
     assert not is_running(pid)
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_a_folder_that_was_taken_away_without_an_agent_ends_no_guest_and_is_said(user):
@@ -179,7 +179,7 @@ def test_a_folder_that_was_taken_away_without_an_agent_ends_no_guest_and_is_said
     wait_for("QEMU is gone", lambda: not is_running(pid), 20)
     user.kill_agent()
     assert user.ps() == []
-    assert user.leftovers() == []
+    user.nothing_left()
     user.boot("bare", boot_sectors.deaf(user.home))
 
 
@@ -222,7 +222,7 @@ def test_a_start_that_an_agent_did_not_finish_fails_where_its_disk_is_gone_meanw
         instance = user.status("bare")
         assert instance["state"] == "failed" and f"its disk {disk} is gone" in instance["reason"], instance
         user.do("rm", "bare")
-        assert user.leftovers() == []
+        user.nothing_left()
 
 
 def test_a_guest_that_was_ready_in_the_journal_and_not_yet_in_the_record_is_ready():
@@ -266,7 +266,7 @@ def test_an_instance_whose_logs_cannot_be_opened_is_taken_over_all_the_same(user
     user.do("kill", "pi")
     assert user.state("pi") == "stopped"
     user.do("rm", "pi")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def leave_a_dead_socket(path):

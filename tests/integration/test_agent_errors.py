@@ -35,7 +35,7 @@ def disk(user):
 
 def nothing_left(user):
     assert user.ps() == []
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 CASES = {
@@ -135,7 +135,7 @@ def test_a_host_without_firmware_is_told_what_to_install(disk):
         for arch, package in (("x86_64", "ovmf"), ("aarch64", "qemu-efi-aarch64")):
             line = user.refused(HOST, "run", "m", "--image", disk, "--image-unverified", "--arch", arch, "--firmware", "uefi", "-d")
             assert package in line, line
-            assert user.leftovers() == []
+            user.nothing_left()
 
 
 def test_a_port_that_was_taken_since_fails_the_start_and_says_so():

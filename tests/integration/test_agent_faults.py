@@ -92,7 +92,7 @@ def test_an_instance_is_not_created_on_a_full_disk(user):
     line = user.refused(HOST, "run", "pi", "--image", user.disk, *RUN)
     assert os.strerror(errno.ENOSPC) in line, line
     assert user.ps() == []
-    assert user.stray() == []
+    user.nothing_strays()
 
 
 def test_an_instance_is_not_started_on_a_full_disk_but_when_there_is_room(user):
@@ -100,7 +100,7 @@ def test_an_instance_is_not_started_on_a_full_disk_but_when_there_is_room(user):
     user.arm("full")
     line = user.refused(HOST, "start", "pi", "-d")
     assert os.strerror(errno.ENOSPC) in line, line
-    assert user.stray() == []
+    user.nothing_strays()
     user.disarm()
     agent_steps.bring(user, "running")
 

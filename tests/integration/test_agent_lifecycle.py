@@ -32,7 +32,7 @@ def end(user, name):
     user.do("kill", name)
     assert user.state(name) == "stopped"
     user.do("rm", name)
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_an_instance_is_shown_as_it_is_and_leaves_nothing_behind(user):
@@ -50,7 +50,7 @@ def test_an_instance_is_shown_as_it_is_and_leaves_nothing_behind(user):
     assert "powerdown" in user.refused(CONFLICT, "rm", "one")
     assert "piagent rm --force one" in user.refused(CONFLICT, "run", "one", "--image", "fedora", "-d")
     user.do("rm", "--force", "one")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_pause_resume_and_reset_are_answered_and_shown(user):
@@ -177,7 +177,7 @@ def test_a_qemu_that_dies_is_lost_with_the_reason(user):
     assert "pid" not in instance
     assert not list(user.runtime.glob("dies.*"))
     user.do("rm", "dies")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_a_qemu_that_is_told_to_end_from_outside_is_lost_and_not_stopped(user):
@@ -205,7 +205,7 @@ def test_several_are_dealt_with_in_one_go_and_one_that_cannot_be_does_not_hold_u
     user.do("kill", "a", "b", "c")
     assert [instance["state"] for instance in user.ps()] == ["stopped"] * 3
     user.do("rm", "a", "b", "c")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def has_kvm_that_runs_nothing(user):
@@ -292,4 +292,5 @@ def test_an_instance_that_ends_while_rm_is_about_to_end_it_is_removed(moment, ho
             done = subprocess.run([PIAGENT, "rm", "--force", "pi"], env=relay.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, timeout=60, check=False)
         assert done.returncode == 0 and asked.count(moment) >= 1, (done.stdout, asked)
-        assert user.ps() == [] and user.leftovers() == []
+        assert user.ps() == []
+        user.nothing_left()

@@ -113,4 +113,4 @@ def test_all_of_them_stop_and_leave_nothing(user, api):
     wait_for("all are stopped", lambda: fleet.states(api) == {"stopped"}, 120)
     for name in identities(api):
         assert api.ask("DELETE", f"/v1/instances/{name}")[0] == 200
-    assert user.leftovers() == []
+    user.nothing_left()

@@ -161,7 +161,7 @@ def test_an_interrupt_while_the_image_comes_undoes_all_of_it(user):
         assert code == 128 + signal.SIGINT
         assert "half: interrupted, and undone" in out
         assert user.ps() == []
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 @pytest.mark.parametrize("more", [[], ["-d"]], ids=["attached", "detached"])
@@ -175,7 +175,7 @@ def test_an_interrupt_before_the_guest_ran_undoes_all_of_it(more):
         assert code == 128 + signal.SIGINT, out
         assert "half: interrupted, and undone" in out
         assert user.ps() == []
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 def test_an_interrupt_before_the_agent_has_answered_undoes_all_of_it():
@@ -189,7 +189,7 @@ def test_an_interrupt_before_the_agent_has_answered_undoes_all_of_it():
         assert code == 128 + signal.SIGINT, out
         user.disarm()
         assert user.ps() == []
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 def test_who_interrupts_the_wait_for_a_stop_gets_the_signals_exit_code(user):
@@ -209,7 +209,7 @@ def test_an_image_that_does_not_come_right_is_one_line_and_leaves_nothing(user, 
     with FedoraServer([Image("x86_64", boot_sectors.deaf(user.home))], faults={"image": fault, "metalink": "404"}) as fedora:
         user.env.update(fedora.env)
         user.refused(code, "run", "half", "--arch", "x86_64", "-d")
-        assert user.leftovers() == []
+        user.nothing_left()
         # Its name is free again, also while the failed one can still be asked about.
         user.refused(code, "run", "half", "--arch", "x86_64", "-d")
 
@@ -269,7 +269,7 @@ def test_in_a_terminal_a_download_has_a_bar(user):
         shell.expect(pexpect.EOF)
         shell.close()
         assert shell.exitstatus == 128 + signal.SIGINT
-        wait_for("nothing is left", lambda: user.leftovers() == [], 20)
+        user.nothing_left()
 
 
 def test_steps_of_a_download_are_lines_where_there_is_no_terminal(user):

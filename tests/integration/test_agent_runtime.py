@@ -79,7 +79,7 @@ def test_what_is_taken_away_is_made_anew_and_serves(user, take):
     follower.kill()
     follower.wait()
     user.do("rm", "pi", "new")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_what_is_taken_away_while_no_agent_runs_is_made_good_by_the_next(user):

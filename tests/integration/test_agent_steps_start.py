@@ -58,7 +58,7 @@ def test_an_agent_killed_at_any_step_of_its_first_start(user):
 
     def check():
         assert user.ps() == []
-        assert user.stray() == []
+        user.nothing_strays()
     assert kill_at_each_step(user, 0, prepare, check) >= 15
 
 

@@ -40,7 +40,8 @@ def start(user, *more):
 
 
 def nothing_is_left(user):
-    assert user.ps() == [] and user.leftovers() == [], user.leftovers()
+    assert user.ps() == []
+    user.nothing_left()
     assert not list((user.home / "cache/piagent/images").glob("*.use-*"))
 
 

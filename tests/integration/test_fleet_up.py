@@ -66,7 +66,8 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(user):
     user.write(FLEET)
     said = user.up("--dry-run")
     assert said == "server: is created and started\nnode-1 to node-3: each is created and started\n"
-    assert user.ps() == [] and user.leftovers() == []
+    assert user.ps() == []
+    user.nothing_left()
 
 
 def test_what_others_are_after_is_ready_first_and_a_failure_holds_back_only_those(user):

@@ -63,7 +63,8 @@ def test_an_image_whose_partitions_are_for_the_other_architecture_is_refused_and
         for image in images:
             said = user.refused(USAGE, *words(image, OTHER[arch]))
             assert f"{image.name} is an image for {arch}" in said and f"--arch {arch}" in said, said
-            assert user.ps() == [] and user.leftovers() == []
+            assert user.ps() == []
+            user.nothing_left()
             assert "shows no progress" in user.call(*words(image, arch)).stderr
             user.do("rm", "--force", "box")
 

@@ -157,7 +157,7 @@ def test_an_isolated_instance_has_its_network_beside_it_and_says_so(user):
     user.wait_state("box", "lost", 30)
     wait_for("its network has ended", lambda: not networks(user), 30)
     user.do("rm", "box")
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_a_network_that_ends_alone_is_told_and_a_start_gives_another_one(user):

@@ -53,7 +53,7 @@ def test_a_creation_without_start_that_fails_leaves_nothing(user):
     no_image.write_bytes(b"")
     done = user.call("run", "pi", "--image", str(no_image), "--image-unverified", "--no-start")
     assert done.returncode and "pi was not made" in done.stderr, done
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_an_interrupt_undoes_it(user):
@@ -66,7 +66,7 @@ def test_an_interrupt_undoes_it(user):
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 128 + signal.SIGINT, out
     assert "interrupted, and undone" in out
-    wait_for("nothing of it is left", lambda: not user.leftovers(), 20)
+    user.nothing_left()
 
 
 def test_labels_fleet_and_digest_are_in_record_view_list_and_status(user):

@@ -102,7 +102,7 @@ def test_an_interrupt_undoes_all_that_have_not_started(stalled):
     assert command.returncode == 128 + signal.SIGINT, out
     for name in NAMES:
         assert f"{name}: interrupted, and undone: nothing of it is left" in out
-    wait_for("nothing of them is left", lambda: not stalled.leftovers(), 20)
+    stalled.nothing_left()
 
 
 def test_an_interrupt_undoes_the_others_also_if_one_cannot_be_undone(stalled):
@@ -117,7 +117,7 @@ def test_an_interrupt_undoes_the_others_also_if_one_cannot_be_undone(stalled):
     assert "web-1 was interrupted, and could not be undone: " in out
     for name in NAMES[1:]:
         assert f"{name}: interrupted, and undone: nothing of it is left" in out
-    wait_for("nothing of them is left", lambda: not stalled.leftovers(), 20)
+    stalled.nothing_left()
 
 
 def test_an_interrupt_leaves_those_that_have_started_and_undoes_the_rest(user, local):

@@ -107,7 +107,7 @@ def test_guests_outlive_the_unit_that_their_agent_was_started_in(user, systemd):
 def test_limits_that_nobody_can_keep_are_refused_and_nothing_is_left(user):
     line = user.refused(HOST, "run", "pi", "--image", boot_sectors.deaf(user.home), *DEAF, "--memory-max", "1G")
     assert line.startswith("--memory-max needs the user's systemd") and f"{user.home}/run/systemd/private" in line, line
-    assert user.leftovers() == []
+    user.nothing_left()
 
 
 def test_limits_without_a_controller_are_refused(user):
