@@ -100,7 +100,7 @@ def test_a_panic_is_shown_until_the_next_boot_and_is_the_exit_code(user):
     assert [event["kind"] for event in user.events("pi")].count("panic") == 1
     user.do("reset", "pi")
     wait_for("it boots anew", lambda: user.console("pi").count(b"hello") == 2, 30)
-    assert "reason" not in user.status("pi")
+    wait_for("its panic is over", lambda: "reason" not in user.status("pi"), 30)
     user.do("kill", "pi")
 
     command = user.start("start", "pi")

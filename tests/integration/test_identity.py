@@ -71,7 +71,8 @@ def test_the_next_agent_tells_a_guest_that_an_agent_was_telling_and_ssh_gets_in_
             guest.sendall(b"did entropy\ndone\n")
             hear(guest, b"kept\n")
             assert command.communicate(timeout=60)[0].splitlines()[-1] == "a" and command.returncode == 0
-        assert not is_due(user, "a") and user.state("a") == "running"
+        wait_for("it is on record", lambda: not is_due(user, "a"), 20)
+        assert user.state("a") == "running"
         [event] = [event for event in user.events("a") if event["kind"] == "identity"]
         assert re.fullmatch(r"took its identity after [\d.]+m?s", event["text"])
 
