@@ -14,7 +14,7 @@ from piagent import CONFLICT, FAILED, NOT_FOUND, USAGE, User, fake_qemu, is_runn
 from test_clone import holds, layers, make, write
 from test_hostile_guest import Guest
 from test_progress import boot_to_the_end
-from test_suspend import saved_files
+from test_suspend import await_no_saved_files, saved_files
 
 
 @pytest.fixture(name="user")
@@ -91,7 +91,8 @@ def test_a_guest_that_runs_goes_on_and_can_go_back_to_that_moment(user):
         instance = user.status("pi")
         assert (instance["state"], instance["pid"], instance["snapshot"]) == ("ready", before["pid"], tag)
         write(user, "pi", 2, 8)
-    assert len(layers(user, "pi")) == 2 and not saved_files(user, "pi")
+    assert len(layers(user, "pi")) == 2
+    await_no_saved_files(user, "pi")
     found = snapshots(user, "pi")
     assert found["one"]["memory_bytes"] and found["two"]["parent"] == "one", found
     record = user.record("pi")
@@ -104,7 +105,8 @@ def test_a_guest_that_runs_goes_on_and_can_go_back_to_that_moment(user):
     assert instance["state"] == "ready" and instance["snapshot"] == "one" and is_running(instance["pid"])
     assert user.spoken("pi").count(b"hello") == 1, "the guest went on, and did not begin anew"
     assert [user.record("pi")[key] for key in ("key", "report_key", "imds_port")] == [record[key] for key in ("key", "report_key", "imds_port")]
-    assert holds(user, "pi", 7, 0) and not saved_files(user, "pi")
+    assert holds(user, "pi", 7, 0)
+    await_no_saved_files(user, "pi")
     user.do("kill", "pi")
     user.do("snapshot", "restore", "pi", "two", "--no-start")
     assert user.status("pi")["state"] == "saved" and saved_files(user, "pi")
@@ -160,7 +162,8 @@ def test_memory_that_does_not_fit_is_refused_and_the_disk_can_be_had(user, chang
     assert why in line and "piagent snapshot restore --cold pi one" in line, line
     assert as_was(user, "pi") == before and holds(user, "pi", 8)
     user.do("snapshot", "restore", "--cold", "pi", "one")
-    assert user.status("pi")["state"] == "stopped" and holds(user, "pi", 7) and not saved_files(user, "pi")
+    assert user.status("pi")["state"] == "stopped" and holds(user, "pi", 7)
+    await_no_saved_files(user, "pi")
 
 
 def test_clones_and_snapshots_share_layers_and_nothing_else(user):
@@ -211,7 +214,8 @@ def test_an_agent_that_is_killed_while_qemu_is_asked_leaves_a_guest_that_goes_on
     asked.wait(60)
     user.tell_fake("pi", "", pid)
     assert user.wait_state("pi", "ready", 20)["pid"] == pid
-    assert not folders(user, "pi") and not saved_files(user, "pi") and holds(user, "pi", 7)
+    await_no_saved_files(user, "pi")
+    assert not folders(user, "pi") and holds(user, "pi", 7)
     user.do("snapshot", "create", "pi", "one")
     assert user.wait_state("pi", "ready", 20)["pid"] == pid
 

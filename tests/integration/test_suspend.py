@@ -30,6 +30,11 @@ def saved_files(user, name):
     return {path.name for path in (user.instances / name).glob("saved*")}
 
 
+def await_no_saved_files(user, name):
+    """They are removed a moment after the guest goes on: the record that does not name them comes first."""
+    wait_for("nothing of its state is left", lambda: not saved_files(user, name), 20)
+
+
 def states(user, name):
     return [event["state"] for event in user.events(name) if event["kind"] == "state"]
 
@@ -56,7 +61,8 @@ def test_a_suspended_instance_goes_on_as_what_it_was(user):
 
     user.do("start", "-d", "pi")
     instance = user.status("pi")
-    assert instance["state"] == "ready" and instance["ssh_port"] == before["ssh_port"] and not saved_files(user, "pi")
+    assert instance["state"] == "ready" and instance["ssh_port"] == before["ssh_port"]
+    await_no_saved_files(user, "pi")
     assert states(user, "pi")[-5:] == ["ready", "saving", "saved", "restoring", "ready"], states(user, "pi")
     after = user.record("pi")
     assert [after[key] for key in ("key", "report_key", "imds_port")] == [record[key] for key in ("key", "report_key", "imds_port")]
@@ -133,7 +139,7 @@ def test_a_state_that_does_not_fit_is_refused_and_can_be_dropped(user, change, w
         assert user.status("pi")["state"] == "saved"
     assert user.api("POST", "/v1/instances/pi/start", {"cold": True})[0] == 202
     user.wait_state("pi", "running", 20)
-    wait_for("its state is gone", lambda: not saved_files(user, "pi"), 10)
+    await_no_saved_files(user, "pi")
     wait_for("its guest boots anew", lambda: user.spoken("pi").count(b"hello") == 2, 20)
 
 
@@ -167,7 +173,7 @@ def test_a_save_that_fails_lets_the_guest_go_on(user, command):
     assert "pi was not saved, and is ready" in user.refused(FAILED, "suspend", "pi")
     instance = user.wait_state("pi", "ready", 10)
     assert instance["pid"] == pid
-    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+    await_no_saved_files(user, "pi")
 
 
 def test_qemu_is_not_told_to_quit_if_nobody_would_know_of_the_saved_state():
@@ -191,7 +197,7 @@ def test_qemu_is_not_told_to_quit_if_nobody_would_know_of_the_saved_state():
         instance = user.wait_state("pi", "ready", 10)
         assert instance["pid"] == pid
         wait_for("it is on record", lambda: user.record("pi")["state"] == "ready", 10)
-        wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+        await_no_saved_files(user, "pi")
 
 
 @pytest.mark.parametrize("command", ["query-status", "stop", "getfd", "migrate", "query-migrate"])
@@ -205,7 +211,7 @@ def test_an_agent_that_is_killed_while_it_saves_leaves_a_guest_that_goes_on(user
     user.tell_fake("pi", "", pid)
     instance = user.wait_state("pi", "ready", 20)
     assert instance["pid"] == pid
-    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+    await_no_saved_files(user, "pi")
 
 
 @pytest.mark.parametrize("how", ["quits late", "quits never"])
@@ -238,7 +244,7 @@ def test_an_agent_that_is_killed_while_it_loads_goes_on_or_leaves_it_saved(user,
     user.do("ps")
     instance = user.wait_state("pi", "ready", 40)
     assert instance["pid"] == pid and user.spoken("pi").count(b"hello") == 1
-    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+    await_no_saved_files(user, "pi")
 
 
 def test_a_qemu_that_dies_while_it_saves_is_lost_and_one_that_loads_is_not(user):
@@ -247,7 +253,7 @@ def test_a_qemu_that_dies_while_it_saves_is_lost_and_one_that_loads_is_not(user)
     assert "was not saved" in user.refused(FAILED, "suspend", "pi")
     instance = user.wait_state("pi", "lost", 10)
     assert not is_running(pid), instance
-    wait_for("nothing of its state is left", lambda: not saved_files(user, "pi"), 10)
+    await_no_saved_files(user, "pi")
     (user.instances / "pi/fake-qemu").write_text("")
     assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
     user.wait_state("pi", "running", 20)
