@@ -18,10 +18,9 @@ struct ps_options {
 };
 
 /* A saved one holds what its guest was doing, and is shown. */
-static bool is_over(const json_t *instance)
+static bool has_ended(const json_t *instance)
 {
-    enum vm_state state = cli_json_state(instance);
-    return cli_state_is_over(state) && state != VM_SAVED;
+    return vm_state_has_ended(cli_json_state(instance));
 }
 
 static bool is_named(const struct cli_call *call, const json_t *instance)
@@ -49,7 +48,7 @@ static json_t *chosen(const json_t *reply, const struct cli_call *call)
         if (call->count                      ? is_named(call, instance)
             : cli_json_is_template(instance) ? false
             : part                           ? is_taken(&options->which, instance)
-                                             : options->which.all || !is_over(instance))
+                                             : options->which.all || !has_ended(instance))
             json_array_append(list, instance);
     return list;
 }
@@ -135,7 +134,7 @@ static void print_reasons(const json_t *list)
         char clean[512];
         pi_auto_buf struct pi_buf hint = {0};
         pi_text_clean(reason, strlen(reason), clean, sizeof clean);
-        if (*reason && !is_over(instance))
+        if (*reason && !has_ended(instance))
             printf("%s: %s\n", cli_json_text(instance, "name"),
                    cli_host_hint(clean, cli_host_chosen(), &hint));
     }

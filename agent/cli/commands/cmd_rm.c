@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "agent/base/auto.h"
-#include "agent/cli/client/instance_view.h"
 #include "agent/cli/client/task.h"
 #include "agent/cli/commands/command_table.h"
 #include "agent/cli/commands/verb.h"
@@ -38,16 +37,10 @@ int cli_remove_by_force(struct cli_task *task, struct api_instance *instance, st
     return r < 0 && err->kind == PI_NOT_FOUND && instance->spec.ephemeral ? 0 : r;
 }
 
-/* What a selection removes. One that is saved would lose what its guest was doing. */
-static bool is_spent(enum vm_state state)
-{
-    return cli_state_is_over(state) && state != VM_SAVED;
-}
-
-/* For a selection: --all keeps what is not spent. Tells what happened to each. */
+/* For a selection: --all keeps what runs, and what is saved with what its guest was doing. Tells what happened to each. */
 static int remove_if_over(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
-    bool over = is_spent(instance->state);
+    bool over = vm_state_has_ended(instance->state);
     int r = over ? remove_instance(task, instance, err) : 0;
     if (r < 0)
         return r;
@@ -69,7 +62,7 @@ static int refuse_kept(const struct cli_chosen *chosen, bool part, struct pi_err
     int r = 0;
     for (size_t i = 0; r == 0 && i < chosen->count; i++) {
         const struct api_instance *instance = &chosen->items[i];
-        if (part ? is_spent(instance->state) : !vm_state_is_live(instance->state))
+        if (part ? vm_state_has_ended(instance->state) : !vm_state_is_live(instance->state))
             continue;
         runs = runs || vm_state_is_live(instance->state);
         if (++count <= KEPT_NAMED)
