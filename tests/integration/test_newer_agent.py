@@ -5,6 +5,7 @@ import http.server
 import json
 import socketserver
 import threading
+import time
 
 import pytest
 from piagent import CONFLICT, FAILED, GUEST, User
@@ -20,7 +21,8 @@ EVENTS = [
     {"seq": 4, "kind": "telemetry", "text": "it is warm"},
     {"kind": "image", "phase": "thawing", "text": "future.qcow2"},
 ]
-READY = {"seq": 5, "kind": "state", "state": "ready"}
+FINISHED = {"seq": 5, "kind": "report", "stage": "modules-final", "report": "finish", "result": "SUCCESS"}
+READY = {"seq": 6, "kind": "state", "state": "ready"}
 
 
 class Agent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -30,6 +32,9 @@ class Agent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     last_event = READY
     knows_summary = True
     instance = INSTANCE
+    asked = None  # an Event: set when a client asks how the instance is while it follows
+    told = None   # another: set when the last event was sent
+    over = None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,10 +60,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/v1/instances":
             self.send_lines([{"instances": [self.server.instance]}])
         elif path == "/v1/instances/pi":
-            self.send_lines([self.server.instance])
+            answer = self.server.instance
+            if self.server.told and answer["state"] == "ready" and not self.server.asked.is_set():
+                answer = {**answer, "state": "running"}
+                self.server.asked.set()
+                self.server.told.wait(10)
+                time.sleep(0.5)  # the client reads the event first
+            self.send_lines([answer])
         elif path == "/v1/instances/pi/events" and "follow=1" in query:
             self.server.instance = {**INSTANCE, "state": "ready", "cloud_init": "done"}
-            self.send_lines([*events, {**events[0], **self.server.last_event}])
+            self.send_lines([*events, *([{**events[0], **FINISHED}] if self.server.told else [])])
+            if self.server.told:
+                self.server.asked.wait(10)
+            self.wfile.write(json.dumps({**events[0], **self.server.last_event}).encode() + b"\n")
+            if self.server.told:
+                self.server.told.set()
+                self.server.over.wait(30)
         elif path == "/v1/instances/pi/events":
             self.send_lines(events)
         else:
@@ -107,6 +124,13 @@ def test_wait_goes_on_until_a_state_that_it_knows(user):
     assert done.returncode == 0, done.stderr
     assert "pi: telemetry" not in done.stderr and "pi: it is warm\n" in done.stderr
     assert "pi: ready after 0.0s\n" in done.stderr
+
+
+def test_wait_ends_if_the_event_comes_while_the_agent_is_asked(user):
+    user.agent.asked, user.agent.told, user.agent.over = threading.Event(), threading.Event(), threading.Event()
+    done = user.call("wait", "pi", timeout=30)
+    user.agent.over.set()
+    assert done.returncode == 0 and user.agent.told.is_set(), done.stderr
 
 
 def test_failure_of_an_unknown_kind_ends_a_wait_like_any_other(user):

@@ -116,8 +116,9 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
 {
     pi_auto_instance struct api_instance instance = {0};
     const struct cli_view *view = &follow->view;
+    uint64_t seq = view->seq; /* events may come while the agent is asked */
     *ret_up = CLI_NOT_UP;
-    if (!cli_view_is_up(view) || (follow->asked_seq && follow->asked_seq == view->seq))
+    if (!cli_view_is_up(view) || (follow->asked_seq && follow->asked_seq == seq))
         return 0;
     int r = cli_follow_look(follow, &instance, err);
     if (r < 0) /* if the agent has died, the next step starts it again */
@@ -127,7 +128,7 @@ int cli_follow_up(struct cli_follow *follow, enum cli_up *ret_up, struct api_ins
         instance.cloud_init == API_CLOUD_INIT_FAILED ? CLI_UP_FAILED : cli_instance_up(&instance);
     if (up == CLI_NOT_UP ||
         (up == CLI_UP_READY && view->state != VM_READY)) { /* its event is still to come */
-        follow->asked_seq = view->seq;
+        follow->asked_seq = seq;
         return 0;
     }
     *ret_up = up;
