@@ -181,6 +181,12 @@ void identity_tell(struct instance *instance)
     send_identity(instance);
 }
 
+void identity_give_up(struct instance *instance, const char *why)
+{
+    if (instance->record.identity_due)
+        fail_identity(instance, "QEMU did not let it go on: %.*s", IDENTITY_LINE_MAX, why);
+}
+
 /* The memory of a guest that is being saved must not change any more. */
 void identity_adopted(struct instance *instance)
 {

@@ -43,6 +43,9 @@ void identity_connect(struct instance *instance);
  * API_EVENT_IDENTITY follows, or VM_EVENT_UNFIT with the reason. */
 void identity_tell(struct instance *instance);
 
+/* QEMU does not let it run, so that it cannot be told: VM_EVENT_UNFIT follows. */
+void identity_give_up(struct instance *instance, const char *why);
+
 /* A QEMU that ran before has answered. A guest that knows who it is is told that this is on record, which the agent before may
  * not have come to. */
 void identity_adopted(struct instance *instance);

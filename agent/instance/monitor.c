@@ -156,6 +156,7 @@ static void cont_failed(struct instance *instance, int result, const char *why)
 {
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
                           "QEMU did not let its guest go on: %s", why);
+    identity_give_up(instance, why);
     if (result == -ETIMEDOUT)
         send_cont(instance);
 }

@@ -206,6 +206,13 @@ def test_an_instance_whose_guest_takes_no_identity_fails_with_the_reason(user):
     assert "it says: no space" in text and "piagent start" not in text
 
 
+def test_an_instance_that_qemu_does_not_let_run_fails_with_the_reason(user):
+    make(user)
+    resume_told(user, "a", "refuse=cont")
+    assert "QEMU did not let it go on: " in user.refused(HOST, "start", "a")
+    check_boots_cold(user, "a")
+
+
 def test_an_instance_that_ends_before_its_guest_knows_who_it_is_boots_its_disk(user):
     make(user)
     resume_told(user, "a", "ignore=identity")
