@@ -31,15 +31,18 @@ enum qmp_command {
     QMP_MIGRATE_CANCEL,   /* no effect if none is under way */
 
     /* These take arguments: */
-    QMP_QOM_GET,                  /* "path", "property"; reply: any JSON value */
-    QMP_GETFD,                    /* "fdname": a name for the descriptor that goes along */
+    QMP_QOM_GET,   /* "path", "property"; reply: any JSON value */
+    QMP_GETFD,     /* "fdname": a name for the descriptor that goes along */
+    QMP_ADD_FD,    /* "fdset-id": a number for the descriptor that goes along: "/dev/fdset/NUMBER" opens it */
+    QMP_REMOVE_FD, /* "fdset-id"; refused if there is none. What QEMU has opened of it stays open */
     QMP_MIGRATE_SET_PARAMETERS,   /* those of struct MigrationParameters */
     QMP_MIGRATE_SET_CAPABILITIES, /* "capabilities": a list of {"capability", "state"} */
     QMP_DEVICE_ADD,        /* "driver", "id", "bus" and the driver's properties, all but numbers as texts */
     QMP_BLOCKDEV_ADD,      /* struct BlockdevOptions */
     QMP_BLOCKDEV_DEL,      /* "node-name"; refused if it is in use, or if there is none */
     QMP_BLOCKDEV_SNAPSHOT, /* "node", "overlay": writes go to the overlay from now on */
-    QMP_MIGRATE,           /* "uri": "fd:NAME"; answered when it has begun: ask QMP_QUERY_MIGRATE */
+    QMP_MIGRATE,           /* "uri": "fd:NAME", or, of a file, "file:PATH"; answered when it has begun: ask
+                    QMP_QUERY_MIGRATE */
     QMP_MIGRATE_INCOMING,  /* the same, of a QEMU that was started with -incoming defer */
     QMP_COMMANDS
 };

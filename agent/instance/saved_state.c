@@ -14,9 +14,12 @@
 #include "agent/loop/loop.h"
 #include "agent/vm/argv.h"
 
-#define POLL_MS 50
-#define FD_NAME "state"
-#define DROPPED VM_SAVED_RAM_FILE ".old"
+#define POLL_MS         50
+#define FD_NAME         "state"
+#define FDSET           1
+#define TEXT_OF(number) #number
+#define FILE_URI(fdset) "file:/dev/fdset/" TEXT_OF(fdset)
+#define DROPPED         VM_SAVED_RAM_FILE ".old"
 
 static void ask_step(struct instance *instance);
 
@@ -71,16 +74,30 @@ json_t *saved_step_capabilities(const struct instance *instance)
                      saved_state_has_template_ram(instance));
 }
 
-json_t *saved_step_fd_name(const struct instance *instance)
+int saved_state_note_qemu(struct instance *instance, const json_t *data, struct qmp_version *ret,
+                          struct pi_error *err)
 {
-    (void)instance;
-    return json_pack("{s:s}", "fdname", FD_NAME);
+    if (qmp_version_decode(data, ret) < 0)
+        return pi_refuse(err, PI_FAILED, "QEMU does not tell its version");
+    instance->saved_state.by_fdset = ret->major > 9 || (ret->major == 9 && ret->minor >= 1);
+    return 0;
 }
 
-json_t *saved_step_fd_uri(const struct instance *instance)
+json_t *saved_step_file(const struct instance *instance)
+{
+    return instance->saved_state.by_fdset ? json_pack("{s:i}", "fdset-id", FDSET)
+                                          : json_pack("{s:s}", "fdname", FD_NAME);
+}
+
+json_t *saved_step_fdset(const struct instance *instance)
 {
     (void)instance;
-    return json_pack("{s:s}", "uri", "fd:" FD_NAME);
+    return json_pack("{s:i}", "fdset-id", FDSET);
+}
+
+json_t *saved_step_uri(const struct instance *instance)
+{
+    return json_pack("{s:s}", "uri", instance->saved_state.by_fdset ? FILE_URI(FDSET) : "fd:" FD_NAME);
 }
 
 enum saved_taken saved_step_migrated(struct instance *instance, const json_t *data, struct pi_error *err)
@@ -127,13 +144,15 @@ static void ask_step(struct instance *instance)
 {
     struct saved_state *state = &instance->saved_state;
     const struct saved_step *step = state->step;
+    bool passes = step->command == QMP_GETFD;
     if (step->command == QMP_BLOCKDEV_SNAPSHOT)
         snapshot_note_switch(instance, true);
     if (step->command == QMP_COMMANDS)
         step->end(instance);
     else if (!monitor_is_usable(instance) ||
-             monitor_execute_with(instance, step->command, step->arguments ? step->arguments(instance) : NULL,
-                                  step->gets_fd ? state->fd : -1, on_step_answer, instance) < 0)
+             monitor_execute_with(instance, passes && state->by_fdset ? QMP_ADD_FD : step->command,
+                                  step->arguments ? step->arguments(instance) : NULL, passes ? state->fd : -1,
+                                  on_step_answer, instance) < 0)
         saved_state_failed(instance, "QEMU's monitor cannot be asked now");
 }
 

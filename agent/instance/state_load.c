@@ -19,11 +19,10 @@ static void end_load(struct instance *instance);
 static enum saved_taken take_loader(struct instance *instance, const json_t *data, struct pi_error *err)
 {
     struct qmp_version version;
-    if (qmp_version_decode(data, &version) < 0)
-        pi_refuse(err, PI_FAILED, "QEMU does not tell its version");
-    else if (vm_saved_fits_qemu(&instance->saved_state.saved, &version, err) == 0)
-        return TAKEN_NEXT;
-    return TAKEN_FAILED;
+    int r = saved_state_note_qemu(instance, data, &version, err);
+    if (r == 0)
+        r = vm_saved_fits_qemu(&instance->saved_state.saved, &version, err);
+    return r < 0 ? TAKEN_FAILED : TAKEN_NEXT;
 }
 
 /* A QEMU that is loading already was told so by an earlier agent. */
@@ -32,16 +31,19 @@ static enum saved_taken take_begun(struct instance *instance, const json_t *data
     struct qmp_migration migration;
     (void)err;
     if (qmp_migration_decode(data, &migration) == 0 && migration.state != QMP_MIGRATION_NONE)
-        instance->saved_state.step += 3;
+        while (instance->saved_state.step[1].take != saved_step_migrated)
+            instance->saved_state.step++;
     return TAKEN_NEXT;
 }
 
 static const struct saved_step load_steps[] = {
     {QMP_QUERY_VERSION, .take = take_loader},
-    {QMP_QUERY_MIGRATE, .take = take_begun}, /* skips the next three */
+    {QMP_QUERY_MIGRATE, .take = take_begun}, /* may skip all up to the next */
     {QMP_MIGRATE_SET_CAPABILITIES, .arguments = saved_step_capabilities},
-    {QMP_GETFD, .arguments = saved_step_fd_name, .gets_fd = true},
-    {QMP_MIGRATE_INCOMING, .arguments = saved_step_fd_uri},
+    {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
+    {QMP_GETFD, .arguments = saved_step_file},
+    {QMP_MIGRATE_INCOMING, .arguments = saved_step_uri},
+    {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
     {QMP_COMMANDS, .end = end_load},
 };

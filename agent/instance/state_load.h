@@ -5,7 +5,7 @@
  * for the 245 MB of a Debian guest, on a processor that knows SHA-256; the load itself takes as long. A template's RAM is in a
  * file of its own, which is not read for that: its size and time are compared (vm/saved.h).
  *
- * The file is not compressed: zstd -1 makes a third of it, but takes 1.3 s, where a save takes 0.2 s.
+ * The file is not compressed: zstd -1 makes a third of it, but takes 1.3 s, where a save takes 0.2 s (tests/bench/README.md).
  */
 #ifndef PIAGENT_INSTANCE_STATE_LOAD_H
 #define PIAGENT_INSTANCE_STATE_LOAD_H

@@ -28,6 +28,7 @@
  *   uuid=UUID      it is another instance
  *   status=NAME    what query-status tells, until cont, stop or powerdown change it
  *   netdev=old     it is older than 7.2 (only in FAKE_QEMU)
+ *   version=11     it is QEMU 11, not 7.2: it takes a file by add-fd and "file:", and in no other way
  *   become=PATH    at the start: the real QEMU there takes its place
  *   frame=HEX      a whole line: sent on the first card, at SIGUSR1
  *   {...}          a whole line: sent on the monitor as it is, at SIGUSR1
@@ -35,8 +36,9 @@
  *
  * Of the disk it knows the name of the node that is written to (query-block, blockdev-add, blockdev-snapshot).
  *
- * It saves its state (getfd, migrate) as one line, which says whether its guest has said hello, and loads that line with
- * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1.
+ * It saves its state (getfd or add-fd, migrate) as one line, which says whether its guest has said hello, and loads that line with
+ * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1. It saves again only when its guest
+ * has run since.
  *
  * Its guest takes each identity that it is told (agent/seed/identity.h), and adds the line to the file "identity" in the
  * instance's folder; ignore=identity: it does not; refuse=identity: it answers that it has failed.
@@ -44,6 +46,7 @@
  * WHEN is a QMP command, "greeting" (a client has connected), "SIGUSR1", or for ignore= also "SIGTERM".
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -90,6 +93,7 @@ static struct {
 static size_t rule_count;
 static bool silent, greeted;    /* greeted: the guest has said hello */
 static int passed_fd = -1;      /* the newest that came over the monitor */
+static int fdset_fd = -1;       /* the one of add-fd; real QEMUs keep several */
 static char migration[16];      /* its status; "" = none was begun */
 static char plugged[256] = ","; /* the ids of devices that were plugged in, between commas */
 static const char *request;     /* the line of the command that runs */
@@ -321,7 +325,8 @@ static void stop(void)
 {
     if (!strcmp(status, "running"))
         event("STOP", NULL);
-    snprintf(status, sizeof status, "paused");
+    if (strcmp(status, "postmigrate") != 0)
+        snprintf(status, sizeof status, "paused");
 }
 
 static void poweroff(void)
@@ -351,15 +356,41 @@ static void wakeup(void)
     event("WAKEUP", NULL);
 }
 
-/* Migrations. A test sees that the vCPUs stood still before, and that the descriptor came by getfd. */
+/* Migrations. A test sees that the vCPUs stood still before, and how the descriptor came. */
 
 #define SAVED "state of the fake, hello=%d\n"
+
+static bool is_new(void)
+{
+    return is_told("version", "11");
+}
+
+/* -1: this QEMU does not take it so. It opens a descriptor of a set only for what that was opened for. */
+static int state_fd(int mode)
+{
+    bool by_file = strstr(request, "file:/dev/fdset/1");
+    int fd = by_file ? fdset_fd : passed_fd;
+    if (by_file != is_new() || fd < 0 || (by_file && (fcntl(fd, F_GETFL) & O_ACCMODE) != mode))
+        return -1;
+    return fd;
+}
+
+static void add_fd(void)
+{
+    fdset_fd = passed_fd;
+}
+
+static void remove_fd(void)
+{
+    close(fdset_fd);
+    fdset_fd = -1;
+}
 
 static void migrate(void)
 {
     char line[64];
-    int size = snprintf(line, sizeof line, SAVED, greeted);
-    bool done = !strcmp(status, "paused") && passed_fd >= 0 && write(passed_fd, line, (size_t)size) == size;
+    int size = snprintf(line, sizeof line, SAVED, greeted), fd = state_fd(O_WRONLY);
+    bool done = !strcmp(status, "paused") && fd >= 0 && write(fd, line, (size_t)size) == size;
     snprintf(migration, sizeof migration, "%s", done ? "completed" : "failed");
     if (done)
         snprintf(status, sizeof status, "postmigrate");
@@ -368,8 +399,8 @@ static void migrate(void)
 static void load(void)
 {
     char line[64] = "";
-    int hello;
-    if (passed_fd < 0 || read(passed_fd, line, sizeof line - 1) < 1 || sscanf(line, SAVED, &hello) != 1) {
+    int hello, fd = state_fd(O_RDONLY);
+    if (fd < 0 || read(fd, line, sizeof line - 1) < 1 || sscanf(line, SAVED, &hello) != 1) {
         fprintf(stderr, "fake qemu: load of migration failed\n");
         end(1);
     }
@@ -428,6 +459,8 @@ static const struct {
     {"query-migrate", nothing},
     {"qom-get", nothing},
     {"getfd", nothing},
+    {"add-fd", add_fd},
+    {"remove-fd", remove_fd},
     {"device_add", nothing},
     {"migrate-set-capabilities", nothing},
     {"migrate-set-parameters", nothing},
@@ -462,8 +495,8 @@ static void reply(const char *command, const char *id)
     else if (!strcmp(command, "query-uuid"))
         say("{\"return\":{\"UUID\":\"%s\"},\"id\":%s}", uuid, id);
     else if (!strcmp(command, "query-version"))
-        say("{\"return\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},\"package\":\"fake\"},\"id\":%s}",
-            id);
+        say("{\"return\":{\"qemu\":{\"micro\":0,\"minor\":%d,\"major\":%d},\"package\":\"fake\"},\"id\":%s}",
+            is_new() ? 0 : 2, is_new() ? 11 : 7, id);
     else if (!strcmp(command, "query-block"))
         say("{\"return\":[{\"device\":\"\",\"inserted\":{\"node-name\":%s}}],\"id\":%s}", disk_node, id);
     else if (!strcmp(command, "qom-get"))
@@ -521,10 +554,13 @@ static void execute(const char *line)
     if (silent || monitor.fd < 0)
         return;
     bool asleep = !strcmp(status, "suspended"); /* QEMU wakes nothing else (qemu_system_wakeup_request()) */
-    bool twice = (!strcmp(command, "device_add") && !plug(line)) ||
+    bool unfit = (!strcmp(command, "device_add") && !plug(line)) ||
                  (!strcmp(command, "blockdev-add") && find_node(line)) ||
-                 (!strcmp(command, "blockdev-del") && !find_node(line));
-    if (i == ARRAY_SIZE(commands) || is_told("refuse", command) || twice || !is_plugged(line) ||
+                 (!strcmp(command, "blockdev-del") && !find_node(line)) ||
+                 (!strcmp(command, "add-fd") && fdset_fd >= 0) ||
+                 (!strcmp(command, "remove-fd") && fdset_fd < 0) ||
+                 (!strcmp(command, "migrate") && !strcmp(status, "postmigrate"));
+    if (i == ARRAY_SIZE(commands) || is_told("refuse", command) || unfit || !is_plugged(line) ||
         (!strcmp(command, "system_wakeup") && !asleep)) {
         refuse(i == ARRAY_SIZE(commands) ? "CommandNotFound" : "GenericError", command, id);
         return;

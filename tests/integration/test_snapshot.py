@@ -122,8 +122,13 @@ def test_a_paused_guest_stays_paused(user):
     user.do("pause", "pi")
     user.do("snapshot", "create", "pi")
     assert user.status("pi")["state"] == "paused" and user.status("pi")["pid"] == pid
+    before = as_was(user, "pi")
+    assert "its memory was saved since. Let it run first: piagent resume pi" in user.refused(FAILED, "snapshot", "create", "pi")
+    assert user.status("pi")["state"] == "paused" and as_was(user, "pi") == before
     user.do("resume", "pi")
     assert user.status("pi")["state"] == "ready"
+    user.do("snapshot", "create", "pi")
+    assert set(snapshots(user, "pi")) == {"snap-1", "snap-2"}
 
 
 def test_a_saved_instance_keeps_its_state_and_so_does_its_snapshot(user):

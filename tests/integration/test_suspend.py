@@ -143,6 +143,24 @@ def test_a_state_that_does_not_fit_is_refused_and_can_be_dropped(user, change, w
     wait_for("its guest boots anew", lambda: user.spoken("pi").count(b"hello") == 2, 20)
 
 
+def open_states(pid):
+    return [link for link in map(os.readlink, pathlib.Path(f"/proc/{pid}/fd").iterdir()) if "saved-ram" in link]
+
+
+def test_a_qemu_that_takes_files_another_way_saves_and_loads_too():
+    with User(**fake_qemu("version=11")) as user:
+        pid = boot_to_ready(user, "pi")["pid"]
+        for tag in ("one", "two"):
+            user.do("snapshot", "create", "pi", tag)
+            assert user.status("pi")["pid"] == pid and not open_states(pid), "a file that is dropped would take room on"
+        user.do("suspend", "pi")
+        user.do("start", "-d", "pi")
+        assert not open_states(user.status("pi")["pid"])
+        user.do("kill", "pi")
+        user.do("snapshot", "restore", "pi", "one")
+        assert user.status("pi")["state"] == "ready" and user.spoken("pi").count(b"hello") == 1
+
+
 def test_an_older_qemu_loads_nothing(user):
     boot_to_ready(user, "pi")
     user.do("suspend", "pi")
@@ -164,6 +182,11 @@ def test_a_state_that_is_damaged_is_not_loaded(user, told):
     line = user.refused(FAILED, "start", "-d", "pi")
     assert ("load of migration failed" if told else "its state could not be loaded: the file of its RAM is damaged") in line, line
     assert user.status("pi")["state"] == "saved" and saved_files(user, "pi") == FILES
+
+
+def passing(command, version):
+    """How QEMU gets a file."""
+    return "add-fd" if (command, version) == ("getfd", "11") else command
 
 
 @pytest.mark.parametrize("command", ["stop", "getfd", "migrate", "query-version"])
@@ -200,18 +223,20 @@ def test_qemu_is_not_told_to_quit_if_nobody_would_know_of_the_saved_state():
         await_no_saved_files(user, "pi")
 
 
+@pytest.mark.parametrize("version", ["7.2", "11"])
 @pytest.mark.parametrize("command", ["query-status", "stop", "getfd", "migrate", "query-migrate"])
-def test_an_agent_that_is_killed_while_it_saves_leaves_a_guest_that_goes_on(user, command):
+def test_an_agent_that_is_killed_while_it_saves_leaves_a_guest_that_goes_on(user, command, version):
     pid = boot_to_ready(user, "pi")["pid"]
-    user.tell_fake("pi", f"silent={command}")
+    user.tell_fake("pi", f"silent={passing(command, version)} version={version}")
     assert user.api("POST", "/v1/instances/pi/suspend", {})[0] == 202  # a command would start the next agent at once
     user.wait_state("pi", "saving", 10)
     wait_for("QEMU is silent", lambda: user.record("pi")["state"] == "saving", 10)
     user.kill_agent()
-    user.tell_fake("pi", "", pid)
+    user.tell_fake("pi", f"version={version}", pid)
     instance = user.wait_state("pi", "ready", 20)
     assert instance["pid"] == pid
     await_no_saved_files(user, "pi")
+    user.do("suspend", "pi")
 
 
 @pytest.mark.parametrize("how", ["quits late", "quits never"])
@@ -231,16 +256,18 @@ def test_an_agent_that_is_killed_while_qemu_ends_leaves_it_saved(user, how):
     user.do("start", "-d", "pi")
 
 
-@pytest.mark.parametrize("command", ["greeting", "query-uuid", "query-migrate", "getfd", "migrate-incoming", "cont"])
-def test_an_agent_that_is_killed_while_it_loads_goes_on_or_leaves_it_saved(user, command):
+@pytest.mark.parametrize("command, version", [("greeting", "7.2"), ("query-uuid", "7.2"), ("query-migrate", "7.2"), ("getfd", "7.2"),
+                                              ("getfd", "11"), ("migrate-incoming", "7.2"), ("migrate-incoming", "11"), ("cont", "7.2")])
+def test_an_agent_that_is_killed_while_it_loads_goes_on_or_leaves_it_saved(user, command, version):
     boot_to_ready(user, "pi")
+    user.tell_fake("pi", f"version={version}")
     user.do("suspend", "pi")
     rules = user.instances / "pi/fake-qemu"
-    rules.write_text(f"silent={command}")
+    rules.write_text(f"silent={passing(command, version)} version={version}")
     assert user.api("POST", "/v1/instances/pi/start", {})[0] == 202
     pid = wait_for("QEMU runs", lambda: user.status("pi").get("pid"), 20)
     user.kill_agent()
-    user.tell_fake("pi", "", pid)
+    user.tell_fake("pi", f"version={version}", pid)
     user.do("ps")
     instance = user.wait_state("pi", "ready", 40)
     assert instance["pid"] == pid and user.spoken("pi").count(b"hello") == 1

@@ -326,6 +326,8 @@ static void commands_are_sent_by_their_names(void **state)
         [QMP_MIGRATE_CANCEL] = "migrate_cancel",
         [QMP_QOM_GET] = "qom-get",
         [QMP_GETFD] = "getfd",
+        [QMP_ADD_FD] = "add-fd",
+        [QMP_REMOVE_FD] = "remove-fd",
         [QMP_MIGRATE_SET_PARAMETERS] = "migrate-set-parameters",
         [QMP_MIGRATE_SET_CAPABILITIES] = "migrate-set-capabilities",
         [QMP_DEVICE_ADD] = "device_add",
