@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -15,6 +16,7 @@
 #include "agent/base/text.h"
 
 #define TEMP_HEX      8
+#define COPY_MAX      ((off_t)256 << 20)
 #define LAST_LINE_MAX 2048 /* bytes, with the empty lines behind it */
 
 int pi_file_read(int dir_fd, const char *path, size_t max, struct pi_buf *ret, struct pi_error *err)
@@ -109,7 +111,29 @@ static bool is_temp_name(const char *name)
            strspn(suffix, "0123456789abcdef") == TEMP_HEX;
 }
 
-static int replace_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+/* What a file gets: the bytes of data, or, unless fd is -1, of that file. */
+struct fs_content {
+    int fd;
+    const void *data;
+    size_t size;
+};
+
+static int write_content(int fd, const struct fs_content *content)
+{
+    if (content->fd == -1)
+        return pi_write_all(fd, content->data, content->size);
+    for (size_t left = content->size; left;) {
+        ssize_t n = sendfile(fd, content->fd, NULL, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO; /* it has become shorter */
+        left -= (size_t)n;
+    }
+    return 0;
+}
+
+static int replace_file(int dir_fd, const char *path, const struct fs_content *content, mode_t mode,
                         bool durable, struct pi_error *err)
 {
     char temp[PATH_MAX], folder[PATH_MAX];
@@ -126,7 +150,7 @@ static int replace_file(int dir_fd, const char *path, const void *data, size_t s
     pi_auto_close int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return pi_fail(err, errno, "cannot write %s", path);
-    r = pi_write_all(fd, data, size);
+    r = write_content(fd, content);
     if (r == 0 &&
         (fchmod(fd, mode) < 0 || (durable && fsync(fd) < 0) || renameat(dir_fd, temp, dir_fd, path) < 0))
         r = -errno;
@@ -140,20 +164,24 @@ static int replace_file(int dir_fd, const char *path, const void *data, size_t s
 int pi_file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct pi_error *err)
 {
-    return replace_file(dir_fd, path, data, size, mode, true, err);
+    return replace_file(dir_fd, path, &(struct fs_content){-1, data, size}, mode, true, err);
 }
 
 int pi_file_replace(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                     struct pi_error *err)
 {
-    return replace_file(dir_fd, path, data, size, mode, false, err);
+    return replace_file(dir_fd, path, &(struct fs_content){-1, data, size}, mode, false, err);
 }
 
 int pi_file_copy(int from, const char *name, int to, struct pi_error *err)
 {
-    pi_auto_buf struct pi_buf bytes = {0};
-    int r = pi_file_read(from, name, (size_t)256 << 20, &bytes, err);
-    return r < 0 ? r : pi_file_write(to, name, bytes.data, bytes.size, 0600, err);
+    struct stat st;
+    pi_auto_close int fd = openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return pi_fail(err, errno, "%s", name);
+    if (st.st_size > COPY_MAX)
+        return pi_refuse(err, PI_HOST, "%s: larger than %lld bytes", name, (long long)COPY_MAX);
+    return replace_file(to, name, &(struct fs_content){fd, NULL, (size_t)st.st_size}, 0600, true, err);
 }
 
 static int check_owned(int fd, const char *path, struct pi_error *err)

@@ -54,6 +54,29 @@ static void write_replaces_the_whole_file(void **state)
     assert_int_equal(entries(f->path), 1);
 }
 
+/* A store of UEFI variables that its guest has written to is larger than the 64 MiB of the flash. */
+static void copy_takes_files_larger_than_a_buffer(void **state)
+{
+    const struct folder *f = *state;
+    const off_t size = (off_t)PI_BUF_MAX + 4097;
+    char end[4] = "";
+    struct stat st;
+    put(f, "file", "begin");
+    assert_int_equal(mkdirat(f->fd, "other", 0700), 0);
+    pi_auto_close int to = openat(f->fd, "other", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pi_auto_close int fd = openat(f->fd, "file", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "end", 3, size - 3), 3);
+    assert_int_equal(pi_file_copy(f->fd, "file", to, NULL), 0);
+    pi_auto_close int copy = openat(to, "file", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(copy, &st), 0);
+    assert_int_equal(st.st_size, size);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(pread(copy, end, 3, size - 3), 3);
+    assert_string_equal(end, "end");
+    assert_int_equal(ftruncate(fd, ((off_t)256 << 20) + 1), 0);
+    assert_int_equal(pi_file_copy(f->fd, "file", to, NULL), -ENOTSUP);
+}
+
 static void write_sets_its_mode_whatever_the_umask_or_the_old_file(void **state)
 {
     const struct folder *f = *state;
@@ -346,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(last_line_of_a_log_is_the_last_that_says_something),
         TEST(write_replaces_the_whole_file),
+        TEST(copy_takes_files_larger_than_a_buffer),
         TEST(write_sets_its_mode_whatever_the_umask_or_the_old_file),
         TEST(what_need_not_be_durable_is_replaced_as_a_whole_too),
         TEST(write_replaces_a_link_and_not_what_it_names),
