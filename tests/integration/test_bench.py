@@ -85,7 +85,7 @@ def test_a_boot_is_measured_beside_one_by_hand(tmp_path):
 
 def test_instances_of_a_template_are_measured_beside_a_boot_by_hand(tmp_path):
     rows = rows_of("template", tmp_path, "--fake")
-    assert len(rows) == 6 and all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
+    assert len(rows) == 9 and all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
 
 
 def test_two_members_are_measured_beside_a_direct_pair(tmp_path):
