@@ -293,9 +293,9 @@ const struct pi_field api_update_fields[] = {
     {0},
 };
 
-const char *const api_event_kind_names[] = {"state",  "image",    "seed",  "report", "note",
-                                            "panic",  "stuck",    "error", "boot",   "landmark",
-                                            "silent", "identity", NULL};
+const char *const api_event_kind_names[] = {"state",  "image",    "seed",   "report", "note",
+                                            "panic",  "stuck",    "error",  "boot",   "landmark",
+                                            "silent", "identity", "queued", NULL};
 
 const struct pi_field api_event_fields[] = {
     SOME(api_event, seq,

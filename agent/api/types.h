@@ -248,6 +248,8 @@ enum api_event_kind {
                            the guest can ask for */
     API_EVENT_IDENTITY, /* a guest that resumed from a template has taken its own identity: text says after how long.
                            From now on it accepts SSH */
+    API_EVENT_QUEUED, /* its cloud-init waits until others of templates have been set up: text. Its seed is fetched after
+                           that */
     API_EVENTS
 };
 extern const char *const api_event_kind_names[];

@@ -270,6 +270,9 @@ static int add_event(struct boot_raw *raw, const struct api_event *event)
     case API_EVENT_IDENTITY:
         set_mark(raw, BOOT_MARK_IDENTITY);
         return 0;
+    case API_EVENT_QUEUED:
+        set_mark(raw, BOOT_MARK_QUEUED);
+        return 0;
     case API_EVENT_REPORT:
         return add_report(raw, event);
     case API_EVENT_PANIC:

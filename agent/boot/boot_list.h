@@ -26,7 +26,7 @@
 
 enum boot_kind {
     BOOT_PHASE, /* "preparation", "QEMU", "firmware", "bootloader", "kernel", "init", "seed"; of one that resumes from a
-                   template "preparation", "resume", "identity", "seed" */
+                   template "preparation", "resume", "identity", "queue", "seed" */
     BOOT_STAGE, /* of cloud-init: "init-network", "modules-config", "modules-final" */
     BOOT_STEP,  /* in a phase or stage: "seed/meta-data", "modules-final/config-scripts-user" */
     BOOT_POINT, /* a moment: "login prompt", "ready", "panic", "stuck", "silent" */

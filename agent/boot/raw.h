@@ -12,6 +12,7 @@ enum boot_mark {
     BOOT_MARK_STARTING,
     BOOT_MARK_POWER,
     BOOT_MARK_IDENTITY, /* a guest that resumed knows who it is */
+    BOOT_MARK_QUEUED,   /* it waits for its turn to be set up */
     BOOT_MARK_FIRMWARE,
     BOOT_MARK_BOOTLOADER,
     BOOT_MARK_KERNEL,

@@ -363,6 +363,15 @@ static int add_identity_span(struct boot_raw *raw, uint64_t end, enum boot_resul
                           told != BOOT_NEVER ? BOOT_OK : last_result, "");
 }
 
+/* Until its cloud-init begins. */
+static int add_queue_span(struct boot_raw *raw, uint64_t end, enum boot_result result)
+{
+    uint64_t queued = raw->marks[BOOT_MARK_QUEUED];
+    return queued == BOOT_NEVER || end < queued
+               ? 0
+               : add_named_span(&raw->boot, BOOT_PHASE, "queue", queued, end, result, "");
+}
+
 /* qsort() is not stable and takes no context, so each span carries its place with it. */
 struct place {
     uint64_t whole_ms, start_ms;
@@ -421,11 +430,12 @@ int boot_raw_finish(struct boot_raw *raw, bool live)
     r = add_seed_spans(raw);
     if (r == 0)
         r = add_preparation_spans(raw, boot->total_ms, last);
+    uint64_t end = over != BOOT_NEVER ? over : boot->total_ms;
+    enum boot_result result = over != BOOT_NEVER ? BOOT_OK : last;
     if (r == 0 && raw->resumed)
         r = add_identity_span(raw, boot->total_ms, last);
-    else if (r == 0)
-        r = over != BOOT_NEVER ? add_console_spans(raw, over, BOOT_OK)
-                               : add_console_spans(raw, boot->total_ms, last);
+    if (r == 0)
+        r = raw->resumed ? add_queue_span(raw, end, result) : add_console_spans(raw, end, result);
     if (r == 0)
         r = add_point_spans(raw);
     return r < 0 ? r : sort_spans(boot);

@@ -49,6 +49,8 @@ static const char *reason_of(const struct instance *instance, char buf[VM_REASON
     char size[32];
     bool failed = live && instance->record.cloud_init_result == IMDS_RESULT_FAIL;
     const char *name = instance->record.spec.name;
+    if (set_up_waits_for(instance, buf, VM_REASON_MAX))
+        return buf;
     if (instance->record.life.state == VM_SAVED && instance->record.spec.template)
         snprintf(buf, VM_REASON_MAX,
                  "it is saved (%s): piagent run --template %s NAME makes an instance of it",

@@ -230,6 +230,7 @@ static void on_reported(void *owner, const struct imds_report *report, void *use
     guest_showed_sign(instance);
     trouble_over(instance);
     silence_over(instance);
+    set_up_heard(instance);
     boot_hear_report(instance);
     pi_text_clean(report->description, strlen(report->description), text, sizeof text);
     hide_key(record->key, text);

@@ -94,8 +94,7 @@ static void send_identity(struct instance *instance)
         fail_identity(instance, "it does not read from its port");
 }
 
-/* Nobody waits for this line but the guest's program, which ends. */
-static void send_kept(struct instance *instance)
+void identity_release(struct instance *instance)
 {
     if (instance->identity.channel)
         channel_type(instance->identity.channel, SEED_IDENTITY_KEPT, sizeof SEED_IDENTITY_KEPT - 1);
@@ -103,12 +102,9 @@ static void send_kept(struct instance *instance)
 
 static void on_identity_recorded(struct instance *instance, int result, const struct pi_error *why)
 {
-    if (result < 0) {
+    if (result < 0)
         journal_note(instance, "that its guest took its identity is not on record: %s", why->text);
-        store_save(instance);
-    } else {
-        send_kept(instance);
-    }
+    set_up_look(instance);
 }
 
 static void take_done(struct instance *instance)
@@ -118,6 +114,7 @@ static void take_done(struct instance *instance)
     snprintf(text, sizeof text, "took its identity after %s",
              pi_duration_format(pi_monotonic_ms() - instance->identity.since_ms, span));
     instance->record.identity_due = false;
+    instance->record.set_up_due = true;
     store_expect_save(instance);
     journal_add(instance, &(struct api_event){.kind = API_EVENT_IDENTITY, .text = text});
     store_save_then(instance, on_identity_recorded);
@@ -190,16 +187,17 @@ void identity_give_up(struct instance *instance, const char *why)
 /* The memory of a guest that is being saved must not change any more. */
 void identity_adopted(struct instance *instance)
 {
-    if (!instance->record.identity_due && !vm_state_is_saved(instance->record.life.state))
-        send_kept(instance);
+    const struct vm_record *record = &instance->record;
+    if (record->template_hardware && !record->identity_due && !vm_state_is_saved(record->life.state))
+        set_up_repeat(instance);
 }
 
 void identity_guest_reset(struct instance *instance)
 {
-    if (!instance->record.identity_due)
+    if (!instance->record.identity_due && !instance->record.set_up_due)
         return;
     timer_clear(instance->identity.timer);
     instance->identity.why[0] = '\0';
-    instance->record.identity_due = false;
+    instance->record.identity_due = instance->record.set_up_due = false;
     store_save(instance);
 }

@@ -46,8 +46,11 @@ void identity_tell(struct instance *instance);
 /* QEMU does not let it run, so that it cannot be told: VM_EVENT_UNFIT follows. */
 void identity_give_up(struct instance *instance, const char *why);
 
-/* A QEMU that ran before has answered. A guest that knows who it is is told that this is on record, which the agent before may
- * not have come to. */
+/* Tells a guest that knows who it is, and that this is on record, that it may be set up. Its program ends then: nobody else
+ * minds the line. */
+void identity_release(struct instance *instance);
+
+/* A QEMU that ran before has answered. The agent before may not have come to identity_release(). */
 void identity_adopted(struct instance *instance);
 
 /* Its guest boots again, from its disk, and sees on its board who it is. */

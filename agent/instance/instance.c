@@ -23,8 +23,8 @@
 static int init_parts(struct instance *instance)
 {
     static int (*const inits[])(struct instance * instance) = {
-        launch_init,  monitor_init,  stop_init,        guest_init,   console_init,
-        network_init, identity_init, saved_state_init, template_init};
+        launch_init,  monitor_init,  stop_init,   guest_init,       console_init,
+        network_init, identity_init, set_up_init, saved_state_init, template_init};
     int r = 0;
     store_init(instance);
     journal_init(instance);
@@ -50,6 +50,7 @@ void instance_reset(struct instance *instance)
     console_reset(instance);
     guest_link_reset(instance);
     identity_reset(instance);
+    set_up_reset(instance);
     network_reset(instance);
     process_reset(instance);
     creation_reset(instance);
@@ -66,6 +67,7 @@ static void done_parts(struct instance *instance)
     console_done(instance);
     guest_link_done(instance);
     identity_done(instance);
+    set_up_done(instance);
     network_done(instance);
     saved_state_done(instance);
     template_done(instance);
@@ -203,6 +205,7 @@ static void note_state(struct instance *instance, enum vm_state before)
     peers_changed(instance);
     guest_link_note_pause(instance, before);
     template_state_changed(instance, before);
+    set_up_look(instance);
     if (before == VM_RESTORING && instance_runs(instance))
         record->stopped_ms = 0;
 }

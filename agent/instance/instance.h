@@ -21,6 +21,7 @@
 #include "agent/instance/process.h"
 #include "agent/instance/record_store.h"
 #include "agent/instance/saved_state.h"
+#include "agent/instance/set_up.h"
 #include "agent/instance/silence_watch.h"
 #include "agent/instance/snapshot.h"
 #include "agent/instance/stop.h"
@@ -64,6 +65,7 @@ struct instance {
     struct silence_watch silence;
     struct guest_link guest_link;
     struct identity identity;
+    struct set_up set_up;
     struct peers peers;
 };
 

@@ -76,7 +76,7 @@ static void on_recorded(struct instance *instance, int result, const struct pi_e
 void launch_leave_template(struct instance *instance)
 {
     instance->record.template_hardware = instance->record.spec.template;
-    instance->record.identity_due = false;
+    instance->record.identity_due = instance->record.set_up_due = false;
 }
 
 static int prepare_start(struct instance *instance, struct pi_error *err)

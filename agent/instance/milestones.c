@@ -51,6 +51,8 @@ static bool note_event(struct milestones *milestones, const struct api_event *ev
         milestones->resumed = event->text && !strcmp(event->text, API_BOOT_RESUMED);
         return true;
     }
+    if (event->kind == API_EVENT_QUEUED)
+        boot->counts = false;
     if (event->kind == API_EVENT_STATE) {
         bool sleeps = event->state == VM_SUSPENDED;
         boot->counts = boot->counts && !sleeps && event->state != VM_PAUSED && event->state != VM_SAVING;

@@ -129,7 +129,7 @@ static void on_silence_timer(void *user)
     uint64_t now = pi_monotonic_ms(), end = vm_silence_end_ms(&silence);
     if (instance->silence.look_watch)
         look_again(instance);
-    else if (vm_state_stands_still(instance->record.life.state))
+    else if (vm_state_stands_still(instance->record.life.state) || instance->record.set_up_due)
         silence_begin(instance);
     else if (is_open(instance) && now < end)
         timer_set(instance->silence.timer, end - now);

@@ -13,26 +13,11 @@
 #include "agent/loop/loop.h"
 #include "agent/vm/argv.h"
 
-/* The guest rests when its QEMU takes little of a processor. A guest that never does is saved all the same. */
-#define LOOK_MS   2000
-#define LOOKS_MAX 60
-#define REST_S    (0.2 * LOOK_MS / 1000) /* of CPU time between two looks */
+#define REST_SHARE 0.2 /* of a processor: then its guest has come to rest */
 
 static void end_making(struct instance *instance, const char *why)
 {
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_UNFIT}, "%s", why);
-}
-
-static bool guest_rests(struct instance *instance)
-{
-    struct template_making *making = &instance->making;
-    struct pi_usage usage;
-    if (!process_usage(instance, &usage))
-        return false;
-    double used_s = usage.cpu_s - making->cpu_s;
-    bool first = !making->looks++;
-    making->cpu_s = usage.cpu_s;
-    return !first && (used_s < REST_S || making->looks > LOOKS_MAX);
 }
 
 static void look_for_rest(void *user)
@@ -42,13 +27,14 @@ static void look_for_rest(void *user)
     if (instance->making.why[0]) {
         end_making(instance, instance->making.why);
     } else if (instance->record.life.state == VM_READY) {
-        int r = guest_rests(instance) ? state_save_check(instance, &err) : -EAGAIN;
+        int r = rest_look(instance, REST_SHARE, &instance->making.rest) ? state_save_check(instance, &err)
+                                                                        : -EAGAIN;
         if (r == 0)
             instance_feed(instance, &(struct vm_event){.type = VM_EVENT_SAVE});
         else if (r != -EAGAIN && err.kind == PI_HOST)
             end_making(instance, err.text);
         else
-            timer_set(instance->making.timer, LOOK_MS);
+            timer_set(instance->making.timer, REST_LOOK_MS);
     }
 }
 
@@ -122,7 +108,7 @@ void template_state_changed(struct instance *instance, enum vm_state before)
     if (before == VM_SAVING && life->state == VM_RESTORING && life->reason[0]) {
         snprintf(making->why, sizeof making->why, "%s", life->reason);
     } else if (life->state == VM_READY) {
-        making->looks = 0;
+        making->rest = (struct rest){0};
         timer_set(making->timer, 0);
     } else if (vm_life_has_ended(life)) {
         unlinkat(instance->dir_fd, VM_TEMPLATE_RAM_FILE, 0);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
+#include "agent/instance/rest.h"
 #include "agent/vm/life.h"
 
 struct instance;
@@ -16,8 +17,7 @@ struct timer;
 
 struct template_making {
     struct timer *timer; /* set while its guest comes to rest, or QEMU is to be ended */
-    double cpu_s;        /* that its QEMU had used at the last look */
-    unsigned looks;
+    struct rest rest;
     char why[VM_REASON_MAX]; /* it cannot be made; "" = it comes to rest */
 };
 

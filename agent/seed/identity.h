@@ -5,8 +5,9 @@
  * there. The program is in /run, so that no later boot has it.
  *
  * From the host come lines, which the guest trusts: one of JSON, the identity, as often as the host likes, and "kept" when the
- * host has it on record that the guest took it. The JSON brings the code that does the work, so that a newer piagent tells
- * more to an old template. The guest answers with lines, which nobody has to believe: "did PART" for each part, "done" (again
+ * host has it on record that the guest took it, and it is the guest's turn to set itself up (instance/set_up.h). The JSON brings
+ * the code that does the work, so that a newer piagent tells more to an old template. (The program of templates that were made
+ * before there were turns sets the guest up as soon as it has answered.) The guest answers with lines, which nobody has to believe: "did PART" for each part, "done" (again
  * for each time that it is told the same identity), "failed WHY", or "again" for a line that is not JSON.
  *
  * All that two instances of one template share and must not (tests/harness/twins.py compares it in guests that run):
@@ -25,11 +26,13 @@
  *     SSH host keys                         removed; the instance's own is put in. sshd starts anew
  *     addresses in networks                 by the network's hook (network_hook.h); the cards and MACs are the instance's own
  *     the keys of TCP Fast Open             made anew
- *   after it
+ *     random numbers in services            they are restarted, without waiting for their ends. systemd's own, which ask the
+ *                                           kernel for each number, are restarted later
+ *   after "kept"
  *     the boot loader's seed of random numbers   systemd writes it anew
  *     what journald and systemd keep of the machine-id
  *     passwords, accounts, user-data        cloud-init's stages are run as for a new instance
- *     random numbers in other services      they are restarted
+ *     names in systemd's own services       they are restarted
  *   only by a reboot
  *     boot_id, the kernel's addresses (KASLR) and its secrets for sequence numbers and hash tables, the InvocationIDs of
  *     services that are not restarted

@@ -31,6 +31,7 @@ static const struct pi_field record_fields[] = {
     PI_FIELD(vm_record, id_on_board, PI_FIELD_BOOL),
     PI_FIELD(vm_record, template_hardware, PI_FIELD_BOOL),
     PI_FIELD(vm_record, identity_due, PI_FIELD_BOOL),
+    PI_FIELD(vm_record, set_up_due, PI_FIELD_BOOL),
     PI_FIELD(vm_record, life, PI_FIELD_INLINE, .nested = run_fields),
     PI_FIELD(vm_record, powerdown_ms, PI_FIELD_U64),
     PI_FIELD(vm_record, step_ms, PI_FIELD_U64),

@@ -55,6 +55,8 @@ struct vm_record {
     bool
         identity_due; /* it is to resume, or has resumed, from its template's saved state, and its guest still takes
                                itself for the template */
+    bool
+        set_up_due; /* then it has taken its identity, and waits until it may be set up (instance/set_up.h) */
     uint64_t powerdown_ms, step_ms; /* of a stop: api_stop */
 
     char key[33];        /* of its seed; new at each start: 128 random bits, hexadecimal */

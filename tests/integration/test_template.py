@@ -213,6 +213,50 @@ def test_an_instance_that_qemu_does_not_let_run_fails_with_the_reason(user):
     check_boots_cold(user, "a")
 
 
+def is_released(user, name):
+    return "kept" in (user.instances / name / "identity").read_text()
+
+
+def check_waits(user, name):
+    waits = "its cloud-init waits for its turn, after 1 other instance"
+    wait_for(f"{name} waits", lambda: user.status(name).get("reason") == waits, 20)
+    assert f"{name}: {waits}" in user.do("ps").splitlines()
+    assert not is_released(user, name) and user.record(name)["set_up_due"]
+
+
+def test_a_guest_waits_for_its_turn_while_another_one_takes_its_identity(user):
+    make(user)
+    resume_told(user, "slow", "ignore=identity")
+    user.api("POST", "/v1/instances/slow/start", {})
+    user.wait_state("slow", "running")
+    command = user.start("run", "--template", "warm", "a", "-d")
+    said = ""
+    while "a: waiting for its turn" not in said:  # its deadline is the test's
+        said += command.stdout.readline()
+        assert command.poll() is None, said
+    check_waits(user, "a")
+    user.kill_agent()
+    check_waits(user, "a")
+    user.do("pause", "a")
+    assert "reason" not in user.status("a")
+    user.do("resume", "a")
+    check_waits(user, "a")
+    user.do("suspend", "a")
+    user.api("POST", "/v1/instances/a/start", {})
+    user.wait_state("a", "running")
+    check_waits(user, "a")
+    user.do("kill", "slow")
+    wait_for("it is told", lambda: is_released(user, "a"), 20)
+    user.kill_agent()
+    assert "reason" not in user.status("a")
+    boot_to_the_end(Guest(user, "a"))
+    user.wait_state("a", "ready")
+    command.communicate(timeout=60)
+    assert len([event for event in user.events("a") if event["kind"] == "queued"]) >= 1
+    boot, = json.loads(user.do("timeline", "a", "--json"))["boots"]
+    assert [span["result"] for span in boot["spans"] if span["name"] == "queue"] == ["ok"]
+
+
 def test_an_instance_that_ends_before_its_guest_knows_who_it_is_boots_its_disk(user):
     make(user)
     resume_told(user, "a", "ignore=identity")

@@ -113,6 +113,7 @@ static void a_guest_that_goes_on_from_a_template_resumes_and_is_told_who_it_is(v
         "{'kind':'state','state':'running','monotonic_ms':9400}",
         "{'kind':'boot','text':'resumed','monotonic_ms':9400}",
         "{'kind':'identity','text':'took its identity after 2.0s','monotonic_ms':11400}",
+        "{'kind':'queued','text':'its cloud-init waits','monotonic_ms':11500}",
         "{'kind':'state','state':'saved','monotonic_ms':12000}",
         "{'kind':'state','state':'restoring','monotonic_ms':13000}",
         "{'kind':'state','state':'running','monotonic_ms':13500}",
@@ -127,11 +128,13 @@ static void a_guest_that_goes_on_from_a_template_resumes_and_is_told_who_it_is(v
         const struct boot *boot = boot_list_find(&list, 0);
         const uint64_t began = made_stopped ? 0 : 8000;
         assert_string_equal(boot->why, made_stopped ? "resumed" : "created");
-        assert_int_equal(boot->count, made_stopped ? 2 : 3);
+        assert_int_equal(boot->count, made_stopped ? 3 : 4);
         assert_int_equal(find(boot, "resume")->start_ms, began);
         assert_int_equal(find(boot, "resume")->end_ms, began + 400);
         assert_int_equal(find(boot, "identity")->start_ms, began + 400);
         assert_int_equal(find(boot, "identity")->end_ms, began + 2400);
+        assert_int_equal(find(boot, "queue")->start_ms, began + 2500);
+        assert_int_equal(find(boot, "queue")->result, BOOT_RUNS);
     }
 }
 

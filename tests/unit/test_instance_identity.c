@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* An instance that has resumed from a template tells its guest who it is. The test is the guest, at the other end of the port. */
+/* An instance that has resumed from a template tells its guest who it is, and when it may be set up. The test is the guest, at the other
+ * end of the port. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,10 +129,11 @@ static void forget_heard(struct fixture *f)
     f->heard = (struct pi_buf){0};
 }
 
-/* The agent is gone, its record stays. */
+/* The agent is gone, its records stay. */
 static void leave(struct fixture *f)
 {
-    instance_detach(f->instance);
+    while (!LIST_EMPTY(&f->host.instances))
+        instance_detach(LIST_FIRST(&f->host.instances));
     run_until_saved(f);
     pi_close_p(&f->guest_fd);
     forget_heard(f);
@@ -422,6 +427,152 @@ static void boot_is_told_once_also_of_a_guest_that_was_paused_before_it_ran(void
     assert_int_equal(instance->counts.boots, 0);
 }
 
+/* One that runs, and waits for its turn or still takes its identity. */
+static struct instance *add_other(struct fixture *f, unsigned age, enum vm_accel accel, bool due)
+{
+    struct vm_record record = {.schema = VM_RECORD_SCHEMA,
+                               .life.state = VM_RUNNING,
+                               .life.committed = true,
+                               .template_hardware = true,
+                               .identity_due = due,
+                               .set_up_due = !due,
+                               .boot_ms = 1000 - age,
+                               .accel = accel};
+    struct instance *instance;
+    struct pi_error err;
+    snprintf(record.spec.name, sizeof record.spec.name, "n-%u", age);
+    if (mkdirat(f->folder->fd, record.spec.name, 0700) < 0)
+        assert_int_equal(errno, EEXIST);
+    assert_int_equal(instance_new(&f->host, &record, &instance, &err), 0);
+    return instance;
+}
+
+static void run_timers(struct fixture *f)
+{
+    for (int i = 0; i < 20; i++)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    run_until_saved(f);
+}
+
+static unsigned processors(void)
+{
+    return (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static void feed(struct fixture *f, struct instance *instance, enum vm_event_type type)
+{
+    instance_feed(instance, &(struct vm_event){.type = type, .success = true});
+    run_timers(f);
+}
+
+static void guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_room_for(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[1024];
+    for (enum vm_accel accel = VM_ACCEL_KVM; accel <= VM_ACCEL_TCG; accel++) {
+        unsigned room = accel == VM_ACCEL_KVM ? 4 * processors() : processors(), count = room + 2;
+        char text[128];
+        for (unsigned i = 0; i < count; i++)
+            all[i] = add_other(f, count - i, accel, false);
+        for (unsigned i = count; i--;)
+            identity_adopted(all[i]);
+        run_timers(f);
+        for (unsigned i = 0; i < count; i++)
+            assert_int_equal(all[i]->record.set_up_due, i >= room);
+        assert_true(set_up_waits_for(all[count - 1], text, sizeof text));
+        assert_int_equal(atoi(strstr(text, "after ") + strlen("after ")), count - 1);
+        assert_false(set_up_waits_for(all[0], text, sizeof text));
+        feed(f, all[0], VM_EVENT_GUEST_DONE);
+        assert_false(all[room]->record.set_up_due);
+        assert_true(all[room + 1]->record.set_up_due);
+        feed(f, all[1], VM_EVENT_STOPPED); /* it stands still */
+        assert_false(all[room + 1]->record.set_up_due);
+        leave(f);
+    }
+    add_resumed(f, true);
+}
+
+static void nobody_is_set_up_while_a_guest_takes_its_identity(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *waits = add_other(f, 1, VM_ACCEL_TCG, false);
+    struct instance *takes = add_resumed(f, true);
+    identity_adopted(waits);
+    run_timers(f);
+    assert_true(waits->record.set_up_due); /* it may be loading: its guest runs soon */
+    resume_guest(f);
+    run_timers(f);
+    assert_true(waits->record.set_up_due);
+    feed(f, takes, VM_EVENT_STOPPED);
+    assert_false(waits->record.set_up_due);
+    feed(f, waits, VM_EVENT_EXITED);
+    feed(f, takes, VM_EVENT_CONTINUED);
+    hear(f, "}\n");
+    struct instance *second = add_other(f, 0, VM_ACCEL_TCG, true);
+    answer(f, "done\n");
+    assert_true(takes->record.set_up_due);
+    assert_true(journal_tells(f, "\"kind\":\"queued\""));
+    feed(f, second, VM_EVENT_EXITED);
+    assert_false(takes->record.set_up_due);
+    hear(f, SEED_IDENTITY_KEPT);
+}
+
+static void guest_that_stands_still_is_not_told_until_it_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    char chunk[8];
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STOPPED});
+    run_until_saved(f);
+    forget_heard(f);
+    answer(f, "done\n");
+    assert_true(instance->record.set_up_due && recv(f->guest_fd, chunk, sizeof chunk, MSG_DONTWAIT) < 0);
+    resume_guest(f);
+    hear(f, SEED_IDENTITY_KEPT);
+    assert_false(instance->record.set_up_due);
+}
+
+static void place_is_given_back_when_its_guest_rests(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[64];
+    struct pi_identity id;
+    unsigned count = processors() + 1;
+    assert_int_equal(pi_identify(getpid(), &id, NULL), 0);
+    for (unsigned i = 0; i < count; i++) {
+        all[i] = add_other(f, count - i, VM_ACCEL_TCG, false);
+        all[i]->record.pid = (uint64_t)id.pid;
+        all[i]->record.start_ticks = id.start_ticks;
+        all[i]->process.pidfd = pi_identity_open(&id);
+        identity_adopted(all[i]);
+    }
+    run_timers(f);
+    assert_true(all[0]->set_up.placed && all[count - 1]->record.set_up_due);
+    uint64_t end = pi_monotonic_ms() + LOOP_DEADLINE_MS;
+    while (all[0]->set_up.placed && pi_monotonic_ms() < end) {
+        timer_set(all[0]->set_up.timer, 1); /* this process does little between two looks */
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    run_timers(f);
+    assert_false(all[0]->set_up.placed || all[count - 1]->record.set_up_due);
+    add_resumed(f, true);
+}
+
+static void guest_that_boots_anew_or_reports_waits_for_no_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_other(f, 1, VM_ACCEL_TCG, false);
+    qemu_events_missed_reset(instance);
+    assert_false(instance->record.set_up_due);
+    instance->record.set_up_due = true;
+    set_up_heard(instance); /* of an older template: it did not wait */
+    assert_true(!instance->record.set_up_due && instance->set_up.placed);
+    run_until_saved(f);
+    add_resumed(f, true);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -438,6 +589,11 @@ int main(void)
         TEST(guest_that_is_reset_has_no_identity_to_take),
         TEST(ephemeral_guest_that_fails_is_removed_with_the_reason_alone),
         TEST(boot_is_told_once_also_of_a_guest_that_was_paused_before_it_ran),
+        TEST(guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_room_for),
+        TEST(nobody_is_set_up_while_a_guest_takes_its_identity),
+        TEST(guest_that_stands_still_is_not_told_until_it_goes_on),
+        TEST(place_is_given_back_when_its_guest_rests),
+        TEST(guest_that_boots_anew_or_reports_waits_for_no_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

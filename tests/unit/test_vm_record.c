@@ -59,6 +59,7 @@ static struct vm_record full_record(void)
         .life.reason = "its QEMU was killed",
         .template_hardware = true,
         .identity_due = true,
+        .set_up_due = true,
         .powerdown_ms = 5000,
         .step_ms = 1000,
         .key = "0123456789abcdef0123456789abcdef",
@@ -139,7 +140,7 @@ static void record_comes_back_as_it_was_saved(void **state)
     assert_true(life->was_ready && life->committed && life->shutdown_seen && life->guest_powered_off &&
                 life->cut_off && life->begun_again && life->fell_back && life->relaunch && life->unfit);
     assert_true(got.power_change && got.disk_full && got.cloud_init_died);
-    assert_true(got.template_hardware && got.identity_due);
+    assert_true(got.template_hardware && got.identity_due && got.set_up_due);
     assert_string_equal(life->reason, record.life.reason);
     assert_string_equal(got.key, record.key);
     assert_int_equal(got.accel, record.accel);
@@ -171,6 +172,7 @@ static void record_has_its_members_in_their_order(void **state)
                                        "id_on_board",
                                        "template_hardware",
                                        "identity_due",
+                                       "set_up_due",
                                        "was_ready",
                                        "committed",
                                        "shutdown_seen",

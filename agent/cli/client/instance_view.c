@@ -96,6 +96,8 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->state_word, api_state_word(instance));
     COPY(view->reason, instance->reason);
     describe(view);
+    if (view->state == VM_RUNNING && view->reason[0])
+        COPY(view->doing, view->reason);
     view->silent = instance->cloud_init == API_CLOUD_INIT_SILENT;
     view->finished = !view->silent && cli_instance_up(instance) != CLI_NOT_UP;
     bool boots = !cli_state_is_over(view->state) && !is_stopping(view);
@@ -282,6 +284,10 @@ static enum cli_tell take(struct cli_view *view, const struct api_event *event, 
         view->reachable = true;
         COPY(view->doing, "it knows who it is");
         break;
+    case API_EVENT_QUEUED:
+        view->left_ms = 0;
+        COPY(view->doing, event->text);
+        return begin_step(view, "waiting for its turn", event->monotonic_ms, line);
     case API_EVENT_NOTE:
     case API_EVENTS: /* of a kind that this version does not know */
         break;

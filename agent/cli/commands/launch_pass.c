@@ -10,29 +10,24 @@
 #include "agent/cli/client/start.h"
 #include "agent/cli/terminal/error_report.h"
 #include "agent/cli/terminal/host_hint.h"
+#include "agent/vm/boot_load.h"
 
 #define CREATIONS_AT_ONCE 8 /* they take turns at the image and the disk anyway */
 
-/*
- * How much of a host a boot takes, and how much there is for each processor. An emulated guest keeps a processor busy for its
- * whole boot: more of them than processors need more CPU time in all (scripts/bench stagger), and run into their own time limits.
- * One under KVM waits for its disk and the network most of the time, so that four share a processor. That /dev/kvm can be opened
- * proves nothing: until a guest has come up under KVM, boots count as emulated.
- */
-enum { LOAD_KVM = 1, LOAD_EMULATED = 4, LOAD_PROCESSOR = LOAD_EMULATED };
-
+/* That /dev/kvm can be opened proves nothing: until a guest has come up under KVM, boots count as emulated. What resumes takes little,
+ * and its agent sees to the rest (instance/set_up.h). */
 static unsigned launch_load(const struct cli_launch_item *item)
 {
     const struct api_agent *host = &item->host->told;
     bool native = !item->arch || !host->arch || !strcmp(item->arch, host->arch);
     bool proven = host->kvm && host->kvm_proven && native && !item->emulated;
-    return proven || item->resumes ? LOAD_KVM : LOAD_EMULATED;
+    return item->resumes ? 0 : vm_boot_load(!proven);
 }
 
-/* A host whose older agent does not tell has two processors, most likely more. */
-static unsigned launch_capacity(const struct api_agent *host)
+/* A host whose older agent does not tell has two, most likely more. */
+static uint64_t launch_processors(const struct api_agent *host)
 {
-    return LOAD_PROCESSOR * (unsigned)(host->cpus ? host->cpus : 2);
+    return host->cpus ? host->cpus : 2;
 }
 
 void cli_launch_host_done(struct cli_launch_host *host)
@@ -233,7 +228,8 @@ static int host_has_room(const struct cli_launch_pass *pass, const struct cli_la
     uint64_t most = pass->pace.parallel, available = host->told.memory_available_mib;
     uint64_t promised = host->told.memory_promised_mib,
              left = available > promised ? available - promised : 0;
-    if (begun && (most ? begun >= most : load + launch_load(item) > launch_capacity(&host->told)))
+    if (begun &&
+        (most ? begun >= most : !vm_boot_fits(launch_load(item), load, launch_processors(&host->told))))
         return 0;
     if (pass->pace.overcommit || !available || item->memory_mib <= left)
         return 1;

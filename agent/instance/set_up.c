@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/instance/set_up.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "agent/instance/instance.h"
+#include "agent/instance/trouble.h"
+#include "agent/loop/loop.h"
+#include "agent/vm/boot_load.h"
+
+#define WAIT_MS 1000u /* between two looks of one that waits: not every end of a place is told */
+/* Of a processor: an emulated guest that waits takes 0.02. One that works may get no more than a small part of it on a busy host. */
+#define REST_SHARE 0.05
+
+static bool takes_identity(const struct instance *instance)
+{
+    return instance->record.identity_due &&
+           (instance_runs(instance) || instance->record.life.state == VM_RESTORING);
+}
+
+static bool waits_for_turn(const struct instance *instance)
+{
+    return instance->record.set_up_due && instance->record.life.state == VM_RUNNING;
+}
+
+static bool has_place(const struct instance *instance)
+{
+    const struct vm_record *record = &instance->record;
+    return instance->set_up.placed && record->life.state == VM_RUNNING && !record->cloud_init_result &&
+           !record->silence[0] && !trouble_is_stuck(instance);
+}
+
+static bool waited_longer(const struct instance *one, const struct instance *other)
+{
+    return waits_for_turn(one) && one != other && one->record.boot_ms < other->record.boot_ms;
+}
+
+static unsigned load_of(const struct instance *instance)
+{
+    return vm_boot_load(instance->record.accel != VM_ACCEL_KVM);
+}
+
+static bool is_its_turn(const struct instance *instance)
+{
+    const struct instance *one;
+    unsigned load = 0;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    LIST_FOREACH(one, &instance->host->instances, entry) {
+        if (takes_identity(one) || waited_longer(one, instance))
+            return false;
+        load += has_place(one) ? load_of(one) : 0;
+    }
+    return vm_boot_fits(load_of(instance), load, processors > 0 ? (uint64_t)processors : 1);
+}
+
+bool set_up_waits_for(const struct instance *instance, char *ret, size_t size)
+{
+    const struct instance *one;
+    unsigned others = 0;
+    if (!waits_for_turn(instance))
+        return false;
+    LIST_FOREACH(one, &instance->host->instances, entry)
+        others += takes_identity(one) || has_place(one) || waited_longer(one, instance);
+    snprintf(ret, size, "its cloud-init waits for its turn, after %u other instance%s", others,
+             others == 1 ? "" : "s");
+    return others > 0;
+}
+
+static void give_up_turn(struct instance *instance)
+{
+    instance->set_up.placed = false;
+    instance->record.set_up_due = true;
+    store_save(instance);
+    timer_set(instance->set_up.timer, WAIT_MS);
+}
+
+/* The memory of a guest that stands still must not change any more: it may be saved. */
+static void on_turn_recorded(struct instance *instance, int result, const struct pi_error *why)
+{
+    (void)why; /* the store has told */
+    if (result < 0 || !instance_runs(instance))
+        give_up_turn(instance);
+    else
+        identity_release(instance);
+}
+
+static void take_turn(struct instance *instance)
+{
+    instance->record.set_up_due = false;
+    instance->set_up.placed = true;
+    instance->set_up.rest = (struct rest){0};
+    timer_set(instance->set_up.timer, REST_LOOK_MS);
+}
+
+static void wait_on(struct instance *instance)
+{
+    char text[128];
+    timer_set(instance->set_up.timer, WAIT_MS);
+    if (instance->set_up.told || !set_up_waits_for(instance, text, sizeof text))
+        return;
+    instance->set_up.told = true;
+    milestones_add(instance, &(struct api_event){.kind = API_EVENT_QUEUED, .text = text});
+}
+
+static void wake_next(const struct instance_host *host)
+{
+    struct instance *one, *next = NULL;
+    LIST_FOREACH(one, &host->instances, entry)
+        if (waits_for_turn(one) && (!next || waited_longer(one, next)))
+            next = one;
+    if (next)
+        timer_set(next->set_up.timer, 0);
+}
+
+static void look_for_turn(struct instance *instance)
+{
+    if (!is_its_turn(instance)) {
+        wait_on(instance);
+        return;
+    }
+    take_turn(instance);
+    store_save_then(instance, on_turn_recorded);
+    wake_next(instance->host);
+}
+
+static void on_set_up_timer(void *user)
+{
+    struct instance *instance = user;
+    if (waits_for_turn(instance)) {
+        look_for_turn(instance);
+    } else if (has_place(instance) && !rest_look(instance, REST_SHARE, &instance->set_up.rest)) {
+        timer_set(instance->set_up.timer, REST_LOOK_MS);
+    } else {
+        instance->set_up.placed = false;
+        wake_next(instance->host);
+    }
+}
+
+int set_up_init(struct instance *instance)
+{
+    instance->set_up.timer = timer_new(instance->host->loop, on_set_up_timer, instance);
+    return instance->set_up.timer ? 0 : -ENOMEM;
+}
+
+void set_up_reset(struct instance *instance)
+{
+    struct timer *timer = instance->set_up.timer;
+    timer_clear(timer);
+    instance->set_up = (struct set_up){.timer = timer};
+}
+
+void set_up_done(struct instance *instance)
+{
+    timer_free(instance->set_up.timer);
+}
+
+/* By the timer, because whoever calls may be in the middle of a change of state. */
+void set_up_look(struct instance *instance)
+{
+    if (waits_for_turn(instance))
+        timer_set(instance->set_up.timer, 0);
+    wake_next(instance->host);
+}
+
+void set_up_repeat(struct instance *instance)
+{
+    if (instance->record.set_up_due) {
+        set_up_look(instance);
+    } else {
+        take_turn(instance);
+        identity_release(instance);
+    }
+}
+
+void set_up_heard(struct instance *instance)
+{
+    if (!instance->record.set_up_due)
+        return;
+    take_turn(instance);
+    store_save_then(instance, on_turn_recorded);
+}
