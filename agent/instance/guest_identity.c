@@ -113,6 +113,7 @@ static void take_done(struct instance *instance)
     timer_clear(instance->identity.timer);
     snprintf(text, sizeof text, "took its identity after %s",
              pi_duration_format(pi_monotonic_ms() - instance->identity.since_ms, span));
+    instance->host->identified_ms = pi_monotonic_ms();
     instance->record.identity_due = false;
     instance->record.set_up_due = true;
     store_expect_save(instance);

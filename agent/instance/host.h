@@ -59,6 +59,7 @@ struct instance_host {
     struct instance_list instances; /* all of them; an instance adds and removes itself */
     uint64_t fleet_changes;         /* how often the list of peers of any instance has changed */
     uint64_t downloaded_bytes;      /* of images, by this agent's workers: for metrics */
+    uint64_t identified_ms;         /* CLOCK_MONOTONIC: when a guest last took its identity; 0 = none has */
     unsigned writes;                /* threads that write an instance's folder now */
     unsigned ending_workers;        /* workers that were cancelled and have not ended yet */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/trouble.h"
 #include "agent/loop/loop.h"
@@ -13,6 +14,9 @@
 #define WAIT_MS 1000u /* between two looks of one that waits: not every end of a place is told */
 /* Of a processor: an emulated guest that waits takes 0.02. One that works may get no more than a small part of it on a busy host. */
 #define REST_SHARE 0.05
+/* A first login to an emulated guest takes 3 to 4 s of a processor. */
+#define LOGIN_MS 4000u
+#define HELD_MS  120000u /* so long the identities and logins of others hold one up */
 
 static bool takes_identity(const struct instance *instance)
 {
@@ -34,7 +38,10 @@ static bool has_place(const struct instance *instance)
 
 static bool waited_longer(const struct instance *one, const struct instance *other)
 {
-    return waits_for_turn(one) && one != other && one->record.boot_ms < other->record.boot_ms;
+    if (!waits_for_turn(one) || one == other)
+        return false;
+    return one->set_up.unrecorded == other->set_up.unrecorded ? one->record.boot_ms < other->record.boot_ms
+                                                              : other->set_up.unrecorded;
 }
 
 static unsigned load_of(const struct instance *instance)
@@ -42,17 +49,45 @@ static unsigned load_of(const struct instance *instance)
     return vm_boot_load(instance->record.accel != VM_ACCEL_KVM);
 }
 
+static uint64_t count_processors(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 0 ? (uint64_t)processors : 1;
+}
+
+/* As if someone logged in to each that waits. */
+static bool is_time_for_logins(const struct instance_host *host)
+{
+    const struct instance *one;
+    unsigned load = 0;
+    uint64_t processors = count_processors();
+    LIST_FOREACH(one, &host->instances, entry)
+        load += waits_for_turn(one) ? load_of(one) : 0;
+    return !vm_boot_fits(0, load, processors) &&
+           pi_monotonic_ms() < host->identified_ms + LOGIN_MS * load / (VM_LOAD_PROCESSOR * processors);
+}
+
+static bool is_held_up(const struct instance *instance)
+{
+    const struct instance *one;
+    if (instance->set_up.since_ms && pi_monotonic_ms() - instance->set_up.since_ms >= HELD_MS)
+        return false;
+    LIST_FOREACH(one, &instance->host->instances, entry)
+        if (takes_identity(one))
+            return true;
+    return is_time_for_logins(instance->host);
+}
+
 static bool is_its_turn(const struct instance *instance)
 {
     const struct instance *one;
     unsigned load = 0;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     LIST_FOREACH(one, &instance->host->instances, entry) {
-        if (takes_identity(one) || waited_longer(one, instance))
+        if (waited_longer(one, instance))
             return false;
         load += has_place(one) ? load_of(one) : 0;
     }
-    return vm_boot_fits(load_of(instance), load, processors > 0 ? (uint64_t)processors : 1);
+    return vm_boot_fits(load_of(instance), load, count_processors()) && !is_held_up(instance);
 }
 
 bool set_up_waits_for(const struct instance *instance, char *ret, size_t size)
@@ -63,13 +98,17 @@ bool set_up_waits_for(const struct instance *instance, char *ret, size_t size)
         return false;
     LIST_FOREACH(one, &instance->host->instances, entry)
         others += takes_identity(one) || has_place(one) || waited_longer(one, instance);
-    snprintf(ret, size, "its cloud-init waits for its turn, after %u other instance%s", others,
-             others == 1 ? "" : "s");
-    return others > 0;
+    if (others)
+        snprintf(ret, size, "its cloud-init waits for its turn, after %u other instance%s", others,
+                 others == 1 ? "" : "s");
+    else
+        snprintf(ret, size, "its cloud-init waits a while, so that logins come first");
+    return others || is_time_for_logins(instance->host);
 }
 
-static void give_up_turn(struct instance *instance)
+static void give_up_turn(struct instance *instance, bool unrecorded)
 {
+    instance->set_up.unrecorded = unrecorded;
     instance->set_up.placed = false;
     instance->record.set_up_due = true;
     store_save(instance);
@@ -81,7 +120,7 @@ static void on_turn_recorded(struct instance *instance, int result, const struct
 {
     (void)why; /* the store has told */
     if (result < 0 || !instance_runs(instance))
-        give_up_turn(instance);
+        give_up_turn(instance, result < 0);
     else
         identity_release(instance);
 }
@@ -90,6 +129,7 @@ static void take_turn(struct instance *instance)
 {
     instance->record.set_up_due = false;
     instance->set_up.placed = true;
+    instance->set_up.since_ms = 0;
     instance->set_up.rest = (struct rest){0};
     timer_set(instance->set_up.timer, REST_LOOK_MS);
 }
@@ -98,6 +138,8 @@ static void wait_on(struct instance *instance)
 {
     char text[128];
     timer_set(instance->set_up.timer, WAIT_MS);
+    if (!instance->set_up.since_ms)
+        instance->set_up.since_ms = pi_monotonic_ms();
     if (instance->set_up.told || !set_up_waits_for(instance, text, sizeof text))
         return;
     instance->set_up.told = true;

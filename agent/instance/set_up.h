@@ -3,7 +3,8 @@
  * The turns of instances that resumed from a template. A guest that has taken its identity accepts SSH. Then its cloud-init has
  * to set it up with its own user-data, which keeps a processor busy for long. If many did that at once, nobody could log in to
  * any of them. So each waits for its turn (record.set_up_due): no other guest is still taking its identity, and there is a place
- * (vm/boot_load.h). Who has waited longest is the next.
+ * (vm/boot_load.h). If more wait than there are places, first logins get some seconds after the last identity was taken. Who has
+ * waited longest is the next. Identities and logins of others hold nobody up for more than two minutes.
  *
  * A place is kept in no record. It is free again when its guest is ready, has failed, is silent, stands still or has ended, when
  * it takes little of a processor (it may wait for another guest, which waits for a place), or after two minutes.
@@ -13,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/instance/rest.h"
 
@@ -21,6 +23,8 @@ struct timer;
 
 struct set_up {
     struct timer *timer; /* set while it waits, and while it has a place */
+    uint64_t since_ms;   /* CLOCK_MONOTONIC: this agent has seen it wait since then; 0 = it has not */
+    bool unrecorded;     /* its turn could not be recorded: it tries again behind the others */
     bool placed;         /* it may be set up now */
     bool told;           /* that it waits */
     struct rest rest;

@@ -465,6 +465,16 @@ static void feed(struct fixture *f, struct instance *instance, enum vm_event_typ
     run_timers(f);
 }
 
+/* The oldest comes first. */
+static void add_waiting(struct fixture *f, unsigned count, enum vm_accel accel, struct instance **ret)
+{
+    for (unsigned i = 0; i < count; i++)
+        ret[i] = add_other(f, count - i, accel, false);
+    for (unsigned i = 0; i < count; i++)
+        identity_adopted(ret[i]);
+    run_timers(f);
+}
+
 static void guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_room_for(void **state)
 {
     struct fixture *f = *state;
@@ -472,11 +482,7 @@ static void guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_
     for (enum vm_accel accel = VM_ACCEL_KVM; accel <= VM_ACCEL_TCG; accel++) {
         unsigned room = accel == VM_ACCEL_KVM ? 4 * processors() : processors(), count = room + 2;
         char text[128];
-        for (unsigned i = 0; i < count; i++)
-            all[i] = add_other(f, count - i, accel, false);
-        for (unsigned i = count; i--;)
-            identity_adopted(all[i]);
-        run_timers(f);
+        add_waiting(f, count, accel, all);
         for (unsigned i = 0; i < count; i++)
             assert_int_equal(all[i]->record.set_up_due, i >= room);
         assert_true(set_up_waits_for(all[count - 1], text, sizeof text));
@@ -515,6 +521,79 @@ static void nobody_is_set_up_while_a_guest_takes_its_identity(void **state)
     feed(f, second, VM_EVENT_EXITED);
     assert_false(takes->record.set_up_due);
     hear(f, SEED_IDENTITY_KEPT);
+}
+
+static unsigned count_waiting(struct instance *const *all, unsigned count)
+{
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < count; i++)
+        waiting += all[i]->record.set_up_due;
+    return waiting;
+}
+
+/* An identity that is taken in an hour stands for one that was taken a moment ago, on however slow a host. */
+static void first_logins_get_time_if_more_wait_than_there_is_room_for(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[1024];
+    for (enum vm_accel accel = VM_ACCEL_KVM; accel <= VM_ACCEL_TCG; accel++) {
+        unsigned room = accel == VM_ACCEL_KVM ? 4 * processors() : processors(), count = room + 1;
+        char text[128];
+        f->host.identified_ms = pi_monotonic_ms() + 3600000;
+        add_waiting(f, count, accel, all);
+        assert_int_equal(count_waiting(all, count), count);
+        assert_true(set_up_waits_for(all[0], text, sizeof text));
+        assert_non_null(strstr(text, "so that logins come first"));
+        assert_true(set_up_waits_for(all[1], text, sizeof text));
+        assert_non_null(strstr(text, "after 1 other instance"));
+        f->host.identified_ms = 1;
+        set_up_look(all[0]);
+        run_timers(f);
+        assert_int_equal(count_waiting(all, count), 1);
+        leave(f);
+        f->host.identified_ms = pi_monotonic_ms() + 3600000;
+        add_waiting(f, count, accel, all);
+        feed(f, all[0], VM_EVENT_EXITED); /* there is room for the others */
+        assert_int_equal(count_waiting(all + 1, room), 0);
+        leave(f);
+    }
+    add_resumed(f, true);
+}
+
+static void identities_and_logins_of_others_hold_nobody_up_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[1024];
+    unsigned count = processors() + 1;
+    add_resumed(f, true);
+    f->host.identified_ms = pi_monotonic_ms() + 3600000;
+    add_waiting(f, count, VM_ACCEL_TCG, all);
+    assert_int_equal(count_waiting(all, count), count);
+    all[0]->set_up.since_ms = pi_monotonic_ms() - 120000;
+    set_up_look(all[0]);
+    run_timers(f);
+    assert_int_equal(count_waiting(all, count), count - 1);
+    assert_false(all[0]->record.set_up_due);
+}
+
+static void one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[1024];
+    unsigned count = processors() + 1;
+    char oldest[32];
+    for (unsigned i = 0; i < count; i++)
+        all[i] = add_other(f, count - i, VM_ACCEL_TCG, false);
+    snprintf(oldest, sizeof oldest, "n-%u", count);
+    assert_int_equal(pi_tree_remove(f->folder->fd, oldest, NULL), 0);
+    identity_adopted(all[0]);
+    run_timers(f);
+    assert_true(all[0]->record.set_up_due);
+    for (unsigned i = 1; i < count; i++)
+        set_up_look(all[i]);
+    run_timers(f);
+    assert_int_equal(count_waiting(all, count), 1);
+    add_resumed(f, true);
 }
 
 static void guest_that_stands_still_is_not_told_until_it_goes_on(void **state)
@@ -591,6 +670,9 @@ int main(void)
         TEST(boot_is_told_once_also_of_a_guest_that_was_paused_before_it_ran),
         TEST(guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_room_for),
         TEST(nobody_is_set_up_while_a_guest_takes_its_identity),
+        TEST(first_logins_get_time_if_more_wait_than_there_is_room_for),
+        TEST(identities_and_logins_of_others_hold_nobody_up_for_ever),
+        TEST(one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn),
         TEST(guest_that_stands_still_is_not_told_until_it_goes_on),
         TEST(place_is_given_back_when_its_guest_rests),
         TEST(guest_that_boots_anew_or_reports_waits_for_no_turn),
