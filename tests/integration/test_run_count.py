@@ -69,6 +69,32 @@ def test_with_no_start_they_are_only_made(user, local):
     assert states(user) == dict.fromkeys(NAMES, "stopped")
 
 
+def hear(command, word):
+    said = ""
+    while word not in said:  # its deadline is the test's
+        said += command.stdout.readline()
+        assert command.poll() is None, said
+
+
+def test_what_needs_a_guest_waits_for_the_start_of_one_that_was_just_made(user, local):
+    user.do("run", "alone", "--no-start", *local)
+    for words in (["ssh", "alone", "true"], ["cp", "alone:a", "."], ["wait", "alone"], ["console", "alone"]):
+        assert "alone is stopped" in user.refused(CONFLICT, *words)
+    user.do("run", "--count", "3", "--no-start", "web", *local)
+    waits = {words[0]: user.start(*words) for words in (["ssh", "web-1", "true"], ["cp", "web-1:a", "."], ["wait", "web-2"], ["console", "web-3"])}
+    for name in NAMES:
+        user.api("POST", f"/v1/instances/{name}/start", {})
+        user.wait_state(name, "running")
+        boot_to_the_end(Guest(user, name))
+    for verb in ("ssh", "cp"):
+        hear(waits[verb], "web-1: waiting for its SSH server")
+    assert waits["wait"].communicate(timeout=60)[0] and waits["wait"].returncode == 0
+    assert waits["console"].poll() is None
+    for verb in ("ssh", "cp", "console"):
+        waits[verb].kill()
+        waits[verb].communicate()
+
+
 def test_a_fleet_is_made_as_a_whole_or_not_at_all(user, local):
     user.do("run", "web-3", "--no-start", *local)
     assert user.refused(CONFLICT, "run", "--count", "3", "web", *local).startswith("web-3 is there already: choose another name for the fleet")

@@ -198,6 +198,55 @@ static void a_stop_is_timed_from_its_own_beginning(void **state)
     assert_string_equal(later.data, "web: stopping (2.0s)");
 }
 
+static struct cli_view begin_view(const struct api_instance *instance, const struct api_event *event)
+{
+    struct cli_view view;
+    pi_auto_buf struct pi_buf line = {0};
+    cli_view_init(&view, instance, 1000, 5000000);
+    if (event)
+        cli_view_event(&view, event, &line);
+    return view;
+}
+
+/* run --count, up and clone make all before they start the first. */
+static void one_of_many_that_was_just_made_is_about_to_start(void **state)
+{
+    char name[] = "web-1";
+    const struct api_event failed = EVENT(STATE, .seq = 2, .state = VM_FAILED, .monotonic_ms = 1000);
+    (void)state;
+    for (enum vm_state made = 0; made < VM_STATES; made++) {
+        bool waits = made == VM_STOPPED || made == VM_SAVED;
+        struct api_event event = EVENT(STATE, .seq = 2, .state = made, .monotonic_ms = 1000);
+        struct api_instance one = {.name = name, .state = made, .created_ms = 4990000};
+        assert_false(cli_instance_may_start(&one, 5000000)); /* made alone, and not to be started */
+        strcpy(one.spec.fleet.name, "web");
+        assert_int_equal(cli_instance_may_start(&one, 5000000), waits);
+        assert_false(cli_instance_may_start(&one, 5020000));
+        struct api_instance creating = one;
+        creating.state = VM_CREATED;
+        if (!waits)
+            continue;
+        for (int made_before = 0; made_before < 2; made_before++) {
+            struct cli_view view = made_before ? begin_view(&one, NULL) : begin_view(&creating, &event);
+            pi_auto_buf struct pi_buf line = {0};
+            assert_string_equal(view.doing, "waiting for its start");
+            cli_view_look(&view, 30999);
+            assert_false(cli_view_is_over(&view));
+            cli_view_look(&view, 31000);
+            assert_true(cli_view_is_over(&view));
+            view = made_before ? begin_view(&one, NULL) : begin_view(&creating, &event);
+            cli_view_event(&view, &failed, &line);
+            assert_true(cli_view_is_over(&view));
+        }
+        one.started_ms = 4995000;
+        assert_false(cli_instance_may_start(&one, 5000000));
+        strcpy(one.spec.fleet.name, "");
+        strcpy(one.spec.cloned_from, "gold");
+        one.started_ms = 0;
+        assert_true(cli_instance_may_start(&one, 5000000));
+    }
+}
+
 /* Also if it follows a boot from the beginning, and another command stops it. */
 static void what_a_guest_shows_while_it_stops_is_no_step_of_a_boot(void **state)
 {
@@ -440,6 +489,7 @@ int main(void)
         cmocka_unit_test(an_error_ends_the_view_with_its_kind),
         cmocka_unit_test(an_instance_that_runs_already_is_as_old_as_its_start),
         cmocka_unit_test(a_stop_is_timed_from_its_own_beginning),
+        cmocka_unit_test(one_of_many_that_was_just_made_is_about_to_start),
         cmocka_unit_test(what_a_guest_shows_while_it_stops_is_no_step_of_a_boot),
         cmocka_unit_test(a_guest_that_is_silent_is_up_until_it_reports),
         cmocka_unit_test(words_of_a_newer_agent_are_shown_as_they_came),

@@ -294,8 +294,10 @@ int cli_follow_step(struct cli_follow *follow, struct pollfd *extra, unsigned ex
         *err = follow->view.error;
         return -EIO;
     }
-    for (struct cli_follow *one = follow; one; one = one->next)
+    for (struct cli_follow *one = follow; one; one = one->next) {
+        cli_view_look(&one->view, pi_monotonic_ms());
         tell_silence(one);
+    }
     for (struct cli_follow *one = follow; one; one = one->next)
         if (one->ended && !one->settled && !cli_view_is_over(&one->view) && (r = go_on(one, err)) < 0)
             return r;

@@ -13,6 +13,7 @@ static void fill_text(char *to, size_t size, const char *text)
     pi_text_clean(text ? text : "", text ? strlen(text) : 0, to, size);
 }
 
+#define START_DUE_MS      30000u /* making ten of a template takes some seconds on a busy host */
 #define COPY(array, text) fill_text((array), sizeof(array), (text))
 
 bool cli_state_is_over(enum vm_state state)
@@ -46,7 +47,24 @@ bool cli_json_is_template(const json_t *instance)
 
 bool cli_view_is_over(const struct cli_view *view)
 {
-    return view->error.kind != PI_OK || cli_state_is_over(view->state);
+    return view->error.kind != PI_OK || (cli_state_is_over(view->state) && !view->start_due_ms);
+}
+
+static bool is_one_of_many(const struct api_instance *instance)
+{
+    return instance->spec.fleet.name[0] || instance->spec.cloned_from[0];
+}
+
+bool cli_instance_may_start(const struct api_instance *instance, uint64_t now_realtime_ms)
+{
+    bool unused = (instance->state == VM_STOPPED || instance->state == VM_SAVED) && !instance->started_ms;
+    return unused && is_one_of_many(instance) && now_realtime_ms < instance->created_ms + START_DUE_MS;
+}
+
+void cli_view_look(struct cli_view *view, uint64_t now_monotonic_ms)
+{
+    if (now_monotonic_ms >= view->start_due_ms)
+        view->start_due_ms = 0;
 }
 
 bool cli_view_is_up(const struct cli_view *view)
@@ -83,7 +101,9 @@ static void describe(struct cli_view *view)
         [VM_CREATED] = "preparing",       [VM_STARTING] = "starting QEMU",      [VM_RUNNING] = "firmware",
         [VM_SAVING] = "saving its state", [VM_RESTORING] = "loading its state",
     };
-    COPY(view->doing, doing[view->state] ? doing[view->state] : view->state_word);
+    COPY(view->doing, view->start_due_ms   ? "waiting for its start"
+                      : doing[view->state] ? doing[view->state]
+                                           : view->state_word);
 }
 
 void cli_view_init(struct cli_view *view, const struct api_instance *instance, uint64_t now_monotonic_ms,
@@ -93,6 +113,9 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
     COPY(view->name, instance->name);
     view->state = instance->state;
     view->template = instance->spec.template;
+    view->one_of_many = is_one_of_many(instance);
+    if (cli_instance_may_start(instance, now_realtime_ms))
+        view->start_due_ms = now_monotonic_ms + START_DUE_MS;
     COPY(view->state_word, api_state_word(instance));
     COPY(view->reason, instance->reason);
     describe(view);
@@ -114,6 +137,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
     char took[32];
     bool made = view->state == VM_CREATED && (event->state == VM_STOPPED || event->state == VM_SAVED);
     view->state = event->state;
+    view->start_due_ms = made && view->one_of_many ? event->monotonic_ms + START_DUE_MS : 0;
     COPY(view->state_word, api_state_word(event));
     COPY(view->reason, event->text);
     view->fetching = false;
@@ -141,7 +165,7 @@ static enum cli_tell on_state(struct cli_view *view, const struct api_event *eve
                   : made                    ? "made, and not started"
                                             : view->state_word,
                   view->reason[0] ? ": " : "", view->reason);
-    return cli_view_is_over(view) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
+    return cli_state_is_over(view->state) || view->reason[0] ? CLI_TELL_ALWAYS : CLI_TELL_STEP;
 }
 
 static enum cli_tell show_image(struct cli_view *view, const struct api_event *event, struct pi_buf *line)

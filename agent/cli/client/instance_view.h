@@ -20,6 +20,10 @@ struct cli_view {
     uint64_t seq; /* of the newest event; give it to "since" */
     enum vm_state state;
     bool template;
+    bool
+        one_of_many; /* made by a command that makes all before it starts the first: run --count, up, clone */
+    uint64_t
+        start_due_ms; /* monotonic: it was just made, and that command may be about to start it until then; 0 = no */
     char state_word[32]; /* its word, also if this version does not know it */
     char reason[512];    /* told with the state */
     char doing[192];     /* the present activity, for the status line */
@@ -56,6 +60,9 @@ void cli_view_init(struct cli_view *view, const struct api_instance *instance, u
 /* Updates the view with the event. Appends the text to tell, without the instance's name, to line. */
 enum cli_tell cli_view_event(struct cli_view *view, const struct api_event *event, struct pi_buf *line);
 
+/* The time has passed: a start that is due does not stay so. */
+void cli_view_look(struct cli_view *view, uint64_t now_monotonic_ms);
+
 /* The status line, at most width columns. */
 int cli_view_render(const struct cli_view *view, uint64_t now_monotonic_ms, unsigned width,
                     struct pi_buf *ret);
@@ -78,12 +85,17 @@ bool cli_state_is_before_boot(enum vm_state state);
 /* True if no QEMU runs and none is being started: the instance is stopped, failed, lost or gone. */
 bool cli_state_is_over(enum vm_state state);
 
+/* True if it was just made, and the command that made it, with others, may be about to start it. Commands that need a guest wait for
+ * that. */
+bool cli_instance_may_start(const struct api_instance *instance, uint64_t now_realtime_ms);
+
 /* CLI_PLAIN if it is neither good nor bad (stopped), or not known. */
 enum cli_colour cli_state_colour(enum vm_state state);
 
 /* The state in an instance's JSON object, as the agent gives it. */
 enum vm_state cli_json_state(const json_t *instance);
 bool cli_json_is_template(const json_t *instance);
+/* A start that is due goes on. */
 bool cli_view_is_over(const struct cli_view *view);
 
 #endif

@@ -148,7 +148,7 @@ static int act(struct reach *reach, bool connects, struct pi_error *err)
     uint64_t now = pi_monotonic_ms();
     if (view->seq < reach->follow.known) /* earlier events are still being read */
         return 0;
-    int r = check_state(view->name, view->template, view->state, err);
+    int r = view->start_due_ms ? 0 : check_state(view->name, view->template, view->state, err);
     if (r < 0)
         return r;
     if (!cli_view_is_up(view) && !view->reachable)
@@ -213,7 +213,7 @@ int cli_reach_check(struct cli_agent *agent, const char *name, struct api_instan
 {
     pi_auto_instance struct api_instance instance = {0};
     int r = cli_get_instance(agent, name, &instance, err);
-    if (r == 0)
+    if (r == 0 && !cli_instance_may_start(&instance, pi_realtime_ms()))
         r = check_state(name, instance.spec.template, instance.state, err);
     if (r < 0)
         return r;

@@ -73,6 +73,8 @@ static int tell_over(const struct cli_wait *how, struct cli_follow *follow, stru
     bool known = cli_follow_look(follow, &now, NULL) == 0;
     if (known && was_done(&now))
         return r;
+    if (known && !now.started_ms)
+        return pi_refuse(err, PI_CONFLICT, "%s was not started: piagent start -d %s", view->name, view->name);
     const char *ender = known ? ender_of(&now) : NULL;
     if (ender)
         return pi_refuse(err, PI_CONFLICT, "%s stopped before it was ready: %s (piagent events %s)",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* "console" attaches to a guest's serial console. */
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/cli/client/console_attach.h"
 #include "agent/cli/commands/command_table.h"
 
@@ -16,7 +17,7 @@ static int run_console(const struct cli_call *call, struct pi_error *err)
     int r = cli_connect(&agent, err);
     if (r == 0)
         r = cli_get_instance(&agent, name, &instance, err);
-    if (r == 0 && cli_state_is_over(instance.state))
+    if (r == 0 && cli_state_is_over(instance.state) && !cli_instance_may_start(&instance, pi_realtime_ms()))
         r = pi_refuse(err, PI_CONFLICT, "%s is %s: piagent logs %s shows its output", name,
                       api_state_word(&instance), name);
     if (r == 0)

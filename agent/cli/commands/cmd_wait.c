@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/clock.h"
 #include "agent/cli/client/chosen.h"
 #include "agent/cli/client/wait.h"
 #include "agent/cli/commands/command_table.h"
@@ -18,7 +19,8 @@ static int check_wait_options(const struct cli_wait *how, const struct api_insta
                               struct pi_error *err)
 {
     bool made = instance->spec.template && instance->state == VM_SAVED;
-    if (how->stopped || made || !cli_state_is_over(instance->state))
+    if (how->stopped || made || !cli_state_is_over(instance->state) ||
+        cli_instance_may_start(instance, pi_realtime_ms()))
         return 0;
     if (instance->spec.template)
         return pi_refuse(
