@@ -156,9 +156,10 @@ static void cont_failed(struct instance *instance, int result, const char *why)
 {
     instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STOPPED},
                           "QEMU did not let its guest go on: %s", why);
-    identity_give_up(instance, why);
     if (result == -ETIMEDOUT)
         send_cont(instance);
+    else
+        identity_give_up(instance, why);
 }
 
 static void on_cont(int result, const json_t *data, const char *why, void *user)

@@ -214,6 +214,18 @@ def test_an_instance_that_qemu_does_not_let_run_fails_with_the_reason(user):
     check_boots_cold(user, "a")
 
 
+def test_a_qemu_that_is_silent_when_its_guest_is_to_go_on_is_waited_for(user):
+    make(user)
+    resume_told(user, "a", "silent=cont")
+    user.api("POST", "/v1/instances/a/start", {})
+    view = user.wait_state("a", "paused", 40)
+    assert "QEMU did not let its guest go on" in view["reason"]
+    user.tell_fake("a", "", view["pid"])
+    user.wait_state("a", "running", 40)
+    boot_to_the_end(Guest(user, "a"))
+    assert user.wait_state("a", "ready")["pid"] == view["pid"]
+
+
 def is_released(user, name):
     return "kept" in (user.instances / name / "identity").read_text()
 
