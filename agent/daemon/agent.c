@@ -185,6 +185,7 @@ static void fill_host(struct agent *agent)
     host->loop = &agent->loop;
     host->folder = agent->paths.instances;
     host->runtime = agent->paths.runtime;
+    host->images = agent->paths.images;
     host->program = agent->program;
     host->listener = &listener;
     host->user = agent;

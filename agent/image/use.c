@@ -122,6 +122,19 @@ void image_use_drop(const char *path, const char *sha256, const char *folder)
         (void)unlinkat(store.dir_fd, link.name, 0);
 }
 
+void image_use_drop_any(const char *images_dir, const char *folder)
+{
+    char sha256[IMAGE_SHA256_LENGTH + 1];
+    struct link link;
+    pi_auto_image_store struct image_store store = {.dir_fd = -1};
+    pi_auto_closedir DIR *dir =
+        image_store_open(images_dir, &store, NULL) == 0 ? image_store_folder(&store, NULL) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_link(entry->d_name, sha256) && name_link(sha256, folder, &link, NULL) == 0 &&
+            !strcmp(entry->d_name, link.name))
+            (void)unlinkat(store.dir_fd, link.name, 0);
+}
+
 /* Finds the image of an overlay. */
 
 /* The name in the header of the file at path; "" if the file stands alone. */

@@ -35,6 +35,9 @@ void image_use_renew(const char *path, const char *sha256, const char *folder);
 /* Removes that link, after the instance is gone. A link that stays does no harm. */
 void image_use_drop(const char *path, const char *sha256, const char *folder);
 
+/* The same in the store at images_dir (pi_paths.images), if no record says which image it was: its creation came to no end. */
+void image_use_drop_any(const char *images_dir, const char *folder);
+
 /* The instances of this user. */
 struct image_instances {
     const char *folder; /* which holds the folder of each (pi_paths.instances) */

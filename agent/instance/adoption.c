@@ -147,6 +147,17 @@ static bool is_half_made(int dir_fd, int loaded, const struct vm_record *record)
                        : loaded == -ENOENT && faccessat(dir_fd, VM_DISK_FILE, F_OK, 0) < 0;
 }
 
+static void remove_half_made(const struct instance_host *host, const char *name)
+{
+    char folder[PATH_MAX];
+    struct pi_error err;
+    int r = pi_tree_discard(host->folder_fd, name, &err);
+    snprintf(folder, sizeof folder, "%s/%s", host->folder, name);
+    if (r == 0)
+        image_use_drop_any(host->images, folder);
+    log_line("%s: its creation was cut short: %s", name, r == 0 ? "removed" : err.text);
+}
+
 static int load_record(struct instance_host *host, const char *name, struct vm_record *ret, bool *broken)
 {
     struct pi_error err;
@@ -162,8 +173,7 @@ static int load_record(struct instance_host *host, const char *name, struct vm_r
     }
     if (is_half_made(dir, r, ret)) {
         vm_record_done(ret);
-        bool removed = pi_tree_discard(host->folder_fd, name, &err) == 0;
-        log_line("%s: its creation was cut short: %s", name, removed ? "removed" : err.text);
+        remove_half_made(host, name);
         return -ENOENT;
     }
     if (r == 0 && strcmp(ret->spec.name, name) != 0)

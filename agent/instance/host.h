@@ -42,6 +42,7 @@ struct instance_host {
     const char *folder;  /* of all instances, absolute */
     int folder_fd;       /* the same, open */
     const char *runtime; /* the folder of sockets */
+    const char *images;  /* the image store */
     const char *program; /* this executable: workers, and the network of isolated guests */
     char boot_id[PI_BOOT_ID_LENGTH + 1];
     bool bound;          /* QEMUs end with this process, and by no signal but SIGKILL */

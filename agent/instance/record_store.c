@@ -64,8 +64,12 @@ static void discard_folder_in_thread(uv_work_t *request)
     struct instance *instance = request->data;
     const struct vm_spec *spec = &instance->record.spec;
     instance->store.result = pi_tree_discard(instance->host->folder_fd, spec->name, &instance->store.failure);
-    if (instance->store.result == 0 && spec->image.path)
+    if (instance->store.result < 0)
+        return;
+    if (spec->image.path)
         image_use_drop(spec->image.path, spec->image.sha256, instance->folder);
+    else
+        image_use_drop_any(instance->host->images, instance->folder);
 }
 
 /* On the loop. */

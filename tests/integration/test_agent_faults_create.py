@@ -7,9 +7,10 @@ import signal
 
 import agent_steps
 import boot_sectors
+import pytest
 from faults import FragileUser
 from fedora_server import FedoraServer, Image
-from piagent import FAILED, is_running, wait_for
+from piagent import FAILED, User, fake_qemu, is_running, wait_for
 
 
 def test_whatever_step_of_a_creation_or_a_removal_fails_the_agent_goes_on():
@@ -33,6 +34,24 @@ def test_what_the_worker_makes_is_on_disk_before_the_instance_is_said_to_be_made
         for step in (last - 1, last):  # of a file, and of the folder
             failed = prepare(f"fail {step} 1 {errno.EIO}")
             assert failed.returncode == FAILED and os.strerror(errno.EIO) in failed.stdout, failed
+
+
+@pytest.mark.parametrize("how", ["it fails", "it is removed", "its agent is killed"])
+def test_a_creation_that_comes_to_no_end_leaves_no_link_in_the_image_store(how):
+    with User(**fake_qemu()) as user:
+        images, linked, tools = user.home / "cache/piagent/images", user.home / "linked", user.home / "tools"
+        tools.mkdir()
+        (tools / "qemu-img").write_text(f"#!/bin/sh\nls {images}/*.use-* > {linked}\n{'exit 1' if how == 'it fails' else 'exec sleep 600'}\n")
+        (tools / "qemu-img").chmod(0o755)
+        user.env["PATH"] = f"{tools}:{user.env['PATH']}"
+        assert user.create("half", image=boot_sectors.deaf(user.home), image_unverified=True, arch="x86_64", firmware="uefi", accel="tcg")[0] == 202
+        wait_for("its disk is being made", lambda: linked.exists() and linked.read_text(), 30)
+        if how == "it is removed":
+            user.do("rm", "--force", "half")
+        elif how == "its agent is killed":
+            user.kill_agent()
+            user.do("ps")
+        user.nothing_left()
 
 
 def test_an_agent_ends_even_if_a_creation_that_is_cancelled_cannot_be_removed():

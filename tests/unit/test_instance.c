@@ -83,7 +83,7 @@ static int setup(void **state)
         return -1;
     f.folder = folder;
     f.host.loop = &f.loop;
-    f.host.folder = f.host.runtime = f.folder->path;
+    f.host.folder = f.host.runtime = f.host.images = f.folder->path;
     f.host.folder_fd = f.folder->fd;
     f.host.program = "/bin/false";
     f.host.seed_port_fd = -1;

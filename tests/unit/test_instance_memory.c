@@ -33,6 +33,7 @@ static int instance_is_made_or_not_there(struct pi_error *err)
     struct instance_host host = {.loop = &loop,
                                  .folder = folder,
                                  .runtime = folder,
+                                 .images = folder,
                                  .folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                                  .seed_port_fd = -1,
                                  .listener = &listener};
