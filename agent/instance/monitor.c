@@ -191,9 +191,12 @@ void monitor_ask_cont(struct instance *instance)
 {
     if (!monitor_is_usable(instance))
         return;
-    /* A save that was given up must not end: QEMU would stop the guest then. */
-    if (instance->record.life.state == VM_RESTORING)
+    /* A save that was given up must not end: QEMU would stop the guest then. The file of a state that was saved or loaded takes
+     * room as long as QEMU has it open. */
+    if (instance->record.life.state == VM_RESTORING) {
         monitor_execute(instance, QMP_MIGRATE_CANCEL, NULL, NULL);
+        monitor_execute_with(instance, QMP_REMOVE_FD, saved_step_fdset(instance), -1, NULL, NULL);
+    }
     instance->monitor.conts = 0;
     send_cont(instance);
 }

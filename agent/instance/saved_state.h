@@ -76,7 +76,7 @@ int saved_state_note_qemu(struct instance *instance, const json_t *data, struct 
 /* For QMP_GETFD, which becomes QMP_ADD_FD, and for QMP_MIGRATE and QMP_MIGRATE_INCOMING. */
 json_t *saved_step_file(const struct instance *instance);
 json_t *saved_step_uri(const struct instance *instance);
-/* For QMP_REMOVE_FD, before the file is passed, because an earlier try may have broken off, and when QEMU has opened it. */
+/* For QMP_REMOVE_FD, before the file is passed, because an earlier try may have broken off, and before the guest goes on. */
 json_t *saved_step_fdset(const struct instance *instance);
 /* For migrate-set-capabilities. */
 json_t *saved_step_capabilities(const struct instance *instance);

@@ -85,7 +85,6 @@ static const struct saved_step snapshot_steps[] = {
     {.command = QMP_STOP},
     {QMP_BLOCKDEV_SNAPSHOT, .arguments = switch_disks},
     {QMP_MIGRATE, .arguments = saved_step_uri},
-    {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
     {QMP_COMMANDS, .end = end_snapshot},
 };

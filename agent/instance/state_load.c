@@ -43,7 +43,6 @@ static const struct saved_step load_steps[] = {
     {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
     {QMP_GETFD, .arguments = saved_step_file},
     {QMP_MIGRATE_INCOMING, .arguments = saved_step_uri},
-    {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
     {QMP_COMMANDS, .end = end_load},
 };

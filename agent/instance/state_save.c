@@ -88,7 +88,6 @@ static const struct saved_step save_steps[] = {
     {QMP_QUERY_STATUS, .take = take_status},
     {.command = QMP_STOP},
     {QMP_MIGRATE, .arguments = saved_step_uri},
-    {QMP_REMOVE_FD, .arguments = saved_step_fdset, .may_be_refused = true},
     {QMP_QUERY_MIGRATE, .take = saved_step_migrated},
     {QMP_COMMANDS, .end = end_save},
 };
