@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import time
 import boot_sectors
 import pytest
 from guest_sshd import log_in_as_this_user, make, sshd
-from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, TIMEOUT, USAGE, User, fake_qemu, free_port, wait_for
+from piagent import CONFLICT, GUEST, HOST, NOT_FOUND, TIMEOUT, USAGE, User, fake_qemu, free_port, is_running, wait_for
 
 
 @pytest.fixture
@@ -159,6 +160,13 @@ def test_the_users_identities_and_terminal_settings_are_kept(user):
         assert done.stdout == "a\n" and "your SSH configuration is passed over" in done.stderr, done
 
 
+def command_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:  # it has ended meanwhile
+        return ""
+
+
 def test_the_users_configuration_is_read_once_for_each_connection(user):
     make(user, "a")
     user.env.update(KEPT_ONE="one", KEPT_TWO="two")
@@ -178,7 +186,15 @@ def test_the_users_configuration_is_read_once_for_each_connection(user):
         own_configuration(user, "SendEnv KEPT_*\n")
         shared, = user.runtime.glob("*.ssh")
         subprocess.run(["ssh", "-o", f"ControlPath={str(shared).replace('%', '%%')}", "-O", "exit", "a"], env=user.env, check=True, timeout=60)
+        wait_for("the connection is gone", lambda: not shared.exists(), 20)
         assert said() == "one two"
+        holder, = [int(pid) for pid in filter(str.isdigit, os.listdir("/proc")) if command_of(pid).startswith(f"ssh: {shared} [mux]")]
+        os.kill(holder, signal.SIGKILL)
+        wait_for("ssh has ended", lambda: not is_running(holder), 20)
+        assert shared.exists()
+        own_configuration(user, "SendEnv KEPT_TWO\n")
+        logins = sessions(user, "a")[0]
+        assert said() == said() == "two" and sessions(user, "a")[0] == logins + 1
 
 
 def test_commands_share_one_connection_which_outlives_them(user):
@@ -311,7 +327,7 @@ def test_without_rsync_it_is_told(user):
         done = user.call("cp", "--rsync", "/etc/os-release", "a:x")
         assert done.returncode in (12, 127) and "if a has no rsync" in done.stderr, done
     user.env["PATH"] = str(tools)
-    assert "leave --rsync out" in user.refused(HOST, "cp", "--rsync", "a:x", ".")
+    assert "leave out --rsync" in user.refused(HOST, "cp", "--rsync", "a:x", ".")
 
 
 def test_a_printed_configuration_stays_true_when_the_port_moves(user):

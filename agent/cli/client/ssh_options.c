@@ -179,8 +179,8 @@ static bool is_kept_under(const char *control_path, const struct pi_buf *kept)
     return kept->data && pi_starts_with(kept->data, control_path) && kept->data[strlen(control_path)] == '\n';
 }
 
-/* The answer is kept for the commands that share the connection, under the path of its socket. Who opens a connection asks
- * again. */
+/* The answer is kept for the commands that share the connection, under the path of its socket. A command that opens a
+ * connection asks ssh again. */
 static int find_answer(const struct cli_ssh *how, const struct pi_strv *ours, struct pi_buf *ret,
                        struct pi_error *err)
 {

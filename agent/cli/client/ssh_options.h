@@ -4,8 +4,8 @@
  * connection goes, which commands share it and how the host proves its identity. ssh and scp take every
  * option that they do not get from ssh_config(5), so they read neither the user's file nor the host's (-F
  * none). piagent takes the user's identities and terminal settings from "ssh -G", and nothing else. It asks when a connection
- * is opened, and keeps the answer in the instance's folder for the commands that share it: ssh itself sends no variable
- * that the one who opened the connection did not name.
+ * is opened, and keeps the answer in the instance's folder for the commands that share it: ssh itself sends only variables
+ * that were named when the connection was opened.
  *
  * "piagent ssh --stdio NAME" makes the connection as ssh's ProxyCommand: it waits until the instance is up
  * and finds the port that it has then, so the output of ssh-config stays true.

@@ -70,6 +70,16 @@ static int watch(const char *folder)
     return fd < 0 || inotify_add_watch(fd, folder, IN_CREATE | IN_MOVED_TO) < 0 ? -1 : pi_steal_fd(&fd);
 }
 
+/* ssh listens before its socket has this name. The socket of an ssh that was killed stays: it is removed, so that the next one
+ * is seen to appear. */
+static bool is_listening(const char *folder, const char *path)
+{
+    pi_auto_close int fd = pi_socket_connect(folder, strrchr(path, '/') + 1, NULL);
+    if (fd == -ECONNREFUSED)
+        unlink(path);
+    return fd != -ENOENT && fd != -ECONNREFUSED;
+}
+
 int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *instance,
                        struct cli_ssh_share *ret)
 {
@@ -89,9 +99,10 @@ int cli_ssh_share_take(const struct pi_paths *paths, const struct api_instance *
         lock_opening(share.lock_fd, (unsigned)connection) < 0)
         return 0;
     /* The kernel takes some 20 ms to close a watch: there is none if the connection is there. */
-    if (access(share.path, F_OK) < 0 && (share.watch_fd = watch(paths->runtime)) < 0)
+    bool open = is_listening(paths->runtime, share.path);
+    if (!open && (share.watch_fd = watch(paths->runtime)) < 0)
         return 0;
-    if (access(share.path, F_OK) == 0)
+    if (open || is_listening(paths->runtime, share.path))
         end_opening(&share);
     *ret = share;
     share = CLI_SSH_ALONE;

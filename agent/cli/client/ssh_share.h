@@ -18,7 +18,7 @@
 
 struct cli_ssh_share {
     char *path;     /* the connection's socket, for ControlPath; NULL = this command has its own connection */
-    bool logged_in; /* ssh has logged in: the socket was seen */
+    bool logged_in; /* ssh has logged in: it listens on the socket, or the socket was seen to appear */
     int watch_fd;   /* readable when files appear in the runtime folder; negative after the login */
     int lock_fd;    /* holds this command's locks */
 };
