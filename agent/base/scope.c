@@ -25,7 +25,7 @@ static int check_controller(const char *option, const char *controller, pid_t ma
         return 0;
     return pi_refuse(
         err, PI_HOST,
-        "--%s: this host gives users' systemd no %s controller: say Delegate=cpu memory pids for user@.service (with cgroup v2), or leave --%s out",
+        "--%s: this host gives users' systemd no %s controller: say Delegate=cpu memory pids for user@.service (with cgroup v2), or leave out --%s",
         option, controller, option);
 }
 
@@ -83,7 +83,7 @@ int scope_enter(const struct scope *scope, struct pi_strv *argv, struct pi_error
         return !option ? 0
                        : pi_refuse(err, PI_HOST,
                                    "--%s needs the user's systemd (%s): log in anew, or loginctl "
-                                   "enable-linger, or leave --%s out",
+                                   "enable-linger, or leave out --%s",
                                    option, why.text, option);
     if ((r = check_limits(scope, manager, err)) < 0)
         return r;

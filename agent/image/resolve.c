@@ -110,7 +110,7 @@ static int find_checksum(struct image_fetch *fetch, const struct target *target,
         take_checksum(entry->sha256[0] ? entry->sha256 : fetch->sha256, IMAGE_CHECKSUM_USER, image);
         return strcmp(fetch->sha256, image->sha256) != 0
                    ? pi_refuse(err, PI_UNVERIFIED,
-                               "%s is published with the SHA-256 %s, but you gave %s: leave --sha256 out, "
+                               "%s is published with the SHA-256 %s, but you gave %s: leave out --sha256, "
                                "and Fedora's signature decides",
                                image->name, image->sha256, fetch->sha256)
                    : 0;

@@ -20,7 +20,7 @@ static int check_kvm(const struct vm_spec *spec, struct pi_error *err)
     if (spec->arch != vm_arch_host())
         return pi_refuse(
             err, PI_HOST,
-            "KVM runs guests of this host's own architecture only, not %s: leave --accel out, or say --accel tcg",
+            "KVM runs guests of this host's own architecture only, not %s: leave out --accel, or say --accel tcg",
             vm_arch_names[spec->arch]);
     pi_auto_close int fd = open(VM_KVM_DEVICE, O_RDWR | O_CLOEXEC);
     if (fd >= 0)
@@ -31,7 +31,7 @@ static int check_kvm(const struct vm_spec *spec, struct pi_error *err)
     if (errno == ENOENT)
         return pi_refuse(
             err, PI_HOST,
-            "there is no /dev/kvm: enable virtualization in the firmware setup and load kvm_intel or kvm_amd, or leave --accel out");
+            "there is no /dev/kvm: enable virtualization in the firmware setup and load kvm_intel or kvm_amd, or leave out --accel");
     return pi_fail(err, errno, "/dev/kvm");
 }
 

@@ -158,7 +158,7 @@ static void feed_end(struct instance *instance, int code, const char *how)
         journal_note(instance, "QEMU cannot use KVM on this host (%s): starting it afresh under TCG", how);
     else if (aborted)
         snprintf(reason, sizeof reason,
-                 "QEMU cannot use KVM on this host (%s): leave --accel out, or say --accel tcg", how);
+                 "QEMU cannot use KVM on this host (%s): leave out --accel, or say --accel tcg", how);
     else if (taken)
         journal_note(instance, "another program took a port while QEMU was starting: starting it afresh");
     else if (code < 0 && vm_life_is_starting(life))

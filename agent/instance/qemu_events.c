@@ -46,7 +46,7 @@ static void stopped_by_accelerator(struct instance *instance)
                      "KVM cannot run a guest on this host (internal-error): starting it afresh under TCG");
     else if (boots)
         snprintf(reason, sizeof reason, "%s cannot run this guest (internal-error)%s", accel,
-                 instance->record.accel == VM_ACCEL_KVM ? ": leave --accel out, or say --accel tcg" : "");
+                 instance->record.accel == VM_ACCEL_KVM ? ": leave out --accel, or say --accel tcg" : "");
     else
         snprintf(reason, sizeof reason,
                  "%s failed under the guest (internal-error): piagent logs %s shows its last words, "

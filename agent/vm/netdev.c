@@ -32,6 +32,6 @@ int vm_networks_prepare(const struct vm_spec *spec, struct pi_error *err)
     return pi_refuse(
         err, PI_HOST,
         "--network needs QEMU 7.2 or newer (-netdev dgram), which %s is not: install a newer one, or "
-        "leave --network out",
+        "leave out --network",
         qemu);
 }

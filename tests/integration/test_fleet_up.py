@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -284,6 +285,7 @@ def test_all_faults_of_a_file_and_of_what_it_names_are_told_and_nothing_happens(
 
 
 def test_faults_of_the_host_are_told_before_anything_is_made(user):
+    foreign = "x86_64" if platform.machine() == "aarch64" else "aarch64"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -292,7 +294,7 @@ def test_faults_of_the_host_are_told_before_anything_is_made(user):
                    f"  a:\n    forward: ['127.0.0.1:{port}:22', '192.0.2.1:8080:80']\n"
                    "    network: bridge=no-such\n"
                    "    unverified: false\n"
-                   "  b: {arch: aarch64, accel: kvm}\n"
+                   f"  b: {{arch: {foreign}, accel: kvm}}\n"
                    "  c: {disk: 1000}\n")
         said = user.up("--dry-run", code=HOST).replace(f"{user.home}/", "")
     for begin in (f"fleet.yaml:4: error: instances.a.forward: port 127.0.0.1:{port} is in use by another program",
@@ -301,7 +303,8 @@ def test_faults_of_the_host_are_told_before_anything_is_made(user):
                   "fleet.yaml:1: error: defaults.image: deaf.raw has no published checksum: give the one of its origin with sha256: HEX, or take it as "
                   "it is with unverified: true",
                   "fleet.yaml:8: error: instances.c.disk: disk 1000 B is smaller than the image",
-                  "fleet.yaml:7: error: instances.b.accel: "):
+                  f"fleet.yaml:7: error: instances.b.accel: KVM runs guests of this host's own architecture only, not {foreign}: leave out accel, "
+                  "or say accel: tcg"):
         assert f"\n{begin}" in f"\n{said}", f"{begin}\n{said}"
     assert user.ps() == []
 

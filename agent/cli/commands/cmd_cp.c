@@ -98,7 +98,7 @@ static int check_rsync(const struct cli_call *call, struct pi_error *err)
             continue;
         if (first[0] && (i == call->count - 1 || strcmp(first, name) != 0))
             return pi_refuse(err, PI_USAGE,
-                             "--rsync copies between this host and one instance: leave --rsync out");
+                             "--rsync copies between this host and one instance: leave out --rsync");
         memcpy(first, name, sizeof first);
     }
     return 0;
@@ -110,7 +110,7 @@ static int find_programs(struct copying *copying, struct pi_error *err)
     if (r < 0 || !copying->options->rsync)
         return r < 0 ? r : cli_reach_program("scp", &copying->program, err);
     if (pi_program_find("rsync", &copying->program, NULL) < 0)
-        return pi_refuse(err, PI_HOST, "there is no rsync on this host: install rsync, or leave --rsync out");
+        return pi_refuse(err, PI_HOST, "there is no rsync on this host: install rsync, or leave out --rsync");
     return 0;
 }
 
@@ -282,7 +282,7 @@ static void explain(struct copying *copying, const struct cli_call *call, int co
 {
     char name[PI_NAME_MAX + 2];
     if (copying->options->rsync && (code == RSYNC_BROKE_OFF || code == RSYNC_NOT_THERE))
-        fprintf(stderr, "piagent: if %s has no rsync, install it there, or leave --rsync out\n",
+        fprintf(stderr, "piagent: if %s has no rsync, install it there, or leave out --rsync\n",
                 copying->last.name);
     for (unsigned i = 0; code == SSH_FAILED && i < call->count; i++) {
         pi_auto_instance struct api_instance instance = {0};

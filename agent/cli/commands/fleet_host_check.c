@@ -69,8 +69,8 @@ static const struct fleet_option *option_at(const struct fleet_option *options, 
     return options->name ? options : NULL;
 }
 
-/* The message with options as the file writes them: "sha256: HEX" for "--sha256 HEX", "unverified: true" for "--unverified". It
- * begins with the name of what is wrong, and commands in it stay what they are. */
+/* The message with options as the file writes them: "sha256: HEX" for "--sha256 HEX", "unverified: true" for "--unverified", and
+ * "accel" for "--accel" that no value follows. It begins with the name of what is wrong, and commands in it stay what they are. */
 static int write_keys(const struct fleet_option *options, const char *message, struct pi_buf *ret)
 {
     const char *command = strstr(message, "piagent "),
@@ -78,12 +78,16 @@ static int write_keys(const struct fleet_option *options, const char *message, s
     int r = 0;
     for (const char *at = from; r == 0 && (at = strstr(at, "--")) && (!command || at < command);) {
         const struct fleet_option *option = option_at(options, at + 2);
-        r = option ? pi_buf_printf(ret, "%.*s%s:%s", (int)(at - from), from, option->name,
-                                   option->value == FLEET_VALUE_FLAG ? " true" : "")
-                   : 0;
+        int before = (int)(at - from);
         at += 2;
-        if (option)
-            from = at += strlen(option->name);
+        if (!option)
+            continue;
+        at += strlen(option->name);
+        r = pi_buf_printf(ret, "%.*s%s%s", before, from, option->name,
+                          option->value == FLEET_VALUE_FLAG ? ": true"
+                          : *at == ' '                      ? ":"
+                                                            : "");
+        from = at;
     }
     return r < 0 ? r : pi_buf_puts(ret, from);
 }
