@@ -30,7 +30,7 @@ static int write_all(struct keeping *keeping, struct pi_error *err)
 {
     struct image_meter meter = {.now = {.name = VM_SAVED_RAM_FILE}};
     pi_auto_close int fd = openat(keeping->dir_fd, VM_SAVED_RAM_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fsync(fd) < 0)
+    if (fd < 0 || fsync(keeping->ram_fd) < 0)
         return pi_fail(err, errno, VM_SAVED_RAM_FILE);
     int r = sync_template_ram(keeping->dir_fd, &keeping->template_bytes, err);
     if (r == 0)
@@ -72,12 +72,12 @@ void keeping_begin(struct instance *instance, const char *layer, uv_work_cb work
         saved_state_failed(instance, "no memory is left");
         return;
     }
-    *keeping =
-        (struct keeping){.instance = instance, .dir_fd = pi_steal_fd(&state->dir_fd), .saved = state->saved};
+    *keeping = (struct keeping){.instance = instance,
+                                .dir_fd = pi_steal_fd(&state->dir_fd),
+                                .ram_fd = pi_steal_fd(&state->fd),
+                                .saved = state->saved};
     snprintf(keeping->saved.layer, sizeof keeping->saved.layer, "%s", layer);
     state->saved = (struct vm_saved){0};
-    pi_close_p(&state->fd);
-    state->fd = -1;
     state->step = NULL;
     state->keeping = true;
     keeping->request.data = keeping;
@@ -89,6 +89,7 @@ void keeping_end(struct keeping *keeping)
 {
     struct instance *instance = keeping->instance;
     close(keeping->dir_fd);
+    close(keeping->ram_fd);
     vm_saved_done(&keeping->saved);
     free(keeping);
     instance->saved_state.keeping = false;

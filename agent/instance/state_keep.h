@@ -17,6 +17,7 @@ struct keeping {
     uv_work_t request; /* its data is this struct */
     struct instance *instance;
     int dir_fd; /* of the folder of the files */
+    int ram_fd; /* QEMU wrote the RAM through it, so that its fsync() tells of each write that failed */
     struct vm_saved saved;
     uint64_t template_bytes; /* that the file of a template's RAM takes of the disk */
     int result;              /* of the thread; negative: failure says why */
@@ -29,7 +30,7 @@ void keeping_begin(struct instance *instance, const char *layer, uv_work_cb work
 void keeping_queue(struct keeping *keeping, uv_work_cb work, uv_after_work_cb done);
 /* For a thread: makes all durable. */
 void keeping_write(uv_work_t *request);
-/* The first line of a `done`. */
+/* Each `done` begins with it. Returns the struct of the request, and counts the thread as ended (host.writes). */
 struct keeping *keeping_of(uv_work_t *request);
 /* Whether the instance still waits for the state. */
 bool keeping_counts(const struct keeping *keeping);
