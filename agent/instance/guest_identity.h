@@ -50,7 +50,8 @@ void identity_give_up(struct instance *instance, const char *why);
  * minds the line. */
 void identity_release(struct instance *instance);
 
-/* A QEMU that ran before has answered. The agent before may not have come to identity_release(). */
+/* A QEMU that ran before has answered, or its guest goes on after a save or a load. The agent before may not have come to
+ * identity_release(). */
 void identity_adopted(struct instance *instance);
 
 /* Its guest boots again, from its disk, and sees on its board who it is. */

@@ -206,8 +206,10 @@ static void note_state(struct instance *instance, enum vm_state before)
     guest_link_note_pause(instance, before);
     template_state_changed(instance, before);
     set_up_look(instance);
-    if (before == VM_RESTORING && instance_runs(instance))
+    if (before == VM_RESTORING && instance_runs(instance)) {
         record->stopped_ms = 0;
+        identity_adopted(instance);
+    }
 }
 
 void instance_carry_out(struct instance *instance, unsigned actions)

@@ -613,6 +613,22 @@ static void guest_that_stands_still_is_not_told_until_it_goes_on(void **state)
     assert_false(instance->record.set_up_due);
 }
 
+/* An agent may have recorded its turn, begun to save it and ended before it sent the line. */
+static void guest_that_goes_on_after_a_save_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    answer(f, "done\n");
+    hear(f, SEED_IDENTITY_KEPT);
+    forget_heard(f);
+    instance->record.life.state = VM_RESTORING;
+    instance->record.life.committed = true;
+    resume_guest(f);
+    hear(f, SEED_IDENTITY_KEPT);
+}
+
 static void place_is_given_back_when_its_guest_rests(void **state)
 {
     struct fixture *f = *state;
@@ -674,6 +690,7 @@ int main(void)
         TEST(identities_and_logins_of_others_hold_nobody_up_for_ever),
         TEST(one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn),
         TEST(guest_that_stands_still_is_not_told_until_it_goes_on),
+        TEST(guest_that_goes_on_after_a_save_is_told_again),
         TEST(place_is_given_back_when_its_guest_rests),
         TEST(guest_that_boots_anew_or_reports_waits_for_no_turn),
     };
