@@ -149,14 +149,14 @@ enum vm_action {
 
     /* For a creation. STEP_DONE or STEP_FAILED follows each of the first two. */
     VM_DO_SAVE_STEP = 1 << 17,    /* write the folder */
-    VM_DO_PREPARE = 1 << 19,      /* start the worker for the image, the disk and the keys */
-    VM_DO_UNDO = 1 << 20,         /* end the worker, remove the folder: UNDONE follows */
-    VM_DO_TELL_FAILURE = 1 << 21, /* tell followers and callers why it failed, then forget it */
-    VM_DO_FORGET = 1 << 22,       /* it was removed by request: forget it */
+    VM_DO_PREPARE = 1 << 18,      /* start the worker for the image, the disk and the keys */
+    VM_DO_UNDO = 1 << 19,         /* end the worker, remove the folder: UNDONE follows */
+    VM_DO_TELL_FAILURE = 1 << 20, /* tell followers and callers why it failed, then forget it */
+    VM_DO_FORGET = 1 << 21,       /* it was removed by request: forget it */
 
-    VM_DO_SAVE_STATE = 1 << 23, /* STATE_SAVED or STATE_FAILED follows */
-    VM_DO_LOAD_STATE = 1 << 24, /* into a QEMU that waits for it: STATE_LOADED or STATE_FAILED follows */
-    VM_DO_DROP_STATE = 1 << 25, /* remove its files */
+    VM_DO_SAVE_STATE = 1 << 22, /* STATE_SAVED or STATE_FAILED follows */
+    VM_DO_LOAD_STATE = 1 << 23, /* into a QEMU that waits for it: STATE_LOADED or STATE_FAILED follows */
+    VM_DO_DROP_STATE = 1 << 24, /* remove its files */
 };
 
 /*

@@ -260,6 +260,7 @@ def site(tmp_path):
     with FaultServer(disks[0]) as server:
         world.server, world.disks = server, disks
         yield world
+    world.run("agent", "stop")
 
 
 def fetch_unverified(world, ref=None):

@@ -185,7 +185,7 @@ def test_each_verb_takes_a_selection_and_acts_on_those_that_it_can(five):
 def test_rm_removes_nothing_if_one_of_them_runs_unless_it_is_forced(five):
     before = states(five)
     for words in (["--fleet", "lab"], ["a", "b"], ["b", "a", "--json"]):
-        assert "nothing was removed, because a is running: piagent powerdown first, or rm --force" in five.call("rm", *words).stderr, words
+        assert "nothing was removed, because a is running: piagent powerdown first, or piagent rm --force" in five.call("rm", *words).stderr, words
         assert states(five) == before
     assert "because a is running, c is running, and 1 more: " in five.refused(CONFLICT, "rm", *"bacde")
     five.do("rm", "--force", "--label", "rack=b1")

@@ -75,8 +75,8 @@ static int refuse_kept(const struct cli_chosen *chosen, bool part, struct pi_err
         return pi_fail(err, ENOMEM, "rm");
     return !count ? 0
                   : pi_refuse(err, PI_CONFLICT,
-                              "nothing was removed, because %s: %srm --force removes all of them", kept.data,
-                              runs ? "piagent powerdown first, or " : "");
+                              "nothing was removed, because %s: %spiagent rm --force removes all of them",
+                              kept.data, runs ? "piagent powerdown first, or " : "");
 }
 
 static int run_rm(const struct cli_call *call, struct pi_error *err)
