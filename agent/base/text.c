@@ -345,7 +345,7 @@ const char *pi_suggest(const char *word, const char *const *candidates, const ch
                        char buf[PI_SUGGESTION_SIZE])
 {
     const char *nearest = pi_nearest(word, candidates);
-    if (!nearest)
+    if (!nearest || !strcmp(nearest, word))
         return otherwise;
     snprintf(buf, PI_SUGGESTION_SIZE, "did you mean %s?", nearest);
     return buf;

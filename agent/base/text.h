@@ -67,7 +67,8 @@ char *pi_shell_quote(const char *word);
  * letters that changed places are one edit. candidates ends with NULL. */
 const char *pi_nearest(const char *word, const char *const *candidates);
 
-/* The same as a remedy: "did you mean NEAREST?" in buf. If none is near, otherwise, which may be NULL. */
+/* The same as a remedy: "did you mean NEAREST?" in buf. If none is near, or it is the word itself,
+ * otherwise, which may be NULL. */
 #define PI_SUGGESTION_SIZE 160
 const char *pi_suggest(const char *word, const char *const *candidates, const char *otherwise,
                        char buf[PI_SUGGESTION_SIZE]);

@@ -31,7 +31,7 @@ static int refuse_absent(const struct instance_host *host, const char *name, str
     char clean[PI_NAME_MAX + 1], suggestion[PI_SUGGESTION_SIZE];
     const char *remedy = "piagent template ls lists them";
     LIST_FOREACH(one, &host->instances, entry)
-        if (one->record.spec.template)
+        if (one->record.spec.template && !vm_life_is_gone(&one->record.life))
             pi_strv_add(&names, one->record.spec.name);
     if (names.items)
         remedy = pi_suggest(name, (const char *const *)names.items, remedy, suggestion);

@@ -451,6 +451,17 @@ static void nearest_word_is_suggested(void **state)
     }
 }
 
+static void no_remedy_is_the_word_itself(void **state)
+{
+    static const char *const words[] = {"warm", NULL};
+    char buf[PI_SUGGESTION_SIZE];
+    (void)state;
+    assert_string_equal(pi_suggest("wram", words, "see the list", buf), "did you mean warm?");
+    assert_string_equal(pi_suggest("warm", words, "see the list", buf), "see the list");
+    assert_string_equal(pi_suggest("cold", words, "see the list", buf), "see the list");
+    assert_null(pi_suggest("warm", words, NULL, buf));
+}
+
 static void overlong_candidates_are_never_near(void **state)
 {
     char candidate[80], typed[80];
@@ -487,6 +498,7 @@ int main(void)
         cmocka_unit_test(words_are_quoted_only_where_they_must_be),
         cmocka_unit_test(shell_gives_back_what_was_quoted),
         cmocka_unit_test(nearest_word_is_suggested),
+        cmocka_unit_test(no_remedy_is_the_word_itself),
         cmocka_unit_test(overlong_candidates_are_never_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
