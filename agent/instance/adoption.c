@@ -90,6 +90,8 @@ static void start_anew(struct instance *instance)
 static void adopt_qemu(struct instance *instance)
 {
     struct pi_error err;
+    if (!vm_life_is_saved_whole(&instance->record.life))
+        template_thaw(instance);
     monitor_adopt(instance);
     guest_is_up(instance);
     boot_recall_hints(instance);

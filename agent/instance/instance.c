@@ -220,6 +220,8 @@ void instance_carry_out(struct instance *instance, unsigned actions)
         state_save_begin(instance);
     if (actions & VM_DO_LOAD_STATE)
         state_load_begin(instance);
+    if (actions & (VM_DO_CONT | VM_DO_QUIT | VM_DO_TERM))
+        template_thaw(instance);
     if (actions & VM_DO_CONT)
         monitor_ask_cont(instance);
     if (actions & VM_DO_RESET)

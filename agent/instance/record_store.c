@@ -105,9 +105,9 @@ static void settle_store(struct instance *instance)
     journal_tell(instance);
     if (then)
         then(instance, store->result, &store->failure);
-    unsigned due = store->due;
+    unsigned due = store->due, ends = instance->record.spec.template ? VM_DO_KILL : VM_DO_QUIT;
     store->due = 0;
-    if (store->result < 0 && !store->saved_on_record && (due & VM_DO_QUIT) &&
+    if (store->result < 0 && !store->saved_on_record && (due & ends) &&
         vm_life_is_saved_whole(&instance->record.life))
         /* The next agent would not know of the saved state: QEMU keeps its guest. */
         instance_feed_because(instance, &(struct vm_event){.type = VM_EVENT_STATE_FAILED},

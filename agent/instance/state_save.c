@@ -182,12 +182,17 @@ static void on_kept(uv_work_t *request, int status)
         uint64_t bytes = keeping->saved.ram.bytes + keeping->template_bytes;
         instance->record.saved_bytes = bytes;
         journal_note(instance, "its state is saved: %s", pi_size_format(bytes, size));
-        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_SAVED});
+        instance_feed(instance, &(struct vm_event){.type = VM_EVENT_STATE_SAVED,
+                                                   .frozen = instance->record.spec.template});
     }
     keeping_end(keeping);
 }
 
 static void end_save(struct instance *instance)
 {
-    keeping_begin(instance, "", keeping_write, on_kept);
+    int r = template_freeze(instance);
+    if (r < 0)
+        saved_state_failed(instance, strerror(-r));
+    else
+        keeping_begin(instance, "", keeping_write, on_kept);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -95,6 +96,17 @@ int template_make_ram(const struct instance *instance, struct pi_error *err)
     pi_auto_close int fd =
         openat(instance->dir_fd, VM_TEMPLATE_RAM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return fd < 0 || ftruncate(fd, (off_t)size_bytes) < 0 ? pi_fail(err, errno, VM_TEMPLATE_RAM_FILE) : 0;
+}
+
+int template_freeze(const struct instance *instance)
+{
+    return instance->record.spec.template ? process_signal(instance, SIGSTOP) : 0;
+}
+
+void template_thaw(const struct instance *instance)
+{
+    if (instance->record.spec.template)
+        process_signal(instance, SIGCONT);
 }
 
 /* Its guest must not run on after a save that failed: nobody would save it again. The memory of one that was not saved is of

@@ -201,13 +201,13 @@ static unsigned life_on_save(struct vm_life *life, bool snapshot)
     return enter_saved(life, VM_SAVING, false) | VM_DO_SAVE_STATE;
 }
 
-static unsigned life_on_state_saved(struct vm_life *life)
+static unsigned life_on_state_saved(struct vm_life *life, bool frozen)
 {
     if (life->state != VM_SAVING || life->committed)
         return 0;
     life->committed = true;
-    life->rung = VM_RUNG_QUIT;
-    return rung_actions[VM_RUNG_QUIT] | VM_DO_SAVE;
+    life->rung = frozen ? VM_RUNG_KILL : VM_RUNG_QUIT;
+    return rung_actions[life->rung] | VM_DO_SAVE;
 }
 
 /* The record says that the saved state does not count any more before the guest runs. */
@@ -234,8 +234,8 @@ static unsigned end_loading(struct vm_life *life)
 
 static unsigned life_on_state_failed(struct vm_life *life)
 {
-    /* QEMU is told to quit only when the record says that the saved state counts. */
-    if (life->state == VM_SAVING && (!life->committed || life->rung == VM_RUNG_QUIT))
+    /* QEMU is told to end only when the record says that the saved state counts. */
+    if (life->state == VM_SAVING && (!life->committed || life->rung != VM_RUNG_TERM))
         return go_on_from_saved(life);
     return vm_life_is_loading(life) && !is_condemned(life) ? end_loading(life) : 0;
 }
@@ -489,7 +489,7 @@ static unsigned life_react(struct vm_life *life, const struct vm_event *event)
     case VM_EVENT_SNAPSHOT:
         return life_on_save(life, event->type == VM_EVENT_SNAPSHOT);
     case VM_EVENT_STATE_SAVED:
-        return life_on_state_saved(life);
+        return life_on_state_saved(life, event->frozen);
     case VM_EVENT_STATE_LOADED:
         return life_on_state_loaded(life);
     case VM_EVENT_STATE_COPIED: /* the guest goes on, as if it had failed */

@@ -84,7 +84,8 @@ enum vm_event_type {
     VM_EVENT_STATE_SAVED,  /* all of it is on disk */
     VM_EVENT_STATE_COPIED, /* the snapshot has it: the guest goes on */
     VM_EVENT_STATE_LOADED, /* QEMU has all of it; the vCPUs stand still */
-    VM_EVENT_STATE_FAILED, /* it could not be saved, or not noted on record; or it is not to be loaded */
+    VM_EVENT_STATE_FAILED, /* it could not be saved, or that not be noted on record before QEMU was told to end; or it is not to be
+                              loaded */
     VM_EVENT_UNFIT, /* its guest must not go on: it resumed from a template and did not take an identity of its own, or it is a
                        template that could not be saved */
 };
@@ -97,6 +98,7 @@ struct vm_event {
     bool success;        /* GUEST_DONE, UNDONE */
     bool running;        /* ADOPTED */
     bool stopped, saved; /* CREATE */
+    bool frozen;         /* STATE_SAVED: its QEMU stands still, and is not let go on to quit */
     bool
         again; /* PANICKED: not the guest's fault, so the agent may begin the boot again. EXITED before the guest ran: nobody
                             knows how, or another program has taken a port meanwhile, so the start is repeated */

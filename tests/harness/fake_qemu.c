@@ -40,6 +40,9 @@
  * -incoming defer (migrate-incoming); anything else it refuses as QEMU does, with exit code 1. It saves again only when its guest
  * has run since.
  *
+ * As QEMU does, it writes to the RAM of its guest when a connection to the guest agent or to the identity is closed, and when it ends
+ * in order; it does so only if that is a file that others see (share=on).
+ *
  * Its guest takes each identity that it is told (agent/seed/identity.h), and adds the line to the file "identity" in the
  * instance's folder; ignore=identity: it does not; refuse=identity: it answers that it has failed.
  *
@@ -91,6 +94,7 @@ static struct {
     const char *what, *when;
 } rules[RULES_MAX];
 static size_t rule_count;
+static const char *ram;         /* the file of the RAM that others see; NULL: there is none */
 static bool silent, greeted;    /* greeted: the guest has said hello */
 static int passed_fd = -1;      /* the newest that came over the monitor */
 static int fdset_fd = -1;       /* the one of add-fd; real QEMUs keep several */
@@ -128,8 +132,20 @@ static void event(const char *name, const char *data)
         say("{" TIMESTAMP ",\"event\":\"%s\"%s%s}", name, data ? ",\"data\":" : "", data ? data : "");
 }
 
+/* hw/char/virtio-serial-bus.c: virtio_serial_close() */
+static void tell_guest_of_close(void)
+{
+    static char count;
+    int fd = ram ? open(ram, O_WRONLY | O_CLOEXEC) : -1;
+    count++;
+    if (fd >= 0 && (pwrite(fd, &count, 1, 0) != 1 || close(fd) < 0))
+        fprintf(stderr, "fake qemu: %s: %s\n", ram, strerror(errno));
+}
+
 static void hang_up(struct port *port)
 {
+    if (port == &agent || port == &identity)
+        tell_guest_of_close();
     if (port->fd >= 0)
         close(port->fd);
     port->fd = -1;
@@ -152,6 +168,8 @@ static _Noreturn void end(int code)
 {
     if (monitor.fd >= 0)
         flush(&monitor);
+    if (code == 0)
+        tell_guest_of_close();
     exit(code);
 }
 
@@ -744,6 +762,8 @@ static void read_argv(char **argv)
             tell_cards();
         else if (!strcmp(argv[0], "-netdev"))
             add_card(argv[1]);
+        else if (!strcmp(argv[0], "-object") && strstr(argv[1], ",share=on,mem-path="))
+            ram = strstr(argv[1], ",mem-path=") + strlen(",mem-path=");
         else if (!strcmp(argv[0], "-smbios"))
             sscanf(argv[1], "file=%1000s", folder);
         else if (!strcmp(argv[0], "-chardev") && sscanf(argv[1], "socket,id=qmp,fd=%d", &fd) == 1)

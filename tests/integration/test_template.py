@@ -8,6 +8,7 @@ import signal
 
 import boot_sectors
 import pytest
+from faults import FragileUser
 from fedora_server import FedoraServer, Image
 from piagent import CONFLICT, FAILED, HOST, NOT_FOUND, USAGE, User, fake_qemu, is_running, wait_for
 from test_hostile_guest import Guest
@@ -371,16 +372,15 @@ def test_a_template_whose_save_fails_is_ended_with_the_reason(user):
     assert "was not finished" in user.refused(CONFLICT, "start", "warm")
     assert "the template warm is not made yet" in user.refused(CONFLICT, "run", "--template", "warm", "a", "-d")
     user.do("template", "rm", "warm")
+    assert "there is no template named warm: piagent template ls lists them" in user.refused(NOT_FOUND, "run", "--template", "warm", "a", "-d")
 
 
-@pytest.mark.parametrize("moment", ["boots", "ready", "stop", "migrate", "query-migrate", "quit"])
+@pytest.mark.parametrize("moment", ["boots", "ready", "stop", "migrate", "query-migrate"])
 def test_an_agent_that_is_killed_while_a_template_is_made_goes_on_making_it(user, moment):
     command = begin(user)
     pid = user.status("warm")["pid"]
     if moment in ("stop", "migrate", "query-migrate"):
         user.tell_fake("warm", f"silent={moment}")
-    elif moment == "quit":
-        user.tell_fake("warm", "ignore=quit")
     if moment != "boots":
         boot_to_the_end(Guest(user, "warm"))
         user.wait_state("warm", "ready")
@@ -396,6 +396,36 @@ def test_an_agent_that_is_killed_while_a_template_is_made_goes_on_making_it(user
         boot_to_the_end(Guest(user, "warm"))
     user.wait_state("warm", "saved", 60)
     run(user, "a")
+
+
+def begin_alone(user, name):
+    """The making goes on without its command, which would start the next agent."""
+    command = begin(user, name)
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=60)
+    user.arm("count")
+    return Guest(user, name)
+
+
+def test_the_memory_of_a_template_is_as_it_was_saved_wherever_the_agent_was_killed():
+    with FragileUser(**fake_qemu()) as user:
+        user.do("ps")
+        boot_to_the_end(begin_alone(user, "counted"))
+        user.wait_state("counted", "saved", 60)
+        wait_for("it is on record", lambda: user.record("counted")["state"] == "saved", 20)
+        steps = user.steps()
+        saved = steps.index("rename saved.json")  # before that its QEMU stands still, after it the record says so
+        for step in (saved + 1, steps.index("rename record.json", saved) + 1):
+            name = f"warm-{step}"
+            guest, agent = begin_alone(user, name), user.agent_pid()
+            user.arm(f"kill after {step}")
+            boot_to_the_end(guest)
+            wait_for("the agent is killed, or was not", lambda: not is_running(agent) or user.record(name)["state"] == "saved", 60)
+            user.disarm()
+            user.do("ps")
+            user.wait_state(name, "saved", 60)
+            assert user.api("POST", "/v1/instances", {"name": f"a-{step}", "of_template": name})[0] == 202
+            user.wait_state(f"a-{step}", "running", 20)
 
 
 @pytest.mark.parametrize("moment", ["greeting", "migrate-set-capabilities", "migrate-incoming", "device_add", "cont"])

@@ -30,6 +30,10 @@
     {                                                                                  \
         .state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_TERM \
     }
+#define FROZEN                                                                         \
+    {                                                                                  \
+        .state = VM_SAVING, .was_ready = true, .committed = true, .rung = VM_RUNG_KILL \
+    }
 #define SAVED                                \
     {                                        \
         .state = VM_SAVED, .was_ready = true \
@@ -123,6 +127,17 @@ static const struct {
     {KEPT, {.type = VM_EVENT_RUNG_EXPIRED}, ENDED, VM_DO_TERM | VM_DO_ARM_RUNG | VM_DO_SAVE},
     {KEPT, {.type = VM_EVENT_EXITED}, SAVED, GONE},
     {KEPT, {.type = VM_EVENT_EXITED, .again = true}, SAVED, GONE},
+    /* A QEMU that must not touch its RAM's file any more is killed at once, by the next agent, too. */
+    {SAVING,
+     {.type = VM_EVENT_STATE_SAVED, .frozen = true},
+     FROZEN,
+     VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE},
+    {FROZEN, {.type = VM_EVENT_STATE_FAILED}, RESTORED, GOES_ON | VM_DO_DROP_STATE},
+    {FROZEN, {.type = VM_EVENT_KILL}, FROZEN, 0},
+    {FROZEN, {.type = VM_EVENT_FOUND}, FROZEN, VM_DO_KILL | VM_DO_ARM_RUNG},
+    {FROZEN, {.type = VM_EVENT_ADOPTED}, FROZEN, 0},
+    {FROZEN, {.type = VM_EVENT_RUNG_EXPIRED}, FROZEN, VM_DO_KILL | VM_DO_ARM_RUNG | VM_DO_SAVE},
+    {FROZEN, {.type = VM_EVENT_EXITED}, SAVED, GONE},
     {SAVED, {.type = VM_EVENT_KILL}, SAVED, VM_DO_NOTHING},
     {SAVED, {.type = VM_EVENT_POWERDOWN}, SAVED, VM_DO_REFUSE},
     /* The load: until the state is in QEMU, the files count. */
