@@ -3,8 +3,10 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import signal
+import time
 
 import boot_sectors
 import pytest
@@ -359,6 +361,30 @@ def test_several_of_a_template_say_what_they_do(user):
         boot_to_the_end(Guest(user, name))
     said += end(command)
     assert "n-1: made, and not started" in said and "saved" not in said, said
+
+
+def running(user):
+    return [one["name"] for one in user.ps() if one["state"] == "running"]
+
+
+def test_only_so_many_resume_at_once_until_they_know_who_they_are(user):
+    make(user)
+    most = 6 * os.cpu_count()
+    user.env["FAKE_QEMU"] = "ignore=identity"
+    user.kill_agent()  # its QEMUs have the environment of the agent
+    command = user.start("run", "n", "--template", "warm", "--count", str(most + 2), "-d", "--overcommit")
+    wait_for("as many as may resume at once have", lambda: len(running(user)) == most, 120)
+    time.sleep(3)
+    assert len(running(user)) == most
+    user.do("kill", "n-1")
+    wait_for("the next one follows", lambda: f"n-{most + 1}" in running(user), 60)
+    assert f"n-{most + 2}" not in running(user)
+    user.tell_fake("n-2", "")
+    user.kill_agent()  # the next one tells it again
+    wait_for("another one follows one that knows who it is, and waits", lambda: f"n-{most + 2}" in running(user), 60)
+    assert user.status("n-2")["reason"].startswith("its cloud-init waits for its turn, after ")
+    command.kill()
+    command.communicate()
 
 
 def test_a_template_whose_save_fails_is_ended_with_the_reason(user):

@@ -37,6 +37,7 @@ struct cli_follow {
     bool silence_told;
     uint64_t asked_seq; /* the newest event when the agent last said that it is not up: cli_follow_up() */
     bool settled;       /* nothing more of it is shown: set by the caller */
+    bool resumed;       /* it has resumed, and that was told: the caller's */
     bool brief;         /* of a leader: on a terminal no line stays, and failures are the caller\'s to tell */
     char rest[96]; /* of a leader: what the display's last line says of instances that are not followed */
 

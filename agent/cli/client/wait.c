@@ -255,12 +255,22 @@ static int take_all_that_come(struct wait_crowd *crowd, struct pi_error *err)
     }
 }
 
+static bool has_just_resumed(struct cli_follow *one)
+{
+    const struct cli_view *view = &one->view;
+    bool before = one->resumed;
+    one->resumed = before || (view->reachable && view->state == VM_RUNNING && view->seq >= one->known);
+    return one->resumed && !before;
+}
+
 static void settle_crowd(struct wait_crowd *crowd)
 {
     for (struct cli_follow **at = &crowd->leader; *at;) {
         struct cli_follow *one = *at;
         struct pi_error err = {0};
         int r;
+        if (!one->settled && has_just_resumed(one))
+            crowd->source->resumed(crowd->source->user, one->view.name);
         if (!one->settled && settle(crowd->how, one, &r, &err)) {
             one->settled = true;
             crowd->waiting--;

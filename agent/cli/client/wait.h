@@ -39,6 +39,8 @@ struct cli_wait_source {
      * filled, which ends the wait. waiting: for so many the wait goes on. Agents of several hosts share their clients. */
     int (*next)(void *user, unsigned waiting, struct cli_agent **ret_agent, struct api_instance *ret,
                 struct pi_error *err);
+    /* One of a template has resumed, and knows who it is. */
+    void (*resumed)(void *user, const char *name);
     /* The wait for one is over; code is its exit code, and its failure was told. */
     void (*over)(void *user, const char *name, int code);
     /* Says in a few words how it is with the others, for the display's last line: "12 to start, 5 ready"; or "". */

@@ -72,6 +72,13 @@ static bool was_made_before(const struct fleet_change *change)
     return !change->create && !(change->now && change->now->state == VM_CREATED);
 }
 
+/* A new one of a template does, and one that was suspended. */
+static bool will_resume(const struct fleet_change *change, const json_t *request)
+{
+    return was_made_before(change) ? change->now && change->now->state == VM_SAVED
+                                   : json_object_get(request, "of_template") != NULL;
+}
+
 static int fill_item(struct launch_list *list, const struct fleet_change *change)
 {
     const struct cli_fleet *fleet = list->launch->fleet;
@@ -88,7 +95,7 @@ static int fill_item(struct launch_list *list, const struct fleet_change *change
                                      .memory_mib = fleet_request_memory_mib(request),
                                      .arch = json_string_value(json_object_get(request, "arch")),
                                      .emulated = accel && !strcmp(accel, "tcg"),
-                                     .resumes = json_object_get(request, "of_template"),
+                                     .resumes = will_resume(change, request),
                                      .state = was_made_before(change) ? CLI_LAUNCH_DONE : CLI_LAUNCH_WAITS};
     if (fill_place(&fleet->fleet, change, place) < 0)
         return -ENOMEM;

@@ -14,14 +14,13 @@
 
 #define CREATIONS_AT_ONCE 8 /* they take turns at the image and the disk anyway */
 
-/* That /dev/kvm can be opened proves nothing: until a guest has come up under KVM, boots count as emulated. What resumes takes little,
- * and its agent sees to the rest (instance/set_up.h). */
-static unsigned launch_load(const struct cli_launch_item *item)
+/* That /dev/kvm can be opened proves nothing: until a guest has come up under KVM, boots count as emulated. */
+static unsigned launch_load(const struct cli_launch_pass *pass, const struct cli_launch_item *item)
 {
     const struct api_agent *host = &item->host->told;
     bool native = !item->arch || !host->arch || !strcmp(item->arch, host->arch);
     bool proven = host->kvm && host->kvm_proven && native && !item->emulated;
-    return item->resumes ? 0 : vm_boot_load(!proven);
+    return item->resumes && !pass->cold ? VM_LOAD_RESUME : vm_boot_load(!proven);
 }
 
 /* A host whose older agent does not tell has two, most likely more. */
@@ -88,6 +87,17 @@ static void item_over(void *user, const char *name, int code)
         }
 }
 
+/* From now on its agent sees to it that it takes no more than there is (instance/set_up.h). */
+static void item_resumed(void *user, const char *name)
+{
+    struct cli_launch_pass *pass = user;
+    for (size_t i = 0; i < pass->count; i++)
+        if (!strcmp(pass->items[i].name, name)) {
+            pass->items[i].load = 0;
+            pass->items[i].host->looked = false;
+        }
+}
+
 /* Another command may make the same fleet at the same time. */
 static bool was_made_by_another(const struct cli_launch_item *item, struct cli_agent *agent,
                                 struct api_instance *ret)
@@ -149,7 +159,7 @@ static int begin_item(struct cli_launch_pass *pass, struct cli_launch_item *item
     if (r == 0) {
         snprintf(item->uuid, sizeof item->uuid, "%s", ret->spec.uuid);
         item->state = CLI_LAUNCH_BEGUN;
-        item->load = launch_load(item);
+        item->load = launch_load(pass, item);
         item->host->looked = false;
         return 1;
     }
@@ -229,7 +239,7 @@ static int host_has_room(const struct cli_launch_pass *pass, const struct cli_la
     uint64_t promised = host->told.memory_promised_mib,
              left = available > promised ? available - promised : 0;
     if (begun &&
-        (most ? begun >= most : !vm_boot_fits(launch_load(item), load, launch_processors(&host->told))))
+        (most ? begun >= most : !vm_boot_fits(launch_load(pass, item), load, launch_processors(&host->told))))
         return 0;
     if (pass->pace.overcommit || !available || item->memory_mib <= left)
         return 1;
@@ -306,6 +316,7 @@ static int next_start(void *user, unsigned waiting, struct cli_agent **ret_agent
 int cli_launch_pass(struct cli_launch_pass *pass, struct pi_error *err)
 {
     const struct cli_wait_source source = {.next = pass->wait.made ? next_creation : next_start,
+                                           .resumed = item_resumed,
                                            .over = item_over,
                                            .rest = tell_rest,
                                            .user = pass};

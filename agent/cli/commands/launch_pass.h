@@ -13,17 +13,17 @@ struct cli_pace {
 };
 
 /* Their options: rows of a command's table. values_ has the member struct cli_pace pace. when_: "with -d: ", or "". */
-#define CLI_PACE_OPTIONS(values_, when_)                                                                          \
-    {.name = "parallel",                                                                                          \
-     CLI_MEMBER(CLI_NUMBER, values_, pace.parallel),                                                              \
-     .argument = "N",                                                                                             \
-     .min = 1,                                                                                                    \
-     .max = 500,                                                                                                  \
-     .help = when_                                                                                                \
-     "how many boot at a time on a host (default: one for each processor if they are emulated, four under KVM)"}, \
-    {                                                                                                             \
-        .name = "overcommit", CLI_MEMBER(CLI_FLAG, values_, pace.overcommit),                                     \
-        .help = when_ "even if the instances may take more memory than their host has",                           \
+#define CLI_PACE_OPTIONS(values_, when_)                                                                                           \
+    {.name = "parallel",                                                                                                           \
+     CLI_MEMBER(CLI_NUMBER, values_, pace.parallel),                                                                               \
+     .argument = "N",                                                                                                              \
+     .min = 1,                                                                                                                     \
+     .max = 500,                                                                                                                   \
+     .help = when_                                                                                                                 \
+     "how many boot at a time on a host (default: one for each processor if they are emulated, four under KVM, six that resume)"}, \
+    {                                                                                                                              \
+        .name = "overcommit", CLI_MEMBER(CLI_FLAG, values_, pace.overcommit),                                                      \
+        .help = when_ "even if the instances may take more memory than their host has",                                            \
     }
 
 enum cli_launch_state {
@@ -58,7 +58,7 @@ struct cli_launch_item {
     bool emulated;       /* whatever its host can do */
     bool resumes;        /* it goes on from a saved state, which takes less than a boot */
     enum cli_launch_state state;
-    unsigned load;                 /* private: of its boot */
+    unsigned load;                 /* private: of its boot; of one that resumes, until it knows who it is */
     char uuid[PI_UUID_LENGTH + 1]; /* set when it is begun */
 };
 
