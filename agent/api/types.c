@@ -138,7 +138,7 @@ const struct pi_field api_instance_fields[] = {
     SOME(
         api_instance, last_sign_ms,
         .help =
-            "since 1970: when its guest last printed, asked for its seed or reported; absent: not since this agent knows it"),
+            "since 1970: when its guest last printed, asked for its seed or reported; now, if it waits for its turn; absent: not since this agent knows it"),
     FLAG(
         api_instance, already,
         .help =

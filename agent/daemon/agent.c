@@ -189,6 +189,8 @@ static void fill_host(struct agent *agent)
     host->program = agent->program;
     host->listener = &listener;
     host->user = agent;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    host->processors = processors > 0 ? (uint64_t)processors : 1;
     host->lans = (struct lans){.loop = &agent->loop,
                                .folder = agent->paths.networks,
                                .runtime = agent->paths.runtime,

@@ -41,8 +41,7 @@ void capacity_look(const struct instance_host *host, struct api_agent *ret)
 {
     enum vm_arch arch = vm_arch_host();
     ret->arch = arch < VM_ARCHES ? (char *)vm_arch_names[arch] : NULL;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    ret->cpus = cpus > 0 ? (uint64_t)cpus : 1;
+    ret->cpus = host->processors;
     ret->kvm = access(VM_KVM_DEVICE, R_OK | W_OK) == 0 && !vm_kvm_distrusted(host->runtime, host->boot_id);
     read_memory(ret);
 }

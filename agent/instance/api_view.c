@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "agent/base/clock.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/instance/membership.h"
@@ -129,7 +130,7 @@ static struct api_instance view_of(const struct instance *instance, char buf[VM_
         .folder = instance->folder,
         .last_event = journal_told_seq(instance),
         .boot_event = milestones_event_seq(instance),
-        .last_sign_ms = guest_sign_realtime_ms(instance),
+        .last_sign_ms = set_up_waits(instance) ? pi_realtime_ms() : guest_sign_realtime_ms(instance),
     };
 }
 

@@ -17,6 +17,7 @@
 #include "agent/seed/identity.h"
 
 #define LINE_MS   120000u /* ten emulated guests on two CPUs take 20 s for the slowest part */
+#define ALL_MS    300000u /* and some 30 s for all parts */
 #define LINES_MAX 64u     /* a guest sends some ten */
 #define INPUT_MAX ((size_t)1 << 20)
 
@@ -45,6 +46,20 @@ static void tell_identity_failure(struct instance *instance)
         instance->identity.why, advice);
 }
 
+/* For the guest's next line. */
+static void await_line(struct instance *instance)
+{
+    uint64_t used_ms = pi_monotonic_ms() - instance->identity.since_ms;
+    uint64_t left_ms = used_ms < ALL_MS ? ALL_MS - used_ms : 0;
+    timer_set(instance->identity.timer, left_ms < LINE_MS ? left_ms : LINE_MS);
+}
+
+static void begin_time(struct instance *instance)
+{
+    instance->identity.since_ms = pi_monotonic_ms();
+    await_line(instance);
+}
+
 /* A guest that stands still is waited for, unless it has failed already. */
 static void on_identity_timer(void *user)
 {
@@ -54,7 +69,7 @@ static void on_identity_timer(void *user)
     if (identity->why[0])
         tell_identity_failure(instance);
     else if (!instance_runs(instance))
-        timer_set(identity->timer, LINE_MS);
+        begin_time(instance);
     else if (identity->part[0])
         fail_identity(instance, "it got as far as '%s'", identity->part);
     else
@@ -85,7 +100,7 @@ static void send_identity(struct instance *instance)
     struct identity *identity = &instance->identity;
     pi_auto_buf struct pi_buf line = {0};
     struct pi_error err;
-    timer_set(identity->timer, LINE_MS);
+    await_line(instance);
     if (!identity->channel)
         fail_identity(instance, "piagent cannot connect to its port");
     else if (guest_seed_identity(instance, &line, &err) < 0)
@@ -138,7 +153,7 @@ static void take_identity_line(struct instance *instance, const char *line)
         fail_identity(instance, "it says: %s", line + strlen("failed "));
     } else if (pi_starts_with(line, "did ")) {
         snprintf(identity->part, sizeof identity->part, "%.31s", line + strlen("did "));
-        timer_set(identity->timer, LINE_MS);
+        await_line(instance);
     }
 }
 
@@ -201,4 +216,5 @@ void identity_guest_reset(struct instance *instance)
     instance->identity.why[0] = '\0';
     instance->record.identity_due = instance->record.set_up_due = false;
     store_save(instance);
+    set_up_look(instance);
 }

@@ -20,10 +20,10 @@ struct timer;
 #define IDENTITY_LINE_MAX 300
 
 struct identity {
-    struct channel *channel;      /* NULL: not connected */
-    struct timer *timer;          /* for the guest's next line; set while it is being told */
-    uint64_t since_ms;            /* CLOCK_MONOTONIC: when it was told */
-    unsigned lines;               /* that the guest has sent */
+    struct channel *channel; /* NULL: not connected */
+    struct timer *timer;     /* for the guest's next line, and for all of them; set while it is being told */
+    uint64_t since_ms;       /* CLOCK_MONOTONIC: when it was told */
+    unsigned lines;          /* that the guest has sent */
     char line[IDENTITY_LINE_MAX]; /* the one that it is sending */
     size_t length;
     char part[32];                    /* the latest that it has taken */

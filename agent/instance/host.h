@@ -47,6 +47,7 @@ struct instance_host {
     char boot_id[PI_BOOT_ID_LENGTH + 1];
     bool bound;          /* QEMUs end with this process, and by no signal but SIGKILL */
     uint64_t started_ms; /* CLOCK_REALTIME: this agent has heard guests since then */
+    uint64_t processors; /* of the host: at least one */
 
     struct imds_registry *registry; /* of the seeds that are served */
     const char *imds_socket;        /* the path where isolated guests' networks reach the seeds */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/instance/instance.h"
@@ -11,12 +10,16 @@
 #include "agent/loop/loop.h"
 #include "agent/vm/boot_load.h"
 
-#define WAIT_MS 1000u /* between two looks of one that waits: not every end of a place is told */
-/* Of a processor: an emulated guest that waits takes 0.02. One that works may get no more than a small part of it on a busy host. */
+#define WAIT_MS 1000u /* between two looks of the next one: not every end of a place is told */
+#define BARS_MS \
+    60000u /* ten emulated guests on two processors have taken their identities after half of it */
+/* Of a processor: an emulated guest that waits takes 0.02. One that works may get no more than a small part of
+ * it on a busy host. */
 #define REST_SHARE 0.05
 /* A first login to an emulated guest takes 3 to 4 s of a processor. */
 #define LOGIN_MS 4000u
 #define HELD_MS  120000u /* so long the identities and logins of others hold one up */
+#define WAITS    "its cloud-init waits for its turn"
 
 static bool takes_identity(const struct instance *instance)
 {
@@ -24,7 +27,13 @@ static bool takes_identity(const struct instance *instance)
            (instance_runs(instance) || instance->record.life.state == VM_RESTORING);
 }
 
-static bool waits_for_turn(const struct instance *instance)
+/* One that takes longer may hang, or be hostile: it only keeps its own place. */
+static bool bars_others(const struct instance *instance)
+{
+    return takes_identity(instance) && pi_realtime_ms() - instance->record.boot_ms < BARS_MS;
+}
+
+bool set_up_waits(const struct instance *instance)
 {
     return instance->record.set_up_due && instance->record.life.state == VM_RUNNING;
 }
@@ -38,7 +47,7 @@ static bool has_place(const struct instance *instance)
 
 static bool waited_longer(const struct instance *one, const struct instance *other)
 {
-    if (!waits_for_turn(one) || one == other)
+    if (!set_up_waits(one) || one == other)
         return false;
     return one->set_up.unrecorded == other->set_up.unrecorded ? one->record.boot_ms < other->record.boot_ms
                                                               : other->set_up.unrecorded;
@@ -49,22 +58,15 @@ static unsigned load_of(const struct instance *instance)
     return vm_boot_load(instance->record.accel != VM_ACCEL_KVM);
 }
 
-static uint64_t count_processors(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return processors > 0 ? (uint64_t)processors : 1;
-}
-
 /* As if someone logged in to each that waits. */
 static bool is_time_for_logins(const struct instance_host *host)
 {
     const struct instance *one;
     unsigned load = 0;
-    uint64_t processors = count_processors();
     LIST_FOREACH(one, &host->instances, entry)
-        load += waits_for_turn(one) ? load_of(one) : 0;
-    return !vm_boot_fits(0, load, processors) &&
-           pi_monotonic_ms() < host->identified_ms + LOGIN_MS * load / (VM_LOAD_PROCESSOR * processors);
+        load += set_up_waits(one) ? load_of(one) : 0;
+    return !vm_boot_fits(0, load, host->processors) &&
+           pi_monotonic_ms() < host->identified_ms + LOGIN_MS * load / (VM_LOAD_PROCESSOR * host->processors);
 }
 
 static bool is_held_up(const struct instance *instance)
@@ -73,34 +75,48 @@ static bool is_held_up(const struct instance *instance)
     if (instance->set_up.since_ms && pi_monotonic_ms() - instance->set_up.since_ms >= HELD_MS)
         return false;
     LIST_FOREACH(one, &instance->host->instances, entry)
-        if (takes_identity(one))
+        if (bars_others(one))
             return true;
     return is_time_for_logins(instance->host);
 }
 
-static bool is_its_turn(const struct instance *instance)
+static bool finds_place(const struct instance *instance)
 {
     const struct instance *one;
     unsigned load = 0;
-    LIST_FOREACH(one, &instance->host->instances, entry) {
-        if (waited_longer(one, instance))
-            return false;
-        load += has_place(one) ? load_of(one) : 0;
-    }
-    return vm_boot_fits(load_of(instance), load, count_processors()) && !is_held_up(instance);
+    LIST_FOREACH(one, &instance->host->instances, entry)
+        load += has_place(one) || takes_identity(one) ? load_of(one) : 0;
+    return vm_boot_fits(load_of(instance), load, instance->host->processors) && !is_held_up(instance);
+}
+
+/* NULL: none waits. */
+static struct instance *find_next(const struct instance_host *host)
+{
+    struct instance *one, *next = NULL;
+    LIST_FOREACH(one, &host->instances, entry)
+        if (set_up_waits(one) && (!next || waited_longer(one, next)))
+            next = one;
+    return next;
+}
+
+/* Only the next one looks on by itself. */
+static void wake_next(const struct instance_host *host)
+{
+    struct instance *next = find_next(host);
+    if (next)
+        timer_set(next->set_up.timer, 0);
 }
 
 bool set_up_waits_for(const struct instance *instance, char *ret, size_t size)
 {
     const struct instance *one;
     unsigned others = 0;
-    if (!waits_for_turn(instance))
+    if (!set_up_waits(instance))
         return false;
     LIST_FOREACH(one, &instance->host->instances, entry)
         others += takes_identity(one) || has_place(one) || waited_longer(one, instance);
     if (others)
-        snprintf(ret, size, "its cloud-init waits for its turn, after %u other instance%s", others,
-                 others == 1 ? "" : "s");
+        snprintf(ret, size, WAITS ", after %u other instance%s", others, others == 1 ? "" : "s");
     else
         snprintf(ret, size, "its cloud-init waits a while, so that logins come first");
     return others || is_time_for_logins(instance->host);
@@ -112,7 +128,8 @@ static void give_up_turn(struct instance *instance, bool unrecorded)
     instance->set_up.placed = false;
     instance->record.set_up_due = true;
     store_save(instance);
-    timer_set(instance->set_up.timer, WAIT_MS);
+    wake_next(instance->host);
+    timer_set(instance->set_up.timer, WAIT_MS); /* also if it is the next */
 }
 
 /* The memory of a guest that stands still must not change any more: it may be saved. */
@@ -131,46 +148,44 @@ static void take_turn(struct instance *instance)
     instance->set_up.placed = true;
     instance->set_up.since_ms = 0;
     instance->set_up.rest = (struct rest){0};
+    guest_showed_sign(instance); /* while it waited, it had none to show */
     timer_set(instance->set_up.timer, REST_LOOK_MS);
 }
 
-static void wait_on(struct instance *instance)
+static void record_turn(struct instance *instance)
 {
-    char text[128];
-    timer_set(instance->set_up.timer, WAIT_MS);
-    if (!instance->set_up.since_ms)
-        instance->set_up.since_ms = pi_monotonic_ms();
-    if (instance->set_up.told || !set_up_waits_for(instance, text, sizeof text))
-        return;
-    instance->set_up.told = true;
-    milestones_add(instance, &(struct api_event){.kind = API_EVENT_QUEUED, .text = text});
-}
-
-static void wake_next(const struct instance_host *host)
-{
-    struct instance *one, *next = NULL;
-    LIST_FOREACH(one, &host->instances, entry)
-        if (waits_for_turn(one) && (!next || waited_longer(one, next)))
-            next = one;
-    if (next)
-        timer_set(next->set_up.timer, 0);
-}
-
-static void look_for_turn(struct instance *instance)
-{
-    if (!is_its_turn(instance)) {
-        wait_on(instance);
-        return;
-    }
     take_turn(instance);
     store_save_then(instance, on_turn_recorded);
     wake_next(instance->host);
 }
 
+/* How many are before it changes all the time: set_up_waits_for() counts them. */
+static void tell_wait(struct instance *instance)
+{
+    if (instance->set_up.told)
+        return;
+    instance->set_up.told = true;
+    milestones_add(instance, &(struct api_event){.kind = API_EVENT_QUEUED, .text = (char *)WAITS});
+}
+
+static void look_for_turn(struct instance *instance)
+{
+    bool next = instance == find_next(instance->host);
+    if (next && finds_place(instance)) {
+        record_turn(instance);
+        return;
+    }
+    if (next)
+        timer_set(instance->set_up.timer, WAIT_MS);
+    if (!instance->set_up.since_ms)
+        instance->set_up.since_ms = pi_monotonic_ms();
+    tell_wait(instance);
+}
+
 static void on_set_up_timer(void *user)
 {
     struct instance *instance = user;
-    if (waits_for_turn(instance)) {
+    if (set_up_waits(instance)) {
         look_for_turn(instance);
     } else if (has_place(instance) && !rest_look(instance, REST_SHARE, &instance->set_up.rest)) {
         timer_set(instance->set_up.timer, REST_LOOK_MS);
@@ -201,7 +216,7 @@ void set_up_done(struct instance *instance)
 /* By the timer, because whoever calls may be in the middle of a change of state. */
 void set_up_look(struct instance *instance)
 {
-    if (waits_for_turn(instance))
+    if (set_up_waits(instance))
         timer_set(instance->set_up.timer, 0);
     wake_next(instance->host);
 }
@@ -218,8 +233,6 @@ void set_up_repeat(struct instance *instance)
 
 void set_up_heard(struct instance *instance)
 {
-    if (!instance->record.set_up_due)
-        return;
-    take_turn(instance);
-    store_save_then(instance, on_turn_recorded);
+    if (instance->record.set_up_due)
+        record_turn(instance);
 }

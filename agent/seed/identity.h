@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An instance that resumes from a template goes on as the template's guest, which takes itself for the template. It is told
- * who it is over a port of QEMU's. A boot hook of the template's seed starts the program that waits
- * there. The program is in /run, so that no later boot has it.
+ * who it is over a port of QEMU's. A boot hook of the template's seed starts the program that waits there. The
+ * program is in /run, so that no later boot has it.
  *
- * From the host come lines, which the guest trusts: one of JSON, the identity, as often as the host likes, and "kept" when the
- * host has it on record that the guest took it, and it is the guest's turn to set itself up (instance/set_up.h). The JSON brings
- * the code that does the work, so that a newer piagent tells more to an old template. (The program of templates that were made
- * before there were turns sets the guest up as soon as it has answered.) The guest answers with lines, which nobody has to believe: "did PART" for each part, "done" (again
- * for each time that it is told the same identity), "failed WHY", or "again" for a line that is not JSON.
+ * From the host come lines, which the guest trusts. One of JSON is the identity, as often as the host likes. "kept"
+ * says that the host has it on record that the guest took it, and that it is the guest's turn to set itself up
+ * (instance/set_up.h); it may come twice. The JSON brings the code that does the work, so that a newer piagent tells
+ * more to an old template. (The program of templates that were made before there were turns sets the guest up as soon
+ * as it has answered.)
+ *
+ * The guest answers with lines, which nobody has to believe: "did PART" for each part, "done" (again for each time
+ * that it is told the same identity), "failed WHY", or "again" for a line that is not JSON.
  *
  * All that two instances of one template share and must not (tests/harness/twins.py compares it in guests that run):
  *

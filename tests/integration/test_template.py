@@ -245,12 +245,17 @@ def test_a_guest_waits_for_its_turn_while_another_one_takes_its_identity(user):
     resume_told(user, "slow", "ignore=identity")
     user.api("POST", "/v1/instances/slow/start", {})
     user.wait_state("slow", "running")
-    command = user.start("run", "--template", "warm", "a", "-d")
+    command = user.start("run", "--template", "warm", "a", "-d", "--timeout", "5s")
     said = ""
     while "a: waiting for its turn" not in said:  # its deadline is the test's
         said += command.stdout.readline()
         assert command.poll() is None, said
     check_waits(user, "a")
+    time.sleep(8)
+    assert command.poll() is None, "it is given up while it waits as it should"
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=60)
+    command = user.start("wait", "a")
     user.kill_agent()
     check_waits(user, "a")
     user.do("pause", "a")

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "agent/instance/api_view.h"
 #include "agent/instance/guest_seed.h"
 #include "agent/instance/instance.h"
 #include "agent/loop/sockets.h"
@@ -22,9 +23,10 @@
 #include "imds/registry.h"
 #include "loop_fixture.h"
 
-#define NAME "pi-7"
-#define UUID "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
-#define KEY  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIk21fdHe+ZRiYhEcx0080ff7GDBypuHexBBugIe9huN\n"
+#define NAME       "pi-7"
+#define UUID       "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+#define PROCESSORS 2
+#define KEY        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIk21fdHe+ZRiYhEcx0080ff7GDBypuHexBBugIe9huN\n"
 
 struct fixture {
     struct folder *folder;
@@ -62,6 +64,7 @@ static struct instance *add_resumed(struct fixture *f, bool due)
                                .template_hardware = true,
                                .identity_due = due,
                                .imds_port = 1,
+                               .boot_ms = pi_realtime_ms(),
                                .spec.cpus = 1,
                                .spec.arch = VM_X86_64,
                                .accel = VM_ACCEL_TCG};
@@ -98,6 +101,7 @@ static int setup(void **state)
     f.host.seed_port_fd = -1;
     f.host.listener = &listener;
     f.host.user = &f;
+    f.host.processors = PROCESSORS;
     LIST_INIT(&f.host.instances);
     boots_file_open(&f.host.boots, &f.loop, f.folder->path);
     if (mkdirat(f.folder->fd, NAME, 0700) < 0)
@@ -436,10 +440,11 @@ static struct instance *add_other(struct fixture *f, unsigned age, enum vm_accel
                                .template_hardware = true,
                                .identity_due = due,
                                .set_up_due = !due,
-                               .boot_ms = 1000 - age,
+                               .boot_ms = due ? pi_realtime_ms() : 1000 - age,
                                .accel = accel};
     struct instance *instance;
     struct pi_error err;
+    record.spec.user = strdup("pi");
     snprintf(record.spec.name, sizeof record.spec.name, "n-%u", age);
     if (mkdirat(f->folder->fd, record.spec.name, 0700) < 0)
         assert_int_equal(errno, EEXIST);
@@ -452,11 +457,6 @@ static void run_timers(struct fixture *f)
     for (int i = 0; i < 20; i++)
         uv_run(&f->loop, UV_RUN_NOWAIT);
     run_until_saved(f);
-}
-
-static unsigned processors(void)
-{
-    return (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 static void feed(struct fixture *f, struct instance *instance, enum vm_event_type type)
@@ -478,9 +478,9 @@ static void add_waiting(struct fixture *f, unsigned count, enum vm_accel accel, 
 static void guests_are_set_up_in_turns_the_oldest_first_and_as_many_as_there_is_room_for(void **state)
 {
     struct fixture *f = *state;
-    struct instance *all[1024];
+    struct instance *all[4 * PROCESSORS + 2];
     for (enum vm_accel accel = VM_ACCEL_KVM; accel <= VM_ACCEL_TCG; accel++) {
-        unsigned room = accel == VM_ACCEL_KVM ? 4 * processors() : processors(), count = room + 2;
+        unsigned room = accel == VM_ACCEL_KVM ? 4 * PROCESSORS : PROCESSORS, count = room + 2;
         char text[128];
         add_waiting(f, count, accel, all);
         for (unsigned i = 0; i < count; i++)
@@ -535,9 +535,9 @@ static unsigned count_waiting(struct instance *const *all, unsigned count)
 static void first_logins_get_time_if_more_wait_than_there_is_room_for(void **state)
 {
     struct fixture *f = *state;
-    struct instance *all[1024];
+    struct instance *all[4 * PROCESSORS + 1];
     for (enum vm_accel accel = VM_ACCEL_KVM; accel <= VM_ACCEL_TCG; accel++) {
-        unsigned room = accel == VM_ACCEL_KVM ? 4 * processors() : processors(), count = room + 1;
+        unsigned room = accel == VM_ACCEL_KVM ? 4 * PROCESSORS : PROCESSORS, count = room + 1;
         char text[128];
         f->host.identified_ms = pi_monotonic_ms() + 3600000;
         add_waiting(f, count, accel, all);
@@ -563,8 +563,8 @@ static void first_logins_get_time_if_more_wait_than_there_is_room_for(void **sta
 static void identities_and_logins_of_others_hold_nobody_up_for_ever(void **state)
 {
     struct fixture *f = *state;
-    struct instance *all[1024];
-    unsigned count = processors() + 1;
+    struct instance *all[PROCESSORS + 1];
+    unsigned count = PROCESSORS + 1;
     add_resumed(f, true);
     f->host.identified_ms = pi_monotonic_ms() + 3600000;
     add_waiting(f, count, VM_ACCEL_TCG, all);
@@ -579,8 +579,8 @@ static void identities_and_logins_of_others_hold_nobody_up_for_ever(void **state
 static void one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn(void **state)
 {
     struct fixture *f = *state;
-    struct instance *all[1024];
-    unsigned count = processors() + 1;
+    struct instance *all[PROCESSORS + 1];
+    unsigned count = PROCESSORS + 1;
     char oldest[32];
     for (unsigned i = 0; i < count; i++)
         all[i] = add_other(f, count - i, VM_ACCEL_TCG, false);
@@ -593,6 +593,91 @@ static void one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn(void **st
         set_up_look(all[i]);
     run_timers(f);
     assert_int_equal(count_waiting(all, count), 1);
+    add_resumed(f, true);
+}
+
+/* It may hang, or be hostile. */
+static void guest_that_takes_its_identity_for_long_only_keeps_its_own_place(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *takes = add_other(f, 0, VM_ACCEL_TCG, true);
+    struct instance *first = add_other(f, 2, VM_ACCEL_TCG, false),
+                    *second = add_other(f, 1, VM_ACCEL_TCG, false);
+    takes->record.boot_ms -= 50000;
+    identity_adopted(first);
+    run_timers(f);
+    assert_true(first->record.set_up_due);
+    takes->record.boot_ms -= 10000;
+    identity_adopted(second);
+    run_timers(f);
+    assert_true(!first->record.set_up_due && second->record.set_up_due);
+    feed(f, takes, VM_EVENT_EXITED);
+    assert_false(second->record.set_up_due);
+    add_resumed(f, true);
+}
+
+static void time_for_all_parts_of_an_identity_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *instance = add_resumed(f, true);
+    resume_guest(f);
+    hear(f, "}\n");
+    instance->identity.since_ms -= 300000;
+    answer(f, "did names\n");
+    run_until_ended(f);
+    fails_with(f, "it got as far as 'names'");
+}
+
+static bool shows_sign_now(const struct instance *instance)
+{
+    uint64_t before = pi_realtime_ms();
+    json_auto_t *view = instance_view(instance);
+    return (uint64_t)json_integer_value(json_object_get(view, "last_sign_ms")) >= before;
+}
+
+/* Nobody is to give it up: that it shows no sign is no fault of its own. Its silence counts from its turn on. */
+static void guest_that_waits_for_its_turn_is_not_silent(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *takes = add_other(f, 0, VM_ACCEL_TCG, true),
+                    *waits = add_other(f, 1, VM_ACCEL_TCG, false);
+    identity_adopted(waits);
+    run_timers(f);
+    assert_true(shows_sign_now(waits) && !guest_sign_realtime_ms(waits));
+    feed(f, takes, VM_EVENT_EXITED);
+    assert_true(guest_sign_realtime_ms(waits) && !waits->record.set_up_due);
+    waits->guest.sign_realtime_ms = 1;
+    assert_false(shows_sign_now(waits));
+    add_resumed(f, true);
+}
+
+static unsigned count_timers(struct instance *const *all, unsigned count)
+{
+    unsigned set = 0;
+    for (unsigned i = 0; i < count; i++)
+        set += timer_is_set(all[i]->set_up.timer);
+    return set;
+}
+
+static void only_the_next_one_looks_for_its_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct instance *all[4], *takes = add_other(f, 0, VM_ACCEL_TCG, true);
+    for (unsigned i = 0; i < 4; i++)
+        all[i] = add_other(f, 4 - i, VM_ACCEL_TCG, false);
+    for (unsigned i = 0; i < 4; i++)
+        identity_adopted(all[i]);
+    run_timers(f);
+    assert_true(timer_is_set(all[0]->set_up.timer) && count_timers(all, 4) == 1);
+    qemu_events_missed_reset(all[0]); /* its disk boots */
+    run_timers(f);
+    assert_true(timer_is_set(all[1]->set_up.timer) && all[1]->record.set_up_due);
+    set_up_heard(all[1]); /* of an older template */
+    run_timers(f);
+    assert_true(timer_is_set(all[2]->set_up.timer) && all[2]->record.set_up_due);
+    feed(f, takes, VM_EVENT_EXITED);
+    assert_false(all[2]->record.set_up_due);
+    assert_true(timer_is_set(all[3]->set_up.timer) && all[3]->record.set_up_due);
     add_resumed(f, true);
 }
 
@@ -632,9 +717,9 @@ static void guest_that_goes_on_after_a_save_is_told_again(void **state)
 static void place_is_given_back_when_its_guest_rests(void **state)
 {
     struct fixture *f = *state;
-    struct instance *all[64];
+    struct instance *all[PROCESSORS + 1];
     struct pi_identity id;
-    unsigned count = processors() + 1;
+    unsigned count = PROCESSORS + 1;
     assert_int_equal(pi_identify(getpid(), &id, NULL), 0);
     for (unsigned i = 0; i < count; i++) {
         all[i] = add_other(f, count - i, VM_ACCEL_TCG, false);
@@ -689,6 +774,10 @@ int main(void)
         TEST(first_logins_get_time_if_more_wait_than_there_is_room_for),
         TEST(identities_and_logins_of_others_hold_nobody_up_for_ever),
         TEST(one_whose_turn_cannot_be_recorded_keeps_nobody_from_a_turn),
+        TEST(guest_that_takes_its_identity_for_long_only_keeps_its_own_place),
+        TEST(time_for_all_parts_of_an_identity_is_bounded),
+        TEST(guest_that_waits_for_its_turn_is_not_silent),
+        TEST(only_the_next_one_looks_for_its_turn),
         TEST(guest_that_stands_still_is_not_told_until_it_goes_on),
         TEST(guest_that_goes_on_after_a_save_is_told_again),
         TEST(place_is_given_back_when_its_guest_rests),
