@@ -31,9 +31,9 @@ void template_done(struct instance *instance);
 int template_check_request(const struct instance *instance, enum vm_event_type type, struct pi_error *err);
 /* Makes the file of its RAM, empty. PI_HOST if its disk has no room for all of it. */
 int template_make_ram(const struct instance *instance, struct pi_error *err);
-/* Its QEMU stands still from here on: it writes to the file of its RAM even after a save, when a connection to a port of its
- * guest is closed (hw/char/virtio-serial-bus.c, send_control_event), as its own quit does and the end of an agent. 0 or -errno;
- * 0 if the instance is no template. */
+/* Its QEMU stands still from here on, so that it writes no more to the file of its RAM. After a save on aarch64, QEMU 10 was seen to
+ * do that before it had ended. One way is by its source: a port of the guest is closed (hw/char/virtio-serial-bus.c,
+ * send_control_event), by an agent that ends or by its own quit. 0 or -errno; 0 if the instance is no template. */
 int template_freeze(const struct instance *instance);
 /* Lets it go on. */
 void template_thaw(const struct instance *instance);
