@@ -276,10 +276,9 @@ class User:
         return found
 
     def leftovers(self):
-        """Leftovers: folders, links in the image store, sockets and processes, except the agent. Without instances there should be none."""
+        """Leftovers: folders, sockets and processes, except the agent. Without instances there should be none."""
         agent = self.agent_pid()
         return ([path.name for path in self.instances.glob("*")] +
-                [path.name for path in (self.home / "cache/piagent/images").glob("*.use-*")] +
                 [path.name for path in self.runtime.glob("*.qmp")] + [path.name for path in self.runtime.glob("*.console")] +
                 [path.name for path in self.runtime.glob("*.agent")] +
                 [" ".join(words) for pid, words in self.processes().items() if pid != agent])

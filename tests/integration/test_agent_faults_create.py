@@ -52,6 +52,7 @@ def test_a_creation_that_comes_to_no_end_leaves_no_link_in_the_image_store(how):
             user.kill_agent()
             user.do("ps")
         user.nothing_left()
+        assert not list(images.glob("*.use-*"))
 
 
 def test_an_agent_ends_even_if_a_creation_that_is_cancelled_cannot_be_removed():

@@ -42,6 +42,7 @@ def start(user, *more):
 def nothing_is_left(user):
     assert user.ps() == []
     user.nothing_left()
+    assert not list((user.home / "cache/piagent/images").glob("*.use-*"))
 
 
 def test_run_ends_with_the_guest_and_leaves_nothing(user):
