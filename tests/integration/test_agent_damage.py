@@ -229,6 +229,7 @@ def test_a_guest_that_was_ready_in_the_journal_and_not_yet_in_the_record_is_read
     with User(**fake_qemu()) as user:
         user.boot("pi", boot_sectors.deaf(user.home))
         record = user.instances / "pi/record.json"
+        wait_for("that it runs is on record", lambda: user.record("pi")["state"] == "running", 60)
         before = record.read_bytes()
         boot_to_the_end(Guest(user, "pi"))
         user.wait_state("pi", "ready")
