@@ -11,8 +11,8 @@
 #include "agent/vm/boot_load.h"
 
 #define WAIT_MS 1000u /* between two looks of the next one: not every end of a place is told */
-#define BARS_MS \
-    60000u /* ten emulated guests on two processors have taken their identities after half of it */
+/* Ten emulated guests on two processors have taken their identities after half of it. */
+#define BARS_MS 60000u
 /* Of a processor: an emulated guest that waits takes 0.02. One that works may get no more than a small part of
  * it on a busy host. */
 #define REST_SHARE 0.05
