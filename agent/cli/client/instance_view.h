@@ -20,10 +20,10 @@ struct cli_view {
     uint64_t seq; /* of the newest event; give it to "since" */
     enum vm_state state;
     bool template;
-    bool
-        one_of_many; /* made by a command that makes all before it starts the first: run --count, up, clone */
-    uint64_t
-        start_due_ms; /* monotonic: it was just made, and that command may be about to start it until then; 0 = no */
+    /* Made by a command that makes all before it starts the first: run --count, up, clone. */
+    bool one_of_many;
+    /* Monotonic: it was just made, and that command may be about to start it until then; 0 = no. */
+    uint64_t start_due_ms;
     char state_word[32]; /* its word, also if this version does not know it */
     char reason[512];    /* told with the state */
     char doing[192];     /* the present activity, for the status line */
