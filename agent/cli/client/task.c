@@ -127,6 +127,12 @@ const char *cli_ended_by(enum api_stopped_by end, bool *ret_forced)
     return end < API_STOPPED_BYS && texts[end] ? texts[end] : "it has ended";
 }
 
+/* Whether it was made just now, and may be started by another command, does not matter here. */
+static bool is_at_rest(const struct cli_view *view)
+{
+    return view->error.kind != PI_OK || cli_state_is_over(view->state);
+}
+
 int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, struct pi_error *err)
 {
     pi_auto_follow struct cli_follow follow = {0};
@@ -138,7 +144,7 @@ int cli_task_await_stop(struct cli_task *task, struct api_instance *instance, st
         instance->boot_event = 0; /* how it booted is no news */
     int r = cli_follow_open(&follow, &task->agent, instance, err);
     follow.json = follow.screen.silent = task->events;
-    while (r == 0 && !cli_view_is_over(&follow.view)) {
+    while (r == 0 && !is_at_rest(&follow.view)) {
         r = cli_follow_step(&follow, NULL, 0, err);
         if (r == 0 && follow.signal) {
             cli_screen_line(&follow.screen, "%s: interrupted; it goes on stopping", name);
@@ -164,7 +170,7 @@ static int check_suspend(struct cli_task *task, const struct cli_follow *follow,
     const struct cli_view *view = &follow->view;
     if (view->state == VM_RESTORING && view->reason[0])
         snprintf(why, VM_REASON_MAX, "%s", view->reason);
-    if (vm_state_is_saved(view->state) || cli_view_is_over(view))
+    if (vm_state_is_saved(view->state) || is_at_rest(view))
         return 0;
     int r = cli_get_instance(&task->agent, view->name, &now, err);
     if (r < 0 || vm_state_is_saved(now.state) || cli_state_is_over(now.state))
@@ -182,7 +188,7 @@ int cli_task_await_suspend(struct cli_task *task, struct api_instance *instance,
     if (instance->already)
         return 0;
     int r = cli_follow_open(&follow, &task->agent, instance, err);
-    while (r == 0 && !cli_view_is_over(&follow.view)) {
+    while (r == 0 && !is_at_rest(&follow.view)) {
         r = cli_follow_step(&follow, NULL, 0, err);
         if (r == 0 && follow.signal) {
             cli_screen_line(&follow.screen, "%s: interrupted; piagent goes on saving its state", name);
