@@ -21,7 +21,7 @@ def lives(user, name, byte):
     user.type(name, byte)
     wait_for(f"{name} answers", lambda: user.spoken(name).endswith(chr(ord(byte) + 1).encode()), 20)
     assert user.spoken(name).count(b"hello") <= 1
-    assert not open_states(user.status(name)["pid"]), "a file that is dropped would take room on"
+    wait_for("QEMU has closed the file of the state", lambda: not open_states(user.status(name)["pid"]), 20)
 
 
 def go_on(user, name):
