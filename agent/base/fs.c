@@ -111,7 +111,7 @@ static bool is_temp_name(const char *name)
            strspn(suffix, "0123456789abcdef") == TEMP_HEX;
 }
 
-/* What a file gets: the bytes of data, or, unless fd is -1, of that file. */
+/* What is written to a file: the bytes of the file fd, or, if fd is -1, those of data. */
 struct fs_content {
     int fd;
     const void *data;

@@ -27,7 +27,7 @@ static bool takes_identity(const struct instance *instance)
            (instance_runs(instance) || instance->record.life.state == VM_RESTORING);
 }
 
-/* One that takes longer may hang, or be hostile: it only keeps its own place. */
+/* Only in its first minute: a guest that takes longer may hang, or be hostile. Then it only keeps its own place. */
 static bool bars_others(const struct instance *instance)
 {
     return takes_identity(instance) && pi_realtime_ms() - instance->record.boot_ms < BARS_MS;

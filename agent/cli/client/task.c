@@ -127,7 +127,7 @@ const char *cli_ended_by(enum api_stopped_by end, bool *ret_forced)
     return end < API_STOPPED_BYS && texts[end] ? texts[end] : "it has ended";
 }
 
-/* Whether it was made just now, and may be started by another command, does not matter here. */
+/* It has ended, or cannot be followed. One that another command may be about to start has ended, too. */
 static bool is_at_rest(const struct cli_view *view)
 {
     return view->error.kind != PI_OK || cli_state_is_over(view->state);
